@@ -1,0 +1,1 @@
+//! Public suites that every store must pass.
