@@ -17,6 +17,7 @@ mod config;
 mod store;
 mod verify;
 
+pub(crate) use self::verify::Subject;
 pub use self::{
     config::{ConfigError, ConfigErrorKind},
     store::{StoreError, StoreErrorKind},

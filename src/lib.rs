@@ -1,11 +1,36 @@
-#![doc = "Receive and send webhooks with axum and tower: verified, typed, once."]
+#![doc = include_str!("../README.md")]
 
 pub mod boxed;
 pub mod clock;
+pub mod delivery;
+pub mod error;
+mod field;
+mod head;
+mod host;
+mod json;
+mod observe;
+pub mod secret;
+pub mod transaction;
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
-pub mod error;
+#[cfg(feature = "axum")]
+pub mod extract;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+pub mod scheme;
+mod signature;
 pub mod store;
-pub mod transaction;
+pub mod verify;
+
+#[cfg(feature = "axum")]
+pub use self::extract::{EventRejection, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
+pub use self::{
+    boxed::{BoxError, BoxFuture},
+    delivery::{Delivery, DeliveryId, EventType},
+    error::{ConfigError, VerifyError},
+    head::{Head, RequestHead},
+    scheme::{Provider, Scheme},
+    secret::{Secret, SecretSource, Secrets},
+    verify::WebhookLayer,
+};

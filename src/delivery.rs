@@ -1,0 +1,394 @@
+//! One message from one sender to one receiver, as its signature vouched for it.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use smallvec::SmallVec;
+
+use crate::{
+    field::{Place, Places},
+    json::{Pointer, Scalars},
+};
+
+/// What is known about a verified delivery. Cheap to clone.
+///
+/// It exists only because a scheme's check passed. What its provider puts in the body is read on first use, and is `None`
+/// where the body is not JSON.
+#[derive(Clone)]
+pub struct Delivery(Arc<Inner>);
+
+struct Inner {
+    layout: Arc<Layout>,
+    head: HeadFacts,
+    body: Bytes,
+    proof: Proof,
+    tenant: Option<Arc<str>>,
+    facts: OnceLock<Facts>,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        layout: Arc<Layout>,
+        head: HeadFacts,
+        body: Bytes,
+        proof: Proof,
+        tenant: Option<Arc<str>>,
+    ) -> Self {
+        Self(Arc::new(Inner { layout, head, body, proof, tenant, facts: OnceLock::new() }))
+    }
+
+    /// The delivery's id, the same on every attempt of the sender's. `None` where the provider sends none.
+    pub fn id(&self) -> Option<&DeliveryId> {
+        self.facts().id.as_ref()
+    }
+
+    /// The event type, such as `invoice.paid`. `None` where the provider names none.
+    pub fn event_type(&self) -> Option<&EventType> {
+        self.facts().event_type.as_ref()
+    }
+
+    /// The name of the provider, or of the declared scheme.
+    pub fn provider(&self) -> &str {
+        &self.0.layout.provider
+    }
+
+    /// Whose delivery it is, where the [`SecretSource`](crate::SecretSource) named a tenant.
+    pub fn tenant(&self) -> Option<&str> {
+        self.0.tenant.as_deref()
+    }
+
+    /// When the sender signed it. `None` where the scheme signs no time.
+    pub fn timestamp(&self) -> Option<SystemTime> {
+        self.0.proof.timestamp
+    }
+
+    /// The version of the sender's API that shaped the payload, where it says so.
+    pub fn api_version(&self) -> Option<&str> {
+        self.facts().api_version.as_deref()
+    }
+
+    /// Which attempt of the sender's this is, from 1, where it says so.
+    pub fn attempt(&self) -> Option<u32> {
+        self.facts().attempt
+    }
+
+    /// Whether it is about live data or test data, where the sender says so.
+    pub fn mode(&self) -> Option<Mode> {
+        self.facts().mode
+    }
+
+    /// Which secret matched, by its place in the list: 0 is the current one. `None` where nothing was checked.
+    pub fn secret_index(&self) -> Option<usize> {
+        self.0.proof.secret_index
+    }
+
+    /// Whether the signature binds the body. Where it does not, whoever holds one true request can change what it says.
+    pub fn covers_body(&self) -> bool {
+        self.0.proof.coverage.body
+    }
+
+    /// Whether the signature binds the id. Where it does not, a replayed delivery can come under another id.
+    pub fn id_is_signed(&self) -> bool {
+        self.0.proof.coverage.id
+    }
+
+    /// Whether the signature binds a timestamp. Where it does not, a delivery can be replayed at any time.
+    pub fn timestamp_is_signed(&self) -> bool {
+        self.0.proof.coverage.timestamp
+    }
+
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    pub(crate) fn payload_pointer(&self) -> &Pointer {
+        &self.0.layout.payload
+    }
+
+    /// The pointers to pick up in a walk over the body that is made anyway, for [`note`](Self::note). Empty when the walk
+    /// would not see them all, or when they are known.
+    pub(crate) fn wanted(&self) -> &[Pointer] {
+        let layout = &self.0.layout;
+        if layout.pointers_in_payload || self.0.facts.get().is_some() { &[] } else { &layout.pointers }
+    }
+
+    /// Takes what a walk over the body found at [`wanted`](Self::wanted).
+    pub(crate) fn note(&self, scalars: &Scalars<'_>) {
+        if scalars.len() == self.0.layout.pointers.len() {
+            self.0.facts.get_or_init(|| self.0.layout.facts(&self.0.head, scalars));
+        }
+    }
+
+    fn facts(&self) -> &Facts {
+        self.0.facts.get_or_init(|| {
+            let layout = &self.0.layout;
+            let scalars = if layout.pointers.is_empty() {
+                Scalars::new()
+            } else {
+                // A body that cannot be read has no facts in it; whoever parses it is told why.
+                crate::json::scalars(&self.0.body, &layout.pointers).unwrap_or_default()
+            };
+            layout.facts(&self.0.head, &scalars)
+        })
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("provider", &self.provider())
+            .field("id", &self.id())
+            .field("event_type", &self.event_type())
+            .field("tenant", &self.tenant())
+            .field("timestamp", &self.timestamp())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The id of a delivery: what the sender calls it, never empty.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryId(Arc<str>);
+
+/// The type of an event, such as `invoice.paid` or `issues.opened`, never empty.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventType(Arc<str>);
+
+macro_rules! text {
+    ($name:ident) => {
+        impl $name {
+            fn new(text: &str) -> Option<Self> {
+                (!text.is_empty()).then(|| Self(text.into()))
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                &*self.0 == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // Escaped: it is the sender's text.
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+text!(DeliveryId);
+text!(EventType);
+
+/// Whether a delivery is about live data or test data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Real money, real people.
+    Live,
+    /// The provider's test or sandbox mode.
+    Test,
+}
+
+/// What a passed check proved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Proof {
+    pub(crate) timestamp: Option<SystemTime>,
+    pub(crate) secret_index: Option<usize>,
+    pub(crate) coverage: Coverage,
+}
+
+/// What a scheme's signature binds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) body: bool,
+    pub(crate) id: bool,
+    pub(crate) timestamp: bool,
+}
+
+/// Where a scheme keeps what it says about a delivery.
+#[derive(Debug, Default)]
+pub(crate) struct Layout {
+    provider: Arc<str>,
+    payload: Pointer,
+    fields: [Option<Places>; FIELDS],
+    /// What the sender's count begins with on the first attempt.
+    first_attempt: u32,
+    /// What the mode's field holds for live data.
+    live: String,
+    /// Every pointer of every field, in their order.
+    pointers: Vec<Pointer>,
+    pointers_in_payload: bool,
+    families: usize,
+}
+
+/// The fields of a [`Layout`], by their place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fact {
+    ApiVersion = 0,
+    Attempt = 1,
+    EventType = 2,
+    Id = 3,
+    Mode = 4,
+}
+
+const FIELDS: usize = 5;
+
+impl Layout {
+    pub(crate) fn new(provider: Arc<str>, payload: Pointer, families: usize) -> Self {
+        Self { provider, payload, families, first_attempt: 1, ..Self::default() }
+    }
+
+    pub(crate) fn set(&mut self, fact: Fact, places: Places) {
+        self.fields[fact as usize] = Some(places);
+        self.pointers = self.fields.iter().flatten().flat_map(Places::pointers).cloned().collect();
+        self.pointers_in_payload = self.pointers.iter().any(|pointer| self.payload.contains(pointer));
+    }
+
+    pub(crate) fn set_first_attempt(&mut self, count: u32) {
+        self.first_attempt = count;
+    }
+
+    pub(crate) fn set_live(&mut self, text: String) {
+        self.live = text;
+    }
+
+    /// Adds a fact that is known already, whatever its place.
+    pub(crate) fn given(&mut self, fact: Fact, text: &str) -> HeadFact {
+        self.set(fact, Places { places: vec![Place::Param(String::new())], joined: None });
+        HeadFact { field: fact as usize, joined: false, place: 0, text: HeadText::Text(text.into()) }
+    }
+
+    pub(crate) fn provider(&self) -> &Arc<str> {
+        &self.provider
+    }
+
+    /// Keeps what the head says, by asking `look_up` for each place of it.
+    pub(crate) fn read_head(&self, family: usize, look_up: impl Fn(&Place) -> Option<HeadText>) -> HeadFacts {
+        let mut facts = HeadFacts::new();
+        for (field, places) in self.fields.iter().enumerate() {
+            let Some(places) = places else { continue };
+            for (joined, places) in [(false, Some(places)), (true, places.joined.as_deref())] {
+                let Some(places) = places else { continue };
+                let found = places
+                    .of_family(family, self.families)
+                    .find_map(|(place, at)| look_up(at).map(|text| (place, text)));
+                if let Some((place, text)) = found {
+                    facts.push(HeadFact { field, joined, place, text });
+                }
+            }
+        }
+        facts
+    }
+
+    fn facts(&self, head: &HeadFacts, scalars: &Scalars<'_>) -> Facts {
+        // The pointers of the fields stand one after the other in `scalars`, in the order of `Places::pointers`.
+        let mut next = 0;
+        let mut texts: [Option<String>; FIELDS] = Default::default();
+        for (field, places) in self.fields.iter().enumerate() {
+            let Some(places) = places else { continue };
+            let base = pick(places, field, false, head, scalars, &mut next);
+            let joined =
+                places.joined.as_deref().and_then(|joined| pick(joined, field, true, head, scalars, &mut next));
+            texts[field] = match (base, joined) {
+                (Some(base), Some(joined)) => Some(format!("{base}.{joined}")),
+                (base, _) => base,
+            };
+        }
+        let text = |fact: Fact| texts[fact as usize].as_deref();
+        Facts {
+            id: text(Fact::Id).and_then(DeliveryId::new),
+            event_type: text(Fact::EventType).and_then(EventType::new),
+            api_version: text(Fact::ApiVersion).filter(|text| !text.is_empty()).map(Into::into),
+            attempt: text(Fact::Attempt)
+                .and_then(|text| text.parse::<u32>().ok())
+                .and_then(|count| count.checked_sub(self.first_attempt)?.checked_add(1)),
+            mode: text(Fact::Mode).map(|text| if text == self.live { Mode::Live } else { Mode::Test }),
+        }
+    }
+}
+
+fn pick(
+    places: &Places,
+    field: usize,
+    joined: bool,
+    head: &HeadFacts,
+    scalars: &Scalars<'_>,
+    next: &mut usize,
+) -> Option<String> {
+    let in_head = head.iter().find(|fact| fact.field == field && fact.joined == joined);
+    let mut text = None;
+    for (index, place) in places.places.iter().enumerate() {
+        let here = match place {
+            Place::Json(_) => {
+                let scalar = scalars.get(*next).and_then(Option::as_deref);
+                *next += 1;
+                scalar
+            }
+            _ => in_head.filter(|fact| fact.place == index).and_then(|fact| fact.text.as_str()),
+        };
+        if text.is_none() {
+            text = here.filter(|text| !text.is_empty()).map(str::to_owned);
+        }
+    }
+    text
+}
+
+/// What the head says about a delivery: few, and mostly clones of header values, which share their bytes.
+pub(crate) type HeadFacts = SmallVec<[HeadFact; 2]>;
+
+pub(crate) struct HeadFact {
+    field: usize,
+    joined: bool,
+    place: usize,
+    text: HeadText,
+}
+
+pub(crate) enum HeadText {
+    Header(HeaderValue),
+    Text(Box<str>),
+}
+
+impl HeadText {
+    fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Header(value) => std::str::from_utf8(value.as_bytes()).ok(),
+            Self::Text(text) => Some(text),
+        }
+    }
+}
+
+struct Facts {
+    id: Option<DeliveryId>,
+    event_type: Option<EventType>,
+    api_version: Option<Box<str>>,
+    attempt: Option<u32>,
+    mode: Option<Mode>,
+}

@@ -1,0 +1,127 @@
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::rejection::{EventRejection, EventRejectionKind};
+use crate::{
+    delivery::Delivery,
+    json::{self, Pointer, WalkError},
+    observe,
+};
+
+/// What a payload can be read into: everything that is [`serde::Deserialize`] and owns its parts.
+///
+/// It is implemented for all such types, and has no methods.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from the payload of a webhook",
+    label = "needs `#[derive(serde::Deserialize)]`, and must own its parts",
+    note = "to borrow from a large payload, take `VerifiedBody` and call `parse`"
+)]
+pub trait EventPayload: DeserializeOwned {}
+
+impl<T: DeserializeOwned> EventPayload for T {}
+
+/// Reads the payload: what is at the scheme's payload pointer.
+pub(super) fn payload<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T, EventRejection> {
+    let pointer = delivery.payload_pointer();
+    match json::payload::<T>(delivery.body(), pointer, delivery.wanted()) {
+        Ok((value, scalars)) => {
+            delivery.note(&scalars);
+            Ok(value)
+        }
+        Err(cause) => Err(explain::<T>(delivery, pointer, cause)),
+    }
+}
+
+/// Reads the envelope: the whole body.
+pub(super) fn envelope<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T, EventRejection> {
+    let pointer = Pointer::default();
+    json::payload::<T>(delivery.body(), &pointer, &[])
+        .map(|(value, _)| value)
+        .map_err(|cause| explain::<T>(delivery, &pointer, cause))
+}
+
+/// Finds out where and why, at leisure: nothing of this is paid by a payload that fits.
+fn explain<'de, T: Deserialize<'de>>(delivery: &'de Delivery, pointer: &Pointer, cause: WalkError) -> EventRejection {
+    let body = delivery.body();
+    let (kind, path, message, source) = match cause {
+        WalkError::Malformed(cause) => {
+            (EventRejectionKind::Malformed, String::new(), without_values(&cause), Some(cause))
+        }
+        WalkError::NoPayload => {
+            let message = format!(
+                "there is nothing at `{pointer}`; if this sender puts its payload elsewhere, take `VerifiedEnvelope`"
+            );
+            (EventRejectionKind::Mismatch, pointer.to_string(), message, None)
+        }
+        WalkError::Mismatch(cause) => {
+            let path = path::<T>(body, pointer).unwrap_or_default();
+            let mut message = without_values(&cause);
+            if !pointer.is_root() && json::payload::<T>(body, &Pointer::default(), &[]).is_ok() {
+                message.push_str("; the type fits the whole body: take `VerifiedEnvelope`");
+            }
+            (EventRejectionKind::Mismatch, format!("{pointer}{path}"), message, Some(cause))
+        }
+    };
+    let rejection = EventRejection::parse(kind, path, message, source);
+    let event_type = delivery.event_type().map(|kind| kind.as_str());
+    observe::not_parsed(
+        delivery.provider(),
+        rejection.status().as_u16(),
+        event_type,
+        rejection.path(),
+        &rejection.to_string(),
+    );
+    rejection
+}
+
+/// The path below `pointer` at which `T` does not fit, as a JSON pointer.
+fn path<'de, T: Deserialize<'de>>(body: &'de [u8], pointer: &Pointer) -> Option<String> {
+    let (raw, _) = json::payload::<&'de serde_json::value::RawValue>(body, pointer, &[]).ok()?;
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
+    let mut path = String::new();
+    for segment in error.path() {
+        use serde_path_to_error::Segment;
+        path.push('/');
+        match segment {
+            Segment::Seq { index } => path.push_str(&index.to_string()),
+            Segment::Map { key } => path.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => path.push_str(variant),
+            Segment::Unknown => path.push('?'),
+        }
+    }
+    Some(path)
+}
+
+/// serde's message without what it quotes from the payload: `invalid type: string "4111…", expected u64` becomes
+/// `invalid type: string, expected u64`.
+fn without_values(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    for (start, keep_word) in [("invalid type: ", true), ("invalid value: ", true), ("unknown variant ", false)] {
+        if let Some(rest) = message.strip_prefix(start)
+            && let Some((found, expected)) = rest.rsplit_once(", expected ")
+        {
+            let word = if keep_word { found.split([' ', '`', '"']).next().unwrap_or_default() } else { "" };
+            return format!("{}{word}, expected {expected}", if keep_word { start } else { start.trim_end() });
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn a_message_shows_no_value_of_the_payload() {
+        let error = serde_json::from_str::<u64>(r#""4111 1111, expected nothing""#).unwrap_err();
+        assert_eq!(without_values(&error), "invalid type: string, expected u64 at line 1 column 29");
+
+        #[derive(Debug, serde::Deserialize)]
+        enum Colour {
+            Red,
+        }
+        let error = serde_json::from_str::<Colour>(r#""secret""#).unwrap_err();
+        assert!(!without_values(&error).contains("secret"), "{}", without_values(&error));
+        assert!(serde_json::from_str::<Colour>(r#""Red""#).is_ok_and(|colour| matches!(colour, Colour::Red)));
+    }
+}

@@ -1,0 +1,95 @@
+use std::{error::Error, fmt, sync::Arc};
+
+use axum_core::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+/// Why an extractor had nothing to give. Cheap to clone.
+///
+/// The network is told a status and one fixed line.
+#[derive(Debug, Clone)]
+pub struct EventRejection(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: EventRejectionKind,
+    path: String,
+    message: String,
+    source: Option<serde_json::Error>,
+}
+
+/// What an [`EventRejection`] means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventRejectionKind {
+    /// The body is verified and is not UTF-8 JSON, or repeats a key on the way to what was asked for: 400.
+    Malformed,
+    /// The body is verified JSON and does not fit the type: 422.
+    Mismatch,
+    /// No [`WebhookLayer`](crate::WebhookLayer) covers the route: 500.
+    NoLayer,
+}
+
+impl EventRejection {
+    pub(super) fn no_layer(extractor: &'static str) -> Self {
+        crate::observe::no_layer(extractor);
+        Self(Arc::new(Inner {
+            kind: EventRejectionKind::NoLayer,
+            path: String::new(),
+            message: "no `WebhookLayer` on this route; add `.layer(WebhookLayer::…)`".into(),
+            source: None,
+        }))
+    }
+
+    pub(super) fn parse(
+        kind: EventRejectionKind,
+        path: String,
+        message: String,
+        source: Option<serde_json::Error>,
+    ) -> Self {
+        Self(Arc::new(Inner { kind, path, message, source }))
+    }
+
+    /// Tells what the rejection means.
+    pub fn kind(&self) -> EventRejectionKind {
+        self.0.kind
+    }
+
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self.0.kind {
+            EventRejectionKind::Malformed => StatusCode::BAD_REQUEST,
+            EventRejectionKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            EventRejectionKind::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Where in the body the type does not fit, as a JSON pointer; empty where that is not known.
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+}
+
+impl IntoResponse for EventRejection {
+    fn into_response(self) -> Response {
+        let body = match self.0.kind {
+            EventRejectionKind::Malformed => r#"{"error":"malformed_body"}"#,
+            EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
+            EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
+        };
+        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl fmt::Display for EventRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl Error for EventRejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,89 @@
+use std::convert::Infallible;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use bytes::Bytes;
+use http::request::Parts;
+use serde::Deserialize;
+
+use super::{delivery::verified, parse, rejection::EventRejection};
+use crate::delivery::Delivery;
+
+/// The raw body that the signature was checked over, not parsed.
+///
+/// It is for bodies that are not JSON, and for payloads so large that a type should borrow from them:
+///
+/// ```
+/// use tower_webhooks::{EventRejection, VerifiedBody};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Report<'a> {
+///     title: &'a str,
+/// }
+///
+/// async fn on_report(body: VerifiedBody) -> Result<String, EventRejection> {
+///     let report: Report<'_> = body.parse()?;
+///     Ok(report.title.to_owned())
+/// }
+/// # let _ = on_report;
+/// ```
+#[derive(Debug, Clone)]
+pub struct VerifiedBody {
+    delivery: Delivery,
+}
+
+impl VerifiedBody {
+    /// The bytes, as they came.
+    pub fn raw(&self) -> &Bytes {
+        self.delivery.body()
+    }
+
+    /// What is known about the delivery.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Gives the bytes.
+    pub fn into_bytes(self) -> Bytes {
+        self.delivery.body().clone()
+    }
+
+    /// Reads the payload, borrowing from the body where the type does.
+    ///
+    /// # Errors
+    /// When the body is not JSON, or its payload does not fit.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, EventRejection> {
+        parse::payload(&self.delivery)
+    }
+
+    /// Reads the envelope, which is the whole body, borrowing where the type does.
+    ///
+    /// # Errors
+    /// When the body is not JSON, or does not fit.
+    pub fn parse_envelope<'a, E: Deserialize<'a>>(&'a self) -> Result<E, EventRejection> {
+        parse::envelope(&self.delivery)
+    }
+}
+
+impl AsRef<[u8]> for VerifiedBody {
+    fn as_ref(&self) -> &[u8] {
+        self.delivery.body()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for VerifiedBody {
+    type Rejection = EventRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, EventRejection> {
+        let delivery = verified(parts).ok_or_else(|| EventRejection::no_layer("VerifiedBody"))?;
+        Ok(Self { delivery })
+    }
+}
+
+/// `None` only without a layer: such a handler runs for unsigned requests too.
+impl<S: Sync> OptionalFromRequestParts<S> for VerifiedBody {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
+        Ok(verified(parts).map(|delivery| Self { delivery }))
+    }
+}

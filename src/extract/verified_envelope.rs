@@ -1,0 +1,88 @@
+use std::{fmt, ops::Deref};
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use bytes::Bytes;
+use http::request::Parts;
+
+use super::{
+    delivery::verified,
+    parse::{self, EventPayload},
+    rejection::EventRejection,
+};
+use crate::delivery::Delivery;
+
+/// A verified delivery with its whole body as an `E`.
+///
+/// [`VerifiedEvent`](super::VerifiedEvent) has the payload alone.
+///
+/// ```
+/// use tower_webhooks::VerifiedEnvelope;
+///
+/// #[derive(serde::Deserialize)]
+/// struct StripeEnvelope {
+///     created: u64,
+///     data: serde_json::Value,
+/// }
+///
+/// async fn on_event(envelope: VerifiedEnvelope<StripeEnvelope>) -> String {
+///     envelope.created.to_string()
+/// }
+/// # let _ = on_event;
+/// ```
+#[derive(Clone)]
+pub struct VerifiedEnvelope<E> {
+    delivery: Delivery,
+    envelope: E,
+}
+
+impl<E> VerifiedEnvelope<E> {
+    /// Gives the envelope.
+    pub fn into_inner(self) -> E {
+        self.envelope
+    }
+
+    /// What is known about the delivery.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The raw body that the signature was checked over.
+    pub fn raw(&self) -> &Bytes {
+        self.delivery.body()
+    }
+}
+
+impl<E> Deref for VerifiedEnvelope<E> {
+    type Target = E;
+
+    fn deref(&self) -> &E {
+        &self.envelope
+    }
+}
+
+impl<S: Sync, E: EventPayload> FromRequestParts<S> for VerifiedEnvelope<E> {
+    type Rejection = EventRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, EventRejection> {
+        let delivery = verified(parts).ok_or_else(|| EventRejection::no_layer("VerifiedEnvelope"))?;
+        let envelope = parse::envelope(&delivery)?;
+        Ok(Self { delivery, envelope })
+    }
+}
+
+/// `None` only without a layer: such a handler runs for unsigned requests too. A body that does not fit is refused.
+impl<S: Sync, E: EventPayload> OptionalFromRequestParts<S> for VerifiedEnvelope<E> {
+    type Rejection = EventRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, EventRejection> {
+        let Some(delivery) = verified(parts) else { return Ok(None) };
+        let envelope = parse::envelope(&delivery)?;
+        Ok(Some(Self { delivery, envelope }))
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for VerifiedEnvelope<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedEnvelope").field("delivery", &self.delivery).field("envelope", &self.envelope).finish()
+    }
+}

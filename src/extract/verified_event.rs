@@ -1,0 +1,108 @@
+use std::{fmt, ops::Deref};
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use bytes::Bytes;
+use http::request::Parts;
+
+use super::{
+    delivery::verified,
+    parse::{self, EventPayload},
+    rejection::EventRejection,
+};
+use crate::delivery::Delivery;
+
+/// A verified delivery with its payload as a `T`.
+///
+/// It exists only because the provider's own check passed on this request, over the raw bytes. `T` is what is at the
+/// scheme's payload pointer, such as `/data/object` for Stripe; the whole body is [`VerifiedEnvelope`](super::VerifiedEnvelope).
+///
+/// ```
+/// use tower_webhooks::VerifiedEvent;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: VerifiedEvent<Invoice>) -> String {
+///     format!("{:?} paid {}", event.delivery().id(), event.amount_paid)
+/// }
+/// # let _ = on_invoice;
+/// ```
+///
+/// Nobody else can make one:
+///
+/// ```compile_fail
+/// # use tower_webhooks::{Delivery, VerifiedEvent};
+/// fn forge(delivery: Delivery) -> VerifiedEvent<u8> {
+///     VerifiedEvent { delivery, payload: 1 }
+/// }
+/// ```
+///
+/// `Option<VerifiedEvent<T>>` is `None` only where no layer covers the route: **such a handler runs for unsigned requests
+/// too**. `Result<VerifiedEvent<T>, EventRejection>` lets a handler answer a payload that does not fit.
+#[derive(Clone)]
+pub struct VerifiedEvent<T> {
+    delivery: Delivery,
+    payload: T,
+}
+
+impl<T> VerifiedEvent<T> {
+    /// Gives the payload.
+    pub fn into_inner(self) -> T {
+        self.payload
+    }
+
+    /// What is known about the delivery: id, event type, provider, tenant.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The raw body that the signature was checked over.
+    pub fn raw(&self) -> &Bytes {
+        self.delivery.body()
+    }
+
+    /// Reads the whole body, around the payload.
+    ///
+    /// # Errors
+    /// When the body does not fit.
+    pub fn envelope<E: EventPayload>(&self) -> Result<E, EventRejection> {
+        parse::envelope(&self.delivery)
+    }
+}
+
+impl<T> Deref for VerifiedEvent<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.payload
+    }
+}
+
+impl<S: Sync, T: EventPayload> FromRequestParts<S> for VerifiedEvent<T> {
+    type Rejection = EventRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, EventRejection> {
+        let delivery = verified(parts).ok_or_else(|| EventRejection::no_layer("VerifiedEvent"))?;
+        let payload = parse::payload(&delivery)?;
+        Ok(Self { delivery, payload })
+    }
+}
+
+/// `None` only without a layer: such a handler runs for unsigned requests too. A payload that does not fit is refused.
+impl<S: Sync, T: EventPayload> OptionalFromRequestParts<S> for VerifiedEvent<T> {
+    type Rejection = EventRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, EventRejection> {
+        let Some(delivery) = verified(parts) else { return Ok(None) };
+        let payload = parse::payload(&delivery)?;
+        Ok(Some(Self { delivery, payload }))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for VerifiedEvent<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedEvent").field("delivery", &self.delivery).field("payload", &self.payload).finish()
+    }
+}

@@ -1,0 +1,126 @@
+//! The head of a request: method, URI and headers. Nothing in it has been verified.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, Method, Uri, request::Parts};
+
+/// A borrowed request head, as a scheme looks at it.
+///
+/// It is made from the parts of an [`http::Request`], from a [`RequestHead`], or from its pieces where no HTTP server is
+/// about:
+///
+/// ```
+/// use http::{HeaderMap, Method, Uri};
+/// use tower_webhooks::Head;
+///
+/// let (method, uri, headers) = (Method::POST, Uri::from_static("/hook"), HeaderMap::new());
+/// let head = Head::new(&method, &uri, &headers);
+///
+/// assert_eq!(head.method(), Method::POST);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Head<'a> {
+    /// Puts a head together. `uri` is the one that the sender called, before any router cut a prefix off.
+    pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+        Self { method, uri, headers }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// The URI as the sender called it; the host is there only if the request line had it.
+    pub fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+}
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self::new(&parts.method, &parts.uri, &parts.headers)
+    }
+}
+
+impl<'a> From<&'a RequestHead> for Head<'a> {
+    fn from(head: &'a RequestHead) -> Self {
+        Self::new(&head.0.method, &head.0.uri, &head.0.headers)
+    }
+}
+
+/// An owned request head with what the router knows, as a [`SecretSource`](crate::SecretSource) is given it. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct RequestHead(Arc<Inner>);
+
+struct Inner {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    matched_path: Option<String>,
+    path_params: Vec<(String, String)>,
+}
+
+impl RequestHead {
+    /// Puts a head together, without anything that a router would know.
+    pub fn new(method: Method, uri: Uri, headers: HeaderMap) -> Self {
+        Self::with_route(method, uri, headers, None, Vec::new())
+    }
+
+    pub(crate) fn with_route(
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        matched_path: Option<String>,
+        path_params: Vec<(String, String)>,
+    ) -> Self {
+        Self(Arc::new(Inner { method, uri, headers, matched_path, path_params }))
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    /// The URI as the sender called it, before nested routers cut their prefix off.
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    /// The pattern of the route that matched, such as `/webhooks/{tenant}`; `None` where no router is about.
+    pub fn matched_path(&self) -> Option<&str> {
+        self.0.matched_path.as_deref()
+    }
+
+    /// A parameter of the path, decoded; `None` where the route has none of this name.
+    pub fn path_param(&self, name: &str) -> Option<&str> {
+        self.0.path_params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may carry credentials.
+        f.debug_struct("RequestHead")
+            .field("method", &self.0.method)
+            .field("path", &self.0.uri.path())
+            .field("matched_path", &self.0.matched_path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+/// A response that a scheme prescribes: to a handshake, to a success, to a delivery that nobody handles. Cheap to clone.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// Creates an answer without a body.
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// Sets a plain text body. A browser is told not to take it for anything else, since it may be somebody's text.
+    pub fn text(self, body: impl Into<Bytes>) -> Self {
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+            .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+            .body(body)
+    }
+
+    /// Sets a JSON body.
+    pub fn json(self, body: impl Into<Bytes>) -> Self {
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The status code.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Makes an HTTP response of it.
+    pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(self.body));
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,535 @@
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use http::{HeaderName, Method, StatusCode};
+
+use super::{
+    Scheme,
+    answer::Answer,
+    content::{self, Part},
+    freshness::{Freshness, TimestampUnit},
+    grammar::{Grammar, MOST_CANDIDATES},
+    handshake::Handshake,
+    key_form::KeyForm,
+    template::{Algorithm, Locate, Template},
+};
+use crate::{
+    delivery::{Coverage, Fact, Layout},
+    error::{ConfigError, ConfigErrorKind},
+    field::{Field, Place, Places, header_name, json_pointer},
+    signature::Encoding,
+};
+
+/// Declares how a sender signs, one fact a method.
+///
+/// It begins with the algorithm, [`Scheme::hmac_sha256`] for almost everyone, and ends with [`build`](Self::build), or by
+/// being passed to [`WebhookLayer::new`](crate::WebhookLayer::new) as it is.
+///
+/// ```
+/// use tower_webhooks::{Scheme, scheme::Field};
+///
+/// // X-Acme-Signature: t=1700000000,v1=5257a8…,v1=6ffbb5…   over   1700000000.{"id":…}
+/// let scheme = Scheme::hmac_sha256()
+///     .name("acme")
+///     .header("x-acme-signature")
+///     .items(",")
+///     .pairs("=")
+///     .key("v1")
+///     .hex()
+///     .timestamp(Field::param("t"))
+///     .signs("{timestamp}.{body}")
+///     .id(Field::json("/id"))
+///     .event_type(Field::json("/type"))
+///     .payload("/data")
+///     .build()?;
+///
+/// assert!(scheme.covers_body() && scheme.timestamp_is_signed() && scheme.id_is_signed());
+/// # Ok::<(), tower_webhooks::error::ConfigError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SchemeBuilder {
+    algorithm: Algorithm,
+    name: Cow<'static, str>,
+    locate: Option<RawLocate>,
+    every_line: bool,
+    grammar: Grammar,
+    encoding: Option<Encoding>,
+    key_form: KeyForm,
+    content: Option<Cow<'static, str>>,
+    timestamp: Option<Field>,
+    unit: TimestampUnit,
+    tolerance: Option<Duration>,
+    id: Option<Field>,
+    event_type: Option<Field>,
+    api_version: Option<Field>,
+    attempt: Option<(Field, u32)>,
+    live: Option<(Field, Cow<'static, str>)>,
+    payload: Cow<'static, str>,
+    handshakes: Vec<Handshake>,
+    methods: Vec<Method>,
+    success: Answer,
+    refused: StatusCode,
+    body_limit: usize,
+    retention: Option<Duration>,
+    encoded_bodies: bool,
+}
+
+#[derive(Debug, Clone)]
+enum RawLocate {
+    EachHeader(Vec<Cow<'static, str>>),
+    Headers(Vec<Cow<'static, str>>),
+    Json(Cow<'static, str>),
+    Numbered(Cow<'static, str>),
+    Query(Cow<'static, str>),
+}
+
+/// Larger events are unheard of, but where the provider documents them.
+pub(crate) const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
+
+/// What almost every sender's own library takes.
+pub(crate) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+impl SchemeBuilder {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
+        Self {
+            algorithm,
+            name: Cow::Borrowed("custom"),
+            locate: None,
+            every_line: false,
+            grammar: Grammar::default(),
+            encoding: None,
+            key_form: KeyForm::Utf8,
+            content: None,
+            timestamp: None,
+            unit: TimestampUnit::Seconds,
+            tolerance: Some(DEFAULT_TOLERANCE),
+            id: None,
+            event_type: None,
+            api_version: None,
+            attempt: None,
+            live: None,
+            payload: Cow::Borrowed(""),
+            handshakes: Vec::new(),
+            methods: vec![Method::POST],
+            success: Answer::new(StatusCode::OK),
+            refused: StatusCode::UNAUTHORIZED,
+            body_limit: DEFAULT_BODY_LIMIT,
+            retention: None,
+            encoded_bodies: false,
+        }
+    }
+
+    /// Names the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys; `custom` by default.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    // Where the signature is.
+
+    /// The signature is in this header, which must be there once.
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.locate = Some(RawLocate::Headers(vec![name.into()]));
+        self
+    }
+
+    /// The signature may be in this header instead, if none of those named before is there.
+    ///
+    /// The headers form families: a [`Field`] of as many headers as there are signature headers is looked for in the header
+    /// of the same place, so that the timestamp of one family never goes with the signature of another.
+    pub fn or_header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        match &mut self.locate {
+            Some(RawLocate::Headers(names)) => names.push(name.into()),
+            _ => self.locate = Some(RawLocate::Headers(vec![name.into()])),
+        }
+        self
+    }
+
+    /// There is a header for each key in use; any of them may be there, and any may match.
+    pub fn header_for_each_key<N: Into<Cow<'static, str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.locate = Some(RawLocate::EachHeader(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// The signatures are in headers `prefix1`, `prefix2` and so on, any of which may match.
+    pub fn numbered_headers(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.locate = Some(RawLocate::Numbered(prefix.into()));
+        self
+    }
+
+    /// The signature is a parameter of the URL's query.
+    pub fn query(mut self, key: impl Into<Cow<'static, str>>) -> Self {
+        self.locate = Some(RawLocate::Query(key.into()));
+        self
+    }
+
+    /// The signature is in the JSON body, at this pointer. It cannot sign the body that it is in.
+    pub fn json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.locate = Some(RawLocate::Json(pointer.into()));
+        self
+    }
+
+    /// The signature header may stand on several lines, any of which may match.
+    pub fn every_line(mut self) -> Self {
+        self.every_line = true;
+        self
+    }
+
+    // How it is written.
+
+    /// The header value begins with this text, as in `sha256=`.
+    pub fn prefix(mut self, text: impl Into<String>) -> Self {
+        self.grammar.prefix = Some(text.into());
+        self
+    }
+
+    /// The header value is a list, with this text between its items.
+    pub fn items(mut self, separator: impl Into<String>) -> Self {
+        self.grammar.items = Some(separator.into());
+        self
+    }
+
+    /// Items are pairs, with this text between key and value.
+    pub fn pairs(mut self, separator: impl Into<String>) -> Self {
+        self.grammar.pairs = Some(separator.into());
+        self
+    }
+
+    /// Items with this key are signatures; it may be called more than once. Items with other keys are skipped.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.grammar.keys.push(key.into());
+        self
+    }
+
+    /// The signature is written in hexadecimal digits, of either case.
+    pub fn hex(mut self) -> Self {
+        self.encoding = Some(Encoding::Hex);
+        self
+    }
+
+    /// The signature is written in base64 (RFC 4648 section 4), with its padding.
+    pub fn base64(mut self) -> Self {
+        self.encoding = Some(Encoding::Base64);
+        self
+    }
+
+    /// The signature is written in base64url (RFC 4648 section 5), with or without padding.
+    pub fn base64url(mut self) -> Self {
+        self.encoding = Some(Encoding::Base64Url);
+        self
+    }
+
+    // What is signed, and with which key.
+
+    /// The signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
+    /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
+    /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
+    ///
+    /// A header in the text must not hold the literal that follows it, or one text could be read in two ways.
+    pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
+        self.content = Some(template.into());
+        self
+    }
+
+    /// The secret's text in base64 is the key. Without one of these methods the text itself is.
+    pub fn key_base64(mut self) -> Self {
+        self.key_form = KeyForm::Base64;
+        self
+    }
+
+    /// The secret's text in hexadecimal digits is the key.
+    pub fn key_hex(mut self) -> Self {
+        self.key_form = KeyForm::Hex;
+        self
+    }
+
+    /// The secret is written as Standard Webhooks has it: `whsec_`, which may be missing, and base64.
+    pub fn key_standard_webhooks(mut self) -> Self {
+        self.key_form = KeyForm::StandardWebhooks;
+        self
+    }
+
+    // Freshness.
+
+    /// Where the signed timestamp is. It must be in the signed text, or in a body that is signed.
+    pub fn timestamp(mut self, field: Field) -> Self {
+        self.timestamp = Some(field);
+        self
+    }
+
+    /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    pub fn unit(mut self, unit: TimestampUnit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// How far the timestamp may be from now, in either direction; 5 minutes by default.
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = Some(tolerance);
+        self
+    }
+
+    /// Takes any timestamp: a delivery that was overheard can be replayed for ever.
+    pub fn insecure_no_replay_window(mut self) -> Self {
+        self.tolerance = None;
+        self
+    }
+
+    // What the delivery says about itself.
+
+    /// Where the delivery's id is, which must be the same on every attempt.
+    pub fn id(mut self, field: Field) -> Self {
+        self.id = Some(field);
+        self
+    }
+
+    /// Where the event type is.
+    pub fn event_type(mut self, field: Field) -> Self {
+        self.event_type = Some(field);
+        self
+    }
+
+    /// Where the version of the sender's API is.
+    pub fn api_version(mut self, field: Field) -> Self {
+        self.api_version = Some(field);
+        self
+    }
+
+    /// Where the sender counts its attempts, and what the count is on the first one.
+    pub fn attempt(mut self, field: Field, first: u32) -> Self {
+        self.attempt = Some((field, first));
+        self
+    }
+
+    /// Where live data and test data are told apart, and what is there for live data.
+    pub fn live(mut self, field: Field, value: impl Into<Cow<'static, str>>) -> Self {
+        self.live = Some((field, value.into()));
+        self
+    }
+
+    /// Where in the JSON body the payload is; the whole body by default.
+    pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.payload = pointer.into();
+        self
+    }
+
+    // What is answered.
+
+    /// Adds a handshake.
+    pub fn handshake(mut self, handshake: Handshake) -> Self {
+        self.handshakes.push(handshake);
+        self
+    }
+
+    /// The methods that deliveries come by; POST by default. The methods of handshakes need not be named.
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self
+    }
+
+    /// What the provider wants as an answer to a delivery that the crate itself acknowledges; 200 without a body by default.
+    pub fn success(mut self, answer: Answer) -> Self {
+        self.success = answer;
+        self
+    }
+
+    /// The status of every authentication failure; 401 by default.
+    pub fn refused(mut self, status: StatusCode) -> Self {
+        self.refused = status;
+        self
+    }
+
+    /// The largest body that the provider sends, in bytes; 1 MiB by default.
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// How long the provider may repeat a delivery, where that is longer than the 7 days for which an id is kept anyway.
+    pub fn retries_for(mut self, span: Duration) -> Self {
+        self.retention = Some(span);
+        self
+    }
+
+    /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
+    pub fn signs_encoded_bodies(mut self) -> Self {
+        self.encoded_bodies = true;
+        self
+    }
+
+    /// Checks that the declaration is whole and makes a scheme of it.
+    ///
+    /// # Errors
+    /// When something is missing or contradicts something else; the message says what.
+    pub fn build(self) -> Result<Scheme, ConfigError> {
+        let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
+        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
+        let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
+        let locate = self.compile_locate()?;
+        let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        let payload = json_pointer(&self.payload)?;
+        let families = Template::families(&locate);
+        check_families(families, timestamp.iter().chain(&id))?;
+
+        let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        let facts = [
+            (Fact::ApiVersion, places(&self.api_version)?),
+            (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
+            (Fact::EventType, places(&self.event_type)?),
+            (Fact::Id, id.clone()),
+            (Fact::Mode, self.live.as_ref().map(|(field, _)| field.compile()).transpose()?),
+        ];
+        for (fact, places) in facts {
+            if let Some(places) = places {
+                layout.set(fact, places);
+            }
+        }
+        if let Some((_, first)) = &self.attempt {
+            layout.set_first_attempt(*first);
+        }
+        if let Some((_, live)) = self.live {
+            layout.set_live(live.into_owned());
+        }
+
+        let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
+        let deferred = content.iter().any(|part| match part {
+            Part::Json(_) => true,
+            Part::Id => in_body(id.as_ref()),
+            Part::Timestamp => in_body(timestamp.as_ref()),
+            _ => false,
+        });
+        let (unit, tolerance) = (self.unit, self.tolerance);
+        Ok(Scheme::declared(Template {
+            layout: Arc::new(layout),
+            algorithm: self.algorithm,
+            locate,
+            every_line: self.every_line,
+            grammar: self.grammar,
+            encoding: self.encoding,
+            key_form: self.key_form,
+            content,
+            deferred,
+            freshness: timestamp.map(|places| Freshness { places, unit, tolerance }),
+            id,
+            coverage,
+            handshakes: self.handshakes.into_iter().map(Handshake::compile).collect::<Result<_, _>>()?,
+            methods: self.methods,
+            success: self.success,
+            refused: self.refused,
+            body_limit: self.body_limit,
+            retention: self.retention,
+            encoded_bodies: self.encoded_bodies,
+        }))
+    }
+
+    fn compile_locate(&self) -> Result<Locate, ConfigError> {
+        let names =
+            |names: &[Cow<'static, str>]| names.iter().map(|name| header_name(name)).collect::<Result<Vec<_>, _>>();
+        Ok(match &self.locate {
+            Some(RawLocate::Headers(headers)) => Locate::Headers(names(headers)?),
+            Some(RawLocate::EachHeader(headers)) if headers.is_empty() => {
+                return Err(error("the list of signature headers is empty"));
+            }
+            Some(RawLocate::EachHeader(headers)) => Locate::EachHeader(names(headers)?),
+            Some(RawLocate::Numbered(prefix)) => Locate::Numbered(
+                (1..=MOST_CANDIDATES)
+                    .map(|number| header_name(&format!("{prefix}{number}")))
+                    .collect::<Result<Vec<HeaderName>, _>>()?,
+            ),
+            Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
+            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
+            None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
+            None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
+        })
+    }
+
+    /// Checks that the parts fit, and tells what the signature binds.
+    fn check(
+        &self,
+        content: &[Part],
+        timestamp: Option<&Places>,
+        id: Option<&Places>,
+    ) -> Result<Coverage, ConfigError> {
+        let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
+        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_));
+        if signed && content.is_empty() {
+            return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
+        }
+        if !signed && !content.is_empty() {
+            return Err(error("a token or an unsigned scheme signs nothing; take `.signs(…)` away"));
+        }
+        if signed && self.encoding.is_none() {
+            return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
+        }
+        if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
+            return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
+        }
+        if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
+            return Err(error("`.key(…)` needs `.pairs(…)`"));
+        }
+        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
+            return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
+        }
+        let in_signature = |places: Option<&Places>| {
+            places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
+        };
+        let params = has(|part| matches!(part, Part::Param(_))) || in_signature(timestamp) || in_signature(id);
+        if params && self.grammar.pairs.is_none() {
+            return Err(error("a parameter of the signature header needs `.pairs(…)`"));
+        }
+        if has(|part| matches!(part, Part::Id)) && id.is_none() {
+            return Err(error("`{id}` needs `.id(…)`"));
+        }
+        let body = has(|part| matches!(part, Part::Body));
+        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
+            return Err(error("a signature in the body cannot sign that body"));
+        }
+        let in_signed_body =
+            |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
+        let timestamp_part = has(|part| matches!(part, Part::Timestamp));
+        let timestamp_is_signed = timestamp_part || timestamp.is_some_and(in_signed_body);
+        if timestamp_part && timestamp.is_none() {
+            return Err(error("`{timestamp}` needs `.timestamp(…)`"));
+        }
+        if timestamp.is_some() && !timestamp_is_signed {
+            return Err(error(
+                "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
+            ));
+        }
+        let id_is_signed = has(|part| matches!(part, Part::Id))
+            || id.is_some_and(|places| {
+                in_signed_body(places)
+                    || places.places.iter().all(|place| {
+                        content.iter().any(|part| match (part, place) {
+                            (Part::Header(signed), Place::Header(name)) => signed == name,
+                            (Part::Json(signed), Place::Json(pointer)) => signed == pointer,
+                            (Part::Query(signed), Place::Query(key)) => signed == key,
+                            _ => false,
+                        })
+                    })
+            });
+        Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
+    }
+}
+
+fn check_families<'p>(families: usize, fields: impl Iterator<Item = &'p Places>) -> Result<(), ConfigError> {
+    for places in fields {
+        let headers = places.places.iter().filter(|place| matches!(place, Place::Header(_))).count();
+        if families > 1 && headers > 1 && places.places.len() != families {
+            return Err(error("a field has as many headers as there are signature headers, or one"));
+        }
+    }
+    Ok(())
+}
+
+impl TryFrom<SchemeBuilder> for Scheme {
+    type Error = ConfigError;
+
+    fn try_from(builder: SchemeBuilder) -> Result<Self, ConfigError> {
+        builder.build()
+    }
+}
+
+fn error(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is not whole: {message}"))
+}

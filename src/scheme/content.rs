@@ -1,0 +1,114 @@
+use http::HeaderName;
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    field::{header_name, json_pointer},
+    json::Pointer,
+};
+
+/// One piece of the signed text.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    Body,
+    Header(HeaderName),
+    Id,
+    Json(Pointer),
+    Literal(String),
+    Method,
+    Param(String),
+    Query(String),
+    Secret,
+    Timestamp,
+    Url,
+}
+
+/// Parses a template such as `v0:{timestamp}:{body}`.
+pub(crate) fn parse(template: &str) -> Result<Vec<Part>, ConfigError> {
+    let mut parts = Vec::new();
+    let mut rest = template;
+    while !rest.is_empty() {
+        let (literal, placeholder) = match rest.split_once('{') {
+            Some((literal, after)) => {
+                let (name, after) = after.split_once('}').ok_or_else(|| error(template, "a `{` has no `}`"))?;
+                rest = after;
+                (literal, Some(name))
+            }
+            None => (std::mem::take(&mut rest), None),
+        };
+        if literal.contains('}') {
+            return Err(error(template, "a `}` has no `{`"));
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal.to_owned()));
+        }
+        if let Some(name) = placeholder {
+            parts.push(part(name).map_err(|cause| cause.unwrap_or_else(|| unknown(template, name)))?);
+        }
+    }
+    if parts.iter().filter(|part| matches!(part, Part::Body)).count() > 1 {
+        return Err(error(template, "`{body}` may stand once"));
+    }
+    Ok(parts)
+}
+
+fn part(name: &str) -> Result<Part, Option<ConfigError>> {
+    Ok(match name.split_once(':') {
+        None => match name {
+            "body" => Part::Body,
+            "id" => Part::Id,
+            "method" => Part::Method,
+            "secret" => Part::Secret,
+            "timestamp" => Part::Timestamp,
+            "url" => Part::Url,
+            _ => return Err(None),
+        },
+        Some(("header", name)) => Part::Header(header_name(name)?),
+        Some(("json", pointer)) => Part::Json(json_pointer(pointer)?),
+        Some(("param", key)) => Part::Param(key.to_owned()),
+        Some(("query", key)) => Part::Query(key.to_owned()),
+        Some(_) => return Err(None),
+    })
+}
+
+fn unknown(template: &str, name: &str) -> ConfigError {
+    error(
+        template,
+        &format!(
+            "`{{{name}}}` is none of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
+             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
+        ),
+    )
+}
+
+fn error(template: &str, what: &str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the signed text `{template}` is no template: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, parse};
+
+    #[test]
+    fn a_template_is_literals_and_placeholders() {
+        let parts = parse("v0:{timestamp}:{body}").unwrap();
+
+        assert!(matches!(&parts[..], [
+            Part::Literal(first), Part::Timestamp, Part::Literal(second), Part::Body
+        ] if first == "v0:" && second == ":"));
+    }
+
+    #[test]
+    fn a_template_with_a_mistake_says_which() {
+        for (template, what) in [
+            ("{bodi}", "`{bodi}` is none of"),
+            ("{body", "has no `}`"),
+            ("body}", "has no `{`"),
+            ("{body}{body}", "once"),
+            ("{json:id}", "no JSON pointer"),
+            ("{header:a b}", "no header name"),
+        ] {
+            let message = parse(template).unwrap_err().to_string();
+            assert!(message.contains(what), "{template}: {message}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::{
+    error::{VerifyError, VerifyErrorKind},
+    field::Places,
+};
+
+/// What a timestamp counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimestampUnit {
+    /// Seconds since the Unix epoch, digits only.
+    Seconds,
+    /// Milliseconds since the Unix epoch, digits only.
+    Milliseconds,
+    /// A date and time of RFC 3339 with its offset.
+    Rfc3339,
+}
+
+/// Where a scheme's timestamp is, and how far from now it may be.
+#[derive(Debug, Clone)]
+pub(crate) struct Freshness {
+    pub(crate) places: Places,
+    pub(crate) unit: TimestampUnit,
+    /// `None` only where the application asked for it by its insecure name.
+    pub(crate) tolerance: Option<Duration>,
+}
+
+impl TimestampUnit {
+    /// Reads a timestamp exactly as it was sent. Digits are ASCII, without a sign, and without a leading nought; a
+    /// millisecond value is never taken for seconds.
+    pub(crate) fn parse(self, text: &[u8]) -> Option<SystemTime> {
+        match self {
+            Self::Seconds => UNIX_EPOCH.checked_add(Duration::from_secs(digits(text)?)),
+            Self::Milliseconds => UNIX_EPOCH.checked_add(Duration::from_millis(digits(text)?)),
+            Self::Rfc3339 => {
+                // Longer than any date with nanoseconds and an offset: not worth a parser's time.
+                let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 48)?;
+                SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
+            }
+        }
+    }
+}
+
+/// Refuses a time that is further than `tolerance` from `now`, in either direction. Ages are compared in whole seconds, as
+/// senders stamp them.
+pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> Result<(), VerifyError> {
+    let (distance, sign) = match now.duration_since(stamp) {
+        Ok(age) => (age, 1),
+        Err(ahead) => (ahead.duration(), -1),
+    };
+    // A clock that shows fractions of a second must not make a timestamp on the border older than it says.
+    let distance = if sign > 0 { Duration::from_secs(distance.as_secs()) } else { distance };
+    if distance <= tolerance {
+        return Ok(());
+    }
+    let skew = i64::try_from(distance.as_secs()).unwrap_or(i64::MAX).saturating_mul(sign);
+    Err(VerifyError::new(VerifyErrorKind::Stale).with_skew(skew))
+}
+
+fn digits(text: &[u8]) -> Option<u64> {
+    let plain = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 20;
+    if !plain {
+        return None;
+    }
+    text.iter().try_fold(0u64, |value, byte| match byte {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::{TimestampUnit, check};
+
+    #[test]
+    fn only_plain_digits_are_a_timestamp() {
+        for text in ["", "+1", "-1", " 1", "1 ", "01", "1.5", "1e3", "0x1", "1_000", "NaN", "١", "18446744073709551616"]
+        {
+            assert_eq!(TimestampUnit::Seconds.parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(TimestampUnit::Seconds.parse("9".repeat(4000).as_bytes()), None);
+        assert_eq!(TimestampUnit::Seconds.parse(b"1700000000"), Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
+        // The largest number parses and lies outside what the clock can hold, or far outside any window.
+        let _ = TimestampUnit::Seconds.parse(b"18446744073709551615");
+    }
+
+    #[test]
+    fn units_are_declared_and_never_guessed() {
+        assert_eq!(TimestampUnit::Milliseconds.parse(b"1500"), Some(UNIX_EPOCH + Duration::from_millis(1500)));
+        assert_eq!(
+            TimestampUnit::Rfc3339.parse(b"1970-01-01T01:00:01+01:00"),
+            Some(UNIX_EPOCH + Duration::from_secs(1))
+        );
+        assert_eq!(TimestampUnit::Rfc3339.parse(b"1"), None);
+        assert_eq!(TimestampUnit::Seconds.parse(b"1970-01-01T00:00:01Z"), None);
+    }
+
+    #[test]
+    fn the_window_is_symmetric_and_its_border_belongs_to_it() {
+        let stamp = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let window = Duration::from_secs(300);
+        let at = |millis: i64| {
+            if millis < 0 {
+                stamp - Duration::from_millis(millis.unsigned_abs())
+            } else {
+                stamp + Duration::from_millis(millis.unsigned_abs())
+            }
+        };
+
+        for fresh in [0, 300_000, 300_999, -300_000] {
+            assert!(check(stamp, at(fresh), window).is_ok(), "{fresh} ms");
+        }
+        for stale in [301_000, -300_001, -301_000] {
+            assert!(check(stamp, at(stale), window).is_err(), "{stale} ms");
+        }
+        assert!(check(stamp, at(0), Duration::ZERO).is_ok());
+        assert!(check(stamp, at(1000), Duration::ZERO).is_err());
+    }
+}

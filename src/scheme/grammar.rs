@@ -1,0 +1,144 @@
+use smallvec::SmallVec;
+
+use crate::{
+    error::{VerifyError, VerifyErrorKind},
+    signature::Tag,
+};
+
+/// How a signature header is built: a prefix, then one value or a list, of values or of pairs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grammar {
+    /// Stands once before everything else, as in `sha256=…`.
+    pub(crate) prefix: Option<String>,
+    /// Stands between the items of a list.
+    pub(crate) items: Option<String>,
+    /// Stands between key and value of an item.
+    pub(crate) pairs: Option<String>,
+    /// The keys whose values are signatures; all others are skipped.
+    pub(crate) keys: Vec<String>,
+}
+
+/// The signatures that a request claims to have, decoded. One is the rule, a few are a rotation.
+pub(crate) type Candidates = SmallVec<[Tag; 2]>;
+
+/// No sender rotates more keys than this at once, and each one costs a comparison.
+pub(crate) const MOST_CANDIDATES: usize = 16;
+
+/// No true signature header is longer.
+pub(crate) const LONGEST_HEADER: usize = 4096;
+
+impl Grammar {
+    /// What stands after the prefix; `None` when the prefix is not there.
+    fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
+        match &self.prefix {
+            Some(prefix) => value.strip_prefix(prefix.as_bytes()),
+            None => Some(value),
+        }
+    }
+
+    /// The items of a header value, each with its key where the grammar has keys.
+    fn items<'h>(&'h self, value: &'h [u8]) -> impl Iterator<Item = (Option<&'h [u8]>, &'h [u8])> {
+        let rest = self.strip(value).unwrap_or_default();
+        split(rest, self.items.as_deref()).map(|item| match &self.pairs {
+            Some(pairs) => match find(item, pairs.as_bytes()) {
+                Some(at) => (Some(&item[..at]), &item[at + pairs.len()..]),
+                // An item without a separator has no key, and is nothing.
+                None => (Some(&b""[..]), item),
+            },
+            None => (None, item),
+        })
+    }
+
+    /// Adds the signatures of one header value, each decoded by `decode`. Those that are not of the scheme's form are left
+    /// out: a list may hold other versions, and a wrong one beside a right one is a rotation.
+    pub(crate) fn collect(
+        &self,
+        value: &[u8],
+        candidates: &mut Candidates,
+        seen: &mut usize,
+        decode: impl Fn(&[u8]) -> Option<Tag>,
+    ) -> Result<(), VerifyError> {
+        if value.len() > LONGEST_HEADER {
+            return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
+        }
+        for (key, item) in self.items(value) {
+            if key.is_some_and(|key| !self.keys.iter().any(|ours| ours.as_bytes() == key)) {
+                continue;
+            }
+            *seen += 1;
+            if *seen > MOST_CANDIDATES {
+                return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
+            }
+            candidates.extend(decode(item));
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter that may be there once; `Err` when it is there twice.
+    pub(crate) fn param<'h>(&'h self, value: &'h [u8], name: &str) -> Result<Option<&'h [u8]>, ()> {
+        let mut values = self.items(value).filter(|(key, _)| *key == Some(name.as_bytes())).map(|(_, item)| item);
+        let first = values.next();
+        if values.next().is_some() { Err(()) } else { Ok(first) }
+    }
+}
+
+fn split<'h>(text: &'h [u8], separator: Option<&'h str>) -> impl Iterator<Item = &'h [u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        match separator.and_then(|separator| Some((find(text, separator.as_bytes())?, separator.len()))) {
+            Some((at, length)) => {
+                rest = Some(&text[at + length..]);
+                Some(&text[..at])
+            }
+            None => {
+                rest = None;
+                Some(text)
+            }
+        }
+    })
+}
+
+/// Separators are one or two bytes long, so the plain search is linear.
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    match what {
+        [] => None,
+        [byte] => text.iter().position(|other| other == byte),
+        _ => text.windows(what.len()).position(|window| window == what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Candidates, Grammar};
+    use crate::signature::Tag;
+
+    fn stripe() -> Grammar {
+        Grammar { items: Some(",".into()), pairs: Some("=".into()), keys: vec!["v1".into()], ..Grammar::default() }
+    }
+
+    fn candidates(grammar: &Grammar, value: &str) -> Option<usize> {
+        let mut candidates = Candidates::new();
+        grammar.collect(value.as_bytes(), &mut candidates, &mut 0, |item| Tag::new(item)).ok()?;
+        Some(candidates.len())
+    }
+
+    #[test]
+    fn a_list_of_pairs_gives_the_values_of_its_key() {
+        assert_eq!(candidates(&stripe(), "t=1,v1=a,v0=b,v1=c"), Some(2));
+        assert_eq!(candidates(&stripe(), "t=1, v1=a"), Some(0));
+        assert_eq!(candidates(&stripe(), "v1"), Some(0));
+        assert_eq!(candidates(&stripe(), ",,,=,=="), Some(0));
+        assert_eq!(stripe().param(b"t=1,v1=a", "t"), Ok(Some(&b"1"[..])));
+        assert_eq!(stripe().param(b"t=1,t=1", "t"), Err(()));
+        assert_eq!(stripe().param(b"v1=a", "t"), Ok(None));
+    }
+
+    #[test]
+    fn more_than_sixteen_candidates_are_not_looked_at() {
+        assert_eq!(candidates(&stripe(), &"v1=a,".repeat(16)), Some(16));
+        assert_eq!(candidates(&stripe(), &"v1=a,".repeat(17)), None);
+        assert_eq!(candidates(&stripe(), &"=".repeat(4096)), Some(0));
+        assert_eq!(candidates(&stripe(), &"=".repeat(4097)), None);
+    }
+}

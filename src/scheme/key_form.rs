@@ -1,0 +1,63 @@
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    signature::Encoding,
+};
+
+/// How a secret's text becomes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyForm {
+    Base64,
+    Hex,
+    StandardWebhooks,
+    Utf8,
+}
+
+impl KeyForm {
+    /// Decodes a secret into a key, which is never empty.
+    pub(crate) fn decode(self, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let (key, form) = match self {
+            Self::Base64 => (Encoding::Base64.decode(secret), "base64"),
+            Self::Hex => (Encoding::Hex.decode(secret), "hexadecimal digits"),
+            Self::StandardWebhooks => {
+                // Supabase shows it as `v1,whsec_…`; the prefix is optional in the reference libraries.
+                let text = secret.strip_prefix(b"v1,").unwrap_or(secret);
+                let text = text.strip_prefix(b"whsec_").unwrap_or(text);
+                (Encoding::Base64.decode(text), "base64 after an optional `whsec_`")
+            }
+            Self::Utf8 => (Some(secret.to_vec()), "text"),
+        };
+        let key = Zeroizing::new(key.ok_or_else(|| error(format!("the secret is not of the scheme's form: {form}")))?);
+        if key.is_empty() {
+            return Err(error("the secret holds no key".into()));
+        }
+        Ok(key)
+    }
+}
+
+fn error(message: String) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Secret, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KeyForm;
+
+    #[test]
+    fn an_empty_key_in_any_dress_is_refused() {
+        for text in ["whsec_", "whsec_=", "whsec_==", "whsec_====", "=", "v1,whsec_"] {
+            assert!(KeyForm::StandardWebhooks.decode(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(KeyForm::Hex.decode(b"abc").is_err());
+        assert!(KeyForm::Base64.decode(b"*").is_err());
+    }
+
+    #[test]
+    fn the_prefix_is_optional() {
+        for text in ["whsec_AAECAw==", "AAECAw==", "v1,whsec_AAECAw=="] {
+            assert_eq!(KeyForm::StandardWebhooks.decode(text.as_bytes()).unwrap().as_slice(), [0, 1, 2, 3]);
+        }
+        assert_eq!(KeyForm::Utf8.decode(b"whsec_AAECAw==").unwrap().as_slice(), b"whsec_AAECAw==");
+    }
+}

@@ -1,0 +1,140 @@
+use std::time::SystemTime;
+
+use super::{
+    key_form::KeyForm,
+    template::{Algorithm, Template},
+};
+use crate::{
+    error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
+    secret::{Secret, Secrets},
+    signature::{Encoding, MacAlgorithm, MacState, Tag, token_tag, verify_any},
+};
+
+/// Secrets in the form that a scheme checks with: decoded and keyed once.
+#[derive(Clone)]
+pub(crate) struct KeyRing {
+    secrets: Secrets,
+    states: Vec<KeyState>,
+}
+
+/// What one secret became.
+#[derive(Clone)]
+pub(crate) enum KeyState {
+    Mac(MacState),
+    /// The secret itself: a part of the signed text, or the business of a [`CustomScheme`](super::CustomScheme).
+    Raw,
+    Token(Tag),
+}
+
+/// Shorter keys than this can be guessed; they work, and are warned of.
+pub(crate) const SHORT: usize = 16;
+
+impl KeyRing {
+    pub(crate) fn for_template(template: &Template, secrets: Secrets) -> Result<Self, ConfigError> {
+        if secrets.is_empty() && template.algorithm != Algorithm::Unsigned {
+            return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
+        }
+        let states = secrets
+            .entries()
+            .iter()
+            .map(|entry| KeyState::new(template.algorithm, template.key_form, &entry.secret))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { secrets, states })
+    }
+
+    /// No keys at all, where nothing is verified.
+    pub(crate) fn empty() -> Self {
+        Self { secrets: Secrets::none(), states: Vec::new() }
+    }
+
+    pub(crate) fn raw(secrets: Secrets) -> Result<Self, ConfigError> {
+        if secrets.is_empty() {
+            return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
+        }
+        let states = secrets.entries().iter().map(|_| KeyState::Raw).collect();
+        Ok(Self { secrets, states })
+    }
+
+    /// The secrets that are right at `now`, each with its place in the list.
+    pub(crate) fn usable(&self, now: SystemTime) -> impl Iterator<Item = (usize, &Secret, &KeyState)> {
+        self.secrets
+            .entries()
+            .iter()
+            .zip(&self.states)
+            .enumerate()
+            .filter(move |(_, (entry, _))| entry.until.is_none_or(|until| now < until))
+            .map(|(index, (entry, state))| (index, &entry.secret, state))
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Whether a secret is shorter than the advised length.
+    pub(crate) fn has_short(&self) -> bool {
+        self.secrets.entries().iter().any(|entry| entry.secret.expose().len() < SHORT)
+    }
+}
+
+impl KeyState {
+    fn new(algorithm: Algorithm, form: KeyForm, secret: &Secret) -> Result<Self, ConfigError> {
+        let key = form.decode(secret.expose())?;
+        Ok(match algorithm {
+            Algorithm::Hash(_) | Algorithm::Unsigned => Self::Raw,
+            Algorithm::Mac(mac) => Self::Mac(MacState::new(mac, &key)),
+            Algorithm::Token => Self::Token(token_tag(&key)),
+        })
+    }
+}
+
+/// The secrets of one request, as a [`CustomScheme`](super::CustomScheme) checks with them: it asks, they answer.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    pub(crate) ring: &'a KeyRing,
+    pub(crate) now: SystemTime,
+}
+
+impl Keys<'_> {
+    /// Checks an HMAC-SHA-256 in hex over `message`, and tells which secret made it.
+    ///
+    /// # Errors
+    /// When the claim is not of the form, or no secret made it.
+    pub fn hmac_sha256_hex(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
+        self.hmac(message, Encoding::Hex.decode_tag(claimed, MacAlgorithm::Sha256.length()))
+    }
+
+    /// Checks an HMAC-SHA-256 in base64 over `message`, and tells which secret made it.
+    ///
+    /// # Errors
+    /// When the claim is not of the form, or no secret made it.
+    pub fn hmac_sha256_base64(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
+        self.hmac(message, Encoding::Base64.decode_tag(claimed, MacAlgorithm::Sha256.length()))
+    }
+
+    /// Asks `matches` for each secret's bytes, in order, and tells the first that it says yes to.
+    ///
+    /// # Errors
+    /// When it says yes to none.
+    pub fn find(&self, matches: impl Fn(&[u8]) -> bool) -> Result<usize, VerifyError> {
+        self.ring
+            .usable(self.now)
+            .find(|(_, secret, _)| matches(secret.expose()))
+            .map(|(index, ..)| index)
+            .ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))
+    }
+
+    fn hmac(&self, message: &[&[u8]], claimed: Option<Tag>) -> Result<usize, VerifyError> {
+        let claimed = claimed.ok_or_else(|| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
+        self.find(|secret| {
+            let mut mac = MacState::new(MacAlgorithm::Sha256, secret);
+            message.iter().for_each(|piece| mac.update(piece));
+            verify_any(&[claimed], &mac.finish())
+        })
+    }
+}
+
+impl std::fmt::Debug for Keys<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys([redacted])")
+    }
+}

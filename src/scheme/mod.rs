@@ -1,0 +1,336 @@
+//! How one sender signs: a request's head, its raw body and the time go in, a [`Delivery`] comes out.
+//!
+//! Rules:
+//! 1. A scheme is data wherever data can say it; [`CustomScheme`] is for the rest. The catalogue of providers is written
+//!    with the same [`SchemeBuilder`] that an application uses.
+//! 2. A scheme does no I/O and asks no clock.
+//! 3. What the head can be refused for is refused before the body is read.
+//! 4. The algorithm is the scheme's, never the sender's choice. A weaker one has `insecure` in its name.
+//! 5. The timestamp is signed as it was sent, and trusted only if it is signed.
+//! 6. A scheme says what it binds: [`covers_body`](Scheme::covers_body), [`id_is_signed`](Scheme::id_is_signed),
+//!    [`timestamp_is_signed`](Scheme::timestamp_is_signed).
+//!
+//! What this module does not do: HTTP, limits, deadlines. [`WebhookLayer`](crate::WebhookLayer) does.
+//!
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use http::Request;
+//! use tower_webhooks::{Provider, Scheme, Secret, Secrets};
+//!
+//! // The example of GitHub's documentation, "Validating webhook deliveries".
+//! let scheme = Scheme::from(Provider::GITHUB);
+//! let secrets = Secrets::new(Secret::new("It's a Secret to Everybody")?);
+//! let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+//! let (head, ()) = Request::post("/").header("x-hub-signature-256", signature).body(())?.into_parts();
+//!
+//! assert!(scheme.verify(&head, "Hello, World!", &secrets, SystemTime::UNIX_EPOCH).is_ok());
+//! assert!(scheme.verify(&head, "Hello, World?", &secrets, SystemTime::UNIX_EPOCH).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod builder;
+mod check;
+mod content;
+mod custom;
+mod freshness;
+mod grammar;
+mod handshake;
+mod key_form;
+mod keys;
+pub(crate) mod provider;
+mod settings;
+mod template;
+mod verification;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+pub use self::{
+    answer::Answer,
+    builder::SchemeBuilder,
+    custom::{Binding, CustomScheme, Plan},
+    freshness::TimestampUnit,
+    handshake::Handshake,
+    keys::Keys,
+    provider::Provider,
+};
+pub(crate) use self::{
+    check::{Check, Outcome, Step},
+    keys::KeyRing,
+};
+use self::{
+    settings::{PublicUrl, Settings},
+    template::{Algorithm, Template},
+};
+pub use crate::field::Field;
+use crate::{
+    delivery::Delivery,
+    error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
+    head::Head,
+    secret::{Secret, Secrets},
+    signature::{HashAlgorithm, MacAlgorithm},
+};
+
+/// How one sender signs. Cheap to clone.
+///
+/// It comes from a [`Provider`], from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
+#[derive(Clone)]
+pub struct Scheme {
+    kind: Kind,
+    settings: Settings,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Custom(Arc<dyn CustomScheme>),
+    Declared(Arc<Template>),
+}
+
+impl Scheme {
+    /// Begins the declaration of a scheme with HMAC-SHA-256 (RFC 2104).
+    pub fn hmac_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha256))
+    }
+
+    /// Begins the declaration of a scheme with HMAC-SHA-512 (RFC 2104).
+    pub fn hmac_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha512))
+    }
+
+    /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but it has no future.
+    pub fn insecure_hmac_sha1() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha1))
+    }
+
+    /// Begins the declaration of a scheme with plain SHA-256 over a text that holds the secret. Where the secret stands
+    /// first, a signed text can be continued by anyone (length extension); prefer another scheme if the sender has one.
+    pub fn insecure_hash_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha256))
+    }
+
+    /// Begins the declaration of a scheme with plain SHA-1 over a text that holds the secret.
+    pub fn insecure_hash_sha1() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha1))
+    }
+
+    /// Begins the declaration of a scheme whose sender shows the secret itself. It does not bind the body: whoever reads
+    /// one request can send any other. Compared in constant time, whatever its length.
+    pub fn insecure_token() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Token)
+    }
+
+    /// Begins the declaration of a scheme with basic authentication (RFC 7617); the secret is `user:password`. It does not
+    /// bind the body.
+    pub fn insecure_basic() -> SchemeBuilder {
+        Self::insecure_token().header("authorization").prefix("Basic ").base64()
+    }
+
+    /// Begins the declaration of a scheme that proves nothing at all. Whoever knows the URL can send anything.
+    pub fn insecure_unsigned() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Unsigned)
+    }
+
+    /// Takes a scheme that is written in code.
+    pub fn custom(scheme: impl CustomScheme) -> Self {
+        Self { kind: Kind::Custom(Arc::new(scheme)), settings: Settings::default() }
+    }
+
+    pub(crate) fn declared(template: Template) -> Self {
+        Self { kind: Kind::Declared(Arc::new(template)), settings: Settings::default() }
+    }
+
+    /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
+    ///
+    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are the
+    /// caller's. A handshake is told apart from a delivery.
+    ///
+    /// # Errors
+    /// When the request does not pass, and with
+    /// [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty or not of the scheme's form.
+    pub fn verify<'h>(
+        &self,
+        head: impl Into<Head<'h>>,
+        body: impl Into<Bytes>,
+        secrets: &Secrets,
+        now: SystemTime,
+    ) -> Result<Verdict, VerifyError> {
+        let (head, body) = (head.into(), body.into());
+        let ring = self
+            .key_ring(secrets.clone())
+            .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))?;
+        let inspected = match self.inspect(head, now)? {
+            Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
+            Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
+            Step::Verify(inspected) => inspected,
+        };
+        let mut check = self.begin(head, inspected, &ring, now)?;
+        check.update(self, &body);
+        match check.finish(self, head, body, &ring)? {
+            Outcome::Answer(answer) => Ok(Verdict::Handshake(answer)),
+            Outcome::Delivery(delivery) => Ok(Verdict::Delivery(delivery)),
+        }
+    }
+
+    /// Replaces how far a signed timestamp may be from now, in either direction. Nought means nought.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.settings.tolerance = Some(tolerance);
+        self
+    }
+
+    /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL.
+    ///
+    /// # Errors
+    /// When `base` is not an http or https URL with a host and without a query.
+    pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
+        self.settings.public_url = Some(PublicUrl::parse(base)?);
+        Ok(self)
+    }
+
+    /// Sets the token that an unsigned handshake must show.
+    #[must_use]
+    pub fn with_verify_token(mut self, token: Secret) -> Self {
+        self.settings.verify_token = Some(token);
+        self
+    }
+
+    /// The scheme's name.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Custom(custom) => custom.name(),
+            Kind::Declared(template) => template.layout.provider(),
+        }
+    }
+
+    /// Whether the signature binds the body.
+    pub fn covers_body(&self) -> bool {
+        match &self.kind {
+            Kind::Custom(custom) => custom.covers_body(),
+            Kind::Declared(template) => template.coverage.body,
+        }
+    }
+
+    /// Whether the signature binds the delivery's id. A [`CustomScheme`] says so for each delivery.
+    pub fn id_is_signed(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.coverage.id)
+    }
+
+    /// Whether the signature binds a timestamp. A [`CustomScheme`] says so for each delivery.
+    pub fn timestamp_is_signed(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.coverage.timestamp)
+    }
+
+    /// What a success that the crate itself answers looks like.
+    pub(crate) fn success(&self) -> Answer {
+        match &self.kind {
+            Kind::Custom(custom) => custom.success(),
+            Kind::Declared(template) => template.success.clone(),
+        }
+    }
+
+    /// The status of an authentication failure.
+    pub(crate) fn refused(&self) -> StatusCode {
+        match &self.kind {
+            Kind::Custom(custom) => custom.refused(),
+            Kind::Declared(template) => template.refused,
+        }
+    }
+
+    /// The largest body that the sender sends, in bytes.
+    pub(crate) fn body_limit(&self) -> usize {
+        match &self.kind {
+            Kind::Custom(_) => builder::DEFAULT_BODY_LIMIT,
+            Kind::Declared(template) => template.body_limit,
+        }
+    }
+
+    /// How long the sender may repeat a delivery, where it is known to be long.
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    pub(crate) fn retries_for(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Custom(_) => None,
+            Kind::Declared(template) => template.retention,
+        }
+    }
+
+    /// Whether anything is checked at all.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.algorithm == Algorithm::Unsigned)
+    }
+
+    /// The methods that deliveries and handshakes come by, for `Allow`.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        match &self.kind {
+            Kind::Custom(custom) => custom.methods(),
+            Kind::Declared(template) => {
+                let mut methods = template.methods.clone();
+                for handshake in &template.handshakes {
+                    if !methods.contains(handshake.comes_by()) {
+                        methods.push(handshake.comes_by().clone());
+                    }
+                }
+                methods
+            }
+        }
+    }
+
+    /// Checks that what only the application can say has been said.
+    pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
+        let Kind::Declared(template) = &self.kind else { return Ok(()) };
+        let signs_url = template.content.iter().any(|part| matches!(part, content::Part::Url));
+        if signs_url && self.settings.public_url.is_none() {
+            return Err(ConfigError::new(
+                ConfigErrorKind::Option,
+                format!("`{}` signs the URL; add `.with_public_url(\"https://…\")`", self.name()),
+            ));
+        }
+        if template.handshakes.iter().any(Handshake::needs_verify_token) && self.settings.verify_token.is_none() {
+            return Err(ConfigError::new(
+                ConfigErrorKind::Option,
+                format!("`{}` has a handshake with a shared token; add `.with_verify_token(…)`", self.name()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Decodes and keys secrets.
+    pub(crate) fn key_ring(&self, secrets: Secrets) -> Result<KeyRing, ConfigError> {
+        match &self.kind {
+            Kind::Custom(_) => KeyRing::raw(secrets),
+            Kind::Declared(template) => KeyRing::for_template(template, secrets),
+        }
+    }
+}
+
+impl fmt::Debug for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheme").field("name", &self.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a request that passed is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A verified delivery.
+    Delivery(Delivery),
+    /// A handshake; this is what to answer.
+    Handshake(Answer),
+}
+
+impl Verdict {
+    /// The delivery, if it is one.
+    pub fn into_delivery(self) -> Option<Delivery> {
+        match self {
+            Self::Delivery(delivery) => Some(delivery),
+            Self::Handshake(_) => None,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Stripe. Source: "Verify webhook signatures" (docs.stripe.com/webhooks/signature).
+//!
+//! `Stripe-Signature: t=<seconds>,v1=<hex>[,v1=<hex>]` with `v1 = HMAC-SHA-256(secret, t "." body)`.
+//!
+//! Quirks:
+//! 1. The whole `whsec_…` text is the key; it is not decoded.
+//! 2. `v0` is a signature of the test scheme, and never a fallback.
+//! 3. `v1` is repeated while a secret is being rolled.
+//! 4. Live events are repeated for up to three days.
+
+use std::time::Duration;
+
+use crate::scheme::{Field, Scheme, SchemeBuilder};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("stripe-signature")
+        .items(",")
+        .pairs("=")
+        .key("v1")
+        .hex()
+        .timestamp(Field::param("t"))
+        .signs("{timestamp}.{body}")
+        .id(Field::json("/id"))
+        .event_type(Field::json("/type"))
+        .api_version(Field::json("/api_version"))
+        .live(Field::json("/livemode"), "true")
+        .payload("/data/object")
+        .retries_for(Duration::from_secs(3 * 24 * 60 * 60))
+}

@@ -1,0 +1,430 @@
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use super::{
+    answer::Answer,
+    content::Part,
+    freshness::{Freshness, check},
+    grammar::{Candidates, Grammar, LONGEST_HEADER},
+    handshake::Handshake,
+    key_form::KeyForm,
+    settings::Settings,
+};
+use crate::{
+    delivery::{Coverage, HeadFacts, HeadText, Layout},
+    error::{Subject, VerifyError, VerifyErrorKind},
+    field::{Place, Places},
+    head::Head,
+    json::Pointer,
+    signature::{Encoding, HashAlgorithm, MacAlgorithm, Tag, token_tag},
+};
+
+/// A declared scheme: everything about how one sender signs, as data. Built by [`SchemeBuilder`](super::SchemeBuilder).
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) locate: Locate,
+    /// Whether a signature header may stand on several lines, each of which counts.
+    pub(crate) every_line: bool,
+    pub(crate) grammar: Grammar,
+    /// `None` for a token that is written as it is.
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) key_form: KeyForm,
+    pub(crate) content: Vec<Part>,
+    /// Whether the content needs the whole body before its first byte can be hashed.
+    pub(crate) deferred: bool,
+    pub(crate) freshness: Option<Freshness>,
+    pub(crate) id: Option<Places>,
+    pub(crate) coverage: Coverage,
+    pub(crate) handshakes: Vec<Handshake>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) success: Answer,
+    pub(crate) refused: StatusCode,
+    pub(crate) body_limit: usize,
+    pub(crate) retention: Option<Duration>,
+    /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
+    pub(crate) encoded_bodies: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Algorithm {
+    /// A hash over a text that holds the secret.
+    Hash(HashAlgorithm),
+    Mac(MacAlgorithm),
+    /// The secret itself is sent. Binds nothing.
+    Token,
+    /// Nothing is checked.
+    Unsigned,
+}
+
+/// Where a scheme's signatures are.
+#[derive(Debug, Clone)]
+pub(crate) enum Locate {
+    /// All of these that are there, one for each key.
+    EachHeader(Vec<HeaderName>),
+    /// The first of these that is there; it names the family of the other headers.
+    Headers(Vec<HeaderName>),
+    Json(Pointer),
+    /// `prefix1`, `prefix2` and so on, until one is missing.
+    Numbered(Vec<HeaderName>),
+    Query(String),
+}
+
+/// What the head of a request came to.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    pub(crate) candidates: Candidates,
+    /// Which of the alternative signature headers is there.
+    pub(crate) family: usize,
+    pub(crate) timestamp: Option<SystemTime>,
+}
+
+impl Template {
+    /// Checks everything that the head can be checked for without a secret.
+    pub(crate) fn inspect(
+        &self,
+        head: Head<'_>,
+        now: SystemTime,
+        settings: &Settings,
+    ) -> Result<Inspected, VerifyError> {
+        let mut inspected = Inspected { candidates: Candidates::new(), family: 0, timestamp: None };
+        if self.algorithm == Algorithm::Unsigned {
+            return Ok(inspected);
+        }
+        self.collect(head, &mut inspected)?;
+        let look = Look { template: self, head, family: inspected.family, settings };
+        if let Some(freshness) = &self.freshness
+            && let Some(text) = look.first_in_head(&freshness.places)?
+        {
+            inspected.timestamp = Some(self.fresh(freshness, &text, now, settings)?);
+        } else if self.freshness.as_ref().is_some_and(|freshness| freshness.places.pointers().next().is_none()) {
+            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
+        }
+        if !self.deferred {
+            // What is signed and in the head must be there; it is cheaper to say so before the body is read.
+            look.render(Render::All, &mut |_| {})?;
+        }
+        Ok(inspected)
+    }
+
+    /// Checks a timestamp's form and age.
+    pub(crate) fn fresh(
+        &self,
+        freshness: &Freshness,
+        text: &[u8],
+        now: SystemTime,
+        settings: &Settings,
+    ) -> Result<SystemTime, VerifyError> {
+        let stamp = freshness.unit.parse(text).ok_or_else(|| {
+            VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
+        })?;
+        if let Some(tolerance) = freshness.tolerance.map(|tolerance| settings.tolerance.unwrap_or(tolerance)) {
+            check(stamp, now, tolerance)?;
+        }
+        Ok(stamp)
+    }
+
+    /// Decodes what one place holds into a tag.
+    pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
+        let length = match self.algorithm {
+            Algorithm::Hash(hash) => hash.length(),
+            Algorithm::Mac(mac) => mac.length(),
+            Algorithm::Token => {
+                let token = match self.encoding {
+                    Some(encoding) => Cow::Owned(encoding.decode(text)?),
+                    None => Cow::Borrowed(text),
+                };
+                // An empty token is what a sender without a secret sends.
+                return (!token.is_empty()).then(|| token_tag(&token));
+            }
+            Algorithm::Unsigned => return None,
+        };
+        self.encoding?.decode_tag(text, length)
+    }
+
+    /// Collects the claimed signatures from the head.
+    fn collect(&self, head: Head<'_>, inspected: &mut Inspected) -> Result<(), VerifyError> {
+        let mut seen = 0;
+        let decode = |text: &[u8]| self.decode(text);
+        let headers = head.headers();
+        match &self.locate {
+            Locate::Headers(names) => {
+                let (family, name) = names
+                    .iter()
+                    .enumerate()
+                    .find(|(_, name)| headers.contains_key(*name))
+                    .ok_or_else(|| missing(&names[0]))?;
+                inspected.family = family;
+                self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+            }
+            Locate::EachHeader(names) | Locate::Numbered(names) => {
+                for name in names.iter().filter(|name| headers.contains_key(*name)) {
+                    self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                }
+                if seen == 0 && !names.iter().any(|name| headers.contains_key(name)) {
+                    return Err(missing(&names[0]));
+                }
+            }
+            Locate::Query(key) => {
+                let text = query(head, key).map_err(|()| ambiguous(named_key(key)))?;
+                let text =
+                    text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(named_key(key)))?;
+                self.grammar.collect(&text, &mut inspected.candidates, &mut seen, decode)?;
+            }
+            Locate::Json(_) => return Ok(()),
+        }
+        if inspected.candidates.is_empty() {
+            let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
+            return Err(match self.signature_header(inspected.family) {
+                Some(name) => error.with_header(name.clone()),
+                None => error,
+            });
+        }
+        Ok(())
+    }
+
+    fn collect_header(
+        &self,
+        headers: &HeaderMap,
+        name: &HeaderName,
+        candidates: &mut Candidates,
+        seen: &mut usize,
+    ) -> Result<(), VerifyError> {
+        let mut lines = headers.get_all(name).iter();
+        if !self.every_line && headers.get_all(name).iter().nth(1).is_some() {
+            return Err(ambiguous(Subject::Header(name.clone())));
+        }
+        lines.try_for_each(|line| {
+            self.grammar
+                .collect(line.as_bytes(), candidates, seen, |text| self.decode(text))
+                .map_err(|error| error.with_header(name.clone()))
+        })
+    }
+
+    fn signature_header(&self, family: usize) -> Option<&HeaderName> {
+        match &self.locate {
+            Locate::EachHeader(names) | Locate::Headers(names) | Locate::Numbered(names) => names.get(family),
+            Locate::Json(_) | Locate::Query(_) => None,
+        }
+    }
+
+    /// How many families of header names the scheme has.
+    pub(crate) fn families(locate: &Locate) -> usize {
+        match locate {
+            Locate::Headers(names) => names.len(),
+            _ => 1,
+        }
+    }
+
+    /// What the head says about the delivery, for its metadata.
+    pub(crate) fn head_facts(&self, head: Head<'_>, family: usize, settings: &Settings) -> HeadFacts {
+        let look = Look { template: self, head, family, settings };
+        self.layout.read_head(family, |place| match place {
+            // A clone of a header value shares its bytes.
+            Place::Header(name) => single(head.headers(), name).ok()?.cloned().map(HeadText::Header),
+            Place::Json(_) => None,
+            Place::Param(_) | Place::Query(_) => {
+                let text = look.in_head(place).ok()??;
+                Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
+            }
+        })
+    }
+}
+
+/// Looks things up in one request, by one template.
+pub(crate) struct Look<'a> {
+    pub(crate) template: &'a Template,
+    pub(crate) head: Head<'a>,
+    pub(crate) family: usize,
+    pub(crate) settings: &'a Settings,
+}
+
+/// Which side of the body to render.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Render<'b> {
+    AfterBody,
+    All,
+    BeforeBody,
+    /// Everything, with this body in its place.
+    Whole(&'b [u8]),
+}
+
+/// A piece of the signed text as it is fed to a hash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Bytes(&'a [u8]),
+    Secret,
+}
+
+impl Look<'_> {
+    /// Feeds the pieces of the signed text to `sink`, in their order.
+    pub(crate) fn render(&self, which: Render<'_>, sink: &mut dyn FnMut(Piece<'_>)) -> Result<(), VerifyError> {
+        let content = &self.template.content;
+        let body_at = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
+        let range = match which {
+            Render::BeforeBody => 0..body_at,
+            Render::AfterBody => (body_at + 1).min(content.len())..content.len(),
+            Render::All | Render::Whole(_) => 0..content.len(),
+        };
+        for index in range {
+            match &content[index] {
+                Part::Body => {
+                    if let Render::Whole(body) = which {
+                        sink(Piece::Bytes(body));
+                    }
+                }
+                Part::Literal(text) => sink(Piece::Bytes(text.as_bytes())),
+                Part::Method => sink(Piece::Bytes(self.head.method().as_str().as_bytes())),
+                Part::Secret => sink(Piece::Secret),
+                Part::Url => {
+                    let url = self.settings.url(self.head);
+                    sink(Piece::Bytes(url.as_bytes()));
+                }
+                part => {
+                    let text = self.text(part, which)?;
+                    // Else the end of one piece could be moved into the beginning of the next, and the text stay the same.
+                    if let Some(Part::Literal(end)) = content.get(index + 1)
+                        && matches!(part, Part::Header(_) | Part::Id)
+                        && contains(&text, end.as_bytes())
+                    {
+                        let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
+                        return Err(error.with_subject(named("a signed header")));
+                    }
+                    sink(Piece::Bytes(&text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text<'p>(&'p self, part: &'p Part, which: Render<'_>) -> Result<Cow<'p, [u8]>, VerifyError> {
+        let text = match part {
+            Part::Header(name) => single(self.head.headers(), name)
+                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .map(|value| Cow::Borrowed(value.as_bytes())),
+            Part::Id => self.first(self.template.id.as_ref(), which)?,
+            Part::Timestamp => {
+                self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?
+            }
+            Part::Json(pointer) => self.in_body(pointer, which),
+            Part::Param(key) => self.param(key)?,
+            Part::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,
+            Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
+        };
+        text.ok_or_else(|| {
+            VerifyError::new(VerifyErrorKind::Missing).with_subject(match part {
+                Part::Header(name) => Subject::Header(name.clone()),
+                Part::Id => named("the signed id"),
+                Part::Timestamp => named("the signed timestamp"),
+                Part::Param(key) | Part::Query(key) => named_key(key),
+                _ => named("a signed part of the body"),
+            })
+        })
+    }
+
+    fn first<'p>(
+        &'p self,
+        places: Option<&'p Places>,
+        which: Render<'_>,
+    ) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = places else { return Ok(None) };
+        if let Some(text) = self.first_in_head(places)? {
+            return Ok(Some(text));
+        }
+        Ok(places.pointers().find_map(|pointer| self.in_body(pointer, which)))
+    }
+
+    /// The first of a field's places in the head that holds something.
+    pub(crate) fn first_in_head<'p>(&'p self, places: &'p Places) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            if let Some(text) = self.in_head(place)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_head<'p>(&'p self, place: &'p Place) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        Ok(match place {
+            Place::Header(name) => single(self.head.headers(), name)
+                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::Json(_) => None,
+            Place::Param(key) => self.param(key)?,
+            Place::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,
+        })
+    }
+
+    fn in_body(&self, pointer: &Pointer, which: Render<'_>) -> Option<Cow<'_, [u8]>> {
+        let Render::Whole(body) = which else { return None };
+        let found = crate::json::scalars(body, std::slice::from_ref(pointer)).ok()?;
+        found.into_iter().next().flatten().map(|text| Cow::Owned(text.into_owned().into_bytes()))
+    }
+
+    /// A parameter of the signature header, which must be there once.
+    fn param(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
+        let Ok(Some(value)) = single(self.head.headers(), name) else { return Ok(None) };
+        if value.len() > LONGEST_HEADER {
+            return Ok(None);
+        }
+        let text = self.template.grammar.param(value.as_bytes(), key).map_err(|()| ambiguous(named_key(key)))?;
+        Ok(text.map(Cow::Borrowed))
+    }
+}
+
+/// The value of a header that may be there once.
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h http::HeaderValue>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+/// The value of a query parameter that may be there once, percent-decoded.
+pub(crate) fn query<'h>(head: Head<'h>, key: &str) -> Result<Option<Cow<'h, [u8]>>, ()> {
+    let mut values = head.uri().query().unwrap_or_default().split('&').filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode_query(name).as_ref() == key.as_bytes()).then(|| decode_query(value))
+    });
+    let first = values.next();
+    if values.next().is_some() { Err(()) } else { Ok(first) }
+}
+
+/// Percent-decoding with `+` as a space, as in forms.
+fn decode_query(text: &str) -> Cow<'_, [u8]> {
+    if text.contains('+') {
+        Cow::Owned(percent_encoding::percent_decode_str(&text.replace('+', " ")).collect())
+    } else {
+        percent_encoding::percent_decode_str(text).into()
+    }
+}
+
+fn contains(text: &[u8], what: &[u8]) -> bool {
+    match what {
+        [byte] => text.contains(byte),
+        _ => text.windows(what.len().max(1)).any(|window| window == what),
+    }
+}
+
+fn ambiguous(subject: Subject) -> VerifyError {
+    VerifyError::new(VerifyErrorKind::Ambiguous).with_subject(subject)
+}
+
+fn missing(name: &HeaderName) -> VerifyError {
+    VerifyError::new(VerifyErrorKind::Missing).with_header(name.clone())
+}
+
+pub(crate) fn named(what: &'static str) -> Subject {
+    Subject::Named(Cow::Borrowed(what))
+}
+
+fn named_key(key: &str) -> Subject {
+    Subject::Named(Cow::Owned(format!("parameter `{key}`")))
+}

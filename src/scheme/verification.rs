@@ -1,0 +1,157 @@
+use std::time::SystemTime;
+
+use smallvec::SmallVec;
+
+use super::{
+    grammar::Candidates,
+    keys::{KeyRing, KeyState},
+    settings::Settings,
+    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template},
+};
+use crate::{
+    delivery::Proof,
+    error::{VerifyError, VerifyErrorKind},
+    head::Head,
+    secret::Secret,
+    signature::{MacState, PlainHash, Tag, verify_any},
+};
+
+/// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed.
+pub(crate) struct Verification {
+    inspected: Inspected,
+    hashers: SmallVec<[(usize, Hasher); 1]>,
+}
+
+enum Hasher {
+    Hash(PlainHash, Secret),
+    Mac(MacState),
+    Token(Tag),
+}
+
+impl Verification {
+    /// Starts a check with the secrets that are right at `now`, and hashes what stands before the body.
+    pub(crate) fn begin(
+        template: &Template,
+        head: Head<'_>,
+        settings: &Settings,
+        inspected: Inspected,
+        ring: &KeyRing,
+        now: SystemTime,
+    ) -> Result<Self, VerifyError> {
+        let mut hashers = SmallVec::new();
+        for (index, secret, state) in ring.usable(now) {
+            let hasher = match (state, template.algorithm) {
+                (KeyState::Mac(mac), _) => Hasher::Mac(mac.clone()),
+                (KeyState::Token(tag), _) => Hasher::Token(*tag),
+                (KeyState::Raw, Algorithm::Hash(hash)) => Hasher::Hash(PlainHash::new(hash), secret.clone()),
+                (KeyState::Raw, _) => continue,
+            };
+            hashers.push((index, hasher));
+        }
+        let mut verification = Self { inspected, hashers };
+        if !template.deferred {
+            verification.render(template, head, settings, Render::BeforeBody)?;
+        }
+        Ok(verification)
+    }
+
+    /// Hashes a frame of the body.
+    pub(crate) fn update(&mut self, template: &Template, frame: &[u8]) {
+        if !template.deferred && template.coverage.body {
+            self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(frame));
+        }
+    }
+
+    /// Hashes the rest, compares, and tells what is proven.
+    pub(crate) fn finish(
+        mut self,
+        template: &Template,
+        head: Head<'_>,
+        settings: &Settings,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(Proof, usize), VerifyError> {
+        let family = self.inspected.family;
+        let mut timestamp = self.inspected.timestamp;
+        if template.algorithm == Algorithm::Unsigned {
+            return Ok((Proof::default(), family));
+        }
+        let which = if template.deferred { Render::Whole(body) } else { Render::AfterBody };
+        self.render(template, head, settings, which)?;
+        if let Locate::Json(pointer) = &template.locate {
+            self.inspected.candidates = in_body(template, body, pointer)?;
+        }
+        // Every secret is tried, so that the time does not tell which one is in use.
+        let mut matched = None;
+        let claimed = std::mem::take(&mut self.inspected.candidates);
+        for (index, hasher) in self.hashers {
+            if verify_any(&claimed, &hasher.finish()) && matched.is_none() {
+                matched = Some(index);
+            }
+        }
+        let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
+        if timestamp.is_none()
+            && let Some(freshness) = &template.freshness
+        {
+            let pointers: Vec<_> = freshness.places.pointers().cloned().collect();
+            let found = crate::json::scalars(body, &pointers).unwrap_or_default();
+            let text = found.into_iter().flatten().next().ok_or_else(|| {
+                VerifyError::new(VerifyErrorKind::Missing).with_subject(super::template::named("the signed timestamp"))
+            })?;
+            timestamp = Some(template.fresh(freshness, text.as_bytes(), now, settings)?);
+        }
+        Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
+    }
+
+    fn render(
+        &mut self,
+        template: &Template,
+        head: Head<'_>,
+        settings: &Settings,
+        which: Render<'_>,
+    ) -> Result<(), VerifyError> {
+        let hashers = &mut self.hashers;
+        let look = Look { template, head, family: self.inspected.family, settings };
+        look.render(which, &mut |piece| {
+            for (_, hasher) in hashers.iter_mut() {
+                match piece {
+                    Piece::Bytes(bytes) => hasher.update(bytes),
+                    Piece::Secret => hasher.update_with_secret(),
+                }
+            }
+        })
+    }
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Hash(hash, _) => hash.update(bytes),
+            Self::Mac(mac) => mac.update(bytes),
+            Self::Token(_) => {}
+        }
+    }
+
+    fn update_with_secret(&mut self) {
+        if let Self::Hash(hash, secret) = self {
+            hash.update(secret.expose());
+        }
+    }
+
+    fn finish(self) -> Tag {
+        match self {
+            Self::Hash(hash, _) => hash.finish(),
+            Self::Mac(mac) => mac.finish(),
+            Self::Token(tag) => tag,
+        }
+    }
+}
+
+fn in_body(template: &Template, body: &[u8], pointer: &crate::json::Pointer) -> Result<Candidates, VerifyError> {
+    let found = crate::json::scalars(body, std::slice::from_ref(pointer))
+        .map_err(|_| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
+    let text = found.into_iter().next().flatten().ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing))?;
+    let mut candidates = Candidates::new();
+    template.grammar.collect(text.as_bytes(), &mut candidates, &mut 0, |item| template.decode(item))?;
+    Ok(candidates)
+}

@@ -1,0 +1,389 @@
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response, header, request::Parts};
+use http_body::Body;
+use http_body_util::{Full, LengthLimitError};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use super::{
+    Verified,
+    body::{Collected, ResponseBody},
+    budget::Share,
+    layer::{Config, Keyring, Verification},
+    rejection,
+};
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    error::{VerifyError, VerifyErrorKind},
+    head::Head,
+    host, observe,
+    scheme::{Check, KeyRing, Outcome, Step},
+    secret::Secrets,
+};
+
+pin_project! {
+    /// The future of [`Webhook`](super::Webhook).
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<Full<Bytes>>>,
+    {
+        config: Arc<Config>,
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    #[project_replace = StateReplacement]
+    enum State<S, B, F> {
+        // Nothing has been looked at.
+        Start { inner: S, request: Request<B> },
+        // The source of secrets is being asked.
+        Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
+        // The body is being read and hashed.
+        Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // The inner service runs. A share of the budget is held as long as it may hold the body.
+        Inner { #[pin] future: F, share: Option<Share> },
+        Done,
+    }
+}
+
+/// Everything that waits for the body.
+struct Reading<S> {
+    inner: S,
+    parts: Parts,
+    check: Check,
+    ring: Arc<KeyRing>,
+    collected: Collected,
+    /// How large the body may become: what it declares, within the limit.
+    expected: usize,
+    share: Option<Share>,
+}
+
+/// What one step of the machine came to.
+enum Turn<S, B, F> {
+    Answer(Response<Bytes>),
+    Next(State<S, B, F>),
+    Refuse(VerifyError),
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    pub(super) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
+        Self { config, state: State::Start { inner, request } }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    B: Body<Data: Buf, Error: Into<BoxError>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A panic of the application's becomes an answer. Afterwards nothing of the broken state is used again.
+        match catch_unwind(AssertUnwindSafe(|| self.as_mut().advance(cx))) {
+            Ok(poll) => poll,
+            Err(_) => {
+                let mut this = self.project();
+                this.state.as_mut().project_replace(State::Done);
+                observe::panicked(this.config.scheme.name());
+                Poll::Ready(Ok(rejection::panicked().map(ResponseBody::own)))
+            }
+        }
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    B: Body<Data: Buf, Error: Into<BoxError>>,
+{
+    fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
+        let mut this = self.project();
+        loop {
+            let turn = match this.state.as_mut().project() {
+                StateProjection::Start { .. } => {
+                    let StateReplacement::Start { inner, request } = this.state.as_mut().project_replace(State::Done)
+                    else {
+                        unreachable!("the state has just been seen to be `Start`");
+                    };
+                    start(this.config, inner, request)
+                }
+                StateProjection::Secrets { future, pending } => {
+                    let secrets = ready!(future.as_mut().poll(cx));
+                    let Some((inner, parts, body, now)) = pending.take() else {
+                        unreachable!("what waits for the secrets is taken once");
+                    };
+                    with_secrets(this.config, secrets, inner, parts, body, now)
+                }
+                StateProjection::Body { body, timer, reading } => {
+                    let result = ready!(read(cx, this.config, body, timer, reading));
+                    let Some(reading) = reading.take() else {
+                        unreachable!("what waits for the body is taken once");
+                    };
+                    match result {
+                        Ok(()) => finish(this.config, reading),
+                        Err(error) => Turn::Refuse(error),
+                    }
+                }
+                StateProjection::Inner { future, share } => {
+                    let result = ready!(future.poll(cx));
+                    drop(share.take());
+                    this.state.as_mut().project_replace(State::Done);
+                    return Poll::Ready(result.map(|response| response.map(ResponseBody::inner)));
+                }
+                StateProjection::Done => panic!("`ResponseFuture` polled after it was ready"),
+            };
+            let response = match turn {
+                Turn::Next(state) => {
+                    this.state.as_mut().project_replace(state);
+                    continue;
+                }
+                Turn::Answer(response) => response,
+                Turn::Refuse(error) => this.config.refuse(error),
+            };
+            this.state.as_mut().project_replace(State::Done);
+            return Poll::Ready(Ok(response.map(ResponseBody::own)));
+        }
+    }
+}
+
+/// Looks at the head, and goes on to the body or to the source of secrets.
+fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> Turn<S, B, S::Future>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let (mut parts, body) = request.into_parts();
+    let now = config.clock.now();
+    let step = match config.verification {
+        Verification::On => config.scheme.inspect(head(&parts), now),
+        Verification::Off => config.scheme.inspect_unverified(head(&parts)),
+    };
+    let step = match step {
+        Ok(step) => step,
+        Err(error) => return Turn::Refuse(error),
+    };
+    if let Step::Answer(answer) = step {
+        return Turn::Answer(answer.into_response());
+    }
+    if let Err(error) = check_length(config, &parts, &body) {
+        return Turn::Refuse(error);
+    }
+    match &config.secrets {
+        _ if config.verification == Verification::Off => {
+            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
+        }
+        Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
+        Keyring::Source(source) => {
+            let (source, head) = (Arc::clone(source), host::request_head(&mut parts));
+            let future = Box::pin(async move { source.secrets(head).await });
+            Turn::Next(State::Secrets { future, pending: Some((inner, parts, body, now)) })
+        }
+    }
+}
+
+fn with_secrets<S, B>(
+    config: &Config,
+    secrets: Result<Secrets, BoxError>,
+    inner: S,
+    parts: Parts,
+    body: B,
+    now: SystemTime,
+) -> Turn<S, B, S::Future>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let ring = secrets
+        .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))
+        .and_then(|secrets| config.ring(secrets));
+    // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
+    match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
+        Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),
+        Err(error) => Turn::Refuse(error),
+    }
+}
+
+fn with_ring<S, B>(
+    config: &Config,
+    step: Step,
+    inner: S,
+    parts: Parts,
+    body: B,
+    now: SystemTime,
+    ring: Arc<KeyRing>,
+) -> Turn<S, B, S::Future>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let check = match step {
+        Step::Answer(answer) => return Turn::Answer(answer.into_response()),
+        Step::Challenge(index) => {
+            return match config.scheme.challenge(index, head(&parts), &ring, now) {
+                Ok(answer) => Turn::Answer(answer.into_response()),
+                Err(error) => Turn::Refuse(error),
+            };
+        }
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, &ring, now),
+    };
+    match check {
+        Ok(check) => read_with(config, inner, parts, body, check, ring),
+        Err(error) => Turn::Refuse(error),
+    }
+}
+
+fn read_with<S, B>(
+    config: &Config,
+    inner: S,
+    parts: Parts,
+    body: B,
+    check: Check,
+    ring: Arc<KeyRing>,
+) -> Turn<S, B, S::Future>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let declared = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let reading = Reading {
+        inner,
+        parts,
+        check,
+        ring,
+        collected: Collected::default(),
+        expected: declared.min(config.body_limit),
+        share: config.budget.as_ref().map(|budget| budget.share()),
+    };
+    Turn::Next(State::Body { body, timer: None, reading: Some(reading) })
+}
+
+/// Reads and hashes frame by frame, until the end, the limit or the deadline.
+fn read<S, B>(
+    cx: &mut Context<'_>,
+    config: &Config,
+    mut body: Pin<&mut B>,
+    mut timer: Pin<&mut Option<Sleep>>,
+    reading: &mut Option<Reading<S>>,
+) -> Poll<Result<(), VerifyError>>
+where
+    B: Body<Data: Buf, Error: Into<BoxError>>,
+{
+    let Some(reading) = reading else { return Poll::Ready(Ok(())) };
+    loop {
+        let frame = match body.as_mut().poll_frame(cx) {
+            Poll::Ready(None) => return Poll::Ready(Ok(())),
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(cause))) => return Poll::Ready(Err(body_error(cause.into()))),
+            Poll::Pending => {
+                if timer.is_none() {
+                    timer.set(Some(sleep(config.body_timeout)));
+                }
+                if let Some(timer) = timer.as_mut().as_pin_mut() {
+                    ready!(timer.poll(cx));
+                }
+                return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
+            }
+        };
+        // Trailers are not signed by any scheme.
+        let Ok(mut data) = frame.into_data() else { continue };
+        let length = data.remaining();
+        if length > config.body_limit.saturating_sub(reading.collected.len()) {
+            return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooLarge)));
+        }
+        if reading.share.as_mut().is_some_and(|share| !share.grow(length)) {
+            return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
+        }
+        // For the `Bytes` of an HTTP server this is a move, not a copy.
+        let bytes = data.copy_to_bytes(length);
+        reading.check.update(&config.scheme, &bytes);
+        reading.collected.push(bytes, reading.expected);
+    }
+}
+
+/// Compares, and calls the inner service.
+fn finish<S, B>(config: &Config, reading: Reading<S>) -> Turn<S, B, S::Future>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    let Reading { mut inner, mut parts, check, ring, collected, share, .. } = reading;
+    let body = collected.into_bytes();
+    match check.finish(&config.scheme, head(&parts), body.clone(), &ring) {
+        Err(error) => Turn::Refuse(error),
+        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
+        Ok(Outcome::Delivery(delivery)) => {
+            parts.extensions.insert(Verified(delivery));
+            let length = body.len();
+            let mut request = Request::from_parts(parts, Full::new(body));
+            host::lift_body_limit(&mut request, length);
+            Turn::Next(State::Inner { future: inner.call(request), share })
+        }
+    }
+}
+
+/// Refuses a body that says that it is too large, before it is read.
+fn check_length<B: Body>(config: &Config, parts: &Parts, body: &B) -> Result<(), VerifyError> {
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let least = body.size_hint().lower().max(declared.unwrap_or(0));
+    if least > u64::try_from(config.body_limit).unwrap_or(u64::MAX) {
+        return Err(VerifyError::new(VerifyErrorKind::BodyTooLarge));
+    }
+    Ok(())
+}
+
+/// A layer outside may bound bodies too; its error is in the chain.
+fn body_error(cause: BoxError) -> VerifyError {
+    let mut error: Option<&(dyn Error + 'static)> = Some(&*cause);
+    while let Some(current) = error {
+        if current.is::<LengthLimitError>() {
+            return VerifyError::new(VerifyErrorKind::BodyTooLarge);
+        }
+        error = current.source();
+    }
+    VerifyError::new(VerifyErrorKind::BodyIncomplete).with_source(cause)
+}
+
+fn head(parts: &Parts) -> Head<'_> {
+    Head::new(&parts.method, host::original_uri(parts), &parts.headers)
+}
+
+impl Config {
+    /// Tells the operator why, and the network that.
+    fn refuse(&self, error: VerifyError) -> Response<Bytes> {
+        let mut response = match &self.rejection {
+            Some(rejection) => rejection(&error),
+            None => rejection::response(&error, self.scheme.refused(), &self.scheme.methods()),
+        };
+        observe::refused(self.scheme.name(), response.status().as_u16(), &error);
+        response.extensions_mut().insert(error);
+        response
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,272 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Response;
+use tower_layer::{Identity, Layer};
+
+use super::{budget::Budget, service::Webhook};
+use crate::{
+    clock::{Clock, SystemClock},
+    error::{ConfigError, ConfigErrorKind, VerifyError},
+    observe,
+    scheme::{KeyRing, Scheme},
+    secret::{Secret, SecretSource, Secrets},
+};
+
+/// Verifies every request of the routes it covers.
+///
+/// It owns those routes: put it on a route with `post(handler).layer(…)`, which also sees the GET of a handshake, or on many
+/// with [`Router::route_layer`](axum::Router::route_layer).
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tower_webhooks::{Secret, VerifiedEvent, WebhookLayer};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: VerifiedEvent<Invoice>) {
+///     println!("{} cents", event.amount_paid);
+/// }
+///
+/// let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+/// let app: Router = Router::new().route("/webhooks/stripe", post(on_invoice).layer(WebhookLayer::stripe(secret)));
+/// # Ok::<(), tower_webhooks::error::ConfigError>(())
+/// ```
+///
+/// `L` is the layer between verification and the inner service; nobody writes it.
+#[derive(Clone)]
+pub struct WebhookLayer<L = Identity> {
+    config: Config,
+    inner: L,
+}
+
+/// What a layer was told, as its services need it.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) scheme: Scheme,
+    pub(super) secrets: Keyring,
+    pub(super) body_limit: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rejection: Option<Arc<RejectionResponse>>,
+    pub(super) budget: Option<Arc<Budget>>,
+    pub(super) verification: Verification,
+}
+
+/// Where a request's keys come from.
+#[derive(Clone)]
+pub(super) enum Keyring {
+    Fixed(Arc<KeyRing>),
+    Source(Arc<dyn SecretSource>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verification {
+    Off,
+    On,
+}
+
+pub(super) type RejectionResponse = dyn Fn(&VerifyError) -> Response<Bytes> + Send + Sync;
+
+/// A body that takes longer than this comes from somebody who wants to hold a connection.
+const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl WebhookLayer {
+    /// Verifies by any scheme: a [`Provider`](crate::Provider), a declared [`Scheme`], or one in code.
+    ///
+    /// # Panics
+    /// As [`try_new`](Self::try_new) fails: at start, as axum's `Router::route` does.
+    #[track_caller]
+    pub fn new<S>(scheme: S, secrets: impl SecretSource) -> Self
+    where
+        S: TryInto<Scheme, Error: Into<ConfigError>>,
+    {
+        match Self::try_new(scheme, secrets) {
+            Ok(layer) => layer,
+            Err(cause) => panic!("{}", chain(&cause)),
+        }
+    }
+
+    /// Verifies by any scheme, where the scheme or the secrets come from a configuration.
+    ///
+    /// # Errors
+    /// When the scheme is not whole, or constant secrets are none or not of the scheme's form. What a
+    /// [`SecretSource`] says at a request is checked then; a secret that cannot be used is answered with 503.
+    pub fn try_new<S>(scheme: S, secrets: impl SecretSource) -> Result<Self, ConfigError>
+    where
+        S: TryInto<Scheme, Error: Into<ConfigError>>,
+    {
+        let scheme: Scheme = scheme.try_into().map_err(Into::into)?;
+        let secrets = match secrets.fixed() {
+            Some(fixed) => {
+                let ring = scheme.key_ring(fixed)?;
+                if ring.has_short() {
+                    observe::short_secret(scheme.name());
+                }
+                Keyring::Fixed(Arc::new(ring))
+            }
+            None => Keyring::Source(Arc::new(secrets)),
+        };
+        if scheme.is_unsigned() {
+            observe::not_verified(scheme.name());
+        } else if !scheme.covers_body() {
+            observe::body_not_covered(scheme.name());
+        }
+        let config = Config {
+            body_limit: scheme.body_limit(),
+            scheme,
+            secrets,
+            body_timeout: DEFAULT_BODY_TIMEOUT,
+            clock: Arc::new(SystemClock),
+            rejection: None,
+            budget: None,
+            verification: Verification::On,
+        };
+        Ok(Self { config, inner: Identity::new() })
+    }
+}
+
+impl<L> WebhookLayer<L> {
+    /// Replaces the response to requests that do not pass. The [`VerifyError`] is put into its extensions.
+    ///
+    /// The network should not learn the reason: answer every authentication failure with the same bytes.
+    #[must_use]
+    pub fn with_rejection_response<F, B>(mut self, response: F) -> Self
+    where
+        F: Fn(&VerifyError) -> Response<B> + Send + Sync + 'static,
+        B: Into<Bytes>,
+    {
+        self.config.rejection = Some(Arc::new(move |error| response(error).map(Into::into)));
+        self
+    }
+
+    /// Replaces the largest body, in bytes. By default it is the provider's own, else 1 MiB.
+    #[must_use]
+    pub fn with_body_limit(mut self, bytes: usize) -> Self {
+        self.config.body_limit = bytes;
+        self
+    }
+
+    /// Replaces how long a body may take, from the first wait for it; 10 s by default.
+    #[must_use]
+    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout;
+        self
+    }
+
+    /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. Nought means
+    /// nought; there is no "off" here.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.config.scheme = self.config.scheme.with_tolerance(tolerance);
+        self
+    }
+
+    /// Replaces the clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.config.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL. The path
+    /// and query are taken from the request as they were received. What `X-Forwarded-…` headers say is never used.
+    ///
+    /// # Panics
+    /// When `base` is not an http or https URL with a host and without a query.
+    #[must_use]
+    #[track_caller]
+    pub fn with_public_url(mut self, base: &str) -> Self {
+        self.config.scheme = match self.config.scheme.with_public_url(base) {
+            Ok(scheme) => scheme,
+            Err(cause) => panic!("{cause}"),
+        };
+        self
+    }
+
+    /// Sets the token that an unsigned handshake must show, for a provider that has one.
+    #[must_use]
+    pub fn with_verify_token(mut self, token: Secret) -> Self {
+        self.config.scheme = self.config.scheme.with_verify_token(token);
+        self
+    }
+
+    /// Bounds the bytes of bodies that are held at once, over all requests; off by default. A request that would exceed it
+    /// is answered with 503 and `Retry-After`. Clones of the layer share the budget.
+    #[must_use]
+    pub fn with_memory_budget(mut self, bytes: usize) -> Self {
+        self.config.budget = Some(Arc::new(Budget::new(bytes)));
+        self
+    }
+
+    /// Takes every request for the sender's: for a local experiment, never for a server that anyone can reach. Limits and
+    /// methods stay. One warning is logged.
+    #[must_use]
+    pub fn with_insecure_no_verification(mut self) -> Self {
+        observe::not_verified(self.config.scheme.name());
+        self.config.verification = Verification::Off;
+        self
+    }
+
+    /// Wraps a service.
+    ///
+    /// # Panics
+    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token.
+    #[track_caller]
+    pub fn layer<S>(&self, inner: S) -> Webhook<L::Service>
+    where
+        L: Layer<S>,
+    {
+        if let Err(cause) = self.config.scheme.check_settings() {
+            panic!("{cause}");
+        }
+        Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
+    }
+}
+
+impl<S, L: Layer<S>> Layer<S> for WebhookLayer<L> {
+    type Service = Webhook<L::Service>;
+
+    #[track_caller]
+    fn layer(&self, inner: S) -> Self::Service {
+        Self::layer(self, inner)
+    }
+}
+
+impl<L> fmt::Debug for WebhookLayer<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookLayer")
+            .field("scheme", &self.config.scheme)
+            .field("body_limit", &self.config.body_limit)
+            .field("body_timeout", &self.config.body_timeout)
+            .field("verification", &self.config.verification)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Keys the secrets that a source named for one request.
+    pub(super) fn ring(&self, secrets: Secrets) -> Result<Arc<KeyRing>, VerifyError> {
+        let unavailable =
+            |cause: ConfigError| VerifyError::new(crate::error::VerifyErrorKind::SecretUnavailable).with_source(cause);
+        if secrets.is_empty() {
+            return Err(unavailable(ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none")));
+        }
+        self.scheme.key_ring(secrets).map(Arc::new).map_err(unavailable)
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

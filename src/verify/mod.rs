@@ -1,0 +1,51 @@
+//! The middleware that lets nothing unauthenticated through.
+//!
+//! Rules:
+//! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
+//!    inner service. What the head condemns is answered before one byte of the body is read.
+//! 2. The body is bounded in size and in time, hashed as it arrives, and never allocated on the word of `Content-Length`.
+//! 3. Every refusal is a response. The network is told a status and one fixed line, the operator the reason: it is in the
+//!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
+//! 4. The inner service's errors pass through unchanged; its panic is a 500, not a cut connection.
+//! 5. Nothing here knows axum. It stands in any tower stack.
+//!
+//! What this module does not do: parse. The extractors do, after it.
+//!
+//! ```
+//! use axum::{Router, body::{Body, Bytes}, http::{Request, StatusCode}, routing::post};
+//! use tower::ServiceExt;
+//! use tower_webhooks::{Secret, WebhookLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let layer = WebhookLayer::github(Secret::new("It's a Secret to Everybody")?);
+//! let app: Router = Router::new().route("/hook", post(|body: Bytes| async move { body }).layer(layer));
+//!
+//! // The example of GitHub's documentation, "Validating webhook deliveries".
+//! let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+//! let request = |body: &'static str| Request::post("/hook").header("x-hub-signature-256", signature).body(Body::from(body));
+//!
+//! let accepted = app.clone().oneshot(request("Hello, World!")?).await?;
+//! assert_eq!(accepted.status(), StatusCode::OK);
+//!
+//! let refused = app.oneshot(request("Hello, World?")?).await?;
+//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod budget;
+mod future;
+mod layer;
+mod providers;
+mod rejection;
+mod service;
+
+pub(crate) use self::layer::Config;
+pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
+use crate::delivery::Delivery;
+
+/// The mark of a verified request, in its extensions. Nobody outside can make one.
+#[derive(Debug, Clone)]
+pub(crate) struct Verified(pub(crate) Delivery);

@@ -1,0 +1,54 @@
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::{body::ResponseBody, future::ResponseFuture, layer::Config};
+use crate::boxed::BoxError;
+
+/// The service of [`WebhookLayer`](super::WebhookLayer).
+#[derive(Clone)]
+pub struct Webhook<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> Webhook<S> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Webhook<S>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
+    B: Body<Data: Buf, Error: Into<BoxError>>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The clone has not been polled ready; the one that has is taken, and called once the body has passed.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
+        ResponseFuture::new(inner, Arc::clone(&self.config), request)
+    }
+}
+
+impl<S> fmt::Debug for Webhook<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("scheme", &self.config.scheme).finish_non_exhaustive()
+    }
+}
