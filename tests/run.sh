@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Runs every test of every feature, and every example. This is the one test command.
+#
+#   tests/run.sh              installs what is missing, tests, doc tests, examples
+#   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
+#   tests/run.sh --long       the same as the first, in release and with the big counts
+#
+# The tests that need Redis or PostgreSQL start their own private servers: own port, own data folder. This script only
+# sees to it that the programs are there. It works from any folder.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf '\ntests/run.sh: %s\n' "$*" >&2; exit 1; }
+
+long=0
+arguments=()
+for argument in "$@"; do
+    if [ "$argument" = --long ]; then long=1; else arguments+=("$argument"); fi
+done
+
+# --- The programs that the tests need -------------------------------------------------------------------------------
+
+has_compiler() { command -v cc >/dev/null; }
+has_redis() { command -v redis-server >/dev/null; }
+# Debian keeps the server's programs out of the search path, one folder for each version.
+has_postgres() {
+    { command -v initdb && command -v postgres; } >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+missing=()
+has_compiler || missing+=(build-essential)
+has_redis || missing+=(redis-server)
+has_postgres || missing+=(postgresql)
+
+if [ "${#missing[@]}" -gt 0 ]; then
+    install="apt-get install -y --no-install-recommends ${missing[*]}"
+    command -v apt-get >/dev/null || fail "missing: ${missing[*]} (these are the names of the Debian packages)"
+    [ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}; run this as root and try again: $install"
+    say "Installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
+    $install || fail "could not install: ${missing[*]}"
+    has_compiler && has_redis && has_postgres || fail "installed ${missing[*]}, and still do not find the programs"
+fi
+command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
+
+# --- Tests ----------------------------------------------------------------------------------------------------------
+
+profile=()
+if [ "$long" = 1 ]; then
+    export TOWER_WEBHOOKS_LONG=1
+    profile=(--release)
+fi
+
+# Without `--all-targets`: that would leave out the doc tests and run the benches. The examples are built here as well.
+tests=(cargo test --all-features --no-fail-fast "${profile[@]}" "${arguments[@]}")
+say "${tests[*]}"
+"${tests[@]}"
+
+if [ "${#arguments[@]}" -gt 0 ]; then
+    say "The tests chosen by \`${arguments[*]}\` passed. The examples were not run."
+    exit 0
+fi
+
+# --- Examples -------------------------------------------------------------------------------------------------------
+
+# Each example checks itself and ends when it is started with the command of its `//! Run:` line, within two minutes.
+run_line() { sed -n '1,12s|^//! Run: *`*\(cargo run [^`]*\)`*$|\1|p' "$1" | head -n 1; }
+
+examples=0
+for file in examples/*.rs examples/*/main.rs; do
+    [ -e "$file" ] || continue
+    name="${file#examples/}"
+    name="${name%.rs}"
+    name="${name%/main}"
+    read -r -a command <<<"$(run_line "$file")"
+    [ "${#command[@]}" -gt 0 ] || fail "$file has no line \`//! Run: cargo run …\` among its first twelve"
+    [[ " ${command[*]} " == *" --example $name "* ]] || fail "the \`//! Run:\` line of $file does not run \`--example $name\`"
+    say "${command[*]}"
+    options=("${command[@]:2}")
+    # What stands before `--` chooses the build. It is built first, so that the two minutes are the example's own.
+    build=()
+    for option in "${options[@]}"; do
+        [ "$option" != -- ] || break
+        build+=("$option")
+    done
+    cargo build --quiet "${profile[@]}" "${build[@]}"
+    timeout --kill-after=10 120 cargo run --quiet "${profile[@]}" "${options[@]}" </dev/null ||
+        fail "the example $name failed, or did not end within two minutes"
+    examples=$((examples + 1))
+done
+
+say "All tests passed, and $examples examples ran."
