@@ -225,7 +225,8 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// A header in the text must not hold the literal that follows it, or one text could be read in two ways.
+    /// A header that could be cut at another place without the text changing is refused: one that holds the literal after it,
+    /// and before a timestamp one that ends in another fresh timestamp.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self

@@ -82,7 +82,8 @@ impl Grammar {
     }
 }
 
-fn split<'h>(text: &'h [u8], separator: Option<&'h str>) -> impl Iterator<Item = &'h [u8]> {
+/// The pieces of a text between separators.
+pub(crate) fn split<'h>(text: &'h [u8], separator: Option<&'h str>) -> impl Iterator<Item = &'h [u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;

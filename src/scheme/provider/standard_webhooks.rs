@@ -8,7 +8,7 @@
 //! 1. The key is the base64 after `whsec_`.
 //! 2. Unknown versions are skipped; `v1a` is asymmetric, and not looked at here.
 //! 3. Either family of header names is accepted, one of them first; they are never mixed.
-//! 4. Id and timestamp hold no dot, or one text could be read in two ways.
+//! 4. An id with dots is accepted, unless it could be cut into another id and a fresh timestamp.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
