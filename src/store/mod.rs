@@ -17,7 +17,7 @@ mod record;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-#[cfg(feature = "idempotency")]
-pub use self::{memory::MemoryStore, name::Prefix};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
+#[cfg(feature = "idempotency")]
+pub use self::{memory::MemoryStore, name::Prefix};
