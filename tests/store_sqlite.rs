@@ -473,7 +473,7 @@ fn it_works_on_another_runtime_after_the_first_has_ended() {
     let first = Runtime::new().unwrap();
     let store = first.block_on(SqliteStore::connect(&file.url())).unwrap();
     let token = first.block_on(acquire(&store, 1));
-    first.shutdown_background();
+    drop(first);
 
     let second = Runtime::new().unwrap();
 
