@@ -1,1 +1,23 @@
-//! The stores, one folder a backend.
+//! The stores, one folder a backend: where claims are kept.
+//!
+//! | store | feature | shared by | survives a restart | in the application's transaction |
+//! |---|---|---|---|---|
+//! | `MemoryStore` | `idempotency` | one process | no | no |
+//! | `SqliteStore` | `sqlite` | the processes of one machine | yes | yes |
+//!
+//! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
+//! is here.
+
+#[cfg(feature = "idempotency")]
+pub mod memory;
+#[cfg(feature = "idempotency")]
+mod name;
+#[cfg(feature = "idempotency")]
+mod record;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
+#[cfg(feature = "idempotency")]
+pub use self::{memory::MemoryStore, name::Prefix};
