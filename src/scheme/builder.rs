@@ -67,7 +67,7 @@ pub struct SchemeBuilder {
     payload: Cow<'static, str>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
-    success: Answer,
+    success: Option<Answer>,
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
@@ -111,7 +111,7 @@ impl SchemeBuilder {
             payload: Cow::Borrowed(""),
             handshakes: Vec::new(),
             methods: vec![Method::POST],
-            success: Answer::new(StatusCode::OK),
+            success: None,
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
@@ -328,9 +328,10 @@ impl SchemeBuilder {
         self
     }
 
-    /// What the provider wants as an answer to a delivery that the crate itself acknowledges; 200 without a body by default.
+    /// What the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
+    /// nothing: the answer is 200 and says why.
     pub fn success(mut self, answer: Answer) -> Self {
-        self.success = answer;
+        self.success = Some(answer);
         self
     }
 

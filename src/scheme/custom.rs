@@ -77,9 +77,9 @@ pub trait CustomScheme: Send + Sync + 'static {
         vec![Method::POST]
     }
 
-    /// What a success that the middleware itself answers looks like.
-    fn success(&self) -> Answer {
-        Answer::new(StatusCode::OK)
+    /// What the sender prescribes as an answer to a delivery that the middleware itself acknowledges, if anything.
+    fn success(&self) -> Option<Answer> {
+        None
     }
 
     /// The status of a refused request.

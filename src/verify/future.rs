@@ -321,7 +321,7 @@ where
 }
 
 /// Compares, and calls the inner service.
-fn finish<S, B>(config: &Config, reading: Reading<S>) -> Turn<S, B, S::Future>
+fn finish<S, B>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future>
 where
     S: Service<Request<Full<Bytes>>>,
 {
@@ -331,7 +331,7 @@ where
         Err(error) => Turn::Refuse(error),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
         Ok(Outcome::Delivery(delivery)) => {
-            parts.extensions.insert(Verified(delivery));
+            parts.extensions.insert(Verified { delivery, config: Arc::clone(config) });
             let length = body.len();
             let mut request = Request::from_parts(parts, Full::new(body));
             host::lift_body_limit(&mut request, length);
