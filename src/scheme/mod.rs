@@ -227,8 +227,12 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.coverage.timestamp)
     }
 
+    /// The answer to a request that is acknowledged without a handler having been asked.
+    pub(crate) fn acknowledge(&self) -> Answer {
+        self.success().unwrap_or_else(|| Answer::new(StatusCode::OK))
+    }
+
     /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
-    #[cfg(feature = "idempotency")]
     pub(crate) fn success(&self) -> Option<Answer> {
         match &self.kind {
             Kind::Custom(custom) => custom.success(),

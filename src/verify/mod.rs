@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod body;
 mod budget;
 mod future;
