@@ -67,6 +67,11 @@ pub trait CustomScheme: Send + Sync + 'static {
         true
     }
 
+    /// Whether the sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
+    fn signs_encoded_bodies(&self) -> bool {
+        false
+    }
+
     /// Where the payload is in the body, as a JSON pointer; the whole body by default.
     fn payload(&self) -> &str {
         ""

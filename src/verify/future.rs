@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::{Buf, Bytes};
@@ -14,7 +14,7 @@ use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::{Full, LengthLimitError};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::{
@@ -75,6 +75,9 @@ struct Reading<S> {
     expected: usize,
     share: Option<Share>,
 }
+
+/// How long a source of secrets may look.
+const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
 enum Turn<S, B, F, A> {
@@ -226,7 +229,13 @@ where
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
             let (source, head) = (Arc::clone(source), host::request_head(&mut parts));
-            let future = Box::pin(async move { source.secrets(head).await });
+            let future = Box::pin(async move {
+                // A look-up that hangs must not hold the connection for ever.
+                match timeout(SECRETS_TIMEOUT, source.secrets(head)).await {
+                    Ok(secrets) => secrets,
+                    Err(_) => Err(format!("the source of secrets gave no answer within {SECRETS_TIMEOUT:?}").into()),
+                }
+            });
             Turn::Next(State::Secrets { future, pending: Some((inner, parts, body, now)) })
         }
     }
