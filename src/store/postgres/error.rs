@@ -1,0 +1,106 @@
+use std::io;
+
+use sqlx::Error;
+
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Sorts what the driver or the server said by what it means for the caller.
+pub(super) fn store_error(error: Error, context: &'static str) -> StoreError {
+    let kind = match &error {
+        Error::Database(database) => database.code().map_or(StoreErrorKind::Rejected, |code| kind_of(&code)),
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::Protocol(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::BeginFailed => StoreErrorKind::Unavailable,
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) | Error::RowNotFound => {
+            StoreErrorKind::Corrupt
+        }
+        _ => StoreErrorKind::Rejected,
+    };
+    StoreError::new(kind, context).with_source(error)
+}
+
+pub(super) fn timed_out(context: &'static str) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, context)
+        .with_source(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL within the store's timeout"))
+}
+
+/// Whether the connection is gone, so that the call may be repeated on another one: before its time ran out, and
+/// because calls are idempotent per token.
+pub(super) fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Io(_) => true,
+        Error::Database(database) => {
+            database.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P05" | "08003" | "08006"))
+        }
+        _ => false,
+    }
+}
+
+pub(super) fn has_code(error: &Error, code: &str) -> bool {
+    error.as_database_error().and_then(|database| database.code()).is_some_and(|found| found == code)
+}
+
+/// A row is locked for longer than `lock_timeout`.
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// The isolation level does not let this transaction see what has just been committed.
+pub(super) const SERIALIZATION_FAILURE: &str = "40001";
+
+/// "PostgreSQL Error Codes", appendix A of the manual.
+fn kind_of(code: &str) -> StoreErrorKind {
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available
+        SERIALIZATION_FAILURE | "40P01" | LOCK_NOT_AVAILABLE => StoreErrorKind::Busy,
+        // disk_full
+        "53100" => StoreErrorKind::Full,
+        // undefined_table, undefined_column, invalid_schema_name, datatype_mismatch
+        "42P01" | "42703" | "3F000" | "42804" => StoreErrorKind::Schema,
+        // query_canceled by statement_timeout; read_only_sql_transaction: the primary is elsewhere now
+        "57014" | "25006" => StoreErrorKind::Unavailable,
+        // connection exceptions, out of connections or memory, shutdown, idle session timeout
+        _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => StoreErrorKind::Unavailable,
+        _ => StoreErrorKind::Rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Error;
+
+    use super::{kind_of, store_error};
+    use crate::error::StoreErrorKind;
+
+    #[test]
+    fn codes_are_sorted_by_what_the_caller_can_do() {
+        for (code, kind) in [
+            ("40001", StoreErrorKind::Busy),
+            ("40P01", StoreErrorKind::Busy),
+            ("55P03", StoreErrorKind::Busy),
+            ("53100", StoreErrorKind::Full),
+            ("53300", StoreErrorKind::Unavailable),
+            ("57P01", StoreErrorKind::Unavailable),
+            ("57P03", StoreErrorKind::Unavailable),
+            ("57014", StoreErrorKind::Unavailable),
+            ("25006", StoreErrorKind::Unavailable),
+            ("08006", StoreErrorKind::Unavailable),
+            ("42P01", StoreErrorKind::Schema),
+            ("3F000", StoreErrorKind::Schema),
+            ("28P01", StoreErrorKind::Rejected),
+            ("42501", StoreErrorKind::Rejected),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_kept() {
+        let error = store_error(Error::PoolTimedOut, "claim a delivery");
+
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,144 @@
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    error::store_error,
+    statement::{Mode, Tables},
+    store::PostgresStore,
+};
+use crate::{
+    clock::ClockOffset,
+    error::{ConfigError, StoreError},
+    store::name::Name,
+};
+
+/// How a [`PostgresStore`] connects, and what its tables are called.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    pub(super) prefix: Name,
+    pub(super) schema: Option<Name>,
+    pub(super) timeout: Duration,
+    pub(super) mode: Mode,
+    pub(super) clock_offset: ClockOffset,
+    max_connections: u32,
+}
+
+impl PostgresOptions {
+    /// Puts `prefix` before the names of the tables: `webhook_` by default.
+    ///
+    /// # Errors
+    /// When it has other characters than a-z, 0-9 and `_`, begins with a digit, or is longer than 40.
+    pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefix = Name::parse(prefix)?;
+        Ok(self)
+    }
+
+    /// Keeps the tables in `schema`, which [`PostgresStore::migrate`] creates. By default they are where the connection's
+    /// `search_path` puts them.
+    ///
+    /// # Errors
+    /// As for [`table_prefix`](Self::table_prefix).
+    pub fn schema(mut self, schema: &str) -> Result<Self, ConfigError> {
+        self.schema = Some(Name::parse(schema)?);
+        Ok(self)
+    }
+
+    /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Bounds the pool that [`connect`](Self::connect) makes: 10 connections by default.
+    #[must_use]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Prepares no statements: each call is one simple query with its values written into it (numbers and hexadecimal
+    /// digits, nothing to escape). For poolers that hand out connections by the transaction; a little more work for the
+    /// server.
+    #[must_use]
+    pub fn simple_queries(mut self) -> Self {
+        self.mode = Mode::Simple;
+        self
+    }
+
+    /// Adds `offset` to the server's clock. For tests.
+    #[must_use]
+    pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
+        self.clock_offset = offset;
+        self
+    }
+
+    /// Connects, and migrates.
+    ///
+    /// # Errors
+    /// When the URL cannot be read, the server cannot be reached, or the migration fails.
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let store = self.open(url)?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Connects, and checks that the schema is there.
+    ///
+    /// # Errors
+    /// When the URL cannot be read or the server cannot be reached;
+    /// [`Schema`](crate::error::StoreErrorKind::Schema) when the schema is missing, older, or too new.
+    pub async fn connect_without_migrating(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let store = self.open(url)?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    /// Uses the application's own pool. Nothing is asked of the server yet: the schema is checked by the first call.
+    ///
+    /// sqlx tests a connection before it lends it, which is one more round trip for each call;
+    /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
+    /// turns out to be broken.
+    pub fn from_pool(self, pool: PgPool) -> PostgresStore {
+        PostgresStore::new(self, pool)
+    }
+
+    fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let mut connect = PgConnectOptions::from_str(url).map_err(|error| store_error(error, "read the URL"))?;
+        if self.mode == Mode::Simple {
+            // The logged text would hold kept responses.
+            connect = connect.disable_statement_logging();
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(self.timeout)
+            // The test is a round trip before every call. `PostgresStore::run` copes with a broken connection instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(connect);
+        Ok(PostgresStore::new(self, pool))
+    }
+
+    pub(super) fn tables(&self) -> Tables {
+        Tables::new(self.schema.as_ref(), &self.prefix)
+    }
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            prefix: Name::parse("webhook_").expect("the default prefix is a name"),
+            schema: None,
+            timeout: DEFAULT_TIMEOUT,
+            mode: Mode::Prepared,
+            clock_offset: ClockOffset::default(),
+            max_connections: 10,
+        }
+    }
+}
+
+/// Long enough for a failover that a pooler hides, short enough for the sender that waits.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
