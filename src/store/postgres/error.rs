@@ -23,16 +23,25 @@ pub(super) fn store_error(error: Error, context: &'static str) -> StoreError {
     StoreError::new(kind, context).with_source(error)
 }
 
-pub(super) fn timed_out(context: &'static str) -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, context)
-        .with_source(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL within the store's timeout"))
+/// The call's time is over.
+pub(super) fn no_answer() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL within the store's timeout"))
 }
 
-/// Whether the connection is gone, so that the call may be repeated on another one: before its time ran out, and
-/// because calls are idempotent per token.
+/// Whether the server was waited for in vain.
+pub(super) fn is_unanswered(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+        Error::PoolTimedOut => true,
+        _ => false,
+    }
+}
+
+/// Whether the connection is gone, while there is time to repeat the call on another one.
 pub(super) fn is_lost(error: &Error) -> bool {
     match error {
-        Error::Io(_) => true,
+        Error::Io(_) => !is_unanswered(error),
+        // admin_shutdown, crash_shutdown, idle_session_timeout, connection failures that a pooler reports
         Error::Database(database) => {
             database.code().is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P05" | "08003" | "08006"))
         }

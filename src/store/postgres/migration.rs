@@ -30,7 +30,8 @@ impl Schema {
         let message = match self {
             Self::Fits => return Ok(()),
             Self::Behind { version: 0 } => {
-                "there are no tables; call `PostgresStore::migrate`, or connect with `PostgresStore::connect`".to_owned()
+                "there are no tables; call `PostgresStore::migrate`, or connect with `PostgresStore::connect`"
+                    .to_owned()
             }
             Self::Behind { version } => format!(
                 "the tables are of version {version}, this crate needs {LATEST}; call `PostgresStore::migrate`, or \
@@ -69,7 +70,8 @@ pub(super) async fn apply(connection: &mut PgConnection, tables: &Tables) -> Res
     }
     sqlx::raw_sql(AssertSqlSafe(tables.fill(CREATE_MIGRATIONS))).execute(&mut *connection).await?;
 
-    let version = match schema(sqlx::raw_sql(AssertSqlSafe(tables.fill(READ))).fetch_optional(&mut *connection).await)? {
+    let version = match schema(sqlx::raw_sql(AssertSqlSafe(tables.fill(READ))).fetch_optional(&mut *connection).await)?
+    {
         Schema::Behind { version } => version,
         done => return Ok(done),
     };

@@ -51,6 +51,7 @@
 mod error;
 mod migration;
 mod options;
+mod pool;
 mod statement;
 mod store;
 mod transaction;

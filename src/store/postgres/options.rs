@@ -7,6 +7,7 @@ use sqlx::{
 
 use super::{
     error::store_error,
+    pool::Connections,
     statement::{Mode, Tables},
     store::PostgresStore,
 };
@@ -104,7 +105,7 @@ impl PostgresOptions {
     /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
     /// turns out to be broken.
     pub fn from_pool(self, pool: PgPool) -> PostgresStore {
-        PostgresStore::new(self, pool)
+        PostgresStore::new(self, Connections::of_application(pool))
     }
 
     fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
@@ -119,7 +120,7 @@ impl PostgresOptions {
             // The test is a round trip before every call. `PostgresStore::run` copes with a broken connection instead.
             .test_before_acquire(false)
             .connect_lazy_with(connect);
-        Ok(PostgresStore::new(self, pool))
+        Ok(PostgresStore::new(self, Connections::ours(pool)))
     }
 
     pub(super) fn tables(&self) -> Tables {

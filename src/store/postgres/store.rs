@@ -14,9 +14,10 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres, Row, pool::PoolConnection
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
-    error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, is_lost, store_error, timed_out},
+    error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, is_lost, is_unanswered, no_answer, store_error},
     migration::{self, Schema},
     options::PostgresOptions,
+    pool::Connections,
     statement::{Mode, Statement, Tables, Value},
 };
 use crate::{
@@ -38,7 +39,7 @@ pub struct PostgresStore {
 }
 
 struct Inner {
-    pool: PgPool,
+    connections: Connections,
     tables: Tables,
     mode: Mode,
     timeout: Duration,
@@ -86,14 +87,14 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
-    pub(super) fn new(options: PostgresOptions, pool: PgPool) -> Self {
+    pub(super) fn new(options: PostgresOptions, connections: Connections) -> Self {
         let tables = options.tables();
         let statement = |template| Statement::new(&tables, template);
         let mut salt = [0; 8];
         salt.copy_from_slice(&Sha256::digest(&tables.claims)[..8]);
         Self {
             inner: Arc::new(Inner {
-                pool,
+                connections,
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000)).into(),
@@ -127,7 +128,7 @@ impl PostgresStore {
         match timeout(MIGRATION_TIMEOUT, self.apply_migrations()).await {
             Ok(Ok(schema)) => self.note(schema),
             Ok(Err(error)) => Err(store_error(error, MIGRATE)),
-            Err(_) => Err(timed_out(MIGRATE)),
+            Err(_) => Err(store_error(no_answer(), MIGRATE)),
         }
     }
 
@@ -142,13 +143,14 @@ impl PostgresStore {
     }
 
     async fn read_schema(&self, deadline: Instant) -> Result<Schema, StoreError> {
-        let row = self.fetch(READ_SCHEMA, deadline, &self.inner.read_schema, &[]).await?;
+        let row = self.fetch(deadline, &self.inner.read_schema, &[]).await;
         migration::schema(row).map_err(|error| store_error(error, READ_SCHEMA))
     }
 
     async fn apply_migrations(&self) -> Result<Schema, sqlx::Error> {
         // Not the role's default: under a stricter level, the snapshot would be older than the lock.
-        let mut transaction = self.inner.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let mut transaction =
+            self.inner.connections.current().pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let schema = migration::apply(&mut transaction, &self.inner.tables).await?;
         transaction.commit().await?;
         Ok(schema)
@@ -164,68 +166,52 @@ impl PostgresStore {
         Instant::now() + self.inner.timeout
     }
 
-    /// Runs one statement within the timeout, the very first after a look at the schema.
-    ///
-    /// The inner error is the server's or the driver's.
-    async fn run(
-        &self,
-        context: &'static str,
-        statement: &Statement,
-        values: &[Value<'_>],
-    ) -> Result<Result<Option<PgRow>, sqlx::Error>, StoreError> {
+    /// Sets a call's deadline. The very first call looks at the schema.
+    async fn begin(&self) -> Result<Instant, StoreError> {
         let deadline = self.deadline();
         if !self.inner.checked.load(Ordering::Acquire) {
             let schema = self.read_schema(deadline).await?;
             self.note(schema)?;
         }
-        self.fetch(context, deadline, statement, values).await
+        Ok(deadline)
     }
 
     /// Runs one statement, and repeats it once when its connection turns out to be lost: it may have broken while it was
     /// idle, and statements are idempotent per token. Nothing goes on past the deadline.
     async fn fetch(
         &self,
-        context: &'static str,
         deadline: Instant,
         statement: &Statement,
         values: &[Value<'_>],
-    ) -> Result<Result<Option<PgRow>, sqlx::Error>, StoreError> {
-        let mut connection = self.acquire(context, deadline).await?;
-        let call = timeout_at(deadline, statement.fetch(&mut connection, self.inner.mode, values)).await;
-        match settle(context, &mut connection, call)? {
-            Err(error) if is_lost(&error) => drop(connection),
-            done => return Ok(done),
-        }
-        let mut connection = self.acquire_live(context, deadline).await?;
-        let call = timeout_at(deadline, statement.fetch(&mut connection, self.inner.mode, values)).await;
-        settle(context, &mut connection, call)
-    }
-
-    async fn acquire(
-        &self,
-        context: &'static str,
-        deadline: Instant,
-    ) -> Result<PoolConnection<Postgres>, StoreError> {
-        match timeout_at(deadline, self.inner.pool.acquire()).await {
-            Ok(connection) => connection.map_err(|error| store_error(error, context)),
-            Err(_) => Err(timed_out(context)),
-        }
-    }
-
-    /// Acquires a connection that has just answered. After a restart of the server all idle ones are broken.
-    async fn acquire_live(
-        &self,
-        context: &'static str,
-        deadline: Instant,
-    ) -> Result<PoolConnection<Postgres>, StoreError> {
-        for _ in 0..self.inner.pool.options().get_max_connections() {
-            let mut connection = self.acquire(context, deadline).await?;
-            let ping = timeout_at(deadline, connection.ping()).await;
-            if settle(context, &mut connection, ping)?.is_ok() {
-                return Ok(connection);
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let current = self.inner.connections.current();
+        let calls = async {
+            let mut connection = current.pool.acquire().await?;
+            match self.call(deadline, &mut connection, statement, values).await {
+                Err(error) if is_lost(&error) => drop(connection),
+                done => return done,
             }
+            let mut connection = acquire_live(&current.pool, deadline).await?;
+            self.call(deadline, &mut connection, statement, values).await
+        };
+        let done = timeout_at(deadline, calls).await.unwrap_or_else(|_| Err(no_answer()));
+        match &done {
+            Ok(_) | Err(sqlx::Error::Database(_)) => current.answered(),
+            Err(error) if is_unanswered(error) => self.inner.connections.replace(&current),
+            Err(_) => {}
         }
-        self.acquire(context, deadline).await
+        done
+    }
+
+    async fn call(
+        &self,
+        deadline: Instant,
+        connection: &mut PoolConnection<Postgres>,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Option<PgRow>, sqlx::Error> {
+        let done = timeout_at(deadline, statement.fetch(connection, self.inner.mode, values)).await;
+        settle(connection, done)
     }
 
     /// Runs a fenced statement: one row if the record was the caller's.
@@ -235,7 +221,8 @@ impl PostgresStore {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Fenced, StoreError> {
-        let row = self.run(context, statement, values).await?.map_err(|error| store_error(error, context))?;
+        let deadline = self.begin().await?;
+        let row = self.fetch(deadline, statement, values).await.map_err(|error| store_error(error, context))?;
         Ok(applied(row.is_some()))
     }
 
@@ -254,11 +241,12 @@ impl PostgresStore {
             Value::from(CLAIM_LOCK_TIMEOUT),
             Value::from(millis(ABANDONED_AFTER)),
         ];
-        let mut result = self.run(CONTEXT, &self.inner.claim, &values).await?;
+        let deadline = self.begin().await?;
+        let mut result = self.fetch(deadline, &self.inner.claim, &values).await;
         if result.as_ref().is_err_and(|error| has_code(error, SERIALIZATION_FAILURE)) {
             // The role's default isolation level is stricter than read committed. The record has just changed, and a
             // new statement can read it.
-            result = self.run(CONTEXT, &self.inner.claim, &values).await?;
+            result = self.fetch(deadline, &self.inner.claim, &values).await;
         }
         // Somebody is claiming it at this very moment, and their record cannot be read yet.
         let contended = ClaimOutcome::InFlight { retry_after: claim.lease, fingerprint: claim.fingerprint };
@@ -300,7 +288,7 @@ impl PostgresStore {
         match timeout(self.inner.timeout, self.inner.complete.fetch(connection, self.inner.mode, &values)).await {
             Ok(Ok(row)) => Ok(applied(row.is_some())),
             Ok(Err(error)) => Err(store_error(error, CONTEXT)),
-            Err(_) => Err(timed_out(CONTEXT)),
+            Err(_) => Err(store_error(no_answer(), CONTEXT)),
         }
     }
 }
@@ -352,11 +340,7 @@ impl IdempotencyStore for PostgresStore {
     fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         Box::pin(async move {
             let (key, token) = (key.to_bytes(), token.to_bytes());
-            let values = [
-                Value::from(&key),
-                Value::from(&token),
-                Value::from(self.inner.clock_offset.as_millis()),
-            ];
+            let values = [Value::from(&key), Value::from(&token), Value::from(self.inner.clock_offset.as_millis())];
             self.fenced("read whether a delivery is done", &self.inner.is_done, &values).await
         })
     }
@@ -382,7 +366,8 @@ impl IdempotencyStore for PostgresStore {
             const CONTEXT: &str = "purge records";
 
             let values = [Value::from(i64::from(limit)), Value::from(self.inner.clock_offset.as_millis())];
-            let gone = match self.run(CONTEXT, &self.inner.purge, &values).await? {
+            let deadline = self.begin().await?;
+            let gone = match self.fetch(deadline, &self.inner.purge, &values).await {
                 Ok(Some(row)) => row.try_get::<i64, _>("gone"),
                 Ok(None) => Err(sqlx::Error::RowNotFound),
                 Err(error) => Err(error),
@@ -402,26 +387,30 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-/// Takes a connection out of the pool that did not answer in time or is lost.
+/// Acquires a connection that has just answered. After a restart of the server all idle ones are broken.
+async fn acquire_live(pool: &PgPool, deadline: Instant) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    for _ in 0..pool.options().get_max_connections() {
+        let mut connection = pool.acquire().await?;
+        let ping = timeout_at(deadline, connection.ping()).await;
+        if settle(&mut connection, ping).is_ok() {
+            return Ok(connection);
+        }
+    }
+    pool.acquire().await
+}
+
+/// Takes a connection out of the pool that is lost or did not answer in time.
 ///
 /// Given back, it would sit in the pool's own test, and keep its place, for as long as the server hangs.
 fn settle<T>(
-    context: &'static str,
     connection: &mut PoolConnection<Postgres>,
     call: Result<Result<T, sqlx::Error>, Elapsed>,
-) -> Result<Result<T, sqlx::Error>, StoreError> {
-    match call {
-        Ok(done) => {
-            if done.as_ref().is_err_and(is_lost) {
-                connection.close_on_drop();
-            }
-            Ok(done)
-        }
-        Err(_) => {
-            connection.close_on_drop();
-            Err(timed_out(context))
-        }
+) -> Result<T, sqlx::Error> {
+    let done = call.unwrap_or_else(|_| Err(no_answer()));
+    if done.as_ref().is_err_and(|error| is_lost(error) || is_unanswered(error)) {
+        connection.close_on_drop();
     }
+    done
 }
 
 /// Reads what the claim's one row says.

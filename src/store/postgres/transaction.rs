@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
 use super::{
-    error::{store_error, timed_out},
+    error::{no_answer, store_error},
     options::DEFAULT_TIMEOUT,
 };
 use crate::{error::StoreError, transaction::StoreTransaction};
@@ -21,7 +21,7 @@ impl StoreTransaction for Transaction<'static, Postgres> {
 
         match timeout(DEFAULT_TIMEOUT, Transaction::commit(self)).await {
             Ok(committed) => committed.map_err(|error| store_error(error, CONTEXT)),
-            Err(_) => Err(timed_out(CONTEXT)),
+            Err(_) => Err(store_error(no_answer(), CONTEXT)),
         }
     }
 }
