@@ -1,8 +1,8 @@
-//! The contract of the PostgreSQL store, against a real server.
+//! `PostgresStore`, against real servers that the tests start.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     any::Any,
-    env, fs,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,28 +10,68 @@ use std::{
 
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::task::JoinSet;
 use tower_webhooks::{
     clock::ClockOffset,
+    conformance::{self, OffsetHarness},
     error::{StoreError, StoreErrorKind},
-    idempotency::{
-        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, IdempotencyStore,
-        StoredResponse,
-    },
-    store::postgres::PostgresStore,
+    idempotency::{ClaimOutcome, ClaimRequest, Fenced, IdempotencyStore, StoredResponse},
+    store::postgres::{PostgresOptions, PostgresStore},
     transaction::StoreTransaction,
 };
 
 use crate::support::{
+    claims::{
+        DELAY, LEASE, MARGIN, RETENTION, TIMEOUT, child_url, completion, counts, fails_in_time, race, race_in_child,
+        race_processes, request,
+    },
+    interleavings::check_interleavings,
     postgres_server::PostgresServer,
     proxy::{Fault, Proxy},
 };
 
-#[allow(dead_code)] // Each test binary uses its part.
+#[allow(dead_code)] // Each test binary takes what it needs.
 mod support {
+    pub(crate) mod claims;
+    pub(crate) mod interleavings;
     pub(crate) mod postgres_server;
     pub(crate) mod process;
     pub(crate) mod proxy;
+}
+
+// The contract
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_keeps_the_contract() {
+    for simple in [false, true] {
+        let (_server, store, offset) = store_with_offset(simple).await;
+
+        conformance::idempotency(&OffsetHarness::new(store, offset)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_keeps_the_contract_as_a_boxed_store() {
+    let (_server, store, offset) = store_with_offset(false).await;
+    let store: Box<dyn IdempotencyStore> = Box::new(store);
+
+    conformance::idempotency(&OffsetHarness::new(store, offset)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_keeps_the_contract_as_a_shared_store() {
+    let (_server, store, offset) = store_with_offset(false).await;
+    let store: Arc<dyn IdempotencyStore> = Arc::new(store);
+
+    conformance::idempotency(&OffsetHarness::new(store, offset)).await;
+}
+
+#[test]
+fn random_interleavings_are_answered_as_the_model_says() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_server, store, offset) = runtime.block_on(store_with_offset(false));
+
+    check_interleavings(&runtime, &OffsetHarness::new(store, offset), 30);
 }
 
 // Claims
@@ -92,8 +132,8 @@ async fn of_simultaneous_claims_through_several_pools_one_wins() {
         PostgresStore::options().simple_queries().connect(&url).await.unwrap(),
     ];
 
-    for round in 0..long(6, 60) {
-        assert_eq!(race(&stores, round, 64).await, 1, "round {round}");
+    for round in 0..counts(6, 60) {
+        assert_eq!(race(&stores, round, 64).await, [1], "round {round}");
     }
 }
 
@@ -108,8 +148,8 @@ async fn a_stricter_default_isolation_level_does_not_break_a_claim() {
         execute(&mut admin, &format!("ALTER DATABASE {name} SET default_transaction_isolation = '{level}'")).await;
         let stores = [PostgresStore::connect(&url).await.unwrap(), PostgresStore::connect(&url).await.unwrap()];
 
-        for round in 0..long(4, 40) {
-            assert!(race(&stores, round, 32).await <= 1, "round {round} at {level}");
+        for round in 0..counts(4, 40) {
+            assert!(race(&stores, round, 32).await.len() <= 1, "round {round} at {level}");
             let again = request(round);
             assert!(matches!(stores[0].claim(again).await.unwrap(), ClaimOutcome::InFlight { .. }), "{level}");
         }
@@ -127,10 +167,9 @@ async fn of_simultaneous_takeovers_one_wins_and_counts_the_attempt() {
     let old = request(1);
     assert!(matches!(stores[0].claim(old).await.unwrap(), ClaimOutcome::Acquired { attempt: 1 }));
 
-    for attempt in 2..long(8, 60) {
+    for attempt in 2..counts(8, 60) {
         offset.advance(LEASE);
-        let attempts = race_attempts(&stores, 1, 64).await;
-        assert_eq!(attempts, [attempt]);
+        assert_eq!(race(&stores, 1, 64).await, [attempt]);
     }
     assert_eq!(stores[0].complete(old.key, old.token, completion()).await.unwrap(), Fenced::Stale);
 }
@@ -140,47 +179,17 @@ async fn of_simultaneous_claims_by_several_processes_one_wins() {
     let server = PostgresServer::shared();
     let url = server.database().await;
     PostgresStore::connect(&url).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = long(10, 200);
 
-    let children: Vec<_> = (0..4)
-        .map(|child| {
-            Command::new(env::current_exe().unwrap())
-                .args(["--exact", "child_process_claims", "--include-ignored"])
-                .env("TEST_POSTGRES_URL", &url)
-                .env("TEST_KEYS", keys.to_string())
-                .env("TEST_RESULT", folder.path().join(child.to_string()))
-                .output_in_background()
-        })
-        .collect();
-    for child in children {
-        let output = child.await.unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    }
-
-    let mut wins = vec![0; keys as usize];
-    for child in 0..4 {
-        for line in fs::read_to_string(folder.path().join(child.to_string())).unwrap().lines() {
-            wins[line.parse::<usize>().unwrap()] += 1;
-        }
-    }
-    assert!(wins.iter().all(|&wins| wins == 1), "{wins:?}");
+    race_processes("child_process_claims", &url, counts(10, 200)).await;
 }
 
 /// Runs in a process of its own, started by the test above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "is started by of_simultaneous_claims_by_several_processes_one_wins"]
 async fn child_process_claims() {
-    let Ok(url) = env::var("TEST_POSTGRES_URL") else { return };
-    let keys = env::var("TEST_KEYS").unwrap().parse().unwrap();
-    let store = PostgresStore::connect_without_migrating(&url).await.unwrap();
-    let mut won = String::new();
-    for key in 0..keys {
-        for _ in 0..race(std::slice::from_ref(&store), key, 16).await {
-            won.push_str(&format!("{key}\n"));
-        }
+    if let Some(url) = child_url() {
+        race_in_child(PostgresStore::connect_without_migrating(&url).await.unwrap()).await;
     }
-    fs::write(env::var("TEST_RESULT").unwrap(), won).unwrap();
 }
 
 // The application's transaction
@@ -368,7 +377,7 @@ async fn a_missing_schema_says_what_to_do() {
         assert_eq!(error.kind(), StoreErrorKind::Schema);
         assert!(error.to_string().contains("migrate"), "{error}");
     }
-    let store = PostgresStore::options().table_prefix("other_").unwrap().from_pool(pool);
+    let store = PostgresStore::options().prefix("other_".parse().unwrap()).from_pool(pool);
     store.migrate().await.unwrap();
     assert!(matches!(store.claim(request(1)).await.unwrap(), ClaimOutcome::Acquired { .. }));
 }
@@ -582,7 +591,7 @@ async fn a_dropped_call_leaves_no_lock_and_no_transaction() {
     let (_server, proxy, store) = store_behind_proxy(PostgresStore::options().max_connections(2)).await;
     proxy.set(Fault::Delay(Duration::from_millis(50)));
 
-    for key in 0..long(10, 200) {
+    for key in 0..counts(10, 200) {
         let (dropped, after) = (request(key), request(key));
         let patience = Duration::from_millis(u64::from(key) * 7 % 60);
         let _ = tokio::time::timeout(patience, store.claim(dropped)).await;
@@ -603,6 +612,17 @@ async fn store() -> (Arc<PostgresServer>, PostgresStore) {
     (server, store)
 }
 
+async fn store_with_offset(simple: bool) -> (Arc<PostgresServer>, PostgresStore, ClockOffset) {
+    let server = PostgresServer::shared();
+    let offset = ClockOffset::default();
+    let mut options = PostgresStore::options().clock_offset(offset.clone());
+    if simple {
+        options = options.simple_queries();
+    }
+    let store = options.connect(&server.database().await).await.unwrap();
+    (server, store, offset)
+}
+
 async fn store_and_pool() -> (Arc<PostgresServer>, PostgresStore, PgPool) {
     let server = PostgresServer::shared();
     let url = server.database().await;
@@ -611,9 +631,7 @@ async fn store_and_pool() -> (Arc<PostgresServer>, PostgresStore, PgPool) {
     (server, store, pool)
 }
 
-async fn store_behind_proxy(
-    options: tower_webhooks::store::postgres::PostgresOptions,
-) -> (Arc<PostgresServer>, Proxy, PostgresStore) {
+async fn store_behind_proxy(options: PostgresOptions) -> (Arc<PostgresServer>, Proxy, PostgresStore) {
     let server = PostgresServer::shared();
     let url = server.database().await;
     let proxy = Proxy::before(server.port()).await;
@@ -625,20 +643,6 @@ fn through(url: &str, server: &PostgresServer, proxy: &Proxy) -> String {
     url.replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port()))
 }
 
-async fn fails_in_time<T: std::fmt::Debug>(
-    proxy: &Proxy,
-    fault: Fault,
-    call: impl Future<Output = Result<T, StoreError>>,
-) {
-    proxy.set(fault);
-    let asked = Instant::now();
-    let error = call.await.unwrap_err();
-    let waited = asked.elapsed();
-    proxy.set(Fault::None);
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{fault:?}: {error:?}");
-    assert!(waited < TIMEOUT + MARGIN, "{fault:?}: {waited:?}");
-}
-
 async fn complete_in<'a>(
     store: &'a PostgresStore,
     transaction: &'a mut sqlx::Transaction<'static, sqlx::Postgres>,
@@ -646,43 +650,6 @@ async fn complete_in<'a>(
 ) -> Result<Fenced, StoreError> {
     let connection: &mut (dyn Any + Send) = transaction.connection();
     store.complete_in(connection, claim.key, claim.token, completion()).await
-}
-
-/// Claims one key `claims` times at once, and counts the winners.
-async fn race(stores: &[PostgresStore], key: u32, claims: usize) -> usize {
-    race_attempts(stores, key, claims).await.len()
-}
-
-async fn race_attempts(stores: &[PostgresStore], key: u32, claims: usize) -> Vec<u32> {
-    let barrier = Arc::new(Barrier::new(claims));
-    let mut tasks = JoinSet::new();
-    for number in 0..claims {
-        let (store, barrier) = (stores[number % stores.len()].clone(), Arc::clone(&barrier));
-        tasks.spawn(async move {
-            let request = request(key);
-            barrier.wait().await;
-            store.claim(request).await
-        });
-    }
-    let outcomes = tasks.join_all().await;
-    outcomes
-        .into_iter()
-        .filter_map(|outcome| match outcome {
-            Ok(ClaimOutcome::Acquired { attempt }) => Some(attempt),
-            Ok(_) => None,
-            Err(error) if error.kind() == StoreErrorKind::Busy => None,
-            Err(error) => panic!("{error:?}"),
-        })
-        .collect()
-}
-
-fn request(number: u32) -> ClaimRequest {
-    let key = ClaimKey::new("consumer", "provider", None, &number.to_be_bytes());
-    ClaimRequest::new(key, ClaimToken::random().unwrap(), LEASE, Fingerprint::of(&number.to_be_bytes()))
-}
-
-fn completion() -> Completion {
-    Completion::new(RETENTION)
 }
 
 async fn execute(connection: &mut PgConnection, sql: &str) {
@@ -693,25 +660,4 @@ fn signal(id: &str, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), id]).status().unwrap().success());
 }
 
-/// Small counts by default.
-fn long(short: u32, long: u32) -> u32 {
-    if env::var_os("TOWER_WEBHOOKS_LONG").is_some() { long } else { short }
-}
-
-trait OutputInBackground {
-    fn output_in_background(&mut self) -> tokio::task::JoinHandle<std::process::Output>;
-}
-
-impl OutputInBackground for Command {
-    fn output_in_background(&mut self) -> tokio::task::JoinHandle<std::process::Output> {
-        let child = self.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
-        tokio::task::spawn_blocking(move || child.wait_with_output().unwrap())
-    }
-}
-
-const LEASE: Duration = Duration::from_secs(60);
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-const TIMEOUT: Duration = Duration::from_millis(700);
-const MARGIN: Duration = Duration::from_millis(800);
 const AT_ONCE: Duration = Duration::from_millis(500);
-const DELAY: Duration = Duration::from_millis(150);

@@ -1,55 +1,82 @@
-use std::fmt;
+//! The one configurable name of a store, parsed once.
+
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A part of the name of a table or a key, parsed once so that it can stand in SQL and Lua as it is: it begins with a
-/// lower-case letter or an underscore, goes on with those and digits, and has at most [`Name::MAX`] bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Name(Box<str>);
+/// What the names of a store's tables or keys begin with: a lower-case letter, then lower-case letters, digits and `_`, at
+/// most 32 in all.
+///
+/// It goes into SQL as it is, so nothing that would need quoting can be built. The default is `webhook_`.
+///
+/// ```
+/// use tower_webhooks::store::Prefix;
+///
+/// assert_eq!("acme_".parse::<Prefix>()?.as_str(), "acme_");
+/// assert!("acme; DROP TABLE orders".parse::<Prefix>().is_err());
+/// # Ok::<(), tower_webhooks::error::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Prefix(Arc<str>);
 
-impl Name {
-    /// PostgreSQL cuts identifiers after 63 bytes without a word. This leaves room for what stores append.
-    pub(crate) const MAX: usize = 40;
-
-    pub(crate) fn parse(name: &str) -> Result<Self, ConfigError> {
-        let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        let fits = name.len() <= Self::MAX
-            && name.bytes().next().is_some_and(letter)
-            && name.bytes().all(|byte| letter(byte) || byte.is_ascii_digit());
-        if fits {
-            Ok(Self(name.into()))
-        } else {
-            Err(ConfigError::new(
-                ConfigErrorKind::Option,
-                format!("`{name:?}` is no name for a store; use up to 40 of a-z, 0-9 and _, not a digit first"),
-            ))
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
+impl Prefix {
+    /// Tells the prefix.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+impl FromStr for Prefix {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let refuse = |why: &str| Err(ConfigError::new(ConfigErrorKind::Name, format!("the prefix `{}` {why}", name.escape_debug())));
+
+        if name.len() > MAX_LENGTH {
+            return refuse("is longer than 32 bytes");
+        }
+        if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return refuse("does not begin with a lower-case letter");
+        }
+        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+            return refuse("holds something other than `a` to `z`, `0` to `9` and `_`");
+        }
+        if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
+            return refuse("is reserved by the database");
+        }
+        Ok(Self(name.into()))
     }
 }
 
+impl Default for Prefix {
+    fn default() -> Self {
+        Self("webhook_".into())
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prefix({})", self.0)
+    }
+}
+
+/// PostgreSQL cuts names at 63 bytes; this leaves room for ours.
+const MAX_LENGTH: usize = 32;
+
+const RESERVED: [&str; 2] = ["pg_", "sqlite_"];
+
 #[cfg(test)]
 mod tests {
-    use super::Name;
+    use super::Prefix;
+    use crate::error::ConfigErrorKind;
 
     #[test]
-    fn what_could_end_an_identifier_is_refused() {
-        for name in ["", "1a", "a-b", "a b", "A", "a\"", "a;drop", "a.b", "ä", "a\0", &"a".repeat(41)] {
-            assert!(Name::parse(name).is_err(), "{name:?}");
+    fn only_what_needs_no_quotes_is_a_prefix() {
+        for good in ["a", "webhook_", "acme2_", &"a".repeat(32)] {
+            assert!(good.parse::<Prefix>().is_ok(), "{good}");
         }
-    }
-
-    #[test]
-    fn a_plain_prefix_is_kept() {
-        assert_eq!(Name::parse("_webhook2_").unwrap().as_str(), "_webhook2_");
+        for bad in ["", "_a", "2a", "Acme", "a-b", "a b", "a\"", "a;", "ä", "sqlite_a", "pg_a", "a.b", &"a".repeat(33)] {
+            assert_eq!(bad.parse::<Prefix>().unwrap_err().kind(), ConfigErrorKind::Name, "{bad}");
+        }
     }
 }

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::process::{Server, binary, free_port};
 
 /// A running server. It ends, and its data goes, when this is dropped.
-pub struct PostgresServer {
+pub(crate) struct PostgresServer {
     // Before the folder: fields are dropped in order.
     server: Mutex<Server>,
     port: u16,
@@ -29,7 +29,7 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// Starts a server, or joins the one that another test of this process is using.
-    pub fn shared() -> Arc<Self> {
+    pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
 
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl PostgresServer {
     }
 
     /// Starts a server of this test's own.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = TempDir::with_prefix("tower-webhooks-postgres-").expect("a temporary folder");
         let data = folder.path().join("data");
         let log = folder.path().join("log");
@@ -81,7 +81,7 @@ impl PostgresServer {
     }
 
     /// Creates an empty database and tells its URL.
-    pub async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
 
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -94,12 +94,12 @@ impl PostgresServer {
     }
 
     /// Tells where the server listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Sends a signal to the server.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         self.server.lock().unwrap_or_else(PoisonError::into_inner).signal(name);
     }
 

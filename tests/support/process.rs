@@ -10,26 +10,26 @@ use std::{
 };
 
 /// A child process that ends when this is dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     signal: &'static str,
 }
 
 impl Server {
     /// Starts `command`, which `signal` asks to end.
-    pub fn start(mut command: Command, signal: &'static str) -> Self {
+    pub(crate) fn start(mut command: Command, signal: &'static str) -> Self {
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         Self { child, signal }
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(done.expect("`kill` runs").success(), "signal {name} to {}", self.child.id());
     }
 
     /// Panics if the process has ended: whatever answers on its port is not ours.
-    pub fn assert_running(&mut self, log: &Path) {
+    pub(crate) fn assert_running(&mut self, log: &Path) {
         if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
             panic!("the server ended with {status}: {}", fs::read_to_string(log).unwrap_or_default());
         }
@@ -58,7 +58,7 @@ impl Drop for Server {
 }
 
 /// Finds a binary in `PATH` or in `more`, or panics with the line that installs it.
-pub fn binary(name: &str, more: &[PathBuf], install: &str) -> PathBuf {
+pub(crate) fn binary(name: &str, more: &[PathBuf], install: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(more.iter().cloned())
@@ -68,7 +68,7 @@ pub fn binary(name: &str, more: &[PathBuf], install: &str) -> PathBuf {
 }
 
 /// Finds a loopback port that nobody listens on.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 /// What the proxy does with its connections, old and new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Nothing.
     None,
     /// Forwards what the client sends, and cuts both sides when the server answers: the call has taken effect, and the
@@ -36,7 +36,7 @@ pub enum Fault {
 }
 
 /// The proxy. It ends when this is dropped.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
     trips: Arc<AtomicU32>,
@@ -45,7 +45,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy before the server on `port`.
-    pub async fn before(port: u16) -> Self {
+    pub(crate) async fn before(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (fault, seen) = watch::channel(Fault::None);
@@ -60,17 +60,17 @@ impl Proxy {
     }
 
     /// Tells where the proxy listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Changes the fault, for open connections too.
-    pub fn set(&self, fault: Fault) {
+    pub(crate) fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
 
     /// Tells how often a client has sent something and the server has answered, since the last time it was asked.
-    pub fn take_trips(&self) -> u32 {
+    pub(crate) fn take_trips(&self) -> u32 {
         self.trips.swap(0, Ordering::SeqCst)
     }
 }

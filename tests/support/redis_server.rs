@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::process::{Server, binary, free_port};
 
 /// A running server. It ends, and its data goes, when this is dropped.
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     // Before the folder: fields are dropped in order.
     server: Option<Server>,
     port: u16,
@@ -25,12 +25,12 @@ pub struct RedisServer {
 
 impl RedisServer {
     /// Starts a server that writes every command to its log file before it answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with_arguments(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
     /// Starts a server with other arguments.
-    pub fn with_arguments(arguments: &[&str]) -> Self {
+    pub(crate) fn with_arguments(arguments: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tower-webhooks-redis-").expect("a temporary folder");
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let port = free_port();
@@ -39,28 +39,28 @@ impl RedisServer {
     }
 
     /// Ends the server.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.server = None;
     }
 
     /// Starts the server again, on the same port and data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.server = None;
         self.server = Some(run(self.port, &self.arguments, self.folder.path()));
     }
 
     /// Tells where the server listens.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Tells the server's URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
     /// Sends a signal to the server.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         self.server.as_ref().expect("the server runs").signal(name);
     }
 }

@@ -6,7 +6,7 @@
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
 //!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made (another prefix by
-//!    [`PostgresOptions::table_prefix`]); `_sqlx_migrations` is never touched.
+//!    [`PostgresOptions::prefix`]); `_sqlx_migrations` is never touched.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
 //!    rolling deploy. A schema that this version cannot work with is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).

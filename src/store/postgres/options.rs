@@ -13,15 +13,15 @@ use super::{
 };
 use crate::{
     clock::ClockOffset,
-    error::{ConfigError, StoreError},
-    store::name::Name,
+    error::{ConfigError, ConfigErrorKind, StoreError},
+    store::name::Prefix,
 };
 
 /// How a [`PostgresStore`] connects, and what its tables are called.
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
-    pub(super) prefix: Name,
-    pub(super) schema: Option<Name>,
+    prefix: Prefix,
+    schema: Option<Prefix>,
     pub(super) timeout: Duration,
     pub(super) mode: Mode,
     pub(super) clock_offset: ClockOffset,
@@ -30,21 +30,23 @@ pub struct PostgresOptions {
 
 impl PostgresOptions {
     /// Puts `prefix` before the names of the tables: `webhook_` by default.
-    ///
-    /// # Errors
-    /// When it has other characters than a-z, 0-9 and `_`, begins with a digit, or is longer than 40.
-    pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
-        self.prefix = Name::parse(prefix)?;
-        Ok(self)
+    #[must_use]
+    pub fn prefix(mut self, prefix: Prefix) -> Self {
+        self.prefix = prefix;
+        self
     }
 
     /// Keeps the tables in `schema`, which [`PostgresStore::migrate`] creates. By default they are where the connection's
     /// `search_path` puts them.
     ///
     /// # Errors
-    /// As for [`table_prefix`](Self::table_prefix).
+    /// When it is not of the form of a [`Prefix`].
     pub fn schema(mut self, schema: &str) -> Result<Self, ConfigError> {
-        self.schema = Some(Name::parse(schema)?);
+        let schema = schema.parse().map_err(|error: ConfigError| {
+            let message = format!("`{}` cannot be the store's schema", schema.escape_debug());
+            ConfigError::new(ConfigErrorKind::Name, message).with_source(error)
+        })?;
+        self.schema = Some(schema);
         Ok(self)
     }
 
@@ -131,7 +133,7 @@ impl PostgresOptions {
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
-            prefix: Name::parse("webhook_").expect("the default prefix is a name"),
+            prefix: Prefix::default(),
             schema: None,
             timeout: DEFAULT_TIMEOUT,
             mode: Mode::Prepared,

@@ -2,7 +2,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr, postgres::PgRow};
 
-use crate::store::name::Name;
+use crate::store::name::Prefix;
 
 /// How statements reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn new(schema: Option<&Name>, prefix: &Name) -> Self {
+    pub(super) fn new(schema: Option<&Prefix>, prefix: &Prefix) -> Self {
         let prefix = prefix.as_str();
         // Quoted, since `user` and `order` are names too.
         let qualify = |table: &str| match schema {
@@ -39,7 +39,7 @@ impl Tables {
         }
     }
 
-    /// Fills the names in. The values of a `Name` need no escaping.
+    /// Fills the names in. A `Prefix` needs no escaping.
     pub(super) fn fill(&self, template: &str) -> String {
         let mut sql = String::with_capacity(template.len() + 128);
         for line in template.lines().filter(|line| !line.trim_start().starts_with("--")) {
@@ -154,7 +154,7 @@ fn hex(text: &mut String, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Name, Tables, Value, inline};
+    use super::{Tables, Value, inline};
 
     #[test]
     fn values_are_written_as_digits_only() {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn tables_are_qualified_and_quoted() {
-        let tables = Tables::new(Some(&Name::parse("user").unwrap()), &Name::parse("order_").unwrap());
+        let tables = Tables::new(Some(&"user".parse().unwrap()), &"order_".parse().unwrap());
 
         assert_eq!(tables.fill("-- why\nFROM {claims}"), "FROM \"user\".\"order_claims\"\n");
     }
