@@ -543,10 +543,10 @@ async fn a_hung_complete_in_is_unavailable_within_the_timeout() {
 async fn a_stopped_server_gives_unavailable_and_is_found_again() {
     let server = PostgresServer::start();
     let url = server.database().await;
-    let store = PostgresStore::options().timeout(TIMEOUT).connect(&url).await.unwrap();
+    let store = PostgresStore::options().max_connections(1).timeout(TIMEOUT).connect(&url).await.unwrap();
     let mut admin = PgConnection::connect(&url).await.unwrap();
     let row =
-        sqlx::query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        sqlx::query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
             .fetch_one(&mut admin)
             .await
             .unwrap();

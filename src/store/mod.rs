@@ -20,6 +20,8 @@ pub mod postgres;
 mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod replaceable;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -29,7 +29,8 @@ pub(crate) enum Fault {
     CutBeforeSend,
     /// Holds each answer back for this long.
     Delay(Duration),
-    /// Takes connections and bytes, and passes nothing on.
+    /// Takes connections and bytes, and passes nothing on. What was open meanwhile stays dead when the fault is gone, as it
+    /// does behind a load balancer that has lost its server.
     Hang,
     /// Cuts every connection, and closes new ones at once.
     Refuse,
@@ -90,10 +91,11 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
-    let mut asked = false;
+    let (mut asked, mut is_dead) = (false, false);
     let (mut question, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let now = *fault.borrow_and_update();
+        is_dead |= now == Fault::Hang;
         tokio::select! {
             changed = fault.changed() => {
                 if changed.is_err() || *fault.borrow() == Fault::Refuse {
@@ -105,7 +107,7 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
                 match now {
                     _ if length == 0 => return,
                     Fault::CutBeforeSend | Fault::Refuse => return,
-                    Fault::Hang => continue,
+                    _ if is_dead => continue,
                     _ => {}
                 }
                 asked = true;
@@ -113,7 +115,7 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
                     return;
                 }
             }
-            read = server.read(&mut answer), if now != Fault::Hang => {
+            read = server.read(&mut answer), if !is_dead => {
                 let length = read.unwrap_or(0);
                 match now {
                     _ if length == 0 => return,

@@ -32,7 +32,7 @@ impl RedisServer {
     /// Starts a server with other arguments.
     pub(crate) fn with_arguments(arguments: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tower-webhooks-redis-").expect("a temporary folder");
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let port = free_port();
         let server = Some(run(port, &arguments, folder.path()));
         Self { server, port, arguments, folder }
@@ -65,7 +65,7 @@ impl RedisServer {
     }
 }
 
-fn run(port: u16, arguments: &Vec<String>, folder: &Path) -> Server {
+fn run(port: u16, arguments: &[String], folder: &Path) -> Server {
     let binary = binary("redis-server", &[], "apt-get install redis-server");
     let log = folder.join("log");
     let file = File::options().create(true).append(true).open(&log).expect("a log file");

@@ -51,7 +51,6 @@
 mod error;
 mod migration;
 mod options;
-mod pool;
 mod statement;
 mod store;
 mod transaction;

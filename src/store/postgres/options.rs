@@ -7,14 +7,13 @@ use sqlx::{
 
 use super::{
     error::store_error,
-    pool::Connections,
     statement::{Mode, Tables},
     store::PostgresStore,
 };
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, ConfigErrorKind, StoreError},
-    store::name::Prefix,
+    store::{Prefix, replaceable::Replaceable},
 };
 
 /// How a [`PostgresStore`] connects, and what its tables are called.
@@ -107,7 +106,7 @@ impl PostgresOptions {
     /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
     /// turns out to be broken.
     pub fn from_pool(self, pool: PgPool) -> PostgresStore {
-        PostgresStore::new(self, Connections::of_application(pool))
+        PostgresStore::new(self, Replaceable::of_application(pool))
     }
 
     fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
@@ -122,7 +121,10 @@ impl PostgresOptions {
             // The test is a round trip before every call. `PostgresStore::run` copes with a broken connection instead.
             .test_before_acquire(false)
             .connect_lazy_with(connect);
-        Ok(PostgresStore::new(self, Connections::ours(pool)))
+        let pool = Replaceable::ours(pool, |pool: &PgPool| {
+            Some(pool.options().clone().connect_lazy_with(pool.connect_options().as_ref().clone()))
+        });
+        Ok(PostgresStore::new(self, pool))
     }
 
     pub(super) fn tables(&self) -> Tables {

@@ -17,7 +17,6 @@ use super::{
     error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, is_lost, is_unanswered, no_answer, store_error},
     migration::{self, Schema},
     options::PostgresOptions,
-    pool::Connections,
     statement::{Mode, Statement, Tables, Value},
 };
 use crate::{
@@ -28,6 +27,7 @@ use crate::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         IdempotencyStore, StoredResponse,
     },
+    store::replaceable::Replaceable,
 };
 
 /// Keeps claims in PostgreSQL. Clones share the pool.
@@ -39,7 +39,7 @@ pub struct PostgresStore {
 }
 
 struct Inner {
-    connections: Connections,
+    pool: Replaceable<PgPool>,
     tables: Tables,
     mode: Mode,
     timeout: Duration,
@@ -87,14 +87,14 @@ impl PostgresStore {
         PostgresOptions::default()
     }
 
-    pub(super) fn new(options: PostgresOptions, connections: Connections) -> Self {
+    pub(super) fn new(options: PostgresOptions, pool: Replaceable<PgPool>) -> Self {
         let tables = options.tables();
         let statement = |template| Statement::new(&tables, template);
         let mut salt = [0; 8];
         salt.copy_from_slice(&Sha256::digest(&tables.claims)[..8]);
         Self {
             inner: Arc::new(Inner {
-                connections,
+                pool,
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000)).into(),
@@ -150,7 +150,7 @@ impl PostgresStore {
     async fn apply_migrations(&self) -> Result<Schema, sqlx::Error> {
         // Not the role's default: under a stricter level, the snapshot would be older than the lock.
         let mut transaction =
-            self.inner.connections.current().pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            self.inner.pool.current().value.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         let schema = migration::apply(&mut transaction, &self.inner.tables).await?;
         transaction.commit().await?;
         Ok(schema)
@@ -184,20 +184,20 @@ impl PostgresStore {
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Option<PgRow>, sqlx::Error> {
-        let current = self.inner.connections.current();
+        let current = self.inner.pool.current();
         let calls = async {
-            let mut connection = current.pool.acquire().await?;
+            let mut connection = current.value.acquire().await?;
             match self.call(deadline, &mut connection, statement, values).await {
                 Err(error) if is_lost(&error) => drop(connection),
                 done => return done,
             }
-            let mut connection = acquire_live(&current.pool, deadline).await?;
+            let mut connection = acquire_live(&current.value, deadline).await?;
             self.call(deadline, &mut connection, statement, values).await
         };
         let done = timeout_at(deadline, calls).await.unwrap_or_else(|_| Err(no_answer()));
         match &done {
             Ok(_) | Err(sqlx::Error::Database(_)) => current.answered(),
-            Err(error) if is_unanswered(error) => self.inner.connections.replace(&current),
+            Err(error) if is_unanswered(error) => self.inner.pool.replace(&current),
             Err(_) => {}
         }
         done

@@ -14,7 +14,11 @@ use super::{
     error::{store_error, timed_out},
     store::RedisStore,
 };
-use crate::{clock::ClockOffset, error::StoreError, store::Prefix};
+use crate::{
+    clock::ClockOffset,
+    error::StoreError,
+    store::{Prefix, replaceable::Replaceable},
+};
 
 /// How a [`RedisStore`] connects, and what its keys are called.
 #[derive(Debug, Clone)]
@@ -58,8 +62,11 @@ impl RedisOptions {
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_secs(1));
         let client = info(url, self.timeout).and_then(Client::open).map_err(|error| store_error(error, READ_URL))?;
-        let manager = self.bounded(ConnectionManager::new_with_config(client, config)).await?;
-        Ok(self.from_connection(manager))
+        let manager = self.bounded(ConnectionManager::new_with_config(client.clone(), config.clone())).await?;
+        let connection = Replaceable::ours(Connection::Single(manager), move |_| {
+            ConnectionManager::new_lazy_with_config(client.clone(), config.clone()).ok().map(Connection::Single)
+        });
+        Ok(RedisStore::new(self, connection))
     }
 
     /// Connects to a cluster, of which `urls` name some nodes.
@@ -82,15 +89,15 @@ impl RedisOptions {
 
     /// Uses a connection of the application's.
     ///
-    /// One whose packets are lost is noticed only by the kernel, after a quarter of an hour, unless its `TcpSettings` set a
-    /// `TCP_USER_TIMEOUT`, as [`connect`](Self::connect) does.
+    /// One that is dead without knowing it is not replaced, as the one of [`connect`](Self::connect) is: it comes back when
+    /// the kernel gives it up, which its `TcpSettings` can hasten by a `TCP_USER_TIMEOUT`.
     pub fn from_connection(self, connection: ConnectionManager) -> RedisStore {
-        RedisStore::new(self, Connection::Single(connection))
+        RedisStore::new(self, Replaceable::of_application(Connection::Single(connection)))
     }
 
     /// Uses a cluster connection of the application's.
     pub fn from_cluster_connection(self, connection: ClusterConnection) -> RedisStore {
-        RedisStore::new(self, Connection::Cluster(connection))
+        RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)))
     }
 
     async fn bounded<T>(&self, connect: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {

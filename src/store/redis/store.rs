@@ -18,6 +18,7 @@ use crate::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         IdempotencyStore,
     },
+    store::replaceable::Replaceable,
 };
 
 /// Keeps claims in Redis. Clones share the connection.
@@ -30,7 +31,7 @@ pub struct RedisStore {
 
 #[derive(Debug)]
 struct Inner {
-    connection: Connection,
+    connection: Replaceable<Connection>,
     prefix: String,
     timeout: Duration,
     clock_offset: ClockOffset,
@@ -60,7 +61,7 @@ impl RedisStore {
         RedisOptions::default()
     }
 
-    pub(super) fn new(options: RedisOptions, connection: Connection) -> Self {
+    pub(super) fn new(options: RedisOptions, connection: Replaceable<Connection>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 connection,
@@ -89,15 +90,24 @@ impl RedisStore {
         let key = format!("{}{}", self.inner.prefix, data_encoding::HEXLOWER.encode(&key.to_bytes()));
         let (offset, token) = (self.inner.clock_offset.as_millis().to_string(), token.to_bytes());
         let arguments = [&[offset.as_bytes(), &token], arguments].concat();
+        let current = self.inner.connection.current();
         let calls = async {
-            match script.run(&self.inner.connection, &key, &arguments).await {
-                Err(error) if is_lost(&error) => script.run(&self.inner.connection, &key, &arguments).await,
+            match script.run(&current.value, &key, &arguments).await {
+                Err(error) if is_lost(&error) => script.run(&current.value, &key, &arguments).await,
                 done => done,
             }
         };
         let answer = match timeout(self.inner.timeout, calls).await {
-            Ok(answer) => answer.map_err(|error| store_error(error, context))?,
-            Err(_) => return Err(timed_out(context)),
+            Ok(Ok(answer)) => {
+                current.answered();
+                answer
+            }
+            Ok(Err(error)) if !error.is_timeout() => return Err(store_error(error, context)),
+            // The driver's own bound is the same, and may be noticed first.
+            Ok(Err(_)) | Err(_) => {
+                self.inner.connection.replace(&current);
+                return Err(timed_out(context));
+            }
         };
         match answer {
             Value::Array(answer) if answer.first() == Some(&Value::Int(OTHER_VERSION)) => {
