@@ -16,7 +16,7 @@ use tower_webhooks::{
     conformance::{self, OffsetHarness},
     error::{StoreError, StoreErrorKind},
     idempotency::{ClaimOutcome, ClaimRequest, Fenced, IdempotencyStore, StoredResponse},
-    store::postgres::{PostgresOptions, PostgresStore},
+    store::postgres::{PostgresStoreOptions, PostgresStore},
     transaction::StoreTransaction,
 };
 
@@ -302,6 +302,19 @@ async fn a_foreign_connection_is_the_wrong_transaction() {
 }
 
 #[tokio::test]
+async fn a_transaction_of_another_database_is_the_wrong_one() {
+    let (server, store) = store().await;
+    let elsewhere = PgPool::connect(&server.database().await).await.unwrap();
+    let first = request(1);
+    assert!(matches!(store.claim(first).await.unwrap(), ClaimOutcome::Acquired { .. }));
+
+    let mut transaction = elsewhere.begin().await.unwrap();
+    let error = complete_in(&store, &mut transaction, first).await.unwrap_err();
+
+    assert_eq!(error.kind(), StoreErrorKind::WrongTransaction);
+}
+
+#[tokio::test]
 async fn the_applications_lock_timeout_is_left_alone() {
     let (_server, store, pool) = store_and_pool().await;
     let first = request(1);
@@ -377,7 +390,7 @@ async fn a_missing_schema_says_what_to_do() {
         assert_eq!(error.kind(), StoreErrorKind::Schema);
         assert!(error.to_string().contains("migrate"), "{error}");
     }
-    let store = PostgresStore::options().prefix("other_".parse().unwrap()).from_pool(pool);
+    let store = PostgresStore::options().table_prefix("other_").unwrap().from_pool(pool);
     store.migrate().await.unwrap();
     assert!(matches!(store.claim(request(1)).await.unwrap(), ClaimOutcome::Acquired { .. }));
 }
@@ -631,7 +644,7 @@ async fn store_and_pool() -> (Arc<PostgresServer>, PostgresStore, PgPool) {
     (server, store, pool)
 }
 
-async fn store_behind_proxy(options: PostgresOptions) -> (Arc<PostgresServer>, Proxy, PostgresStore) {
+async fn store_behind_proxy(options: PostgresStoreOptions) -> (Arc<PostgresServer>, Proxy, PostgresStore) {
     let server = PostgresServer::shared();
     let url = server.database().await;
     let proxy = Proxy::before(server.port()).await;

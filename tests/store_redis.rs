@@ -12,7 +12,7 @@ use tower_webhooks::{
     conformance::{self, OffsetHarness, Purge},
     error::StoreErrorKind,
     idempotency::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, Fenced, IdempotencyStore},
-    store::redis::{RedisOptions, RedisStore},
+    store::redis::{RedisStoreOptions, RedisStore},
 };
 
 use crate::support::{
@@ -189,7 +189,7 @@ async fn what_is_no_record_is_corrupt_and_left_alone() {
 async fn prefixes_keep_applications_apart() {
     let server = RedisServer::start();
     let one = RedisStore::connect(&server.url()).await.unwrap();
-    let options = RedisStore::options().prefix("other_".parse().unwrap());
+    let options = RedisStore::options().key_prefix("other_").unwrap();
     let other = options.connect(&server.url()).await.unwrap();
 
     assert!(matches!(one.claim(request(1)).await.unwrap(), ClaimOutcome::Acquired { .. }));
@@ -399,7 +399,7 @@ async fn store_with_offset() -> (RedisServer, RedisStore, ClockOffset) {
     (server, store, offset)
 }
 
-async fn connect(options: RedisOptions, proxy: &Proxy) -> RedisStore {
+async fn connect(options: RedisStoreOptions, proxy: &Proxy) -> RedisStore {
     options.connect(&format!("redis://127.0.0.1:{}/", proxy.port())).await.unwrap()
 }
 

@@ -30,7 +30,9 @@ impl FromStr for Prefix {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        let refuse = |why: &str| Err(ConfigError::new(ConfigErrorKind::Name, format!("the prefix `{}` {why}", name.escape_debug())));
+        let refuse = |why: &str| {
+            Err(ConfigError::new(ConfigErrorKind::Name, format!("the prefix `{}` {why}", name.escape_debug())))
+        };
 
         if name.len() > MAX_LENGTH {
             return refuse("is longer than 32 bytes");
@@ -75,7 +77,8 @@ mod tests {
         for good in ["a", "webhook_", "acme2_", &"a".repeat(32)] {
             assert!(good.parse::<Prefix>().is_ok(), "{good}");
         }
-        for bad in ["", "_a", "2a", "Acme", "a-b", "a b", "a\"", "a;", "ä", "sqlite_a", "pg_a", "a.b", &"a".repeat(33)] {
+        for bad in ["", "_a", "2a", "Acme", "a-b", "a b", "a\"", "a;", "ä", "sqlite_a", "pg_a", "a.b", &"a".repeat(33)]
+        {
             assert_eq!(bad.parse::<Prefix>().unwrap_err().kind(), ConfigErrorKind::Name, "{bad}");
         }
     }

@@ -121,6 +121,12 @@ impl Record {
     }
 }
 
+/// `from` and so much earlier.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // Only SQL compares with a bound.
+pub(super) fn before(from: Millis, by: Duration) -> Millis {
+    from.saturating_sub(millis(by))
+}
+
 /// `from` and so much later. Far ahead stays far ahead.
 pub(super) fn after(from: Millis, by: Duration) -> Millis {
     from.saturating_add(millis(by))

@@ -3,14 +3,14 @@
 //! 1. A claim is one statement. It decides live and done records by a plain read, so a duplicate is answered at once,
 //!    also while an application's transaction holds the claim's row or another instance is claiming it.
 //! 2. The server's clock decides; the clocks of the instances do not matter.
-//! 3. [`PostgresStore::connect`] migrates, [`PostgresOptions::from_pool`] and
+//! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
 //!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made (another prefix by
-//!    [`PostgresOptions::prefix`]); `_sqlx_migrations` is never touched.
+//!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
 //!    rolling deploy. A schema that this version cannot work with is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).
-//! 5. Every call ends within the timeout (5 s, see [`PostgresOptions::timeout`]), also when the server hangs.
+//! 5. Every call ends within the timeout (5 s, see [`PostgresStoreOptions::timeout`]), also when the server hangs.
 //! 6. A connection that broke while it was idle is replaced without a word; the call is repeated, once.
 //!
 //! # What the guarantee rests on
@@ -22,12 +22,12 @@
 //!
 //! # Transactions of the application
 //! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::PgConnection` of the same database
-//! that finds the tables (mind its `search_path`, or set [`PostgresOptions::schema`]). Read committed is what it is made
+//! that finds the tables (mind its `search_path`, or set [`PostgresStoreOptions::schema`]). Read committed is what it is made
 //! for. Under repeatable read or serializable, a claim that was renewed after the transaction began is
 //! [`Busy`](crate::error::StoreErrorKind::Busy), and the transaction has to be rolled back, as for any other conflict.
 //!
 //! # Connection poolers
-//! Behind a pooler that hands out a connection for one transaction, set [`PostgresOptions::simple_queries`]: then nothing
+//! Behind a pooler that hands out a connection for one transaction, set [`PostgresStoreOptions::simple_queries`]: then nothing
 //! is prepared, and a call is one message that any connection can answer. The store keeps nothing in a session: its locks
 //! and settings end with each statement's transaction.
 //!
@@ -55,4 +55,4 @@ mod statement;
 mod store;
 mod transaction;
 
-pub use self::{options::PostgresOptions, store::PostgresStore};
+pub use self::{options::PostgresStoreOptions, store::PostgresStore};

@@ -18,7 +18,7 @@ use crate::{
 
 /// How a [`PostgresStore`] connects, and what its tables are called.
 #[derive(Debug, Clone)]
-pub struct PostgresOptions {
+pub struct PostgresStoreOptions {
     prefix: Prefix,
     schema: Option<Prefix>,
     pub(super) timeout: Duration,
@@ -27,12 +27,19 @@ pub struct PostgresOptions {
     max_connections: u32,
 }
 
-impl PostgresOptions {
-    /// Puts `prefix` before the names of the tables: `webhook_` by default.
-    #[must_use]
-    pub fn prefix(mut self, prefix: Prefix) -> Self {
-        self.prefix = prefix;
-        self
+impl PostgresStoreOptions {
+    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds, 10 connections.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what the names of the tables begin with.
+    ///
+    /// # Errors
+    /// When `prefix` is not a [`Prefix`].
+    pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefix = prefix.parse()?;
+        Ok(self)
     }
 
     /// Keeps the tables in `schema`, which [`PostgresStore::migrate`] creates. By default they are where the connection's
@@ -105,6 +112,14 @@ impl PostgresOptions {
     /// sqlx tests a connection before it lends it, which is one more round trip for each call;
     /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
     /// turns out to be broken.
+    ///
+    /// Handlers that hold every connection of the pool leave none for claims, which are then
+    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give the
+    /// store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's connection,
+    /// not its pool.
+    ///
+    /// [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
+    #[must_use]
     pub fn from_pool(self, pool: PgPool) -> PostgresStore {
         PostgresStore::new(self, Replaceable::of_application(pool))
     }
@@ -132,7 +147,7 @@ impl PostgresOptions {
     }
 }
 
-impl Default for PostgresOptions {
+impl Default for PostgresStoreOptions {
     fn default() -> Self {
         Self {
             prefix: Prefix::default(),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 use super::{
     error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, is_lost, is_unanswered, no_answer, store_error},
     migration::{self, Schema},
-    options::PostgresOptions,
+    options::PostgresStoreOptions,
     statement::{Mode, Statement, Tables, Value},
 };
 use crate::{
@@ -64,7 +64,7 @@ impl PostgresStore {
     /// Connects with the default options, and migrates.
     ///
     /// # Errors
-    /// As for [`PostgresOptions::connect`].
+    /// As for [`PostgresStoreOptions::connect`].
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::options().connect(url).await
     }
@@ -72,22 +72,22 @@ impl PostgresStore {
     /// Connects with the default options, and checks that the schema is there.
     ///
     /// # Errors
-    /// As for [`PostgresOptions::connect_without_migrating`].
+    /// As for [`PostgresStoreOptions::connect_without_migrating`].
     pub async fn connect_without_migrating(url: &str) -> Result<Self, StoreError> {
         Self::options().connect_without_migrating(url).await
     }
 
-    /// Uses the application's own pool, with the default options; see [`PostgresOptions::from_pool`].
+    /// Uses the application's own pool, with the default options; see [`PostgresStoreOptions::from_pool`].
     pub fn from_pool(pool: PgPool) -> Self {
         Self::options().from_pool(pool)
     }
 
     /// Starts with the default options.
-    pub fn options() -> PostgresOptions {
-        PostgresOptions::default()
+    pub fn options() -> PostgresStoreOptions {
+        PostgresStoreOptions::default()
     }
 
-    pub(super) fn new(options: PostgresOptions, pool: Replaceable<PgPool>) -> Self {
+    pub(super) fn new(options: PostgresStoreOptions, pool: Replaceable<PgPool>) -> Self {
         let tables = options.tables();
         let statement = |template| Statement::new(&tables, template);
         let mut salt = [0; 8];
@@ -287,7 +287,7 @@ impl PostgresStore {
         };
         match timeout(self.inner.timeout, self.inner.complete.fetch(connection, self.inner.mode, &values)).await {
             Ok(Ok(row)) => Ok(applied(row.is_some())),
-            Ok(Err(error)) => Err(store_error(error, CONTEXT)),
+            Ok(Err(error)) => Err(joined_error(error)),
             Err(_) => Err(store_error(no_answer(), CONTEXT)),
         }
     }
@@ -397,6 +397,19 @@ async fn acquire_live(pool: &PgPool, deadline: Instant) -> Result<PoolConnection
         }
     }
     pool.acquire().await
+}
+
+/// Inside the application's transaction, missing tables mean that it is of another database, or finds other schemas.
+fn joined_error(error: sqlx::Error) -> StoreError {
+    let error = store_error(error, "complete a delivery in the application's transaction");
+    match error.kind() {
+        StoreErrorKind::Schema => StoreError::new(
+            StoreErrorKind::WrongTransaction,
+            "complete a delivery in a transaction that does not find the store's tables",
+        )
+        .with_source(error),
+        _ => error,
+    }
 }
 
 /// Takes a connection out of the pool that is lost or did not answer in time.

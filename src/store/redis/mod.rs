@@ -2,13 +2,13 @@
 //!
 //! 1. Each call is one Lua script on one key: atomic, one round trip, and at home in a cluster.
 //! 2. The server's clock decides (`TIME`); the clocks of the instances do not matter.
-//! 3. A delivery has one key, `webhook_claim:` and 32 hexadecimal digits (another prefix by [`RedisOptions::prefix`]). It
+//! 3. A delivery has one key, `webhook_claim:` and 32 hexadecimal digits (another prefix by [`RedisStoreOptions::key_prefix`]). It
 //!    expires by itself: a done one with its retention, another one when its lease is over and nobody has come for it for
 //!    [`ABANDONED_AFTER`](crate::idempotency::ABANDONED_AFTER). So [`purge`] has nothing to do, and says 0.
 //! 4. Values begin with a version. A record of a version that this crate does not know is left alone, and is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema); one that is no record at all is
 //!    [`Corrupt`](crate::error::StoreErrorKind::Corrupt).
-//! 5. Every call ends within the timeout (5 s, see [`RedisOptions::timeout`]), also when the server hangs. A connection that
+//! 5. Every call ends within the timeout (5 s, see [`RedisStoreOptions::timeout`]), also when the server hangs. A connection that
 //!    broke is opened again, and the call repeated, once.
 //! 6. There is no transaction to join: [`complete_in`] is
 //!    [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction).
@@ -52,4 +52,4 @@ mod response;
 mod script;
 mod store;
 
-pub use self::{options::RedisOptions, store::RedisStore};
+pub use self::{options::RedisStoreOptions, store::RedisStore};

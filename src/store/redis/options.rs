@@ -16,24 +16,31 @@ use super::{
 };
 use crate::{
     clock::ClockOffset,
-    error::StoreError,
+    error::{ConfigError, StoreError},
     store::{Prefix, replaceable::Replaceable},
 };
 
 /// How a [`RedisStore`] connects, and what its keys are called.
 #[derive(Debug, Clone)]
-pub struct RedisOptions {
+pub struct RedisStoreOptions {
     pub(super) prefix: Prefix,
     pub(super) timeout: Duration,
     pub(super) clock_offset: ClockOffset,
 }
 
-impl RedisOptions {
-    /// Puts `prefix` before the names of the keys: `webhook_` by default.
-    #[must_use]
-    pub fn prefix(mut self, prefix: Prefix) -> Self {
-        self.prefix = prefix;
-        self
+impl RedisStoreOptions {
+    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what the names of the keys begin with.
+    ///
+    /// # Errors
+    /// When `prefix` is not a [`Prefix`].
+    pub fn key_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefix = prefix.parse()?;
+        Ok(self)
     }
 
     /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
@@ -108,7 +115,7 @@ impl RedisOptions {
     }
 }
 
-impl Default for RedisOptions {
+impl Default for RedisStoreOptions {
     fn default() -> Self {
         Self { prefix: Prefix::default(), timeout: DEFAULT_TIMEOUT, clock_offset: ClockOffset::default() }
     }

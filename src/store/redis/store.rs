@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::{
     connection::Connection,
     error::{is_lost, store_error, timed_out},
-    options::RedisOptions,
+    options::RedisStoreOptions,
     response,
     script::Script,
 };
@@ -46,22 +46,22 @@ impl RedisStore {
     /// Connects to one server with the default options.
     ///
     /// # Errors
-    /// As for [`RedisOptions::connect`].
+    /// As for [`RedisStoreOptions::connect`].
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::options().connect(url).await
     }
 
-    /// Uses a connection of the application's, with the default options; see [`RedisOptions::from_connection`].
+    /// Uses a connection of the application's, with the default options; see [`RedisStoreOptions::from_connection`].
     pub fn from_connection(connection: ConnectionManager) -> Self {
         Self::options().from_connection(connection)
     }
 
     /// Starts with the default options.
-    pub fn options() -> RedisOptions {
-        RedisOptions::default()
+    pub fn options() -> RedisStoreOptions {
+        RedisStoreOptions::default()
     }
 
-    pub(super) fn new(options: RedisOptions, connection: Replaceable<Connection>) -> Self {
+    pub(super) fn new(options: RedisStoreOptions, connection: Replaceable<Connection>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 connection,
