@@ -1,22 +1,17 @@
 //! `PostgresStore`, against real servers that the tests start.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-use std::{
-    any::Any,
-    process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{any::Any, process::Command, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row, postgres::PgPoolOptions};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tower_webhooks::{
     clock::ClockOffset,
     conformance::{self, OffsetHarness},
     error::{StoreError, StoreErrorKind},
     idempotency::{ClaimOutcome, ClaimRequest, Fenced, IdempotencyStore, StoredResponse},
-    store::postgres::{PostgresStoreOptions, PostgresStore},
+    store::postgres::{PostgresStore, PostgresStoreOptions},
     transaction::StoreTransaction,
 };
 
@@ -558,11 +553,7 @@ async fn a_stopped_server_gives_unavailable_and_is_found_again() {
     let url = server.database().await;
     let store = PostgresStore::options().max_connections(1).timeout(TIMEOUT).connect(&url).await.unwrap();
     let mut admin = PgConnection::connect(&url).await.unwrap();
-    let row =
-        sqlx::query("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
-            .fetch_one(&mut admin)
-            .await
-            .unwrap();
+    let row = sqlx::query(BACKENDS).fetch_one(&mut admin).await.unwrap();
     let backend = row.get::<i32, _>(0).to_string();
     let first = request(1);
 
@@ -672,5 +663,8 @@ async fn execute(connection: &mut PgConnection, sql: &str) {
 fn signal(id: &str, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), id]).status().unwrap().success());
 }
+
+const BACKENDS: &str = "SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
 
 const AT_ONCE: Duration = Duration::from_millis(500);

@@ -1,18 +1,16 @@
 //! `RedisStore`, against real servers that the tests start.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use redis::aio::MultiplexedConnection;
+use tokio::time::Instant;
 use tower_webhooks::{
     clock::ClockOffset,
     conformance::{self, OffsetHarness, Purge},
     error::StoreErrorKind,
     idempotency::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, Fenced, IdempotencyStore},
-    store::redis::{RedisStoreOptions, RedisStore},
+    store::redis::{RedisStore, RedisStoreOptions},
 };
 
 use crate::support::{

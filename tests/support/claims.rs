@@ -5,10 +5,10 @@ use std::{
     future::Future,
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::{sync::Barrier, task::JoinSet, time::Instant};
 use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fingerprint, IdempotencyStore},

@@ -193,11 +193,11 @@ fn outcome(answer: Vec<Value>) -> Option<ClaimOutcome> {
     let mut answer = answer.into_iter();
     match answer.next()? {
         Value::Int(1) => {
-            let attempt = u32::try_from(int(answer.next()?)?).ok()?;
+            let attempt = u32::try_from(int(&answer.next()?)?).ok()?;
             Some(ClaimOutcome::Acquired { attempt })
         }
         Value::Int(2) => {
-            let rest = u64::try_from(int(answer.next()?)?).ok()?;
+            let rest = u64::try_from(int(&answer.next()?)?).ok()?;
             let fingerprint = fingerprint(answer.next()?)?;
             Some(ClaimOutcome::InFlight { retry_after: Duration::from_millis(rest), fingerprint })
         }
@@ -210,9 +210,9 @@ fn outcome(answer: Vec<Value>) -> Option<ClaimOutcome> {
     }
 }
 
-fn int(value: Value) -> Option<i64> {
+fn int(value: &Value) -> Option<i64> {
     match value {
-        Value::Int(int) => Some(int),
+        Value::Int(int) => Some(*int),
         _ => None,
     }
 }
