@@ -93,6 +93,27 @@ async fn a_duplicate_in_flight_and_after_is_told_what_it_duplicates() {
     assert_eq!(kept, Some(response));
 }
 
+/// A flood of duplicates must not become a flood of writes: no row lock (it would show in `xmax`), no new version.
+#[tokio::test]
+async fn a_duplicate_writes_nothing() {
+    const ROW: &str = "SELECT ctid::text || xmin::text || xmax::text FROM webhook_claims";
+
+    let (_server, store, pool) = store_and_pool().await;
+    let first = request(1);
+    assert!(matches!(store.claim(first).await.unwrap(), ClaimOutcome::Acquired { .. }));
+    let pending: String = sqlx::query_scalar(ROW).fetch_one(&pool).await.unwrap();
+
+    assert!(matches!(store.claim(request(1)).await.unwrap(), ClaimOutcome::InFlight { .. }));
+    let after: String = sqlx::query_scalar(ROW).fetch_one(&pool).await.unwrap();
+    assert_eq!(after, pending);
+
+    assert_eq!(store.complete(first.key, first.token, completion()).await.unwrap(), Fenced::Applied);
+    let done: String = sqlx::query_scalar(ROW).fetch_one(&pool).await.unwrap();
+    assert!(matches!(store.claim(request(1)).await.unwrap(), ClaimOutcome::Done { .. }));
+    let after: String = sqlx::query_scalar(ROW).fetch_one(&pool).await.unwrap();
+    assert_eq!(after, done);
+}
+
 #[tokio::test]
 async fn simple_queries_mean_the_same() {
     let server = PostgresServer::shared();
@@ -479,6 +500,24 @@ async fn simple_queries_need_one_round_trip_from_the_first() {
     assert!(matches!(store.claim(request(1)).await.unwrap(), ClaimOutcome::Acquired { .. }));
 
     assert!(asked.elapsed() < DELAY * 2, "{:?}", asked.elapsed());
+}
+
+/// The pooler gives each statement another connection, so prepared ones would be missing there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs a pooler: apt-get install pgbouncer"]
+async fn simple_queries_keep_the_contract_behind_a_transaction_pooler() {
+    let server = PostgresServer::shared();
+    let url = server.database().await;
+    let (_pooler, port) = server.transaction_pooler();
+    let url = url.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
+    let offset = ClockOffset::default();
+    let options = PostgresStore::options().simple_queries().clock_offset(offset.clone());
+    let store = options.connect(&url).await.unwrap();
+
+    for round in 0..counts(6, 60) {
+        assert_eq!(race(std::slice::from_ref(&store), round, 64).await, [1], "round {round}");
+    }
+    conformance::idempotency(&OffsetHarness::new(store, offset)).await;
 }
 
 #[tokio::test]

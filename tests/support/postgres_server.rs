@@ -24,7 +24,7 @@ pub(crate) struct PostgresServer {
     // Before the folder: fields are dropped in order.
     server: Mutex<Server>,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl PostgresServer {
@@ -73,7 +73,7 @@ impl PostgresServer {
             server.assert_running(&log);
             let ready = fs::read_to_string(&log).is_ok_and(|log| log.contains("ready to accept connections"));
             if ready && TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self { server: Mutex::new(server), port, _folder: folder };
+                return Self { server: Mutex::new(server), port, folder };
             }
             thread::sleep(Duration::from_millis(25));
         }
@@ -101,6 +101,35 @@ impl PostgresServer {
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
         self.server.lock().unwrap_or_else(PoisonError::into_inner).signal(name);
+    }
+
+    /// Starts a PgBouncer before the server that hands out its connections by the transaction, and tells its port.
+    pub(crate) fn transaction_pooler(&self) -> (Server, u16) {
+        let port = free_port();
+        let folder = self.folder.path().join(format!("pooler-{port}"));
+        fs::create_dir(&folder).expect("a folder for the pooler");
+        let owner = Owner::find();
+        owner.give(&folder);
+        let (config, log) = (folder.join("pgbouncer.ini"), folder.join("log"));
+        let lines = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 4\n",
+            self.port
+        );
+        fs::write(&config, lines).expect("a configuration file");
+
+        let mut run = owner.command_in("pgbouncer", &["/usr/sbin".into()], "apt-get install pgbouncer");
+        let file = File::create(&log).expect("a log file");
+        run.arg(&config).stdout(file.try_clone().expect("a second handle")).stderr(file);
+        let mut server = Server::start(run, "TERM");
+        for _ in 0..400 {
+            server.assert_running(&log);
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return (server, port);
+            }
+            thread::sleep(Duration::from_millis(25));
+        }
+        panic!("PgBouncer is not ready after 10 s: {}", fs::read_to_string(&log).unwrap_or_default());
     }
 
     fn url(&self, database: &str) -> String {
@@ -134,7 +163,11 @@ impl Owner {
     }
 
     fn command(&self, name: &str) -> Command {
-        let binary = binary(name, &versions(), INSTALL);
+        self.command_in(name, &versions(), INSTALL)
+    }
+
+    fn command_in(&self, name: &str, more: &[PathBuf], install: &str) -> Command {
+        let binary = binary(name, more, install);
         match self.unprivileged {
             None => Command::new(binary),
             Some((user, group)) => {

@@ -70,6 +70,8 @@ fn kind_of(code: &str) -> StoreErrorKind {
         "42P01" | "42703" | "3F000" | "42804" => StoreErrorKind::Schema,
         // query_canceled by statement_timeout; read_only_sql_transaction: the primary is elsewhere now
         "57014" | "25006" => StoreErrorKind::Unavailable,
+        // protocol_violation: it will be one again
+        "08P01" => StoreErrorKind::Rejected,
         // connection exceptions, out of connections or memory, shutdown, idle session timeout
         _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => StoreErrorKind::Unavailable,
         _ => StoreErrorKind::Rejected,

@@ -125,7 +125,9 @@ impl PostgresStoreOptions {
     }
 
     fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let mut connect = PgConnectOptions::from_str(url).map_err(|error| store_error(error, "read the URL"))?;
+        let connect = PgConnectOptions::from_str(url).map_err(|error| store_error(error, "read the URL"))?;
+        // The store reads no floats, and poolers refuse parameters that they do not know.
+        let mut connect = connect.extra_float_digits(None);
         if self.mode == Mode::Simple {
             // The logged text would hold kept responses.
             connect = connect.disable_statement_logging();
