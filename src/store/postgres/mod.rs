@@ -29,8 +29,8 @@
 //! # Connection poolers
 //! Behind a pooler that hands out a connection for one transaction, such as PgBouncer in transaction mode, set
 //! [`PostgresStoreOptions::simple_queries`]: then nothing is prepared, and a call is one message that any connection can
-//! answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps nothing in a session: its locks
-//! and settings end with each statement's transaction.
+//! answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps nothing in a
+//! session: its locks and settings end with each statement's transaction.
 //!
 //! # What the server must be
 //! PostgreSQL 12 or later. The role needs to select, insert, update and delete in `webhook_claims` and to select from
