@@ -233,13 +233,18 @@ async fn a_stale_owner_marks_nothing_in_its_transaction() {
     let stale = acquire(&store, 1).await;
     offset.advance(LEASE * 2);
     let owner = acquire(&store, 1).await;
+    let released = acquire(&store, 3).await;
+    let _ = store.release(key(3), released).await.unwrap();
 
     let mut transaction = pool.begin().await.unwrap();
-    let marked = complete_in(&store, &mut transaction, 1, stale).await.unwrap();
+    let taken_over = complete_in(&store, &mut transaction, 1, stale).await.unwrap();
+    let unknown = complete_in(&store, &mut transaction, 2, stale).await.unwrap();
+    let given_back = complete_in(&store, &mut transaction, 3, released).await.unwrap();
     transaction.commit().await.unwrap();
 
-    assert_eq!(marked, Fenced::Stale);
+    assert_eq!([taken_over, unknown, given_back], [Fenced::Stale; 3]);
     assert_eq!(complete(&store, 1, owner).await, Fenced::Applied);
+    acquire(&store, 3).await;
 }
 
 #[tokio::test]

@@ -368,7 +368,11 @@ async fn purge_is_bounded_and_spares_what_is_needed<H: Harness>(harness: &H) {
     }
     let abandoned = Try::new(harness);
     abandoned.acquires(new_token(), 1, "rule 7", "a fresh key").await;
+    let (slow, late) = (new_token(), Try::new(harness));
+    late.acquires(slow, 1, "rule 7", "a fresh key").await;
     harness.advance(ABANDONED_AFTER + PAST_RETENTION).await;
+    // It counts from here, not from the end of its lease.
+    late.release(slow, Fenced::Applied, "rule 7", "its own claim").await;
 
     let kept = [(); 3].map(|()| Try::new(harness));
     kept[0].acquires(new_token(), 1, "rule 7", "a fresh key").await;
@@ -398,6 +402,7 @@ async fn purge_is_bounded_and_spares_what_is_needed<H: Harness>(harness: &H) {
     kept[1].is_done_for_all("rule 7", "purge must spare a done record before its expiry").await;
     kept[2].acquires(new_token(), 2, "rule 7", "a claim released just now, which purge must spare").await;
     lapsed.acquires(new_token(), 2, "rule 7", "a lease passed just now, which purge must spare").await;
+    late.acquires(new_token(), 2, "rule 7", "a claim of long ago released just now, which purge must spare").await;
     for t in &expired {
         t.acquires(new_token(), 1, "rule 7", "an expired and purged record").await;
     }

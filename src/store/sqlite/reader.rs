@@ -20,6 +20,14 @@ pub(super) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
     let mut connections = Connections::new(&setup);
     let mut waiting = Vec::with_capacity(MAX_ROWS);
     while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {
+        // Others are about to ask too: one statement for all of them costs little more than one.
+        tokio::task::yield_now().await;
+        while waiting.len() < MAX_ROWS
+            && let Ok(lookup) = lookups.try_recv()
+        {
+            waiting.push(lookup);
+        }
+
         let keys: Vec<_> = waiting.iter().map(|lookup| lookup.key).collect();
         let found = look_up(&mut connections, &setup.sql, &keys, &Patience::new(setup.patience)).await;
         if let Err(error) = &found {
