@@ -11,6 +11,7 @@ mod host;
 mod json;
 mod observe;
 pub mod outcome;
+mod pattern;
 pub mod secret;
 pub mod transaction;
 
@@ -20,6 +21,8 @@ pub mod conformance;
 pub mod extract;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+#[cfg(feature = "axum")]
+pub mod route;
 pub mod scheme;
 mod signature;
 pub mod store;
@@ -27,6 +30,8 @@ pub mod verify;
 
 #[cfg(feature = "axum")]
 pub use self::extract::{EventRejection, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
+#[cfg(feature = "axum")]
+pub use self::route::EventRouter;
 pub use self::{
     boxed::{BoxError, BoxFuture},
     claim::Claim,

@@ -1,4 +1,7 @@
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::rejection::{EventRejection, EventRejectionKind};
 use crate::{
@@ -42,6 +45,11 @@ pub(super) fn envelope<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Res
 /// Finds out where and why, at leisure: nothing of this is paid by a payload that fits.
 fn explain<'de, T: Deserialize<'de>>(delivery: &'de Delivery, pointer: &Pointer, cause: WalkError) -> EventRejection {
     let body = delivery.body();
+    // A type may have been found not to fit before the end was seen; whether all of it is JSON decides the status.
+    let cause = match (cause, serde_json::from_slice::<IgnoredAny>(body)) {
+        (WalkError::Mismatch(_), Err(malformed)) => WalkError::Malformed(malformed),
+        (cause, _) => cause,
+    };
     let (kind, path, message, source) = match cause {
         WalkError::Malformed(cause) => {
             (EventRejectionKind::Malformed, String::new(), without_values(&cause), Some(cause))

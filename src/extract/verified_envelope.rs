@@ -48,7 +48,7 @@ impl<E> VerifiedEnvelope<E> {
 
     /// The raw body that the signature was checked over.
     pub fn raw(&self) -> &Bytes {
-        self.delivery.body()
+        self.delivery.signed_body()
     }
 }
 

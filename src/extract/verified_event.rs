@@ -60,7 +60,7 @@ impl<T> VerifiedEvent<T> {
 
     /// The raw body that the signature was checked over.
     pub fn raw(&self) -> &Bytes {
-        self.delivery.body()
+        self.delivery.signed_body()
     }
 
     /// Reads the whole body, around the payload.

@@ -66,6 +66,18 @@ pub(crate) fn discarded(reason: &str) {
     warn!(target: TARGET, reason, "a handler discarded an event; the sender is told that it is done");
 }
 
+/// Nobody handles an event's type.
+#[cfg(feature = "axum")]
+pub(crate) fn unhandled(provider: &str, event_type: Option<&str>) {
+    debug!(target: TARGET, provider, event_type, "nobody handles this event type; the sender is told that it is done");
+}
+
+/// A payload of an old API version could not be turned into a newer one.
+#[cfg(feature = "axum")]
+pub(crate) fn not_upcast(provider: &str, event_type: Option<&str>, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, provider, event_type, cause, "an upcaster failed");
+}
+
 /// A verified payload could not be parsed.
 #[cfg(feature = "axum")]
 pub(crate) fn not_parsed(provider: &str, status: u16, event_type: Option<&str>, path: &str, message: &str) {

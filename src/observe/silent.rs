@@ -56,3 +56,9 @@ pub(crate) fn commit_forgotten(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn unhandled(_provider: &str, _event_type: Option<&str>) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(dyn std::error::Error + 'static)) {}

@@ -43,30 +43,37 @@ mod providers;
 mod rejection;
 mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Response;
 
 use self::layer::Config;
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
-use crate::delivery::Delivery;
-#[cfg(feature = "idempotency")]
-use {crate::scheme::Answer, bytes::Bytes, http::Response, std::time::Duration};
+use crate::{delivery::Delivery, scheme::Answer};
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
 #[derive(Clone)]
 pub(crate) struct Verified {
     pub(crate) delivery: Delivery,
-    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
     config: Arc<Config>,
 }
 
-#[cfg(feature = "idempotency")]
 impl Verified {
+    /// The same request, with its payload in another form.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_delivery(&self, delivery: Delivery) -> Self {
+        Self { delivery, config: Arc::clone(&self.config) }
+    }
+
     /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
+    #[cfg(any(feature = "axum", feature = "idempotency"))]
     pub(crate) fn success(&self) -> Option<Response<Bytes>> {
         self.config.scheme.success().map(Answer::into_response)
     }
 
     /// How long the sender may repeat a delivery, where that is known to be long.
+    #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         self.config.scheme.retries_for()
     }
