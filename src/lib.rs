@@ -29,7 +29,7 @@ pub mod store;
 pub mod verify;
 
 #[cfg(feature = "axum")]
-pub use self::extract::{EventRejection, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
+pub use self::extract::{EventRejection, RawEvent, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
 #[cfg(feature = "axum")]
 pub use self::route::EventRouter;
 pub use self::{

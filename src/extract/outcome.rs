@@ -5,6 +5,7 @@ use crate::{
     claim::ClaimError,
     observe,
     outcome::{Discard, Retry},
+    verify::Acknowledged,
 };
 
 impl IntoResponse for Discard {
@@ -12,7 +13,7 @@ impl IntoResponse for Discard {
         observe::discarded(self.reason());
         let body = r#"{"status":"discarded"}"#;
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-        response.extensions_mut().insert(self);
+        response.extensions_mut().insert(Acknowledged);
         response
     }
 }

@@ -1,13 +1,20 @@
+use std::cell::Cell;
+
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
+use serde_json::value::RawValue;
 
-use super::rejection::{EventRejection, EventRejectionKind};
+use super::{
+    event_enum::{self, Event},
+    rejection::{EventRejection, EventRejectionKind},
+};
 use crate::{
     delivery::Delivery,
     json::{self, Pointer, WalkError},
     observe,
+    pattern::Subject,
 };
 
 /// What a payload can be read into: everything that is [`serde::Deserialize`] and owns its parts.
@@ -22,8 +29,11 @@ pub trait EventPayload: DeserializeOwned {}
 
 impl<T: DeserializeOwned> EventPayload for T {}
 
-/// Reads the payload: what is at the scheme's payload pointer.
+/// Reads the payload: what is at the scheme's payload pointer. An enum is chosen by the event type.
 pub(super) fn payload<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T, EventRejection> {
+    if event_enum::variants::<T>().is_some() {
+        return by_event_type(delivery);
+    }
     let pointer = delivery.payload_pointer();
     match json::payload::<T>(delivery.body(), pointer, delivery.wanted()) {
         Ok((value, scalars)) => {
@@ -32,6 +42,29 @@ pub(super) fn payload<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Resu
         }
         Err(cause) => Err(explain::<T>(delivery, pointer, cause)),
     }
+}
+
+fn by_event_type<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T, EventRejection> {
+    let pointer = delivery.payload_pointer();
+    let payload = match json::payload::<&'de RawValue>(delivery.body(), pointer, delivery.wanted()) {
+        Ok((payload, scalars)) => {
+            delivery.note(&scalars);
+            Some(payload.get())
+        }
+        Err(WalkError::NoPayload) => None,
+        Err(cause) => return Err(explain::<T>(delivery, pointer, cause)),
+    };
+    let event_type = delivery.event_type();
+    let subject = event_type.map_or(Subject { whole: "", first: None }, |kind| kind.subject());
+    let unhandled = Cell::new(false);
+    let event = Event { subject, payload, unhandled: &unhandled };
+    event_enum::deserialize(event).map_err(|cause| {
+        if unhandled.get() {
+            observe::unhandled(delivery.provider(), event_type.map(|kind| kind.as_str()));
+            return EventRejection::unhandled();
+        }
+        explain::<T>(delivery, pointer, WalkError::Mismatch(cause))
+    })
 }
 
 /// Reads the envelope: the whole body.
@@ -61,7 +94,9 @@ fn explain<'de, T: Deserialize<'de>>(delivery: &'de Delivery, pointer: &Pointer,
             (EventRejectionKind::Mismatch, pointer.to_string(), message, None)
         }
         WalkError::Mismatch(cause) => {
-            let path = path::<T>(body, pointer).unwrap_or_default();
+            let subject = delivery.event_type().map(|kind| kind.subject());
+            let event = event_enum::variants::<T>().and(subject);
+            let path = path::<T>(body, pointer, event).unwrap_or_default();
             let mut message = without_values(&cause);
             if !pointer.is_root() && json::payload::<T>(body, &Pointer::default(), &[]).is_ok() {
                 message.push_str("; the type fits the whole body: take `VerifiedEnvelope`");
@@ -82,10 +117,18 @@ fn explain<'de, T: Deserialize<'de>>(delivery: &'de Delivery, pointer: &Pointer,
 }
 
 /// The path below `pointer` at which `T` does not fit, as a JSON pointer.
-fn path<'de, T: Deserialize<'de>>(body: &'de [u8], pointer: &Pointer) -> Option<String> {
-    let (raw, _) = json::payload::<&'de serde_json::value::RawValue>(body, pointer, &[]).ok()?;
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
+fn path<'de, T: Deserialize<'de>>(body: &'de [u8], pointer: &Pointer, event: Option<Subject<'_>>) -> Option<String> {
+    let (raw, _) = json::payload::<&'de RawValue>(body, pointer, &[]).ok()?;
+    let error = match event {
+        Some(subject) => {
+            let event = Event { subject, payload: Some(raw.get()), unhandled: &Cell::new(false) };
+            serde_path_to_error::deserialize::<_, T>(event).err()?
+        }
+        None => {
+            let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+            serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?
+        }
+    };
     let mut path = String::new();
     for segment in error.path() {
         use serde_path_to_error::Segment;
@@ -93,7 +136,8 @@ fn path<'de, T: Deserialize<'de>>(body: &'de [u8], pointer: &Pointer) -> Option<
         match segment {
             Segment::Seq { index } => path.push_str(&index.to_string()),
             Segment::Map { key } => path.push_str(&key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => path.push_str(variant),
+            // The variant is the event type, not a place in the body.
+            Segment::Enum { .. } => _ = path.pop(),
             Segment::Unknown => path.push('?'),
         }
     }

@@ -3,6 +3,8 @@ use std::{error::Error, fmt, sync::Arc};
 use axum_core::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use crate::verify::Acknowledged;
+
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
 /// The network is told a status and one fixed line.
@@ -27,6 +29,8 @@ pub enum EventRejectionKind {
     Mismatch,
     /// No [`WebhookLayer`](crate::WebhookLayer) covers the route, or one without what the extractor needs: 500.
     NoLayer,
+    /// No variant of the enum is for the event type: a success, 200 or what the provider prescribes.
+    Unhandled,
 }
 
 impl EventRejection {
@@ -46,6 +50,15 @@ impl EventRejection {
             kind: EventRejectionKind::NoLayer,
             path: String::new(),
             message: "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`".into(),
+            source: None,
+        }))
+    }
+
+    pub(super) fn unhandled() -> Self {
+        Self(Arc::new(Inner {
+            kind: EventRejectionKind::Unhandled,
+            path: String::new(),
+            message: "no variant is for this event type".into(),
             source: None,
         }))
     }
@@ -70,6 +83,7 @@ impl EventRejection {
             EventRejectionKind::Malformed => StatusCode::BAD_REQUEST,
             EventRejectionKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
             EventRejectionKind::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
+            EventRejectionKind::Unhandled => StatusCode::OK,
         }
     }
 
@@ -85,8 +99,12 @@ impl IntoResponse for EventRejection {
             EventRejectionKind::Malformed => r#"{"error":"malformed_body"}"#,
             EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
             EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
+            EventRejectionKind::Unhandled => r#"{"status":"unhandled"}"#,
         };
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.0.kind == EventRejectionKind::Unhandled {
+            response.extensions_mut().insert(Acknowledged);
+        }
         response.extensions_mut().insert(self);
         response
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::store::StoredResponse;
+use crate::verify::Acknowledged;
 
 /// Tells a copy's sender that the answer is to the first one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -11,15 +12,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest time that a sender is asked to wait for a handler, which as a rule is done in much less than its lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The delivery is done already. The answer is the first one's where it was kept, else what the sender prescribes.
-pub(super) fn already_processed(
-    prescribed: Option<Response<Bytes>>,
-    stored: Option<&StoredResponse>,
-) -> Response<Bytes> {
-    let mut response = match (stored, prescribed) {
-        (Some(stored), _) => replay(stored),
-        (None, Some(prescribed)) => prescribed,
-        (None, None) => json(StatusCode::OK, r#"{"status":"already_processed"}"#),
+/// The delivery is done already. The answer is the first one's, where it was kept.
+pub(super) fn already_processed(stored: Option<&StoredResponse>) -> Response<Bytes> {
+    let mut response = match stored {
+        Some(stored) => replay(stored),
+        None => {
+            let mut response = json(StatusCode::OK, r#"{"status":"already_processed"}"#);
+            response.extensions_mut().insert(Acknowledged);
+            response
+        }
     };
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     response

@@ -30,7 +30,6 @@ use crate::{
     claim::{Claim, ClaimHandle},
     error::{StoreError, StoreErrorKind},
     host, observe,
-    outcome::Discard,
     verify::{ResponseBody, Verified},
 };
 
@@ -225,7 +224,7 @@ impl Desk<'_> {
                     self.subject.warn_of_other_body(self.verified, fingerprint);
                     self.remember(key, fingerprint, response.clone());
                     observe::duplicate(self.provider(), "done");
-                    return Claimed::Answer(answers::already_processed(self.verified.success(), response.as_deref()));
+                    return Claimed::Answer(answers::already_processed(response.as_deref()));
                 }
                 Ok(ClaimOutcome::InFlight { retry_after, fingerprint }) => {
                     let status = match self.context.in_flight {
@@ -263,7 +262,7 @@ impl Desk<'_> {
             Ok(ClaimOutcome::Done { .. }) => {
                 observe::replay_suspected(self.provider(), "suppressed");
                 self.complete(held, None).await;
-                Err(answers::already_processed(self.verified.success(), None))
+                Err(answers::already_processed(None))
             }
             Ok(ClaimOutcome::InFlight { retry_after, .. }) => {
                 self.release(held.key, held.token).await;
@@ -311,10 +310,7 @@ impl Desk<'_> {
                 return;
             }
         };
-        let response = match (response.extensions().get::<Discard>(), self.verified.success()) {
-            (Some(_), Some(prescribed)) => prescribed.map(ResponseBody::own),
-            _ => response.map(ResponseBody::inner),
-        };
+        let response = response.map(ResponseBody::inner);
         let Some(held) = held else {
             let _ = reply.send(Ok(response));
             return;

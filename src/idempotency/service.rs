@@ -64,7 +64,7 @@ where
         if let Some(known) = subject.key.and_then(|key| self.context.done.get(&key)) {
             subject.warn_of_other_body(&verified, known.fingerprint);
             observe::duplicate(verified.delivery.provider(), "done");
-            return ResponseFuture::own(answers::already_processed(verified.success(), known.response.as_deref()));
+            return ResponseFuture::own(answers::already_processed(known.response.as_deref()));
         }
         // The clone has not been polled ready; the one that has is taken.
         let clone = self.inner.clone();

@@ -24,7 +24,7 @@ use crate::{
     boxed::{BoxError, BoxFuture},
     observe,
     pattern::{PatternTable, Refused},
-    verify::Verified,
+    verify::{Acknowledged, Verified},
 };
 
 /// Chooses a handler by event type: see the [module](super).
@@ -208,10 +208,9 @@ where
             Some(handler) => handler.call(request, state).await,
             None => {
                 observe::unhandled(delivery.provider(), event_type.map(|kind| kind.as_str()));
-                match verified.success() {
-                    Some(prescribed) => prescribed.map(Body::from),
-                    None => json(StatusCode::OK, r#"{"status":"unhandled"}"#),
-                }
+                let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
+                response.extensions_mut().insert(Acknowledged);
+                response
             }
         }
     }

@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::{
+    Acknowledged,
     batch::{Batch, verified_request},
     body::{Collected, ResponseBody},
     budget::Share,
@@ -153,7 +154,7 @@ where
                     let result = ready!(future.poll(cx));
                     drop(share.take());
                     this.state.as_mut().project_replace(State::Done);
-                    return Poll::Ready(result.map(|response| response.map(ResponseBody::inner)));
+                    return Poll::Ready(result.map(|response| this.config.finish(response)));
                 }
                 StateProjection::Batch { mut future, batch } => {
                     if let Some(running) = future.as_mut().as_pin_mut() {
@@ -178,7 +179,7 @@ where
                         continue;
                     }
                     let response = match batch.answer() {
-                        Some(response) => response.map(ResponseBody::inner),
+                        Some(response) => this.config.finish(response),
                         None => this.config.scheme.acknowledge().into_response().map(ResponseBody::own),
                     };
                     this.state.as_mut().project_replace(State::Done);
@@ -408,6 +409,21 @@ fn head(parts: &Parts) -> Head<'_> {
 }
 
 impl Config {
+    /// Gives a success of the crate's own the form that the sender prescribes, if it does.
+    fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+        if response.extensions().get::<Acknowledged>().is_none() {
+            return response.map(ResponseBody::inner);
+        }
+        let Some(prescribed) = self.scheme.success() else { return response.map(ResponseBody::inner) };
+        let (mut own, _) = response.into_parts();
+        own.headers.remove(header::CONTENT_TYPE);
+        own.headers.remove(header::CONTENT_LENGTH);
+        let mut response = prescribed.into_response::<Bytes>().map(ResponseBody::own);
+        response.headers_mut().extend(own.headers);
+        *response.extensions_mut() = own.extensions;
+        response
+    }
+
     /// Tells the operator why, and the network that.
     fn refuse(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {

@@ -43,14 +43,18 @@ mod providers;
 mod rejection;
 mod service;
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use http::Response;
+use std::sync::Arc;
+#[cfg(feature = "idempotency")]
+use std::time::Duration;
 
 use self::layer::Config;
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
-use crate::{delivery::Delivery, scheme::Answer};
+use crate::delivery::Delivery;
+
+/// The mark of a success that the crate gives by itself, in a response's extensions: to a copy, to a type that nobody handles,
+/// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acknowledged;
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
 #[derive(Clone)]
@@ -64,12 +68,6 @@ impl Verified {
     #[cfg(feature = "axum")]
     pub(crate) fn with_delivery(&self, delivery: Delivery) -> Self {
         Self { delivery, config: Arc::clone(&self.config) }
-    }
-
-    /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
-    #[cfg(any(feature = "axum", feature = "idempotency"))]
-    pub(crate) fn success(&self) -> Option<Response<Bytes>> {
-        self.config.scheme.success().map(Answer::into_response)
     }
 
     /// How long the sender may repeat a delivery, where that is known to be long.
