@@ -122,7 +122,8 @@ impl Contestant {
     }
 
     fn new(name: &'static str, app: Router) -> Self {
-        Self { name, app, expects: StatusCode::OK, reads: true }
+        // As `axum::serve` does for each connection: routes are built now, and not for each request.
+        Self { name, app: app.with_state(()), expects: StatusCode::OK, reads: true }
     }
 
     /// A request with the headers that Stripe sends.
