@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     pin::Pin,
     sync::{
         Arc,
@@ -12,11 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderName, header};
 use http_body::{Body, Frame, SizeHint};
 use serde::Deserialize;
 use sha2::Sha256;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 pub(crate) const NOW: u64 = 1_753_900_000;
 
 /// What an HTTP server reads at once from a busy connection.
@@ -26,25 +29,48 @@ const FRAME: usize = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) body: Bytes,
-    pub(crate) signature: Option<String>,
+    /// The values of the headers, one after the other, and where each is.
+    pub(crate) head: Vec<u8>,
+    pub(crate) headers: Vec<(HeaderName, Range<usize>)>,
 }
 
 impl Delivery {
     /// An event of exactly `size` bytes, signed now.
     pub(crate) fn new(size: usize) -> Self {
         let body = Bytes::from(event(size));
-        let signature = Some(sign(&body, NOW));
-        Self { body, signature }
+        Self { body, head: Vec::new(), headers: Vec::new() }.signed(NOW)
+    }
+
+    /// The headers that Stripe sends, with a signature made at a time.
+    fn signed(mut self, at: u64) -> Self {
+        (self.head, self.headers) = (Vec::new(), Vec::new());
+        let length = self.body.len().to_string();
+        let signature = sign(&self.body, at);
+        for (name, value) in [
+            (header::ACCEPT, "*/*; q=0.5, application/xml"),
+            (header::CACHE_CONTROL, "no-cache"),
+            (header::CONTENT_LENGTH, &length),
+            (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+            (header::HOST, "hooks.example.com"),
+            (header::USER_AGENT, "Stripe/1.0 (+https://stripe.com/docs/webhooks)"),
+            (SIGNATURE, &signature),
+        ] {
+            let start = self.head.len();
+            self.head.extend_from_slice(value.as_bytes());
+            self.headers.push((name, start..self.head.len()));
+        }
+        self
     }
 
     /// The same, signed an hour ago.
     pub(crate) fn stale(self) -> Self {
-        Self { signature: Some(sign(&self.body, NOW - 3600)), ..self }
+        self.signed(NOW - 3600)
     }
 
     /// The same without a signature.
-    pub(crate) fn unsigned(self) -> Self {
-        Self { signature: None, ..self }
+    pub(crate) fn unsigned(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != SIGNATURE);
+        self
     }
 
     /// The body as a server hands it over: a small one in one frame, a large one in many.

@@ -11,7 +11,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -134,18 +134,19 @@ impl Contestant {
         self.request_with(delivery, Body::new(Untouchable))
     }
 
-    pub(crate) fn request_with(&self, delivery: &Delivery, body: Body) -> Request<Body> {
-        let mut request = Request::post("/hook")
-            .header(header::HOST, "hooks.example.com")
-            .header(header::USER_AGENT, "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
-            .header(header::ACCEPT, "*/*; q=0.5, application/xml")
-            .header(header::CACHE_CONTROL, "no-cache")
-            .header(header::CONTENT_LENGTH, delivery.body.len())
-            .header(header::CONTENT_TYPE, "application/json; charset=utf-8");
-        if let Some(signature) = &delivery.signature {
-            request = request.header("stripe-signature", signature);
+    fn request_with(&self, delivery: &Delivery, body: Body) -> Request<Body> {
+        // As with a server, all values lie in the one buffer that the head was read into.
+        let head = Bytes::copy_from_slice(&delivery.head);
+        let mut headers = HeaderMap::with_capacity(delivery.headers.len());
+        for (name, range) in &delivery.headers {
+            let value = HeaderValue::from_maybe_shared(head.slice(range.clone())).expect("the value is one");
+            headers.append(name.clone(), value);
         }
-        request.body(body).expect("the request is whole")
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from_static("/hook");
+        *request.headers_mut() = headers;
+        request
     }
 
     /// Answers one request, as a server that has it all would, and checks the status.

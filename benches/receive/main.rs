@@ -88,7 +88,11 @@ fn table(plan: Plan) {
     let ratio = last_byte(&Contestant::verified_body(), &Contestant::bare(), &delivery, plan.rounds_of(1024 * KIB));
     table.row("last byte to answer / bare `Bytes`, 1 MiB", ratio, Some(0.5));
 
-    for (label, delivery) in [("stale", Delivery::new(KIB).stale()), ("unsigned", Delivery::new(KIB).unsigned())] {
+    for (label, delivery) in [
+        ("unsigned, 1 KiB", Delivery::new(KIB).unsigned()),
+        ("stale, 1 KiB", Delivery::new(KIB).stale()),
+        ("stale, 64 KiB", Delivery::new(64 * KIB).stale()),
+    ] {
         let mut all = [Contestant::refused_by_hand(), Contestant::refused()];
         let times = ratios(&mut all, &delivery, plan.rounds_of(KIB), plan.batch_of(KIB));
         table.row(&format!("refused from the head / by hand, {label}"), times.of(1, 0), Some(0.58));
