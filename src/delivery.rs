@@ -1,6 +1,7 @@
 //! One message from one sender to one receiver, as its signature vouched for it.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
     time::SystemTime,
@@ -311,15 +312,15 @@ impl Layout {
     fn facts(&self, head: &HeadFacts, scalars: &Scalars<'_>) -> Facts {
         // The pointers of the fields stand one after the other in `scalars`, in the order of `Places::pointers`.
         let mut next = 0;
-        let mut texts: [Option<String>; FIELDS] = Default::default();
+        let mut texts: [Option<Cow<'_, str>>; FIELDS] = Default::default();
         for (field, places) in self.fields.iter().enumerate() {
             let Some(places) = places else { continue };
             let base = pick(places, field, false, head, scalars, &mut next);
             let joined =
                 places.joined.as_deref().and_then(|joined| pick(joined, field, true, head, scalars, &mut next));
             texts[field] = match (base, joined) {
-                (Some(base), Some(joined)) => Some(format!("{base}.{joined}")),
-                (base, _) => base,
+                (Some(base), Some(joined)) => Some(Cow::Owned(format!("{base}.{joined}"))),
+                (base, _) => base.map(Cow::Borrowed),
             };
         }
         let text = |fact: Fact| texts[fact as usize].as_deref();
@@ -335,14 +336,14 @@ impl Layout {
     }
 }
 
-fn pick(
+fn pick<'a>(
     places: &Places,
     field: usize,
     joined: bool,
-    head: &HeadFacts,
-    scalars: &Scalars<'_>,
+    head: &'a HeadFacts,
+    scalars: &'a Scalars<'_>,
     next: &mut usize,
-) -> Option<String> {
+) -> Option<&'a str> {
     let in_head = head.iter().find(|fact| fact.field == field && fact.joined == joined);
     let mut text = None;
     for (index, place) in places.places.iter().enumerate() {
@@ -355,7 +356,7 @@ fn pick(
             _ => in_head.filter(|fact| fact.place == index).and_then(|fact| fact.text.as_str()),
         };
         if text.is_none() {
-            text = here.filter(|text| !text.is_empty()).map(str::to_owned);
+            text = here.filter(|text| !text.is_empty());
         }
     }
     text
