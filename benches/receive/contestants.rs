@@ -81,6 +81,15 @@ impl Contestant {
         Self { name: "refused by hand", expects: StatusCode::UNAUTHORIZED, ..Self::by_hand() }
     }
 
+    /// Refuses without a look at anything: what the router and the answer cost by themselves.
+    pub(crate) fn refused_blindly() -> Self {
+        async fn handler() -> Response {
+            refusal()
+        }
+        let app = Router::new().route("/hook", post(handler).layer(Identity::new()));
+        Self { expects: StatusCode::UNAUTHORIZED, ..Self::new("refused blindly", app) }
+    }
+
     pub(crate) fn refused() -> Self {
         Self { name: "refused", expects: StatusCode::UNAUTHORIZED, reads: false, ..Self::event() }
     }

@@ -93,9 +93,10 @@ fn table(plan: Plan) {
         ("stale, 1 KiB", Delivery::new(KIB).stale()),
         ("stale, 64 KiB", Delivery::new(64 * KIB).stale()),
     ] {
-        let mut all = [Contestant::refused_by_hand(), Contestant::refused()];
+        let mut all = [Contestant::refused_by_hand(), Contestant::refused(), Contestant::refused_blindly()];
         let times = ratios(&mut all, &delivery, plan.rounds_of(KIB), plan.batch_of(KIB));
         table.row(&format!("refused from the head / by hand, {label}"), times.of(1, 0), Some(0.58));
+        table.row(&format!("refused from the head / refused blindly, {label}"), times.of(1, 2), None);
         for (index, contestant) in all.iter().enumerate() {
             table.time(contestant.name, label, times.median(index));
         }
@@ -120,6 +121,7 @@ fn only(name: &str, times: usize) {
         "hand" => (Contestant::by_hand(), delivery),
         "json" => (Contestant::json(), delivery),
         "refused" => (Contestant::refused(), delivery.stale()),
+        "refused_blindly" => (Contestant::refused_blindly(), delivery.stale()),
         "refused_by_hand" => (Contestant::refused_by_hand(), delivery.stale()),
         "verified" => (Contestant::verified_body(), delivery),
         _ => panic!("there is no contestant `{name}`"),
