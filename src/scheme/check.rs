@@ -222,8 +222,8 @@ impl Scheme {
 }
 
 impl Inspected {
-    fn nothing() -> Self {
-        Self { candidates: Default::default(), family: 0, timestamp: None }
+    pub(crate) fn nothing() -> Self {
+        Self { candidates: Default::default(), family: 0, timestamp: None, timestamp_text: None }
     }
 }
 

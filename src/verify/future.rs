@@ -428,7 +428,7 @@ impl Config {
     fn refuse(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),
-            None => rejection::response(&error, self.scheme.refused(), &self.scheme.methods()),
+            None => rejection::response(&error, self.scheme.refused(), || self.scheme.methods()),
         };
         observe::refused(self.scheme.name(), response.status().as_u16(), &error);
         response.extensions_mut().insert(error);
