@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter, util::SubscriberInitExt};
@@ -15,6 +15,11 @@ pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        // While there is one subscriber, `tracing` asks only the thread that meets an event first, and remembers a "no" of
+        // another test's for all. A second subscriber makes it ask both.
+        static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
         let logs = Self::default();
         let guard = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
