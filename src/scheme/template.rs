@@ -160,7 +160,8 @@ impl Template {
         let stamp = freshness.unit.parse(text).ok_or_else(|| {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
-        if let Some(tolerance) = freshness.tolerance.map(|tolerance| settings.tolerance.unwrap_or(tolerance)) {
+        // What the application asks for also holds for a scheme that is declared without a window.
+        if let Some(tolerance) = settings.tolerance.or(freshness.tolerance) {
             check(stamp, now, tolerance)?;
         }
         Ok(stamp)
