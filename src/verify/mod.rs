@@ -43,8 +43,17 @@ mod rejection;
 mod service;
 
 pub(crate) use self::layer::Config;
+use http::Extensions;
+
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
 use crate::delivery::Delivery;
+
+/// Tells what a layer has verified, for a service that is no axum handler: pass the request's extensions.
+///
+/// `None` only where no layer is around the service.
+pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
+    extensions.get::<Verified>().map(|verified| &verified.0)
+}
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
 #[derive(Debug, Clone)]
