@@ -92,6 +92,13 @@ where
     // What is left is cut when `connections` is dropped.
 }
 
+/// Where to stay up, if the example was started with `-- --serve [ADDRESS]`.
+pub(crate) fn serve_address() -> Option<String> {
+    let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--serve");
+    arguments.next()?;
+    Some(arguments.next().unwrap_or_else(|| "127.0.0.1:3000".into()))
+}
+
 /// Is ready on ctrl-c, and on the SIGTERM by which service managers and container platforms ask a process to stop.
 pub(crate) async fn stop_signal() {
     let interrupt = async { tokio::signal::ctrl_c().await.unwrap_or_else(|_| std::process::abort()) };
