@@ -3,7 +3,8 @@
 //! Rules:
 //! 1. Freshness is decided by the wall clock, since senders stamp their deliveries with it.
 //! 2. Everything that decides takes `now` as an argument; only the middleware asks a [`Clock`].
-//! 3. Stores use their own server's clock. A [`ClockOffset`] is added to it, nought outside tests.
+//! 3. Stores use their own server's clock. A [`ClockOffset`] is added to it, nought outside tests. A store that lives in
+//!    this process takes the monotonic one, which nobody can set; one on this machine's disk takes the wall clock.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -18,10 +19,10 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// Tells the wall-clock time.
@@ -95,14 +96,29 @@ pub struct ClockOffset {
 impl ClockOffset {
     /// Moves the store's time forward by `by` (whole milliseconds).
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.millis.fetch_add(by, Ordering::SeqCst);
+        self.millis.fetch_add(millis(by), Ordering::SeqCst);
     }
 
     /// Tells the offset in milliseconds.
     pub fn as_millis(&self) -> i64 {
         self.millis.load(Ordering::SeqCst)
     }
+}
+
+/// Tells how long ago this process first asked: it only grows, and no operator or NTP moves it.
+#[allow(dead_code)] // Which features need it is not this leaf's business.
+pub(crate) fn monotonic() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+
+    #[allow(clippy::disallowed_methods)] // This is the one home of the monotonic clock.
+    let now = Instant::now();
+    now.saturating_duration_since(*START.get_or_init(|| now))
+}
+
+/// Whole milliseconds of a duration, capped: what stores count in.
+#[allow(dead_code)] // As above.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Nanoseconds of a duration, capped: a clock of the year 2554 is as wrong as one of the year 9999.

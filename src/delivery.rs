@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::{
@@ -100,6 +101,21 @@ impl Delivery {
     /// Whether the signature binds a timestamp. Where it does not, a delivery can be replayed at any time.
     pub fn timestamp_is_signed(&self) -> bool {
         self.0.proof.coverage.timestamp
+    }
+
+    /// The deliveries of a batch, each with its own body. `None` where the scheme sends none, or the body holds no array
+    /// where it should: the handler is then told what is wrong.
+    pub(crate) fn items(&self) -> Option<Vec<Self>> {
+        let pointer = self.0.layout.batch.as_ref()?;
+        let body = &self.0.body;
+        let (items, _) = crate::json::payload::<Vec<&RawValue>>(body, pointer, &[]).ok()?;
+        let item = |raw: &RawValue| {
+            let Inner { layout, head, proof, tenant, .. } = &*self.0;
+            // A slice of the body: nothing is copied.
+            let body = body.slice_ref(raw.get().as_bytes());
+            Self::new(Arc::clone(layout), head.clone(), body, *proof, tenant.clone())
+        };
+        Some(items.into_iter().map(item).collect())
     }
 
     pub(crate) fn body(&self) -> &Bytes {
@@ -238,6 +254,8 @@ pub(crate) struct Coverage {
 pub(crate) struct Layout {
     provider: Arc<str>,
     payload: Pointer,
+    /// Where the array of a batch is. The body's pointers are then those of an item.
+    batch: Option<Pointer>,
     fields: [Option<Places>; FIELDS],
     /// What the sender's count begins with on the first attempt.
     first_attempt: u32,
@@ -270,6 +288,10 @@ impl Layout {
         self.fields[fact as usize] = Some(places);
         self.pointers = self.fields.iter().flatten().flat_map(Places::pointers).cloned().collect();
         self.pointers_in_payload = self.pointers.iter().any(|pointer| self.payload.contains(pointer));
+    }
+
+    pub(crate) fn set_batch(&mut self, pointer: Pointer) {
+        self.batch = Some(pointer);
     }
 
     pub(crate) fn set_first_attempt(&mut self, count: u32) {
@@ -364,6 +386,7 @@ fn pick(
 /// What the head says about a delivery: few, and mostly clones of header values, which share their bytes.
 pub(crate) type HeadFacts = SmallVec<[HeadFact; 2]>;
 
+#[derive(Clone)]
 pub(crate) struct HeadFact {
     field: usize,
     joined: bool,
@@ -371,6 +394,7 @@ pub(crate) struct HeadFact {
     text: HeadText,
 }
 
+#[derive(Clone)]
 pub(crate) enum HeadText {
     Header(HeaderValue),
     Text(Box<str>),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod boxed;
+pub mod claim;
 pub mod clock;
 pub mod delivery;
 pub mod error;
@@ -9,6 +10,7 @@ mod head;
 mod host;
 mod json;
 mod observe;
+pub mod outcome;
 pub mod secret;
 pub mod transaction;
 
@@ -27,9 +29,11 @@ pub mod verify;
 pub use self::extract::{EventRejection, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
 pub use self::{
     boxed::{BoxError, BoxFuture},
+    claim::Claim,
     delivery::{Delivery, DeliveryId, EventType},
     error::{ConfigError, VerifyError},
     head::{Head, RequestHead},
+    outcome::{Discard, Retry},
     scheme::{Provider, Scheme},
     secret::{Secret, SecretSource, Secrets},
     verify::WebhookLayer,

@@ -8,7 +8,7 @@ use crate::{delivery::Delivery, verify::Verified};
 
 /// The delivery that a layer verified.
 pub(super) fn verified(parts: &Parts) -> Option<Delivery> {
-    parts.extensions.get::<Verified>().map(|verified| verified.0.clone())
+    parts.extensions.get::<Verified>().map(|verified| verified.delivery.clone())
 }
 
 /// What is known about the delivery, without a look at its payload.

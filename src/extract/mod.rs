@@ -44,7 +44,9 @@
 //! # }
 //! ```
 
+mod claim;
 mod delivery;
+mod outcome;
 mod parse;
 mod rejection;
 mod verified_body;

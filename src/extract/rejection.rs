@@ -25,7 +25,7 @@ pub enum EventRejectionKind {
     Malformed,
     /// The body is verified JSON and does not fit the type: 422.
     Mismatch,
-    /// No [`WebhookLayer`](crate::WebhookLayer) covers the route: 500.
+    /// No [`WebhookLayer`](crate::WebhookLayer) covers the route, or one without what the extractor needs: 500.
     NoLayer,
 }
 
@@ -36,6 +36,16 @@ impl EventRejection {
             kind: EventRejectionKind::NoLayer,
             path: String::new(),
             message: "no `WebhookLayer` on this route; add `.layer(WebhookLayer::…)`".into(),
+            source: None,
+        }))
+    }
+
+    pub(super) fn no_claim() -> Self {
+        crate::observe::no_claim();
+        Self(Arc::new(Inner {
+            kind: EventRejectionKind::NoLayer,
+            path: String::new(),
+            message: "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`".into(),
             source: None,
         }))
     }

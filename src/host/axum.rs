@@ -13,10 +13,10 @@ pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
-/// The pattern of the route that matched.
+/// The pattern of the route that matched, else the path.
 #[cfg(feature = "idempotency")]
-pub(crate) fn matched_path(parts: &Parts) -> Option<&str> {
-    parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str)
+pub(crate) fn route<B>(request: &Request<B>) -> &str {
+    request.extensions().get::<MatchedPath>().map_or_else(|| request.uri().path(), MatchedPath::as_str)
 }
 
 /// The head with everything that axum knows about it.

@@ -9,8 +9,8 @@ pub(crate) fn original_uri(parts: &Parts) -> &Uri {
 }
 
 #[cfg(feature = "idempotency")]
-pub(crate) fn matched_path(_parts: &Parts) -> Option<&str> {
-    None
+pub(crate) fn route<B>(request: &Request<B>) -> &str {
+    request.uri().path()
 }
 
 pub(crate) fn request_head(parts: &mut Parts) -> RequestHead {

@@ -81,6 +81,11 @@ impl Fingerprint {
         Self(truncate(&Sha256::digest(body)))
     }
 
+    /// The whole digest of a body, for a key that a sender must not be able to forge.
+    pub(super) fn digest(body: &[u8]) -> [u8; 32] {
+        Sha256::digest(body).into()
+    }
+
     /// Restores a fingerprint from its bytes.
     pub fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)

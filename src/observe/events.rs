@@ -54,6 +54,18 @@ pub(crate) fn no_layer(extractor: &str) {
     );
 }
 
+/// A handler asks for a claim on a route without idempotency.
+#[cfg(feature = "axum")]
+pub(crate) fn no_claim() {
+    error!(target: TARGET, "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`");
+}
+
+/// A handler gave an event up for good.
+#[cfg(feature = "axum")]
+pub(crate) fn discarded(reason: &str) {
+    warn!(target: TARGET, reason, "a handler discarded an event; the sender is told that it is done");
+}
+
 /// A verified payload could not be parsed.
 #[cfg(feature = "axum")]
 pub(crate) fn not_parsed(provider: &str, status: u16, event_type: Option<&str>, path: &str, message: &str) {
@@ -62,4 +74,77 @@ pub(crate) fn not_parsed(provider: &str, status: u16, event_type: Option<&str>, 
 
 fn source(error: &VerifyError) -> Option<&(dyn Error + 'static)> {
     error.source()
+}
+
+/// Lets a spawned task log under the span that it came from.
+#[cfg(feature = "idempotency")]
+pub(crate) fn in_current_span<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    tracing::Instrument::in_current_span(future)
+}
+
+/// Idempotency stands outside of verification, or alone.
+#[cfg(feature = "idempotency")]
+pub(crate) fn misordered() {
+    error!(
+        target: TARGET,
+        "idempotency does not stand inside a `WebhookLayer`; use `WebhookLayer::…(…).with_idempotency(store)`"
+    );
+}
+
+/// A copy of a delivery came.
+#[cfg(feature = "idempotency")]
+pub(crate) fn duplicate(provider: &str, state: &'static str) {
+    debug!(target: TARGET, provider, state, "a delivery came again");
+}
+
+/// One id came with two bodies.
+#[cfg(feature = "idempotency")]
+pub(crate) fn other_body(provider: &str) {
+    warn!(target: TARGET, provider, "a delivery came again with another body under its id; the first one counts");
+}
+
+/// Equal bytes came under two ids that are not signed.
+#[cfg(feature = "idempotency")]
+pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
+    warn!(target: TARGET, provider, outcome, "equal bytes came under another id, which is not signed: it may be a replay");
+}
+
+/// A delivery has no id, and the application wants one.
+#[cfg(feature = "idempotency")]
+pub(crate) fn missing_id(provider: &str) {
+    warn!(target: TARGET, provider, "refused a delivery without an id");
+}
+
+/// The store failed.
+#[cfg(feature = "idempotency")]
+pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::error::StoreError) {
+    error!(target: TARGET, provider, call, cause = cause.source(), "the store of claims failed: {cause}");
+}
+
+/// A handler ran longer than it may.
+#[cfg(feature = "idempotency")]
+pub(crate) fn timed_out(provider: &str) {
+    error!(target: TARGET, provider, "a handler was stopped at its timeout; the sender is told to repeat the delivery");
+}
+
+/// A handler's claim was somebody else's when it was done.
+#[cfg(feature = "idempotency")]
+pub(crate) fn overtaken(provider: &str) {
+    warn!(target: TARGET, provider, "a handler outlived its claim: the delivery may have run twice");
+}
+
+/// A handler marked its claim in a transaction that was not committed.
+#[cfg(feature = "idempotency")]
+pub(crate) fn commit_forgotten(provider: &str) {
+    error!(
+        target: TARGET, provider,
+        "a handler called `complete_in` and answered a success, but its transaction was not committed; the delivery is not \
+         acknowledged. Commit it, or use `claim.commit(tx)`"
+    );
+}
+
+/// The operating system has no randomness to give.
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_randomness() {
+    error!(target: TARGET, "the operating system gave no randomness for a claim");
 }

@@ -15,3 +15,44 @@ pub(crate) fn no_layer(_extractor: &str) {}
 
 #[cfg(feature = "axum")]
 pub(crate) fn not_parsed(_provider: &str, _status: u16, _event_type: Option<&str>, _path: &str, _message: &str) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn no_claim() {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn discarded(_reason: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn in_current_span<F: Future>(future: F) -> F {
+    future
+}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn misordered() {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn duplicate(_provider: &str, _state: &'static str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn other_body(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn replay_suspected(_provider: &str, _outcome: &'static str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn missing_id(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn store_failed(_provider: &str, _call: &'static str, _cause: &crate::error::StoreError) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn timed_out(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn overtaken(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn commit_forgotten(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_randomness() {}

@@ -65,9 +65,10 @@ pub struct SchemeBuilder {
     attempt: Option<(Field, u32)>,
     live: Option<(Field, Cow<'static, str>)>,
     payload: Cow<'static, str>,
+    batch: Option<Cow<'static, str>>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
-    success: Answer,
+    success: Option<Answer>,
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
@@ -109,9 +110,10 @@ impl SchemeBuilder {
             attempt: None,
             live: None,
             payload: Cow::Borrowed(""),
+            batch: None,
             handshakes: Vec::new(),
             methods: vec![Method::POST],
-            success: Answer::new(StatusCode::OK),
+            success: None,
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
@@ -314,6 +316,16 @@ impl SchemeBuilder {
         self
     }
 
+    /// The sender puts several deliveries into one request: an array at this JSON pointer of the body. The handler runs once
+    /// for each item, in order; the request is a success when all of them are, else the answer is the first failing one.
+    ///
+    /// JSON pointers of [`id`](Self::id), [`event_type`](Self::event_type), [`payload`](Self::payload) and the like are then
+    /// those of an item. An id that is not in the item is none.
+    pub fn batch(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.batch = Some(pointer.into());
+        self
+    }
+
     // What is answered.
 
     /// Adds a handshake.
@@ -328,9 +340,10 @@ impl SchemeBuilder {
         self
     }
 
-    /// What the provider wants as an answer to a delivery that the crate itself acknowledges; 200 without a body by default.
+    /// What the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
+    /// nothing: the answer is 200 and says why.
     pub fn success(mut self, answer: Answer) -> Self {
-        self.success = answer;
+        self.success = Some(answer);
         self
     }
 
@@ -384,6 +397,9 @@ impl SchemeBuilder {
             if let Some(places) = places {
                 layout.set(fact, places);
             }
+        }
+        if let Some(pointer) = &self.batch {
+            layout.set_batch(json_pointer(pointer)?);
         }
         if let Some((_, first)) = &self.attempt {
             layout.set_first_attempt(*first);
@@ -484,6 +500,11 @@ impl SchemeBuilder {
         let body = has(|part| matches!(part, Part::Body));
         if body && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
+        }
+        if self.batch.is_some()
+            && id.is_some_and(|places| places.places.iter().any(|place| !matches!(place, Place::Json(_))))
+        {
+            return Err(error("in a batch the id is in the item, or all items would have one id"));
         }
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));

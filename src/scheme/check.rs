@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderValue, header};
 
 use super::{
     Answer, Kind, Scheme,
@@ -59,10 +59,12 @@ impl Scheme {
                 if !custom.methods().contains(head.method()) {
                     return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
                 }
-                return Ok(match custom.inspect(head, now)? {
-                    Plan::Answer(answer) => Step::Answer(answer),
-                    Plan::Verify => Step::Verify(Inspected::nothing()),
-                });
+                let plan = custom.inspect(head, now)?;
+                if let Plan::Answer(answer) = plan {
+                    return Ok(Step::Answer(answer));
+                }
+                check_encoding(head, custom.signs_encoded_bodies())?;
+                return Ok(Step::Verify(Inspected::nothing()));
             }
             Kind::Declared(template) => template,
         };
@@ -71,9 +73,7 @@ impl Scheme {
         }
         self.check_method(template, head)?;
         let inspected = template.inspect(head, now, &self.settings)?;
-        if !template.encoded_bodies && is_encoded(head.headers()) {
-            return Err(VerifyError::new(VerifyErrorKind::ContentEncoding).with_header(header::CONTENT_ENCODING));
-        }
+        check_encoding(head, template.encoded_bodies)?;
         Ok(Step::Verify(inspected))
     }
 
@@ -245,10 +245,11 @@ fn custom_outcome(name: &str, payload: &str, binding: Binding, body: Bytes, ring
     Outcome::Delivery(Delivery::new(Arc::new(layout), facts, body, proof, tenant))
 }
 
-/// Whether the body is not what was serialised: a `Content-Encoding` other than none.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+/// Refuses a body that is not what was serialised, unless the sender signs it so.
+fn check_encoding(head: Head<'_>, signed: bool) -> Result<(), VerifyError> {
+    let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if signed || head.headers().get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    Err(VerifyError::new(VerifyErrorKind::ContentEncoding).with_header(header::CONTENT_ENCODING))
 }

@@ -67,6 +67,11 @@ pub trait CustomScheme: Send + Sync + 'static {
         true
     }
 
+    /// Whether the sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
+    fn signs_encoded_bodies(&self) -> bool {
+        false
+    }
+
     /// Where the payload is in the body, as a JSON pointer; the whole body by default.
     fn payload(&self) -> &str {
         ""
@@ -77,9 +82,9 @@ pub trait CustomScheme: Send + Sync + 'static {
         vec![Method::POST]
     }
 
-    /// What a success that the middleware itself answers looks like.
-    fn success(&self) -> Answer {
-        Answer::new(StatusCode::OK)
+    /// What the sender prescribes as an answer to a delivery that the middleware itself acknowledges, if anything.
+    fn success(&self) -> Option<Answer> {
+        None
     }
 
     /// The status of a refused request.

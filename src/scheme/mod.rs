@@ -227,8 +227,13 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.coverage.timestamp)
     }
 
-    /// What a success that the crate itself answers looks like.
-    pub(crate) fn success(&self) -> Answer {
+    /// The answer to a request that is acknowledged without a handler having been asked.
+    pub(crate) fn acknowledge(&self) -> Answer {
+        self.success().unwrap_or_else(|| Answer::new(StatusCode::OK))
+    }
+
+    /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
+    pub(crate) fn success(&self) -> Option<Answer> {
         match &self.kind {
             Kind::Custom(custom) => custom.success(),
             Kind::Declared(template) => template.success.clone(),
@@ -252,7 +257,7 @@ impl Scheme {
     }
 
     /// How long the sender may repeat a delivery, where it is known to be long.
-    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         match &self.kind {
             Kind::Custom(_) => None,

@@ -44,7 +44,7 @@ pub(crate) struct Template {
     pub(crate) coverage: Coverage,
     pub(crate) handshakes: Vec<Handshake>,
     pub(crate) methods: Vec<Method>,
-    pub(crate) success: Answer,
+    pub(crate) success: Option<Answer>,
     pub(crate) refused: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,

@@ -23,8 +23,8 @@ use crate::{
 /// });
 /// ```
 ///
-/// The head has not been verified when it is asked for: everything in it may be the attacker's. A source that fails, or
-/// that knows no secret, makes the request a 503, so that a true sender tries again.
+/// The head has not been verified when it is asked for: everything in it may be the attacker's. A source that fails, that
+/// takes longer than 5 s, or that knows no secret, makes the request a 503, so that a true sender tries again.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of secrets",
     label = "expected a `Secret`, several of them, or a closure from `RequestHead` to a future of `Secrets`",

@@ -1,1 +1,35 @@
-//! The stores, one folder a backend.
+//! The stores, one folder a backend: where claims are kept.
+//!
+//! | store | feature | shared by | survives a restart | in the application's transaction |
+//! |---|---|---|---|---|
+//! | `MemoryStore` | `idempotency` | one process | no | no |
+//! | `SqliteStore` | `sqlite` | the processes of one machine | yes | yes |
+//! | `PostgresStore` | `postgres` | all that reach the server | yes | yes |
+//! | `RedisStore` | `redis` | all that reach the server | as far as the server's persistence and replication go | no |
+//!
+//! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
+//! is here.
+
+#[cfg(feature = "idempotency")]
+pub mod memory;
+#[cfg(feature = "idempotency")]
+mod name;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "idempotency")]
+mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod replaceable;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
+#[cfg(feature = "idempotency")]
+pub use self::{memory::MemoryStore, name::Prefix};

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bytes::{Buf, Bytes};
@@ -14,11 +14,11 @@ use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::{Full, LengthLimitError};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::{
-    Verified,
+    batch::{Batch, verified_request},
     body::{Collected, ResponseBody},
     budget::Share,
     layer::{Config, Keyring, Verification},
@@ -42,14 +42,14 @@ pin_project! {
     {
         config: Arc<Config>,
         #[pin]
-        state: State<S, B, S::Future>,
+        state: State<S, B, S::Future, S::Response>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     #[project_replace = StateReplacement]
-    enum State<S, B, F> {
+    enum State<S, B, F, A> {
         // Nothing has been looked at.
         Start { inner: S, request: Request<B> },
         // The source of secrets is being asked.
@@ -58,6 +58,8 @@ pin_project! {
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
         // The inner service runs. A share of the budget is held as long as it may hold the body.
         Inner { #[pin] future: F, share: Option<Share> },
+        // The inner service runs for one item of a batch after the other.
+        Batch { #[pin] future: Option<F>, batch: Batch<S, A> },
         Done,
     }
 }
@@ -74,10 +76,13 @@ struct Reading<S> {
     share: Option<Share>,
 }
 
+/// How long a source of secrets may look.
+const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What one step of the machine came to.
-enum Turn<S, B, F> {
+enum Turn<S, B, F, A> {
     Answer(Response<Bytes>),
-    Next(State<S, B, F>),
+    Next(State<S, B, F, A>),
     Refuse(VerifyError),
 }
 
@@ -150,6 +155,35 @@ where
                     this.state.as_mut().project_replace(State::Done);
                     return Poll::Ready(result.map(|response| response.map(ResponseBody::inner)));
                 }
+                StateProjection::Batch { mut future, batch } => {
+                    if let Some(running) = future.as_mut().as_pin_mut() {
+                        let result = ready!(running.poll(cx));
+                        future.set(None);
+                        match result {
+                            Ok(response) => batch.note(response),
+                            Err(error) => {
+                                this.state.as_mut().project_replace(State::Done);
+                                return Poll::Ready(Err(error));
+                            }
+                        }
+                    }
+                    // Each call is of a service that has said that it is ready.
+                    if let Err(error) = ready!(batch.inner.poll_ready(cx)) {
+                        this.state.as_mut().project_replace(State::Done);
+                        return Poll::Ready(Err(error));
+                    }
+                    if let Some(request) = batch.next_request() {
+                        let running = batch.inner.call(request);
+                        future.set(Some(running));
+                        continue;
+                    }
+                    let response = match batch.answer() {
+                        Some(response) => response.map(ResponseBody::inner),
+                        None => this.config.scheme.acknowledge().into_response().map(ResponseBody::own),
+                    };
+                    this.state.as_mut().project_replace(State::Done);
+                    return Poll::Ready(Ok(response));
+                }
                 StateProjection::Done => panic!("`ResponseFuture` polled after it was ready"),
             };
             let response = match turn {
@@ -167,7 +201,7 @@ where
 }
 
 /// Looks at the head, and goes on to the body or to the source of secrets.
-fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> Turn<S, B, S::Future>
+fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -195,7 +229,13 @@ where
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
             let (source, head) = (Arc::clone(source), host::request_head(&mut parts));
-            let future = Box::pin(async move { source.secrets(head).await });
+            let future = Box::pin(async move {
+                // A look-up that hangs must not hold the connection for ever.
+                match timeout(SECRETS_TIMEOUT, source.secrets(head)).await {
+                    Ok(secrets) => secrets,
+                    Err(_) => Err(format!("the source of secrets gave no answer within {SECRETS_TIMEOUT:?}").into()),
+                }
+            });
             Turn::Next(State::Secrets { future, pending: Some((inner, parts, body, now)) })
         }
     }
@@ -208,7 +248,7 @@ fn with_secrets<S, B>(
     parts: Parts,
     body: B,
     now: SystemTime,
-) -> Turn<S, B, S::Future>
+) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -231,7 +271,7 @@ fn with_ring<S, B>(
     body: B,
     now: SystemTime,
     ring: Arc<KeyRing>,
-) -> Turn<S, B, S::Future>
+) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -259,7 +299,7 @@ fn read_with<S, B>(
     body: B,
     check: Check,
     ring: Arc<KeyRing>,
-) -> Turn<S, B, S::Future>
+) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -321,20 +361,21 @@ where
 }
 
 /// Compares, and calls the inner service.
-fn finish<S, B>(config: &Config, reading: Reading<S>) -> Turn<S, B, S::Future>
+fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future, S::Response>
 where
-    S: Service<Request<Full<Bytes>>>,
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { mut inner, mut parts, check, ring, collected, share, .. } = reading;
+    let Reading { mut inner, parts, check, ring, collected, share, .. } = reading;
     let body = collected.into_bytes();
-    match check.finish(&config.scheme, head(&parts), body.clone(), &ring) {
+    match check.finish(&config.scheme, head(&parts), body, &ring) {
         Err(error) => Turn::Refuse(error),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
         Ok(Outcome::Delivery(delivery)) => {
-            parts.extensions.insert(Verified(delivery));
-            let length = body.len();
-            let mut request = Request::from_parts(parts, Full::new(body));
-            host::lift_body_limit(&mut request, length);
+            if let Some(items) = delivery.items() {
+                let batch = Batch::new(inner, Arc::clone(config), parts, items, share);
+                return Turn::Next(State::Batch { future: None, batch });
+            }
+            let request = verified_request(parts, delivery, config);
             Turn::Next(State::Inner { future: inner.call(request), share })
         }
     }

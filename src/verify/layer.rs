@@ -211,6 +211,12 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    /// Puts another layer between verification and the inner service.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn with_inner<M>(self, inner: M) -> WebhookLayer<M> {
+        WebhookLayer { config: self.config, inner }
+    }
+
     /// Wraps a service.
     ///
     /// # Panics

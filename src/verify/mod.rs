@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod body;
 mod budget;
 mod future;
@@ -42,19 +43,40 @@ mod providers;
 mod rejection;
 mod service;
 
-pub(crate) use self::layer::Config;
+use std::sync::Arc;
+
 use http::Extensions;
 
+use self::layer::Config;
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
 use crate::delivery::Delivery;
+#[cfg(feature = "idempotency")]
+use {crate::scheme::Answer, bytes::Bytes, http::Response, std::time::Duration};
 
 /// Tells what a layer has verified, for a service that is no axum handler: pass the request's extensions.
 ///
 /// `None` only where no layer is around the service.
 pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
-    extensions.get::<Verified>().map(|verified| &verified.0)
+    extensions.get::<Verified>().map(|verified| &verified.delivery)
 }
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
-#[derive(Debug, Clone)]
-pub(crate) struct Verified(pub(crate) Delivery);
+#[derive(Clone)]
+pub(crate) struct Verified {
+    pub(crate) delivery: Delivery,
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    config: Arc<Config>,
+}
+
+#[cfg(feature = "idempotency")]
+impl Verified {
+    /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
+    pub(crate) fn success(&self) -> Option<Response<Bytes>> {
+        self.config.scheme.success().map(Answer::into_response)
+    }
+
+    /// How long the sender may repeat a delivery, where that is known to be long.
+    pub(crate) fn retries_for(&self) -> Option<Duration> {
+        self.config.scheme.retries_for()
+    }
+}

@@ -1,0 +1,107 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{boxed::BoxFuture, clock::ClockOffset, idempotency::IdempotencyStore};
+
+/// A store under test, and what the suite has to know about it.
+///
+/// A store of your own that takes a [`ClockOffset`] needs no implementation: see [`OffsetHarness`]. Another one ages its
+/// records in whatever way it can, for example by an `UPDATE` that takes `by` off every deadline.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use tower_webhooks::{boxed::BoxFuture, clock::ClockOffset, conformance::{Harness, Purge}, store::MemoryStore};
+///
+/// struct Mine {
+///     store: Arc<MemoryStore>,
+///     offset: ClockOffset,
+/// }
+///
+/// impl Harness for Mine {
+///     type Store = MemoryStore;
+///
+///     fn store(&self) -> Arc<MemoryStore> {
+///         self.store.clone()
+///     }
+///
+///     fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {
+///         self.offset.advance(by);
+///         Box::pin(std::future::ready(()))
+///     }
+///
+///     fn purge(&self) -> Purge {
+///         Purge::OnRequest
+///     }
+/// }
+/// ```
+pub trait Harness: Send + Sync {
+    /// The store; `Box<dyn IdempotencyStore>` and `Arc<dyn IdempotencyStore>` are stores too.
+    type Store: IdempotencyStore;
+
+    /// Lends the store, always the same.
+    fn store(&self) -> Arc<Self::Store>;
+
+    /// Makes every record `by` older, as if the store's clock had gone on by so much.
+    fn advance(&self, by: Duration) -> BoxFuture<'_, ()>;
+
+    /// Tells who removes the records that nobody needs.
+    fn purge(&self) -> Purge {
+        Purge::OnRequest
+    }
+}
+
+/// Who removes records that nobody needs any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Purge {
+    /// The store's own expiry; [`purge`](IdempotencyStore::purge) has nothing to do and says 0.
+    ByItself,
+    /// [`purge`](IdempotencyStore::purge).
+    OnRequest,
+}
+
+/// The harness of a store whose clock is moved by a [`ClockOffset`].
+pub struct OffsetHarness<S> {
+    store: Arc<S>,
+    offset: ClockOffset,
+    purge: Purge,
+}
+
+impl<S: IdempotencyStore> OffsetHarness<S> {
+    /// Creates a harness for `store`, which was built with `offset`.
+    pub fn new(store: S, offset: ClockOffset) -> Self {
+        Self { store: Arc::new(store), offset, purge: Purge::OnRequest }
+    }
+
+    /// Says who removes the records that nobody needs.
+    #[must_use]
+    pub fn with_purge(mut self, purge: Purge) -> Self {
+        self.purge = purge;
+        self
+    }
+}
+
+impl<S: IdempotencyStore> Harness for OffsetHarness<S> {
+    type Store = S;
+
+    fn store(&self) -> Arc<S> {
+        self.store.clone()
+    }
+
+    fn advance(&self, by: Duration) -> BoxFuture<'_, ()> {
+        self.offset.advance(by);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn purge(&self) -> Purge {
+        self.purge
+    }
+}
+
+impl<S> fmt::Debug for OffsetHarness<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OffsetHarness")
+            .field("offset", &self.offset)
+            .field("purge", &self.purge)
+            .finish_non_exhaustive()
+    }
+}

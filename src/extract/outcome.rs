@@ -1,0 +1,41 @@
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{
+    claim::ClaimError,
+    observe,
+    outcome::{Discard, Retry},
+};
+
+impl IntoResponse for Discard {
+    fn into_response(self) -> Response {
+        observe::discarded(self.reason());
+        let body = r#"{"status":"discarded"}"#;
+        let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for Retry {
+    fn into_response(self) -> Response {
+        let body = r#"{"error":"unavailable"}"#;
+        let mut response =
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(delay) = self.delay() {
+            // RFC 9110, section 10.2.3: whole seconds.
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// 503: the delivery is not done, and the sender is to repeat it.
+impl IntoResponse for ClaimError {
+    fn into_response(self) -> Response {
+        let mut response = Retry::new().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,303 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio_util::task::TaskTracker;
+use tower_layer::{Identity, Layer};
+
+use super::{
+    key::{ClaimKey, Fingerprint},
+    recent::Recent,
+    service::Idempotency,
+    store::{IdempotencyStore, StoredResponse},
+};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    verify::WebhookLayer,
+};
+
+/// Runs the handler once for each delivery, as far as that can be promised: see the [module](super).
+///
+/// It stands inside [`WebhookLayer`], which
+/// [`with_idempotency`](WebhookLayer::with_idempotency) sees to:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{Secret, WebhookLayer, idempotency::IdempotencyLayer, store::MemoryStore};
+///
+/// let once = IdempotencyLayer::new(MemoryStore::new()).with_handler_timeout(Duration::from_secs(20));
+/// let layer = WebhookLayer::stripe(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?).with_idempotency(once.clone());
+///
+/// // At the end: let the handlers finish whose clients have gone.
+/// # async fn stop(once: IdempotencyLayer) {
+/// let unfinished = once.drain(Duration::from_secs(30)).await;
+/// # }
+/// # Ok::<(), tower_webhooks::error::ConfigError>(())
+/// ```
+///
+/// Clones share the tasks and the local cache.
+#[derive(Clone)]
+pub struct IdempotencyLayer {
+    context: Context,
+}
+
+/// What a layer was told, and what its services share.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) store: Arc<dyn IdempotencyStore>,
+    pub(super) tasks: TaskTracker,
+    /// Deliveries that are known to be done, so that they need no look at the store.
+    pub(super) done: Arc<Recent<ClaimKey, Known>>,
+    /// Bodies seen of late under ids that are not signed.
+    pub(super) bodies: Arc<Recent<Fingerprint, ClaimKey>>,
+    pub(super) purge: Arc<super::purge::Schedule>,
+    pub(super) consumer: Option<Arc<str>>,
+    pub(super) lease: Duration,
+    pub(super) handler_timeout: Duration,
+    pub(super) store_timeout: Duration,
+    pub(super) retention: Option<Duration>,
+    pub(super) in_flight: InFlight,
+    pub(super) missing_id: MissingId,
+    pub(super) replay_guard: Option<Duration>,
+    pub(super) stored_responses: Option<usize>,
+    pub(super) store_down: StoreDown,
+}
+
+/// What is remembered of a delivery that is done.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) fingerprint: Fingerprint,
+    pub(super) response: Option<Arc<StoredResponse>>,
+}
+
+/// What a copy of a delivery is answered while the first one is being handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InFlight {
+    /// 409, for senders that repeat on it.
+    Conflict,
+    /// 503 with `Retry-After`: the sender comes again.
+    Retry,
+    /// Waits for the first one for at most this long, and then answers as if it had come later; else as
+    /// [`Retry`](Self::Retry).
+    Wait(Duration),
+}
+
+/// What becomes of a delivery without an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissingId {
+    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one.
+    BodyDigest,
+    /// It is refused with 400.
+    Reject,
+    /// It runs without a claim, as often as it comes.
+    Skip,
+}
+
+/// What becomes of a delivery that cannot be claimed because the store is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StoreDown {
+    Refuse,
+    RunUnclaimed,
+}
+
+/// How long a claim holds. A delivery whose process was killed runs again after it.
+const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a done delivery is remembered, at least.
+pub(super) const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a body may stand for an id.
+pub(super) const LONGEST_BODY_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Entries of 100 bytes or so.
+const DEFAULT_CACHE: usize = 10_000;
+
+impl IdempotencyLayer {
+    /// Claims deliveries in `store`.
+    pub fn new(store: impl IdempotencyStore) -> Self {
+        Self {
+            context: Context {
+                store: Arc::new(store),
+                tasks: TaskTracker::new(),
+                done: Arc::new(Recent::new(DEFAULT_CACHE)),
+                bodies: Arc::new(Recent::new(DEFAULT_CACHE)),
+                purge: Arc::default(),
+                consumer: None,
+                lease: DEFAULT_LEASE,
+                handler_timeout: DEFAULT_HANDLER_TIMEOUT,
+                store_timeout: DEFAULT_STORE_TIMEOUT,
+                retention: None,
+                in_flight: InFlight::Retry,
+                missing_id: MissingId::BodyDigest,
+                replay_guard: None,
+                stored_responses: None,
+                store_down: StoreDown::Refuse,
+            },
+        }
+    }
+
+    /// Names who handles. By default it is the pattern of the matched route, without axum the path. Two consumers with one
+    /// store each handle a delivery; two routes with one consumer's name handle it once between them.
+    #[must_use]
+    pub fn with_consumer(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.context.consumer = Some(name.into());
+        self
+    }
+
+    /// Replaces how long a claim holds without being renewed; 60 s by default. It must exceed the handler's timeout and the
+    /// store's together: otherwise a second run could begin while the first is still allowed to go on.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.context.lease = lease;
+        self
+    }
+
+    /// Replaces how long a handler may run; 30 s by default. Then it is dropped, the claim is released, and the answer is
+    /// 503. [`Claim::renew`](crate::Claim::renew) gives it more.
+    #[must_use]
+    pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
+        self.context.handler_timeout = timeout;
+        self
+    }
+
+    /// Replaces how long a call to the store may take; 5 s by default.
+    #[must_use]
+    pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
+        self.context.store_timeout = timeout;
+        self
+    }
+
+    /// Replaces how long a done delivery is remembered. By default that is 7 days, or longer where the provider repeats
+    /// longer. What comes again later runs again.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.context.retention = Some(retention);
+        self
+    }
+
+    /// Replaces what a copy is answered while the first is being handled; [`InFlight::Retry`] by default. It is never a
+    /// success: if the first one fails, nobody would send it again.
+    #[must_use]
+    pub fn with_in_flight(mut self, answer: InFlight) -> Self {
+        self.context.in_flight = answer;
+        self
+    }
+
+    /// Replaces what becomes of a delivery without an id; [`MissingId::BodyDigest`] by default.
+    #[must_use]
+    pub fn with_missing_id(mut self, choice: MissingId) -> Self {
+        self.context.missing_id = choice;
+        self
+    }
+
+    /// Takes equal bytes under another id for a replay, for `window`, where the provider does not sign the id: the second is
+    /// answered with a success and not run.
+    ///
+    /// **Two true events with equal bytes become one.** Without it they run both, and a log event says that it may have been
+    /// a replay.
+    #[must_use]
+    pub fn with_replay_guard(mut self, window: Duration) -> Self {
+        self.context.replay_guard = Some(window);
+        self
+    }
+
+    /// Keeps the responses of handlers, and answers copies with them instead of a fixed line. Bodies larger than `bytes`, or
+    /// of unknown length, are not kept; nor are those of handlers that commit the claim themselves.
+    #[must_use]
+    pub fn with_stored_responses(mut self, bytes: usize) -> Self {
+        self.context.stored_responses = Some(bytes);
+        self
+    }
+
+    /// Replaces how many done deliveries are remembered in this process; 10,000 by default, nought to ask the store each
+    /// time.
+    #[must_use]
+    pub fn with_local_cache(mut self, deliveries: usize) -> Self {
+        self.context.done = Arc::new(Recent::new(deliveries));
+        self
+    }
+
+    /// Runs the handler without a claim while the store is down. **An event may then run many times at once**, and nothing
+    /// will know that it is done.
+    #[must_use]
+    pub fn with_dangerously_unclaimed_runs(mut self) -> Self {
+        self.context.store_down = StoreDown::RunUnclaimed;
+        self
+    }
+
+    /// Waits until every handler that was begun has ended and its outcome is recorded, for at most `deadline`. Tells how
+    /// many have not; their claims end with their leases.
+    ///
+    /// Call it after the server has stopped taking requests: handlers go on when their clients hang up, and so when the
+    /// server's connections end.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        let tasks = &self.context.tasks;
+        tasks.close();
+        let _ = tokio::time::timeout(deadline, tasks.wait()).await;
+        tasks.reopen();
+        tasks.len()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let Context { lease, handler_timeout, store_timeout, .. } = self.context;
+        if lease <= handler_timeout + store_timeout {
+            return Err(ConfigError::new(
+                ConfigErrorKind::Option,
+                format!(
+                    "a lease of {lease:?} does not exceed the handler's timeout of {handler_timeout:?} and the store's of \
+                     {store_timeout:?} together; call `.with_lease(…)`"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<S: IdempotencyStore> From<S> for IdempotencyLayer {
+    fn from(store: S) -> Self {
+        Self::new(store)
+    }
+}
+
+impl<S> Layer<S> for IdempotencyLayer {
+    type Service = Idempotency<S>;
+
+    /// # Panics
+    /// When the lease does not exceed the handler's timeout and the store's together.
+    #[track_caller]
+    fn layer(&self, inner: S) -> Idempotency<S> {
+        if let Err(cause) = self.check() {
+            panic!("{cause}");
+        }
+        Idempotency::new(inner, Arc::new(self.context.clone()))
+    }
+}
+
+impl WebhookLayer<Identity> {
+    /// Runs the handler once for each delivery: pass a store, or an [`IdempotencyLayer`] with options. It may stand anywhere
+    /// in the chain of options.
+    ///
+    /// ```
+    /// use tower_webhooks::{Secret, WebhookLayer, store::MemoryStore};
+    ///
+    /// let secret = Secret::new("It's a Secret to Everybody")?;
+    /// let layer = WebhookLayer::github(secret).with_idempotency(MemoryStore::new());
+    /// # Ok::<(), tower_webhooks::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_idempotency(self, layer: impl Into<IdempotencyLayer>) -> WebhookLayer<IdempotencyLayer> {
+        self.with_inner(layer.into())
+    }
+}
+
+impl fmt::Debug for IdempotencyLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdempotencyLayer")
+            .field("consumer", &self.context.consumer)
+            .field("lease", &self.context.lease)
+            .field("handler_timeout", &self.context.handler_timeout)
+            .field("retention", &self.context.retention)
+            .field("in_flight", &self.context.in_flight)
+            .field("missing_id", &self.context.missing_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// When the store was last tidied by this process.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    last: Mutex<Option<Instant>>,
+}
+
+/// How often one process removes what has expired.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How many records one step removes, so that no step holds the store for long.
+pub(super) const STEP: u32 = 1000;
+
+impl Schedule {
+    /// Whether it is time; if so, it is the caller's turn.
+    pub(super) fn is_due(&self) -> bool {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}

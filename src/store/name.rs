@@ -1,0 +1,85 @@
+//! The one configurable name of a store, parsed once.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// What the names of a store's tables or keys begin with: a lower-case letter, then lower-case letters, digits and `_`, at
+/// most 32 in all.
+///
+/// It goes into SQL as it is, so nothing that would need quoting can be built. The default is `webhook_`.
+///
+/// ```
+/// use tower_webhooks::store::Prefix;
+///
+/// assert_eq!("acme_".parse::<Prefix>()?.as_str(), "acme_");
+/// assert!("acme; DROP TABLE orders".parse::<Prefix>().is_err());
+/// # Ok::<(), tower_webhooks::error::ConfigError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Prefix(Arc<str>);
+
+impl Prefix {
+    /// Tells the prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        let refuse = |why: &str| {
+            Err(ConfigError::new(ConfigErrorKind::Name, format!("the prefix `{}` {why}", name.escape_debug())))
+        };
+
+        if name.len() > MAX_LENGTH {
+            return refuse("is longer than 32 bytes");
+        }
+        if !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return refuse("does not begin with a lower-case letter");
+        }
+        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+            return refuse("holds something other than `a` to `z`, `0` to `9` and `_`");
+        }
+        if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
+            return refuse("is reserved by the database");
+        }
+        Ok(Self(name.into()))
+    }
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self("webhook_".into())
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prefix({})", self.0)
+    }
+}
+
+/// PostgreSQL cuts names at 63 bytes; this leaves room for ours.
+const MAX_LENGTH: usize = 32;
+
+const RESERVED: [&str; 2] = ["pg_", "sqlite_"];
+
+#[cfg(test)]
+mod tests {
+    use super::Prefix;
+    use crate::error::ConfigErrorKind;
+
+    #[test]
+    fn only_what_needs_no_quotes_is_a_prefix() {
+        for good in ["a", "webhook_", "acme2_", &"a".repeat(32)] {
+            assert!(good.parse::<Prefix>().is_ok(), "{good}");
+        }
+        for bad in ["", "_a", "2a", "Acme", "a-b", "a b", "a\"", "a;", "ä", "sqlite_a", "pg_a", "a.b", &"a".repeat(33)]
+        {
+            assert_eq!(bad.parse::<Prefix>().unwrap_err().kind(), ConfigErrorKind::Name, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Claims in PostgreSQL: for many instances of an application, and for effects in one transaction with their mark.
+//!
+//! 1. A claim is one statement. It decides live and done records by a plain read, so a duplicate is answered at once,
+//!    also while an application's transaction holds the claim's row or another instance is claiming it.
+//! 2. The server's clock decides; the clocks of the instances do not matter.
+//! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
+//!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
+//!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made (another prefix by
+//!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched.
+//! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
+//!    rolling deploy. A schema that this version cannot work with is
+//!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).
+//! 5. Every call ends within the timeout (5 s, see [`PostgresStoreOptions::timeout`]), also when the server hangs.
+//! 6. A connection that broke while it was idle is replaced without a word; the call is repeated, once.
+//!
+//! # What the guarantee rests on
+//! A commit that the server has acknowledged stays. With `synchronous_commit = off`, or after a failover to an
+//! asynchronous standby, the last marks may be gone, and their deliveries run again when the sender repeats them.
+//!
+//! A claim that meets another one in the very same moment, before the other's row can be read, is in flight with its own
+//! fingerprint and its own lease: it cannot know better without waiting.
+//!
+//! # Transactions of the application
+//! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::PgConnection` of the same database
+//! that finds the tables (mind its `search_path`, or set [`PostgresStoreOptions::schema`]). Read committed is what it is made
+//! for. Under repeatable read or serializable, a claim that was renewed after the transaction began is
+//! [`Busy`](crate::error::StoreErrorKind::Busy), and the transaction has to be rolled back, as for any other conflict.
+//!
+//! # Connection poolers
+//! Behind a pooler that hands out a connection for one transaction, such as PgBouncer in transaction mode, set
+//! [`PostgresStoreOptions::simple_queries`]: then nothing is prepared, and a call is one message that any connection can
+//! answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps nothing in a
+//! session: its locks and settings end with each statement's transaction.
+//!
+//! # What the server must be
+//! PostgreSQL 12 or later. The role needs to select, insert, update and delete in `webhook_claims` and to select from
+//! `webhook_migrations`; more only to migrate.
+//!
+//! # TLS
+//! Turn on one of sqlx's `tls-*` features in your own `Cargo.toml`; without one, `sslmode=require` is an error.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_webhooks::store::postgres::PostgresStore;
+//!
+//! let store = PostgresStore::connect("postgres://app@localhost/app").await?;
+//!
+//! // The same, beside the application's own tables and from its own pool:
+//! let pool = sqlx::PgPool::connect("postgres://app@localhost/app").await?;
+//! let store = PostgresStore::options().schema("webhooks")?.from_pool(pool);
+//! store.migrate().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod migration;
+mod options;
+mod statement;
+mod store;
+mod transaction;
+
+pub use self::{options::PostgresStoreOptions, store::PostgresStore};

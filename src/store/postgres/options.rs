@@ -1,0 +1,166 @@
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    error::store_error,
+    statement::{Mode, Tables},
+    store::PostgresStore,
+};
+use crate::{
+    clock::ClockOffset,
+    error::{ConfigError, ConfigErrorKind, StoreError},
+    store::{Prefix, replaceable::Replaceable},
+};
+
+/// How a [`PostgresStore`] connects, and what its tables are called.
+#[derive(Debug, Clone)]
+pub struct PostgresStoreOptions {
+    prefix: Prefix,
+    schema: Option<Prefix>,
+    pub(super) timeout: Duration,
+    pub(super) mode: Mode,
+    pub(super) clock_offset: ClockOffset,
+    max_connections: u32,
+}
+
+impl PostgresStoreOptions {
+    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds, 10 connections.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what the names of the tables begin with.
+    ///
+    /// # Errors
+    /// When `prefix` is not a [`Prefix`].
+    pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefix = prefix.parse()?;
+        Ok(self)
+    }
+
+    /// Keeps the tables in `schema`, which [`PostgresStore::migrate`] creates. By default they are where the connection's
+    /// `search_path` puts them.
+    ///
+    /// # Errors
+    /// When it is not of the form of a [`Prefix`].
+    pub fn schema(mut self, schema: &str) -> Result<Self, ConfigError> {
+        let schema = schema.parse().map_err(|error: ConfigError| {
+            let message = format!("`{}` cannot be the store's schema", schema.escape_debug());
+            ConfigError::new(ConfigErrorKind::Name, message).with_source(error)
+        })?;
+        self.schema = Some(schema);
+        Ok(self)
+    }
+
+    /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Bounds the pool that [`connect`](Self::connect) makes: 10 connections by default.
+    #[must_use]
+    pub fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Prepares no statements: each call is one simple query with its values written into it (numbers and hexadecimal
+    /// digits, nothing to escape). For poolers that hand out connections by the transaction; a little more work for the
+    /// server.
+    #[must_use]
+    pub fn simple_queries(mut self) -> Self {
+        self.mode = Mode::Simple;
+        self
+    }
+
+    /// Adds `offset` to the server's clock. For tests.
+    #[must_use]
+    pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
+        self.clock_offset = offset;
+        self
+    }
+
+    /// Connects, and migrates.
+    ///
+    /// # Errors
+    /// When the URL cannot be read, the server cannot be reached, or the migration fails.
+    pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let store = self.open(url)?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Connects, and checks that the schema is there.
+    ///
+    /// # Errors
+    /// When the URL cannot be read or the server cannot be reached;
+    /// [`Schema`](crate::error::StoreErrorKind::Schema) when the schema is missing, older, or too new.
+    pub async fn connect_without_migrating(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let store = self.open(url)?;
+        store.check_schema().await?;
+        Ok(store)
+    }
+
+    /// Uses the application's own pool. Nothing is asked of the server yet: the schema is checked by the first call.
+    ///
+    /// sqlx tests a connection before it lends it, which is one more round trip for each call;
+    /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
+    /// turns out to be broken.
+    ///
+    /// Handlers that hold every connection of the pool leave none for claims, which are then
+    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give the
+    /// store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's connection,
+    /// not its pool.
+    ///
+    /// [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
+    #[must_use]
+    pub fn from_pool(self, pool: PgPool) -> PostgresStore {
+        PostgresStore::new(self, Replaceable::of_application(pool))
+    }
+
+    fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
+        let connect = PgConnectOptions::from_str(url).map_err(|error| store_error(error, "read the URL"))?;
+        // The store reads no floats, and poolers refuse parameters that they do not know.
+        let mut connect = connect.extra_float_digits(None);
+        if self.mode == Mode::Simple {
+            // The logged text would hold kept responses.
+            connect = connect.disable_statement_logging();
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(self.max_connections)
+            .acquire_timeout(self.timeout)
+            // The test is a round trip before every call. `PostgresStore::run` copes with a broken connection instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(connect);
+        let pool = Replaceable::ours(pool, |pool: &PgPool| {
+            Some(pool.options().clone().connect_lazy_with(pool.connect_options().as_ref().clone()))
+        });
+        Ok(PostgresStore::new(self, pool))
+    }
+
+    pub(super) fn tables(&self) -> Tables {
+        Tables::new(self.schema.as_ref(), &self.prefix)
+    }
+}
+
+impl Default for PostgresStoreOptions {
+    fn default() -> Self {
+        Self {
+            prefix: Prefix::default(),
+            schema: None,
+            timeout: DEFAULT_TIMEOUT,
+            mode: Mode::Prepared,
+            clock_offset: ClockOffset::default(),
+            max_connections: 10,
+        }
+    }
+}
+
+/// Long enough for a failover that a pooler hides, short enough for the sender that waits.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);

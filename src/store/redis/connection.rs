@@ -1,0 +1,29 @@
+use std::fmt;
+
+use redis::{Cmd, RedisResult, Value, aio::ConnectionManager, cluster_async::ClusterConnection};
+
+/// A connection to one server or to a cluster. Both are shared by their clones, and open themselves again.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Cluster(ClusterConnection),
+    Single(ConnectionManager),
+}
+
+impl Connection {
+    pub(super) async fn query(&self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+            Self::Single(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The connection's own output could hold the URL, and so the password.
+        f.write_str(match self {
+            Self::Cluster(_) => "Cluster",
+            Self::Single(_) => "Single",
+        })
+    }
+}

@@ -1,0 +1,144 @@
+use std::{future::Future, time::Duration};
+
+use redis::{
+    Client, ConnectionInfo, IntoConnectionInfo, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    io::tcp::TcpSettings,
+};
+use tokio::time::timeout;
+
+use super::{
+    connection::Connection,
+    error::{store_error, timed_out},
+    store::RedisStore,
+};
+use crate::{
+    clock::ClockOffset,
+    error::{ConfigError, StoreError},
+    store::{Prefix, replaceable::Replaceable},
+};
+
+/// How a [`RedisStore`] connects, and what its keys are called.
+#[derive(Debug, Clone)]
+pub struct RedisStoreOptions {
+    pub(super) prefix: Prefix,
+    pub(super) timeout: Duration,
+    pub(super) clock_offset: ClockOffset,
+}
+
+impl RedisStoreOptions {
+    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what the names of the keys begin with.
+    ///
+    /// # Errors
+    /// When `prefix` is not a [`Prefix`].
+    pub fn key_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefix = prefix.parse()?;
+        Ok(self)
+    }
+
+    /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Adds `offset` to the server's clock. For tests.
+    #[must_use]
+    pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
+        self.clock_offset = offset;
+        self
+    }
+
+    /// Connects to one server.
+    ///
+    /// # Errors
+    /// When the URL cannot be read, or the server cannot be reached within the timeout.
+    pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout))
+            // After a long outage the next try is never far.
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(Duration::from_secs(1));
+        let client = info(url, self.timeout).and_then(Client::open).map_err(|error| store_error(error, READ_URL))?;
+        let manager = self.bounded(ConnectionManager::new_with_config(client.clone(), config.clone())).await?;
+        let connection = Replaceable::ours(Connection::Single(manager), move |_| {
+            ConnectionManager::new_lazy_with_config(client.clone(), config.clone()).ok().map(Connection::Single)
+        });
+        Ok(RedisStore::new(self, connection))
+    }
+
+    /// Connects to a cluster, of which `urls` name some nodes.
+    ///
+    /// # Errors
+    /// When a URL cannot be read, or no node can be reached within the timeout.
+    pub async fn connect_cluster(self, urls: impl IntoIterator<Item = &str>) -> Result<RedisStore, StoreError> {
+        let nodes: RedisResult<Vec<ConnectionInfo>> = urls.into_iter().map(|url| info(url, self.timeout)).collect();
+        let client = nodes.and_then(|nodes| {
+            ClusterClient::builder(nodes)
+                .connection_timeout(self.timeout)
+                .response_timeout(self.timeout)
+                .tcp_settings(tcp(self.timeout))
+                .build()
+        });
+        let client = client.map_err(|error| store_error(error, READ_URL))?;
+        let connection = self.bounded(client.get_async_connection()).await?;
+        Ok(self.from_cluster_connection(connection))
+    }
+
+    /// Uses a connection of the application's.
+    ///
+    /// One that is dead without knowing it is not replaced, as the one of [`connect`](Self::connect) is: it comes back when
+    /// the kernel gives it up, which its `TcpSettings` can hasten by a `TCP_USER_TIMEOUT`.
+    pub fn from_connection(self, connection: ConnectionManager) -> RedisStore {
+        RedisStore::new(self, Replaceable::of_application(Connection::Single(connection)))
+    }
+
+    /// Uses a cluster connection of the application's.
+    pub fn from_cluster_connection(self, connection: ClusterConnection) -> RedisStore {
+        RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)))
+    }
+
+    async fn bounded<T>(&self, connect: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+        match timeout(self.timeout, connect).await {
+            Ok(connected) => connected.map_err(|error| store_error(error, CONNECT)),
+            Err(_) => Err(timed_out(CONNECT)),
+        }
+    }
+}
+
+impl Default for RedisStoreOptions {
+    fn default() -> Self {
+        Self { prefix: Prefix::default(), timeout: DEFAULT_TIMEOUT, clock_offset: ClockOffset::default() }
+    }
+}
+
+fn info(url: &str, timeout: Duration) -> RedisResult<ConnectionInfo> {
+    Ok(url.into_connection_info()?.set_tcp_settings(tcp(timeout)))
+}
+
+/// One small request at a time has nothing to gain from waiting for more. And a connection whose packets are not
+/// acknowledged for two timeouts is closed by the kernel, so that a new one is opened.
+fn tcp(timeout: Duration) -> TcpSettings {
+    let settings = TcpSettings::default().set_nodelay(true);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let settings = settings.set_user_timeout(timeout * 2);
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = timeout;
+    settings
+}
+
+/// As for the other stores.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+const CONNECT: &str = "connect";
+
+const READ_URL: &str = "read the URL";

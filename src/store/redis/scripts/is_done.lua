@@ -1,0 +1,2 @@
+if mine and state == 'D' and till > now then return {1} end
+return {0}

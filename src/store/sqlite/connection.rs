@@ -1,0 +1,173 @@
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection,
+    sqlite::SqliteConnectOptions,
+};
+
+use super::{
+    error::{Patience, store_error},
+    schema::{self, Sql},
+    store::Setup,
+};
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Where a task of the store gets its connection from.
+///
+/// For a file it opens one of its own, with the options of the pool: handlers that hold every connection of the
+/// application's pool then cannot keep the store from completing their claims. A database in memory has no second door, so
+/// there it borrows from the pool each time.
+pub(super) struct Connections {
+    pool: SqlitePool,
+    patience: Duration,
+    home: Home,
+}
+
+enum Home {
+    File(Box<SqliteConnectOptions>, Option<SqliteConnection>),
+    Memory { checked: bool },
+    Unknown,
+}
+
+/// A connection, for one use.
+pub(super) enum Lent<'a> {
+    Own(&'a mut SqliteConnection),
+    Pooled(PoolConnection<Sqlite>),
+}
+
+impl Connections {
+    pub(super) fn new(setup: &Setup) -> Self {
+        Self { pool: setup.pool.clone(), patience: setup.patience, home: Home::Unknown }
+    }
+
+    /// Lends a connection to a database whose schema fits.
+    pub(super) async fn lend(&mut self, sql: &Sql) -> Result<Lent<'_>, StoreError> {
+        let patience = Patience::new(self.patience);
+        self.find_home(&patience).await?;
+        match &mut self.home {
+            Home::File(options, kept) => {
+                let connection = match kept.take() {
+                    Some(connection) => connection,
+                    None => {
+                        let mut connection = open(options, &patience).await?;
+                        schema::check(&mut connection, sql, &patience).await?;
+                        connection
+                    }
+                };
+                Ok(Lent::Own(kept.insert(connection)))
+            }
+            Home::Memory { checked } => {
+                let mut connection = acquire(&self.pool, &patience).await?;
+                if !*checked {
+                    schema::check(&mut connection, sql, &patience).await?;
+                    *checked = true;
+                }
+                Ok(Lent::Pooled(connection))
+            }
+            Home::Unknown => unreachable!("`find_home` has just found it"),
+        }
+    }
+
+    /// Lends a connection to a database whose schema may be anything.
+    pub(super) async fn lend_unchecked(&mut self) -> Result<Lent<'_>, StoreError> {
+        let patience = Patience::new(self.patience);
+        self.find_home(&patience).await?;
+        match &mut self.home {
+            Home::File(options, kept) => Ok(Lent::Own(kept.insert(open(options, &patience).await?))),
+            _ => Ok(Lent::Pooled(acquire(&self.pool, &patience).await?)),
+        }
+    }
+
+    /// Forgets the connection after `error`, unless it says no more than that another one held a lock: what state it is in
+    /// is unknown, and the next use opens another and looks at the schema again.
+    pub(super) fn renew_after(&mut self, error: &StoreError) {
+        if error.kind() != StoreErrorKind::Busy {
+            match &mut self.home {
+                Home::File(_, kept) => *kept = None,
+                Home::Memory { checked } => *checked = false,
+                Home::Unknown => {}
+            }
+        }
+    }
+
+    pub(super) async fn close(self) {
+        if let Home::File(_, Some(connection)) = self.home {
+            // There is nobody left to tell, and nothing is lost: what was answered is committed.
+            let _ = connection.close().await;
+        }
+    }
+
+    /// Asks the database where it lives. Options do not tell in every case.
+    async fn find_home(&mut self, patience: &Patience) -> Result<(), StoreError> {
+        if !matches!(self.home, Home::Unknown) {
+            return Ok(());
+        }
+        let mut connection = acquire(&self.pool, patience).await?;
+        let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| store_error("ask the database for its file", error))?;
+        self.home = if file.is_empty() {
+            Home::Memory { checked: false }
+        } else {
+            let options = SqliteConnectOptions::clone(&self.pool.connect_options());
+            // `Patience` does the waiting.
+            Home::File(Box::new(options.busy_timeout(ONE_LOOK).disable_statement_logging()), None)
+        };
+        Ok(())
+    }
+}
+
+async fn open(options: &SqliteConnectOptions, patience: &Patience) -> Result<SqliteConnection, StoreError> {
+    let failed = |error| store_error("open the database", error);
+    let mut connection = loop {
+        match options.connect().await {
+            Ok(connection) => break connection,
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(failed(error)),
+        }
+    };
+
+    // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.map_err(failed)?;
+    if mode == "wal" {
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await.map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+async fn acquire(pool: &SqlitePool, patience: &Patience) -> Result<PoolConnection<Sqlite>, StoreError> {
+    loop {
+        match pool.acquire().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(store_error("open the database", error)),
+        }
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Lent<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Pooled(connection) => connection,
+        }
+    }
+}
+
+/// How long SQLite itself waits: about three looks.
+const ONE_LOOK: Duration = Duration::from_millis(10);

@@ -1,0 +1,226 @@
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+use super::error::{Patience, store_error};
+use crate::{
+    error::{StoreError, StoreErrorKind},
+    store::{name::Prefix, record::Millis},
+};
+
+/// Every statement of the store, with the names of its tables put in once.
+pub(super) struct Sql {
+    prefix: Prefix,
+    /// By the logarithm of how many keys it takes.
+    select: [Arc<str>; SIZES],
+    /// By the logarithm of how many records it takes.
+    upsert: [Arc<str>; SIZES],
+    pub(super) complete: Arc<str>,
+    pub(super) is_done: Arc<str>,
+    pub(super) purge: Arc<str>,
+}
+
+/// How many keys or records one statement takes at most.
+pub(super) const MAX_ROWS: usize = 1 << (SIZES - 1);
+const SIZES: usize = 9;
+
+impl Sql {
+    pub(super) fn new(prefix: Prefix) -> Self {
+        let claims = format!("{}claims", prefix.as_str());
+        let columns = "key, state, token, attempt, fingerprint, until, response_status, response_type, response_body";
+        // Few sizes, so that each is prepared once and kept. What is left over repeats the last key or record.
+        let list = |item: &str, size: usize| vec![item; 1 << size].join(", ");
+
+        Self {
+            select: std::array::from_fn(|size| {
+                format!("SELECT {columns} FROM {claims} WHERE key IN ({})", list("?", size)).into()
+            }),
+            upsert: std::array::from_fn(|size| {
+                format!(
+                    "INSERT INTO {claims} ({columns}) VALUES {} ON CONFLICT (key) DO UPDATE SET \
+                     state = excluded.state, token = excluded.token, attempt = excluded.attempt, \
+                     fingerprint = excluded.fingerprint, until = excluded.until, \
+                     response_status = excluded.response_status, response_type = excluded.response_type, \
+                     response_body = excluded.response_body",
+                    list("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size),
+                )
+                .into()
+            }),
+            complete: format!(
+                "UPDATE {claims} SET state = 2, until = ?, response_status = ?, response_type = ?, response_body = ? \
+                 WHERE key = ? AND token = ? AND state = 0"
+            )
+            .into(),
+            is_done: format!("SELECT 1 FROM {claims} WHERE key = ? AND token = ? AND state = 2 AND until > ?").into(),
+            purge: format!(
+                "DELETE FROM {claims} WHERE key IN (\
+                 SELECT key FROM {claims} WHERE state = 2 AND until <= ? \
+                 UNION ALL SELECT key FROM {claims} WHERE state IN (0, 1) AND until <= ? LIMIT ?)"
+            )
+            .into(),
+            prefix,
+        }
+    }
+
+    pub(super) fn select(&self, keys: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
+        sized(&self.select, keys)
+    }
+
+    pub(super) fn upsert(&self, records: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
+        sized(&self.upsert, records)
+    }
+}
+
+/// The statement that takes `count`, and how many it takes.
+fn sized(statements: &[Arc<str>; SIZES], count: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
+    let size = count.max(1).next_power_of_two();
+    (AssertSqlSafe(statements[size.trailing_zeros() as usize].clone()), size)
+}
+
+/// What each version adds, and the version that one must know to work with it. Never change an entry: append.
+fn migrations(prefix: &str) -> [Migration; VERSION as usize] {
+    [Migration {
+        needs: 1,
+        // Without a rowid the record is in the tree of its key, so a claim touches one tree fewer. The index serves purge;
+        // new entries come at the end of their state.
+        statements: vec![
+            format!(
+                "CREATE TABLE {prefix}claims (\
+                 key BLOB NOT NULL PRIMARY KEY, \
+                 state INTEGER NOT NULL, \
+                 token BLOB NOT NULL, \
+                 attempt INTEGER NOT NULL, \
+                 fingerprint BLOB NOT NULL, \
+                 until INTEGER NOT NULL, \
+                 response_status INTEGER, \
+                 response_type TEXT, \
+                 response_body BLOB) STRICT, WITHOUT ROWID"
+            ),
+            format!("CREATE INDEX {prefix}claims_until ON {prefix}claims (state, until)"),
+        ],
+    }]
+}
+
+struct Migration {
+    needs: i64,
+    statements: Vec<String>,
+}
+
+/// The version of the schema that this version of the crate makes.
+const VERSION: i64 = 1;
+
+/// The tables of other parts of the crate have versions of their own.
+const PART: &str = "idempotency";
+
+/// Brings the schema up to date. Others may do the same at the same time: the write lock puts them in a row.
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    sql: &Sql,
+    patience: &Patience,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let failed = |error| store_error("migrate the tables", error);
+    let prefix = sql.prefix.as_str();
+    let mut transaction = loop {
+        match connection.begin_with("BEGIN IMMEDIATE").await {
+            Ok(transaction) => break transaction,
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(failed(error)),
+        }
+    };
+
+    let table = format!(
+        "CREATE TABLE IF NOT EXISTS {prefix}migrations (\
+         part TEXT NOT NULL, version INTEGER NOT NULL, needs INTEGER NOT NULL, applied_at INTEGER NOT NULL, \
+         PRIMARY KEY (part, version)) STRICT, WITHOUT ROWID"
+    );
+    sqlx::query(AssertSqlSafe(table)).execute(&mut *transaction).await.map_err(failed)?;
+
+    let (version, needs) = versions(&mut transaction, prefix).await.map_err(failed)?;
+    if needs > VERSION {
+        return Err(newer(prefix, needs));
+    }
+    for (version, migration) in (1..).zip(migrations(prefix)).skip_while(|(next, _)| *next <= version) {
+        for statement in migration.statements {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await.map_err(failed)?;
+        }
+        let note = format!("INSERT INTO {prefix}migrations (part, version, needs, applied_at) VALUES (?, ?, ?, ?)");
+        sqlx::query(AssertSqlSafe(note))
+            .bind(PART)
+            .bind(version)
+            .bind(migration.needs)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)
+}
+
+/// Refuses a schema that this version of the crate cannot work with.
+pub(super) async fn check(connection: &mut SqliteConnection, sql: &Sql, patience: &Patience) -> Result<(), StoreError> {
+    let prefix = sql.prefix.as_str();
+    let (version, needs) = loop {
+        match versions(connection, prefix).await {
+            Ok(versions) => break versions,
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => {
+                let error = store_error("read the version of the tables", error);
+                // Only the table of versions is asked here, so it is this one that is missing.
+                return Err(if error.kind() == StoreErrorKind::Schema { missing(prefix) } else { error });
+            }
+        }
+    };
+
+    if needs > VERSION {
+        return Err(newer(prefix, needs));
+    }
+    if version == 0 {
+        return Err(missing(prefix));
+    }
+    if version < VERSION {
+        let message = format!(
+            "the tables with the prefix `{prefix}` are of version {version} and this version of the crate needs {VERSION}; \
+             call `SqliteStore::migrate`"
+        );
+        return Err(StoreError::new(StoreErrorKind::Schema, message));
+    }
+    Ok(())
+}
+
+/// The newest version, and the version that must be known to work with it; both 0 where there is none.
+async fn versions(connection: &mut SqliteConnection, prefix: &str) -> Result<(i64, i64), sqlx::Error> {
+    let query =
+        format!("SELECT coalesce(max(version), 0), coalesce(max(needs), 0) FROM {prefix}migrations WHERE part = ?");
+    sqlx::query_as(AssertSqlSafe(query)).bind(PART).fetch_one(connection).await
+}
+
+fn missing(prefix: &str) -> StoreError {
+    let message = format!(
+        "there are no tables with the prefix `{prefix}` in this database; call `SqliteStore::migrate`, or open it with \
+         `SqliteStore::connect`"
+    );
+    StoreError::new(StoreErrorKind::Schema, message)
+}
+
+fn newer(prefix: &str, needs: i64) -> StoreError {
+    let message = format!(
+        "the tables with the prefix `{prefix}` need version {needs} of the schema to be known and this version of the crate \
+         knows {VERSION}; upgrade `tower-webhooks`"
+    );
+    StoreError::new(StoreErrorKind::Schema, message)
+}
+
+/// Switches the database to write-ahead logging, where readers and the writer do not hold each other up. The switch is
+/// kept in the file. A database in memory has none and stays as it is.
+pub(super) async fn use_wal(connection: &mut SqliteConnection, patience: Duration) -> Result<(), StoreError> {
+    // The switch does not wait for a lock by itself, and two processes that create a file both try it.
+    let patience = Patience::new(patience);
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
+            Ok(_) => return Ok(()),
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(store_error("switch the database to write-ahead logging", error)),
+        }
+    }
+}

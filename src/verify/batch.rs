@@ -1,0 +1,60 @@
+use std::{sync::Arc, vec};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header, request::Parts};
+use http_body_util::Full;
+
+use super::{Verified, budget::Share, layer::Config};
+use crate::{delivery::Delivery, host};
+
+/// The items of one request that are still to be handled, and what the ones before came to.
+pub(super) struct Batch<S, A> {
+    pub(super) inner: S,
+    config: Arc<Config>,
+    parts: Parts,
+    items: vec::IntoIter<Delivery>,
+    failed: Option<A>,
+    last: Option<A>,
+    /// Held as long as the body may be.
+    _share: Option<Share>,
+}
+
+impl<S, R> Batch<S, Response<R>> {
+    pub(super) fn new(inner: S, config: Arc<Config>, parts: Parts, items: Vec<Delivery>, share: Option<Share>) -> Self {
+        Self { inner, config, parts, items: items.into_iter(), failed: None, last: None, _share: share }
+    }
+
+    /// The request for the next item, as if it had come alone.
+    pub(super) fn next_request(&mut self) -> Option<Request<Full<Bytes>>> {
+        let delivery = self.items.next()?;
+        let body = delivery.body().clone();
+        let mut parts = self.parts.clone();
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        Some(verified_request(parts, delivery, &self.config))
+    }
+
+    /// Notes how an item went. One that fails does not keep the others from being handled.
+    pub(super) fn note(&mut self, response: Response<R>) {
+        if response.status().is_success() {
+            self.last = Some(response);
+        } else {
+            self.failed.get_or_insert(response);
+        }
+    }
+
+    /// The answer to the whole request: the first failure, else the last success. `None` when there was no item.
+    pub(super) fn answer(&mut self) -> Option<Response<R>> {
+        self.failed.take().or_else(|| self.last.take())
+    }
+}
+
+/// A request that the inner service may trust.
+pub(super) fn verified_request(mut parts: Parts, delivery: Delivery, config: &Arc<Config>) -> Request<Full<Bytes>> {
+    let body = delivery.body().clone();
+    parts.extensions.insert(Verified { delivery, config: Arc::clone(config) });
+    let length = body.len();
+    let mut request = Request::from_parts(parts, Full::new(body));
+    host::lift_body_limit(&mut request, length);
+    request
+}

@@ -1,0 +1,508 @@
+//! The protocol of idempotency, row by row, over the memory store in a real router.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    http::{Request, Response, StatusCode},
+    routing::post,
+};
+use tokio::{sync::Semaphore, time::Instant};
+use tower::ServiceExt;
+use tower_webhooks::{
+    Claim, Discard, Provider, Retry, Scheme, Secret, WebhookLayer,
+    boxed::BoxFuture,
+    error::{StoreError, StoreErrorKind},
+    idempotency::{
+        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyLayer, IdempotencyStore,
+        InFlight, MissingId,
+    },
+    scheme::Answer,
+    store::MemoryStore,
+};
+
+const SECRET: &str = "It's a Secret to Everybody";
+
+/// The signature of GitHub's own example, over `BODY`.
+const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+const BODY: &str = "Hello, World!";
+
+fn layer(once: impl Into<IdempotencyLayer>) -> WebhookLayer<IdempotencyLayer> {
+    WebhookLayer::github(Secret::new(SECRET).unwrap()).with_idempotency(once)
+}
+
+fn request(id: &str) -> Request<Body> {
+    Request::post("/hook")
+        .header("x-github-delivery", id)
+        .header("x-hub-signature-256", SIGNATURE)
+        .body(Body::from(BODY))
+        .unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+async fn send(app: &Router, id: &str) -> Response<Body> {
+    app.clone().oneshot(request(id)).await.unwrap()
+}
+
+/// A handler that answers one status after the other, and counts its runs.
+fn statuses(statuses: &'static [u16]) -> (Router, Arc<AtomicU32>) {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || {
+        let run = seen.fetch_add(1, SeqCst) as usize;
+        async move { StatusCode::from_u16(statuses[run.min(statuses.len() - 1)]).unwrap() }
+    };
+    (Router::new().route("/hook", post(handler).layer(layer(MemoryStore::new()))), runs)
+}
+
+#[tokio::test]
+async fn second_delivery_does_not_run_the_handler() {
+    let (app, runs) = statuses(&[201]);
+
+    let first = send(&app, "a").await;
+    let second = send(&app, "a").await;
+
+    assert_eq!(first.status(), StatusCode::CREATED);
+    assert_eq!(second.status(), StatusCode::OK);
+    assert_eq!(second.headers()["idempotent-replayed"], "true");
+    assert_eq!(text(second).await, r#"{"status":"already_processed"}"#);
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn without_the_local_cache_the_store_says_the_same() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let once = IdempotencyLayer::new(MemoryStore::new()).with_local_cache(0);
+    let handler = move || async move {
+        seen.fetch_add(1, SeqCst);
+    };
+    let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+    for _ in 0..3 {
+        assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+    }
+
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_failure_of_any_kind_lets_the_next_one_run_at_once() {
+    let (app, runs) = statuses(&[500, 404, 302, 200]);
+
+    for expected in [500, 404, 302, 200, 200] {
+        assert_eq!(send(&app, "a").await.status().as_u16(), expected);
+    }
+
+    assert_eq!(runs.load(SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_copy_in_flight_is_never_a_success() {
+    let gate = Arc::new(Semaphore::new(0));
+    for (in_flight, status) in
+        [(InFlight::Retry, 503), (InFlight::Conflict, 409), (InFlight::Wait(Duration::from_millis(60)), 503)]
+    {
+        let held = Arc::clone(&gate);
+        let handler = move || async move { held.acquire().await.unwrap().forget() };
+        let once = IdempotencyLayer::new(MemoryStore::new()).with_in_flight(in_flight);
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        let first = tokio::spawn(app.clone().oneshot(request("a")));
+        while Arc::strong_count(&gate) < 3 {
+            tokio::task::yield_now().await;
+        }
+        let copy = send(&app, "a").await;
+        assert_eq!(copy.status().as_u16(), status);
+        assert!(copy.headers().contains_key("retry-after"));
+        assert_eq!(text(copy).await, r#"{"error":"in_flight"}"#);
+
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+        assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_may_wait_for_the_first_by_choice() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let handler = move || async move { held.acquire().await.unwrap().forget() };
+    let once = IdempotencyLayer::new(MemoryStore::new()).with_in_flight(InFlight::Wait(Duration::from_secs(30)));
+    let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+    let first = tokio::spawn(app.clone().oneshot(request("a")));
+    tokio::task::yield_now().await;
+    let copy = tokio::spawn(app.clone().oneshot(request("a")));
+    tokio::task::yield_now().await;
+    gate.add_permits(1);
+
+    assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+    let copy = copy.await.unwrap().unwrap();
+    assert_eq!(copy.headers()["idempotent-replayed"], "true");
+}
+
+#[tokio::test]
+async fn a_hundred_copies_run_once() {
+    let (app, runs) = statuses(&[200]);
+    let copies: Vec<_> = (0..100).map(|_| tokio::spawn(app.clone().oneshot(request("a")))).collect();
+
+    for copy in copies {
+        let status = copy.await.unwrap().unwrap().status().as_u16();
+        assert!([200, 503].contains(&status), "{status}");
+    }
+
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_handler_goes_on_when_the_client_has_gone() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || async move {
+        held.acquire().await.unwrap().forget();
+        seen.fetch_add(1, SeqCst);
+    };
+    let once = IdempotencyLayer::new(MemoryStore::new());
+    let app = Router::new().route("/hook", post(handler).layer(layer(once.clone())));
+
+    let client = tokio::spawn(app.clone().oneshot(request("a")));
+    tokio::task::yield_now().await;
+    client.abort();
+    assert!(client.await.is_err());
+    assert_eq!(once.drain(Duration::from_millis(10)).await, 1);
+    gate.add_permits(1);
+    assert_eq!(once.drain(Duration::from_secs(30)).await, 0);
+
+    assert_eq!(runs.load(SeqCst), 1);
+    assert_eq!(send(&app, "a").await.headers()["idempotent-replayed"], "true");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_and_the_next_one_runs() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || async move {
+        assert!(seen.fetch_add(1, SeqCst) > 0, "a panic on purpose");
+    };
+    let app = Router::new().route("/hook", post(handler).layer(layer(MemoryStore::new())));
+
+    assert_eq!(send(&app, "a").await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+    assert_eq!(runs.load(SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_stopped_at_its_timeout_and_the_next_one_runs() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || async move {
+        if seen.fetch_add(1, SeqCst) == 0 {
+            pending::<()>().await;
+        }
+    };
+    let app = Router::new().route("/hook", post(handler).layer(layer(MemoryStore::new())));
+    let begin = Instant::now();
+
+    let first = send(&app, "a").await;
+
+    assert_eq!(first.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(first.headers().contains_key("retry-after"));
+    assert_eq!(begin.elapsed().as_secs(), 30);
+    assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewing_lets_a_handler_run_longer() {
+    let handler = |claim: Claim| async move {
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            claim.renew(Duration::from_secs(30)).await.unwrap();
+        }
+        assert!(!claim.is_lost());
+        format!("{} {}", claim.attempt(), claim.idempotency_key().len())
+    };
+    let app = Router::new().route("/hook", post(handler).layer(layer(MemoryStore::new())));
+    let begin = Instant::now();
+
+    let response = send(&app, "a").await;
+
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(begin.elapsed().as_secs(), 100);
+    assert_eq!(text(response).await, "1 32");
+}
+
+#[tokio::test]
+async fn discard_is_done_and_retry_is_not() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || async move {
+        match seen.fetch_add(1, SeqCst) {
+            0 => Err(Ok(Retry::after(Duration::from_millis(1500)))),
+            _ => Err::<(), Result<Retry, Discard>>(Err(Discard::new("no such order"))),
+        }
+    };
+    let handler = move || async move {
+        match handler().await {
+            Err(Ok(retry)) => axum::response::IntoResponse::into_response(retry),
+            Err(Err(discard)) => axum::response::IntoResponse::into_response(discard),
+            Ok(()) => unreachable!(),
+        }
+    };
+    let app = Router::new().route("/hook", post(handler.clone()).layer(layer(MemoryStore::new())));
+
+    let retried = send(&app, "a").await;
+    assert_eq!(retried.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(retried.headers()["retry-after"], "2");
+    let discarded = send(&app, "a").await;
+    assert_eq!(discarded.status(), StatusCode::OK);
+    assert_eq!(text(discarded).await, r#"{"status":"discarded"}"#);
+    assert_eq!(send(&app, "a").await.headers()["idempotent-replayed"], "true");
+    assert_eq!(runs.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_stored_response_is_what_copies_get() {
+    for cache in [0, 10] {
+        let once = IdempotencyLayer::new(MemoryStore::new()).with_stored_responses(100).with_local_cache(cache);
+        let handler = || async { (StatusCode::ACCEPTED, [("content-type", "text/x"), ("x-other", "1")], "the answer") };
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        assert_eq!(text(send(&app, "a").await).await, "the answer");
+        let copy = send(&app, "a").await;
+
+        assert_eq!(copy.status(), StatusCode::ACCEPTED);
+        assert_eq!(copy.headers()["content-type"], "text/x");
+        assert_eq!(copy.headers()["idempotent-replayed"], "true");
+        assert_eq!(text(copy).await, "the answer");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_id_is_the_body_or_is_refused_or_runs_each_time() {
+    for (choice, statuses, runs_expected) in
+        [(MissingId::BodyDigest, [200, 200], 1), (MissingId::Reject, [400, 400], 0), (MissingId::Skip, [200, 200], 2)]
+    {
+        let runs = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&runs);
+        let once = IdempotencyLayer::new(MemoryStore::new()).with_missing_id(choice);
+        let handler = move || async move {
+            seen.fetch_add(1, SeqCst);
+        };
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        for status in statuses {
+            let mut request = request("");
+            request.headers_mut().remove("x-github-delivery");
+            assert_eq!(app.clone().oneshot(request).await.unwrap().status().as_u16(), status, "{choice:?}");
+        }
+        assert_eq!(runs.load(SeqCst), runs_expected, "{choice:?}");
+    }
+}
+
+#[tokio::test]
+async fn equal_bytes_under_another_id_run_unless_the_guard_is_on() {
+    for (guard, runs_expected) in [(None, 2), (Some(Duration::from_secs(600)), 1)] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&runs);
+        let mut once = IdempotencyLayer::new(MemoryStore::new());
+        if let Some(window) = guard {
+            once = once.with_replay_guard(window);
+        }
+        let handler = move || async move {
+            seen.fetch_add(1, SeqCst);
+        };
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+        assert_eq!(send(&app, "b").await.status(), StatusCode::OK);
+        assert_eq!(runs.load(SeqCst), runs_expected);
+    }
+}
+
+#[tokio::test]
+async fn consumers_and_tenants_are_apart() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&runs);
+    let handler = move || async move {
+        seen.fetch_add(1, SeqCst);
+    };
+    let store = Arc::new(MemoryStore::new());
+    let named = |name: &str| layer(IdempotencyLayer::new(Arc::clone(&store)).with_consumer(name));
+    let tenant = |name: &'static str| {
+        let secrets = tower_webhooks::Secrets::new(Secret::new(SECRET).unwrap()).tenant(name);
+        WebhookLayer::github(secrets).with_idempotency(IdempotencyLayer::new(Arc::clone(&store)).with_consumer("c"))
+    };
+    let app = Router::new()
+        .route("/a", post(handler.clone()).layer(layer(Arc::clone(&store))))
+        .route("/b", post(handler.clone()).layer(layer(Arc::clone(&store))))
+        .route("/c", post(handler.clone()).layer(named("c")))
+        .route("/d", post(handler.clone()).layer(named("c")))
+        .route("/t", post(handler.clone()).layer(tenant("t")))
+        .route("/u", post(handler).layer(tenant("u")));
+
+    for path in ["/a", "/b", "/c", "/d", "/t", "/u"] {
+        let mut request = request("same");
+        *request.uri_mut() = path.parse().unwrap();
+        assert_eq!(app.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    }
+
+    // `/c` and `/d` are one consumer; everybody else is one of its own.
+    assert_eq!(runs.load(SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_forged_id_leaves_no_trace() {
+    let (app, runs) = statuses(&[200]);
+    let mut forged = request("a");
+    *forged.body_mut() = Body::from("Hello, World?");
+
+    assert_eq!(app.clone().oneshot(forged).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test]
+async fn the_prescribed_success_is_what_a_copy_gets() {
+    let scheme = Scheme::hmac_sha256()
+        .header("x-hub-signature-256")
+        .prefix("sha256=")
+        .hex()
+        .signs("{body}")
+        .success(Answer::new(StatusCode::ACCEPTED).text("Hello API Event Received"));
+    let layer = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(MemoryStore::new());
+    let app = Router::new().route("/hook", post(|| async { "ran" }).layer(layer));
+
+    assert_eq!(text(send(&app, "a").await).await, "ran");
+    let copy = send(&app, "a").await;
+
+    assert_eq!(copy.status(), StatusCode::ACCEPTED);
+    assert_eq!(text(copy).await, "Hello API Event Received");
+}
+
+#[tokio::test]
+async fn in_the_wrong_order_it_is_a_500() {
+    let app = Router::new()
+        .route("/hook", post(|| async {}).layer(WebhookLayer::github(Secret::new(SECRET).unwrap())))
+        .route(
+            "/alone",
+            post(|_: Claim| async {}).layer(WebhookLayer::new(Provider::GITHUB, Secret::new(SECRET).unwrap())),
+        );
+    let outside: tower_webhooks::idempotency::Idempotency<_> = tower::Layer::layer(
+        &IdempotencyLayer::new(MemoryStore::new()),
+        app.clone().map_request(|request: Request<_>| request.map(|body: http_body_util::Full<Bytes>| Body::new(body))),
+    );
+
+    let request_full = request("a").map(|_| http_body_util::Full::new(Bytes::from(BODY)));
+    assert_eq!(outside.oneshot(request_full).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+
+    let mut without_claim = request("a");
+    *without_claim.uri_mut() = "/alone".parse().unwrap();
+    assert_eq!(app.oneshot(without_claim).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+#[should_panic(expected = "does not exceed the handler's timeout")]
+async fn a_lease_that_is_too_short_is_refused_at_start() {
+    let once = IdempotencyLayer::new(MemoryStore::new()).with_lease(Duration::from_secs(31));
+    let _: Router = Router::new().route("/hook", post(|| async {}).layer(layer(once)));
+}
+
+/// A memory store that fails where it is told to.
+struct Failing {
+    inner: MemoryStore,
+    claim: AtomicU32,
+    complete: AtomicU32,
+}
+
+impl Failing {
+    fn fails(count: &AtomicU32) -> bool {
+        count.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+
+    fn error<T: Send + 'static>() -> BoxFuture<'static, Result<T, StoreError>> {
+        Box::pin(async { Err(StoreError::new(StoreErrorKind::Unavailable, "fail on purpose")) })
+    }
+}
+
+impl IdempotencyStore for Failing {
+    fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
+        if Self::fails(&self.claim) { Self::error() } else { self.inner.claim(claim) }
+    }
+
+    fn complete(
+        &self,
+        key: ClaimKey,
+        token: ClaimToken,
+        completion: Completion,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        if Self::fails(&self.complete) { Self::error() } else { self.inner.complete(key, token, completion) }
+    }
+
+    fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.inner.release(key, token)
+    }
+
+    fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.inner.renew(key, token, lease)
+    }
+
+    fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.inner.is_done(key, token)
+    }
+
+    fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.inner.purge(limit)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_at_the_claim_is_a_503_and_no_run() {
+    for (dangerous, status, runs_expected) in [(false, 503, 0), (true, 200, 1)] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&runs);
+        let store = Failing { inner: MemoryStore::new(), claim: 1.into(), complete: 0.into() };
+        let mut once = IdempotencyLayer::new(store);
+        if dangerous {
+            once = once.with_dangerously_unclaimed_runs();
+        }
+        let handler = move || async move {
+            seen.fetch_add(1, SeqCst);
+        };
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        let response = send(&app, "a").await;
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(runs.load(SeqCst), runs_expected);
+        assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+        assert_eq!(runs.load(SeqCst), runs_expected + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_at_the_end_gets_its_record_later() {
+    let store = Failing { inner: MemoryStore::new(), claim: 0.into(), complete: 3.into() };
+    let once = IdempotencyLayer::new(store).with_local_cache(0);
+    let app = Router::new().route("/hook", post(|| async { "done" }).layer(layer(once.clone())));
+
+    let first = send(&app, "a").await;
+    assert_eq!(text(first).await, "done");
+    assert_eq!(send(&app, "a").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(once.drain(Duration::from_secs(60)).await, 0);
+
+    assert_eq!(send(&app, "a").await.headers()["idempotent-replayed"], "true");
+}

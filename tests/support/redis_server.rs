@@ -1,0 +1,90 @@
+//! A private Redis on a loopback port, with its data in a temporary folder.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::process::{Server, binary, free_port};
+
+/// A running server. It ends, and its data goes, when this is dropped.
+pub(crate) struct RedisServer {
+    // Before the folder: fields are dropped in order.
+    server: Option<Server>,
+    port: u16,
+    arguments: Vec<String>,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server that writes every command to its log file before it answers.
+    pub(crate) fn start() -> Self {
+        Self::with_arguments(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// Starts a server with other arguments.
+    pub(crate) fn with_arguments(arguments: &[&str]) -> Self {
+        let folder = TempDir::with_prefix("tower-webhooks-redis-").expect("a temporary folder");
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let port = free_port();
+        let server = Some(run(port, &arguments, folder.path()));
+        Self { server, port, arguments, folder }
+    }
+
+    /// Ends the server.
+    pub(crate) fn stop(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the server again, on the same port and data.
+    pub(crate) fn restart(&mut self) {
+        self.server = None;
+        self.server = Some(run(self.port, &self.arguments, self.folder.path()));
+    }
+
+    /// Tells where the server listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Tells the server's URL.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, name: &str) {
+        self.server.as_ref().expect("the server runs").signal(name);
+    }
+}
+
+fn run(port: u16, arguments: &[String], folder: &Path) -> Server {
+    let binary = binary("redis-server", &[], "apt-get install redis-server");
+    let log = folder.join("log");
+    let file = File::options().create(true).append(true).open(&log).expect("a log file");
+    let mut command = Command::new(binary);
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"]).arg(folder);
+    command.args(arguments).stdout(file.try_clone().expect("a second handle")).stderr(file);
+    let mut server = Server::start(command, "TERM");
+    for _ in 0..400 {
+        server.assert_running(&log);
+        if answers(port) {
+            return server;
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+    panic!("Redis is not ready after 10 s: {}", fs::read_to_string(&log).unwrap_or_default());
+}
+
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut answer = [0; 5];
+    stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"+PONG"
+}
