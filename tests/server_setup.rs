@@ -179,8 +179,8 @@ impl Server {
                 }
             }),
         );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
         let task = tokio::spawn(serve(listener, app, limits, async {
             stopped.await.ok();
         }));
