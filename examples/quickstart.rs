@@ -24,25 +24,20 @@ use serde::Deserialize;
 use server::{BoxError, Limits};
 use tokio::net::TcpListener;
 use tower_webhooks::{
-    EventType, Secret, VerifiedEnvelope, VerifiedEvent, WebhookLayer,
+    EventRouter, RawEvent, Secret, VerifiedEvent, WebhookLayer,
     clock::{Clock, SystemClock},
 };
 
 // The application: a type for what it wants to know, a handler, and a route with its layer.
 
-/// Stripe: one variant for each event type that matters, and one for all others.
+/// Stripe: one variant for each event type that matters. All others are acknowledged: an error would make Stripe send them
+/// again, for days.
 #[derive(Deserialize)]
-#[serde(tag = "type")]
 enum StripeEvent {
     #[serde(rename = "invoice.paid")]
-    InvoicePaid { data: Data<Invoice> },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Data<T> {
-    object: T,
+    Paid(Invoice),
+    #[serde(rename = "charge.dispute.*")]
+    Dispute(RawEvent),
 }
 
 #[derive(Deserialize)]
@@ -51,18 +46,17 @@ struct Invoice {
     amount_paid: u64,
 }
 
-async fn on_stripe(event: VerifiedEnvelope<StripeEvent>) -> String {
+async fn on_stripe(event: VerifiedEvent<StripeEvent>) -> String {
     match &*event {
-        StripeEvent::InvoicePaid { data: Data { object } } => format!("{} paid {}", object.id, object.amount_paid),
-        // A success: an error would make Stripe send it again, for days.
-        StripeEvent::Other => "nothing to do".into(),
+        StripeEvent::Paid(invoice) => format!("{} paid {}", invoice.id, invoice.amount_paid),
+        StripeEvent::Dispute(_) => "a lawyer has been told".into(),
     }
 }
 
-/// GitHub: the fields that matter, of whatever event has them.
+/// GitHub: one handler for each event type that matters.
 #[derive(Deserialize)]
-struct GitHubEvent {
-    issue: Option<Issue>,
+struct IssueEvent {
+    issue: Issue,
 }
 
 #[derive(Deserialize)]
@@ -70,17 +64,15 @@ struct Issue {
     title: String,
 }
 
-async fn on_github(event: VerifiedEvent<GitHubEvent>) -> String {
-    match (event.delivery().event_type().map(EventType::as_str), &event.issue) {
-        (Some("issues.opened"), Some(issue)) => format!("opened: {}", issue.title),
-        _ => "nothing to do".into(),
-    }
+async fn on_issue(event: VerifiedEvent<IssueEvent>) -> String {
+    format!("opened: {}", event.issue.title)
 }
 
 fn app(stripe: &str, github: &str) -> Result<Router, BoxError> {
+    let github_events = EventRouter::new().on("issues.opened", on_issue);
     Ok(Router::new()
         .route("/webhooks/stripe", post(on_stripe).layer(WebhookLayer::stripe(Secret::new(stripe)?)))
-        .route("/webhooks/github", post(on_github).layer(WebhookLayer::github(Secret::new(github)?))))
+        .route("/webhooks/github", post(github_events).layer(WebhookLayer::github(Secret::new(github)?))))
 }
 
 // The rest plays the sender.
