@@ -49,7 +49,7 @@ struct Invoice {
 async fn on_stripe(event: VerifiedEvent<StripeEvent>) -> String {
     match &*event {
         StripeEvent::Paid(invoice) => format!("{} paid {}", invoice.id, invoice.amount_paid),
-        StripeEvent::Dispute(_) => "a lawyer has been told".into(),
+        StripeEvent::Dispute(event) => format!("somebody has to look at {}", event.event_type()),
     }
 }
 
