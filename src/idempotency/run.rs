@@ -45,6 +45,7 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Names what a request is about, or answers it.
+    #[allow(clippy::result_large_err)] // The error is the answer, on its way out.
     pub(super) fn of(
         context: &Context,
         verified: &Verified,

@@ -35,6 +35,8 @@ pub(crate) struct Check {
     now: SystemTime,
 }
 
+// One lives at a time, inside the future: a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum CheckKind {
     Custom,
     Declared(Verification),

@@ -81,6 +81,8 @@ struct Reading<S> {
 const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
+// As for the state itself: it is moved once, and a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum Turn<S, B, F, A> {
     Answer(Response<Bytes>),
     Next(State<S, B, F, A>),

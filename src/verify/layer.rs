@@ -86,7 +86,7 @@ impl WebhookLayer {
     {
         match Self::try_new(scheme, secrets) {
             Ok(layer) => layer,
-            Err(cause) => panic!("{}", chain(&cause)),
+            Err(cause) => panic!("{cause:?}"),
         }
     }
 
@@ -263,16 +263,4 @@ impl Config {
         }
         self.scheme.key_ring(secrets).map(Arc::new).map_err(unavailable)
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
