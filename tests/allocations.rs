@@ -1,6 +1,7 @@
 //! What a request costs in allocations, and what a refusal leaves alone. Counts are exact, so they belong in the gate; times
 //! do not, and are in `benches/receive`.
 #![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 use std::{
     convert::Infallible,
@@ -55,7 +56,7 @@ fn what_the_head_condemns_is_refused_without_a_look_at_the_body() {
     let (fresh, stale) = (sign(&body, NOW), sign(&body, NOW - 3600));
     let twice = format!("{fresh},t={NOW}");
 
-    let edits: [(&str, &dyn Fn(&mut Request<Body>)); 7] = [
+    let edits: [(&str, Edit<'_>); 7] = [
         ("unsigned", &|request| drop(request.headers_mut().remove("stripe-signature"))),
         ("stale", &|request| set(request, "stripe-signature", &stale)),
         ("malformed", &|request| set(request, "stripe-signature", "v1=no signature")),
@@ -75,6 +76,9 @@ fn what_the_head_condemns_is_refused_without_a_look_at_the_body() {
         assert!(!polled.load(Ordering::Relaxed), "{case}: the body was polled");
     }
 }
+
+/// What is done to a good request.
+type Edit<'a> = &'a dyn Fn(&mut Request<Body>);
 
 /// The fewest allocations of several requests: the first may fill something that stays.
 fn allocations(app: &Router, request: impl Fn() -> Request<Body>) -> u64 {
