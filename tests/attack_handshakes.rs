@@ -28,7 +28,7 @@ fn like_github() -> SchemeBuilder {
 
 async fn declared(handshake: Handshake) -> Receiver {
     let layer = WebhookLayer::new(like_github().handshake(handshake), Sender::GitHub.secret())
-        .with_verify_token(Secret::new(TOKEN).unwrap())
+        .with_verify_token(Secret::new(TOKEN).expect("the token is one"))
         .with_body_timeout(NEVER);
     Receiver::behind(Sender::GitHub, layer).await
 }

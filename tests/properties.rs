@@ -372,9 +372,10 @@ fn every_cut_of_a_signed_message_is_refused() {
             for length in 0..value.len() {
                 let mut shorter = signed.headers.clone();
                 shorter[index].1.truncate(length);
-                // The padding of base64url may be missing, but not a part of it.
+                // The padding of base64url, and of a token in base64, may be missing, but not a part of it.
                 let is_padding = value[length..].iter().all(|byte| *byte == b'=');
-                let same = signed.name.contains("padded") && is_padding && !value[..length].ends_with(b"=");
+                let may_miss = signed.name.contains("padded") || signed.name == "basic authentication";
+                let same = may_miss && is_padding && !value[..length].ends_with(b"=");
                 let passes = signed.passes(&signed.uri, &shorter, &signed.body);
                 assert_eq!(passes, Some(same), "{}: {length}", signed.name);
             }
@@ -559,7 +560,7 @@ fn deliver(scheme: &Scheme, secrets: &Secrets, lines: &[Line], body: &[u8]) -> R
     for (name, value) in lines {
         request = request.header(name, value.as_slice());
     }
-    let (head, ()) = request.body(()).unwrap().into_parts();
+    let (head, ()) = request.body(()).expect("the request is one").into_parts();
     let verdict = scheme.verify(&head, body.to_vec(), secrets, now());
     let verdict = verdict.map_err(|error| TestCaseError::fail(format!("{}: {error}", scheme.name())))?;
     Ok(match verdict.into_delivery() {
@@ -599,7 +600,7 @@ fn json() -> impl Strategy<Value = String> {
         any::<bool>().prop_map(|value| value.to_string()),
         any::<i64>().prop_map(|value| value.to_string()),
         any::<f64>().prop_filter("a number", |value| value.is_finite()).prop_map(|value| value.to_string()),
-        ".{0,10}".prop_map(|text| serde_json::to_string(&text).unwrap()),
+        ".{0,10}".prop_map(|text| serde_json::to_string(&text).expect("text is JSON")),
     ];
     leaf.prop_recursive(5, 40, 5, |inner| {
         prop_oneof![
