@@ -40,6 +40,8 @@ mod key_form;
 mod keys;
 pub(crate) mod provider;
 mod settings;
+#[cfg(feature = "testing")]
+mod sign;
 mod template;
 mod verification;
 
@@ -52,6 +54,8 @@ use std::{
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::sign::{Content, Signed, Unsigned};
 pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
