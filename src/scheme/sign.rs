@@ -63,8 +63,7 @@ impl Scheme {
         let Kind::Declared(template) = &self.kind else {
             return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
         };
-        let signs_url = template.content.iter().any(|part| matches!(part, Part::Url));
-        if signs_url && self.settings.public_url.is_none() {
+        if template.signs_url() && self.settings.public_url.is_none() {
             return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
         }
         if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
