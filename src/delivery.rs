@@ -175,6 +175,15 @@ impl Delivery {
         }
     }
 
+    /// Id and event type, where they are known without a walk over the body.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn known(&self) -> Option<(Option<&DeliveryId>, Option<&EventType>)> {
+        if self.0.facts.get().is_none() && !self.0.layout.pointers.is_empty() {
+            return None;
+        }
+        Some((self.id(), self.event_type()))
+    }
+
     fn facts(&self) -> &Facts {
         self.0.facts.get_or_init(|| {
             let layout = &self.0.layout;
@@ -378,6 +387,21 @@ impl Layout {
 
     pub(crate) fn provider(&self) -> &Arc<str> {
         &self.provider
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn places(&self, fact: Fact) -> Option<&Places> {
+        self.fields[fact as usize].as_ref()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn payload(&self) -> &Pointer {
+        &self.payload
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn batch(&self) -> Option<&Pointer> {
+        self.batch.as_ref()
     }
 
     /// Keeps what the head says, by asking `look_up` for each place of it.

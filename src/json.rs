@@ -35,6 +35,11 @@ impl Pointer {
         self.tokens.is_empty()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// Whether `self` names `other` or something that `other` lies in.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         other.tokens.starts_with(&self.tokens)

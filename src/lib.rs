@@ -26,6 +26,8 @@ pub mod route;
 pub mod scheme;
 mod signature;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod verify;
 
 #[cfg(feature = "axum")]

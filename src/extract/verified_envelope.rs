@@ -36,6 +36,12 @@ pub struct VerifiedEnvelope<E> {
 }
 
 impl<E> VerifiedEnvelope<E> {
+    /// One of the two named exceptions: nothing has been verified.
+    #[cfg(feature = "testing")]
+    pub(crate) fn for_test(delivery: Delivery, envelope: E) -> Self {
+        Self { delivery, envelope }
+    }
+
     /// Gives the envelope.
     pub fn into_inner(self) -> E {
         self.envelope

@@ -9,16 +9,17 @@ const TARGET: &str = "tower_webhooks";
 /// A request did not pass.
 pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
     let reason = cause.kind().as_str();
+    let hint = cause.hint().map(tracing::field::display);
     match cause.kind() {
         // The operator must act, or deliveries are lost once the sender gives up.
         VerifyErrorKind::SecretUnavailable => error!(
-            target: TARGET, provider, status, reason, cause = source(cause), "refused a request: {cause}"
+            target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
         ),
         // Clients that go away and scanners that ask with GET are the weather of the internet.
         VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed => {
-            debug!(target: TARGET, provider, status, reason, "refused a request: {cause}");
+            debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
         }
-        _ => warn!(target: TARGET, provider, status, reason, "refused a request: {cause}"),
+        _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),
     }
 }
 

@@ -28,12 +28,26 @@ impl KeyForm {
             }
             Self::Utf8 => (Some(secret.to_vec()), "text"),
         };
-        let key = Zeroizing::new(key.ok_or_else(|| error(format!("the secret is not of the scheme's form: {form}")))?);
+        let key = Zeroizing::new(key.ok_or_else(|| {
+            let looks = if looks_like_hex(secret) {
+                "; it consists of hexadecimal digits"
+            } else if secret.starts_with(b"whsec_") {
+                "; it begins with `whsec_`"
+            } else {
+                ""
+            };
+            error(format!("the secret is not of the scheme's form: {form}{looks}"))
+        })?);
         if key.is_empty() {
             return Err(error("the secret holds no key".into()));
         }
         Ok(key)
     }
+}
+
+/// Whether text is as only hexadecimal digits are, and long enough not to be so by accident.
+pub(crate) fn looks_like_hex(text: &[u8]) -> bool {
+    text.len() >= 32 && text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn error(message: String) -> ConfigError {

@@ -37,6 +37,9 @@ pub(crate) struct Template {
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) key_form: KeyForm,
+    /// How the sender's secrets look, for hints.
+    pub(crate) secret_prefix: Option<String>,
+    pub(crate) secret_length: Option<usize>,
     pub(crate) content: Vec<Part>,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
@@ -258,6 +261,18 @@ impl Template {
             Locate::EachHeader(names) | Locate::Headers(names) | Locate::Numbered(names) => names.get(family),
             Locate::Json(_) | Locate::Query(_) => None,
         }
+    }
+
+    /// Which of the alternative signature headers is there; the first when none is.
+    pub(crate) fn family(&self, head: Head<'_>) -> usize {
+        match &self.locate {
+            Locate::Headers(names) => names.iter().position(|name| head.headers().contains_key(name)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn signs_url(&self) -> bool {
+        self.content.iter().any(|part| matches!(part, Part::Url))
     }
 
     /// How many families of header names the scheme has.

@@ -256,11 +256,10 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 impl Config {
     /// Keys the secrets that a source named for one request.
     pub(super) fn ring(&self, secrets: Secrets) -> Result<Arc<KeyRing>, VerifyError> {
-        let unavailable =
-            |cause: ConfigError| VerifyError::new(crate::error::VerifyErrorKind::SecretUnavailable).with_source(cause);
         if secrets.is_empty() {
-            return Err(unavailable(ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none")));
+            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
+            return Err(self.scheme.unusable(&secrets, cause));
         }
-        self.scheme.key_ring(secrets).map(Arc::new).map_err(unavailable)
+        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(&secrets, cause))
     }
 }
