@@ -75,7 +75,7 @@ impl KeyRing {
             Some((until, &entry.secret, state))
         });
         let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
-        Some((Self { secrets: Secrets::new(secret.clone()), states: vec![state.clone()] }, until))
+        Some((Self { secrets: Secrets::new(secret.clone()), states: vec![state.clone()], shortest: usize::MAX }, until))
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {

@@ -307,7 +307,8 @@ impl Draft<'_> {
     fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
         let template = self.template;
         let key = template.key_form.decode(secret.expose())?;
-        let look = Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings };
+        let look =
+            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
             look.render(Render::Whole(&self.body), sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
@@ -374,10 +375,21 @@ impl Draft<'_> {
 
     /// The place that a fact goes to: the first of its family's.
     fn first<'p>(&self, places: &'p Places) -> Option<&'p Place> {
-        places.of_family(self.family, Template::families(&self.template.locate)).map(|(_, place)| place).next()
+        places
+            .of_family(self.family, Template::families(&self.template.locate))
+            .map(|(_, place)| place)
+            .find(|place| !matches!(place, Place::HeaderIf(..)))
     }
 
     fn place_in_head(&mut self, places: &Places, text: &str) -> Result<(), ConfigError> {
+        // A header that says one thing is for that thing alone.
+        let says_it = |place: &&Place| matches!(place, Place::HeaderIf(_, value) if value == text);
+        if let Some(Place::HeaderIf(name, value)) = places.places.iter().find(says_it)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            self.headers.insert(name.clone(), value);
+            return Ok(());
+        }
         match self.first(places) {
             Some(Place::Header(name)) => {
                 let value = HeaderValue::from_str(text)
@@ -386,7 +398,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
-            Some(Place::Json(_)) | None => {}
+            Some(Place::HeaderIf(..) | Place::Json(_)) | None => {}
         }
         Ok(())
     }
