@@ -17,6 +17,7 @@ use tower_webhooks::{
 
 use super::{
     once::AGES,
+    proxy::{Fault, Proxy},
     watched::Watched,
     web::{SECRET, Server, send},
 };
@@ -39,7 +40,9 @@ enum Way {
     CommitAndFail,
     CompleteIn,
     ForgetsCommit,
+    LeavesTheClaim,
     WaitsBeforeCommit,
+    WaitsBeforeMark,
 }
 
 struct Bank<D> {
@@ -90,26 +93,35 @@ async fn pay<D: Database>(
             tx.commit().await.unwrap();
         }
         Way::ForgetsCommit => claim.complete_in(&mut tx).await?,
+        Way::LeavesTheClaim => tx.commit().await.unwrap(),
         Way::WaitsBeforeCommit => {
             claim.complete_in(&mut tx).await?;
             bank.is_marked.add_permits(1);
             bank.gate.acquire().await.unwrap().forget();
-            tx.commit().await.unwrap();
+            if tx.commit().await.is_err() {
+                return Ok(StatusCode::SERVICE_UNAVAILABLE);
+            }
+        }
+        Way::WaitsBeforeMark => {
+            bank.is_marked.add_permits(1);
+            bank.gate.acquire().await.unwrap().forget();
+            claim.commit(tx).await?;
         }
     }
     Ok(StatusCode::OK)
 }
 
-/// Fresh 2 without the claim, 1 with `commit`, 2 with a bare `complete_in`; a duplicate 1, and 0 once it is known here.
+/// Fresh 2, 1 with `commit`, 2 with a bare `complete_in`; a duplicate 1, and 0 once it is known here.
 pub(crate) async fn the_store_is_asked_as_often_as_promised<D: Database, S: IdempotencyStore + Clone>(
     database: D,
     store: S,
 ) {
-    let web = start(database.clone(), store.clone(), &[Way::Commit, Way::CompleteIn]).await;
+    let ways = [Way::LeavesTheClaim, Way::Commit, Way::CompleteIn];
+    let web = start(database.clone(), store.clone(), &ways).await;
     let address = web.server.address;
 
     // The mark itself is a statement on the application's own connection.
-    for (id, calls) in [("commit", 1 + 1), ("complete_in", 2 + 1)] {
+    for (id, calls) in [("bare", 2), ("commit", 1 + 1), ("complete_in", 2 + 1)] {
         assert_eq!(send(address, id).await.status, 200);
         assert_eq!(web.store.take_calls(), calls, "{id}");
         assert!(send(address, id).await.is_replayed());
@@ -178,6 +190,40 @@ pub(crate) async fn a_duplicate_does_not_wait_for_the_applications_transaction<
     assert!(send(address, "a").await.is_replayed());
     assert_eq!(database.effects("a").await, 1);
     assert_eq!(web.layer.drain(AGES).await, 0);
+}
+
+/// The connection of the application's transaction goes wrong at the mark or at the commit, and comes back: nothing is
+/// acknowledged without its effect, and there is one effect in the end.
+pub(crate) async fn a_commit_that_goes_wrong_has_one_effect_in_the_end<D: Database, S: IdempotencyStore + Clone>(
+    database: D,
+    store: S,
+    proxy: &Proxy,
+) {
+    for way in [Way::WaitsBeforeCommit, Way::WaitsBeforeMark] {
+        for fault in [Fault::Refuse, Fault::Hang, Fault::CutAfterSend, Fault::CutBeforeSend] {
+            let id = format!("{way:?} {fault:?}");
+            let web = start(database.clone(), store.clone(), &[way]).await;
+            let (address, first) = (web.server.address, id.clone());
+            let first = tokio::spawn(async move { send(address, &first).await });
+            timeout(AGES, web.bank.is_marked.acquire()).await.unwrap().unwrap().forget();
+
+            proxy.set(fault);
+            web.bank.gate.add_permits(1);
+            let answer = timeout(AGES, first).await.unwrap().unwrap();
+            // As long as the server takes a dead client's transaction for alive, it holds the claim's row.
+            proxy.cut().await;
+
+            assert_eq!(answer.status, 503, "{id}");
+            let repeated = timeout(AGES, async {
+                while send(address, &id).await.status != 200 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            repeated.await.unwrap();
+            assert_eq!(database.effects(&id).await, 1, "{id}");
+            assert!(send(address, &id).await.is_replayed());
+        }
+    }
 }
 
 /// A transaction of another database is refused, and a store that has none leaves the claim to the middleware.

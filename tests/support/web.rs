@@ -69,6 +69,7 @@ impl Client {
 
     /// Sends a delivery. `None` when the connection ended without an answer.
     pub(crate) async fn try_send(&mut self, request: Request<Full<Bytes>>) -> Option<Answer> {
+        self.sender.ready().await.ok()?;
         let (head, body) = self.sender.send_request(request).await.ok()?.into_parts();
         let text = String::from_utf8_lossy(&body.collect().await.ok()?.to_bytes()).into_owned();
         Some(Answer { status: head.status, headers: head.headers, text })
