@@ -5,7 +5,7 @@
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
 #   tests/run.sh --long       the same as the first, in release and with the big counts
 #
-# The tests that need Redis or PostgreSQL start their own private servers: own port, own data folder. This script only
+# The tests that need Redis, PostgreSQL or PgBouncer start their own private servers: own port, own data folder. This script only
 # sees to it that the programs are there. It works from any folder.
 set -euo pipefail
 
@@ -28,11 +28,13 @@ has_redis() { command -v redis-server >/dev/null; }
 has_postgres() {
     { command -v initdb && command -v postgres; } >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
+has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 
 missing=()
 has_compiler || missing+=(build-essential)
 has_redis || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
+has_pooler || missing+=(pgbouncer)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -42,7 +44,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres || fail "installed ${missing[*]}, and still do not find the programs"
+    has_compiler && has_redis && has_postgres && has_pooler || fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
 
