@@ -57,6 +57,8 @@ pin_project! {
         Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
         // The body is being read and hashed.
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // The request has passed, and waits for the inner service to be ready.
+        Passed { passed: Option<(S, Request<Full<Bytes>>, Option<Share>)> },
         // The inner service runs. A share of the budget is held as long as it may hold the body.
         Inner { #[pin] future: F, share: Option<Share> },
         // The inner service runs for one item of a batch after the other.
@@ -151,6 +153,21 @@ where
                         Ok(()) => finish(this.config, reading),
                         Err(error) => Turn::Refuse(error),
                     }
+                }
+                StateProjection::Passed { passed } => {
+                    let ready = match passed {
+                        Some((inner, ..)) => ready!(inner.poll_ready(cx)),
+                        None => Ok(()),
+                    };
+                    let (mut inner, request, share) = match (ready, passed.take()) {
+                        (Ok(()), Some(passed)) => passed,
+                        (Err(error), _) => {
+                            this.state.as_mut().project_replace(State::Done);
+                            return Poll::Ready(Err(error));
+                        }
+                        (Ok(()), None) => unreachable!("what has passed is taken once"),
+                    };
+                    Turn::Next(State::Inner { future: inner.call(request), share })
                 }
                 StateProjection::Inner { future, share } => {
                     let result = ready!(future.poll(cx));
@@ -386,7 +403,7 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { mut inner, parts, check, ring, collected, share, .. } = reading;
+    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
     let body = collected.into_bytes();
     match check.finish(&config.scheme, head(&parts), body, &ring) {
         Err(error) => Turn::Refuse(error),
@@ -397,7 +414,7 @@ where
                 return Turn::Next(State::Batch { future: None, batch });
             }
             let request = verified_request(parts, delivery, config);
-            Turn::Next(State::Inner { future: inner.call(request), share })
+            Turn::Next(State::Passed { passed: Some((inner, request, share)) })
         }
     }
 }
