@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::{
     boxed::BoxError,
     field::{Place, Places},
-    json::{Pointer, Scalars},
+    json::{Pointer, Scalars, Unread},
     pattern::Subject,
 };
 
@@ -184,14 +184,26 @@ impl Delivery {
         Some((self.id(), self.event_type()))
     }
 
+    /// Whether somebody has looked for a fact in the body and found a key on the way to it twice. A handler that reads such a
+    /// body would see one of two values, and routing or a claim the other.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.0.facts.get().is_some_and(|facts| facts.ambiguous)
+    }
+
     fn facts(&self) -> &Facts {
         self.0.facts.get_or_init(|| {
             let layout = &self.0.layout;
             let scalars = if layout.pointers.is_empty() {
                 Scalars::new()
             } else {
-                // A body that cannot be read has no facts in it; whoever parses it is told why.
-                crate::json::scalars(&self.0.body, &layout.pointers).unwrap_or_default()
+                match crate::json::scalars(&self.0.body, &layout.pointers) {
+                    Ok(scalars) => scalars,
+                    // A body that cannot be read has no facts in it; whoever parses it is told why.
+                    Err(unread) => {
+                        let facts = layout.facts(&self.0.head, &Scalars::new());
+                        return Facts { ambiguous: unread == Unread::Repeated, ..facts };
+                    }
+                }
             };
             layout.facts(&self.0.head, &scalars)
         })
@@ -451,6 +463,7 @@ impl Layout {
                 .and_then(|text| text.parse::<u32>().ok())
                 .and_then(|count| count.checked_sub(self.first_attempt)?.checked_add(1)),
             mode: text(Fact::Mode).map(|text| if text == self.live { Mode::Live } else { Mode::Test }),
+            ambiguous: false,
         }
     }
 }
@@ -514,4 +527,5 @@ struct Facts {
     api_version: Option<Box<str>>,
     attempt: Option<u32>,
     mode: Option<Mode>,
+    ambiguous: bool,
 }

@@ -60,7 +60,6 @@ mod verified_envelope;
 mod verified_event;
 
 pub use self::{
-    parse::EventPayload,
     raw_event::RawEvent,
     rejection::{EventRejection, EventRejectionKind},
     verified_body::VerifiedBody,

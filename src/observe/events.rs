@@ -36,6 +36,11 @@ pub(crate) fn body_not_covered(provider: &str) {
     );
 }
 
+/// A layer was built whose scheme is weaker than it could be.
+pub(crate) fn weak_scheme(provider: &str, weakness: &'static str) {
+    warn!(target: TARGET, provider, "this scheme is weaker than it could be: {weakness}");
+}
+
 /// A layer was built that checks nothing.
 pub(crate) fn not_verified(provider: &str) {
     warn!(target: TARGET, provider, "verification is off: every request is taken for the sender's");

@@ -268,6 +268,25 @@ impl Scheme {
         }
     }
 
+    /// What the operator should know that the declaration weakens.
+    pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
+        let (algorithm, window) = match &self.kind {
+            Kind::Custom(_) => (None, None),
+            Kind::Declared(template) => (
+                match template.algorithm {
+                    Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
+                    Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
+                    Algorithm::Mac(_) | Algorithm::Token | Algorithm::Unsigned => None,
+                },
+                match &template.freshness {
+                    Some(freshness) if freshness.tolerance.is_none() => Some("it takes a timestamp of any age"),
+                    _ => None,
+                },
+            ),
+        };
+        algorithm.into_iter().chain(window)
+    }
+
     /// Whether anything is checked at all.
     pub(crate) fn is_unsigned(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.algorithm == Algorithm::Unsigned)

@@ -115,6 +115,7 @@ impl WebhookLayer {
         } else if !scheme.covers_body() {
             observe::body_not_covered(scheme.name());
         }
+        scheme.weaknesses().for_each(|weakness| observe::weak_scheme(scheme.name(), weakness));
         let config = Config {
             body_limit: scheme.body_limit(),
             scheme,
