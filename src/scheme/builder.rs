@@ -227,8 +227,10 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// A header that could be cut at another place without the text changing is refused: one that holds the literal after it,
-    /// and before a timestamp one that ends in another fresh timestamp.
+    /// What could be cut at another place without the text changing is refused: a header that holds the literal after it,
+    /// and before a timestamp one that ends in another fresh timestamp. Where nothing stands between a header and the
+    /// timestamp, no timestamp may begin in the header; where nothing stands between `{url}` and `{body}`, the path and query
+    /// must hold nothing that a JSON body begins with.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -249,6 +251,12 @@ impl SchemeBuilder {
     /// The secret is written as Standard Webhooks has it: `whsec_`, which may be missing, and base64.
     pub fn key_standard_webhooks(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooks;
+        self
+    }
+
+    /// The secret is written as Standard Webhooks has it when it begins with `whsec_`; any other is itself the key, as text.
+    pub fn key_standard_webhooks_or_text(mut self) -> Self {
+        self.key_form = KeyForm::StandardWebhooksOrText;
         self
     }
 

@@ -11,6 +11,7 @@ pub(crate) enum KeyForm {
     Base64,
     Hex,
     StandardWebhooks,
+    StandardWebhooksOrText,
     Utf8,
 }
 
@@ -26,6 +27,11 @@ impl KeyForm {
                 let text = text.strip_prefix(b"whsec_").unwrap_or(text);
                 (Encoding::Base64.decode(text), "base64 after an optional `whsec_`")
             }
+            // Without the prefix it is never taken for base64, even if it could be.
+            Self::StandardWebhooksOrText => match secret.strip_prefix(b"whsec_") {
+                Some(text) => (Encoding::Base64.decode(text), "base64 after `whsec_`, or text without it"),
+                None => (Some(secret.to_vec()), "text"),
+            },
             Self::Utf8 => (Some(secret.to_vec()), "text"),
         };
         let key = Zeroizing::new(key.ok_or_else(|| error(format!("the secret is not of the scheme's form: {form}")))?);
@@ -51,6 +57,17 @@ mod tests {
         }
         assert!(KeyForm::Hex.decode(b"abc").is_err());
         assert!(KeyForm::Base64.decode(b"*").is_err());
+    }
+
+    #[test]
+    fn where_text_may_be_a_key_the_prefix_decides() {
+        let decode = |text: &str| KeyForm::StandardWebhooksOrText.decode(text.as_bytes()).map(|key| key.to_vec());
+
+        assert_eq!(decode("whsec_AAECAw==").unwrap(), [0, 1, 2, 3]);
+        assert_eq!(decode("AAECAw==").unwrap(), b"AAECAw==");
+        assert_eq!(decode("v1,whsec_AAECAw==").unwrap(), b"v1,whsec_AAECAw==");
+        assert!(decode("whsec_").is_err());
+        assert!(decode("whsec_not base64").is_err());
     }
 
     #[test]
