@@ -59,8 +59,8 @@ pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> 
     Err(VerifyError::new(VerifyErrorKind::Stale).with_skew(skew))
 }
 
-/// The length of the date and time that `text` begins with, if it has the form of RFC 3339, section 5.6, with the `T`. Its end is
-/// always clear: there is a `Z` or an offset, and nothing in it is optional but the fraction.
+/// The length of the date and time that `text` begins with, if it has the form of RFC 3339, section 5.6, with the `T`. Its
+/// end is always clear: there is a `Z` or an offset, and nothing in it is optional but the fraction.
 pub(crate) fn rfc3339(text: &[u8]) -> Option<usize> {
     let is = |form: &[u8], text: &[u8]| {
         text.len() >= form.len()

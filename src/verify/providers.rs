@@ -32,8 +32,8 @@ constructors! {
     /// Verifies GitLab's deliveries by their signing token, which GitLab has from version 19.0. Prefer it to
     /// [`gitlab_token`](Self::gitlab_token).
     gitlab_signing => GITLAB_SIGNING;
-    /// Does not bind the body: GitLab shows the secret token itself, and whoever reads one request can send any other. Compares it
-    /// in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
+    /// Does not bind the body: GitLab shows the secret token itself, and whoever reads one request can send any other. The
+    /// token is compared in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
     gitlab_token => GITLAB_TOKEN;
     /// Verifies Linear's deliveries, by the time in their signed body: a minute in either direction.
     ///

@@ -1,7 +1,7 @@
 //! Dropbox. Source: "Webhooks" (dropbox.com/developers/reference/webhooks).
 //!
-//! `X-Dropbox-Signature: <hex>` with `HMAC-SHA-256(app secret, body)`. The URL is confirmed by `GET ?challenge=<text>`, which
-//! is not signed.
+//! `X-Dropbox-Signature: <hex>` with `HMAC-SHA-256(app secret, body)`. The URL is confirmed by `GET ?challenge=<text>`,
+//! which is not signed.
 //!
 //! Quirks:
 //! 1. The challenge is echoed to whoever asks, as plain text that no browser may take for anything else.

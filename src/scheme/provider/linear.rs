@@ -4,11 +4,13 @@
 //!
 //! Quirks:
 //! 1. Times are in milliseconds, and a minute is the window in either direction.
-//! 2. `Linear-Timestamp` says the time too, but is not signed, and is not looked at. A body without `webhookTimestamp` is refused.
-//! 3. `Linear-Delivery` is the id and is not signed. The body's `webhookId` is that of the configuration, the same in all deliveries.
+//! 2. `Linear-Timestamp` says the time too, but is not signed, and is not looked at. A body without `webhookTimestamp` is
+//!    refused.
+//! 3. `Linear-Delivery` is the id and is not signed. The body's `webhookId` is that of the configuration, the same in all
+//!    deliveries.
 //! 4. The type is the body's `type` with its `action`, as in `Issue.create`.
-//! 5. Changes of data have their object at `/data`, with `updatedFrom` beside it. Other events, such as those of agent sessions, have
-//!    none; take `VerifiedEnvelope` for them.
+//! 5. Changes of data have their object at `/data`, with `updatedFrom` beside it. Other events, such as those of agent
+//!    sessions, have none; take `VerifiedEnvelope` for them.
 
 use std::time::Duration;
 

@@ -1,13 +1,14 @@
 //! Meta: Facebook, Instagram, Messenger, Threads, WhatsApp. Source: "Webhooks: Getting Started"
 //! (developers.facebook.com/docs/graph-api/webhooks/getting-started) and "Webhooks" of the WhatsApp Cloud API.
 //!
-//! `X-Hub-Signature-256: sha256=<hex>` with `HMAC-SHA-256(app secret, body)`. The subscription is confirmed by
-//! `GET ?hub.mode=subscribe&hub.verify_token=<token>&hub.challenge=<text>`, which is not signed: the token guards it.
+//! `X-Hub-Signature-256: sha256=<hex>` with `HMAC-SHA-256(app secret, body)`. The subscription is confirmed by `GET
+//! ?hub.mode=subscribe&hub.verify_token=<token>&hub.challenge=<text>`, which is not signed: the token guards it.
 //!
 //! Quirks:
 //! 1. The token is the application's own choice; `with_verify_token` takes it. A wrong one is answered with 403.
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.
-//! 3. A delivery holds many changes, `/entry/*/changes/*` or `/entry/*/messaging/*`. It has no id of its own; messages have.
+//! 3. A delivery holds many changes, `/entry/*/changes/*` or `/entry/*/messaging/*`. It has no id of its own; messages
+//!    have.
 //! 4. The type is the body's `object`, such as `page` or `whatsapp_business_account`; each change has a `field`.
 //! 5. Letters outside ASCII are escaped in the body, and are signed so.
 //! 6. Bodies may have 3 MB.

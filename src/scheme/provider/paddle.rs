@@ -5,7 +5,8 @@
 //! Quirks:
 //! 1. Items are separated by a semicolon.
 //! 2. `h1` is repeated while a secret is being rotated; any of them may match.
-//! 3. The window is 5 seconds, as in Paddle's own libraries. Where the clock or the line is not that good, `with_tolerance` widens it.
+//! 3. The window is 5 seconds, as in Paddle's own libraries. Where the clock or the line is not that good, `with_tolerance`
+//!    widens it.
 //! 4. The id is the event's, `event_id`. `notification_id` is another one when a notification is replayed by hand.
 //! 5. Paddle Classic signs in quite another way, and is not meant here.
 

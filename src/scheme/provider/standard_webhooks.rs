@@ -1,7 +1,7 @@
-//! Standard Webhooks, and senders that follow it. Source: the specification (standardwebhooks.com), sections "Signature scheme"
-//! and "Webhook headers"; Svix, "Verifying payloads" (docs.svix.com); Clerk, "Sync Clerk data to your app with webhooks"
-//! (clerk.com/docs); OpenAI, "Webhooks" (platform.openai.com/docs/guides/webhooks); Resend, "Verify webhook requests"
-//! (resend.com/docs/dashboard/webhooks).
+//! Standard Webhooks, and senders that follow it. Source: the specification (standardwebhooks.com), sections "Signature
+//! scheme" and "Webhook headers"; Svix, "Verifying payloads" (docs.svix.com); Clerk, "Sync Clerk data to your app with
+//! webhooks" (clerk.com/docs); OpenAI, "Webhooks" (platform.openai.com/docs/guides/webhooks); Resend, "Verify webhook
+//! requests" (resend.com/docs/dashboard/webhooks).
 //!
 //! `webhook-signature: v1,<base64>[ v1,<base64>]` with `HMAC-SHA-256(key, id "." timestamp "." body)`; `webhook-id` and
 //! `webhook-timestamp` are headers. Svix sends the same in `svix-id`, `svix-timestamp` and `svix-signature`.

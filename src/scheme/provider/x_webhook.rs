@@ -4,8 +4,8 @@
 //!
 //! Quirks:
 //! 1. Id and type are taken from the signed body. `X-Webhook-Delivery` and `X-Webhook-Event` say the same, unsigned.
-//! 2. The body's `timestamp` is signed and not checked, since senders write it in different ways: a delivery can be replayed, under
-//!    its own id.
+//! 2. The body's `timestamp` is signed and not checked, since senders write it in different ways: a delivery can be
+//!    replayed, under its own id.
 //! 3. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
