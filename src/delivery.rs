@@ -1,6 +1,7 @@
 //! One message from one sender to one receiver, as its signature vouched for it.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
     time::SystemTime,
@@ -424,7 +425,7 @@ impl Layout {
     fn facts(&self, head: &HeadFacts, scalars: &Scalars<'_>) -> Facts {
         // The pointers of the fields stand one after the other in `scalars`, in the order of `Places::pointers`.
         let mut next = 0;
-        let mut texts: [Option<String>; FIELDS] = Default::default();
+        let mut texts: [Option<Cow<'_, str>>; FIELDS] = Default::default();
         let mut first = None;
         for (field, places) in self.fields.iter().enumerate() {
             let Some(places) = places else { continue };
@@ -436,9 +437,9 @@ impl Layout {
                     if field == Fact::EventType as usize {
                         first = Some(base.len());
                     }
-                    Some(format!("{base}.{joined}"))
+                    Some(Cow::Owned(format!("{base}.{joined}")))
                 }
-                (base, _) => base,
+                (base, _) => base.map(Cow::Borrowed),
             };
         }
         let text = |fact: Fact| texts[fact as usize].as_deref();
@@ -454,14 +455,14 @@ impl Layout {
     }
 }
 
-fn pick(
+fn pick<'a>(
     places: &Places,
     field: usize,
     joined: bool,
-    head: &HeadFacts,
-    scalars: &Scalars<'_>,
+    head: &'a HeadFacts,
+    scalars: &'a Scalars<'_>,
     next: &mut usize,
-) -> Option<String> {
+) -> Option<&'a str> {
     let in_head = head.iter().find(|fact| fact.field == field && fact.joined == joined);
     let mut text = None;
     for (index, place) in places.places.iter().enumerate() {
@@ -474,7 +475,7 @@ fn pick(
             _ => in_head.filter(|fact| fact.place == index).and_then(|fact| fact.text.as_str()),
         };
         if text.is_none() {
-            text = here.filter(|text| !text.is_empty()).map(str::to_owned);
+            text = here.filter(|text| !text.is_empty());
         }
     }
     text

@@ -25,7 +25,7 @@ use crate::{
 #[must_use]
 pub struct Field {
     places: Vec<RawPlace>,
-    joined: Option<Box<Field>>,
+    joined: Option<Box<Self>>,
 }
 
 #[derive(Debug, Clone)]

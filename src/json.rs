@@ -165,6 +165,7 @@ impl<'de, T> Node<'_, 'de, T> {
         Some(Node { wanted, payload, found: self.found, result: self.result, repeated: self.repeated })
     }
 
+    #[allow(clippy::ptr_arg)] // What is borrowed from the document stays borrowed.
     fn scalar(self, value: &Cow<'de, str>) {
         for (slot, tokens) in &self.wanted {
             if tokens.is_empty() {

@@ -45,3 +45,9 @@ pub use self::{
     secret::{Secret, SecretSource, Secrets},
     verify::WebhookLayer,
 };
+
+/// The guides' code is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/operating.md")]
+#[doc = include_str!("../docs/schemes.md")]
+struct Guides;

@@ -1,5 +1,7 @@
 //! Senders that put several deliveries into one request.
 
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
 use std::sync::{Arc, Mutex};
 
 use axum::{

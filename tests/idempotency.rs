@@ -1,5 +1,7 @@
 //! The protocol of idempotency, row by row, over the memory store in a real router.
 
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
 use std::{
     future::pending,
     sync::{

@@ -105,13 +105,13 @@ fn explain<'de, T: Deserialize<'de>>(delivery: &'de Delivery, pointer: &Pointer,
         }
     };
     let rejection = EventRejection::parse(kind, path, message, source);
-    let event_type = delivery.event_type().map(|kind| kind.as_str());
+    let event_type = delivery.event_type().map(|kind| line(kind.as_str()));
     observe::not_parsed(
         delivery.provider(),
         rejection.status().as_u16(),
-        event_type,
-        rejection.path(),
-        &rejection.to_string(),
+        event_type.as_deref(),
+        &line(rejection.path()),
+        &line(&rejection.to_string()),
     );
     rejection
 }
@@ -148,7 +148,9 @@ fn path<'de, T: Deserialize<'de>>(body: &'de [u8], pointer: &Pointer, event: Opt
 /// `invalid type: string, expected u64`.
 fn without_values(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    for (start, keep_word) in [("invalid type: ", true), ("invalid value: ", true), ("unknown variant ", false)] {
+    for (start, keep_word) in
+        [("invalid type: ", true), ("invalid value: ", true), ("unknown field ", false), ("unknown variant ", false)]
+    {
         if let Some(rest) = message.strip_prefix(start)
             && let Some((found, expected)) = rest.rsplit_once(", expected ")
         {
@@ -159,9 +161,29 @@ fn without_values(error: &serde_json::Error) -> String {
     message
 }
 
+/// One short line for a log, of text that may hold something of the sender's: a key, an event type.
+fn line(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut line = String::new();
+    for character in text.chars() {
+        if line.len() >= LONGEST {
+            line.push('…');
+            break;
+        }
+        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
-    use super::without_values;
+    use super::{line, without_values};
+
+    #[test]
+    fn text_of_the_sender_is_one_short_line_in_a_log() {
+        assert_eq!(line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+        assert!(line(&"x".repeat(1_000_000)).len() < 310);
+    }
 
     #[test]
     fn a_message_shows_no_value_of_the_payload() {

@@ -8,10 +8,9 @@ use crate::verify::Acknowledged;
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
 /// The network is told a status and one fixed line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EventRejection(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: EventRejectionKind,
     path: String,
@@ -113,6 +112,17 @@ impl IntoResponse for EventRejection {
 impl fmt::Display for EventRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for EventRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the source, which quotes the payload.
+        f.debug_struct("EventRejection")
+            .field("kind", &self.0.kind)
+            .field("path", &self.0.path)
+            .field("message", &self.0.message)
+            .finish_non_exhaustive()
     }
 }
 

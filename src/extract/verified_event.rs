@@ -16,6 +16,10 @@ use crate::delivery::Delivery;
 /// It exists only because the provider's own check passed on this request, over the raw bytes. `T` is what is at the
 /// scheme's payload pointer, such as `/data/object` for Stripe; the whole body is [`VerifiedEnvelope`](super::VerifiedEnvelope).
 ///
+/// A body that does not fit `T` is answered with 422, so that its sender comes again. Where events of several types come to
+/// one route, let `T` be an enum over event types, or an [`EventRouter`](crate::EventRouter) choose the handler: what neither
+/// knows is acknowledged.
+///
 /// ```
 /// use tower_webhooks::VerifiedEvent;
 ///

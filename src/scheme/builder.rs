@@ -289,7 +289,8 @@ impl SchemeBuilder {
         self
     }
 
-    /// Takes any timestamp: a delivery that was overheard can be replayed for ever.
+    /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
+    /// [`with_tolerance`](Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
         self.tolerance = None;
         self

@@ -6,6 +6,7 @@ use http::{HeaderValue, header};
 use super::{
     Answer, Kind, Scheme,
     custom::{Binding, Plan},
+    handshake::Handshake,
     keys::{KeyRing, Keys},
     template::{Inspected, Template},
     verification::Verification,
@@ -34,6 +35,8 @@ pub(crate) struct Check {
     now: SystemTime,
 }
 
+// One lives at a time, inside the future: a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum CheckKind {
     Custom,
     Declared(Verification),
@@ -83,11 +86,17 @@ impl Scheme {
 
     /// As [`inspect`](Self::inspect), where the application has turned verification off: methods and handshakes only.
     pub(crate) fn inspect_unverified(&self, head: Head<'_>) -> Result<Step, VerifyError> {
-        if let Kind::Declared(template) = &self.kind {
-            if let Some(step) = self.unsigned_handshake(template, head)? {
-                return Ok(step);
+        match &self.kind {
+            Kind::Custom(custom) if !custom.methods().contains(head.method()) => {
+                return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            self.check_method(template, head)?;
+            Kind::Custom(_) => {}
+            Kind::Declared(template) => {
+                if let Some(step) = self.unsigned_handshake(template, head)? {
+                    return Ok(step);
+                }
+                self.check_method(template, head)?;
+            }
         }
         Ok(Step::Verify(Inspected::nothing()))
     }
@@ -106,15 +115,15 @@ impl Scheme {
     }
 
     fn check_method(&self, template: &Template, head: Head<'_>) -> Result<(), VerifyError> {
-        if template.methods.contains(head.method()) {
+        let mut handshakes = template.handshakes.iter().filter(|handshake| handshake.comes_by() == head.method());
+        // Whether it is the signed handshake that comes by this method shows once the signature has passed.
+        if template.methods.contains(head.method()) || handshakes.clone().any(Handshake::is_signed) {
             return Ok(());
         }
         // A method that only handshakes come by, and no handshake: somebody is trying.
-        let of_handshake = template.handshakes.iter().any(|handshake| handshake.comes_by() == head.method());
-        Err(VerifyError::new(if of_handshake {
-            VerifyErrorKind::HandshakeRefused
-        } else {
-            VerifyErrorKind::MethodNotAllowed
+        Err(VerifyError::new(match handshakes.next() {
+            Some(_) => VerifyErrorKind::HandshakeRefused,
+            None => VerifyErrorKind::MethodNotAllowed,
         }))
     }
 
@@ -190,6 +199,9 @@ impl Check {
                 if let Some(answer) = scheme.signed_handshake(template, head, &body, ring, proof)? {
                     return Ok(Outcome::Answer(answer));
                 }
+                if !template.methods.contains(head.method()) {
+                    return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
+                }
                 let facts = template.head_facts(head, family, settings);
                 let tenant = ring.secrets().tenant_name().cloned();
                 Ok(Outcome::Delivery(Delivery::new(Arc::clone(&template.layout), facts, body, proof, tenant)))
@@ -228,8 +240,8 @@ impl Scheme {
 }
 
 impl Inspected {
-    fn nothing() -> Self {
-        Self { candidates: Default::default(), family: 0, timestamp: None }
+    pub(crate) fn nothing() -> Self {
+        Self { candidates: Default::default(), family: 0, timestamp: None, timestamp_text: None }
     }
 }
 

@@ -353,7 +353,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 fn timestamp_form(scheme: &Scheme, template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, head, family, settings: &scheme.settings };
+    let look = Look { template, head, family, settings: &scheme.settings, timestamp: None };
     let text = look.first_in_head(&freshness.places).ok()??;
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let hint = if freshness.unit == TimestampUnit::Rfc3339 {

@@ -307,7 +307,8 @@ impl Draft<'_> {
     fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
         let template = self.template;
         let key = template.key_form.decode(secret.expose())?;
-        let look = Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings };
+        let look =
+            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
             look.render(Render::Whole(&self.body), sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))

@@ -5,6 +5,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
+use smallvec::SmallVec;
 
 use super::{
     answer::Answer,
@@ -86,7 +87,13 @@ pub(crate) struct Inspected {
     /// Which of the alternative signature headers is there.
     pub(crate) family: usize,
     pub(crate) timestamp: Option<SystemTime>,
+    /// The timestamp as it was sent, where the head has it: it is signed so, and looked for once.
+    pub(crate) timestamp_text: Option<TimestampText>,
 }
+
+/// A copy, since what is found in a head cannot borrow from it while the body is read. No timestamp in seconds or
+/// milliseconds is longer.
+pub(crate) type TimestampText = SmallVec<[u8; 24]>;
 
 impl Template {
     /// Checks everything that the head can be checked for without a secret.
@@ -96,19 +103,21 @@ impl Template {
         now: SystemTime,
         settings: &Settings,
     ) -> Result<Inspected, VerifyError> {
-        let mut inspected = Inspected { candidates: Candidates::new(), family: 0, timestamp: None };
+        let mut inspected = Inspected::nothing();
         if self.algorithm == Algorithm::Unsigned {
             return Ok(inspected);
         }
         self.collect(head, &mut inspected)?;
-        let look = Look { template: self, head, family: inspected.family, settings };
+        let mut look = Look { template: self, head, family: inspected.family, settings, timestamp: None };
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
         {
             inspected.timestamp = Some(self.fresh(freshness, &text, now, settings)?);
+            inspected.timestamp_text = Some(TimestampText::from_slice(&text));
         } else if self.freshness.as_ref().is_some_and(|freshness| freshness.places.pointers().next().is_none()) {
             return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
         }
+        look.timestamp = inspected.timestamp_text.as_deref();
         if !self.deferred {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
@@ -154,7 +163,8 @@ impl Template {
         let stamp = freshness.unit.parse(text).ok_or_else(|| {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
-        if let Some(tolerance) = freshness.tolerance.map(|tolerance| settings.tolerance.unwrap_or(tolerance)) {
+        // What the application asks for also holds for a scheme that is declared without a window.
+        if let Some(tolerance) = settings.tolerance.or(freshness.tolerance) {
             check(stamp, now, tolerance)?;
         }
         Ok(stamp)
@@ -185,19 +195,24 @@ impl Template {
         let headers = head.headers();
         match &self.locate {
             Locate::Headers(names) => {
-                let (family, name) = names
-                    .iter()
-                    .enumerate()
-                    .find(|(_, name)| headers.contains_key(*name))
-                    .ok_or_else(|| missing(&names[0]))?;
-                inspected.family = family;
-                self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                let mut found = false;
+                for (family, name) in names.iter().enumerate() {
+                    found = self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                    if found {
+                        inspected.family = family;
+                        break;
+                    }
+                }
+                if !found {
+                    return Err(missing(&names[0]));
+                }
             }
             Locate::EachHeader(names) | Locate::Numbered(names) => {
-                for name in names.iter().filter(|name| headers.contains_key(*name)) {
-                    self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                let mut found = false;
+                for name in names {
+                    found |= self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
                 }
-                if seen == 0 && !names.iter().any(|name| headers.contains_key(name)) {
+                if !found {
                     return Err(missing(&names[0]));
                 }
             }
@@ -219,22 +234,26 @@ impl Template {
         Ok(())
     }
 
+    /// Collects the signatures of one header; `false` when the header is not there.
     fn collect_header(
         &self,
         headers: &HeaderMap,
         name: &HeaderName,
         candidates: &mut Candidates,
         seen: &mut usize,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<bool, VerifyError> {
         let mut lines = headers.get_all(name).iter();
-        if !self.every_line && headers.get_all(name).iter().nth(1).is_some() {
+        let Some(first) = lines.next() else { return Ok(false) };
+        let second = lines.next();
+        if second.is_some() && !self.every_line {
             return Err(ambiguous(Subject::Header(name.clone())));
         }
-        lines.try_for_each(|line| {
+        [first].into_iter().chain(second).chain(lines).try_for_each(|line| {
             self.grammar
                 .collect(line.as_bytes(), candidates, seen, |text| self.decode(text))
                 .map_err(|error| error.with_header(name.clone()))
-        })
+        })?;
+        Ok(true)
     }
 
     fn signature_header(&self, family: usize) -> Option<&HeaderName> {
@@ -266,7 +285,7 @@ impl Template {
 
     /// What the head says about the delivery, for its metadata.
     pub(crate) fn head_facts(&self, head: Head<'_>, family: usize, settings: &Settings) -> HeadFacts {
-        let look = Look { template: self, head, family, settings };
+        let look = Look { template: self, head, family, settings, timestamp: None };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
             Place::Header(name) => single(head.headers(), name).ok()?.cloned().map(HeadText::Header),
@@ -285,6 +304,8 @@ pub(crate) struct Look<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) family: usize,
     pub(crate) settings: &'a Settings,
+    /// The timestamp as it was sent, where it has been found before.
+    pub(crate) timestamp: Option<&'a [u8]>,
 }
 
 /// Which side of the body to render.
@@ -343,9 +364,10 @@ impl Look<'_> {
                 .map_err(|()| ambiguous(Subject::Header(name.clone())))?
                 .map(|value| Cow::Borrowed(value.as_bytes())),
             Part::Id => self.first(self.template.id.as_ref(), which)?,
-            Part::Timestamp => {
-                self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?
-            }
+            Part::Timestamp => match self.timestamp {
+                Some(text) => Some(Cow::Borrowed(text)),
+                None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?,
+            },
             Part::Json(pointer) => self.in_body(pointer, which),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,

@@ -81,6 +81,8 @@ struct Reading<S> {
 const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
+// As for the state itself: it is moved once, and a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum Turn<S, B, F, A> {
     Answer(Response<Bytes>),
     Next(State<S, B, F, A>),
@@ -224,7 +226,8 @@ where
         return Turn::Refuse(error);
     }
     match &config.secrets {
-        _ if config.verification == Verification::Off => {
+        // A challenge is answered either way: it asks for the secret, not for a check.
+        _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
             read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
@@ -318,30 +321,29 @@ where
     Turn::Next(State::Body { body, timer: None, reading: Some(reading) })
 }
 
+/// How many frames are taken before other tasks get their turn: far more than a body within the limit has, if its sender
+/// does not cut it up on purpose.
+const FRAMES_IN_A_TURN: usize = 256;
+
 /// Reads and hashes frame by frame, until the end, the limit or the deadline.
 fn read<S, B>(
     cx: &mut Context<'_>,
     config: &Config,
     mut body: Pin<&mut B>,
-    mut timer: Pin<&mut Option<Sleep>>,
+    timer: Pin<&mut Option<Sleep>>,
     reading: &mut Option<Reading<S>>,
 ) -> Poll<Result<(), VerifyError>>
 where
     B: Body<Data: Buf, Error: Into<BoxError>>,
 {
     let Some(reading) = reading else { return Poll::Ready(Ok(())) };
-    loop {
+    for _ in 0..FRAMES_IN_A_TURN {
         let frame = match body.as_mut().poll_frame(cx) {
             Poll::Ready(None) => return Poll::Ready(Ok(())),
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(cause))) => return Poll::Ready(Err(body_error(cause.into()))),
             Poll::Pending => {
-                if timer.is_none() {
-                    timer.set(Some(sleep(config.body_timeout)));
-                }
-                if let Some(timer) = timer.as_mut().as_pin_mut() {
-                    ready!(timer.poll(cx));
-                }
+                ready!(deadline(cx, config, timer));
                 return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
             }
         };
@@ -358,6 +360,24 @@ where
         let bytes = data.copy_to_bytes(length);
         reading.check.update(&config.scheme, &bytes);
         reading.collected.push(bytes, reading.expected);
+    }
+    // Frames may be as small as nought bytes, so that neither the limit nor a wait ends a body that is always there. The
+    // deadline does, and others get their turn.
+    if deadline(cx, config, timer).is_ready() {
+        return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Is ready once the body has had its time, which begins with the first call.
+fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sleep>>) -> Poll<()> {
+    if timer.is_none() {
+        timer.set(Some(sleep(config.body_timeout)));
+    }
+    match timer.as_mut().as_pin_mut() {
+        Some(timer) => timer.poll(cx),
+        None => Poll::Pending,
     }
 }
 
@@ -428,7 +448,7 @@ impl Config {
     fn refuse(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),
-            None => rejection::response(&error, self.scheme.refused(), &self.scheme.methods()),
+            None => rejection::response(&error, self.scheme.refused(), || self.scheme.methods()),
         };
         observe::refused(self.scheme.name(), response.status().as_u16(), &error);
         response.extensions_mut().insert(error);

@@ -86,7 +86,7 @@ impl WebhookLayer {
     {
         match Self::try_new(scheme, secrets) {
             Ok(layer) => layer,
-            Err(cause) => panic!("{}", chain(&cause)),
+            Err(cause) => panic!("{cause:?}"),
         }
     }
 
@@ -262,16 +262,4 @@ impl Config {
         }
         self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(&secrets, cause))
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -47,6 +47,8 @@ use std::sync::Arc;
 #[cfg(feature = "idempotency")]
 use std::time::Duration;
 
+use http::Extensions;
+
 use self::layer::Config;
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
 use crate::delivery::Delivery;
@@ -55,6 +57,13 @@ use crate::delivery::Delivery;
 /// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acknowledged;
+
+/// Tells what a layer has verified, for a service that is no axum handler: pass the request's extensions.
+///
+/// `None` only where no layer is around the service.
+pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
+    extensions.get::<Verified>().map(|verified| &verified.delivery)
+}
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
 #[derive(Clone)]
