@@ -226,6 +226,10 @@ async fn a_secret_of_odd_form() {
         assert_hint(&error, HintKind::SecretForm, text);
         assert!(!format!("{error:?}").contains(configured));
     }
+    // Beside a right one it is the Stripe CLI's.
+    let request = SignedRequest::new(Provider::STRIPE, &secret("somebody else's")).at(clock().now()).build();
+    let both = [secret(STRIPE), secret("whsec_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")];
+    assert_eq!(error(layer(Provider::STRIPE, both), request).await.hint(), None);
 }
 
 #[tokio::test]

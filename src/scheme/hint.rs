@@ -65,7 +65,7 @@ impl Scheme {
         }
         let hint = body_changed(self, head, body)
             .or_else(|| self.expired(head, body, ring, now))
-            .or_else(|| ring.usable(now).find_map(|(_, secret, _)| self.odd_secret(secret)))
+            .or_else(|| self.odd_secrets(ring, now))
             .or_else(|| self.public_url());
         error.with_hint(hint)
     }
@@ -158,6 +158,12 @@ impl Scheme {
              or keep the old secret for longer"
         );
         Some(Hint::new(HintKind::ExpiredSecret, text))
+    }
+
+    /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
+    fn odd_secrets(&self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+        let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
+        hints?.into_iter().next()
     }
 
     /// What is odd about a secret, for this scheme.
@@ -322,8 +328,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
     if item.is_empty() {
         return Some("the signature is empty".into());
     }
-    let is_hex = looks_like_hex(item);
-    let (decoded, name) = if is_hex {
+    let (decoded, name) = if item.len().is_multiple_of(2) && item.iter().all(u8::is_ascii_hexdigit) {
         (item.len() / 2, "hexadecimal digits")
     } else if let Some(decoded) = Encoding::Base64.decode(item) {
         (decoded.len(), "base64")

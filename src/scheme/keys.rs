@@ -75,7 +75,8 @@ impl KeyRing {
             Some((until, &entry.secret, state))
         });
         let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
-        Some((Self { secrets: Secrets::new(secret.clone()), states: vec![state.clone()], shortest: usize::MAX }, until))
+        let secrets = Secrets::new(secret.clone());
+        Some((Self { secrets, states: vec![state.clone()], shortest: self.shortest }, until))
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {

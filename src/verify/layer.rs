@@ -8,7 +8,7 @@ use super::{budget::Budget, service::Webhook};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind, VerifyError},
-    observe,
+    observe::{self, Meter},
     scheme::{KeyRing, Scheme},
     secret::{Secret, SecretSource, Secrets},
 };
@@ -54,6 +54,7 @@ pub(crate) struct Config {
     pub(super) rejection: Option<Arc<RejectionResponse>>,
     pub(super) budget: Option<Arc<Budget>>,
     pub(super) verification: Verification,
+    pub(super) meter: Meter,
 }
 
 /// Where a request's keys come from.
@@ -117,6 +118,7 @@ impl WebhookLayer {
         }
         scheme.weaknesses().for_each(|weakness| observe::weak_scheme(scheme.name(), weakness));
         let config = Config {
+            meter: Meter::new(scheme.name()),
             body_limit: scheme.body_limit(),
             scheme,
             secrets,
