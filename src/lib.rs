@@ -38,3 +38,8 @@ pub use self::{
     secret::{Secret, SecretSource, Secrets},
     verify::WebhookLayer,
 };
+
+/// The guides, so that what they show compiles and runs.
+#[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]
+#[doc = include_str!("../docs/idempotency.md")]
+struct IdempotencyGuide;
