@@ -53,3 +53,8 @@ pub use self::{
 #[doc = include_str!("../docs/operating.md")]
 #[doc = include_str!("../docs/schemes.md")]
 struct Guides;
+
+/// The guides, so that what they show compiles and runs.
+#[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]
+#[doc = include_str!("../docs/idempotency.md")]
+struct IdempotencyGuide;
