@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod boxed;
+#[cfg(feature = "idempotency")]
 pub mod claim;
 pub mod clock;
 pub mod delivery;
@@ -30,13 +31,14 @@ pub mod store;
 pub mod testing;
 pub mod verify;
 
+#[cfg(feature = "idempotency")]
+pub use self::claim::Claim;
 #[cfg(feature = "axum")]
 pub use self::extract::{EventRejection, RawEvent, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
 #[cfg(feature = "axum")]
 pub use self::route::EventRouter;
 pub use self::{
     boxed::{BoxError, BoxFuture},
-    claim::Claim,
     delivery::{Delivery, DeliveryId, EventType},
     error::{ConfigError, VerifyError},
     head::{Head, RequestHead},

@@ -48,6 +48,7 @@
 //! # }
 //! ```
 
+#[cfg(feature = "idempotency")]
 mod claim;
 mod delivery;
 mod event_enum;

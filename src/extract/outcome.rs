@@ -2,7 +2,6 @@ use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    claim::ClaimError,
     observe::{self, Outcome},
     outcome::{Discard, Retry},
     verify::Acknowledged,
@@ -29,15 +28,6 @@ impl IntoResponse for Retry {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response
-    }
-}
-
-/// 503: the delivery is not done, and the sender is to repeat it.
-impl IntoResponse for ClaimError {
-    fn into_response(self) -> Response {
-        let mut response = Retry::new().into_response();
-        response.extensions_mut().insert(self);
         response
     }
 }
