@@ -54,6 +54,10 @@ pub enum VerifyErrorKind {
 }
 
 impl VerifyErrorKind {
+    /// How many kinds there are, for tables that are indexed by them.
+    #[cfg(feature = "metrics")]
+    pub(crate) const COUNT: usize = 14;
+
     /// The kind's name in logs and metrics: a fixed, small vocabulary.
     pub fn as_str(self) -> &'static str {
         match self {

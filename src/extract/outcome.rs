@@ -3,7 +3,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{
     claim::ClaimError,
-    observe,
+    observe::{self, Outcome},
     outcome::{Discard, Retry},
     verify::Acknowledged,
 };
@@ -14,6 +14,7 @@ impl IntoResponse for Discard {
         let body = r#"{"status":"discarded"}"#;
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
         response.extensions_mut().insert(Acknowledged);
+        response.extensions_mut().insert(Outcome::Discarded);
         response
     }
 }

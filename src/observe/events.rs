@@ -2,9 +2,8 @@ use std::error::Error;
 
 use tracing::{debug, error, warn};
 
+use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
-
-const TARGET: &str = "tower_webhooks";
 
 /// A request did not pass.
 pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {

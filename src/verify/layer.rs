@@ -8,7 +8,7 @@ use super::{budget::Budget, service::Webhook};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind, VerifyError},
-    observe,
+    observe::{self, Meter},
     scheme::{KeyRing, Scheme},
     secret::{Secret, SecretSource, Secrets},
 };
@@ -54,6 +54,7 @@ pub(crate) struct Config {
     pub(super) rejection: Option<Arc<RejectionResponse>>,
     pub(super) budget: Option<Arc<Budget>>,
     pub(super) verification: Verification,
+    pub(super) meter: Meter,
 }
 
 /// Where a request's keys come from.
@@ -116,6 +117,7 @@ impl WebhookLayer {
             observe::body_not_covered(scheme.name());
         }
         let config = Config {
+            meter: Meter::new(scheme.name()),
             body_limit: scheme.body_limit(),
             scheme,
             secrets,
@@ -255,11 +257,11 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 
 impl Config {
     /// Keys the secrets that a source named for one request.
-    pub(super) fn ring(&self, secrets: Secrets) -> Result<Arc<KeyRing>, VerifyError> {
+    pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_empty() {
             let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
-            return Err(self.scheme.unusable(&secrets, cause));
+            return Err(self.scheme.unusable(secrets, cause));
         }
-        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(&secrets, cause))
+        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(secrets, cause))
     }
 }
