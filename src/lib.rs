@@ -48,6 +48,7 @@ pub use self::{
 
 /// The guides' code is compiled and run with the documentation tests.
 #[cfg(doctest)]
+#[cfg_attr(feature = "testing", doc = include_str!("../docs/local-development.md"))]
 #[doc = include_str!("../docs/observability.md")]
 #[doc = include_str!("../docs/operating.md")]
 #[doc = include_str!("../docs/schemes.md")]
