@@ -9,11 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::{Value, value::RawValue};
+#[cfg(feature = "axum")]
+use serde_json::Value;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+#[cfg(feature = "axum")]
+use crate::boxed::BoxError;
 use crate::{
-    boxed::BoxError,
     field::{Place, Places},
     json::{Pointer, Scalars, Unread},
     pattern::Subject,

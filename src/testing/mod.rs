@@ -48,6 +48,7 @@
 //! # }
 //! ```
 
+#[cfg(feature = "idempotency")]
 mod claim;
 mod delivery;
 mod endpoint;
@@ -56,10 +57,11 @@ mod event;
 pub mod fixtures;
 mod signed_request;
 
+#[cfg(feature = "idempotency")]
+pub use self::claim::TestClaim;
 #[cfg(feature = "axum")]
 pub use self::event::{verified_envelope, verified_event};
 pub use self::{
-    claim::TestClaim,
     delivery::TestDelivery,
     endpoint::{ReceivedRequest, RecordingEndpoint},
     signed_request::SignedRequest,

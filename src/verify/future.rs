@@ -348,7 +348,7 @@ where
 {
     let ring = secrets
         .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))
-        .and_then(|secrets| config.ring(secrets));
+        .and_then(|secrets| config.ring(&secrets));
     // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
     match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
         Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),

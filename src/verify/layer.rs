@@ -258,11 +258,12 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 
 impl Config {
     /// Keys the secrets that a source named for one request.
-    pub(super) fn ring(&self, secrets: Secrets) -> Result<Arc<KeyRing>, VerifyError> {
+    #[allow(clippy::needless_pass_by_value)] // They are spent on it.
+    pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_empty() {
             let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
-            return Err(self.scheme.unusable(&secrets, cause));
+            return Err(self.scheme.unusable(secrets, cause));
         }
-        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(&secrets, cause))
+        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(secrets, cause))
     }
 }
