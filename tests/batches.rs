@@ -1,4 +1,5 @@
 //! Senders that put several deliveries into one request.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::sync::{Arc, Mutex};
 

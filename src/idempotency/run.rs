@@ -43,6 +43,7 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Names what a request is about, or answers it.
+    #[allow(clippy::result_large_err)] // The answer is made once, and moved once.
     pub(super) fn of(
         context: &Context,
         verified: &Verified,
