@@ -5,6 +5,7 @@
 //! Behind `WebhookLayer::github(secret).with_idempotency(ToyStore::default())` it serves
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-hub-signature-256: sha256=…' -d '{}'
+#![allow(clippy::print_stdout)] // It shows what it does.
 
 use std::{
     collections::HashMap,

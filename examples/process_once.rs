@@ -6,6 +6,7 @@
 //! `REDIS_URL=redis://…` chooses another store. While it runs, it is what you would reach by
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-hub-signature-256: sha256=…' -d '{}'
+#![allow(clippy::print_stdout)] // It shows what it does.
 
 use std::sync::{
     Arc,

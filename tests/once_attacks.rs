@@ -1,5 +1,6 @@
 //! What a sender, a stranger or bad luck can do to idempotency, through a real server. Numbers are those of the list of
 //! attacks that the tests of this crate go through.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     sync::{
@@ -153,7 +154,7 @@ async fn a_handler_that_failed_after_the_claim_runs_again() {
 async fn an_owner_that_is_gone_holds_a_delivery_for_a_lease_at_most() {
     let offset = ClockOffset::default();
     let store = MemoryStore::with_capacity_and_offset(100, offset.clone());
-    let web = Web::start(&[store.clone()]).await;
+    let web = Web::start(std::slice::from_ref(&store)).await;
     let key = ClaimKey::new("/hook", "github", None, b"ia");
     let gone = ClaimRequest::new(key, ClaimToken::random().unwrap(), Duration::from_secs(60), Fingerprint::of(b""));
     assert!(matches!(store.claim(gone).await.unwrap(), ClaimOutcome::Acquired { attempt: 1 }));
@@ -171,7 +172,7 @@ async fn an_owner_that_is_gone_holds_a_delivery_for_a_lease_at_most() {
 async fn a_store_that_is_down_or_slow_or_lost_its_answer_runs_nothing_unclaimed() {
     for failure in [Failure::Before, Failure::After, Failure::Hang] {
         let store = Watched::new(MemoryStore::new());
-        let web = Web::start_with(&[store.clone()], |layer| {
+        let web = Web::start_with(std::slice::from_ref(&store), |layer| {
             layer.with_local_cache(0).with_store_timeout(Duration::from_millis(200))
         })
         .await;
@@ -267,7 +268,7 @@ async fn one_id_of_two_tenants_two_consumers_or_two_senders_runs_for_each() {
 async fn a_forged_id_leaves_no_trace_and_the_true_event_runs() {
     let store = MemoryStore::new();
     let watched = Watched::new(store.clone());
-    let web = Web::start(&[watched.clone()]).await;
+    let web = Web::start(std::slice::from_ref(&watched)).await;
     let mut client = Client::connect(web.address()).await;
 
     let forged = signed("/hook", b"chosen", b"{}", "another secret of theirs");
@@ -338,7 +339,7 @@ async fn a_copy_in_flight_is_told_to_come_again_or_waits_by_choice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_the_memory_store_loses_no_delivery_that_is_being_handled() {
     let store = MemoryStore::with_capacity(50);
-    let mut web = Web::start(&[store.clone()]).await;
+    let mut web = Web::start(std::slice::from_ref(&store)).await;
     let address = web.address();
     web.shop.shut();
     let mut held = tokio::task::JoinSet::new();
@@ -348,7 +349,7 @@ async fn a_flood_of_the_memory_store_loses_no_delivery_that_is_being_handled() {
     }
 
     // Others come and go, ten times as many as there is room for. They do not wait at the gate.
-    let other = Web::start(&[store.clone()]).await;
+    let other = Web::start(std::slice::from_ref(&store)).await;
     for id in 0..500 {
         assert_eq!(send(other.address(), &format!("flood {id}")).await.status, 200);
     }

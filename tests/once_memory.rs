@@ -1,4 +1,5 @@
 //! Once, through a real server, with `MemoryStore`.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use tower_webhooks::{clock::ClockOffset, store::MemoryStore};
 

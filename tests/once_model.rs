@@ -1,5 +1,6 @@
 //! Random histories of deliveries, failures, crashes and outages beside a reference that a reader can check by eye: every
 //! answer is foretold, and no event is acknowledged and never run.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     collections::HashMap,

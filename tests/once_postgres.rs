@@ -1,5 +1,6 @@
 //! Once, through a real server, with `PostgresStore` and a real PostgreSQL. Processes are real ones: this test binary again,
 //! see `child_entry`.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
 //! Once, through a real server, with `RedisStore` and a real Redis. Processes are real ones: this test binary again, see
 //! `child_entry`.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use tower_webhooks::{
     clock::ClockOffset,

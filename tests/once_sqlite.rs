@@ -1,4 +1,5 @@
 //! Once, through a real server, with `SqliteStore`. Processes are real ones: this test binary again, see `child_entry`.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::path::PathBuf;
 

@@ -285,7 +285,7 @@ mod postgres {
         type Transaction = Transaction<'static, Postgres>;
 
         async fn begin(&self) -> Self::Transaction {
-            PgPool::begin(self).await.expect("a transaction begins")
+            Self::begin(self).await.expect("a transaction begins")
         }
 
         async fn insert(&self, transaction: &mut Self::Transaction, id: &str) {

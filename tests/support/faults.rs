@@ -32,7 +32,7 @@ async fn repeat(web: &Web, id: &str) -> Answer {
 pub(crate) async fn at_the_claim_it_is_a_503_and_no_run<S: IdempotencyStore + Clone>(store: S, proxy: &Proxy) {
     for fault in FAULTS {
         let id = format!("{fault:?}");
-        let web = Web::start(&[store.clone()]).await;
+        let web = Web::start(std::slice::from_ref(&store)).await;
 
         proxy.set(fault);
         let refused = send(web.address(), &id).await;
@@ -54,7 +54,7 @@ pub(crate) async fn at_the_record_it_is_the_handlers_answer_and_the_record_comes
 ) {
     for fault in FAULTS {
         let id = format!("{fault:?}");
-        let mut web = Web::start(&[store.clone()]).await;
+        let mut web = Web::start(std::slice::from_ref(&store)).await;
         let (address, first) = (web.address(), id.clone());
         web.shop.shut();
         let first = tokio::spawn(async move { send(address, &first).await });
@@ -79,7 +79,7 @@ pub(crate) async fn at_the_release_it_is_the_handlers_answer_and_the_next_one_ru
 ) {
     for fault in FAULTS {
         let id = format!("{fault:?}");
-        let mut web = Web::start(&[store.clone()]).await;
+        let mut web = Web::start(std::slice::from_ref(&store)).await;
         let (address, first) = (web.address(), id.clone());
         web.shop.end_with(&[End::Status(500)]);
         web.shop.shut();

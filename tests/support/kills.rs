@@ -189,7 +189,11 @@ pub(crate) async fn serve(role: Role, store: impl IdempotencyStore, effect: Opti
     });
     let app = Router::new().route("/hook", post(on_delivery).layer(hook)).layer(last).with_state(state);
     let server = Server::start(app).await;
-    println!("\nlistening {}", server.address);
+    // A line of its own, whatever the test runner has begun to write.
+    #[allow(clippy::print_stdout)]
+    {
+        println!("\nlistening {}", server.address);
+    }
     // The parent holds the other end, and closes it when it is done, or dead.
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await.unwrap().unwrap();
 }
