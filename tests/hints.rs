@@ -1,5 +1,10 @@
 //! What the operator is told to be likely wrong: each test makes one mistake.
 #![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
+
+#[cfg(feature = "tracing")]
+#[path = "support/logs.rs"]
+mod logs;
 
 use std::time::Duration;
 
@@ -303,29 +308,10 @@ fn a_check_without_a_server_has_hints_too() {
 #[cfg(feature = "tracing")]
 #[tokio::test]
 async fn the_hint_is_in_the_log() {
-    use std::sync::{Arc, Mutex};
+    let (logs, _guard) = logs::Logs::capture();
 
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
     error(layer(Provider::STRIPE, secret(STRIPE)), SignedRequest::new(Provider::GITHUB, &secret(STRIPE)).build()).await;
-    drop(guard);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = logs.text();
     assert!(log.contains("hint=the request has a `x-hub-signature-256` header, as `github` sends it"), "{log}");
 }

@@ -1,5 +1,6 @@
 //! What the operator sees: spans, counters, and nothing that must not be seen.
 #![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 #[path = "support/spans.rs"]
 mod spans;
@@ -48,7 +49,7 @@ fn events() -> EventRouter {
         .on("failed", || async { Retry::new() })
         .on("panicked", panics)
         .on("discarded", || async { Discard::new("of no use") })
-        .on("cancelled", || std::future::pending::<()>())
+        .on("cancelled", std::future::pending::<()>)
 }
 
 fn app(layer: WebhookLayer) -> Router {

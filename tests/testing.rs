@@ -1,5 +1,6 @@
 //! What the `testing` feature builds, through the real layer.
 #![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 use std::{
     sync::{Arc, Mutex},

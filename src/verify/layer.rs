@@ -258,7 +258,6 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 
 impl Config {
     /// Keys the secrets that a source named for one request.
-    #[allow(clippy::needless_pass_by_value)] // They are spent on it.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_empty() {
             let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
