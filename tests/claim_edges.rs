@@ -1,6 +1,5 @@
 //! What a handler, a store or the clock can do to a claim that its row of the table does not foresee.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 use std::{
     future::pending,
