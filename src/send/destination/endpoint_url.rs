@@ -107,6 +107,7 @@ impl EndpointUrl {
                 IpAddr::V4(address) => Host::Ipv4(address),
                 IpAddr::V6(address) => Host::Ipv6(address),
             },
+            Host::Domain(name) if !is_name(&name) => return Err(Kind::Malformed.into()),
             host => host,
         };
         let port = url.port_or_known_default().ok_or(Kind::Malformed)?;
@@ -243,6 +244,12 @@ impl Error for EndpointUrlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| source as &(dyn Error + 'static))
     }
+}
+
+/// Tells whether the parser's host is a name that can be looked up (RFC 1035, section 2.3.4).
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 fn is_localhost(name: &str) -> bool {
