@@ -1,4 +1,5 @@
 //! Where deliveries may go: every way to write an address that is nobody's on the internet, and every way to a name.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 #[path = "support/receiver.rs"]
 mod receiver;

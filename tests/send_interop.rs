@@ -1,6 +1,7 @@
 //! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`.
 //!
 //! Their receivers are in `tests/interop/`, with pinned versions. `tests/run.sh` installs the libraries.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 #[path = "support/receiver.rs"]
 mod receiver;

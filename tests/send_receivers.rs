@@ -1,5 +1,6 @@
 //! A zoo of receivers that do everything but what they should. Whatever they do, an attempt ends by its deadline, takes no
 //! more than it wants, and says what went wrong.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 #[path = "support/receiver.rs"]
 mod receiver;

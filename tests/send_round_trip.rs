@@ -1,4 +1,5 @@
 //! What we send is what we receive: signatures, envelopes, rotation and retries, from our sender to our receiver.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 #[path = "support/logs.rs"]
 mod logs;

@@ -170,7 +170,10 @@ pub(crate) async fn attempt_with(client: &GuardedClient, url: &str, size: usize)
 
 /// A resolver that answers from lists, the next one at each look-up and the last one for ever.
 #[derive(Clone, Default)]
-pub(crate) struct Names(Arc<Mutex<HashMap<String, (usize, Vec<Vec<IpAddr>>)>>>);
+pub(crate) struct Names(Arc<Mutex<HashMap<String, Name>>>);
+
+/// How often it was asked, and the answers.
+type Name = (usize, Vec<Vec<IpAddr>>);
 
 impl Names {
     pub(crate) fn with<const N: usize>(self, name: &str, answers: [&[&str]; N]) -> Self {
