@@ -51,3 +51,7 @@ pub use self::{
 #[doc = include_str!("../docs/operating.md")]
 #[doc = include_str!("../docs/schemes.md")]
 struct Guides;
+
+#[cfg(all(doctest, feature = "send"))]
+#[doc = include_str!("../docs/sending.md")]
+struct SendingGuide;

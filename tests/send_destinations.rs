@@ -316,7 +316,8 @@ fn public_addresses_and_names_are_endpoints() {
         for url in [format!("https://{host}/"), format!("https://{host}:443/a%20b?c=d"), format!("https://{host}:8443")]
         {
             let parsed = url.parse::<EndpointUrl>();
-            assert!(parsed.is_ok(), "{url}: {parsed:?}");
+            let parsed = parsed.unwrap_or_else(|error| panic!("{url}: {error}"));
+            assert_eq!(parsed.as_str().parse::<EndpointUrl>().unwrap(), parsed, "as it is stored it is taken again");
         }
     }
     assert!(PUBLIC.len() >= 30);
@@ -377,6 +378,7 @@ fn a_url_that_two_readers_could_read_in_two_ways_is_refused() {
         ("https://example.com:22/", Kind::Port),
         ("https://example.com:65535/", Kind::Port),
         (&long, Kind::TooLong),
+        (&format!("https://example.com/{}", "ä".repeat(400)), Kind::TooLong),
     ] {
         let error = url.parse::<EndpointUrl>().expect_err(url);
         assert_eq!(error.kind(), kind, "{url:?}");

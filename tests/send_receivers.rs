@@ -656,16 +656,16 @@ impl Authority {
         (params.not_before, params.not_after) = (from, until);
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        server(certificate, &key)
+        server(&certificate, &key)
     }
 }
 
 fn self_signed(name: &str) -> ServerConfig {
     let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    server(signed.cert, &signed.signing_key)
+    server(&signed.cert, &signed.signing_key)
 }
 
-fn server(certificate: rcgen::Certificate, key: &rcgen::KeyPair) -> ServerConfig {
+fn server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -71,7 +71,7 @@ impl DestinationPolicy {
 }
 
 impl EndpointUrl {
-    /// The longest URL, in characters.
+    /// The longest URL, in characters, as it was given and with what had to be escaped.
     pub const MAX_LENGTH: usize = 2048;
 
     fn parse(text: &str) -> Result<Self, EndpointUrlError> {
@@ -118,7 +118,8 @@ impl EndpointUrl {
         };
         let path = &url[url::Position::BeforePath..];
         let path = PathAndQuery::try_from(path).map_err(|_| Kind::Character)?;
-        if url.as_str().len() > 3 * Self::MAX_LENGTH || authority.len() > 300 {
+        // As it is stored it must be taken again.
+        if url.as_str().len() > Self::MAX_LENGTH {
             return Err(Kind::TooLong.into());
         }
         Ok(Self(Arc::new(Inner { text: url.into(), https, host, port, authority, path })))
