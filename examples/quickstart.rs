@@ -1,7 +1,7 @@
-//! Run: cargo run --example quickstart
+//! Run: cargo run --features sqlite --example quickstart
 //!
-//! Receives webhooks of Stripe and GitHub on a real server, and sends itself true, tampered, stale and unsigned ones.
-//! With `cargo run --example quickstart -- --serve [ADDRESS]` it stays up, on 127.0.0.1:3000 unless you say otherwise, and
+//! Receives webhooks of Stripe and GitHub on a real server, each once, and sends itself true, repeated, tampered, stale and
+//! unsigned ones. With `cargo run --features sqlite --example quickstart -- --serve [ADDRESS]` it stays up, on 127.0.0.1:3000 unless you say otherwise, and
 //! prints a line of this form with a signature that is right for five minutes:
 //!
 //!     curl -i http://127.0.0.1:3000/webhooks/stripe -H 'stripe-signature: t=…,v1=…' -d '{"id":"evt_1", …}'
@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tower_webhooks::{
     EventRouter, RawEvent, Secret, VerifiedEvent, WebhookLayer,
     clock::{Clock, SystemClock},
+    store::SqliteStore,
 };
 
 // The application: a type for what it wants to know, a handler, and a route with its layer.
@@ -68,11 +69,13 @@ async fn on_issue(event: VerifiedEvent<IssueEvent>) -> String {
     format!("opened: {}", event.issue.title)
 }
 
-fn app(stripe: &str, github: &str) -> Result<Router, BoxError> {
+fn app(stripe: &str, github: &str, store: &SqliteStore) -> Result<Router, BoxError> {
     let github_events = EventRouter::new().on("issues.opened", on_issue);
+    let stripe = WebhookLayer::stripe(Secret::new(stripe)?).with_idempotency(store.clone());
+    let github = WebhookLayer::github(Secret::new(github)?).with_idempotency(store.clone());
     Ok(Router::new()
-        .route("/webhooks/stripe", post(on_stripe).layer(WebhookLayer::stripe(Secret::new(stripe)?)))
-        .route("/webhooks/github", post(github_events).layer(WebhookLayer::github(Secret::new(github)?))))
+        .route("/webhooks/stripe", post(on_stripe).layer(stripe))
+        .route("/webhooks/github", post(github_events).layer(github)))
 }
 
 // The rest plays the sender.
@@ -89,7 +92,10 @@ async fn main() -> Result<(), BoxError> {
     // In an application: `Secret::from_env("STRIPE_WEBHOOK_SECRET")?`.
     let stripe = env::var("STRIPE_WEBHOOK_SECRET").unwrap_or_else(|_| "whsec_quickstart_example".into());
     let github = env::var("GITHUB_WEBHOOK_SECRET").unwrap_or_else(|_| "It's a Secret to Everybody".into());
-    let app = app(&stripe, &github)?;
+    // In an application: a file that stays, such as `sqlite://webhooks.db`.
+    let folder = tempfile::tempdir()?;
+    let store = SqliteStore::connect(&format!("sqlite://{}", folder.path().join("webhooks.db").display())).await?;
+    let app = app(&stripe, &github, &store)?;
 
     if let Some(address) = server::serve_address() {
         return stay_up(app, &address, &stripe, &github).await;
@@ -113,31 +119,34 @@ async fn send_all(address: SocketAddr, stripe: &str, github: &str) -> Result<(),
     // What is sent, where, with which signature and event header, and the status that it must have.
     let deliveries = [
         ("true", "stripe", INVOICE, true_stripe(INVOICE), None, 200),
+        ("again", "stripe", INVOICE, true_stripe(INVOICE), None, 200),
         ("tampered", "stripe", &INVOICE.replace("4200", "9900"), true_stripe(INVOICE), None, 401),
         ("stale", "stripe", INVOICE, Some(sign::stripe(stripe, hour_ago, INVOICE)), None, 401),
         ("unsigned", "stripe", INVOICE, None, None, 401),
         ("unknown type", "stripe", CUSTOMER, true_stripe(CUSTOMER), None, 200),
         ("true", "github", ISSUE, true_github(ISSUE), Some("issues"), 200),
+        ("again", "github", ISSUE, true_github(ISSUE), Some("issues"), 200),
         ("tampered", "github", &ISSUE.replace("not ", ""), true_github(ISSUE), Some("issues"), 401),
         ("unsigned", "github", ISSUE, None, Some("issues"), 401),
         ("unknown type", "github", STAR, true_github(STAR), Some("star"), 200),
     ];
 
     let mut wrong = Vec::new();
-    println!("{:7} {:13} {:>6} {:29} what the operator reads", "sender", "delivery", "status", "answer");
+    println!("{:7} {:13} {:>6} {:30} what the operator reads", "sender", "delivery", "status", "answer");
     for (what, sender, body, signature, event, expected) in deliveries {
         let name = if sender == "stripe" { "stripe-signature" } else { "x-hub-signature-256" };
         let mut headers = vec![("content-type", "application/json".to_owned())];
         headers.extend(signature.map(|signature| (name, signature)));
         headers.extend(event.map(|event| ("x-github-event", event.to_owned())));
+        headers.extend(event.map(|event| ("x-github-delivery", format!("72d3162e-{event}"))));
         let (status, answer) = client::post(address, &format!("/webhooks/{sender}"), &headers, body).await?;
-        println!("{sender:7} {what:13} {:6} {answer:29} {}", status.as_u16(), log::take());
+        println!("{sender:7} {what:13} {:6} {answer:30} {}", status.as_u16(), log::take());
         if status != expected {
             wrong.push(format!("{sender}, {what}: {status} instead of {expected}"));
         }
     }
     println!("\nGitHub signs no time, so that nothing of it can be told to be stale.");
-    println!("Try it by hand: cargo run --example quickstart -- --serve");
+    println!("Try it by hand: cargo run --features sqlite --example quickstart -- --serve");
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 

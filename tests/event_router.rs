@@ -1,5 +1,7 @@
 //! Routing by event type, through a real layer in a real router.
 
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
 use axum::{
     Json, Router,
     body::{Body, to_bytes},
@@ -117,6 +119,14 @@ async fn a_known_type_with_a_wrong_body_is_loud() {
 
     assert_eq!(answer(&app, signed("push", r#"{"a":1}"#)).await.0, 422);
     assert_eq!(answer(&app, signed("push", r#"{"a":"#)).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_body_that_routing_and_handler_could_read_differently_is_refused() {
+    let app = github(EventRouter::new().on("issues", |_: VerifiedEvent<Value>| async {}));
+
+    assert_eq!(answer(&app, signed("issues", r#"{"action":"opened"}"#)).await.0, 200);
+    assert_eq!(answer(&app, signed("issues", r#"{"action":"opened","action":"deleted"}"#)).await.0, 400);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 #   tests/run.sh --long       the same as the first, in release and with the big counts
 #   tests/run.sh --interop    only installs the libraries that tests/send_interop.rs verifies with
 #
-# The tests that need Redis or PostgreSQL start their own private servers: own port, own data folder. This script only
+# The tests that need Redis, PostgreSQL or PgBouncer start their own private servers: own port, own data folder. This script only
 # sees to it that the programs are there. It works from any folder.
 set -euo pipefail
 
@@ -36,6 +36,7 @@ has_postgres() {
 }
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 
 missing=()
 has_compiler || missing+=(build-essential)
@@ -43,6 +44,7 @@ has_redis || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
+has_pooler || missing+=(pgbouncer)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -52,7 +54,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python || fail "installed ${missing[*]}, and still do not find the programs"
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler ||
+        fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
 
@@ -91,6 +94,13 @@ if [ "${#arguments[@]}" -gt 0 ]; then
     say "The tests chosen by \`${arguments[*]}\` passed. The examples were not run."
     exit 0
 fi
+
+# --- Benches --------------------------------------------------------------------------------------------------------
+
+# A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the bench cannot rot.
+bench=(cargo test --all-features "${profile[@]}" --bench receive -- --quick)
+say "${bench[*]}"
+"${bench[@]}"
 
 # --- Examples -------------------------------------------------------------------------------------------------------
 

@@ -11,22 +11,22 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     key::{ClaimKey, ClaimToken},
-    store::{Completion, Fenced, IdempotencyStore},
+    layer::{Context, after},
+    run::bounded,
+    store::{Completion, Fenced},
 };
 use crate::{
     boxed::BoxFuture,
-    claim::{ClaimError, ClaimHandle},
+    claim::{ClaimError, ClaimErrorKind, ClaimHandle},
 };
 
 /// A claim that this process holds: what its handler and the middleware both look at.
 pub(super) struct Held {
-    pub(super) store: Arc<dyn IdempotencyStore>,
+    context: Arc<Context>,
     pub(super) key: ClaimKey,
     pub(super) token: ClaimToken,
     pub(super) attempt: u32,
     pub(super) retention: Duration,
-    /// How much longer than the handler the lease lasts, for the store to be told the outcome.
-    pub(super) slack: Duration,
     times: Mutex<Times>,
     moved: Notify,
     state: AtomicU8,
@@ -44,32 +44,34 @@ struct Times {
 pub(super) enum HeldState {
     /// It left the claim to the middleware.
     Open,
+    /// It tried to mark the delivery, and was told that this failed.
+    Doubtful,
     /// It marked the delivery in a transaction whose commit it kept for itself.
     Marked,
-    /// Mark and effect are committed.
-    Committed,
+    /// The record is done: by the handler, in one commit with its effect, or by the middleware.
+    Done,
 }
 
 impl Held {
-    #[allow(clippy::too_many_arguments)] // Each is another fact, and there is one caller.
     pub(super) fn new(
-        store: Arc<dyn IdempotencyStore>,
+        context: &Arc<Context>,
         key: ClaimKey,
         token: ClaimToken,
         attempt: u32,
         retention: Duration,
         claimed_at: Instant,
-        lease: Duration,
-        handler_timeout: Duration,
     ) -> Self {
-        let times = Times { handler: claimed_at + handler_timeout, lease: claimed_at + lease, lost: false };
+        let times = Times {
+            handler: after(claimed_at, context.handler_timeout),
+            lease: after(claimed_at, context.lease),
+            lost: false,
+        };
         Self {
-            store,
+            context: Arc::clone(context),
             key,
             token,
             attempt,
             retention,
-            slack: lease.saturating_sub(handler_timeout),
             times: Mutex::new(times),
             moved: Notify::new(),
             state: AtomicU8::new(HeldState::Open as u8),
@@ -78,8 +80,9 @@ impl Held {
 
     pub(super) fn state(&self) -> HeldState {
         match self.state.load(Ordering::SeqCst) {
-            state if state == HeldState::Committed as u8 => HeldState::Committed,
+            state if state == HeldState::Done as u8 => HeldState::Done,
             state if state == HeldState::Marked as u8 => HeldState::Marked,
+            state if state == HeldState::Doubtful as u8 => HeldState::Doubtful,
             _ => HeldState::Open,
         }
     }
@@ -87,6 +90,11 @@ impl Held {
     /// When the handler must be done.
     pub(super) fn handler_deadline(&self) -> Instant {
         self.times().handler
+    }
+
+    /// Notes that the record is done.
+    pub(super) fn done(&self) {
+        self.state.store(HeldState::Done as u8, Ordering::SeqCst);
     }
 
     fn times(&self) -> Times {
@@ -139,16 +147,21 @@ impl ClaimHandle for Held {
 
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<(), ClaimError>> {
         Box::pin(async move {
-            if self.state() != HeldState::Open {
+            if matches!(self.state(), HeldState::Marked | HeldState::Done) {
                 return Ok(());
             }
+            let Context { store, store_timeout, .. } = &*self.context;
             let before = Instant::now();
-            let whole = lease + self.slack;
-            let fenced = self.store.renew(self.key, self.token, whole).await.map_err(ClaimError::store)?;
-            self.fenced(fenced)?;
+            // A handler is never given less than it has, and the lease outlasts it by as much as at first, for the store to
+            // be told the outcome.
+            let handler = self.times().handler.max(after(before, lease));
+            let slack = self.context.lease.saturating_sub(self.context.handler_timeout);
+            let whole = (handler - before).saturating_add(slack);
+            let renewed = bounded(*store_timeout, store.renew(self.key, self.token, whole)).await;
+            self.fenced(renewed.map_err(ClaimError::store)?)?;
             self.set(|times| {
-                times.handler = times.handler.max(before + lease);
-                times.lease = before + whole;
+                times.handler = times.handler.max(handler);
+                times.lease = times.lease.max(after(before, whole));
             });
             Ok(())
         })
@@ -157,14 +170,19 @@ impl ClaimHandle for Held {
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
         Box::pin(async move {
             let completion = Completion::new(self.retention);
-            let fenced = self.store.complete_in(connection, self.key, self.token, completion).await;
-            self.fenced(fenced.map_err(ClaimError::store)?)?;
-            self.state.store(HeldState::Marked as u8, Ordering::SeqCst);
-            Ok(())
+            let marked = self.context.store.complete_in(connection, self.key, self.token, completion).await;
+            let (state, marked) = match marked.map_err(ClaimError::store).and_then(|fenced| self.fenced(fenced)) {
+                Ok(()) => (HeldState::Marked, Ok(())),
+                // The store has no such transactions, so that its claim is still the middleware's to complete.
+                Err(error) if error.kind() == ClaimErrorKind::WrongTransaction => return Err(error),
+                Err(error) => (HeldState::Doubtful, Err(error)),
+            };
+            self.state.store(state as u8, Ordering::SeqCst);
+            marked
         })
     }
 
     fn committed(&self) {
-        self.state.store(HeldState::Committed as u8, Ordering::SeqCst);
+        self.done();
     }
 }

@@ -1,10 +1,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
 use tower_layer::{Identity, Layer};
 
 use super::{
-    key::{ClaimKey, Fingerprint},
+    key::{ClaimKey, Fingerprint, Likeness},
     recent::Recent,
     service::Idempotency,
     store::{IdempotencyStore, StoredResponse},
@@ -49,6 +50,8 @@ pub(super) struct Context {
     /// Bodies seen of late under ids that are not signed.
     pub(super) bodies: Arc<Recent<Fingerprint, ClaimKey>>,
     pub(super) purge: Arc<super::purge::Schedule>,
+    /// How many claims may wait to be given back while the store is away.
+    pub(super) releases: Arc<Semaphore>,
     pub(super) consumer: Option<Arc<str>>,
     pub(super) lease: Duration,
     pub(super) handler_timeout: Duration,
@@ -64,7 +67,7 @@ pub(super) struct Context {
 /// What is remembered of a delivery that is done.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) fingerprint: Fingerprint,
+    pub(super) likeness: Likeness,
     pub(super) response: Option<Arc<StoredResponse>>,
 }
 
@@ -110,6 +113,14 @@ pub(super) const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 *
 pub(super) const LONGEST_BODY_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries of 100 bytes or so.
 const DEFAULT_CACHE: usize = 10_000;
+/// What an outage leaves to be done when it is over. Claims beyond it end with their leases.
+const WAITING_RELEASES: usize = 1_000;
+
+/// So much later, or as good as never.
+pub(super) fn after(from: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    from + by.min(FAR)
+}
 
 impl IdempotencyLayer {
     /// Claims deliveries in `store`.
@@ -121,6 +132,7 @@ impl IdempotencyLayer {
                 done: Arc::new(Recent::new(DEFAULT_CACHE)),
                 bodies: Arc::new(Recent::new(DEFAULT_CACHE)),
                 purge: Arc::default(),
+                releases: Arc::new(Semaphore::new(WAITING_RELEASES)),
                 consumer: None,
                 lease: DEFAULT_LEASE,
                 handler_timeout: DEFAULT_HANDLER_TIMEOUT,
@@ -239,7 +251,7 @@ impl IdempotencyLayer {
 
     fn check(&self) -> Result<(), ConfigError> {
         let Context { lease, handler_timeout, store_timeout, .. } = self.context;
-        if lease <= handler_timeout + store_timeout {
+        if lease <= handler_timeout.saturating_add(store_timeout) {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,
                 format!(

@@ -28,4 +28,12 @@ impl Schedule {
         }
         due
     }
+
+    /// Notes how many records a step removed: after a full one, the next delivery's task takes another at once. So what has
+    /// expired goes faster than anything can come.
+    pub(super) fn removed(&self, records: u64) {
+        if records >= u64::from(STEP) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
 }

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::{
     answers,
+    key::Likeness,
     layer::Context,
     run::{Job, Subject},
 };
@@ -62,7 +63,9 @@ where
             Err(answer) => return ResponseFuture::own(answer),
         };
         if let Some(known) = subject.key.and_then(|key| self.context.done.get(&key)) {
-            subject.warn_of_other_body(&verified, known.fingerprint);
+            if known.likeness != Likeness::of(verified.delivery.body()) {
+                observe::other_body(verified.delivery.provider());
+            }
             observe::duplicate(verified.delivery.provider(), "done");
             return ResponseFuture::own(answers::already_processed(known.response.as_deref()));
         }

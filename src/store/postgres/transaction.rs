@@ -10,7 +10,7 @@ use super::{
 use crate::{error::StoreError, transaction::StoreTransaction};
 
 /// The commit is bounded by 5 seconds; after that it is unknown whether it took effect.
-impl StoreTransaction for Transaction<'static, Postgres> {
+impl StoreTransaction for Transaction<'_, Postgres> {
     fn connection(&mut self) -> &mut (dyn Any + Send) {
         let connection: &mut PgConnection = self;
         connection

@@ -17,7 +17,7 @@
 //!
 //! # In the application's transaction
 //! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::SqliteConnection`, and
-//! `sqlx::Transaction<'static, Sqlite>` is a [`StoreTransaction`](crate::transaction::StoreTransaction). The transaction
+//! `sqlx::Transaction<'_, Sqlite>` is a [`StoreTransaction`](crate::transaction::StoreTransaction). The transaction
 //! must be of the same database file as the store. In another file without our tables it is refused as
 //! [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction); in one that has them, the claim is not found and the
 //! call is [`Stale`](crate::idempotency::Fenced::Stale). Neither marks anything.

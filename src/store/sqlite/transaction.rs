@@ -6,7 +6,7 @@ use super::error::store_error;
 use crate::{error::StoreError, transaction::StoreTransaction};
 
 /// What `pool.begin()` and `pool.begin_with("BEGIN IMMEDIATE")` give.
-impl StoreTransaction for Transaction<'static, Sqlite> {
+impl StoreTransaction for Transaction<'_, Sqlite> {
     fn connection(&mut self) -> &mut (dyn Any + Send) {
         let connection: &mut SqliteConnection = &mut *self;
         connection
