@@ -419,7 +419,7 @@ fn what_is_opened_is_open_and_nothing_else() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(if is_long() { 100_000 } else { 1_000 }))]
 
     /// Whatever somebody registers: it is refused, or it is one and the same URL to everyone who reads it, and no address
     /// that is somebody's inside.
@@ -588,7 +588,7 @@ fn on_purpose(address: IpAddr) -> bool {
 
 #[test]
 fn random_addresses_are_judged_as_python_judges_them_but_for_written_exceptions() {
-    let count = if std::env::var_os("TOWER_WEBHOOKS_LONG").is_some() { 1_000_000 } else { 20_000 };
+    let count = if is_long() { 1_000_000 } else { 20_000 };
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut addresses: Vec<IpAddr> = FORBIDDEN.iter().chain(PUBLIC).map(|text| text.parse().unwrap()).collect();
     // Near the edges of the ranges, where mistakes are, and anywhere.
@@ -647,6 +647,10 @@ for line in sys.stdin:
     writer.join().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line == "1").collect()
+}
+
+fn is_long() -> bool {
+    std::env::var_os("TOWER_WEBHOOKS_LONG").is_some()
 }
 
 /// The same numbers every time (splitmix64), so that a failure can be seen again.
