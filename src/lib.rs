@@ -30,6 +30,8 @@ pub mod extract;
 pub mod route;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+#[cfg(feature = "send")]
+pub mod send;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -60,6 +62,10 @@ pub use self::{
 #[doc = include_str!("../docs/operating.md")]
 #[doc = include_str!("../docs/schemes.md")]
 struct Guides;
+
+#[cfg(all(doctest, feature = "send"))]
+#[doc = include_str!("../docs/sending.md")]
+struct SendingGuide;
 
 /// The guides, so that what they show compiles and runs.
 #[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]

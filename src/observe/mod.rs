@@ -55,3 +55,13 @@ pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::er
     sink::store_failed(provider, call, cause);
     meter::store_failed(provider, call);
 }
+
+/// How an attempt ended.
+#[cfg(feature = "send")]
+#[allow(dead_code)] // Nobody reads it without the feature `tracing`.
+pub(crate) struct Attempted<'a> {
+    pub(crate) status: Option<u16>,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) refused: bool,
+    pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
+}
