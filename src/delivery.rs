@@ -1,6 +1,7 @@
 //! One message from one sender to one receiver, as its signature vouched for it.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{Arc, OnceLock},
     time::SystemTime,
@@ -8,12 +9,17 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
+#[cfg(feature = "axum")]
+use serde_json::Value;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+#[cfg(feature = "axum")]
+use crate::boxed::BoxError;
 use crate::{
     field::{Place, Places},
-    json::{Pointer, Scalars},
+    json::{Pointer, Scalars, Unread},
+    pattern::Subject,
 };
 
 /// What is known about a verified delivery. Cheap to clone.
@@ -26,7 +32,10 @@ pub struct Delivery(Arc<Inner>);
 struct Inner {
     layout: Arc<Layout>,
     head: HeadFacts,
+    /// What is parsed: as signed, but where the application has turned an old payload into a newer one.
     body: Bytes,
+    /// What was signed, where that is something else.
+    signed: Option<Bytes>,
     proof: Proof,
     tenant: Option<Arc<str>>,
     facts: OnceLock<Facts>,
@@ -40,7 +49,7 @@ impl Delivery {
         proof: Proof,
         tenant: Option<Arc<str>>,
     ) -> Self {
-        Self(Arc::new(Inner { layout, head, body, proof, tenant, facts: OnceLock::new() }))
+        Self(Arc::new(Inner { layout, head, body, signed: None, proof, tenant, facts: OnceLock::new() }))
     }
 
     /// The delivery's id, the same on every attempt of the sender's. `None` where the provider sends none.
@@ -122,6 +131,35 @@ impl Delivery {
         &self.0.body
     }
 
+    /// The bytes that the signature was checked over.
+    pub(crate) fn signed_body(&self) -> &Bytes {
+        self.0.signed.as_ref().unwrap_or(&self.0.body)
+    }
+
+    /// The same delivery with its payload changed, and of another API version.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_payload(
+        &self,
+        version: &str,
+        change: impl FnOnce(Value) -> Result<Value, BoxError>,
+    ) -> Result<Self, BoxError> {
+        let Inner { layout, head, proof, tenant, .. } = &*self.0;
+        let mut envelope: Value = serde_json::from_slice(&self.0.body)?;
+        let pointer = layout.payload.to_string();
+        let payload = envelope.pointer_mut(&pointer).ok_or_else(|| format!("there is nothing at `{pointer}`"))?;
+        *payload = change(payload.take())?;
+        let facts = Facts { api_version: Some(version.into()), ..self.facts().clone() };
+        Ok(Self(Arc::new(Inner {
+            layout: Arc::clone(layout),
+            head: head.clone(),
+            body: serde_json::to_vec(&envelope)?.into(),
+            signed: Some(self.signed_body().clone()),
+            proof: *proof,
+            tenant: tenant.clone(),
+            facts: OnceLock::from(facts),
+        })))
+    }
+
     pub(crate) fn payload_pointer(&self) -> &Pointer {
         &self.0.layout.payload
     }
@@ -140,14 +178,35 @@ impl Delivery {
         }
     }
 
+    /// Id and event type, where they are known without a walk over the body.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn known(&self) -> Option<(Option<&DeliveryId>, Option<&EventType>)> {
+        if self.0.facts.get().is_none() && !self.0.layout.pointers.is_empty() {
+            return None;
+        }
+        Some((self.id(), self.event_type()))
+    }
+
+    /// Whether somebody has looked for a fact in the body and found a key on the way to it twice. A handler that reads such a
+    /// body would see one of two values, and routing or a claim the other.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.0.facts.get().is_some_and(|facts| facts.ambiguous)
+    }
+
     fn facts(&self) -> &Facts {
         self.0.facts.get_or_init(|| {
             let layout = &self.0.layout;
             let scalars = if layout.pointers.is_empty() {
                 Scalars::new()
             } else {
-                // A body that cannot be read has no facts in it; whoever parses it is told why.
-                crate::json::scalars(&self.0.body, &layout.pointers).unwrap_or_default()
+                match crate::json::scalars(&self.0.body, &layout.pointers) {
+                    Ok(scalars) => scalars,
+                    // A body that cannot be read has no facts in it; whoever parses it is told why.
+                    Err(unread) => {
+                        let facts = layout.facts(&self.0.head, &Scalars::new());
+                        return Facts { ambiguous: unread == Unread::Repeated, ..facts };
+                    }
+                }
             };
             layout.facts(&self.0.head, &scalars)
         })
@@ -171,50 +230,83 @@ impl fmt::Debug for Delivery {
 pub struct DeliveryId(Arc<str>);
 
 /// The type of an event, such as `invoice.paid` or `issues.opened`, never empty.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EventType(Arc<str>);
+#[derive(Clone)]
+pub struct EventType {
+    text: Arc<str>,
+    /// How long the first part is, where the sender puts the type together from two.
+    first: Option<usize>,
+}
+
+impl EventType {
+    fn new(text: &str, first: Option<usize>) -> Option<Self> {
+        (!text.is_empty()).then(|| Self { text: text.into(), first })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { whole: &self.text, first: self.first.and_then(|length| self.text.get(..length)) }
+    }
+}
+
+impl DeliveryId {
+    fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for EventType {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for EventType {}
+
+impl std::hash::Hash for EventType {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 macro_rules! text {
     ($name:ident) => {
-        impl $name {
-            fn new(text: &str) -> Option<Self> {
-                (!text.is_empty()).then(|| Self(text.into()))
-            }
-
-            /// The text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
 
         impl PartialEq<str> for $name {
             fn eq(&self, other: &str) -> bool {
-                &*self.0 == other
+                self.as_str() == other
             }
         }
 
         impl PartialEq<&str> for $name {
             fn eq(&self, other: &&str) -> bool {
-                &*self.0 == *other
+                self.as_str() == *other
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 // Escaped: it is the sender's text.
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
     };
@@ -312,6 +404,21 @@ impl Layout {
         &self.provider
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn places(&self, fact: Fact) -> Option<&Places> {
+        self.fields[fact as usize].as_ref()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn payload(&self) -> &Pointer {
+        &self.payload
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn batch(&self) -> Option<&Pointer> {
+        self.batch.as_ref()
+    }
+
     /// Keeps what the head says, by asking `look_up` for each place of it.
     pub(crate) fn read_head(&self, family: usize, look_up: impl Fn(&Place) -> Option<HeadText>) -> HeadFacts {
         let mut facts = HeadFacts::new();
@@ -333,38 +440,45 @@ impl Layout {
     fn facts(&self, head: &HeadFacts, scalars: &Scalars<'_>) -> Facts {
         // The pointers of the fields stand one after the other in `scalars`, in the order of `Places::pointers`.
         let mut next = 0;
-        let mut texts: [Option<String>; FIELDS] = Default::default();
+        let mut texts: [Option<Cow<'_, str>>; FIELDS] = Default::default();
+        let mut first = None;
         for (field, places) in self.fields.iter().enumerate() {
             let Some(places) = places else { continue };
             let base = pick(places, field, false, head, scalars, &mut next);
             let joined =
                 places.joined.as_deref().and_then(|joined| pick(joined, field, true, head, scalars, &mut next));
             texts[field] = match (base, joined) {
-                (Some(base), Some(joined)) => Some(format!("{base}.{joined}")),
-                (base, _) => base,
+                (Some(base), Some(joined)) => {
+                    if field == Fact::EventType as usize {
+                        first = Some(base.len());
+                    }
+                    Some(Cow::Owned(format!("{base}.{joined}")))
+                }
+                (base, _) => base.map(Cow::Borrowed),
             };
         }
         let text = |fact: Fact| texts[fact as usize].as_deref();
         Facts {
             id: text(Fact::Id).and_then(DeliveryId::new),
-            event_type: text(Fact::EventType).and_then(EventType::new),
+            event_type: text(Fact::EventType).and_then(|text| EventType::new(text, first)),
             api_version: text(Fact::ApiVersion).filter(|text| !text.is_empty()).map(Into::into),
             attempt: text(Fact::Attempt)
                 .and_then(|text| text.parse::<u32>().ok())
                 .and_then(|count| count.checked_sub(self.first_attempt)?.checked_add(1)),
             mode: text(Fact::Mode).map(|text| if text == self.live { Mode::Live } else { Mode::Test }),
+            ambiguous: false,
         }
     }
 }
 
-fn pick(
+fn pick<'a>(
     places: &Places,
     field: usize,
     joined: bool,
-    head: &HeadFacts,
-    scalars: &Scalars<'_>,
+    head: &'a HeadFacts,
+    scalars: &'a Scalars<'_>,
     next: &mut usize,
-) -> Option<String> {
+) -> Option<&'a str> {
     let in_head = head.iter().find(|fact| fact.field == field && fact.joined == joined);
     let mut text = None;
     for (index, place) in places.places.iter().enumerate() {
@@ -377,7 +491,7 @@ fn pick(
             _ => in_head.filter(|fact| fact.place == index).and_then(|fact| fact.text.as_str()),
         };
         if text.is_none() {
-            text = here.filter(|text| !text.is_empty()).map(str::to_owned);
+            text = here.filter(|text| !text.is_empty());
         }
     }
     text
@@ -409,10 +523,12 @@ impl HeadText {
     }
 }
 
+#[derive(Clone)]
 struct Facts {
     id: Option<DeliveryId>,
     event_type: Option<EventType>,
     api_version: Option<Box<str>>,
     attempt: Option<u32>,
     mode: Option<Mode>,
+    ambiguous: bool,
 }

@@ -18,7 +18,7 @@ use http::{HeaderMap, Method, Uri, request::Parts};
 ///
 /// assert_eq!(head.method(), Method::POST);
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Head<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -44,6 +44,13 @@ impl<'a> Head<'a> {
     /// The headers.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
+    }
+}
+
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may carry credentials, and so may a query.
+        f.debug_struct("Head").field("method", self.method).field("path", &self.uri.path()).finish_non_exhaustive()
     }
 }
 
@@ -116,7 +123,7 @@ impl RequestHead {
 
 impl fmt::Debug for RequestHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers may carry credentials.
+        // Headers may carry credentials, and so may a query.
         f.debug_struct("RequestHead")
             .field("method", &self.0.method)
             .field("path", &self.0.uri.path())

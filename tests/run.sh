@@ -66,6 +66,13 @@ if [ "${#arguments[@]}" -gt 0 ]; then
     exit 0
 fi
 
+# --- Benches --------------------------------------------------------------------------------------------------------
+
+# A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the bench cannot rot.
+bench=(cargo test --all-features "${profile[@]}" --bench receive -- --quick)
+say "${bench[*]}"
+"${bench[@]}"
+
 # --- Examples -------------------------------------------------------------------------------------------------------
 
 # Each example checks itself and ends when it is started with the command of its `//! Run:` line, within two minutes.

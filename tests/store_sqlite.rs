@@ -560,9 +560,9 @@ async fn a_pool_that_is_used_up_does_not_keep_the_store_from_completing() {
     let pool = SqlitePoolOptions::new().max_connections(1).connect_with(file.options()).await.unwrap();
     let store = SqliteStore::from_pool(pool.clone());
     store.migrate().await.unwrap();
-    let token = acquire(&store, 1).await;
     let reading = pool.begin().await.unwrap();
 
+    let token = timeout(Duration::from_secs(10), acquire(&store, 1)).await.unwrap();
     let completed = timeout(Duration::from_secs(10), complete(&store, 1, token)).await.unwrap();
 
     assert_eq!(completed, Fenced::Applied);

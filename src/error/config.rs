@@ -3,7 +3,7 @@ use std::{borrow::Cow, convert::Infallible, error::Error, fmt, sync::Arc};
 use crate::boxed::BoxError;
 
 /// The application's set-up is wrong. It shows at start, before a request is served. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
     message: Cow<'static, str>,
@@ -45,6 +45,19 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+/// For people: a `main` that returns the error shows it in this form.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,11 @@
 //! 3. A verified body that is not JSON is 400; JSON that does not fit the type is 422. Path and message go to the operator,
 //!    not to the network, and hold no values of the payload.
 //!
-//! What this module does not do: verify, or decide by event type.
+//! 4. An enum is an enum over event types: its variants' names are patterns, as in
+//!    [`EventRouter`](crate::EventRouter), and their content is the payload. Where no variant fits, the sender is told that
+//!    the event is done. `*` is the catch-all.
+//!
+//! What this module does not do: verify.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::post};
@@ -44,17 +48,20 @@
 //! # }
 //! ```
 
+#[cfg(feature = "idempotency")]
 mod claim;
 mod delivery;
+mod event_enum;
 mod outcome;
 mod parse;
+mod raw_event;
 mod rejection;
 mod verified_body;
 mod verified_envelope;
 mod verified_event;
 
 pub use self::{
-    parse::EventPayload,
+    raw_event::RawEvent,
     rejection::{EventRejection, EventRejectionKind},
     verified_body::VerifiedBody,
     verified_envelope::VerifiedEnvelope,

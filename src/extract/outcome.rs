@@ -2,9 +2,9 @@ use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    claim::ClaimError,
-    observe,
+    observe::{self, Outcome},
     outcome::{Discard, Retry},
+    verify::Acknowledged,
 };
 
 impl IntoResponse for Discard {
@@ -12,7 +12,8 @@ impl IntoResponse for Discard {
         observe::discarded(self.reason());
         let body = r#"{"status":"discarded"}"#;
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
-        response.extensions_mut().insert(self);
+        response.extensions_mut().insert(Acknowledged);
+        response.extensions_mut().insert(Outcome::Discarded);
         response
     }
 }
@@ -27,15 +28,6 @@ impl IntoResponse for Retry {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response
-    }
-}
-
-/// 503: the delivery is not done, and the sender is to repeat it.
-impl IntoResponse for ClaimError {
-    fn into_response(self) -> Response {
-        let mut response = Retry::new().into_response();
-        response.extensions_mut().insert(self);
         response
     }
 }

@@ -3,13 +3,14 @@ use std::{error::Error, fmt, sync::Arc};
 use axum_core::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use crate::{observe::Outcome, verify::Acknowledged};
+
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
 /// The network is told a status and one fixed line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EventRejection(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     kind: EventRejectionKind,
     path: String,
@@ -27,6 +28,8 @@ pub enum EventRejectionKind {
     Mismatch,
     /// No [`WebhookLayer`](crate::WebhookLayer) covers the route, or one without what the extractor needs: 500.
     NoLayer,
+    /// No variant of the enum is for the event type: a success, 200 or what the provider prescribes.
+    Unhandled,
 }
 
 impl EventRejection {
@@ -46,6 +49,15 @@ impl EventRejection {
             kind: EventRejectionKind::NoLayer,
             path: String::new(),
             message: "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`".into(),
+            source: None,
+        }))
+    }
+
+    pub(super) fn unhandled() -> Self {
+        Self(Arc::new(Inner {
+            kind: EventRejectionKind::Unhandled,
+            path: String::new(),
+            message: "no variant is for this event type".into(),
             source: None,
         }))
     }
@@ -70,6 +82,7 @@ impl EventRejection {
             EventRejectionKind::Malformed => StatusCode::BAD_REQUEST,
             EventRejectionKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
             EventRejectionKind::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
+            EventRejectionKind::Unhandled => StatusCode::OK,
         }
     }
 
@@ -85,8 +98,13 @@ impl IntoResponse for EventRejection {
             EventRejectionKind::Malformed => r#"{"error":"malformed_body"}"#,
             EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
             EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
+            EventRejectionKind::Unhandled => r#"{"status":"unhandled"}"#,
         };
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if self.0.kind == EventRejectionKind::Unhandled {
+            response.extensions_mut().insert(Acknowledged);
+            response.extensions_mut().insert(Outcome::Unhandled);
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -95,6 +113,17 @@ impl IntoResponse for EventRejection {
 impl fmt::Display for EventRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for EventRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the source, which quotes the payload.
+        f.debug_struct("EventRejection")
+            .field("kind", &self.0.kind)
+            .field("path", &self.0.path)
+            .field("message", &self.0.message)
+            .finish_non_exhaustive()
     }
 }
 

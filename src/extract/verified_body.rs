@@ -34,7 +34,7 @@ pub struct VerifiedBody {
 impl VerifiedBody {
     /// The bytes, as they came.
     pub fn raw(&self) -> &Bytes {
-        self.delivery.body()
+        self.delivery.signed_body()
     }
 
     /// What is known about the delivery.
@@ -44,7 +44,7 @@ impl VerifiedBody {
 
     /// Gives the bytes.
     pub fn into_bytes(self) -> Bytes {
-        self.delivery.body().clone()
+        self.delivery.signed_body().clone()
     }
 
     /// Reads the payload, borrowing from the body where the type does.
@@ -66,7 +66,7 @@ impl VerifiedBody {
 
 impl AsRef<[u8]> for VerifiedBody {
     fn as_ref(&self) -> &[u8] {
-        self.delivery.body()
+        self.delivery.signed_body()
     }
 }
 

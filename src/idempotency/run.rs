@@ -30,7 +30,6 @@ use crate::{
     claim::{Claim, ClaimHandle},
     error::{StoreError, StoreErrorKind},
     host, observe,
-    outcome::Discard,
     verify::{ResponseBody, Verified},
 };
 
@@ -43,7 +42,7 @@ pub(super) struct Subject {
 
 impl Subject {
     /// Names what a request is about, or answers it.
-    #[allow(clippy::result_large_err)] // The answer is made once, and moved once.
+    #[allow(clippy::result_large_err)] // The error is the answer, on its way out.
     pub(super) fn of(
         context: &Context,
         verified: &Verified,
@@ -233,7 +232,7 @@ impl Desk<'_> {
                     self.warn_of_other_body(fingerprint);
                     self.remember(key, fingerprint, response.clone());
                     observe::duplicate(self.provider(), "done");
-                    return Claimed::Answer(answers::already_processed(self.verified.success(), response.as_deref()));
+                    return Claimed::Answer(answers::already_processed(response.as_deref()));
                 }
                 Ok(ClaimOutcome::InFlight { retry_after, fingerprint }) => {
                     let status = match self.context.in_flight {
@@ -275,7 +274,7 @@ impl Desk<'_> {
             Ok(ClaimOutcome::Done { .. }) => {
                 observe::replay_suspected(self.provider(), "suppressed");
                 self.complete(held, None).await;
-                Err(answers::already_processed(self.verified.success(), None))
+                Err(answers::already_processed(None))
             }
             Ok(ClaimOutcome::InFlight { retry_after, .. }) => {
                 self.release(held.key, held.token).await;
@@ -313,21 +312,18 @@ impl Desk<'_> {
                     Ran::Responded(response) => Ok(response.map(ResponseBody::inner)),
                     Ran::Panicked => {
                         observe::panicked(self.provider());
-                        Ok(answers::internal().map(ResponseBody::own))
+                        Ok(answers::panicked().map(ResponseBody::own))
                     }
                     Ran::TimedOut => {
                         observe::timed_out(self.provider());
-                        Ok(answers::unavailable().map(ResponseBody::own))
+                        Ok(answers::timed_out().map(ResponseBody::own))
                     }
                 };
                 let _ = reply.send(answer);
                 return;
             }
         };
-        let response = match (response.extensions().get::<Discard>(), self.verified.success()) {
-            (Some(_), Some(prescribed)) => prescribed.map(ResponseBody::own),
-            _ => response.map(ResponseBody::inner),
-        };
+        let response = response.map(ResponseBody::inner);
         let Some(held) = held else {
             let _ = reply.send(Ok(response));
             return;
@@ -478,11 +474,11 @@ impl Desk<'_> {
             Ok(Err(_)) => return Err(answers::internal()),
             Err(Stopped::Panicked) => {
                 observe::panicked(self.provider());
-                return Err(answers::internal());
+                return Err(answers::panicked());
             }
             Err(Stopped::TimedOut) => {
                 observe::timed_out(self.provider());
-                return Err(answers::unavailable());
+                return Err(answers::timed_out());
             }
         };
         let content_type =

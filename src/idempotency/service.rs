@@ -66,7 +66,7 @@ where
                 observe::other_body(verified.delivery.provider());
             }
             observe::duplicate(verified.delivery.provider(), "done");
-            return ResponseFuture::own(answers::already_processed(verified.success(), known.response.as_deref()));
+            return ResponseFuture::own(answers::already_processed(known.response.as_deref()));
         }
         // The clone has not been polled ready; the one that has is taken.
         let clone = self.inner.clone();

@@ -6,6 +6,8 @@ pub(crate) fn panicked(_provider: &str) {}
 
 pub(crate) fn body_not_covered(_provider: &str) {}
 
+pub(crate) fn weak_scheme(_provider: &str, _weakness: &'static str) {}
+
 pub(crate) fn not_verified(_provider: &str) {}
 
 pub(crate) fn short_secret(_provider: &str) {}
@@ -56,3 +58,9 @@ pub(crate) fn commit_forgotten(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn unhandled(_provider: &str, _event_type: Option<&str>) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(dyn std::error::Error + 'static)) {}

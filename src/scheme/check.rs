@@ -6,6 +6,7 @@ use http::{HeaderValue, header};
 use super::{
     Answer, Kind, Scheme,
     custom::{Binding, Plan},
+    handshake::Handshake,
     keys::{KeyRing, Keys},
     template::{Inspected, Template},
     verification::Verification,
@@ -34,6 +35,8 @@ pub(crate) struct Check {
     now: SystemTime,
 }
 
+// One lives at a time, inside the future: a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum CheckKind {
     Custom,
     Declared(Verification),
@@ -54,6 +57,10 @@ const LARGEST_HANDSHAKE: usize = 16 * 1024;
 impl Scheme {
     /// Looks at the head: method, unsigned handshakes, then everything that can be checked without secret and body.
     pub(crate) fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
+        self.inspect_head(head, now).map_err(|error| self.hint_from_head(error, head, now))
+    }
+
+    fn inspect_head(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
         let template = match &self.kind {
             Kind::Custom(custom) => {
                 if !custom.methods().contains(head.method()) {
@@ -79,11 +86,17 @@ impl Scheme {
 
     /// As [`inspect`](Self::inspect), where the application has turned verification off: methods and handshakes only.
     pub(crate) fn inspect_unverified(&self, head: Head<'_>) -> Result<Step, VerifyError> {
-        if let Kind::Declared(template) = &self.kind {
-            if let Some(step) = self.unsigned_handshake(template, head)? {
-                return Ok(step);
+        match &self.kind {
+            Kind::Custom(custom) if !custom.methods().contains(head.method()) => {
+                return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            self.check_method(template, head)?;
+            Kind::Custom(_) => {}
+            Kind::Declared(template) => {
+                if let Some(step) = self.unsigned_handshake(template, head)? {
+                    return Ok(step);
+                }
+                self.check_method(template, head)?;
+            }
         }
         Ok(Step::Verify(Inspected::nothing()))
     }
@@ -102,15 +115,15 @@ impl Scheme {
     }
 
     fn check_method(&self, template: &Template, head: Head<'_>) -> Result<(), VerifyError> {
-        if template.methods.contains(head.method()) {
+        let mut handshakes = template.handshakes.iter().filter(|handshake| handshake.comes_by() == head.method());
+        // Whether it is the signed handshake that comes by this method shows once the signature has passed.
+        if template.methods.contains(head.method()) || handshakes.clone().any(Handshake::is_signed) {
             return Ok(());
         }
         // A method that only handshakes come by, and no handshake: somebody is trying.
-        let of_handshake = template.handshakes.iter().any(|handshake| handshake.comes_by() == head.method());
-        Err(VerifyError::new(if of_handshake {
-            VerifyErrorKind::HandshakeRefused
-        } else {
-            VerifyErrorKind::MethodNotAllowed
+        Err(VerifyError::new(match handshakes.next() {
+            Some(_) => VerifyErrorKind::HandshakeRefused,
+            None => VerifyErrorKind::MethodNotAllowed,
         }))
     }
 
@@ -171,18 +184,23 @@ impl Check {
         let settings = &scheme.settings;
         match (&scheme.kind, self.kind) {
             (Kind::Custom(custom), CheckKind::Custom) => {
-                let binding = custom.verify(head, &body, Keys { ring, now: self.now }, self.now)?;
+                let binding = custom
+                    .verify(head, &body, Keys { ring, now: self.now }, self.now)
+                    .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?;
                 Ok(custom_outcome(custom.name(), custom.payload(), binding, body, ring))
             }
             (Kind::Declared(template), kind) => {
                 let (proof, family) = match kind {
-                    CheckKind::Declared(verification) => {
-                        verification.finish(template, head, settings, &body, self.now)?
-                    }
+                    CheckKind::Declared(verification) => verification
+                        .finish(template, head, settings, &body, self.now)
+                        .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?,
                     CheckKind::Custom | CheckKind::Skipped => (Proof::default(), 0),
                 };
                 if let Some(answer) = scheme.signed_handshake(template, head, &body, ring, proof)? {
                     return Ok(Outcome::Answer(answer));
+                }
+                if !template.methods.contains(head.method()) {
+                    return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
                 }
                 let facts = template.head_facts(head, family, settings);
                 let tenant = ring.secrets().tenant_name().cloned();
@@ -222,8 +240,8 @@ impl Scheme {
 }
 
 impl Inspected {
-    fn nothing() -> Self {
-        Self { candidates: Default::default(), family: 0, timestamp: None }
+    pub(crate) fn nothing() -> Self {
+        Self { candidates: Default::default(), family: 0, timestamp: None, timestamp_text: None }
     }
 }
 

@@ -120,7 +120,7 @@ mod tests {
 
     fn candidates(grammar: &Grammar, value: &str) -> Option<usize> {
         let mut candidates = Candidates::new();
-        grammar.collect(value.as_bytes(), &mut candidates, &mut 0, |item| Tag::new(item)).ok()?;
+        grammar.collect(value.as_bytes(), &mut candidates, &mut 0, Tag::new).ok()?;
         Some(candidates.len())
     }
 

@@ -92,6 +92,9 @@ impl Handshake {
 
     /// Answers 200 with `{"response": hex of HMAC-SHA-256(secret, text of from)}`: a challenge that only the holder of the
     /// secret can answer.
+    ///
+    /// Unless it is [`signed`](Self::signed), a challenge must be a token of at most 256 letters, digits and `-._~+/:`, with
+    /// `=` at its end. Anything else is refused, for it might be a delivery that an attacker wants to have signed.
     pub fn challenge(from: Field, response: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reply::Challenge {
             from,
@@ -273,6 +276,9 @@ impl Handshake {
             }
             Reply::Challenge { from, echo, response, prefix, encoding } => {
                 let challenge = text(from)?;
+                if !self.signed && !is_harmless(&challenge) {
+                    return Err(refused());
+                }
                 let (secret, form) = secret.ok_or_else(refused)?;
                 let key = form.decode(secret.expose()).map_err(|_| refused())?;
                 let mut mac = MacState::new(MacAlgorithm::Sha256, &key);
@@ -300,6 +306,19 @@ impl Handshake {
     }
 }
 
+/// Whether anyone may have this text signed. The answer to an unsigned challenge is a MAC under the very key that signs
+/// deliveries: a text that is free to choose would be a forged delivery with its signature. A token of these characters is
+/// neither a JSON object or list nor a form with a value.
+fn is_harmless(challenge: &str) -> bool {
+    let token = challenge.trim_end_matches('=');
+    challenge.len() <= LONGEST_CHALLENGE
+        && !token.is_empty()
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte))
+}
+
+/// Challenges are random tokens; none is known to be longer than a hundred characters.
+const LONGEST_CHALLENGE: usize = 256;
+
 impl<F> Reply<F> {
     fn from(&self) -> Option<&F> {
         match self {
@@ -318,6 +337,11 @@ fn find(places: &Places, head: Head<'_>, body: Option<&[u8]>) -> Option<String> 
             let mut values = head.headers().get_all(name).iter();
             let value = values.next()?;
             (values.next().is_none()).then(|| String::from_utf8(value.as_bytes().to_vec()).ok())?
+        }
+        Place::HeaderIf(name, wanted) => {
+            let mut values = head.headers().get_all(name).iter();
+            let value = values.next()?;
+            (values.next().is_none() && value.as_bytes() == wanted.as_bytes()).then(|| wanted.clone())
         }
         Place::Json(pointer) => {
             let found = crate::json::scalars(body?, std::slice::from_ref(pointer)).ok()?;

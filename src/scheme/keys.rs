@@ -1,9 +1,6 @@
 use std::time::SystemTime;
 
-use super::{
-    key_form::KeyForm,
-    template::{Algorithm, Template},
-};
+use super::template::{Algorithm, Template};
 use crate::{
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
     secret::{Secret, Secrets},
@@ -15,6 +12,8 @@ use crate::{
 pub(crate) struct KeyRing {
     secrets: Secrets,
     states: Vec<KeyState>,
+    /// The length of the shortest key, decoded.
+    shortest: usize,
 }
 
 /// What one secret became.
@@ -34,17 +33,19 @@ impl KeyRing {
         if secrets.is_empty() && template.algorithm != Algorithm::Unsigned {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
-        let states = secrets
-            .entries()
-            .iter()
-            .map(|entry| KeyState::new(template.algorithm, template.key_form, &entry.secret))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { secrets, states })
+        let mut shortest = usize::MAX;
+        let mut states = Vec::with_capacity(secrets.len());
+        for entry in secrets.entries() {
+            let key = template.key_form.decode(entry.secret.expose())?;
+            shortest = shortest.min(key.len());
+            states.push(KeyState::new(template.algorithm, &key));
+        }
+        Ok(Self { secrets, states, shortest })
     }
 
     /// No keys at all, where nothing is verified.
     pub(crate) fn empty() -> Self {
-        Self { secrets: Secrets::none(), states: Vec::new() }
+        Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX }
     }
 
     pub(crate) fn raw(secrets: Secrets) -> Result<Self, ConfigError> {
@@ -52,7 +53,8 @@ impl KeyRing {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
         let states = secrets.entries().iter().map(|_| KeyState::Raw).collect();
-        Ok(Self { secrets, states })
+        let shortest = secrets.entries().iter().map(|entry| entry.secret.expose().len()).min().unwrap_or(usize::MAX);
+        Ok(Self { secrets, states, shortest })
     }
 
     /// The secrets that are right at `now`, each with its place in the list.
@@ -66,24 +68,34 @@ impl KeyRing {
             .map(|(index, (entry, state))| (index, &entry.secret, state))
     }
 
+    /// The secret that ended last before `now`, alone and as if it had not, with its end.
+    pub(crate) fn last_expired(&self, now: SystemTime) -> Option<(Self, SystemTime)> {
+        let ended = self.secrets.entries().iter().zip(&self.states).filter_map(|(entry, state)| {
+            let until = entry.until.filter(|until| *until <= now)?;
+            Some((until, &entry.secret, state))
+        });
+        let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
+        let secrets = Secrets::new(secret.clone());
+        Some((Self { secrets, states: vec![state.clone()], shortest: self.shortest }, until))
+    }
+
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// Whether a secret is shorter than the advised length.
+    /// Whether a key is shorter than the advised length. What counts is the key, not the text that it is written in.
     pub(crate) fn has_short(&self) -> bool {
-        self.secrets.entries().iter().any(|entry| entry.secret.expose().len() < SHORT)
+        self.shortest < SHORT
     }
 }
 
 impl KeyState {
-    fn new(algorithm: Algorithm, form: KeyForm, secret: &Secret) -> Result<Self, ConfigError> {
-        let key = form.decode(secret.expose())?;
-        Ok(match algorithm {
+    fn new(algorithm: Algorithm, key: &[u8]) -> Self {
+        match algorithm {
             Algorithm::Hash(_) | Algorithm::Unsigned => Self::Raw,
-            Algorithm::Mac(mac) => Self::Mac(MacState::new(mac, &key)),
-            Algorithm::Token => Self::Token(token_tag(&key)),
-        })
+            Algorithm::Mac(mac) => Self::Mac(MacState::new(mac, key)),
+            Algorithm::Token => Self::Token(token_tag(key)),
+        }
     }
 }
 

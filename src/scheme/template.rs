@@ -5,11 +5,12 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
+use smallvec::SmallVec;
 
 use super::{
     answer::Answer,
     content::Part,
-    freshness::{Freshness, check},
+    freshness::{Freshness, TimestampUnit, check, rfc3339},
     grammar::{Candidates, Grammar, LONGEST_HEADER, split},
     handshake::Handshake,
     key_form::KeyForm,
@@ -36,6 +37,9 @@ pub(crate) struct Template {
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) key_form: KeyForm,
+    /// How the sender's secrets look, for hints.
+    pub(crate) secret_prefix: Option<String>,
+    pub(crate) secret_length: Option<usize>,
     pub(crate) content: Vec<Part>,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
@@ -51,6 +55,9 @@ pub(crate) struct Template {
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
+
+/// No timestamp is longer: the digits of 2^64.
+const MOST_DIGITS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -83,7 +90,13 @@ pub(crate) struct Inspected {
     /// Which of the alternative signature headers is there.
     pub(crate) family: usize,
     pub(crate) timestamp: Option<SystemTime>,
+    /// The timestamp as it was sent, where the head has it: it is signed so, and looked for once.
+    pub(crate) timestamp_text: Option<TimestampText>,
 }
+
+/// A copy, since what is found in a head cannot borrow from it while the body is read. No timestamp in seconds or
+/// milliseconds is longer.
+pub(crate) type TimestampText = SmallVec<[u8; 24]>;
 
 impl Template {
     /// Checks everything that the head can be checked for without a secret.
@@ -93,19 +106,21 @@ impl Template {
         now: SystemTime,
         settings: &Settings,
     ) -> Result<Inspected, VerifyError> {
-        let mut inspected = Inspected { candidates: Candidates::new(), family: 0, timestamp: None };
+        let mut inspected = Inspected::nothing();
         if self.algorithm == Algorithm::Unsigned {
             return Ok(inspected);
         }
         self.collect(head, &mut inspected)?;
-        let look = Look { template: self, head, family: inspected.family, settings };
+        let mut look = Look { template: self, head, family: inspected.family, settings, timestamp: None };
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
         {
             inspected.timestamp = Some(self.fresh(freshness, &text, now, settings)?);
+            inspected.timestamp_text = Some(TimestampText::from_slice(&text));
         } else if self.freshness.as_ref().is_some_and(|freshness| freshness.places.pointers().next().is_none()) {
             return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
         }
+        look.timestamp = inspected.timestamp_text.as_deref();
         if !self.deferred {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
@@ -118,26 +133,60 @@ impl Template {
     ///
     /// An id may hold the dot that ends it, since some senders' ids do; but `id.1700000000` before a timestamp is also the
     /// id `id` with that timestamp and a longer body, and is refused while that timestamp would be fresh. Before anything
-    /// else than a timestamp the literal must not be in the header at all.
+    /// else than a timestamp the literal must not be in the header at all. Where no literal is between a header and the
+    /// timestamp, or between the URL and the body, it is their form that says where one ends.
     fn check_one_reading(&self, look: &Look<'_>, now: SystemTime) -> Result<(), VerifyError> {
         for (index, part) in self.content.iter().enumerate() {
-            let (Part::Header(_) | Part::Id, Some(Part::Literal(end))) = (part, self.content.get(index + 1)) else {
-                continue;
-            };
-            let Ok(text) = look.text(part, Render::All) else { continue };
-            let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
-            let refused = match &self.freshness {
-                Some(freshness) if before_timestamp => split(&text, Some(end))
-                    .skip(1)
-                    .any(|segment| self.fresh(freshness, segment, now, look.settings).is_ok()),
-                _ => split(&text, Some(end)).nth(1).is_some(),
+            let refused = match (part, self.content.get(index + 1)) {
+                (Part::Header(_) | Part::Id, Some(Part::Literal(end))) => {
+                    let Ok(text) = look.text(part, Render::All) else { continue };
+                    let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
+                    match &self.freshness {
+                        Some(freshness) if before_timestamp => split(&text, Some(end))
+                            .skip(1)
+                            .any(|segment| self.fresh(freshness, segment, now, look.settings).is_ok()),
+                        _ => split(&text, Some(end)).nth(1).is_some(),
+                    }
+                }
+                (Part::Header(_) | Part::Id, Some(timestamp @ Part::Timestamp)) => {
+                    let Ok(text) = look.text(part, Render::All) else { continue };
+                    let Ok(timestamp) = look.text(timestamp, Render::All) else { continue };
+                    self.begins_earlier(&text, &timestamp, now, look.settings)
+                }
+                // A URL holds these only escaped (RFC 3986, section 3.3), and a JSON body begins with one of them.
+                (Part::Url, Some(Part::Body)) => {
+                    look.head.uri().path_and_query().is_some_and(|path| path.as_str().contains(['{', '[', '"']))
+                }
+                _ => false,
             };
             if refused {
                 let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
-                return Err(error.with_subject(named("a signed header")));
+                return Err(error.with_subject(named("a signed part of the head")));
             }
         }
         Ok(())
+    }
+
+    /// Whether a timestamp could begin in `before`, which stands directly before the timestamp. Dates show by their form; of
+    /// digits only those count that would be fresh.
+    fn begins_earlier(&self, before: &[u8], timestamp: &[u8], now: SystemTime, settings: &Settings) -> bool {
+        let Some(freshness) = &self.freshness else { return false };
+        if before.len() > LONGEST_HEADER {
+            return true;
+        }
+        let has_window = settings.tolerance.or(freshness.tolerance).is_some();
+        let joined = [before, timestamp].concat();
+        (0..before.len()).any(|start| match freshness.unit {
+            TimestampUnit::Rfc3339 => rfc3339(&joined[start..]).is_some(),
+            TimestampUnit::Milliseconds | TimestampUnit::Seconds => {
+                let rest = joined[start..].iter().take(MOST_DIGITS);
+                let digits = rest.take_while(|byte| byte.is_ascii_digit()).count();
+                // Where any time will do, any digit would be one.
+                has_window
+                    && (1..=digits)
+                        .any(|length| self.fresh(freshness, &joined[start..start + length], now, settings).is_ok())
+            }
+        })
     }
 
     /// Checks a timestamp's form and age.
@@ -151,7 +200,8 @@ impl Template {
         let stamp = freshness.unit.parse(text).ok_or_else(|| {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
-        if let Some(tolerance) = freshness.tolerance.map(|tolerance| settings.tolerance.unwrap_or(tolerance)) {
+        // What the application asks for also holds for a scheme that is declared without a window.
+        if let Some(tolerance) = settings.tolerance.or(freshness.tolerance) {
             check(stamp, now, tolerance)?;
         }
         Ok(stamp)
@@ -182,19 +232,24 @@ impl Template {
         let headers = head.headers();
         match &self.locate {
             Locate::Headers(names) => {
-                let (family, name) = names
-                    .iter()
-                    .enumerate()
-                    .find(|(_, name)| headers.contains_key(*name))
-                    .ok_or_else(|| missing(&names[0]))?;
-                inspected.family = family;
-                self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                let mut found = false;
+                for (family, name) in names.iter().enumerate() {
+                    found = self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                    if found {
+                        inspected.family = family;
+                        break;
+                    }
+                }
+                if !found {
+                    return Err(missing(&names[0]));
+                }
             }
             Locate::EachHeader(names) | Locate::Numbered(names) => {
-                for name in names.iter().filter(|name| headers.contains_key(*name)) {
-                    self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                let mut found = false;
+                for name in names {
+                    found |= self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
                 }
-                if seen == 0 && !names.iter().any(|name| headers.contains_key(name)) {
+                if !found {
                     return Err(missing(&names[0]));
                 }
             }
@@ -216,22 +271,26 @@ impl Template {
         Ok(())
     }
 
+    /// Collects the signatures of one header; `false` when the header is not there.
     fn collect_header(
         &self,
         headers: &HeaderMap,
         name: &HeaderName,
         candidates: &mut Candidates,
         seen: &mut usize,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<bool, VerifyError> {
         let mut lines = headers.get_all(name).iter();
-        if !self.every_line && headers.get_all(name).iter().nth(1).is_some() {
+        let Some(first) = lines.next() else { return Ok(false) };
+        let second = lines.next();
+        if second.is_some() && !self.every_line {
             return Err(ambiguous(Subject::Header(name.clone())));
         }
-        lines.try_for_each(|line| {
+        [first].into_iter().chain(second).chain(lines).try_for_each(|line| {
             self.grammar
                 .collect(line.as_bytes(), candidates, seen, |text| self.decode(text))
                 .map_err(|error| error.with_header(name.clone()))
-        })
+        })?;
+        Ok(true)
     }
 
     fn signature_header(&self, family: usize) -> Option<&HeaderName> {
@@ -239,6 +298,18 @@ impl Template {
             Locate::EachHeader(names) | Locate::Headers(names) | Locate::Numbered(names) => names.get(family),
             Locate::Json(_) | Locate::Query(_) => None,
         }
+    }
+
+    /// Which of the alternative signature headers is there; the first when none is.
+    pub(crate) fn family(&self, head: Head<'_>) -> usize {
+        match &self.locate {
+            Locate::Headers(names) => names.iter().position(|name| head.headers().contains_key(name)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn signs_url(&self) -> bool {
+        self.content.iter().any(|part| matches!(part, Part::Url))
     }
 
     /// How many families of header names the scheme has.
@@ -251,12 +322,12 @@ impl Template {
 
     /// What the head says about the delivery, for its metadata.
     pub(crate) fn head_facts(&self, head: Head<'_>, family: usize, settings: &Settings) -> HeadFacts {
-        let look = Look { template: self, head, family, settings };
+        let look = Look { template: self, head, family, settings, timestamp: None };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
             Place::Header(name) => single(head.headers(), name).ok()?.cloned().map(HeadText::Header),
             Place::Json(_) => None,
-            Place::Param(_) | Place::Query(_) => {
+            Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
             }
@@ -270,6 +341,8 @@ pub(crate) struct Look<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) family: usize,
     pub(crate) settings: &'a Settings,
+    /// The timestamp as it was sent, where it has been found before.
+    pub(crate) timestamp: Option<&'a [u8]>,
 }
 
 /// Which side of the body to render.
@@ -328,9 +401,10 @@ impl Look<'_> {
                 .map_err(|()| ambiguous(Subject::Header(name.clone())))?
                 .map(|value| Cow::Borrowed(value.as_bytes())),
             Part::Id => self.first(self.template.id.as_ref(), which)?,
-            Part::Timestamp => {
-                self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?
-            }
+            Part::Timestamp => match self.timestamp {
+                Some(text) => Some(Cow::Borrowed(text)),
+                None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?,
+            },
             Part::Json(pointer) => self.in_body(pointer, which),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,
@@ -374,6 +448,10 @@ impl Look<'_> {
         Ok(match place {
             Place::Header(name) => single(self.head.headers(), name)
                 .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::HeaderIf(name, wanted) => single(self.head.headers(), name)
+                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
             Place::Json(_) => None,
             Place::Param(key) => self.param(key)?,

@@ -18,7 +18,9 @@ use crate::{
 
 /// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed.
 pub(crate) struct Verification {
-    inspected: Inspected,
+    candidates: Candidates,
+    family: usize,
+    timestamp: Option<SystemTime>,
     hashers: SmallVec<[(usize, Hasher); 1]>,
 }
 
@@ -48,9 +50,11 @@ impl Verification {
             };
             hashers.push((index, hasher));
         }
-        let mut verification = Self { inspected, hashers };
+        let Inspected { candidates, family, timestamp, timestamp_text } = inspected;
+        let mut verification = Self { candidates, family, timestamp, hashers };
         if !template.deferred {
-            verification.render(template, head, settings, Render::BeforeBody)?;
+            let look = Look { template, head, family, settings, timestamp: timestamp_text.as_deref() };
+            verification.render(&look, Render::BeforeBody)?;
         }
         Ok(verification)
     }
@@ -71,21 +75,20 @@ impl Verification {
         body: &[u8],
         now: SystemTime,
     ) -> Result<(Proof, usize), VerifyError> {
-        let family = self.inspected.family;
-        let mut timestamp = self.inspected.timestamp;
+        let family = self.family;
+        let mut timestamp = self.timestamp;
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
         let which = if template.deferred { Render::Whole(body) } else { Render::AfterBody };
-        self.render(template, head, settings, which)?;
+        self.render(&Look { template, head, family, settings, timestamp: None }, which)?;
         if let Locate::Json(pointer) = &template.locate {
-            self.inspected.candidates = in_body(template, body, pointer)?;
+            self.candidates = in_body(template, body, pointer)?;
         }
         // Every secret is tried, so that the time does not tell which one is in use.
         let mut matched = None;
-        let claimed = std::mem::take(&mut self.inspected.candidates);
         for (index, hasher) in self.hashers {
-            if verify_any(&claimed, &hasher.finish()) && matched.is_none() {
+            if verify_any(&self.candidates, &hasher.finish()) && matched.is_none() {
                 matched = Some(index);
             }
         }
@@ -103,15 +106,8 @@ impl Verification {
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
     }
 
-    fn render(
-        &mut self,
-        template: &Template,
-        head: Head<'_>,
-        settings: &Settings,
-        which: Render<'_>,
-    ) -> Result<(), VerifyError> {
+    fn render(&mut self, look: &Look<'_>, which: Render<'_>) -> Result<(), VerifyError> {
         let hashers = &mut self.hashers;
-        let look = Look { template, head, family: self.inspected.family, settings };
         look.render(which, &mut |piece| {
             for (_, hasher) in hashers.iter_mut() {
                 match piece {

@@ -27,7 +27,8 @@ impl MacAlgorithm {
 pub(crate) enum MacState {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
-    Sha512(Hmac<Sha512>),
+    /// In a box, since it is twice as large as the others, and every request would carry room for it.
+    Sha512(Box<Hmac<Sha512>>),
 }
 
 impl MacState {
@@ -36,7 +37,7 @@ impl MacState {
         match algorithm {
             MacAlgorithm::Sha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             MacAlgorithm::Sha256 => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
-            MacAlgorithm::Sha512 => Self::Sha512(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            MacAlgorithm::Sha512 => Self::Sha512(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH))),
         }
     }
 

@@ -36,6 +36,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// An empty body, which other middleware asks for to answer by itself, such as tower-http's `TimeoutLayer`.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::own(Bytes::new())
+    }
+}
+
 impl<B> Body for ResponseBody<B>
 where
     B: Body<Data = Bytes>,

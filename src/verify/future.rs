@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::{
+    Acknowledged,
     batch::{Batch, verified_request},
     body::{Collected, ResponseBody},
     budget::Share,
@@ -26,9 +27,11 @@ use super::{
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
+    delivery::Delivery,
     error::{VerifyError, VerifyErrorKind},
     head::Head,
-    host, observe,
+    host,
+    observe::{self, Handling, Outcome as Ended, ReceiveSpan},
     scheme::{Check, KeyRing, Outcome, Step},
     secret::Secrets,
 };
@@ -41,6 +44,7 @@ pin_project! {
         S: Service<Request<Full<Bytes>>>,
     {
         config: Arc<Config>,
+        span: ReceiveSpan,
         #[pin]
         state: State<S, B, S::Future, S::Response>,
     }
@@ -56,8 +60,10 @@ pin_project! {
         Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
         // The body is being read and hashed.
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // The request has passed, and waits for the inner service to be ready.
+        Passed { passed: Option<Passed<S>> },
         // The inner service runs. A share of the budget is held as long as it may hold the body.
-        Inner { #[pin] future: F, share: Option<Share> },
+        Inner { #[pin] future: F, share: Option<Share>, handling: Handling },
         // The inner service runs for one item of a batch after the other.
         Batch { #[pin] future: Option<F>, batch: Batch<S, A> },
         Done,
@@ -76,10 +82,21 @@ struct Reading<S> {
     share: Option<Share>,
 }
 
+/// Everything that waits for the inner service to be ready.
+struct Passed<S> {
+    inner: S,
+    request: Request<Full<Bytes>>,
+    /// For spans and counters; the request has it too.
+    delivery: Delivery,
+    share: Option<Share>,
+}
+
 /// How long a source of secrets may look.
 const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
+// As for the state itself: it is moved once, and a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum Turn<S, B, F, A> {
     Answer(Response<Bytes>),
     Next(State<S, B, F, A>),
@@ -91,7 +108,9 @@ where
     S: Service<Request<Full<Bytes>>>,
 {
     pub(super) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
-        Self { config, state: State::Start { inner, request } }
+        config.meter.received();
+        let span = ReceiveSpan::new(config.scheme.name());
+        Self { config, span, state: State::Start { inner, request } }
     }
 }
 
@@ -108,9 +127,15 @@ where
             Ok(poll) => poll,
             Err(_) => {
                 let mut this = self.project();
+                let _entered = this.span.enter();
+                if let Some(handling) = this.state.as_mut().handling() {
+                    handling.end(Ended::Panicked, None);
+                }
                 this.state.as_mut().project_replace(State::Done);
                 observe::panicked(this.config.scheme.name());
-                Poll::Ready(Ok(rejection::panicked().map(ResponseBody::own)))
+                let response = rejection::panicked();
+                this.span.verified(response.status().as_u16());
+                Poll::Ready(Ok(response.map(ResponseBody::own)))
             }
         }
     }
@@ -123,6 +148,7 @@ where
 {
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
         let mut this = self.project();
+        let _entered = this.span.enter();
         loop {
             let turn = match this.state.as_mut().project() {
                 StateProjection::Start { .. } => {
@@ -149,16 +175,47 @@ where
                         Err(error) => Turn::Refuse(error),
                     }
                 }
-                StateProjection::Inner { future, share } => {
-                    let result = ready!(future.poll(cx));
+                StateProjection::Passed { passed } => {
+                    let ready = match passed {
+                        Some(passed) => ready!(passed.inner.poll_ready(cx)),
+                        None => Ok(()),
+                    };
+                    let Passed { mut inner, request, delivery, share } = match (ready, passed.take()) {
+                        (Ok(()), Some(passed)) => passed,
+                        (Err(error), _) => {
+                            this.state.as_mut().project_replace(State::Done);
+                            return Poll::Ready(Err(error));
+                        }
+                        (Ok(()), None) => unreachable!("what has passed is taken once"),
+                    };
+                    let handling = Handling::begin(&this.config.meter, &delivery);
+                    let future = {
+                        let _entered = handling.enter();
+                        inner.call(request)
+                    };
+                    Turn::Next(State::Inner { future, share, handling })
+                }
+                StateProjection::Inner { future, share, handling } => {
+                    let result = {
+                        let _entered = handling.enter();
+                        ready!(future.poll(cx))
+                    };
                     drop(share.take());
+                    let result = result.map(|response| this.config.finish(response));
+                    note(handling, this.span, &result);
                     this.state.as_mut().project_replace(State::Done);
-                    return Poll::Ready(result.map(|response| response.map(ResponseBody::inner)));
+                    return Poll::Ready(result);
                 }
                 StateProjection::Batch { mut future, batch } => {
                     if let Some(running) = future.as_mut().as_pin_mut() {
-                        let result = ready!(running.poll(cx));
+                        let result = {
+                            let _entered = batch.handling.as_ref().map(Handling::enter);
+                            ready!(running.poll(cx))
+                        };
                         future.set(None);
+                        if let Some(mut handling) = batch.handling.take() {
+                            note(&mut handling, this.span, &result);
+                        }
                         match result {
                             Ok(response) => batch.note(response),
                             Err(error) => {
@@ -173,14 +230,18 @@ where
                         return Poll::Ready(Err(error));
                     }
                     if let Some(request) = batch.next_request() {
-                        let running = batch.inner.call(request);
+                        let running = {
+                            let _entered = batch.handling.as_ref().map(Handling::enter);
+                            batch.inner.call(request)
+                        };
                         future.set(Some(running));
                         continue;
                     }
                     let response = match batch.answer() {
-                        Some(response) => response.map(ResponseBody::inner),
+                        Some(response) => this.config.finish(response),
                         None => this.config.scheme.acknowledge().into_response().map(ResponseBody::own),
                     };
+                    this.span.verified(response.status().as_u16());
                     this.state.as_mut().project_replace(State::Done);
                     return Poll::Ready(Ok(response));
                 }
@@ -191,11 +252,42 @@ where
                     this.state.as_mut().project_replace(state);
                     continue;
                 }
-                Turn::Answer(response) => response,
-                Turn::Refuse(error) => this.config.refuse(error),
+                Turn::Answer(response) => {
+                    this.config.meter.handshake();
+                    this.span.handshake(response.status().as_u16());
+                    response
+                }
+                Turn::Refuse(error) => {
+                    let kind = error.kind();
+                    this.config.meter.refused(kind);
+                    let response = this.config.refuse(error);
+                    this.span.refused(kind.as_str(), response.status().as_u16());
+                    response
+                }
             };
             this.state.as_mut().project_replace(State::Done);
             return Poll::Ready(Ok(response.map(ResponseBody::own)));
+        }
+    }
+}
+
+/// Tells how the inner service ended with one delivery.
+fn note<R, E>(handling: &mut Handling, span: &ReceiveSpan, result: &Result<Response<R>, E>) {
+    let Ok(response) = result else { return handling.end(Ended::Failed, None) };
+    let status = response.status().as_u16();
+    // A part inside may know better than its status says.
+    let outcome = response.extensions().get().copied().unwrap_or_else(|| Ended::of_status(status));
+    handling.end(outcome, Some(status));
+    span.verified(status);
+}
+
+impl<S, B, F, A> State<S, B, F, A> {
+    /// The delivery that the inner service has in hand.
+    fn handling(self: Pin<&mut Self>) -> Option<&mut Handling> {
+        match self.project() {
+            StateProjection::Inner { handling, .. } => Some(handling),
+            StateProjection::Batch { batch, .. } => batch.handling.as_mut(),
+            _ => None,
         }
     }
 }
@@ -223,7 +315,8 @@ where
         return Turn::Refuse(error);
     }
     match &config.secrets {
-        _ if config.verification == Verification::Off => {
+        // A challenge is answered either way: it asks for the secret, not for a check.
+        _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
             read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
@@ -255,7 +348,7 @@ where
 {
     let ring = secrets
         .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))
-        .and_then(|secrets| config.ring(secrets));
+        .and_then(|secrets| config.ring(&secrets));
     // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
     match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
         Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),
@@ -317,30 +410,29 @@ where
     Turn::Next(State::Body { body, timer: None, reading: Some(reading) })
 }
 
+/// How many frames are taken before other tasks get their turn: far more than a body within the limit has, if its sender
+/// does not cut it up on purpose.
+const FRAMES_IN_A_TURN: usize = 256;
+
 /// Reads and hashes frame by frame, until the end, the limit or the deadline.
 fn read<S, B>(
     cx: &mut Context<'_>,
     config: &Config,
     mut body: Pin<&mut B>,
-    mut timer: Pin<&mut Option<Sleep>>,
+    timer: Pin<&mut Option<Sleep>>,
     reading: &mut Option<Reading<S>>,
 ) -> Poll<Result<(), VerifyError>>
 where
     B: Body<Data: Buf, Error: Into<BoxError>>,
 {
     let Some(reading) = reading else { return Poll::Ready(Ok(())) };
-    loop {
+    for _ in 0..FRAMES_IN_A_TURN {
         let frame = match body.as_mut().poll_frame(cx) {
             Poll::Ready(None) => return Poll::Ready(Ok(())),
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(cause))) => return Poll::Ready(Err(body_error(cause.into()))),
             Poll::Pending => {
-                if timer.is_none() {
-                    timer.set(Some(sleep(config.body_timeout)));
-                }
-                if let Some(timer) = timer.as_mut().as_pin_mut() {
-                    ready!(timer.poll(cx));
-                }
+                ready!(deadline(cx, config, timer));
                 return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
             }
         };
@@ -358,6 +450,24 @@ where
         reading.check.update(&config.scheme, &bytes);
         reading.collected.push(bytes, reading.expected);
     }
+    // Frames may be as small as nought bytes, so that neither the limit nor a wait ends a body that is always there. The
+    // deadline does, and others get their turn.
+    if deadline(cx, config, timer).is_ready() {
+        return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Is ready once the body has had its time, which begins with the first call.
+fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sleep>>) -> Poll<()> {
+    if timer.is_none() {
+        timer.set(Some(sleep(config.body_timeout)));
+    }
+    match timer.as_mut().as_pin_mut() {
+        Some(timer) => timer.poll(cx),
+        None => Poll::Pending,
+    }
 }
 
 /// Compares, and calls the inner service.
@@ -365,7 +475,7 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { mut inner, parts, check, ring, collected, share, .. } = reading;
+    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
     let body = collected.into_bytes();
     match check.finish(&config.scheme, head(&parts), body, &ring) {
         Err(error) => Turn::Refuse(error),
@@ -375,8 +485,9 @@ where
                 let batch = Batch::new(inner, Arc::clone(config), parts, items, share);
                 return Turn::Next(State::Batch { future: None, batch });
             }
+            let noted = delivery.clone();
             let request = verified_request(parts, delivery, config);
-            Turn::Next(State::Inner { future: inner.call(request), share })
+            Turn::Next(State::Passed { passed: Some(Passed { inner, request, delivery: noted, share }) })
         }
     }
 }
@@ -408,11 +519,26 @@ fn head(parts: &Parts) -> Head<'_> {
 }
 
 impl Config {
+    /// Gives a success of the crate's own the form that the sender prescribes, if it does.
+    fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+        if response.extensions().get::<Acknowledged>().is_none() {
+            return response.map(ResponseBody::inner);
+        }
+        let Some(prescribed) = self.scheme.success() else { return response.map(ResponseBody::inner) };
+        let (mut own, _) = response.into_parts();
+        own.headers.remove(header::CONTENT_TYPE);
+        own.headers.remove(header::CONTENT_LENGTH);
+        let mut response = prescribed.into_response::<Bytes>().map(ResponseBody::own);
+        response.headers_mut().extend(own.headers);
+        *response.extensions_mut() = own.extensions;
+        response
+    }
+
     /// Tells the operator why, and the network that.
     fn refuse(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),
-            None => rejection::response(&error, self.scheme.refused(), &self.scheme.methods()),
+            None => rejection::response(&error, self.scheme.refused(), || self.scheme.methods()),
         };
         observe::refused(self.scheme.name(), response.status().as_u16(), &error);
         response.extensions_mut().insert(error);

@@ -44,29 +44,43 @@ mod rejection;
 mod service;
 
 use std::sync::Arc;
+#[cfg(feature = "idempotency")]
+use std::time::Duration;
+
+use http::Extensions;
 
 use self::layer::Config;
 pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
 use crate::delivery::Delivery;
-#[cfg(feature = "idempotency")]
-use {crate::scheme::Answer, bytes::Bytes, http::Response, std::time::Duration};
+
+/// The mark of a success that the crate gives by itself, in a response's extensions: to a copy, to a type that nobody handles,
+/// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acknowledged;
+
+/// Tells what a layer has verified, for a service that is no axum handler: pass the request's extensions.
+///
+/// `None` only where no layer is around the service.
+pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
+    extensions.get::<Verified>().map(|verified| &verified.delivery)
+}
 
 /// The mark of a verified request, in its extensions. Nobody outside can make one.
 #[derive(Clone)]
 pub(crate) struct Verified {
     pub(crate) delivery: Delivery,
-    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
     config: Arc<Config>,
 }
 
-#[cfg(feature = "idempotency")]
 impl Verified {
-    /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
-    pub(crate) fn success(&self) -> Option<Response<Bytes>> {
-        self.config.scheme.success().map(Answer::into_response)
+    /// The same request, with its payload in another form.
+    #[cfg(feature = "axum")]
+    pub(crate) fn with_delivery(&self, delivery: Delivery) -> Self {
+        Self { delivery, config: Arc::clone(&self.config) }
     }
 
     /// How long the sender may repeat a delivery, where that is known to be long.
+    #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         self.config.scheme.retries_for()
     }

@@ -25,8 +25,12 @@ pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
     }
 }
 
-/// The answer to a request that did not pass.
-pub(super) fn response(error: &VerifyError, refused: StatusCode, methods: &[Method]) -> Response<Bytes> {
+/// The answer to a request that did not pass. The scheme's `methods` are asked for only where they are told.
+pub(super) fn response(
+    error: &VerifyError,
+    refused: StatusCode,
+    methods: impl FnOnce() -> Vec<Method>,
+) -> Response<Bytes> {
     let status = status(error.kind(), refused);
     let body: &'static str = match error.kind() {
         VerifyErrorKind::MethodNotAllowed => "",
@@ -50,7 +54,7 @@ pub(super) fn response(error: &VerifyError, refused: StatusCode, methods: &[Meth
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         // RFC 9110, section 15.5.6: the list is required.
-        let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let list = methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         if let Ok(list) = HeaderValue::from_str(&list) {
             headers.insert(header::ALLOW, list);
         }

@@ -1,5 +1,6 @@
 use std::{
     ops::{Deref, DerefMut},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -23,7 +24,15 @@ use crate::error::{StoreError, StoreErrorKind};
 pub(super) struct Connections {
     pool: SqlitePool,
     patience: Duration,
+    place: Arc<OnceLock<Place>>,
     home: Home,
+}
+
+/// Where a database lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    File,
+    Memory,
 }
 
 enum Home {
@@ -40,7 +49,7 @@ pub(super) enum Lent<'a> {
 
 impl Connections {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { pool: setup.pool.clone(), patience: setup.patience, home: Home::Unknown }
+        Self { pool: setup.pool.clone(), patience: setup.patience, place: setup.place.clone(), home: Home::Unknown }
     }
 
     /// Lends a connection to a database whose schema fits.
@@ -100,41 +109,60 @@ impl Connections {
         }
     }
 
-    /// Asks the database where it lives. Options do not tell in every case.
     async fn find_home(&mut self, patience: &Patience) -> Result<(), StoreError> {
-        if !matches!(self.home, Home::Unknown) {
-            return Ok(());
+        if matches!(self.home, Home::Unknown) {
+            let place = match self.place.get() {
+                Some(place) => *place,
+                None => {
+                    let place = place_of(&self.pool, patience).await?;
+                    *self.place.get_or_init(|| place)
+                }
+            };
+            self.home = match place {
+                Place::Memory => Home::Memory { checked: false },
+                Place::File => {
+                    let options = SqliteConnectOptions::clone(&self.pool.connect_options());
+                    // `Patience` does the waiting.
+                    Home::File(Box::new(options.busy_timeout(ONE_LOOK).disable_statement_logging()), None)
+                }
+            };
         }
-        let mut connection = acquire(&self.pool, patience).await?;
-        let file: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| store_error("ask the database for its file", error))?;
-        self.home = if file.is_empty() {
-            Home::Memory { checked: false }
-        } else {
-            let options = SqliteConnectOptions::clone(&self.pool.connect_options());
-            // `Patience` does the waiting.
-            Home::File(Box::new(options.busy_timeout(ONE_LOOK).disable_statement_logging()), None)
-        };
         Ok(())
     }
 }
 
-async fn open(options: &SqliteConnectOptions, patience: &Patience) -> Result<SqliteConnection, StoreError> {
-    let failed = |error| store_error("open the database", error);
-    let mut connection = loop {
-        match options.connect().await {
-            Ok(connection) => break connection,
+/// Asks the database, since its options do not tell in every case.
+async fn place_of(pool: &SqlitePool, patience: &Patience) -> Result<Place, StoreError> {
+    let mut connection = acquire(pool, patience).await?;
+    loop {
+        let file = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .fetch_one(&mut *connection)
+            .await;
+        match file {
+            Ok(file) => return Ok(if String::is_empty(&file) { Place::Memory } else { Place::File }),
             Err(error) if patience.allows(&error).await => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(store_error("ask the database for its file", error)),
         }
-    };
+    }
+}
 
+/// Opens a connection. Another process may be about to create the same file, so every step of it may find a lock.
+async fn open(options: &SqliteConnectOptions, patience: &Patience) -> Result<SqliteConnection, StoreError> {
+    loop {
+        match try_open(options).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(store_error("open the database", error)),
+        }
+    }
+}
+
+async fn try_open(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
     // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.map_err(failed)?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     if mode == "wal" {
-        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await.map_err(failed)?;
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
     }
     Ok(connection)
 }
@@ -144,7 +172,7 @@ async fn acquire(pool: &SqlitePool, patience: &Patience) -> Result<PoolConnectio
         match pool.acquire().await {
             Ok(connection) => return Ok(connection),
             Err(error) if patience.allows(&error).await => {}
-            Err(error) => return Err(store_error("open the database", error)),
+            Err(error) => return Err(store_error("borrow a connection of the pool", error)),
         }
     }
 }

@@ -1,9 +1,14 @@
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{
-    connection::Connections,
+    connection::{Connections, Place},
     error::{Patience, in_transaction},
     options::SqliteStoreOptions,
     queue::Queue,
@@ -58,6 +63,8 @@ pub(super) struct Setup {
     pub(super) sql: Arc<Sql>,
     pub(super) patience: Duration,
     pub(super) clock: StoreClock,
+    /// Asked once, over the application's pool; from then on the store can do without that.
+    pub(super) place: Arc<OnceLock<Place>>,
 }
 
 /// The machine's wall clock, which every process that opened the file sees.
@@ -97,7 +104,8 @@ impl SqliteStore {
     /// [`Schema`](StoreErrorKind::Schema) if [`migrate`](Self::migrate) was never called. The store takes the pool's
     /// options and opens connections of its own with them, so that handlers which hold every connection of the pool cannot
     /// keep it from completing their claims. Only for a database in memory, which has no second door, it borrows the
-    /// pool's. Write-ahead logging is the application's choice; choose it.
+    /// pool's, which should then hold a single connection, so that a call waits for the application's transaction where it
+    /// would in a file meet a lock. Write-ahead logging is the application's choice; choose it.
     ///
     /// ```
     /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
@@ -140,6 +148,7 @@ impl SqliteStore {
                     sql: Arc::new(Sql::new(prefix)),
                     patience: busy_timeout,
                     clock: StoreClock(offset),
+                    place: Arc::default(),
                 },
                 reader: Queue::new("reader", limit),
                 writer: Queue::new("writer", limit),

@@ -1,0 +1,163 @@
+//! A server with the limits that a public one needs: how long it waits for a request, how many connections it holds, and
+//! how it stops. `docs/operating.md` gives the reasons. Copy it, or take what you need.
+#![allow(dead_code)] // Each example uses a part.
+
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tower::{Service, ServiceExt};
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a server allows. Every number has its reason in `docs/operating.md`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long a connection may be without a request: before the first one, between two, and while a head arrives.
+    pub(crate) wait: Duration,
+    /// How many connections are held at once; others wait to be accepted.
+    pub(crate) connections: usize,
+    /// How long requests that are under way may take once the server has been told to stop.
+    pub(crate) drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(10), connections: 1024, drain: Duration::from_secs(30) }
+    }
+}
+
+/// Serves `app`, such as an axum `Router`, until `stop` is ready and the requests under way have ended or run out of time.
+/// Tells whether they all ended.
+pub(crate) async fn serve<S, B>(listener: TcpListener, app: S, limits: Limits, stop: impl Future<Output = ()>) -> bool
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper has no timeouts at all.
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.wait);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .max_concurrent_streams(100);
+
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, slot) = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = &mut stop => break,
+        };
+        let under_way = watch::Sender::new(0_usize);
+        let (watched, app) = (under_way.clone(), app.clone());
+        let service = service_fn(move |request| {
+            let guard = UnderWay::new(&under_way);
+            let answer = app.clone().oneshot(request);
+            async move {
+                let _guard = guard;
+                answer.await
+            }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        connections.spawn(async move {
+            let _slot = slot;
+            tokio::select! {
+                // An error here is a client that went away or spoke no HTTP: nothing to do about it.
+                _ = connection => {}
+                () = idle(&watched, limits.wait) => {}
+            }
+        });
+    }
+    // Nobody new is let in; every connection ends after the request that is under way on it.
+    drop(listener);
+    timeout(limits.drain, graceful.shutdown()).await.is_ok()
+    // What is left is cut when `connections` is dropped.
+}
+
+/// Where to stay up, if the example was started with `-- --serve [ADDRESS]`.
+pub(crate) fn serve_address() -> Option<String> {
+    let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--serve");
+    arguments.next()?;
+    Some(arguments.next().unwrap_or_else(|| "127.0.0.1:3000".into()))
+}
+
+/// Is ready on ctrl-c, and on the SIGTERM by which service managers and container platforms ask a process to stop.
+pub(crate) async fn stop_signal() {
+    let interrupt = async { tokio::signal::ctrl_c().await.unwrap_or_else(|_| std::process::abort()) };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<Option<()>>();
+    tokio::select! {
+        () = interrupt => {}
+        _ = terminate => {}
+    }
+}
+
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                return (stream, slot);
+            }
+            // The connection is already gone, or the process is out of descriptors: that passes, and must not end a server.
+            Err(cause) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Is ready once no request has been under way for `wait`.
+///
+/// hyper's header timeout begins when it knows which version of HTTP is spoken, and ends with HTTP/1. This one also ends a
+/// connection that says nothing, one that stops in the first bytes, and an HTTP/2 connection that only answers pings.
+async fn idle(under_way: &watch::Sender<usize>, wait: Duration) {
+    let mut changes = under_way.subscribe();
+    loop {
+        if changes.wait_for(|count| *count == 0).await.is_err() || timeout(wait, changes.changed()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A request that is under way, until it is dropped.
+struct UnderWay(watch::Sender<usize>);
+
+impl UnderWay {
+    fn new(count: &watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,308 @@
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::handler::Handler;
+use axum_core::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use serde_json::Value;
+use tower_service::Service;
+
+use super::{
+    handler::{DynHandler, erase, with_state},
+    upcast::Upcasters,
+};
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    observe::{self, Outcome},
+    pattern::{PatternTable, Refused},
+    verify::{Acknowledged, Verified},
+};
+
+/// Chooses a handler by event type: see the [module](super).
+///
+/// It is a handler itself, for `post(events)`; with its state it is a service, for `route_service`. Cheap to clone once it
+/// is built.
+#[must_use]
+pub struct EventRouter<S = ()>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    routes: PatternTable<Versions<S>>,
+    fallback: Option<DynHandler<S>>,
+    upcasters: Upcasters,
+}
+
+/// The handlers of one pattern: one for some API versions each, and one for all others.
+struct Versions<S> {
+    others: Option<DynHandler<S>>,
+    named: Vec<(Arc<str>, DynHandler<S>)>,
+}
+
+impl<S> EventRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    /// Creates a router that handles nothing yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { routes: PatternTable::default(), fallback: None, upcasters: Upcasters::default() }))
+    }
+
+    /// Handles the events of a type, or of a group of types: `invoice.paid`, `customer.*`, `*`.
+    ///
+    /// # Panics
+    /// When the pattern is taken, or is none.
+    #[track_caller]
+    pub fn on<H, T>(self, pattern: &str, handler: H) -> Self
+    where
+        H: Handler<T, S> + Sync,
+        T: 'static,
+    {
+        let handler = erase(handler);
+        self.insert(pattern, Versions { others: Some(handler), named: Vec::new() })
+    }
+
+    /// Handles the events of a type, or of a group of types, when they are of one of these API versions. A handler that is
+    /// registered [for all versions](Self::on) takes the others.
+    ///
+    /// # Panics
+    /// When the pattern is taken for one of the versions, or is none.
+    #[track_caller]
+    pub fn on_version<H, T>(
+        self,
+        pattern: &str,
+        versions: impl IntoIterator<Item = impl Into<Arc<str>>>,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, S> + Sync,
+        T: 'static,
+    {
+        let handler = erase(handler);
+        let named = versions.into_iter().map(|version| (version.into(), Arc::clone(&handler))).collect();
+        self.insert(pattern, Versions { others: None, named })
+    }
+
+    /// Turns payloads of one API version into another's, before a handler is chosen. Steps are chained: with one from `1` to
+    /// `2` and one from `2` to `3`, handlers see version `3` alone. The handler's `raw()` stays what was signed.
+    ///
+    /// # Panics
+    /// When there is a step from this version for the pattern already, or the pattern is none.
+    #[track_caller]
+    pub fn upcast<F>(self, pattern: &str, from: &str, to: &str, upcaster: F) -> Self
+    where
+        F: Fn(Value) -> Result<Value, BoxError> + Send + Sync + 'static,
+    {
+        let mut inner = self.into_inner();
+        if let Err(refused) = inner.upcasters.insert(pattern, from, to, Arc::new(upcaster)) {
+            refuse(pattern, refused);
+        }
+        Self(Arc::new(inner))
+    }
+
+    /// Handles everything that no pattern matches, and deliveries without an event type.
+    ///
+    /// # Panics
+    /// When there is a fallback already.
+    #[track_caller]
+    pub fn fallback<H, T>(self, handler: H) -> Self
+    where
+        H: Handler<T, S> + Sync,
+        T: 'static,
+    {
+        let mut inner = self.into_inner();
+        assert!(inner.fallback.replace(erase(handler)).is_none(), "there is a fallback for events already");
+        Self(Arc::new(inner))
+    }
+
+    /// Takes over another router's handlers.
+    ///
+    /// # Panics
+    /// When a pattern, or the fallback, is in both.
+    #[track_caller]
+    pub fn merge(self, other: Self) -> Self {
+        let mut inner = self.into_inner();
+        let other = other.into_inner();
+        assert!(!(inner.fallback.is_some() && other.fallback.is_some()), "both routers have a fallback for events");
+        inner.fallback = inner.fallback.or(other.fallback);
+        if let Err((pattern, refused)) = inner.upcasters.merge(other.upcasters) {
+            refuse(&pattern, refused);
+        }
+        let mut merged = Self(Arc::new(inner));
+        for (pattern, versions) in other.routes.into_entries() {
+            merged = merged.insert(&pattern, versions);
+        }
+        merged
+    }
+
+    /// Gives the handlers their state.
+    pub fn with_state<S2>(self, state: S) -> EventRouter<S2>
+    where
+        S2: Clone + Send + Sync + 'static,
+    {
+        let inner = self.into_inner();
+        let give = |handler: DynHandler<S>| with_state::<S, S2>(handler, state.clone());
+        EventRouter(Arc::new(Inner {
+            routes: inner.routes.map(|versions| Versions {
+                others: versions.others.map(give),
+                named: versions.named.into_iter().map(|(version, handler)| (version, give(handler))).collect(),
+            }),
+            fallback: inner.fallback.map(give),
+            upcasters: inner.upcasters,
+        }))
+    }
+
+    #[track_caller]
+    fn insert(self, pattern: &str, versions: Versions<S>) -> Self {
+        let mut inner = self.into_inner();
+        let merged = match inner.routes.remove(pattern) {
+            Some(present) => present.and(versions).ok_or(Refused::Twice),
+            None => Ok(versions),
+        };
+        if let Err(refused) = merged.and_then(|versions| inner.routes.insert(pattern, versions)) {
+            refuse(pattern, refused);
+        }
+        Self(Arc::new(inner))
+    }
+
+    /// The parts, to be changed: the router's own while it is being built.
+    fn into_inner(self) -> Inner<S> {
+        Arc::try_unwrap(self.0).unwrap_or_else(|shared| Inner {
+            routes: shared.routes.clone(),
+            fallback: shared.fallback.clone(),
+            upcasters: shared.upcasters.clone(),
+        })
+    }
+
+    async fn handle(self, mut request: Request, state: S) -> Response {
+        let Some(verified) = request.extensions().get::<Verified>().cloned() else {
+            observe::no_layer("EventRouter");
+            return json(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal"}"#);
+        };
+        let mut delivery = verified.delivery.clone();
+        if !self.0.upcasters.is_empty() {
+            match self.0.upcasters.apply(&delivery) {
+                None => {}
+                Some(Ok(upcast)) => {
+                    delivery = upcast.clone();
+                    request.extensions_mut().insert(verified.with_delivery(upcast));
+                }
+                Some(Err(cause)) => {
+                    observe::not_upcast(delivery.provider(), delivery.event_type().map(|kind| kind.as_str()), &*cause);
+                    return json(StatusCode::UNPROCESSABLE_ENTITY, r#"{"error":"unexpected_payload"}"#);
+                }
+            }
+        }
+        let event_type = delivery.event_type();
+        let handler = event_type
+            .and_then(|kind| self.0.routes.get(kind.subject())?.get(delivery.api_version()))
+            .or(self.0.fallback.as_ref());
+        match handler {
+            Some(handler) => handler.call(request, state).await,
+            None => {
+                observe::unhandled(delivery.provider(), event_type.map(|kind| kind.as_str()));
+                let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
+                response.extensions_mut().insert(Acknowledged);
+                response.extensions_mut().insert(Outcome::Unhandled);
+                response
+            }
+        }
+    }
+}
+
+impl<S> Versions<S> {
+    fn get(&self, version: Option<&str>) -> Option<&DynHandler<S>> {
+        let named = version.and_then(|version| self.named.iter().find(|(name, _)| **name == *version));
+        named.map(|(_, handler)| handler).or(self.others.as_ref())
+    }
+
+    /// Both together; `None` when they overlap.
+    fn and(mut self, other: Self) -> Option<Self> {
+        if self.others.is_some() && other.others.is_some() {
+            return None;
+        }
+        self.others = self.others.or(other.others);
+        for (version, handler) in other.named {
+            if self.named.iter().any(|(name, _)| *name == version) {
+                return None;
+            }
+            self.named.push((version, handler));
+        }
+        Some(self)
+    }
+}
+
+impl<S> Clone for Versions<S> {
+    fn clone(&self) -> Self {
+        Self { others: self.others.clone(), named: self.named.clone() }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S> Handler<(), S> for EventRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        Box::pin(self.handle(request, state))
+    }
+}
+
+impl<B> Service<http::Request<B>> for EventRouter<()>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let router = self.clone();
+        Box::pin(async move { Ok(router.handle(request.map(Body::new), ()).await) })
+    }
+}
+
+impl<S> Clone for EventRouter<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for EventRouter<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> fmt::Debug for EventRouter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventRouter").finish_non_exhaustive()
+    }
+}
+
+#[track_caller]
+fn refuse(pattern: &str, refused: Refused) -> ! {
+    match refused {
+        Refused::NoPattern => {
+            panic!("`{pattern}` is no pattern of event types; one is `invoice.paid`, `customer.*` or `*`")
+        }
+        Refused::Twice => panic!("the pattern `{pattern}` is registered twice"),
+    }
+}
+
+fn json(status: StatusCode, body: &'static str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,443 @@
+//! Secrets in everything that is printed or logged, and look-ups of secrets under attack.
+#![cfg(all(feature = "axum", feature = "tracing"))]
+
+#[path = "support/logs.rs"]
+mod logs;
+#[path = "support/serve.rs"]
+mod serve;
+#[path = "support/sign.rs"]
+mod sign;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Bytes, routing::post};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use http::{Method, Request};
+use http_body_util::Full;
+use logs::Logs;
+use serde::Deserialize;
+use serve::{Receiver, Server, oneshot, request, request_h2, soon};
+use sign::{Line, NOW, Sender, hmac_sha256, line};
+use tokio::{sync::Notify, task::JoinSet};
+use tower::Service;
+use tower_webhooks::{
+    BoxError, Delivery, EventRejection, Head, Provider, RequestHead, Scheme, Secret, Secrets, VerifiedEvent,
+    WebhookLayer, clock::ManualClock, secret::CachedSecrets,
+};
+
+const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"card":"marker-body-4111"}},"event":{}}"#;
+
+/// Every form in which a secret, or what it signs, might be written.
+fn forms(bytes: &[u8]) -> Vec<String> {
+    let mut forms = vec![
+        BASE64.encode(bytes),
+        BASE64.encode(bytes).trim_end_matches('=').to_owned(),
+        BASE64URL_NOPAD.encode(bytes),
+        HEXLOWER.encode(bytes),
+        HEXUPPER.encode(bytes),
+        format!("{bytes:?}").trim_matches(['[', ']']).to_owned(),
+    ];
+    forms.extend(std::str::from_utf8(bytes).map(str::to_owned));
+    forms
+}
+
+/// What must not be seen of a sender: its secret, its key, and the right signature of this body.
+fn hidden(sender: Sender, body: &[u8]) -> Vec<String> {
+    let key = sender.key(sender.secret_text());
+    let right = hmac_sha256(&key, &sender.content(sign::ID, &NOW.to_string(), body));
+    [sender.secret_text().as_bytes(), &key, &right].into_iter().flat_map(forms).collect()
+}
+
+fn assert_hidden(what: &str, text: &str, hidden: &[String]) {
+    for form in hidden {
+        assert!(!text.contains(form), "{what} shows {form}: {text}");
+    }
+}
+
+// Somebody prints a configuration, a request's extensions, or an error.
+#[tokio::test]
+async fn no_debug_form_shows_a_secret() {
+    for sender in Sender::ALL {
+        let hidden = hidden(sender, BODY);
+        let secret = sender.secret();
+        let secrets = Secrets::new(secret.clone()).and(secret.clone()).tenant("acme");
+        let layer = sender.layer().with_verify_token(secret.clone());
+        let cached = CachedSecrets::new(secrets.clone(), Duration::from_secs(1));
+        let scheme = Scheme::from(sender.provider()).with_verify_token(secret.clone());
+        let service = layer.layer(tower::service_fn(|_: Request<Full<Bytes>>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::new())))
+        }));
+        let future = service.clone().call(request_h2("POST", "/", &sender.sign(BODY), BODY));
+        let router: Router = Router::new().route("/", post(async || "").layer(layer.clone()));
+        let (head, ()) = {
+            let mut request = Request::post("/?token=marker");
+            for (name, value) in sender.sign(BODY) {
+                request = request.header(name, value);
+            }
+            request.body(()).unwrap().into_parts()
+        };
+        let owned = RequestHead::new(Method::POST, head.uri.clone(), head.headers.clone());
+        let delivery = scheme
+            .verify(&head, BODY, &secrets, std::time::UNIX_EPOCH + Duration::from_secs(NOW))
+            .unwrap()
+            .into_delivery()
+            .unwrap();
+        let error = scheme.verify(&head, "{}", &secrets, std::time::UNIX_EPOCH).unwrap_err();
+
+        let debugs: [(&str, String, String); 13] = [
+            ("Secret", format!("{secret:?}"), format!("{secret:#?}")),
+            ("Secrets", format!("{secrets:?}"), format!("{secrets:#?}")),
+            ("CachedSecrets", format!("{cached:?}"), format!("{cached:#?}")),
+            ("WebhookLayer", format!("{layer:?}"), format!("{layer:#?}")),
+            ("Webhook", format!("{service:?}"), format!("{service:#?}")),
+            ("ResponseFuture", format!("{future:?}"), format!("{future:#?}")),
+            ("Router", format!("{router:?}"), format!("{router:#?}")),
+            ("Scheme", format!("{scheme:?}"), format!("{scheme:#?}")),
+            ("Head", format!("{:?}", Head::from(&head)), format!("{:#?}", Head::from(&head))),
+            ("RequestHead", format!("{owned:?}"), format!("{owned:#?}")),
+            ("Delivery", format!("{delivery:?}"), format!("{delivery:#?}")),
+            ("VerifyError", format!("{error:?} {error}"), format!("{error:#?}")),
+            ("Provider", format!("{:?}", sender.provider()), sender.provider().to_string()),
+        ];
+        for (name, plain, pretty) in &debugs {
+            for text in [plain, pretty] {
+                assert_hidden(name, text, &hidden);
+                assert!(!text.contains("marker"), "{name}: {text}");
+            }
+        }
+    }
+}
+
+// The error of a secret that cannot be used must not quote it.
+#[test]
+fn no_error_about_a_secret_shows_it() {
+    const TEXT: &str = "whsec_marker-7f3a is not base64";
+    let secret = || Secret::new(TEXT).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, format!("{TEXT}\n\n")).unwrap();
+
+    let errors = [
+        WebhookLayer::try_new(Provider::SVIX, secret()).unwrap_err(),
+        WebhookLayer::try_new(Provider::SVIX, [Sender::Svix.secret(), secret()]).unwrap_err(),
+        WebhookLayer::try_new(Scheme::hmac_sha256().header("x").hex().key_hex().signs("{body}"), secret()).unwrap_err(),
+        Secret::new(format!("{TEXT} ")).unwrap_err(),
+        Secret::from_file(&path).unwrap_err(),
+    ];
+    for error in errors {
+        let mut text = format!("{error} {error:?} {error:#?}");
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text.push_str(&format!(" {cause} {cause:?}"));
+            source = cause.source();
+        }
+        assert!(!text.contains("marker-7f3a"), "{text}");
+    }
+
+    let panic = std::panic::catch_unwind(|| WebhookLayer::svix(secret())).unwrap_err();
+    let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(text.contains("base64") && !text.contains("marker-7f3a"), "{text}");
+}
+
+// All kinds of requests, with everything logged that any crate of the stack has to say.
+#[tokio::test]
+async fn no_log_of_a_whole_run_shows_secret_signature_or_body() {
+    #[derive(Debug, Deserialize)]
+    struct Never {
+        #[allow(dead_code)] // Only its name matters.
+        card: u64,
+    }
+    for sender in Sender::ALL {
+        let (logs, _guard) = Logs::capture();
+        let layer = sender.layer().with_body_limit(1000).with_body_timeout(Duration::from_millis(50));
+        let typed = async |event: Result<VerifiedEvent<Never>, EventRejection>| match event {
+            Ok(event) => format!("{event:?}"),
+            Err(rejection) => format!("{rejection:?} {rejection}"),
+        };
+        let router = Router::new()
+            .route("/hook", post(async |body: Bytes| body.len().to_string()))
+            .route("/typed", post(async |_: VerifiedEvent<Never>| "").layer(axum::middleware::map_response(seen)))
+            .route("/result", post(typed))
+            .route_layer(layer);
+        let server = Server::start(router).await;
+        let now = NOW.to_string();
+        let secretive = [line("authorization", "Bearer marker-token"), line("cookie", "marker-cookie")];
+        let mut doubled = sender.sign(BODY);
+        doubled.push(doubled[0].clone());
+        let requests: Vec<(Vec<Line>, Vec<u8>)> = vec![
+            (sender.sign(BODY), BODY.to_vec()),
+            (sender.sign(BODY), b"{\"n\":\"marker-body\"}".to_vec()),
+            (Vec::new(), BODY.to_vec()),
+            (doubled, BODY.to_vec()),
+            (sender.claiming("marker-signature"), BODY.to_vec()),
+            (sender.claiming(sender.value(&now, "marker-signature")), BODY.to_vec()),
+            (sender.sign_at("marker-time", BODY), BODY.to_vec()),
+            (sender.sign_at("1", BODY), BODY.to_vec()),
+            (sender.sign(b"marker-body"), b"marker-body".to_vec()),
+            (sender.sign(&[b'x'; 2000]), vec![b'x'; 2000]),
+        ];
+
+        for (headers, body) in requests {
+            for path in ["/hook", "/typed", "/result"] {
+                for method in ["POST", "GET"] {
+                    let headers = [headers.clone(), secretive.to_vec()].concat();
+                    let answer = server.send(&request(method, path, &headers, &body)).await.unwrap();
+                    assert!(!answer.text().contains("marker"), "{}", answer.text());
+                    assert_hidden("an answer", answer.text(), &hidden(sender, &body));
+                    assert_hidden("the log", &logs.text(), &hidden(sender, &body));
+                }
+            }
+        }
+        let mut slow = server.connect().await;
+        slow.send(&serve::head("POST", "/hook", &[sender.sign(BODY), vec![line("content-length", "900")]].concat()))
+            .await;
+        assert_eq!(slow.answer().await.map(|answer| answer.status), Some(408));
+
+        let text = logs.text();
+        assert!(!logs.ours().is_empty());
+        assert!(!text.contains("marker"), "{}", text.lines().find(|line| line.contains("marker")).unwrap_or_default());
+    }
+}
+
+async fn seen(response: axum::response::Response) -> axum::response::Response {
+    if let Some(rejection) = response.extensions().get::<EventRejection>() {
+        tracing::info!(?rejection, "the application logs the rejection: {rejection}");
+    }
+    response
+}
+
+// One event for each refusal, by a fixed vocabulary, and none for what passes.
+#[tokio::test]
+async fn each_refusal_is_one_event_and_a_success_is_none() {
+    for sender in Sender::ALL {
+        let (logs, _guard) = Logs::capture();
+        let receiver = Receiver::new(sender).await;
+        let started = logs.ours().len();
+
+        receiver.accepts(&sender.sign(BODY), BODY).await;
+        assert_eq!(logs.ours().len(), started, "{:?}", logs.ours());
+
+        receiver.refuses(&sender.sign(BODY), b"{}").await;
+        receiver.refuses(&[], b"{}").await;
+        let ours = logs.ours();
+        assert_eq!(ours.len(), started + 2, "{ours:?}");
+        assert!(ours[started].contains("WARN") && ours[started].contains(r#"reason="signature_mismatch""#), "{ours:?}");
+        assert!(ours[started + 1].contains(r#"reason="missing""#), "{ours:?}");
+        assert!(ours[started + 1].contains(sender.provider().name()), "{ours:?}");
+
+        // Clients that go away are the weather of the internet, and no storm in the log.
+        for _ in 0..20 {
+            let mut raw = receiver.server.connect().await;
+            let bytes = request("POST", "/hook", &sender.sign(BODY), BODY);
+            raw.send(&bytes[..bytes.len() - 1]).await;
+            raw.finish().await;
+            assert!(raw.is_closed().await || raw.answer().await.is_some());
+        }
+        let loud = logs.ours().iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).count();
+        assert_eq!(loud, started + 2);
+        receiver.finish().await;
+    }
+}
+
+// The operator must hear of what makes every delivery fail.
+#[tokio::test]
+async fn a_secret_that_cannot_be_had_is_an_error_in_the_log_with_its_cause() {
+    let (logs, _guard) = Logs::capture();
+    let source = |_: RequestHead| async { Err::<Secrets, BoxError>("the vault is sealed".into()) };
+    let receiver = Receiver::behind(Sender::GitHub, WebhookLayer::github(source)).await;
+
+    assert_eq!(receiver.post(&Sender::GitHub.sign(BODY), BODY).await.status, 503);
+
+    let ours = logs.ours();
+    assert_eq!(ours.len(), 1, "{ours:?}");
+    assert!(ours[0].contains("ERROR") && ours[0].contains("the vault is sealed"), "{ours:?}");
+    receiver.server.stop().await;
+}
+
+// What can be guessed works, and is warned of: what counts is the key, not the text that it is written in.
+#[test]
+fn a_short_secret_is_warned_of_by_the_length_of_its_key() {
+    let warned = |provider: Provider, text: &str| {
+        let (logs, _guard) = Logs::capture();
+        let _ = WebhookLayer::new(provider, Secret::new(text).unwrap());
+        let ours = logs.ours();
+        assert!(ours.iter().all(|line| line.contains("WARN") && !line.contains(text)), "{ours:?}");
+        !ours.is_empty()
+    };
+
+    assert!(warned(Provider::GITHUB, "fifteen letters"));
+    assert!(!warned(Provider::GITHUB, "sixteen letters."));
+    // Twenty characters of base64 are fifteen bytes.
+    assert!(warned(Provider::SVIX, "whsec_AAECAwQFBgcICQoLDA0O"));
+    assert!(!warned(Provider::SVIX, "whsec_AAECAwQFBgcICQoLDA0ODw=="));
+}
+
+// A sender whose check does not bind the body, and none at all: both are said once, at start.
+#[test]
+fn a_scheme_that_does_not_bind_the_body_is_warned_of_once() {
+    let (logs, _guard) = Logs::capture();
+    let secret = || Secret::new("a token of some length").unwrap();
+
+    let _ = WebhookLayer::new(Scheme::insecure_token().header("x-token"), secret());
+    let token = logs.ours();
+    let _ = WebhookLayer::new(Scheme::insecure_unsigned(), secret());
+    let unsigned = logs.ours();
+
+    assert!(token.len() == 1 && token[0].contains("does not cover the body"), "{token:?}");
+    assert!(unsigned.len() == 2 && unsigned[1].contains("verification is off"), "{unsigned:?}");
+}
+
+// --- Look-ups -------------------------------------------------------------------------------------------------------------
+
+/// A source that counts its look-ups, and can be held.
+#[derive(Clone, Default)]
+struct Counting {
+    asked: Arc<AtomicUsize>,
+    held: Arc<AtomicBool>,
+    asked_now: Arc<Notify>,
+    release: Arc<Notify>,
+}
+
+impl Counting {
+    fn source(&self) -> impl Fn(RequestHead) -> tower_webhooks::BoxFuture<'static, Result<Secrets, BoxError>> + use<> {
+        let this = self.clone();
+        move |_| {
+            let this = this.clone();
+            Box::pin(async move {
+                this.asked.fetch_add(1, Ordering::SeqCst);
+                this.asked_now.notify_one();
+                if this.held.load(Ordering::SeqCst) {
+                    this.release.notified().await;
+                }
+                Ok(Secrets::new(Sender::GitHub.secret()))
+            })
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn routes(cached: CachedSecrets<impl tower_webhooks::SecretSource>) -> Router {
+    Router::new().route("/{tenant}", post(async |_: Delivery| "").layer(WebhookLayer::github(cached)))
+}
+
+async fn status(router: &Router, path: &str) -> u16 {
+    oneshot(router, request_h2("POST", path, &Sender::GitHub.sign(BODY), BODY)).await.status().as_u16()
+}
+
+// A burst of deliveries after a restart must not be a burst of look-ups.
+#[tokio::test]
+async fn simultaneous_requests_of_one_tenant_are_one_look_up() {
+    let counting = Counting::default();
+    counting.held.store(true, Ordering::SeqCst);
+    let router = routes(CachedSecrets::new(counting.source(), Duration::from_secs(60)));
+
+    let mut tasks = JoinSet::new();
+    for _ in 0..50 {
+        let router = router.clone();
+        tasks.spawn(async move { status(&router, "/acme").await });
+    }
+    soon("the look-up", counting.asked_now.notified()).await;
+    counting.held.store(false, Ordering::SeqCst);
+    counting.release.notify_one();
+    let statuses = soon("all answers", tasks.join_all()).await;
+
+    assert_eq!(statuses, vec![200; 50]);
+    assert_eq!(counting.asked(), 1);
+}
+
+// The client that asked goes away while the others wait for its look-up.
+#[tokio::test]
+async fn a_look_up_that_is_dropped_is_taken_over_by_the_next() {
+    let counting = Counting::default();
+    counting.held.store(true, Ordering::SeqCst);
+    let router = routes(CachedSecrets::new(counting.source(), Duration::from_secs(60)));
+
+    let first = tokio::spawn({
+        let router = router.clone();
+        async move { status(&router, "/acme").await }
+    });
+    soon("the look-up", counting.asked_now.notified()).await;
+    let second = tokio::spawn({
+        let router = router.clone();
+        async move { status(&router, "/acme").await }
+    });
+    tokio::task::yield_now().await;
+    counting.held.store(false, Ordering::SeqCst);
+    first.abort();
+
+    assert_eq!(soon("the second answer", second).await.unwrap(), 200);
+    assert_eq!(counting.asked(), 2);
+}
+
+// An answer is kept for its time and no longer, and an error not at all.
+#[tokio::test]
+async fn a_kept_secret_is_looked_up_again_after_its_time() {
+    let counting = Counting::default();
+    let clock = ManualClock::at_unix_seconds(NOW);
+    let router = routes(CachedSecrets::new(counting.source(), Duration::from_secs(60)).clock(clock.clone()));
+
+    for (seconds, asked) in [(0, 1), (59, 1), (1, 2), (59, 2), (3600, 3)] {
+        clock.advance(Duration::from_secs(seconds));
+        assert_eq!(status(&router, "/acme").await, 200);
+        assert_eq!(counting.asked(), asked, "after {seconds} s more");
+    }
+    // A clock that was set back makes nothing live longer.
+    clock.set_unix_seconds(NOW);
+    assert_eq!(status(&router, "/acme").await, 200);
+    assert_eq!(counting.asked(), 4);
+
+    let failing = Arc::new(AtomicBool::new(true));
+    let source = {
+        let failing = Arc::clone(&failing);
+        move |_: RequestHead| {
+            let fails = failing.load(Ordering::SeqCst);
+            async move { if fails { Err("the vault is sealed".into()) } else { Ok(Secrets::new(Sender::GitHub.secret())) } }
+        }
+    };
+    let router = routes(CachedSecrets::new(source, Duration::from_secs(60)));
+    assert_eq!(status(&router, "/acme").await, 503);
+    failing.store(false, Ordering::SeqCst);
+    assert_eq!(status(&router, "/acme").await, 200);
+}
+
+// Made-up tenants cost look-ups and not memory: what was pushed out is asked for again.
+#[tokio::test]
+async fn a_flood_of_made_up_tenants_does_not_grow_the_cache() {
+    let counting = Counting::default();
+    let router = routes(CachedSecrets::new(counting.source(), Duration::from_secs(60)).capacity(8));
+
+    for index in 0..100 {
+        assert_eq!(status(&router, &format!("/made-up-{index}")).await, 200);
+    }
+    assert_eq!(counting.asked(), 100);
+    for index in 0..90 {
+        status(&router, &format!("/made-up-{index}")).await;
+    }
+
+    assert!(counting.asked() >= 100 + 90 - 8, "more than eight were kept");
+}
+
+// Heads that are condemned anyway cost no look-up.
+#[tokio::test]
+async fn a_request_without_a_signature_costs_no_look_up() {
+    let counting = Counting::default();
+    let router = routes(CachedSecrets::new(counting.source(), Duration::from_secs(60)));
+
+    for headers in [Vec::new(), Sender::GitHub.claiming("junk"), Sender::GitHub.claiming("sha256=00")] {
+        let response = oneshot(&router, request_h2("POST", "/acme", &headers, BODY)).await;
+        assert_eq!(response.status(), 401);
+    }
+    let get = oneshot(&router, request_h2("GET", "/acme", &Sender::GitHub.sign(BODY), b"")).await;
+
+    assert_eq!(get.status(), 405);
+    assert_eq!(counting.asked(), 0);
+}
