@@ -24,6 +24,8 @@ pub mod idempotency;
 #[cfg(feature = "axum")]
 pub mod route;
 pub mod scheme;
+#[cfg(feature = "send")]
+pub mod send;
 mod signature;
 pub mod store;
 pub mod verify;

@@ -14,6 +14,8 @@ pub struct ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
+    /// A client that cannot be set up: it trusts nobody, or cannot say its name.
+    Client,
     /// A name that a store cannot give to its tables or keys.
     Name,
     /// A name that no provider has.

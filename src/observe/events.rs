@@ -160,3 +160,21 @@ pub(crate) fn commit_forgotten(provider: &str) {
 pub(crate) fn no_randomness() {
     error!(target: TARGET, "the operating system gave no randomness for a claim");
 }
+
+/// A client was built that goes beyond the public internet.
+#[cfg(feature = "send")]
+pub(crate) fn destination_opened(what: &str) {
+    warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
+}
+
+/// An attempt ended.
+#[cfg(feature = "send")]
+pub(crate) fn attempted(host: &str, attempt: &super::Attempted<'_>, duration: std::time::Duration) {
+    let super::Attempted { status, reason, refused, cause } = *attempt;
+    let millis = crate::clock::millis(duration);
+    if refused {
+        warn!(target: TARGET, host, reason, cause, millis, "an attempt was refused: its destination is not allowed");
+    } else {
+        debug!(target: TARGET, host, status, reason, cause, millis, "an attempt ended");
+    }
+}

@@ -10,3 +10,13 @@ mod sink;
 mod sink;
 
 pub(crate) use self::sink::*;
+
+/// How an attempt ended.
+#[cfg(feature = "send")]
+#[allow(dead_code)] // Nobody reads it without the feature `tracing`.
+pub(crate) struct Attempted<'a> {
+    pub(crate) status: Option<u16>,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) refused: bool,
+    pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
+}

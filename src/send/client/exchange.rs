@@ -1,0 +1,155 @@
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+
+use super::{
+    Inner,
+    connect::{Connection, protocol},
+    idle::Key,
+    redact, retry_after,
+};
+use crate::send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest};
+
+/// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    answer: Option<Partial>,
+}
+
+struct Partial {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    start: BytesMut,
+    /// `None` while the body is being read.
+    end: Option<AnswerEnd>,
+}
+
+/// What an attempt is waiting for.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Stage {
+    #[default]
+    Resolve,
+    Connect,
+    Tls,
+    Answer,
+}
+
+impl Stage {
+    pub(super) fn waited_for(self) -> &'static str {
+        match self {
+            Self::Resolve => "waited for the look-up of the name",
+            Self::Connect => "waited for a connection",
+            Self::Tls => "waited for the TLS handshake",
+            Self::Answer => "waited for the head of the answer",
+        }
+    }
+}
+
+impl Progress {
+    /// What was answered, as far as it came.
+    pub(super) fn into_answer(self, by_deadline: bool) -> Option<Answer> {
+        let Partial { status, retry_after, start, end } = self.answer?;
+        let interrupted = if by_deadline { AnswerEnd::Deadline } else { AnswerEnd::Cut };
+        let mut answer = Answer::new(status).with_body(redact::secrets(start.freeze()), end.unwrap_or(interrupted));
+        if let Some(retry_after) = retry_after {
+            answer = answer.with_retry_after(retry_after);
+        }
+        Some(answer)
+    }
+}
+
+impl Inner {
+    /// One attempt, without its deadline.
+    pub(super) async fn exchange(&self, request: AttemptRequest, progress: &mut Progress) -> Result<(), AttemptError> {
+        self.policy
+            .check(&request.url)
+            .map_err(|cause| AttemptError::new(AttemptErrorKind::RefusedDestination).with_source(cause))?;
+        let addresses = self.dialler.addresses(&request.url, &self.policy).await?;
+        let key = |address: SocketAddr| Key::new(&request.url, address);
+        let mut to_send = self.request(&request);
+
+        // An idle connection that closes before anything was sent on it gives the request back; the next one is tried.
+        while let Some((idle, mut connection)) = self.idle.take(addresses.iter().copied().map(key)) {
+            progress.stage = Stage::Answer;
+            match connection.sender.try_send_request(to_send).await {
+                Ok(response) => return self.read(idle, connection, response, progress).await,
+                Err(mut failed) => match failed.take_message() {
+                    Some(request) => to_send = request,
+                    None => return Err(protocol(failed.into_error())),
+                },
+            }
+        }
+        let (address, mut connection) = self.dialler.connect(&request.url, &addresses, progress).await?;
+        progress.stage = Stage::Answer;
+        let response = connection.sender.send_request(to_send).await.map_err(protocol)?;
+        self.read(key(address), connection, response, progress).await
+    }
+
+    fn request(&self, request: &AttemptRequest) -> Request<Full<Bytes>> {
+        let mut sent = Request::new(Full::new(request.body.clone()));
+        *sent.method_mut() = Method::POST;
+        *sent.uri_mut() = Uri::from(request.url.path().clone());
+        *sent.headers_mut() = request.headers.clone();
+        let headers = sent.headers_mut();
+        for name in OURS {
+            headers.remove(name);
+        }
+        let host = HeaderValue::from_str(request.url.authority());
+        headers.insert(header::HOST, host.expect("the host and the port of a URL are visible ASCII"));
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
+        sent
+    }
+
+    async fn read(
+        &self,
+        key: Key,
+        connection: Connection,
+        response: Response<Incoming>,
+        progress: &mut Progress,
+    ) -> Result<(), AttemptError> {
+        let (head, mut body) = response.into_parts();
+        let answer = progress.answer.insert(Partial {
+            status: head.status,
+            retry_after: retry_after::parse(&head.headers, self.clock.now()),
+            start: BytesMut::new(),
+            end: None,
+        });
+
+        let mut read = 0;
+        let mut kept_all = true;
+        while let Some(frame) = body.frame().await {
+            // Trailers have nothing to say.
+            let Ok(data) = frame.map_err(protocol)?.into_data() else { continue };
+            read += data.len();
+            let room = Answer::MAX_KEPT - answer.start.len();
+            answer.start.extend_from_slice(&data[..data.len().min(room)]);
+            kept_all &= data.len() <= room;
+            if read > MOST_READ {
+                answer.end = Some(AnswerEnd::Limit);
+                return Ok(());
+            }
+        }
+        answer.end = Some(if kept_all { AnswerEnd::Whole } else { AnswerEnd::Shortened });
+        self.idle.put(key, connection);
+        Ok(())
+    }
+}
+
+/// What HTTP needs and nobody else may say.
+const OURS: [HeaderName; 8] = [
+    header::ACCEPT_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// The most that is read of an answer's body.
+const MOST_READ: usize = 64 * 1024;

@@ -1,0 +1,155 @@
+use std::{error::Error, fmt, time::Duration};
+
+use super::{
+    AttemptRequest, AttemptResult, CustomHeaders, EndpointUrl, Message, NextStep, RetryPolicy, Signer, Transport,
+};
+use crate::clock::{Clock, SystemClock};
+
+/// What an attempt needs to know of an endpoint: where it is, how it is signed to, and its own headers.
+///
+/// ```
+/// use tower_webhooks::{Secret, send::{Signer, Target}};
+///
+/// let signer = Signer::standard_webhooks(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?)?;
+/// let target = Target::new("https://example.com/hook".parse()?, signer);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Target {
+    url: EndpointUrl,
+    signer: Signer,
+    headers: CustomHeaders,
+}
+
+impl Target {
+    /// Creates a target without headers of its own.
+    pub fn new(url: EndpointUrl, signer: Signer) -> Self {
+        Self { url, signer, headers: CustomHeaders::default() }
+    }
+
+    /// Sets the endpoint's own headers.
+    #[must_use]
+    pub fn headers(mut self, headers: CustomHeaders) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &EndpointUrl {
+        &self.url
+    }
+
+    /// How it is signed to.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+}
+
+/// Sends a message to one endpoint, without a database: four attempts within about 40 seconds, each of 10 s at most
+/// ([`RetryPolicy::short`]).
+///
+/// It lives as long as the caller waits. If the process ends meanwhile the message is lost; an outbox is what keeps it.
+///
+/// # Errors
+/// When no attempt was answered with a 2xx. The error tells each attempt.
+pub async fn deliver(
+    transport: &(impl Transport + ?Sized),
+    target: &Target,
+    message: &Message,
+) -> Result<Delivered, DeliverError> {
+    let policy = RetryPolicy::short();
+    let body = message.body(target.signer.style(), SystemClock.now());
+    let mut attempts = Vec::new();
+    loop {
+        let mut headers = target.signer.headers(message, SystemClock.now(), &body);
+        target.headers.add_to(&mut headers);
+        let request = AttemptRequest::new(target.url.clone(), headers, body.clone()).timeout(ATTEMPT);
+        let result = transport.send(request).await;
+        let outcome = result.outcome();
+        attempts.push(result);
+
+        let now = SystemClock.now();
+        let attempt = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        // Without randomness there is no jitter; one delivery alone needs none.
+        let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+        let kind = match policy.next_step(outcome, attempt, now, random) {
+            NextStep::Delivered => return Ok(Delivered { attempts }),
+            NextStep::Retry { at } => {
+                tokio::time::sleep(at.duration_since(now).unwrap_or_default()).await;
+                continue;
+            }
+            NextStep::Disable => DeliverErrorKind::Gone,
+            NextStep::Exhausted => DeliverErrorKind::Exhausted,
+            NextStep::Refused => DeliverErrorKind::Refused,
+        };
+        return Err(DeliverError { kind, attempts });
+    }
+}
+
+/// A message was delivered.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    attempts: Vec<AttemptResult>,
+}
+
+impl Delivered {
+    /// Every attempt, the last one with a 2xx.
+    pub fn attempts(&self) -> &[AttemptResult] {
+        &self.attempts
+    }
+}
+
+/// A message was not delivered.
+#[derive(Debug, Clone)]
+pub struct DeliverError {
+    kind: DeliverErrorKind,
+    attempts: Vec<AttemptResult>,
+}
+
+/// Why a message was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeliverErrorKind {
+    /// Every attempt failed.
+    Exhausted,
+    /// The endpoint is gone for good (410).
+    Gone,
+    /// The endpoint does not want it, or is not where deliveries may go.
+    Refused,
+}
+
+impl DeliverError {
+    /// Tells why.
+    pub fn kind(&self) -> DeliverErrorKind {
+        self.kind
+    }
+
+    /// Every attempt, in their order.
+    pub fn attempts(&self) -> &[AttemptResult] {
+        &self.attempts
+    }
+}
+
+impl fmt::Display for DeliverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.attempts.len();
+        match self.kind {
+            DeliverErrorKind::Exhausted => write!(f, "all {count} attempts failed")?,
+            DeliverErrorKind::Gone => f.write_str("the endpoint is gone")?,
+            DeliverErrorKind::Refused => f.write_str("the delivery was refused")?,
+        }
+        match self.attempts.last().and_then(AttemptResult::status) {
+            Some(status) => write!(f, "; the last answer was {}", status.as_u16()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for DeliverError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.attempts.last()?.error().map(|error| error as &(dyn Error + 'static))
+    }
+}
+
+/// The deadline of each attempt: somebody waits.
+const ATTEMPT: Duration = Duration::from_secs(10);

@@ -1,0 +1,83 @@
+//! Which addresses belong to the internet, and which to somebody's inside.
+//!
+//! Source: the IANA registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its successors). Where a
+//! range could go either way, it is refused: nobody receives webhooks at a relay of a protocol that is no more.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The address that a packet to `address` really goes to, as far as its text tells: an IPv4 address that is written as an
+/// IPv6 one (`::ffff:a.b.c.d`) is that IPv4 address.
+pub(crate) fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Tells whether an address is of the public internet, and of nobody's inside.
+pub(crate) fn is_global(address: IpAddr) -> bool {
+    match canonical(address) {
+        IpAddr::V4(address) => is_global_v4(address),
+        IpAddr::V6(address) => is_global_v6(address),
+    }
+}
+
+fn is_global_v4(address: Ipv4Addr) -> bool {
+    !SPECIAL_V4.iter().any(|&(network, length)| starts_with_v4(address, network.into(), length))
+}
+
+fn is_global_v6(address: Ipv6Addr) -> bool {
+    if let Some(inner) = nat64(address) {
+        return is_global_v4(inner);
+    }
+    // Everything outside of 2000::/3 is special or not given out to anybody.
+    let [first, .., fifth, sixth, _, _] = address.segments();
+    first & 0xe000 == 0x2000
+        && !SPECIAL_V6.iter().any(|&(network, length)| starts_with_v6(address, network, length))
+        // ISATAP (RFC 5214): such an address is a tunnel to the IPv4 address at its end.
+        && !(matches!(fifth, 0 | 0x0200) && sixth == 0x5efe)
+}
+
+/// The IPv4 address that a translator with the well-known prefix `64:ff9b::/96` (RFC 6052) would dial. Hosts that have
+/// IPv6 alone get such addresses from their DNS for every receiver that has IPv4 alone, so the inner address decides.
+fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let bits = address.to_bits();
+    (bits >> 32 == 0x0064_ff9b << 64).then(|| Ipv4Addr::from_bits(bits as u32))
+}
+
+fn starts_with_v4(address: Ipv4Addr, network: Ipv4Addr, length: u8) -> bool {
+    same_prefix(u128::from(address.to_bits()) << 96, u128::from(network.to_bits()) << 96, length)
+}
+
+fn starts_with_v6(address: Ipv6Addr, network: Ipv6Addr, length: u8) -> bool {
+    same_prefix(address.to_bits(), network.to_bits(), length)
+}
+
+/// Tells whether two addresses, each at the upper end of its 128 bits, have the same first `length` bits.
+pub(crate) fn same_prefix(left: u128, right: u128, length: u8) -> bool {
+    // A shift by 128 is none.
+    (left ^ right).checked_shr(128 - u32::from(length)).unwrap_or(0) == 0
+}
+
+const SPECIAL_V4: &[([u8; 4], u8)] = &[
+    ([0, 0, 0, 0], 8),       // "this network", RFC 791
+    ([10, 0, 0, 0], 8),      // private, RFC 1918
+    ([100, 64, 0, 0], 10),   // shared between provider and customer, RFC 6598
+    ([127, 0, 0, 0], 8),     // loopback, RFC 1122
+    ([169, 254, 0, 0], 16),  // link-local, RFC 3927: the metadata of clouds
+    ([172, 16, 0, 0], 12),   // private, RFC 1918
+    ([192, 0, 0, 0], 24),    // protocol assignments, RFC 6890: DS-Lite, NAT64 discovery
+    ([192, 0, 2, 0], 24),    // documentation, RFC 5737
+    ([192, 88, 99, 0], 24),  // relays of 6to4, RFC 7526
+    ([192, 168, 0, 0], 16),  // private, RFC 1918
+    ([198, 18, 0, 0], 15),   // benchmarks, RFC 2544
+    ([198, 51, 100, 0], 24), // documentation, RFC 5737
+    ([203, 0, 113, 0], 24),  // documentation, RFC 5737
+    ([224, 0, 0, 0], 4),     // multicast, RFC 5771
+    ([240, 0, 0, 0], 4),     // reserved, RFC 1112, and broadcast
+];
+
+/// Within 2000::/3.
+const SPECIAL_V6: &[(Ipv6Addr, u8)] = &[
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, RFC 2928: Teredo, benchmarks, ORCHID
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation, RFC 3849
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, RFC 7526: a tunnel to the IPv4 address within
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation, RFC 9637
+];

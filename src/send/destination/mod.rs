@@ -1,0 +1,13 @@
+//! Where deliveries may go.
+
+mod address;
+mod endpoint_url;
+mod network;
+mod policy;
+
+pub(crate) use self::address::canonical;
+pub use self::{
+    endpoint_url::{EndpointUrl, EndpointUrlError, EndpointUrlErrorKind},
+    network::{Network, NetworkError},
+    policy::DestinationPolicy,
+};

@@ -1,0 +1,50 @@
+//! Sending webhooks: signed, guarded, retried.
+//!
+//! Rules:
+//! 1. A [`Message`] has an id that stays the same at every attempt. Every attempt is signed anew, with the time of its own.
+//! 2. Whoever registers an endpoint chooses where we connect to. So an [`EndpointUrl`] is checked when it is parsed, and
+//!    every address that its name has is checked when it is dialled, against a [`DestinationPolicy`] that by default lets
+//!    through the public internet alone.
+//! 3. An attempt ends by its deadline, whatever the receiver does, and takes no more than 64 KiB of its answer.
+//! 4. A 2xx is delivered. What else is tried again, and when, a [`RetryPolicy`] decides, as a pure function.
+//! 5. Secrets, payloads and custom headers are in no log and in no `Debug`.
+//!
+//! What this module does not do yet: keep messages. [`deliver`] lives as long as its caller waits.
+//!
+//! ```no_run
+//! use serde_json::json;
+//! use tower_webhooks::{Secret, send::{GuardedClient, Message, Signer, Target, deliver}};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = GuardedClient::new()?;
+//! let signer = Signer::standard_webhooks(Secret::from_env("CUSTOMERS_WEBHOOK_SECRET")?)?;
+//! let customer = Target::new("https://customer.example/hook".parse()?, signer);
+//!
+//! deliver(&client, &customer, &Message::new("order.completed", &json!({ "order": 7 }))?).await?;
+//!
+//! // A customer who asks us to call ourselves is refused.
+//! assert!("https://[::ffff:7f00:1]/hook".parse::<tower_webhooks::send::EndpointUrl>().is_err());
+//! # Ok(()) }
+//! ```
+
+mod attempt;
+mod client;
+mod custom_headers;
+mod deliver;
+mod destination;
+mod message;
+mod resolver;
+mod retry;
+mod signer;
+
+pub use self::{
+    attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
+    client::{GuardedClient, GuardedClientBuilder},
+    custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
+    deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
+    destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+    message::{Message, MessageError, MessageErrorKind, MessageId},
+    resolver::{Resolver, SystemResolver},
+    retry::{NextStep, RetryPolicy},
+    signer::{Signer, Style},
+};
