@@ -21,6 +21,8 @@ pub mod conformance;
 pub mod extract;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
+#[cfg(feature = "send")]
+mod queue;
 #[cfg(feature = "axum")]
 pub mod route;
 pub mod scheme;

@@ -32,10 +32,19 @@ mod client;
 mod custom_headers;
 mod deliver;
 mod destination;
+mod dispatcher;
+mod endpoint;
+mod endpoints;
+mod error;
+mod hooks;
 mod message;
+mod profile;
 mod resolver;
 mod retry;
+mod seal;
 mod signer;
+mod store;
+mod worker;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
@@ -43,8 +52,21 @@ pub use self::{
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+    dispatcher::{Dispatcher, DispatcherBuilder, Receipt},
+    endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+    endpoints::Endpoints,
+    error::{SendError, SendErrorKind},
+    hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
     resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
+    seal::SealingKey,
     signer::{Signer, Style},
+    store::{
+        After, AttemptRecord, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Finish, IN_FLIGHT, IdError,
+        LeasedDelivery, Leases, OutboxId, OutboxStore, Retention, Sealed, rest_after,
+    },
+    worker::SendWorker,
 };
+pub use crate::queue::{Fenced, LeaseToken};

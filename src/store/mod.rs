@@ -14,6 +14,8 @@
 pub mod memory;
 #[cfg(feature = "idempotency")]
 mod name;
+#[cfg(all(feature = "send", feature = "sqlite"))]
+mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "idempotency")]

@@ -58,6 +58,11 @@
 mod connection;
 mod error;
 mod options;
+#[cfg(feature = "send")]
+mod outbox;
+#[cfg(not(feature = "send"))]
+#[path = "no_outbox.rs"]
+mod outbox;
 mod queue;
 mod reader;
 mod rows;
