@@ -9,13 +9,16 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::{Value, value::RawValue};
+#[cfg(feature = "axum")]
+use serde_json::Value;
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+#[cfg(feature = "axum")]
+use crate::boxed::BoxError;
 use crate::{
-    boxed::BoxError,
     field::{Place, Places},
-    json::{Pointer, Scalars},
+    json::{Pointer, Scalars, Unread},
     pattern::Subject,
 };
 
@@ -175,14 +178,35 @@ impl Delivery {
         }
     }
 
+    /// Id and event type, where they are known without a walk over the body.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn known(&self) -> Option<(Option<&DeliveryId>, Option<&EventType>)> {
+        if self.0.facts.get().is_none() && !self.0.layout.pointers.is_empty() {
+            return None;
+        }
+        Some((self.id(), self.event_type()))
+    }
+
+    /// Whether somebody has looked for a fact in the body and found a key on the way to it twice. A handler that reads such a
+    /// body would see one of two values, and routing or a claim the other.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.0.facts.get().is_some_and(|facts| facts.ambiguous)
+    }
+
     fn facts(&self) -> &Facts {
         self.0.facts.get_or_init(|| {
             let layout = &self.0.layout;
             let scalars = if layout.pointers.is_empty() {
                 Scalars::new()
             } else {
-                // A body that cannot be read has no facts in it; whoever parses it is told why.
-                crate::json::scalars(&self.0.body, &layout.pointers).unwrap_or_default()
+                match crate::json::scalars(&self.0.body, &layout.pointers) {
+                    Ok(scalars) => scalars,
+                    // A body that cannot be read has no facts in it; whoever parses it is told why.
+                    Err(unread) => {
+                        let facts = layout.facts(&self.0.head, &Scalars::new());
+                        return Facts { ambiguous: unread == Unread::Repeated, ..facts };
+                    }
+                }
             };
             layout.facts(&self.0.head, &scalars)
         })
@@ -380,6 +404,21 @@ impl Layout {
         &self.provider
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn places(&self, fact: Fact) -> Option<&Places> {
+        self.fields[fact as usize].as_ref()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn payload(&self) -> &Pointer {
+        &self.payload
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn batch(&self) -> Option<&Pointer> {
+        self.batch.as_ref()
+    }
+
     /// Keeps what the head says, by asking `look_up` for each place of it.
     pub(crate) fn read_head(&self, family: usize, look_up: impl Fn(&Place) -> Option<HeadText>) -> HeadFacts {
         let mut facts = HeadFacts::new();
@@ -427,6 +466,7 @@ impl Layout {
                 .and_then(|text| text.parse::<u32>().ok())
                 .and_then(|count| count.checked_sub(self.first_attempt)?.checked_add(1)),
             mode: text(Fact::Mode).map(|text| if text == self.live { Mode::Live } else { Mode::Test }),
+            ambiguous: false,
         }
     }
 }
@@ -490,4 +530,5 @@ struct Facts {
     api_version: Option<Box<str>>,
     attempt: Option<u32>,
     mode: Option<Mode>,
+    ambiguous: bool,
 }

@@ -14,12 +14,14 @@
 //! ```
 
 mod config;
+mod hint;
 mod store;
 mod verify;
 
 pub(crate) use self::verify::Subject;
 pub use self::{
     config::{ConfigError, ConfigErrorKind},
+    hint::{Hint, HintKind},
     store::{StoreError, StoreErrorKind},
     verify::{VerifyError, VerifyErrorKind},
 };

@@ -31,6 +31,7 @@ pub struct Field {
 #[derive(Debug, Clone)]
 enum RawPlace {
     Header(Cow<'static, str>),
+    HeaderIf(Cow<'static, str>, Cow<'static, str>),
     Json(Cow<'static, str>),
     Param(Cow<'static, str>),
     Query(Cow<'static, str>),
@@ -40,6 +41,20 @@ impl Field {
     /// A header by its name.
     pub fn header(name: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Header(name.into()))
+    }
+
+    /// A header where it holds just this value; with any other value it counts as not there. Some senders say in it that a
+    /// message is of another kind than its other headers tell.
+    ///
+    /// ```
+    /// use tower_webhooks::scheme::Field;
+    ///
+    /// // `X-Acme-Kind: farewell` comes with the event type of the deliveries that end with it.
+    /// let event_type = Field::header_if("x-acme-kind", "farewell").or(Field::header("x-acme-event"));
+    /// # let _ = event_type;
+    /// ```
+    pub fn header_if(name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) -> Self {
+        Self::one(RawPlace::HeaderIf(name.into(), value.into()))
     }
 
     /// A scalar of the JSON body, by JSON pointer (RFC 6901). It is read only after the signature has passed.
@@ -84,6 +99,11 @@ impl RawPlace {
     fn compile(&self) -> Result<Place, ConfigError> {
         Ok(match self {
             Self::Header(name) => Place::Header(header_name(name)?),
+            Self::HeaderIf(name, value) if value.is_empty() => {
+                let message = format!("an empty value of `{name}` tells nothing; `header_if` needs one");
+                return Err(ConfigError::new(ConfigErrorKind::Scheme, message));
+            }
+            Self::HeaderIf(name, value) => Place::HeaderIf(header_name(name)?, value.clone().into_owned()),
             Self::Json(pointer) => Place::Json(json_pointer(pointer)?),
             Self::Param(key) => Place::Param(key.clone().into_owned()),
             Self::Query(key) => Place::Query(key.clone().into_owned()),
@@ -101,6 +121,7 @@ pub(crate) struct Places {
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Header(HeaderName),
+    HeaderIf(HeaderName, String),
     Json(Pointer),
     Param(String),
     Query(String),

@@ -35,6 +35,11 @@ impl Pointer {
         self.tokens.is_empty()
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
     /// Whether `self` names `other` or something that `other` lies in.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         other.tokens.starts_with(&self.tokens)
@@ -81,11 +86,19 @@ pub(crate) enum WalkError {
     NoPayload,
 }
 
+/// Why nothing could be picked out of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    NotJson,
+    /// A key on the way is there twice.
+    Repeated,
+}
+
 /// Picks scalars out of a body.
-pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scalars<'de>, serde_json::Error> {
+pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scalars<'de>, Unread> {
     let mut found = Scalars::from_elem(None, pointers.len());
     let mut repeated = false;
-    let mut deserializer = serde_json::Deserializer::from_str(text(body)?);
+    let mut deserializer = serde_json::Deserializer::from_str(text(body).map_err(|_| Unread::NotJson)?);
     Node::<'_, 'de, IgnoredAny> {
         wanted: pointers.iter().enumerate().map(|(slot, pointer)| (slot, pointer.tokens.as_slice())).collect(),
         payload: None,
@@ -93,8 +106,9 @@ pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scal
         result: &mut None,
         repeated: &mut repeated,
     }
-    .deserialize(&mut deserializer)?;
-    deserializer.end()?;
+    .deserialize(&mut deserializer)
+    .and_then(|()| deserializer.end())
+    .map_err(|_| if repeated { Unread::Repeated } else { Unread::NotJson })?;
     Ok(found)
 }
 
@@ -287,7 +301,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pointer, WalkError, payload, scalars};
+    use super::{Pointer, Unread, WalkError, payload, scalars};
 
     fn pointer(text: &str) -> Pointer {
         Pointer::parse(text).unwrap()
@@ -314,8 +328,9 @@ mod tests {
 
     #[test]
     fn a_repeated_key_on_the_way_is_refused_and_elsewhere_it_is_not() {
-        assert!(scalars(br#"{"id":1,"id":2}"#, &[pointer("/id")]).is_err());
-        assert!(scalars(br#"{"a":{"id":1},"a":{}}"#, &[pointer("/a/id")]).is_err());
+        assert_eq!(scalars(br#"{"id":1,"id":2}"#, &[pointer("/id")]), Err(Unread::Repeated));
+        assert_eq!(scalars(br#"{"a":{"id":1},"a":{}}"#, &[pointer("/a/id")]), Err(Unread::Repeated));
+        assert_eq!(scalars(br#"{"id":1"#, &[pointer("/id")]), Err(Unread::NotJson));
         assert!(scalars(br#"{"b":1,"b":2,"id":1}"#, &[pointer("/id")]).is_ok());
     }
 

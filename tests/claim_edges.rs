@@ -1,6 +1,5 @@
 //! What a handler, a store or the clock can do to a claim that its row of the table does not foresee.
-
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     future::pending,
@@ -195,17 +194,16 @@ async fn a_panic_while_a_handler_is_stopped_lets_the_next_one_run_at_once() {
     assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
 }
 
+type Frames = Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>>;
+
 /// A body of ten bytes that goes wrong.
-struct Wrong(fn() -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>>);
+struct Wrong(fn() -> Frames);
 
 impl http_body::Body for Wrong {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Frames {
         (self.0)()
     }
 
@@ -216,8 +214,7 @@ impl http_body::Body for Wrong {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_that_cannot_be_kept_since_its_body_goes_wrong_is_a_failure() {
-    type Frames = fn() -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>>;
-    let wrong: [(Frames, u16); 4] = [
+    let wrong: [(fn() -> Frames, u16); 4] = [
         (|| Poll::Pending, 503),
         (|| panic!("a panic on purpose"), 500),
         (|| Poll::Ready(Some(Err(axum::Error::new("wrong on purpose")))), 500),

@@ -122,6 +122,14 @@ async fn a_known_type_with_a_wrong_body_is_loud() {
 }
 
 #[tokio::test]
+async fn a_body_that_routing_and_handler_could_read_differently_is_refused() {
+    let app = github(EventRouter::new().on("issues", |_: VerifiedEvent<Value>| async {}));
+
+    assert_eq!(answer(&app, signed("issues", r#"{"action":"opened"}"#)).await.0, 200);
+    assert_eq!(answer(&app, signed("issues", r#"{"action":"opened","action":"deleted"}"#)).await.0, 400);
+}
+
+#[tokio::test]
 async fn routers_merge() {
     let app =
         github(EventRouter::new().on("a", says("a")).merge(EventRouter::new().on("b", says("b")).fallback(says("f"))));

@@ -578,11 +578,11 @@ async fn a_worker_that_is_killed_loses_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
 
+    assert_eq!(count(&webhooks, DeliveryState::Exhausted).await, 0);
     let by_id = got.by_id.lock().unwrap();
     let known: Vec<_> = (0..messages).map(|number| format!("m-{number}")).collect();
     assert!(known.iter().all(|id| by_id[id] >= 3), "each is delivered to all three, and repeats have the same id");
     assert_eq!(by_id.len(), messages);
-    assert_eq!(count(&webhooks, DeliveryState::Exhausted).await, 0);
 }
 
 /// Leases so short that a test can wait for their end.

@@ -4,8 +4,9 @@
 #   tests/run.sh              installs what is missing, tests, doc tests, examples
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
 #   tests/run.sh --long       the same as the first, in release and with the big counts
+#   tests/run.sh --interop    only installs the libraries that tests/send_interop.rs verifies with
 #
-# The tests that need Redis or PostgreSQL start their own private servers: own port, own data folder. This script only
+# The tests that need Redis, PostgreSQL or PgBouncer start their own private servers: own port, own data folder. This script only
 # sees to it that the programs are there. It works from any folder.
 set -euo pipefail
 
@@ -15,9 +16,14 @@ say() { printf '\n== %s\n' "$*"; }
 fail() { printf '\ntests/run.sh: %s\n' "$*" >&2; exit 1; }
 
 long=0
+only_interop=0
 arguments=()
 for argument in "$@"; do
-    if [ "$argument" = --long ]; then long=1; else arguments+=("$argument"); fi
+    case "$argument" in
+        --long) long=1 ;;
+        --interop) only_interop=1 ;;
+        *) arguments+=("$argument") ;;
+    esac
 done
 
 # --- The programs that the tests need -------------------------------------------------------------------------------
@@ -28,11 +34,17 @@ has_redis() { command -v redis-server >/dev/null; }
 has_postgres() {
     { command -v initdb && command -v postgres; } >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
+has_node() { { command -v node && command -v npm; } >/dev/null; }
+has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 
 missing=()
 has_compiler || missing+=(build-essential)
 has_redis || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
+has_node || missing+=(nodejs npm)
+has_python || missing+=(python3 python3-pip)
+has_pooler || missing+=(pgbouncer)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -42,9 +54,28 @@ if [ "${#missing[@]}" -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres || fail "installed ${missing[*]}, and still do not find the programs"
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler ||
+        fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
+
+# --- The libraries that tests/send_interop.rs verifies with ----------------------------------------------------------
+
+# They are installed beside the build, at the versions that are pinned in tests/interop, and again when those change.
+interop="$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/tmp/interop"
+pinned="$(cat tests/interop/package-lock.json tests/interop/requirements.txt)"
+if [ "$(cat "$interop/pinned" 2>/dev/null)" != "$pinned" ]; then
+    say 'Installing the official verifiers of Standard Webhooks'
+    rm -rf "$interop"
+    mkdir -p "$interop"
+    cp tests/interop/package.json tests/interop/package-lock.json "$interop/"
+    (cd "$interop" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) ||
+        fail 'npm could not install what tests/interop/package.json names'
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target "$interop/python" \
+        -r tests/interop/requirements.txt || fail 'pip could not install what tests/interop/requirements.txt names'
+    printf '%s\n' "$pinned" >"$interop/pinned"
+fi
+[ "$only_interop" = 0 ] || exit 0
 
 # --- Tests ----------------------------------------------------------------------------------------------------------
 

@@ -201,7 +201,6 @@ async fn of_simultaneous_claims_by_several_processes_one_wins() {
 
 /// Runs in a process of its own, started by the test above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "is started by of_simultaneous_claims_by_several_processes_one_wins"]
 async fn child_process_claims() {
     if let Some(url) = child_url() {
         race_in_child(PostgresStore::connect_without_migrating(&url).await.unwrap()).await;
@@ -504,7 +503,6 @@ async fn simple_queries_need_one_round_trip_from_the_first() {
 
 /// The pooler gives each statement another connection, so prepared ones would be missing there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "needs a pooler: apt-get install pgbouncer"]
 async fn simple_queries_keep_the_contract_behind_a_transaction_pooler() {
     let server = PostgresServer::shared();
     let url = server.database().await;

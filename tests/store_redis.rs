@@ -114,7 +114,6 @@ async fn of_simultaneous_claims_by_several_processes_one_wins() {
 
 /// Runs in a process of its own, started by the test above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "is started by of_simultaneous_claims_by_several_processes_one_wins"]
 async fn child_process_claims() {
     if let Some(url) = child_url() {
         race_in_child(RedisStore::connect(&url).await.unwrap()).await;

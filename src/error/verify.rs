@@ -2,6 +2,7 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use http::HeaderName;
 
+use super::hint::Hint;
 use crate::boxed::BoxError;
 
 /// A request that did not pass, and why. Cheap to clone.
@@ -13,6 +14,8 @@ pub struct VerifyError {
     kind: VerifyErrorKind,
     subject: Subject,
     skew: Option<i64>,
+    /// Behind one pointer, since almost no error has one.
+    hint: Option<Arc<Hint>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -51,6 +54,10 @@ pub enum VerifyErrorKind {
 }
 
 impl VerifyErrorKind {
+    /// How many kinds there are, for tables that are indexed by them.
+    #[cfg(feature = "metrics")]
+    pub(crate) const COUNT: usize = 14;
+
     /// The kind's name in logs and metrics: a fixed, small vocabulary.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +90,7 @@ pub(crate) enum Subject {
 impl VerifyError {
     /// Creates an error of `kind`, for a [`CustomScheme`](crate::scheme::CustomScheme).
     pub fn new(kind: VerifyErrorKind) -> Self {
-        Self { kind, subject: Subject::Request, skew: None, source: None }
+        Self { kind, subject: Subject::Request, skew: None, hint: None, source: None }
     }
 
     /// Names the header that the error is about.
@@ -107,6 +114,34 @@ impl VerifyError {
     pub(crate) fn with_skew(mut self, skew: i64) -> Self {
         self.skew = Some(skew);
         self
+    }
+
+    /// Adds what is likely wrong; a hint that is there already is the better one.
+    pub(crate) fn with_hint(mut self, hint: Option<Hint>) -> Self {
+        if self.hint.is_none() {
+            self.hint = hint.map(Arc::new);
+        }
+        self
+    }
+
+    /// Tells what is likely wrong, where that can be guessed. It is for the operator, and never for the network: it would
+    /// tell an attacker what to try next. It is in the log event of the refusal as well.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use tower_webhooks::{Provider, Scheme, Secret, Secrets, error::HintKind};
+    ///
+    /// // A delivery of GitHub's, on Stripe's route.
+    /// let (head, ()) = Request::post("/").header("x-hub-signature-256", "sha256=00").body(())?.into_parts();
+    /// let secrets = Secrets::new(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?);
+    /// let error = Scheme::from(Provider::STRIPE).verify(&head, "{}", &secrets, std::time::SystemTime::UNIX_EPOCH).unwrap_err();
+    ///
+    /// assert_eq!(error.to_string(), "missing `stripe-signature` header");
+    /// assert_eq!(error.hint().map(|hint| hint.kind()), Some(HintKind::OtherProvider));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn hint(&self) -> Option<&Hint> {
+        self.hint.as_deref()
     }
 
     /// Tells why the request did not pass.

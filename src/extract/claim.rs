@@ -1,10 +1,16 @@
 use std::convert::Infallible;
 
-use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum_core::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
 use http::request::Parts;
 
 use super::rejection::EventRejection;
-use crate::claim::Claim;
+use crate::{
+    claim::{Claim, ClaimError},
+    outcome::Retry,
+};
 
 /// The claim on the delivery, made by `with_idempotency`.
 impl<S: Sync> FromRequestParts<S> for Claim {
@@ -21,5 +27,14 @@ impl<S: Sync> OptionalFromRequestParts<S> for Claim {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Infallible> {
         Ok(parts.extensions.get::<Self>().cloned())
+    }
+}
+
+/// 503: the delivery is not done, and the sender is to repeat it.
+impl IntoResponse for ClaimError {
+    fn into_response(self) -> Response {
+        let mut response = Retry::new().into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }

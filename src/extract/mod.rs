@@ -48,6 +48,7 @@
 //! # }
 //! ```
 
+#[cfg(feature = "idempotency")]
 mod claim;
 mod delivery;
 mod event_enum;
@@ -60,7 +61,6 @@ mod verified_envelope;
 mod verified_event;
 
 pub use self::{
-    parse::EventPayload,
     raw_event::RawEvent,
     rejection::{EventRejection, EventRejectionKind},
     verified_body::VerifiedBody,

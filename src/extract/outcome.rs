@@ -2,8 +2,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
-    claim::ClaimError,
-    observe,
+    observe::{self, Outcome},
     outcome::{Discard, Retry},
     verify::Acknowledged,
 };
@@ -14,6 +13,7 @@ impl IntoResponse for Discard {
         let body = r#"{"status":"discarded"}"#;
         let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
         response.extensions_mut().insert(Acknowledged);
+        response.extensions_mut().insert(Outcome::Discarded);
         response
     }
 }
@@ -28,15 +28,6 @@ impl IntoResponse for Retry {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response
-    }
-}
-
-/// 503: the delivery is not done, and the sender is to repeat it.
-impl IntoResponse for ClaimError {
-    fn into_response(self) -> Response {
-        let mut response = Retry::new().into_response();
-        response.extensions_mut().insert(self);
         response
     }
 }

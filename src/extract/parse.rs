@@ -1,9 +1,6 @@
 use std::cell::Cell;
 
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
-};
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{
@@ -17,20 +14,12 @@ use crate::{
     pattern::Subject,
 };
 
-/// What a payload can be read into: everything that is [`serde::Deserialize`] and owns its parts.
-///
-/// It is implemented for all such types, and has no methods.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be read from the payload of a webhook",
-    label = "needs `#[derive(serde::Deserialize)]`, and must own its parts",
-    note = "to borrow from a large payload, take `VerifiedBody` and call `parse`"
-)]
-pub trait EventPayload: DeserializeOwned {}
-
-impl<T: DeserializeOwned> EventPayload for T {}
-
 /// Reads the payload: what is at the scheme's payload pointer. An enum is chosen by the event type.
 pub(super) fn payload<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T, EventRejection> {
+    if delivery.is_ambiguous() {
+        let cause = serde::de::Error::custom("a key on the way to the id or the event type is repeated");
+        return Err(explain::<T>(delivery, delivery.payload_pointer(), WalkError::Malformed(cause)));
+    }
     if event_enum::variants::<T>().is_some() {
         return by_event_type(delivery);
     }

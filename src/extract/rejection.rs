@@ -3,7 +3,7 @@ use std::{error::Error, fmt, sync::Arc};
 use axum_core::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
-use crate::verify::Acknowledged;
+use crate::{observe::Outcome, verify::Acknowledged};
 
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
@@ -103,6 +103,7 @@ impl IntoResponse for EventRejection {
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if self.0.kind == EventRejectionKind::Unhandled {
             response.extensions_mut().insert(Acknowledged);
+            response.extensions_mut().insert(Outcome::Unhandled);
         }
         response.extensions_mut().insert(self);
         response

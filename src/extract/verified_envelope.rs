@@ -3,12 +3,9 @@ use std::{fmt, ops::Deref};
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use bytes::Bytes;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
-use super::{
-    delivery::verified,
-    parse::{self, EventPayload},
-    rejection::EventRejection,
-};
+use super::{delivery::verified, parse, rejection::EventRejection};
 use crate::delivery::Delivery;
 
 /// A verified delivery with its whole body as an `E`.
@@ -36,6 +33,12 @@ pub struct VerifiedEnvelope<E> {
 }
 
 impl<E> VerifiedEnvelope<E> {
+    /// One of the two named exceptions: nothing has been verified.
+    #[cfg(feature = "testing")]
+    pub(crate) fn for_test(delivery: Delivery, envelope: E) -> Self {
+        Self { delivery, envelope }
+    }
+
     /// Gives the envelope.
     pub fn into_inner(self) -> E {
         self.envelope
@@ -60,7 +63,7 @@ impl<E> Deref for VerifiedEnvelope<E> {
     }
 }
 
-impl<S: Sync, E: EventPayload> FromRequestParts<S> for VerifiedEnvelope<E> {
+impl<S: Sync, E: DeserializeOwned> FromRequestParts<S> for VerifiedEnvelope<E> {
     type Rejection = EventRejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, EventRejection> {
@@ -71,7 +74,7 @@ impl<S: Sync, E: EventPayload> FromRequestParts<S> for VerifiedEnvelope<E> {
 }
 
 /// `None` only without a layer: such a handler runs for unsigned requests too. A body that does not fit is refused.
-impl<S: Sync, E: EventPayload> OptionalFromRequestParts<S> for VerifiedEnvelope<E> {
+impl<S: Sync, E: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEnvelope<E> {
     type Rejection = EventRejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, EventRejection> {

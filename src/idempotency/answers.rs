@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::store::StoredResponse;
-use crate::verify::Acknowledged;
+use crate::{observe::Outcome, verify::Acknowledged};
 
 /// Tells a copy's sender that the answer is to the first one.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -23,6 +23,7 @@ pub(super) fn already_processed(stored: Option<&StoredResponse>) -> Response<Byt
         }
     };
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response.extensions_mut().insert(Outcome::Duplicate);
     response
 }
 
@@ -32,6 +33,7 @@ pub(super) fn in_flight(status: StatusCode, rest_of_lease: Duration) -> Response
     let wait = rest_of_lease.min(LONGEST_WAIT);
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response.extensions_mut().insert(Outcome::InFlight);
     response
 }
 
@@ -45,6 +47,20 @@ pub(super) fn unavailable() -> Response<Bytes> {
 /// The application is at fault.
 pub(super) fn internal() -> Response<Bytes> {
     json(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal"}"#)
+}
+
+/// The handler panicked.
+pub(super) fn panicked() -> Response<Bytes> {
+    let mut response = internal();
+    response.extensions_mut().insert(Outcome::Panicked);
+    response
+}
+
+/// The handler was stopped; the sender is to repeat the delivery.
+pub(super) fn timed_out() -> Response<Bytes> {
+    let mut response = unavailable();
+    response.extensions_mut().insert(Outcome::TimedOut);
+    response
 }
 
 /// The delivery has no id, and the application wants one.

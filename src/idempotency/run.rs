@@ -314,11 +314,11 @@ impl Desk<'_> {
                     Ran::Responded(response) => Ok(response.map(ResponseBody::inner)),
                     Ran::Panicked => {
                         observe::panicked(self.provider());
-                        Ok(answers::internal().map(ResponseBody::own))
+                        Ok(answers::panicked().map(ResponseBody::own))
                     }
                     Ran::TimedOut => {
                         observe::timed_out(self.provider());
-                        Ok(answers::unavailable().map(ResponseBody::own))
+                        Ok(answers::timed_out().map(ResponseBody::own))
                     }
                 };
                 let _ = reply.send(answer);
@@ -476,11 +476,11 @@ impl Desk<'_> {
             Ok(Err(_)) => return Err(answers::internal()),
             Err(Stopped::Panicked) => {
                 observe::panicked(self.provider());
-                return Err(answers::internal());
+                return Err(answers::panicked());
             }
             Err(Stopped::TimedOut) => {
                 observe::timed_out(self.provider());
-                return Err(answers::unavailable());
+                return Err(answers::timed_out());
             }
         };
         let content_type =

@@ -2,23 +2,23 @@ use std::error::Error;
 
 use tracing::{debug, error, warn};
 
+use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
-
-const TARGET: &str = "tower_webhooks";
 
 /// A request did not pass.
 pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
     let reason = cause.kind().as_str();
+    let hint = cause.hint().map(tracing::field::display);
     match cause.kind() {
         // The operator must act, or deliveries are lost once the sender gives up.
         VerifyErrorKind::SecretUnavailable => error!(
-            target: TARGET, provider, status, reason, cause = source(cause), "refused a request: {cause}"
+            target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
         ),
         // Clients that go away and scanners that ask with GET are the weather of the internet.
         VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed => {
-            debug!(target: TARGET, provider, status, reason, "refused a request: {cause}");
+            debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
         }
-        _ => warn!(target: TARGET, provider, status, reason, "refused a request: {cause}"),
+        _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),
     }
 }
 
@@ -33,6 +33,11 @@ pub(crate) fn body_not_covered(provider: &str) {
         target: TARGET, provider,
         "the signature of this scheme does not cover the body: whoever sees one request can send any other"
     );
+}
+
+/// A layer was built whose scheme is weaker than it could be.
+pub(crate) fn weak_scheme(provider: &str, weakness: &'static str) {
+    warn!(target: TARGET, provider, "this scheme is weaker than it could be: {weakness}");
 }
 
 /// A layer was built that checks nothing.

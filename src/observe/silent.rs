@@ -6,6 +6,8 @@ pub(crate) fn panicked(_provider: &str) {}
 
 pub(crate) fn body_not_covered(_provider: &str) {}
 
+pub(crate) fn weak_scheme(_provider: &str, _weakness: &'static str) {}
+
 pub(crate) fn not_verified(_provider: &str) {}
 
 pub(crate) fn short_secret(_provider: &str) {}

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
-    observe,
+    observe::{self, Outcome},
     pattern::{PatternTable, Refused},
     verify::{Acknowledged, Verified},
 };
@@ -210,6 +210,7 @@ where
                 observe::unhandled(delivery.provider(), event_type.map(|kind| kind.as_str()));
                 let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
                 response.extensions_mut().insert(Acknowledged);
+                response.extensions_mut().insert(Outcome::Unhandled);
                 response
             }
         }

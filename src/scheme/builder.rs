@@ -55,6 +55,8 @@ pub struct SchemeBuilder {
     grammar: Grammar,
     encoding: Option<Encoding>,
     key_form: KeyForm,
+    secret_prefix: Option<Cow<'static, str>>,
+    secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
     timestamp: Option<Field>,
     unit: TimestampUnit,
@@ -100,6 +102,8 @@ impl SchemeBuilder {
             grammar: Grammar::default(),
             encoding: None,
             key_form: KeyForm::Utf8,
+            secret_prefix: None,
+            secret_length: None,
             content: None,
             timestamp: None,
             unit: TimestampUnit::Seconds,
@@ -227,8 +231,10 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// A header that could be cut at another place without the text changing is refused: one that holds the literal after it,
-    /// and before a timestamp one that ends in another fresh timestamp.
+    /// What could be cut at another place without the text changing is refused: a header that holds the literal after it,
+    /// and before a timestamp one that ends in another fresh timestamp. Where nothing stands between a header and the
+    /// timestamp, no timestamp may begin in the header; where nothing stands between `{url}` and `{body}`, the path and query
+    /// must hold nothing that a JSON body begins with.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -249,6 +255,25 @@ impl SchemeBuilder {
     /// The secret is written as Standard Webhooks has it: `whsec_`, which may be missing, and base64.
     pub fn key_standard_webhooks(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooks;
+        self
+    }
+
+    /// How the sender's secrets begin. Nothing is refused for it: it lets a [`Hint`](crate::error::Hint) say that a secret
+    /// which does not match looks like somebody else's.
+    pub fn secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.secret_prefix = Some(prefix.into());
+        self
+    }
+
+    /// How many characters the sender's secrets have, for the same purpose.
+    pub fn secret_length(mut self, characters: usize) -> Self {
+        self.secret_length = Some(characters);
+        self
+    }
+
+    /// The secret is written as Standard Webhooks has it when it begins with `whsec_`; any other is itself the key, as text.
+    pub fn key_standard_webhooks_or_text(mut self) -> Self {
+        self.key_form = KeyForm::StandardWebhooksOrText;
         self
     }
 
@@ -425,6 +450,8 @@ impl SchemeBuilder {
             grammar: self.grammar,
             encoding: self.encoding,
             key_form: self.key_form,
+            secret_prefix: self.secret_prefix.map(Cow::into_owned),
+            secret_length: self.secret_length,
             content,
             deferred,
             freshness: timestamp.map(|places| Freshness { places, unit, tolerance }),

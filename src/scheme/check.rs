@@ -57,6 +57,10 @@ const LARGEST_HANDSHAKE: usize = 16 * 1024;
 impl Scheme {
     /// Looks at the head: method, unsigned handshakes, then everything that can be checked without secret and body.
     pub(crate) fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
+        self.inspect_head(head, now).map_err(|error| self.hint_from_head(error, head, now))
+    }
+
+    fn inspect_head(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
         let template = match &self.kind {
             Kind::Custom(custom) => {
                 if !custom.methods().contains(head.method()) {
@@ -180,14 +184,16 @@ impl Check {
         let settings = &scheme.settings;
         match (&scheme.kind, self.kind) {
             (Kind::Custom(custom), CheckKind::Custom) => {
-                let binding = custom.verify(head, &body, Keys { ring, now: self.now }, self.now)?;
+                let binding = custom
+                    .verify(head, &body, Keys { ring, now: self.now }, self.now)
+                    .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?;
                 Ok(custom_outcome(custom.name(), custom.payload(), binding, body, ring))
             }
             (Kind::Declared(template), kind) => {
                 let (proof, family) = match kind {
-                    CheckKind::Declared(verification) => {
-                        verification.finish(template, head, settings, &body, self.now)?
-                    }
+                    CheckKind::Declared(verification) => verification
+                        .finish(template, head, settings, &body, self.now)
+                        .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?,
                     CheckKind::Custom | CheckKind::Skipped => (Proof::default(), 0),
                 };
                 if let Some(answer) = scheme.signed_handshake(template, head, &body, ring, proof)? {

@@ -13,7 +13,7 @@ pub enum TimestampUnit {
     Seconds,
     /// Milliseconds since the Unix epoch, digits only.
     Milliseconds,
-    /// A date and time of RFC 3339 with its offset.
+    /// A date and time of RFC 3339, with its `T` and with a `Z` or an offset.
     Rfc3339,
 }
 
@@ -34,8 +34,9 @@ impl TimestampUnit {
             Self::Seconds => UNIX_EPOCH.checked_add(Duration::from_secs(digits(text)?)),
             Self::Milliseconds => UNIX_EPOCH.checked_add(Duration::from_millis(digits(text)?)),
             Self::Rfc3339 => {
-                // Longer than any date with nanoseconds and an offset: not worth a parser's time.
-                let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= 48)?;
+                // The parser reads more forms than RFC 3339 has.
+                let text = (rfc3339(text)? == text.len()).then_some(text)?;
+                let text = std::str::from_utf8(text).ok()?;
                 SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
             }
         }
@@ -58,6 +59,28 @@ pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> 
     Err(VerifyError::new(VerifyErrorKind::Stale).with_skew(skew))
 }
 
+/// The length of the date and time that `text` begins with, if it has the form of RFC 3339, section 5.6, with the `T`. Its
+/// end is always clear: there is a `Z` or an offset, and nothing in it is optional but the fraction.
+pub(crate) fn rfc3339(text: &[u8]) -> Option<usize> {
+    let is = |form: &[u8], text: &[u8]| {
+        text.len() >= form.len()
+            && form.iter().zip(text).all(|(form, byte)| match form {
+                b'0' => byte.is_ascii_digit(),
+                letter => byte.to_ascii_uppercase() == *letter,
+            })
+    };
+    const WITHOUT_FRACTION: &[u8] = b"0000-00-00T00:00:00";
+    let mut length = is(WITHOUT_FRACTION, text).then_some(WITHOUT_FRACTION.len())?;
+    if text.get(length) == Some(&b'.') {
+        let digits = text[length + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // More digits than nanoseconds have are not read.
+        length += (1..=9).contains(&digits).then_some(1 + digits)?;
+    }
+    let rest = &text[length..];
+    let offset = [&b"Z"[..], b"+00:00", b"-00:00"].into_iter().find(|form| is(form, rest))?;
+    Some(length + offset.len())
+}
+
 fn digits(text: &[u8]) -> Option<u64> {
     let plain = matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= 20;
     if !plain {
@@ -73,7 +96,7 @@ fn digits(text: &[u8]) -> Option<u64> {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use super::{TimestampUnit, check};
+    use super::{TimestampUnit, check, rfc3339};
 
     #[test]
     fn only_plain_digits_are_a_timestamp() {
@@ -96,6 +119,39 @@ mod tests {
         );
         assert_eq!(TimestampUnit::Rfc3339.parse(b"1"), None);
         assert_eq!(TimestampUnit::Seconds.parse(b"1970-01-01T00:00:01Z"), None);
+    }
+
+    #[test]
+    fn a_date_has_the_form_of_rfc_3339_and_no_other() {
+        for text in [
+            "2026-10-13T17:12:12Z",
+            "2026-10-13t17:12:12z",
+            "2026-10-13T17:12:12.1Z",
+            "2026-10-13T17:12:12.123456789Z",
+            "2026-10-13T17:12:12.123456789+00:00",
+            "2026-10-13T19:12:12-02:00",
+        ] {
+            assert_eq!(rfc3339(text.as_bytes()), Some(text.len()), "{text}");
+            assert_eq!(rfc3339(format!("{text}{{\"a\":1}}").as_bytes()), Some(text.len()), "{text}");
+            assert!(TimestampUnit::Rfc3339.parse(text.as_bytes()).is_some(), "{text}");
+            assert!(TimestampUnit::Rfc3339.parse(format!("{text}[UTC]").as_bytes()).is_none(), "{text}");
+        }
+        for text in [
+            "",
+            "2026-10-13",
+            "2026-10-13T17:12:12",
+            "2026-10-13T17:12Z",
+            "2026-10-13 17:12:12Z",
+            "20261013T171212Z",
+            "+002026-10-13T17:12:12Z",
+            "2026-10-13T17:12:12.Z",
+            "2026-10-13T17:12:12.1234567891Z",
+            "2026-10-13T17:12:12+00",
+            "2026-13-13T17:12:12Z",
+            "2026-10-13T17:12:12Z ",
+        ] {
+            assert!(TimestampUnit::Rfc3339.parse(text.as_bytes()).is_none(), "{text}");
+        }
     }
 
     #[test]

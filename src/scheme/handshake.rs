@@ -338,6 +338,11 @@ fn find(places: &Places, head: Head<'_>, body: Option<&[u8]>) -> Option<String> 
             let value = values.next()?;
             (values.next().is_none()).then(|| String::from_utf8(value.as_bytes().to_vec()).ok())?
         }
+        Place::HeaderIf(name, wanted) => {
+            let mut values = head.headers().get_all(name).iter();
+            let value = values.next()?;
+            (values.next().is_none() && value.as_bytes() == wanted.as_bytes()).then(|| wanted.clone())
+        }
         Place::Json(pointer) => {
             let found = crate::json::scalars(body?, std::slice::from_ref(pointer)).ok()?;
             found.into_iter().next().flatten().map(Cow::into_owned)

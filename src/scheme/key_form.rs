@@ -11,6 +11,7 @@ pub(crate) enum KeyForm {
     Base64,
     Hex,
     StandardWebhooks,
+    StandardWebhooksOrText,
     Utf8,
 }
 
@@ -26,14 +27,33 @@ impl KeyForm {
                 let text = text.strip_prefix(b"whsec_").unwrap_or(text);
                 (Encoding::Base64.decode(text), "base64 after an optional `whsec_`")
             }
+            // Without the prefix it is never taken for base64, even if it could be.
+            Self::StandardWebhooksOrText => match secret.strip_prefix(b"whsec_") {
+                Some(text) => (Encoding::Base64.decode(text), "base64 after `whsec_`, or text without it"),
+                None => (Some(secret.to_vec()), "text"),
+            },
             Self::Utf8 => (Some(secret.to_vec()), "text"),
         };
-        let key = Zeroizing::new(key.ok_or_else(|| error(format!("the secret is not of the scheme's form: {form}")))?);
+        let key = Zeroizing::new(key.ok_or_else(|| {
+            let looks = if looks_like_hex(secret) {
+                "; it consists of hexadecimal digits"
+            } else if secret.starts_with(b"whsec_") {
+                "; it begins with `whsec_`"
+            } else {
+                ""
+            };
+            error(format!("the secret is not of the scheme's form: {form}{looks}"))
+        })?);
         if key.is_empty() {
             return Err(error("the secret holds no key".into()));
         }
         Ok(key)
     }
+}
+
+/// Whether text is as only hexadecimal digits are, and long enough not to be so by accident.
+pub(crate) fn looks_like_hex(text: &[u8]) -> bool {
+    text.len() >= 32 && text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn error(message: String) -> ConfigError {
@@ -51,6 +71,17 @@ mod tests {
         }
         assert!(KeyForm::Hex.decode(b"abc").is_err());
         assert!(KeyForm::Base64.decode(b"*").is_err());
+    }
+
+    #[test]
+    fn where_text_may_be_a_key_the_prefix_decides() {
+        let decode = |text: &str| KeyForm::StandardWebhooksOrText.decode(text.as_bytes()).map(|key| key.to_vec());
+
+        assert_eq!(decode("whsec_AAECAw==").unwrap(), [0, 1, 2, 3]);
+        assert_eq!(decode("AAECAw==").unwrap(), b"AAECAw==");
+        assert_eq!(decode("v1,whsec_AAECAw==").unwrap(), b"v1,whsec_AAECAw==");
+        assert!(decode("whsec_").is_err());
+        assert!(decode("whsec_not base64").is_err());
     }
 
     #[test]

@@ -68,6 +68,17 @@ impl KeyRing {
             .map(|(index, (entry, state))| (index, &entry.secret, state))
     }
 
+    /// The secret that ended last before `now`, alone and as if it had not, with its end.
+    pub(crate) fn last_expired(&self, now: SystemTime) -> Option<(Self, SystemTime)> {
+        let ended = self.secrets.entries().iter().zip(&self.states).filter_map(|(entry, state)| {
+            let until = entry.until.filter(|until| *until <= now)?;
+            Some((until, &entry.secret, state))
+        });
+        let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
+        let secrets = Secrets::new(secret.clone());
+        Some((Self { secrets, states: vec![state.clone()], shortest: self.shortest }, until))
+    }
+
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }

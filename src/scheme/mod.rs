@@ -36,10 +36,13 @@ mod custom;
 mod freshness;
 mod grammar;
 mod handshake;
+mod hint;
 mod key_form;
 mod keys;
 pub(crate) mod provider;
 mod settings;
+#[cfg(feature = "testing")]
+mod sign;
 mod template;
 mod verification;
 
@@ -52,6 +55,8 @@ use std::{
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::sign::{Content, Signed, Unsigned};
 pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
@@ -162,9 +167,7 @@ impl Scheme {
         now: SystemTime,
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
-        let ring = self
-            .key_ring(secrets.clone())
-            .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))?;
+        let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
         let inspected = match self.inspect(head, now)? {
             Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
             Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
@@ -265,6 +268,25 @@ impl Scheme {
         }
     }
 
+    /// What the operator should know that the declaration weakens.
+    pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
+        let (algorithm, window) = match &self.kind {
+            Kind::Custom(_) => (None, None),
+            Kind::Declared(template) => (
+                match template.algorithm {
+                    Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
+                    Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
+                    Algorithm::Mac(_) | Algorithm::Token | Algorithm::Unsigned => None,
+                },
+                match &template.freshness {
+                    Some(freshness) if freshness.tolerance.is_none() => Some("it takes a timestamp of any age"),
+                    _ => None,
+                },
+            ),
+        };
+        algorithm.into_iter().chain(window)
+    }
+
     /// Whether anything is checked at all.
     pub(crate) fn is_unsigned(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.algorithm == Algorithm::Unsigned)
@@ -289,8 +311,7 @@ impl Scheme {
     /// Checks that what only the application can say has been said.
     pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
-        let signs_url = template.content.iter().any(|part| matches!(part, content::Part::Url));
-        if signs_url && self.settings.public_url.is_none() {
+        if template.signs_url() && self.settings.public_url.is_none() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,
                 format!("`{}` signs the URL; add `.with_public_url(\"https://…\")`", self.name()),
@@ -303,6 +324,13 @@ impl Scheme {
             ));
         }
         Ok(())
+    }
+
+    /// The error of secrets that cannot be used.
+    pub(crate) fn unusable(&self, secrets: &Secrets, cause: ConfigError) -> VerifyError {
+        VerifyError::new(VerifyErrorKind::SecretUnavailable)
+            .with_hint(self.hint_about_secrets(secrets))
+            .with_source(cause)
     }
 
     /// Decodes and keys secrets.

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{
     answer::Answer,
     content::Part,
-    freshness::{Freshness, check},
+    freshness::{Freshness, TimestampUnit, check, rfc3339},
     grammar::{Candidates, Grammar, LONGEST_HEADER, split},
     handshake::Handshake,
     key_form::KeyForm,
@@ -37,6 +37,9 @@ pub(crate) struct Template {
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) key_form: KeyForm,
+    /// How the sender's secrets look, for hints.
+    pub(crate) secret_prefix: Option<String>,
+    pub(crate) secret_length: Option<usize>,
     pub(crate) content: Vec<Part>,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
@@ -52,6 +55,9 @@ pub(crate) struct Template {
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
+
+/// No timestamp is longer: the digits of 2^64.
+const MOST_DIGITS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -127,26 +133,60 @@ impl Template {
     ///
     /// An id may hold the dot that ends it, since some senders' ids do; but `id.1700000000` before a timestamp is also the
     /// id `id` with that timestamp and a longer body, and is refused while that timestamp would be fresh. Before anything
-    /// else than a timestamp the literal must not be in the header at all.
+    /// else than a timestamp the literal must not be in the header at all. Where no literal is between a header and the
+    /// timestamp, or between the URL and the body, it is their form that says where one ends.
     fn check_one_reading(&self, look: &Look<'_>, now: SystemTime) -> Result<(), VerifyError> {
         for (index, part) in self.content.iter().enumerate() {
-            let (Part::Header(_) | Part::Id, Some(Part::Literal(end))) = (part, self.content.get(index + 1)) else {
-                continue;
-            };
-            let Ok(text) = look.text(part, Render::All) else { continue };
-            let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
-            let refused = match &self.freshness {
-                Some(freshness) if before_timestamp => split(&text, Some(end))
-                    .skip(1)
-                    .any(|segment| self.fresh(freshness, segment, now, look.settings).is_ok()),
-                _ => split(&text, Some(end)).nth(1).is_some(),
+            let refused = match (part, self.content.get(index + 1)) {
+                (Part::Header(_) | Part::Id, Some(Part::Literal(end))) => {
+                    let Ok(text) = look.text(part, Render::All) else { continue };
+                    let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
+                    match &self.freshness {
+                        Some(freshness) if before_timestamp => split(&text, Some(end))
+                            .skip(1)
+                            .any(|segment| self.fresh(freshness, segment, now, look.settings).is_ok()),
+                        _ => split(&text, Some(end)).nth(1).is_some(),
+                    }
+                }
+                (Part::Header(_) | Part::Id, Some(timestamp @ Part::Timestamp)) => {
+                    let Ok(text) = look.text(part, Render::All) else { continue };
+                    let Ok(timestamp) = look.text(timestamp, Render::All) else { continue };
+                    self.begins_earlier(&text, &timestamp, now, look.settings)
+                }
+                // A URL holds these only escaped (RFC 3986, section 3.3), and a JSON body begins with one of them.
+                (Part::Url, Some(Part::Body)) => {
+                    look.head.uri().path_and_query().is_some_and(|path| path.as_str().contains(['{', '[', '"']))
+                }
+                _ => false,
             };
             if refused {
                 let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
-                return Err(error.with_subject(named("a signed header")));
+                return Err(error.with_subject(named("a signed part of the head")));
             }
         }
         Ok(())
+    }
+
+    /// Whether a timestamp could begin in `before`, which stands directly before the timestamp. Dates show by their form; of
+    /// digits only those count that would be fresh.
+    fn begins_earlier(&self, before: &[u8], timestamp: &[u8], now: SystemTime, settings: &Settings) -> bool {
+        let Some(freshness) = &self.freshness else { return false };
+        if before.len() > LONGEST_HEADER {
+            return true;
+        }
+        let has_window = settings.tolerance.or(freshness.tolerance).is_some();
+        let joined = [before, timestamp].concat();
+        (0..before.len()).any(|start| match freshness.unit {
+            TimestampUnit::Rfc3339 => rfc3339(&joined[start..]).is_some(),
+            TimestampUnit::Milliseconds | TimestampUnit::Seconds => {
+                let rest = joined[start..].iter().take(MOST_DIGITS);
+                let digits = rest.take_while(|byte| byte.is_ascii_digit()).count();
+                // Where any time will do, any digit would be one.
+                has_window
+                    && (1..=digits)
+                        .any(|length| self.fresh(freshness, &joined[start..start + length], now, settings).is_ok())
+            }
+        })
     }
 
     /// Checks a timestamp's form and age.
@@ -260,6 +300,18 @@ impl Template {
         }
     }
 
+    /// Which of the alternative signature headers is there; the first when none is.
+    pub(crate) fn family(&self, head: Head<'_>) -> usize {
+        match &self.locate {
+            Locate::Headers(names) => names.iter().position(|name| head.headers().contains_key(name)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn signs_url(&self) -> bool {
+        self.content.iter().any(|part| matches!(part, Part::Url))
+    }
+
     /// How many families of header names the scheme has.
     pub(crate) fn families(locate: &Locate) -> usize {
         match locate {
@@ -275,7 +327,7 @@ impl Template {
             // A clone of a header value shares its bytes.
             Place::Header(name) => single(head.headers(), name).ok()?.cloned().map(HeadText::Header),
             Place::Json(_) => None,
-            Place::Param(_) | Place::Query(_) => {
+            Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
             }
@@ -396,6 +448,10 @@ impl Look<'_> {
         Ok(match place {
             Place::Header(name) => single(self.head.headers(), name)
                 .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::HeaderIf(name, wanted) => single(self.head.headers(), name)
+                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+                .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
             Place::Json(_) => None,
             Place::Param(key) => self.param(key)?,

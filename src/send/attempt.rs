@@ -194,7 +194,8 @@ impl Answer {
     #[must_use]
     pub fn with_body(mut self, start: Bytes, end: AnswerEnd) -> Self {
         self.end = if start.len() > Self::MAX_KEPT && end == AnswerEnd::Whole { AnswerEnd::Shortened } else { end };
-        self.start = start.slice(..start.len().min(Self::MAX_KEPT));
+        self.start = start;
+        self.start.truncate(Self::MAX_KEPT);
         self
     }
 

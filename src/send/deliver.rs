@@ -48,6 +48,8 @@ impl Target {
 /// Sends a message to one endpoint, without a database: four attempts within about 40 seconds, each of 10 s at most
 /// ([`RetryPolicy::short`]).
 ///
+/// A `Retry-After` of up to a minute is waited for; a longer one ends the attempts.
+///
 /// It lives as long as the caller waits. If the process ends meanwhile the message is lost; an outbox is what keeps it.
 ///
 /// # Errors
@@ -75,8 +77,12 @@ pub async fn deliver(
         let kind = match policy.next_step(outcome, attempt, now, random) {
             NextStep::Delivered => return Ok(Delivered { attempts }),
             NextStep::Retry { at } => {
-                tokio::time::sleep(at.duration_since(now).unwrap_or_default()).await;
-                continue;
+                let wait = at.duration_since(now).unwrap_or_default();
+                if wait <= LONGEST_WAIT {
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                DeliverErrorKind::Exhausted
             }
             NextStep::Disable => DeliverErrorKind::Gone,
             NextStep::Exhausted => DeliverErrorKind::Exhausted,
@@ -110,7 +116,7 @@ pub struct DeliverError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeliverErrorKind {
-    /// Every attempt failed.
+    /// Every attempt failed, or the endpoint asked for a longer pause than is waited for here.
     Exhausted,
     /// The endpoint is gone for good (410).
     Gone,
@@ -151,5 +157,8 @@ impl Error for DeliverError {
     }
 }
 
-/// The deadline of each attempt: somebody waits.
+/// A `Retry-After` that asks for more than this ends the attempts: somebody waits, and a receiver must not decide for how
+/// long.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The deadline of each attempt.
 const ATTEMPT: Duration = Duration::from_secs(10);

@@ -129,15 +129,15 @@ impl Message {
             Style::StandardWebhooks => (Some(&*self.event_type), None),
             Style::XWebhook => (None, Some(&*self.event_type)),
         };
-        let envelope = Envelope {
+        Envelope {
             id: self.id.as_str(),
             standard,
             x_webhook,
             api_version: self.api_version(),
             timestamp: Rfc3339(self.timestamp.unwrap_or(now)),
             data: &self.payload,
-        };
-        serde_json::to_vec(&envelope).expect("text and JSON can be written as JSON").into()
+        }
+        .write()
     }
 }
 
@@ -263,6 +263,12 @@ struct Envelope<'a> {
     api_version: Option<&'a str>,
     timestamp: Rfc3339,
     data: &'a RawValue,
+}
+
+impl Envelope<'_> {
+    fn write(&self) -> Bytes {
+        serde_json::to_vec(self).expect("text and JSON can be written as JSON").into()
+    }
 }
 
 /// A time in UTC with milliseconds.

@@ -106,8 +106,9 @@ impl RetryPolicy {
         let Some(wait) = wait else { return NextStep::Exhausted };
         let floor = retry_after.unwrap_or_default().min(Self::LONGEST_RETRY_AFTER);
         let wait = jittered(*wait, random).max(floor);
-        // The end of time is as good a moment as any for a wait that is longer than that.
-        NextStep::Retry { at: now.checked_add(wait).unwrap_or(now + Self::LONGEST_RETRY_AFTER) }
+        // A wait beyond the end of time is cut to a day.
+        let at = now.checked_add(wait).or_else(|| now.checked_add(Self::LONGEST_RETRY_AFTER));
+        NextStep::Retry { at: at.unwrap_or(now) }
     }
 }
 

@@ -85,7 +85,7 @@ impl Signer {
     /// # Errors
     /// When there is no secret that holds for ever, or one is not of that form.
     pub fn standard_webhooks(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
-        Self::new(Style::StandardWebhooks, secrets.into(), |secret| {
+        Self::new(Style::StandardWebhooks, &secrets.into(), |secret| {
             let text = secret.strip_prefix(b"whsec_").unwrap_or(secret);
             let key = Encoding::Base64.decode(text).filter(|key| !key.is_empty());
             key.map(Zeroizing::new).ok_or("the secret is not base64 after an optional `whsec_`")
@@ -99,7 +99,7 @@ impl Signer {
     /// # Errors
     /// When there is no secret that holds for ever.
     pub fn x_webhook(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
-        Self::new(Style::XWebhook, secrets.into(), |secret| Ok(Zeroizing::new(secret.to_vec())))
+        Self::new(Style::XWebhook, &secrets.into(), |secret| Ok(Zeroizing::new(secret.to_vec())))
     }
 
     /// Signs in a style that a configuration names.
@@ -115,7 +115,7 @@ impl Signer {
 
     fn new(
         style: Style,
-        secrets: Secrets,
+        secrets: &Secrets,
         decode: impl Fn(&[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str>,
     ) -> Result<Self, ConfigError> {
         // Were every secret to end, there would come a moment from which nothing is signed.

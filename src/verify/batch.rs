@@ -5,11 +5,13 @@ use http::{HeaderValue, Request, Response, header, request::Parts};
 use http_body_util::Full;
 
 use super::{Verified, budget::Share, layer::Config};
-use crate::{delivery::Delivery, host};
+use crate::{delivery::Delivery, host, observe::Handling};
 
 /// The items of one request that are still to be handled, and what the ones before came to.
 pub(super) struct Batch<S, A> {
     pub(super) inner: S,
+    /// The item that is being handled.
+    pub(super) handling: Option<Handling>,
     config: Arc<Config>,
     parts: Parts,
     items: vec::IntoIter<Delivery>,
@@ -21,12 +23,13 @@ pub(super) struct Batch<S, A> {
 
 impl<S, R> Batch<S, Response<R>> {
     pub(super) fn new(inner: S, config: Arc<Config>, parts: Parts, items: Vec<Delivery>, share: Option<Share>) -> Self {
-        Self { inner, config, parts, items: items.into_iter(), failed: None, last: None, _share: share }
+        Self { inner, handling: None, config, parts, items: items.into_iter(), failed: None, last: None, _share: share }
     }
 
     /// The request for the next item, as if it had come alone.
     pub(super) fn next_request(&mut self) -> Option<Request<Full<Bytes>>> {
         let delivery = self.items.next()?;
+        self.handling = Some(Handling::begin(&self.config.meter, &delivery));
         let body = delivery.body().clone();
         let mut parts = self.parts.clone();
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

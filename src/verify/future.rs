@@ -27,9 +27,11 @@ use super::{
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
+    delivery::Delivery,
     error::{VerifyError, VerifyErrorKind},
     head::Head,
-    host, observe,
+    host,
+    observe::{self, Handling, Outcome as Ended, ReceiveSpan},
     scheme::{Check, KeyRing, Outcome, Step},
     secret::Secrets,
 };
@@ -42,6 +44,7 @@ pin_project! {
         S: Service<Request<Full<Bytes>>>,
     {
         config: Arc<Config>,
+        span: ReceiveSpan,
         #[pin]
         state: State<S, B, S::Future, S::Response>,
     }
@@ -57,8 +60,10 @@ pin_project! {
         Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
         // The body is being read and hashed.
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // The request has passed, and waits for the inner service to be ready.
+        Passed { passed: Option<Passed<S>> },
         // The inner service runs. A share of the budget is held as long as it may hold the body.
-        Inner { #[pin] future: F, share: Option<Share> },
+        Inner { #[pin] future: F, share: Option<Share>, handling: Handling },
         // The inner service runs for one item of a batch after the other.
         Batch { #[pin] future: Option<F>, batch: Batch<S, A> },
         Done,
@@ -74,6 +79,15 @@ struct Reading<S> {
     collected: Collected,
     /// How large the body may become: what it declares, within the limit.
     expected: usize,
+    share: Option<Share>,
+}
+
+/// Everything that waits for the inner service to be ready.
+struct Passed<S> {
+    inner: S,
+    request: Request<Full<Bytes>>,
+    /// For spans and counters; the request has it too.
+    delivery: Delivery,
     share: Option<Share>,
 }
 
@@ -94,7 +108,9 @@ where
     S: Service<Request<Full<Bytes>>>,
 {
     pub(super) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
-        Self { config, state: State::Start { inner, request } }
+        config.meter.received();
+        let span = ReceiveSpan::new(config.scheme.name());
+        Self { config, span, state: State::Start { inner, request } }
     }
 }
 
@@ -111,9 +127,15 @@ where
             Ok(poll) => poll,
             Err(_) => {
                 let mut this = self.project();
+                let _entered = this.span.enter();
+                if let Some(handling) = this.state.as_mut().handling() {
+                    handling.end(Ended::Panicked, None);
+                }
                 this.state.as_mut().project_replace(State::Done);
                 observe::panicked(this.config.scheme.name());
-                Poll::Ready(Ok(rejection::panicked().map(ResponseBody::own)))
+                let response = rejection::panicked();
+                this.span.verified(response.status().as_u16());
+                Poll::Ready(Ok(response.map(ResponseBody::own)))
             }
         }
     }
@@ -126,6 +148,7 @@ where
 {
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
         let mut this = self.project();
+        let _entered = this.span.enter();
         loop {
             let turn = match this.state.as_mut().project() {
                 StateProjection::Start { .. } => {
@@ -152,16 +175,47 @@ where
                         Err(error) => Turn::Refuse(error),
                     }
                 }
-                StateProjection::Inner { future, share } => {
-                    let result = ready!(future.poll(cx));
+                StateProjection::Passed { passed } => {
+                    let ready = match passed {
+                        Some(passed) => ready!(passed.inner.poll_ready(cx)),
+                        None => Ok(()),
+                    };
+                    let Passed { mut inner, request, delivery, share } = match (ready, passed.take()) {
+                        (Ok(()), Some(passed)) => passed,
+                        (Err(error), _) => {
+                            this.state.as_mut().project_replace(State::Done);
+                            return Poll::Ready(Err(error));
+                        }
+                        (Ok(()), None) => unreachable!("what has passed is taken once"),
+                    };
+                    let handling = Handling::begin(&this.config.meter, &delivery);
+                    let future = {
+                        let _entered = handling.enter();
+                        inner.call(request)
+                    };
+                    Turn::Next(State::Inner { future, share, handling })
+                }
+                StateProjection::Inner { future, share, handling } => {
+                    let result = {
+                        let _entered = handling.enter();
+                        ready!(future.poll(cx))
+                    };
                     drop(share.take());
+                    let result = result.map(|response| this.config.finish(response));
+                    note(handling, this.span, &result);
                     this.state.as_mut().project_replace(State::Done);
-                    return Poll::Ready(result.map(|response| this.config.finish(response)));
+                    return Poll::Ready(result);
                 }
                 StateProjection::Batch { mut future, batch } => {
                     if let Some(running) = future.as_mut().as_pin_mut() {
-                        let result = ready!(running.poll(cx));
+                        let result = {
+                            let _entered = batch.handling.as_ref().map(Handling::enter);
+                            ready!(running.poll(cx))
+                        };
                         future.set(None);
+                        if let Some(mut handling) = batch.handling.take() {
+                            note(&mut handling, this.span, &result);
+                        }
                         match result {
                             Ok(response) => batch.note(response),
                             Err(error) => {
@@ -176,7 +230,10 @@ where
                         return Poll::Ready(Err(error));
                     }
                     if let Some(request) = batch.next_request() {
-                        let running = batch.inner.call(request);
+                        let running = {
+                            let _entered = batch.handling.as_ref().map(Handling::enter);
+                            batch.inner.call(request)
+                        };
                         future.set(Some(running));
                         continue;
                     }
@@ -184,6 +241,7 @@ where
                         Some(response) => this.config.finish(response),
                         None => this.config.scheme.acknowledge().into_response().map(ResponseBody::own),
                     };
+                    this.span.verified(response.status().as_u16());
                     this.state.as_mut().project_replace(State::Done);
                     return Poll::Ready(Ok(response));
                 }
@@ -194,11 +252,42 @@ where
                     this.state.as_mut().project_replace(state);
                     continue;
                 }
-                Turn::Answer(response) => response,
-                Turn::Refuse(error) => this.config.refuse(error),
+                Turn::Answer(response) => {
+                    this.config.meter.handshake();
+                    this.span.handshake(response.status().as_u16());
+                    response
+                }
+                Turn::Refuse(error) => {
+                    let kind = error.kind();
+                    this.config.meter.refused(kind);
+                    let response = this.config.refuse(error);
+                    this.span.refused(kind.as_str(), response.status().as_u16());
+                    response
+                }
             };
             this.state.as_mut().project_replace(State::Done);
             return Poll::Ready(Ok(response.map(ResponseBody::own)));
+        }
+    }
+}
+
+/// Tells how the inner service ended with one delivery.
+fn note<R, E>(handling: &mut Handling, span: &ReceiveSpan, result: &Result<Response<R>, E>) {
+    let Ok(response) = result else { return handling.end(Ended::Failed, None) };
+    let status = response.status().as_u16();
+    // A part inside may know better than its status says.
+    let outcome = response.extensions().get().copied().unwrap_or_else(|| Ended::of_status(status));
+    handling.end(outcome, Some(status));
+    span.verified(status);
+}
+
+impl<S, B, F, A> State<S, B, F, A> {
+    /// The delivery that the inner service has in hand.
+    fn handling(self: Pin<&mut Self>) -> Option<&mut Handling> {
+        match self.project() {
+            StateProjection::Inner { handling, .. } => Some(handling),
+            StateProjection::Batch { batch, .. } => batch.handling.as_mut(),
+            _ => None,
         }
     }
 }
@@ -259,7 +348,7 @@ where
 {
     let ring = secrets
         .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))
-        .and_then(|secrets| config.ring(secrets));
+        .and_then(|secrets| config.ring(&secrets));
     // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
     match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
         Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),
@@ -386,7 +475,7 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { mut inner, parts, check, ring, collected, share, .. } = reading;
+    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
     let body = collected.into_bytes();
     match check.finish(&config.scheme, head(&parts), body, &ring) {
         Err(error) => Turn::Refuse(error),
@@ -396,8 +485,9 @@ where
                 let batch = Batch::new(inner, Arc::clone(config), parts, items, share);
                 return Turn::Next(State::Batch { future: None, batch });
             }
+            let noted = delivery.clone();
             let request = verified_request(parts, delivery, config);
-            Turn::Next(State::Inner { future: inner.call(request), share })
+            Turn::Next(State::Passed { passed: Some(Passed { inner, request, delivery: noted, share }) })
         }
     }
 }

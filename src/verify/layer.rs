@@ -8,7 +8,7 @@ use super::{budget::Budget, service::Webhook};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind, VerifyError},
-    observe,
+    observe::{self, Meter},
     scheme::{KeyRing, Scheme},
     secret::{Secret, SecretSource, Secrets},
 };
@@ -54,6 +54,7 @@ pub(crate) struct Config {
     pub(super) rejection: Option<Arc<RejectionResponse>>,
     pub(super) budget: Option<Arc<Budget>>,
     pub(super) verification: Verification,
+    pub(super) meter: Meter,
 }
 
 /// Where a request's keys come from.
@@ -115,7 +116,9 @@ impl WebhookLayer {
         } else if !scheme.covers_body() {
             observe::body_not_covered(scheme.name());
         }
+        scheme.weaknesses().for_each(|weakness| observe::weak_scheme(scheme.name(), weakness));
         let config = Config {
+            meter: Meter::new(scheme.name()),
             body_limit: scheme.body_limit(),
             scheme,
             secrets,
@@ -255,12 +258,11 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 
 impl Config {
     /// Keys the secrets that a source named for one request.
-    pub(super) fn ring(&self, secrets: Secrets) -> Result<Arc<KeyRing>, VerifyError> {
-        let unavailable =
-            |cause: ConfigError| VerifyError::new(crate::error::VerifyErrorKind::SecretUnavailable).with_source(cause);
+    pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_empty() {
-            return Err(unavailable(ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none")));
+            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
+            return Err(self.scheme.unusable(secrets, cause));
         }
-        self.scheme.key_ring(secrets).map(Arc::new).map_err(unavailable)
+        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(secrets, cause))
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -35,15 +35,15 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    /// Always ready: whether the inner service is, is asked once a request has passed. What a limit of concurrency inside
+    /// hands out is then held by verified requests alone, and not by bodies that drip.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone has not been polled ready; the one that has is taken, and called once the body has passed.
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
-        ResponseFuture::new(inner, Arc::clone(&self.config), request)
+        // The clone has not been polled ready. The future does that before it calls it.
+        ResponseFuture::new(self.inner.clone(), Arc::clone(&self.config), request)
     }
 }
 

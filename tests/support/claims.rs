@@ -65,7 +65,7 @@ pub(crate) async fn race_processes(child: &str, url: &str, keys: u32) {
     let mut waiting = Vec::new();
     for process in 0..4 {
         let started = Command::new(&binary)
-            .args(["--exact", child, "--include-ignored"])
+            .args(["--exact", child])
             .env("TEST_URL", url)
             .env("TEST_KEYS", keys.to_string())
             .env("TEST_RESULT", folder.path().join(process.to_string()))
@@ -90,7 +90,7 @@ pub(crate) async fn race_processes(child: &str, url: &str, keys: u32) {
     assert!(wins.iter().all(|&wins| wins == 1), "{wins:?}");
 }
 
-/// What a child of [`race_processes`] was given, or `None` when a person runs the ignored tests.
+/// What a child of [`race_processes`] was given, or `None` in the test run itself.
 pub(crate) fn child_url() -> Option<String> {
     env::var("TEST_URL").ok()
 }

@@ -41,6 +41,7 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
     trips: Arc<AtomicU32>,
+    open: Arc<AtomicU32>,
     task: JoinHandle<()>,
 }
 
@@ -51,13 +52,19 @@ impl Proxy {
         let address = listener.local_addr().expect("a bound socket has an address");
         let (fault, seen) = watch::channel(Fault::None);
         let trips = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&trips);
+        let open = Arc::new(AtomicU32::new(0));
+        let (counter, opened) = (Arc::clone(&trips), Arc::clone(&open));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, port, seen.clone(), Arc::clone(&counter)));
+                let (seen, counter, opened) = (seen.clone(), Arc::clone(&counter), Arc::clone(&opened));
+                opened.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    connect(client, port, seen, counter).await;
+                    opened.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { address, fault, trips, task }
+        Self { address, fault, trips, open, task }
     }
 
     /// Tells where the proxy listens.
@@ -68,6 +75,15 @@ impl Proxy {
     /// Changes the fault, for open connections too.
     pub(crate) fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
+    }
+
+    /// Cuts every connection, then takes new ones: the server notices that its clients are gone.
+    pub(crate) async fn cut(&self) {
+        self.set(Fault::Refuse);
+        while self.open.load(Ordering::SeqCst) > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        self.set(Fault::None);
     }
 
     /// Tells how often a client has sent something and the server has answered, since the last time it was asked.

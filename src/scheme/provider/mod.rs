@@ -1,9 +1,20 @@
 //! The catalogue: named, ready schemes.
 
+mod dropbox;
 mod github;
+mod gitlab;
+mod linear;
+mod meta;
+mod paddle;
+mod pagerduty;
+mod shopify;
 mod slack;
+mod square;
 mod standard_webhooks;
 mod stripe;
+mod twitch;
+mod x_webhook;
+mod zoom;
 
 use std::{fmt, str::FromStr};
 
@@ -49,16 +60,46 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    /// Clerk: `svix-id`, `svix-timestamp` and `svix-signature`, as in Standard Webhooks.
+    CLERK = "clerk", [], standard_webhooks::clerk;
+    /// Dropbox: `X-Dropbox-Signature`, HMAC-SHA-256 over the body.
+    DROPBOX = "dropbox", [], dropbox::scheme;
     /// GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 over the body.
     GITHUB = "github", [], github::scheme;
+    /// GitLab with a signing token: Standard Webhooks.
+    GITLAB_SIGNING = "gitlab-signing", [], gitlab::signing;
+    /// GitLab with a secret token, which does not bind the body: `X-Gitlab-Token`.
+    GITLAB_TOKEN = "gitlab-token", ["gitlab"], gitlab::token;
+    /// Linear: `Linear-Signature`, HMAC-SHA-256 over the body, which holds the time.
+    LINEAR = "linear", [], linear::scheme;
+    /// Meta (Facebook, Instagram, Messenger, Threads, WhatsApp): `X-Hub-Signature-256`, HMAC-SHA-256 over the body.
+    META = "meta", [], meta::scheme;
+    /// OpenAI: Standard Webhooks.
+    OPENAI = "openai", [], standard_webhooks::openai;
+    /// Paddle Billing: `Paddle-Signature`, HMAC-SHA-256 over timestamp and body.
+    PADDLE = "paddle", [], paddle::scheme;
+    /// PagerDuty, version 3: `X-PagerDuty-Signature`, HMAC-SHA-256 over the body.
+    PAGERDUTY = "pagerduty", [], pagerduty::scheme;
+    /// Resend: `svix-id`, `svix-timestamp` and `svix-signature`, as in Standard Webhooks.
+    RESEND = "resend", [], standard_webhooks::svix;
+    /// Shopify: `X-Shopify-Hmac-Sha256` or `Shopify-Hmac-Sha256`, HMAC-SHA-256 over the body.
+    SHOPIFY = "shopify", [], shopify::scheme;
     /// Slack: `X-Slack-Signature`, HMAC-SHA-256 over version, timestamp and body.
     SLACK = "slack", [], slack::scheme;
+    /// Square: `x-square-hmacsha256-signature`, HMAC-SHA-256 over URL and body.
+    SQUARE = "square", [], square::scheme;
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same with `svix-`.
     STANDARD_WEBHOOKS = "standard-webhooks", [], standard_webhooks::scheme;
     /// Stripe: `Stripe-Signature`, HMAC-SHA-256 over timestamp and body.
     STRIPE = "stripe", [], stripe::scheme;
     /// Svix: `svix-id`, `svix-timestamp` and `svix-signature`, or the same with `webhook-`.
     SVIX = "svix", [], standard_webhooks::svix;
+    /// Twitch EventSub: `Twitch-Eventsub-Message-Signature`, HMAC-SHA-256 over id, timestamp and body.
+    TWITCH = "twitch", [], twitch::scheme;
+    /// The X-Webhook style of in-house senders: `X-Webhook-Signature`, HMAC-SHA-256 over the body.
+    X_WEBHOOK = "x-webhook", [], x_webhook::scheme;
+    /// Zoom: `x-zm-signature`, HMAC-SHA-256 over version, timestamp and body.
+    ZOOM = "zoom", [], zoom::scheme;
 }
 
 impl Provider {

@@ -1,5 +1,7 @@
-//! Standard Webhooks. Source: the specification (standardwebhooks.com), sections "Signature scheme" and "Webhook headers"; and
-//! Svix, "Verifying payloads" (docs.svix.com).
+//! Standard Webhooks, and senders that follow it. Source: the specification (standardwebhooks.com), sections "Signature
+//! scheme" and "Webhook headers"; Svix, "Verifying payloads" (docs.svix.com); Clerk, "Sync Clerk data to your app with
+//! webhooks" (clerk.com/docs); OpenAI, "Webhooks" (platform.openai.com/docs/guides/webhooks); Resend, "Verify webhook
+//! requests" (resend.com/docs/dashboard/webhooks).
 //!
 //! `webhook-signature: v1,<base64>[ v1,<base64>]` with `HMAC-SHA-256(key, id "." timestamp "." body)`; `webhook-id` and
 //! `webhook-timestamp` are headers. Svix sends the same in `svix-id`, `svix-timestamp` and `svix-signature`.
@@ -7,24 +9,40 @@
 //! Quirks:
 //! 1. The key is the base64 after `whsec_`.
 //! 2. Unknown versions are skipped; `v1a` is asymmetric, and not looked at here.
-//! 3. Either family of header names is accepted, one of them first; they are never mixed.
+//! 3. Either family of header names is accepted, one of them first; they are never mixed. Clerk has `svix-` alone, OpenAI
+//!    `webhook-` alone.
 //! 4. An id with dots is accepted, unless it could be cut into another id and a fresh timestamp.
+//! 5. OpenAI's library takes a secret without `whsec_` as text, even where it could be base64.
+//! 6. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
 pub(super) fn scheme() -> SchemeBuilder {
-    families("webhook", "svix")
+    enveloped(family(&["webhook", "svix"]))
 }
 
 pub(super) fn svix() -> SchemeBuilder {
-    families("svix", "webhook")
+    enveloped(family(&["svix", "webhook"]))
 }
 
-fn families(first: &str, second: &str) -> SchemeBuilder {
-    let field = |part: &str| Field::header(format!("{first}-{part}")).or(Field::header(format!("{second}-{part}")));
-    Scheme::hmac_sha256()
-        .header(format!("{first}-signature"))
-        .or_header(format!("{second}-signature"))
+pub(super) fn clerk() -> SchemeBuilder {
+    enveloped(family(&["svix"]))
+}
+
+pub(super) fn openai() -> SchemeBuilder {
+    enveloped(family(&["webhook"])).key_standard_webhooks_or_text()
+}
+
+/// How it is signed, with header names that begin with one of `prefixes`, the first that is there.
+pub(super) fn family(prefixes: &[&str]) -> SchemeBuilder {
+    let names = |part: &str| prefixes.iter().map(move |prefix| format!("{prefix}-{part}")).collect::<Vec<_>>();
+    let field = |part: &str| {
+        let fields = names(part).into_iter().map(Field::header);
+        fields.reduce(Field::or).expect("there is a prefix")
+    };
+    names("signature")
+        .into_iter()
+        .fold(Scheme::hmac_sha256(), SchemeBuilder::or_header)
         .items(" ")
         .pairs(",")
         .key("v1")
@@ -33,6 +51,9 @@ fn families(first: &str, second: &str) -> SchemeBuilder {
         .timestamp(field("timestamp"))
         .id(field("id"))
         .signs("{id}.{timestamp}.{body}")
-        .event_type(Field::json("/type"))
-        .payload("/data")
+}
+
+/// The envelope that the specification advises.
+fn enveloped(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.event_type(Field::json("/type")).payload("/data")
 }

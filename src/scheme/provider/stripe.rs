@@ -3,7 +3,7 @@
 //! `Stripe-Signature: t=<seconds>,v1=<hex>[,v1=<hex>]` with `v1 = HMAC-SHA-256(secret, t "." body)`.
 //!
 //! Quirks:
-//! 1. The whole `whsec_…` text is the key; it is not decoded.
+//! 1. The whole `whsec_…` text is the key; it is not decoded. Each endpoint has its own, and so has the Stripe CLI.
 //! 2. `v0` is a signature of the test scheme, and never a fallback.
 //! 3. `v1` is repeated while a secret is being rolled.
 //! 4. Live events are repeated for up to three days.
@@ -21,6 +21,8 @@ pub(super) fn scheme() -> SchemeBuilder {
         .hex()
         .timestamp(Field::param("t"))
         .signs("{timestamp}.{body}")
+        .secret_prefix("whsec_")
+        .secret_length(38)
         .id(Field::json("/id"))
         .event_type(Field::json("/type"))
         .api_version(Field::json("/api_version"))

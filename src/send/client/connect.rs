@@ -1,9 +1,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -11,19 +9,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    task::JoinHandle,
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+use tokio_rustls::TlsConnector;
 use url::Host;
 
 use super::{
     exchange::{Progress, Stage},
+    stream::{Budget, Metered, Stream},
     tls,
 };
 use crate::send::{AttemptError, AttemptErrorKind, DestinationPolicy, EndpointUrl, Resolver, destination::canonical};
@@ -66,7 +59,7 @@ impl Dialler {
             }
         }
         if permitted.is_empty() {
-            let cause = format!("none of {found:?} is permitted");
+            let cause = format!("none of {:?} is permitted", &found[..found.len().min(MOST_ADDRESSES)]);
             return Err(AttemptError::new(AttemptErrorKind::RefusedDestination).with_source(cause));
         }
         Ok(permitted)
@@ -84,14 +77,15 @@ impl Dialler {
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|cause| AttemptError::new(AttemptErrorKind::Connect).with_source(cause))?;
-        let stream = if url.is_https() {
+        let budget = Budget::default();
+        let stream = Metered::new(stream, budget.clone());
+        let stream: Box<dyn Stream> = if url.is_https() {
             progress.stage = Stage::Tls;
-            let stream = self.tls.connect(server_name(url)?, stream).await.map_err(tls::error)?;
-            Stream::Tls { inner: Box::new(stream) }
+            Box::new(self.tls.connect(server_name(url)?, stream).await.map_err(tls::error)?)
         } else {
-            Stream::Plain { inner: stream }
+            Box::new(stream)
         };
-        let connection = Connection::start(stream).await.map_err(protocol)?;
+        let connection = Connection::start(stream, budget).await.map_err(protocol)?;
         Ok((address, connection))
     }
 
@@ -131,11 +125,12 @@ fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, AttemptError> {
 /// An HTTP/1.1 connection. It is closed when this is dropped, whatever is under way on it.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Full<Bytes>>,
+    pub(super) budget: Budget,
     task: JoinHandle<()>,
 }
 
 impl Connection {
-    async fn start(stream: Stream) -> hyper::Result<Self> {
+    async fn start(stream: Box<dyn Stream>, budget: Budget) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_headers(MOST_HEADERS)
             .max_header_size(LARGEST_HEAD)
@@ -147,7 +142,7 @@ impl Connection {
             // What went wrong is told to the request that is under way; on an idle connection it is no news.
             let _ = connection.await;
         });
-        Ok(Self { sender, task })
+        Ok(Self { sender, budget, task })
     }
 }
 
@@ -159,59 +154,6 @@ impl Drop for Connection {
 
 pub(super) fn protocol(cause: hyper::Error) -> AttemptError {
     AttemptError::new(AttemptErrorKind::Protocol).with_source(cause)
-}
-
-pin_project! {
-    /// What HTTP is spoken on.
-    #[project = StreamProjection]
-    enum Stream {
-        Plain { #[pin] inner: TcpStream },
-        Tls { #[pin] inner: Box<TlsStream<TcpStream>> },
-    }
-}
-
-macro_rules! either {
-    ($stream:ident, $inner:ident => $call:expr) => {
-        match $stream.project() {
-            StreamProjection::Plain { inner: $inner } => $call,
-            StreamProjection::Tls { inner: $inner } => $call,
-        }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        either!(self, inner => inner.poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(self, inner => inner.poll_write(cx, bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, inner => inner.poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, inner => inner.poll_shutdown(cx))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, inner => inner.poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain { inner } => inner.is_write_vectored(),
-            Self::Tls { inner } => inner.is_write_vectored(),
-        }
-    }
 }
 
 /// A name can have any number of addresses; a few are enough to find one that answers.

@@ -3,7 +3,7 @@ use std::{net::SocketAddr, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 
 use super::{
     Inner,
@@ -75,6 +75,7 @@ impl Inner {
         // An idle connection that closes before anything was sent on it gives the request back; the next one is tried.
         while let Some((idle, mut connection)) = self.idle.take(addresses.iter().copied().map(key)) {
             progress.stage = Stage::Answer;
+            connection.budget.refill();
             match connection.sender.try_send_request(to_send).await {
                 Ok(response) => return self.read(idle, connection, response, progress).await,
                 Err(mut failed) => match failed.take_message() {
@@ -122,8 +123,15 @@ impl Inner {
         let mut read = 0;
         let mut kept_all = true;
         while let Some(frame) = body.frame().await {
-            // Trailers have nothing to say.
-            let Ok(data) = frame.map_err(protocol)?.into_data() else { continue };
+            let data = match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => data,
+                Ok(Err(_trailers)) => continue,
+                Err(_) if connection.budget.is_spent() => {
+                    answer.end = Some(AnswerEnd::Limit);
+                    return Ok(());
+                }
+                Err(cause) => return Err(protocol(cause)),
+            };
             read += data.len();
             let room = Answer::MAX_KEPT - answer.start.len();
             answer.start.extend_from_slice(&data[..data.len().min(room)]);

@@ -8,7 +8,8 @@
 //! 4. One of those that were checked is dialled, or an idle connection to one of them is used again.
 //! 5. TLS, under the name in the URL.
 //! 6. The request. No redirect is followed, no proxy is asked, no encoding is invited.
-//! 7. The answer: a head of at most 100 headers in 16 KiB, and 64 KiB of the body.
+//! 7. The answer: a head of at most 100 headers in 16 KiB, and 64 KiB of the body; on the wire 256 KiB, with all that these
+//!    are wrapped in.
 
 mod builder;
 mod connect;
@@ -16,6 +17,7 @@ mod exchange;
 mod idle;
 mod redact;
 mod retry_after;
+mod stream;
 mod tls;
 
 use std::{fmt, sync::Arc, time::Duration};

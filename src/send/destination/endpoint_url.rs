@@ -71,7 +71,7 @@ impl DestinationPolicy {
 }
 
 impl EndpointUrl {
-    /// The longest URL, in characters.
+    /// The longest URL, in characters, as it was given and with what had to be escaped.
     pub const MAX_LENGTH: usize = 2048;
 
     /// Parses a URL without asking a policy.
@@ -108,6 +108,7 @@ impl EndpointUrl {
                 IpAddr::V4(address) => Host::Ipv4(address),
                 IpAddr::V6(address) => Host::Ipv6(address),
             },
+            Host::Domain(name) if !is_name(&name) => return Err(Kind::Malformed.into()),
             host => host,
         };
         let port = url.port_or_known_default().ok_or(Kind::Malformed)?;
@@ -118,7 +119,8 @@ impl EndpointUrl {
         };
         let path = &url[url::Position::BeforePath..];
         let path = PathAndQuery::try_from(path).map_err(|_| Kind::Character)?;
-        if url.as_str().len() > 3 * Self::MAX_LENGTH || authority.len() > 300 {
+        // As it is stored it must be taken again.
+        if url.as_str().len() > Self::MAX_LENGTH {
             return Err(Kind::TooLong.into());
         }
         Ok(Self(Arc::new(Inner { text: url.into(), https, host, port, authority, path })))
@@ -244,6 +246,12 @@ impl Error for EndpointUrlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_ref().map(|source| source as &(dyn Error + 'static))
     }
+}
+
+/// Tells whether the parser's host is a name that can be looked up (RFC 1035, section 2.3.4).
+fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 fn is_localhost(name: &str) -> bool {

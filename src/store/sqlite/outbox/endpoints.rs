@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    queue::Fenced,
-    send::{DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Sealed},
+    send::{
+        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+    },
     store::{
         outbox::{Health, to_time},
         record::Millis,

@@ -7,8 +7,7 @@ use super::{
 use crate::{
     clock::millis,
     error::StoreError,
-    queue::{Fenced, LeaseToken},
-    send::{After, DisabledReason, EndpointId, Finish, OutboxId},
+    send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
     store::{
         outbox::{Standing, next_state},
         sqlite::error::store_error,

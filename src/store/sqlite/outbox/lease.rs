@@ -6,8 +6,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::{Session, begin, corrupt, endpoints, query};
 use crate::{
     error::StoreError,
-    queue::LeaseToken,
-    send::{EndpointId, EndpointRecord, LeasedDelivery, Leases, Message, OutboxId},
+    send::{EndpointId, EndpointRecord, LeaseToken, LeasedDelivery, Leases, Message, OutboxId},
     store::{
         outbox::to_time,
         record::{Millis, after},

@@ -29,10 +29,10 @@ use super::{
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
-    queue::{Fenced, LeaseToken},
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, Finish, Leases, Message, OutboxId, OutboxStore, Retention,
+        EndpointRecord, EndpointSettings, Fenced, Finish, LeaseToken, Leases, Message, OutboxId, OutboxStore,
+        Retention,
     },
 };
 

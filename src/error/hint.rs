@@ -1,0 +1,69 @@
+use std::{borrow::Cow, fmt};
+
+/// What is likely wrong with a request that did not pass, for the operator. It never reaches the network.
+///
+/// A hint is a guess from what can be seen; the [`VerifyError`](super::VerifyError) is the fact. It holds no payload, no
+/// secret, no signature, and no text of the sender's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    kind: HintKind,
+    text: Cow<'static, str>,
+}
+
+/// What a [`Hint`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HintKind {
+    /// The body is not the one that was sent: something outside has changed, decoded or read it.
+    BodyChanged,
+    /// The sender's clock or this machine's is wrong.
+    ClockSkew,
+    /// A secret that has ended would have matched: the sender still signs with it.
+    ExpiredSecret,
+    /// The request has the signature header of another provider.
+    OtherProvider,
+    /// The timestamp is older than the sender's own window, or than the narrower one that the application has set.
+    OutsideWindow,
+    /// The URL is signed, and the public URL may not be the one that the sender calls.
+    PublicUrl,
+    /// The secret does not look like one of this scheme's.
+    SecretForm,
+    /// The signature is written in another way than the scheme's.
+    SignatureForm,
+    /// The timestamp counts something else than the scheme's unit.
+    TimestampUnit,
+}
+
+impl HintKind {
+    /// The kind's name in logs: a fixed, small vocabulary.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BodyChanged => "body_changed",
+            Self::ClockSkew => "clock_skew",
+            Self::ExpiredSecret => "expired_secret",
+            Self::OtherProvider => "other_provider",
+            Self::OutsideWindow => "outside_window",
+            Self::PublicUrl => "public_url",
+            Self::SecretForm => "secret_form",
+            Self::SignatureForm => "signature_form",
+            Self::TimestampUnit => "timestamp_unit",
+        }
+    }
+}
+
+impl Hint {
+    pub(crate) fn new(kind: HintKind, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    /// Tells what the hint is about.
+    pub fn kind(&self) -> HintKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,90 @@
+use tracing::{Span, field::Empty, info_span};
+
+use super::{TARGET, outcome::Outcome};
+use crate::delivery::Delivery;
+
+/// A span that is being worked in.
+pub(crate) type Entered<'a> = tracing::span::Entered<'a>;
+
+/// `webhook.receive`: one request, from its head to its answer. Costs a look at a flag where nobody listens.
+pub(crate) struct ReceiveSpan(Span);
+
+impl ReceiveSpan {
+    pub(crate) fn new(provider: &str) -> Self {
+        Self(info_span!(target: TARGET, "webhook.receive", provider, outcome = Empty, reason = Empty, status = Empty))
+    }
+
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.0.enter()
+    }
+
+    /// It was refused; `reason` is the kind of the error.
+    pub(crate) fn refused(&self, reason: &'static str, status: u16) {
+        self.0.record("reason", reason);
+        self.answered("refused", status);
+    }
+
+    /// It was a handshake.
+    pub(crate) fn handshake(&self, status: u16) {
+        self.answered("handshake", status);
+    }
+
+    /// It passed, and something inside has answered.
+    pub(crate) fn verified(&self, status: u16) {
+        self.answered("verified", status);
+    }
+
+    fn answered(&self, outcome: &'static str, status: u16) {
+        self.0.record("outcome", outcome);
+        self.0.record("status", status);
+    }
+}
+
+/// `webhook.handle`: one verified delivery in the hands of the inner service.
+pub(crate) struct HandleSpan {
+    span: Span,
+    /// Kept only where somebody listens and id and event type are still to be told.
+    delivery: Option<Delivery>,
+}
+
+impl HandleSpan {
+    pub(crate) fn new(delivery: &Delivery) -> Self {
+        let span = info_span!(
+            target: TARGET, "webhook.handle",
+            provider = delivery.provider(), tenant = delivery.tenant(), secret_index = delivery.secret_index(),
+            delivery_id = Empty, event_type = Empty, outcome = Empty, status = Empty,
+        );
+        let mut handle = Self { span, delivery: None };
+        if !handle.span.is_disabled() && !handle.tell(delivery) {
+            handle.delivery = Some(delivery.clone());
+        }
+        handle
+    }
+
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
+    }
+
+    pub(crate) fn record(&mut self, outcome: Outcome, status: Option<u16>) {
+        if let Some(delivery) = self.delivery.take() {
+            self.tell(&delivery);
+        }
+        self.span.record("outcome", outcome.as_str());
+        if let Some(status) = status {
+            self.span.record("status", status);
+        }
+    }
+
+    /// Records id and event type where they are known; a body is not walked for the log's sake. They are the sender's text,
+    /// and so are escaped.
+    fn tell(&self, delivery: &Delivery) -> bool {
+        let Some((id, event_type)) = delivery.known() else { return false };
+        if let Some(id) = id {
+            self.span.record("delivery_id", tracing::field::debug(id));
+        }
+        if let Some(event_type) = event_type {
+            self.span.record("event_type", tracing::field::debug(event_type));
+        }
+        true
+    }
+}

@@ -1,0 +1,377 @@
+//! What is likely wrong with a request that did not pass.
+//!
+//! Rules:
+//! 1. A hint is for the operator. It never reaches the network, and holds nothing of the sender's: no payload, no secret, no
+//!    signature, no header that is not named in the scheme or the catalogue.
+//! 2. It is worked out on the way to a refusal and nowhere else, from what is in memory. Its cost is bounded: a look at each
+//!    header's name, at one value of at most 4 KiB, and, where a secret has ended, one MAC more over the body, whatever the
+//!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use.
+//! 3. The answer does not depend on it. The extra MAC is made for every wrong signature or for none, and compared in
+//!    constant time like all others.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderName, header};
+
+use super::{
+    Kind, Scheme,
+    freshness::TimestampUnit,
+    grammar::{Grammar, LONGEST_HEADER, split},
+    key_form::{KeyForm, looks_like_hex},
+    keys::{KeyRing, Keys},
+    provider::Provider,
+    template::{Algorithm, Locate, Look, Template, query},
+    verification::Verification,
+};
+use crate::{
+    error::{Hint, HintKind, VerifyError, VerifyErrorKind},
+    head::Head,
+    secret::{Secret, Secrets},
+    signature::Encoding,
+};
+
+/// Further off than this, a timestamp in another unit is no explanation any more.
+const NEAR: i64 = 24 * 60 * 60;
+
+impl Scheme {
+    /// Adds what the head says about an error.
+    pub(super) fn hint_from_head(&self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
+        let hint = match error.kind() {
+            VerifyErrorKind::MalformedSignature => self.template().and_then(|template| signature_form(template, head)),
+            VerifyErrorKind::MalformedTimestamp => {
+                self.template().and_then(|template| timestamp_form(self, template, head))
+            }
+            VerifyErrorKind::Missing => self.other_provider(head),
+            VerifyErrorKind::Stale => self.stale(&error, now),
+            _ => None,
+        };
+        error.with_hint(hint)
+    }
+
+    /// Adds what head, body and secrets say about an error.
+    pub(super) fn hint_from_body(
+        &self,
+        error: VerifyError,
+        head: Head<'_>,
+        body: &[u8],
+        ring: &KeyRing,
+        now: SystemTime,
+    ) -> VerifyError {
+        if error.kind() != VerifyErrorKind::SignatureMismatch {
+            return self.hint_from_head(error, head, now);
+        }
+        let hint = body_changed(self, head, body)
+            .or_else(|| self.expired(head, body, ring, now))
+            .or_else(|| self.odd_secrets(ring, now))
+            .or_else(|| self.public_url());
+        error.with_hint(hint)
+    }
+
+    /// What is odd about secrets that cannot be used at all.
+    pub(crate) fn hint_about_secrets(&self, secrets: &Secrets) -> Option<Hint> {
+        let template = self.template()?;
+        secrets.entries().iter().find_map(|entry| {
+            let cause = template.key_form.decode(entry.secret.expose()).err()?;
+            Some(self.odd_secret(&entry.secret).unwrap_or_else(|| Hint::new(HintKind::SecretForm, cause.to_string())))
+        })
+    }
+
+    fn template(&self) -> Option<&Template> {
+        match &self.kind {
+            Kind::Custom(_) => None,
+            Kind::Declared(template) => Some(template),
+        }
+    }
+
+    fn other_provider(&self, head: Head<'_>) -> Option<Hint> {
+        let own = self.template().map_or(&[][..], |template| template.locate.headers());
+        let (name, provider) = signature_headers().iter().find(|(name, provider)| {
+            *provider != self.name() && !own.contains(name) && head.headers().contains_key(name)
+        })?;
+        let text = format!(
+            "the request has a `{name}` header, as `{provider}` sends it: the sender calls the wrong route, or the layer is \
+             another provider's"
+        );
+        Some(Hint::new(HintKind::OtherProvider, text))
+    }
+
+    fn stale(&self, error: &VerifyError, now: SystemTime) -> Option<Hint> {
+        let skew = error.skew_seconds()?;
+        let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+        let stamp = now.saturating_sub(skew);
+        let near = |seconds: i64| seconds.abs_diff(now) <= NEAR.unsigned_abs();
+        let freshness = self.template().and_then(|template| template.freshness.as_ref());
+        match freshness.map(|freshness| freshness.unit) {
+            Some(TimestampUnit::Seconds) if near(stamp / 1000) => {
+                let text = "the timestamp is in milliseconds, and the scheme counts seconds; declare \
+                            `.unit(TimestampUnit::Milliseconds)`";
+                return Some(Hint::new(HintKind::TimestampUnit, text));
+            }
+            Some(TimestampUnit::Milliseconds) if near(stamp.saturating_mul(1000)) => {
+                let text = "the timestamp is in seconds, and the scheme counts milliseconds; declare \
+                            `.unit(TimestampUnit::Seconds)`";
+                return Some(Hint::new(HintKind::TimestampUnit, text));
+            }
+            _ => {}
+        }
+        if skew < 0 {
+            let ahead = skew.unsigned_abs();
+            let text =
+                format!("the timestamp is {ahead} s ahead of this machine's clock: one of the two clocks is wrong");
+            return Some(Hint::new(HintKind::ClockSkew, text));
+        }
+        let own = freshness.and_then(|freshness| freshness.tolerance);
+        let set = self.settings.tolerance;
+        let text = match (own.map(|own| own.as_secs()), set.map(|set| set.as_secs())) {
+            (Some(own), Some(set)) if set < own && skew.unsigned_abs() <= own => format!(
+                "the timestamp is {skew} s old: within the sender's own window of {own} s, and outside of the {set} s that \
+                 `with_tolerance` sets"
+            ),
+            (Some(own), _) => format!(
+                "the timestamp is {skew} s old, and the sender's own window is {own} s: a replay, a delivery that something \
+                 held back, or this machine's clock is ahead by as much"
+            ),
+            (None, _) => return None,
+        };
+        Some(Hint::new(HintKind::OutsideWindow, text))
+    }
+
+    /// Whether the secret that ended last would have matched. One MAC over the body, and no more.
+    fn expired(&self, head: Head<'_>, body: &[u8], ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+        let (ring, ended) = ring.last_expired(now)?;
+        match &self.kind {
+            Kind::Custom(custom) => drop(custom.verify(head, body, Keys { ring: &ring, now }, now).ok()?),
+            Kind::Declared(template) => {
+                let settings = &self.settings;
+                let inspected = template.inspect(head, now, settings).ok()?;
+                let mut check = Verification::begin(template, head, settings, inspected, &ring, now).ok()?;
+                check.update(template, body);
+                check.finish(template, head, settings, body, now).ok()?;
+            }
+        }
+        let ago = now.duration_since(ended).unwrap_or(Duration::ZERO).as_secs();
+        let text = format!(
+            "a secret that ended {ago} s ago would have matched: the sender still signs with it; finish the rotation there, \
+             or keep the old secret for longer"
+        );
+        Some(Hint::new(HintKind::ExpiredSecret, text))
+    }
+
+    /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
+    fn odd_secrets(&self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+        let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
+        hints?.into_iter().next()
+    }
+
+    /// What is odd about a secret, for this scheme.
+    fn odd_secret(&self, secret: &Secret) -> Option<Hint> {
+        let template = self.template()?;
+        let secret = secret.expose();
+        let (prefix, length) = (&template.secret_prefix, template.secret_length);
+        let hex = looks_like_hex(secret);
+        let text = if let Some(prefix) = prefix.as_deref().filter(|prefix| !secret.starts_with(prefix.as_bytes())) {
+            format!(
+                "a secret does not begin with `{prefix}`, as this sender's do: it may be an API key, or another sender's"
+            )
+        } else if let Some(length) = length.filter(|length| *length != secret.len()) {
+            format!(
+                "a secret has {} characters, and this sender's have {length}: it may have been cut, or be that of another \
+                 endpoint or of a command-line tool, each of which has its own",
+                secret.len()
+            )
+        } else {
+            match template.key_form {
+                KeyForm::Base64 | KeyForm::StandardWebhooks if hex => {
+                    "a secret consists of hexadecimal digits, and the scheme reads base64: it may be another sender's".into()
+                }
+                KeyForm::Hex if !hex => "a secret does not consist of hexadecimal digits, which the scheme reads".into(),
+                // A provider's own form is known to be right; of one that the application has declared it can be asked.
+                KeyForm::Utf8 if Provider::ALL.iter().any(|provider| provider.name() == self.name()) => return None,
+                KeyForm::Utf8 if secret.starts_with(b"whsec_") => {
+                    "a secret begins with `whsec_`, and its text is the key; if the sender follows Standard Webhooks, declare \
+                     `.key_standard_webhooks()`"
+                        .into()
+                }
+                KeyForm::Utf8 if hex => {
+                    "a secret consists of hexadecimal digits, and its text is the key; if the key is what they stand for, \
+                     declare `.key_hex()`"
+                        .into()
+                }
+                KeyForm::Utf8 if secret.ends_with(b"=") && Encoding::Base64.decode(secret).is_some() => {
+                    "a secret looks like base64, and its text is the key; if the key is what it stands for, declare \
+                     `.key_base64()`"
+                        .into()
+                }
+                _ => return None,
+            }
+        };
+        Some(Hint::new(HintKind::SecretForm, text))
+    }
+
+    fn public_url(&self) -> Option<Hint> {
+        let url = self.settings.public_url.as_ref()?;
+        if !self.template()?.signs_url() {
+            return None;
+        }
+        let text = format!(
+            "the scheme signs the URL, here under `{}`: it must be the one that the sender calls, to the letter",
+            url.as_str()
+        );
+        Some(Hint::new(HintKind::PublicUrl, text))
+    }
+}
+
+impl Locate {
+    /// The headers that signatures are in.
+    fn headers(&self) -> &[HeaderName] {
+        match self {
+            Self::EachHeader(names) | Self::Headers(names) | Self::Numbered(names) => names,
+            Self::Json(_) | Self::Query(_) => &[],
+        }
+    }
+}
+
+/// The signature headers of the catalogue, each with a provider that sends it.
+fn signature_headers() -> &'static [(HeaderName, &'static str)] {
+    static HEADERS: OnceLock<Vec<(HeaderName, &'static str)>> = OnceLock::new();
+
+    HEADERS.get_or_init(|| {
+        let mut headers = Vec::new();
+        for provider in Provider::ALL {
+            let scheme = Scheme::from(*provider);
+            let Some(template) = scheme.template() else { continue };
+            for name in template.locate.headers() {
+                // Every other sender may use this one too.
+                if name != header::AUTHORIZATION && !headers.iter().any(|(present, _)| present == name) {
+                    headers.push((name.clone(), provider.name()));
+                }
+            }
+        }
+        headers
+    })
+}
+
+/// Whether the body is another than the sender announced.
+fn body_changed(scheme: &Scheme, head: Head<'_>, body: &[u8]) -> Option<Hint> {
+    if !scheme.covers_body() {
+        return None;
+    }
+    let text = match head.headers().get(header::CONTENT_LENGTH) {
+        Some(announced) => {
+            let announced: u64 = announced.to_str().ok()?.parse().ok()?;
+            if u64::try_from(body.len()).is_ok_and(|length| length == announced) {
+                return None;
+            }
+            format!(
+                "the body has {} bytes, and `Content-Length` says {announced}: a layer outside has changed, decoded or read it; \
+                 put it inside of this one, or take it away",
+                body.len()
+            )
+        }
+        None if body.is_empty() => {
+            "the body is empty: a layer outside may have read it; put it inside of this one, or take it away".into()
+        }
+        None => return None,
+    };
+    Some(Hint::new(HintKind::BodyChanged, text))
+}
+
+/// How a signature that is not of the scheme's form is written.
+fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
+    let value = match &template.locate {
+        Locate::Query(key) => query(head, key).ok()??.into_owned(),
+        locate => locate.headers().iter().find_map(|name| head.headers().get(name))?.as_bytes().to_vec(),
+    };
+    if value.len() > LONGEST_HEADER {
+        return None;
+    }
+    let Grammar { prefix, items, pairs, keys } = &template.grammar;
+    let hint = |text: String| Some(Hint::new(HintKind::SignatureForm, text));
+    let mut rest = value.as_slice();
+    if let Some(prefix) = prefix {
+        match value.strip_prefix(prefix.as_bytes()) {
+            Some(stripped) => rest = stripped,
+            None if template.decode(&value).is_some() => {
+                return hint(format!("it holds a signature without the prefix `{prefix}`"));
+            }
+            None if value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())) => {
+                return hint(format!("it begins with `{prefix}` in other letters; the scheme wants them as they are"));
+            }
+            None => return hint(format!("it does not begin with `{prefix}`")),
+        }
+    }
+    let mut values = split(rest, items.as_deref());
+    let item = match pairs {
+        Some(pairs) => {
+            let found = values.find_map(|item| {
+                keys.iter().find_map(|key| item.strip_prefix(key.as_bytes())?.strip_prefix(pairs.as_bytes()))
+            });
+            match found {
+                Some(item) => item,
+                None => return hint(format!("it has none of the keys `{}`", keys.join("`, `"))),
+            }
+        }
+        None => values.next()?,
+    };
+    written(template, item).map(|text| Hint::new(HintKind::SignatureForm, text))
+}
+
+fn written(template: &Template, item: &[u8]) -> Option<String> {
+    let length = match template.algorithm {
+        Algorithm::Hash(hash) => hash.length(),
+        Algorithm::Mac(mac) => mac.length(),
+        Algorithm::Token | Algorithm::Unsigned => return None,
+    };
+    if item.is_empty() {
+        return Some("the signature is empty".into());
+    }
+    let (decoded, name) = if item.len().is_multiple_of(2) && item.iter().all(u8::is_ascii_hexdigit) {
+        (item.len() / 2, "hexadecimal digits")
+    } else if let Some(decoded) = Encoding::Base64.decode(item) {
+        (decoded.len(), "base64")
+    } else if let Some(decoded) = Encoding::Base64Url.decode(item) {
+        (decoded.len(), "base64url")
+    } else {
+        return None;
+    };
+    let wanted = match template.encoding? {
+        Encoding::Base64 => "base64",
+        Encoding::Base64Url => "base64url",
+        Encoding::Hex => "hexadecimal digits",
+    };
+    if decoded == length && name != wanted {
+        return Some(format!("the signature is written in {name}, and the scheme reads {wanted}"));
+    }
+    let algorithm = match decoded {
+        20 => "SHA-1",
+        32 => "SHA-256",
+        64 => "SHA-512",
+        _ => return Some(format!("the signature has {decoded} bytes in {name}, and the scheme's has {length}")),
+    };
+    (decoded != length).then(|| format!("the signature is as long as one with {algorithm}, which is not the scheme's"))
+}
+
+/// How a timestamp that is not of the scheme's form is written.
+fn timestamp_form(scheme: &Scheme, template: &Template, head: Head<'_>) -> Option<Hint> {
+    let freshness = template.freshness.as_ref()?;
+    let family = template.family(head);
+    let look = Look { template, head, family, settings: &scheme.settings, timestamp: None };
+    let text = look.first_in_head(&freshness.places).ok()??;
+    let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    let hint = if freshness.unit == TimestampUnit::Rfc3339 {
+        if !is_number {
+            return None;
+        }
+        "the timestamp is a number, and the scheme reads a date of RFC 3339; declare its `.unit(…)`"
+    } else if TimestampUnit::Rfc3339.parse(&text).is_some() {
+        "the timestamp is a date of RFC 3339, and the scheme reads a number; declare `.unit(TimestampUnit::Rfc3339)`"
+    } else if is_number && text.contains(&b'.') {
+        "the timestamp has a fraction, and the scheme reads whole numbers"
+    } else {
+        return None;
+    };
+    Some(Hint::new(HintKind::TimestampUnit, hint))
+}

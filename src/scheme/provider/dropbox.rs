@@ -1,0 +1,19 @@
+//! Dropbox. Source: "Webhooks" (dropbox.com/developers/reference/webhooks).
+//!
+//! `X-Dropbox-Signature: <hex>` with `HMAC-SHA-256(app secret, body)`. The URL is confirmed by `GET ?challenge=<text>`,
+//! which is not signed.
+//!
+//! Quirks:
+//! 1. The challenge is echoed to whoever asks, as plain text that no browser may take for anything else.
+//! 2. A delivery has neither id nor type: it lists the accounts that have changed, and the changes are fetched.
+//! 3. App secrets are 15 letters long, so that each is warned of as short.
+
+use http::Method;
+
+use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256().header("x-dropbox-signature").hex().signs("{body}").handshake(
+        Handshake::echo_text(Field::query("challenge")).present(Field::query("challenge")).method(Method::GET),
+    )
+}

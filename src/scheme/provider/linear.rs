@@ -1,0 +1,30 @@
+//! Linear. Source: "Webhooks" (linear.app/developers/webhooks), sections "The Webhook Payload" and "Securing webhooks".
+//!
+//! `Linear-Signature: <hex>` with `HMAC-SHA-256(secret, body)`; the time is `webhookTimestamp` in the signed body.
+//!
+//! Quirks:
+//! 1. Times are in milliseconds, and a minute is the window in either direction.
+//! 2. `Linear-Timestamp` says the time too, but is not signed, and is not looked at. A body without `webhookTimestamp` is
+//!    refused.
+//! 3. `Linear-Delivery` is the id and is not signed. The body's `webhookId` is that of the configuration, the same in all
+//!    deliveries.
+//! 4. The type is the body's `type` with its `action`, as in `Issue.create`.
+//! 5. Changes of data have their object at `/data`, with `updatedFrom` beside it. Other events, such as those of agent
+//!    sessions, have none; take `VerifiedEnvelope` for them.
+
+use std::time::Duration;
+
+use crate::scheme::{Field, Scheme, SchemeBuilder, TimestampUnit};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("linear-signature")
+        .hex()
+        .timestamp(Field::json("/webhookTimestamp"))
+        .unit(TimestampUnit::Milliseconds)
+        .tolerance(Duration::from_secs(60))
+        .signs("{body}")
+        .id(Field::header("linear-delivery"))
+        .event_type(Field::json("/type").joined(Field::json("/action")))
+        .payload("/data")
+}

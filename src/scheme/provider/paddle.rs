@@ -1,0 +1,30 @@
+//! Paddle Billing. Source: "Verify webhook signatures" (developer.paddle.com/webhooks/signature-verification).
+//!
+//! `Paddle-Signature: ts=<seconds>;h1=<hex>[;h1=<hex>]` with `h1 = HMAC-SHA-256(secret, ts ":" body)`.
+//!
+//! Quirks:
+//! 1. Items are separated by a semicolon.
+//! 2. `h1` is repeated while a secret is being rotated; any of them may match.
+//! 3. The window is 5 seconds, as in Paddle's own libraries. Where the clock or the line is not that good, `with_tolerance`
+//!    widens it.
+//! 4. The id is the event's, `event_id`. `notification_id` is another one when a notification is replayed by hand.
+//! 5. Paddle Classic signs in quite another way, and is not meant here.
+
+use std::time::Duration;
+
+use crate::scheme::{Field, Scheme, SchemeBuilder};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("paddle-signature")
+        .items(";")
+        .pairs("=")
+        .key("h1")
+        .hex()
+        .timestamp(Field::param("ts"))
+        .tolerance(Duration::from_secs(5))
+        .signs("{timestamp}:{body}")
+        .id(Field::json("/event_id"))
+        .event_type(Field::json("/event_type"))
+        .payload("/data")
+}

@@ -1,0 +1,29 @@
+//! Shopify. Source: "Verify webhook deliveries" (shopify.dev/docs/apps/build/webhooks/verify-deliveries) and, for the
+//! second generation, "Verify Events deliveries" (shopify.dev/docs/apps/build/events/verify-deliveries).
+//!
+//! `X-Shopify-Hmac-Sha256: <base64>` with `HMAC-SHA-256(client secret, body)`.
+//!
+//! Quirks:
+//! 1. The body alone is signed: topic, shop, id and time are only said. Whoever holds one true delivery of a shop can send
+//!    it again as another topic's or another shop's; what decides must be in the body.
+//! 2. Webhooks have `X-Shopify-…` headers, Events have `Shopify-…`; the two are never mixed.
+//! 3. The id is that of the delivery, `X-Shopify-Webhook-Id`. `X-Shopify-Event-Id` is that of what the merchant did, and
+//!    several topics may tell of it.
+//! 4. Topics have a slash: `orders/create`.
+//! 5. Mandatory compliance webhooks must be refused with 401 when the signature is wrong.
+//! 6. A test notification from the admin pages is signed with another secret than the app's.
+//! 7. A delivery is repeated 8 times within 4 hours.
+
+use crate::scheme::{Field, Scheme, SchemeBuilder};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    let field = |part: &str| Field::header(format!("x-shopify-{part}")).or(Field::header(format!("shopify-{part}")));
+    Scheme::hmac_sha256()
+        .header("x-shopify-hmac-sha256")
+        .or_header("shopify-hmac-sha256")
+        .base64()
+        .signs("{body}")
+        .id(field("webhook-id"))
+        .event_type(field("topic"))
+        .api_version(field("api-version"))
+}

@@ -1,0 +1,42 @@
+//! Twitch EventSub. Source: "Getting Events Using Webhook Callbacks" (dev.twitch.tv/docs/eventsub/handling-webhook-events).
+//!
+//! `Twitch-Eventsub-Message-Signature: sha256=<hex>` with `HMAC-SHA-256(secret, id timestamp body)`, nothing between the
+//! three; id and timestamp are `Twitch-Eventsub-Message-Id` and `Twitch-Eventsub-Message-Timestamp`.
+//!
+//! Quirks:
+//! 1. The timestamp is a date of RFC 3339 with nanoseconds; it may be ten minutes off.
+//! 2. Since nothing separates them, an id that holds such a date is refused.
+//! 3. `Twitch-Eventsub-Message-Type: webhook_callback_verification` is signed; the answer is the body's `challenge` as
+//!    text.
+//! 4. With `revocation` Twitch says that it has ended a subscription. Its event type is `revocation`, whatever was
+//!    subscribed to, and it has no event: take `VerifiedEnvelope`. It wants a success as well.
+//! 5. The headers that tell type and version are not signed.
+//! 6. `Twitch-Eventsub-Message-Retry` counts repetitions, from 0.
+//! 7. Batched subscriptions have `events` instead of `event`.
+
+use std::time::Duration;
+
+use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder, TimestampUnit};
+
+const MESSAGE_TYPE: &str = "twitch-eventsub-message-type";
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("twitch-eventsub-message-signature")
+        .prefix("sha256=")
+        .hex()
+        .id(Field::header("twitch-eventsub-message-id"))
+        .timestamp(Field::header("twitch-eventsub-message-timestamp"))
+        .unit(TimestampUnit::Rfc3339)
+        .tolerance(Duration::from_secs(10 * 60))
+        .signs("{id}{timestamp}{body}")
+        .event_type(Field::header_if(MESSAGE_TYPE, "revocation").or(Field::header("twitch-eventsub-subscription-type")))
+        .api_version(Field::header("twitch-eventsub-subscription-version"))
+        .attempt(Field::header("twitch-eventsub-message-retry"), 0)
+        .payload("/event")
+        .handshake(
+            Handshake::echo_text(Field::json("/challenge"))
+                .when(Field::header(MESSAGE_TYPE), "webhook_callback_verification")
+                .signed(),
+        )
+}

@@ -1,0 +1,22 @@
+//! The style of many in-house senders. Source: this crate's own sender, which offers it beside Standard Webhooks.
+//!
+//! `X-Webhook-Signature: sha256=<hex>` with `HMAC-SHA-256(secret, body)` over a body `{"id","event","timestamp","data"}`.
+//!
+//! Quirks:
+//! 1. Id and type are taken from the signed body. `X-Webhook-Delivery` and `X-Webhook-Event` say the same, unsigned.
+//! 2. The body's `timestamp` is signed and not checked, since senders write it in different ways: a delivery can be
+//!    replayed, under its own id.
+//! 3. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
+
+use crate::scheme::{Field, Scheme, SchemeBuilder};
+
+pub(super) fn scheme() -> SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("x-webhook-signature")
+        .prefix("sha256=")
+        .hex()
+        .signs("{body}")
+        .id(Field::json("/id"))
+        .event_type(Field::json("/event"))
+        .payload("/data")
+}

@@ -1,0 +1,464 @@
+//! The other side of a declared scheme: the same data that verifies a request also signs one, for tests.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde_json::{Map, Value};
+
+use super::{
+    Kind, Scheme,
+    content::Part,
+    freshness::TimestampUnit,
+    template::{Algorithm, Locate, Look, Piece, Render, Template, query},
+};
+use crate::{
+    delivery::Fact,
+    error::{ConfigError, ConfigErrorKind},
+    field::{Place, Places},
+    head::Head,
+    json::Pointer,
+    secret::Secret,
+    signature::{MacState, PlainHash, Tag},
+};
+
+/// What is to be signed. Facts are put where the scheme has its place for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Unsigned {
+    pub(crate) method: Option<Method>,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content: Content,
+    pub(crate) id: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) api_version: Option<String>,
+    /// Which of the alternative signature headers is used; the first by default.
+    pub(crate) header: Option<HeaderName>,
+    pub(crate) tampered: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// The whole body, as it is.
+    Body(Bytes),
+    /// The payload; the envelope is built around it.
+    Payload(Value),
+}
+
+/// A request, signed.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What stands where a scheme signs something that is no fact about the delivery, such as a nonce.
+const FILLER: &str = "test";
+
+impl Scheme {
+    /// Signs a request with each of `secrets`, as the sender would at `now`.
+    pub(crate) fn sign(&self, unsigned: Unsigned, secrets: &[Secret], now: SystemTime) -> Result<Signed, ConfigError> {
+        let Kind::Declared(template) = &self.kind else {
+            return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
+        };
+        if template.signs_url() && self.settings.public_url.is_none() {
+            return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
+        }
+        if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
+            return Err(self.unsignable("nothing of it is checked, so that nothing can be tampered with"));
+        }
+        let family = self.family(template, unsigned.header.as_ref())?;
+        let mut draft = Draft {
+            scheme: self,
+            template,
+            family,
+            method: unsigned.method.or_else(|| template.methods.first().cloned()).unwrap_or(Method::POST),
+            uri: unsigned.uri,
+            headers: unsigned.headers,
+            params: Vec::new(),
+            body: Vec::new(),
+        };
+        draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
+        draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
+        draft.place_timestamp(now)?;
+        draft.fill()?;
+        draft.place_signatures(secrets, unsigned.tampered)?;
+        let Draft { method, uri, headers, body, .. } = draft;
+        Ok(Signed { method, uri, headers, body: body.into() })
+    }
+
+    fn family(&self, template: &Template, header: Option<&HeaderName>) -> Result<usize, ConfigError> {
+        let Some(header) = header else { return Ok(0) };
+        match &template.locate {
+            Locate::Headers(names) => names.iter().position(|name| name == header),
+            _ => None,
+        }
+        .ok_or_else(|| self.unsignable(&format!("`{header}` is none of its signature headers")))
+    }
+
+    fn unsignable(&self, why: &str) -> ConfigError {
+        ConfigError::new(ConfigErrorKind::Scheme, format!("no request of `{}` can be signed: {why}", self.name()))
+    }
+}
+
+/// A request while it is being put together.
+struct Draft<'a> {
+    scheme: &'a Scheme,
+    template: &'a Template,
+    family: usize,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// Of the signature header, beside the signature itself.
+    params: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Draft<'_> {
+    fn head(&self) -> Head<'_> {
+        Head::new(&self.method, &self.uri, &self.headers)
+    }
+
+    /// Writes the body, with the facts that have their place in it.
+    fn write_body(&mut self, content: Content, id: Option<&str>, event_type: Option<&str>) -> Result<(), ConfigError> {
+        let payload = match content {
+            Content::Body(body) => {
+                self.body = body.to_vec();
+                return Ok(());
+            }
+            Content::Payload(payload) => payload,
+        };
+        let layout = &self.template.layout;
+        let mut envelope = Value::Object(Map::new());
+        self.put(&mut envelope, layout.payload(), payload)?;
+        // The type was asked for by name; an id of the payload's own is left to it.
+        if let (Some(text), Some(places)) = (event_type, layout.places(Fact::EventType)) {
+            let (base, joined) = split(places, text);
+            if let Some(Place::Json(pointer)) = self.first(places) {
+                self.put(&mut envelope, pointer, base.into())?;
+            }
+            if let Some((joined, text)) = joined
+                && let Some(pointer) = joined.pointers().next()
+            {
+                self.put(&mut envelope, pointer, text.into())?;
+            }
+        }
+        let id_places = layout.places(Fact::Id).or(self.template.id.as_ref());
+        if let (Some(id), Some(Place::Json(pointer))) = (id, id_places.and_then(|places| self.first(places))) {
+            self.put(&mut envelope, pointer, id.into())?;
+        }
+        if let Some(batch) = layout.batch() {
+            let mut whole = Value::Object(Map::new());
+            self.put(&mut whole, batch, Value::Array(vec![envelope]))?;
+            envelope = whole;
+        }
+        self.body = envelope.to_string().into_bytes();
+        Ok(())
+    }
+
+    /// Puts the facts that have their place in the head.
+    fn place_facts(
+        &mut self,
+        id: Option<&str>,
+        event_type: Option<&str>,
+        api_version: Option<&str>,
+    ) -> Result<(), ConfigError> {
+        let template = self.template;
+        let id_places = template.layout.places(Fact::Id).or(template.id.as_ref());
+        for (places, text) in [
+            (id_places, id),
+            (template.layout.places(Fact::EventType), event_type),
+            (template.layout.places(Fact::ApiVersion), api_version),
+        ] {
+            let (Some(places), Some(text)) = (places, text) else { continue };
+            let (base, joined) = split(places, text);
+            self.place_in_head(places, base)?;
+            if let Some((joined, text)) = joined {
+                self.place_in_head(joined, text)?;
+            }
+        }
+        if let (Some(text), Some(Place::Json(pointer))) =
+            (api_version, template.layout.places(Fact::ApiVersion).and_then(|places| self.first(places)))
+        {
+            let pointer = pointer.clone();
+            self.edit_body(&pointer, text.into())?;
+        }
+        Ok(())
+    }
+
+    /// The timestamp, in the scheme's unit.
+    fn place_timestamp(&mut self, now: SystemTime) -> Result<(), ConfigError> {
+        let Some(freshness) = &self.template.freshness else { return Ok(()) };
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (text, value) = match freshness.unit {
+            TimestampUnit::Seconds => (since.as_secs().to_string(), Value::from(since.as_secs())),
+            TimestampUnit::Milliseconds => {
+                let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                (millis.to_string(), Value::from(millis))
+            }
+            TimestampUnit::Rfc3339 => {
+                let stamp = jiff::Timestamp::try_from(now)
+                    .map_err(|_| self.scheme.unsignable("the time is out of the calendar"))?;
+                (stamp.to_string(), Value::from(stamp.to_string()))
+            }
+        };
+        match self.first(&freshness.places) {
+            Some(Place::Json(pointer)) => {
+                let pointer = pointer.clone();
+                self.edit_body(&pointer, value)
+            }
+            _ => self.place_in_head(&freshness.places, &text),
+        }
+    }
+
+    /// Fills whatever else is signed and not there.
+    fn fill(&mut self) -> Result<(), ConfigError> {
+        let template = self.template;
+        for part in &template.content {
+            match part {
+                Part::Header(name) if !self.headers.contains_key(name) => {
+                    self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
+                }
+                Part::Json(pointer) if !self.holds(pointer) => self.edit_body(pointer, FILLER.into())?,
+                Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
+                    self.params.push((key.clone(), FILLER.to_owned()));
+                }
+                Part::Query(key) if query(self.head(), key).is_ok_and(|value| value.is_none()) => {
+                    self.add_query(key, FILLER)?;
+                }
+                Part::Id => {
+                    let known = template.id.as_ref().and_then(|places| self.first(places));
+                    if let Some(Place::Json(pointer)) = known
+                        && !self.holds(pointer)
+                    {
+                        self.edit_body(&pointer.clone(), FILLER.into())?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn place_signatures(&mut self, secrets: &[Secret], tampered: bool) -> Result<(), ConfigError> {
+        let template = self.template;
+        if template.algorithm == Algorithm::Unsigned {
+            return Ok(());
+        }
+        // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
+        if let Some(name) = self.signature_header() {
+            let value = self.header_value(&[])?;
+            self.headers.insert(name, value);
+        }
+        let tamper_body = tampered && template.coverage.body;
+        let mut signatures = Vec::new();
+        for secret in secrets {
+            let mut signature = self.signature(secret)?;
+            if tampered && !tamper_body {
+                spoil(&mut signature);
+            }
+            signatures.push(template.encoding.map_or_else(
+                || String::from_utf8_lossy(&signature).into_owned(),
+                |encoding| encoding.encode(&signature),
+            ));
+        }
+        match &template.locate {
+            Locate::Headers(names) => {
+                let name = names[self.family].clone();
+                if template.every_line && template.grammar.items.is_none() {
+                    self.headers.remove(&name);
+                    for signature in signatures {
+                        let value = self.header_value(&[signature])?;
+                        self.headers.append(name.clone(), value);
+                    }
+                } else {
+                    let value = self.header_value(&signatures)?;
+                    self.headers.insert(name, value);
+                }
+            }
+            Locate::EachHeader(names) | Locate::Numbered(names) => {
+                if signatures.len() > names.len() {
+                    return Err(self.scheme.unsignable("it has fewer signature headers than there are secrets"));
+                }
+                for (name, signature) in names.iter().zip(signatures) {
+                    let value = self.header_value(&[signature])?;
+                    self.headers.insert(name.clone(), value);
+                }
+            }
+            Locate::Query(key) => {
+                let text = self.write(&signatures)?;
+                self.add_query(key, &text)?;
+            }
+            Locate::Json(pointer) => {
+                let text = self.write(&signatures)?;
+                self.edit_body(pointer, text.into())?;
+            }
+        }
+        if tamper_body {
+            // White space changes the bytes, and leaves JSON what it was: what then refuses is the signature.
+            self.body.push(b' ');
+        }
+        Ok(())
+    }
+
+    /// The bytes of one secret's signature.
+    fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
+        let template = self.template;
+        let key = template.key_form.decode(secret.expose())?;
+        let look =
+            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
+        let render = |sink: &mut dyn FnMut(Piece<'_>)| {
+            look.render(Render::Whole(&self.body), sink)
+                .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
+        };
+        let tag: Tag = match template.algorithm {
+            Algorithm::Hash(algorithm) => {
+                let mut hash = PlainHash::new(algorithm);
+                render(&mut |piece| {
+                    hash.update(match piece {
+                        Piece::Bytes(bytes) => bytes,
+                        Piece::Secret => secret.expose(),
+                    });
+                })?;
+                hash.finish()
+            }
+            Algorithm::Mac(algorithm) => {
+                let mut mac = MacState::new(algorithm, &key);
+                render(&mut |piece| {
+                    if let Piece::Bytes(bytes) = piece {
+                        mac.update(bytes);
+                    }
+                })?;
+                mac.finish()
+            }
+            Algorithm::Token => return Ok(key.to_vec()),
+            Algorithm::Unsigned => return Ok(Vec::new()),
+        };
+        Ok(tag.as_bytes().to_vec())
+    }
+
+    fn header_value(&self, signatures: &[String]) -> Result<HeaderValue, ConfigError> {
+        let text = self.write(signatures)?;
+        HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its signature does not fit into a header"))
+    }
+
+    /// Parameters and signatures by the scheme's grammar.
+    fn write(&self, signatures: &[String]) -> Result<String, ConfigError> {
+        let grammar = &self.template.grammar;
+        let mut items = Vec::new();
+        if let Some(pairs) = &grammar.pairs {
+            items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
+            let key = grammar.keys.first().map_or("", String::as_str);
+            items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
+        } else {
+            items.extend(signatures.iter().cloned());
+        }
+        let separator = match &grammar.items {
+            Some(separator) => separator.as_str(),
+            None if items.len() > 1 => {
+                return Err(self.scheme.unsignable("a request of it has room for one signature"));
+            }
+            None => "",
+        };
+        Ok(format!("{}{}", grammar.prefix.as_deref().unwrap_or_default(), items.join(separator)))
+    }
+
+    fn signature_header(&self) -> Option<HeaderName> {
+        match &self.template.locate {
+            Locate::Headers(names) => names.get(self.family).cloned(),
+            Locate::EachHeader(names) | Locate::Numbered(names) => names.first().cloned(),
+            Locate::Json(_) | Locate::Query(_) => None,
+        }
+    }
+
+    /// The place that a fact goes to: the first of its family's.
+    fn first<'p>(&self, places: &'p Places) -> Option<&'p Place> {
+        places
+            .of_family(self.family, Template::families(&self.template.locate))
+            .map(|(_, place)| place)
+            .find(|place| !matches!(place, Place::HeaderIf(..)))
+    }
+
+    fn place_in_head(&mut self, places: &Places, text: &str) -> Result<(), ConfigError> {
+        // A header that says one thing is for that thing alone.
+        let says_it = |place: &&Place| matches!(place, Place::HeaderIf(_, value) if value == text);
+        if let Some(Place::HeaderIf(name, value)) = places.places.iter().find(says_it)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            self.headers.insert(name.clone(), value);
+            return Ok(());
+        }
+        match self.first(places) {
+            Some(Place::Header(name)) => {
+                let value = HeaderValue::from_str(text)
+                    .map_err(|_| self.scheme.unsignable(&format!("`{text}` does not fit into the header `{name}`")))?;
+                self.headers.insert(name.clone(), value);
+            }
+            Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
+            Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
+            Some(Place::HeaderIf(..) | Place::Json(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    fn add_query(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let separator = if self.uri.query().is_some() { '&' } else { '?' };
+        let uri = format!("{}{separator}{}={}", self.uri, encode(key), encode(text));
+        self.uri = uri.parse().map_err(|_| self.scheme.unsignable("its query does not fit into a URI"))?;
+        Ok(())
+    }
+
+    fn holds(&self, pointer: &Pointer) -> bool {
+        crate::json::scalars(&self.body, std::slice::from_ref(pointer))
+            .is_ok_and(|found| found.into_iter().next().flatten().is_some())
+    }
+
+    /// Puts a value into a body that is there already.
+    fn edit_body(&mut self, pointer: &Pointer, value: Value) -> Result<(), ConfigError> {
+        let mut whole: Value = serde_json::from_slice(&self.body).map_err(|_| {
+            self.scheme.unsignable(&format!("something has its place at `{pointer}` of a body that is no JSON"))
+        })?;
+        self.put(&mut whole, pointer, value)?;
+        self.body = whole.to_string().into_bytes();
+        Ok(())
+    }
+
+    fn put(&self, whole: &mut Value, pointer: &Pointer, value: Value) -> Result<(), ConfigError> {
+        let mut place = whole;
+        for token in pointer.tokens() {
+            place = match place {
+                Value::Object(object) => object.entry(token.as_str()).or_insert_with(|| Value::Object(Map::new())),
+                Value::Array(array) => token
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| array.get_mut(index))
+                    .ok_or_else(|| self.scheme.unsignable(&format!("there is no place `{pointer}` in the body")))?,
+                _ => {
+                    let why = format!("something has its place at `{pointer}`, and the payload leaves no room for it");
+                    return Err(self.scheme.unsignable(&why));
+                }
+            };
+        }
+        *place = value;
+        Ok(())
+    }
+}
+
+/// A fact's text in the parts that its places want: `issues.opened` is `issues` and `opened` where two are joined.
+fn split<'t, 'p>(places: &'p Places, text: &'t str) -> (&'t str, Option<(&'p Places, &'t str)>) {
+    match (&places.joined, text.split_once('.')) {
+        (Some(joined), Some((base, rest))) => (base, Some((joined, rest))),
+        _ => (text, None),
+    }
+}
+
+/// Changes a signature into a wrong one of the same form.
+fn spoil(signature: &mut [u8]) {
+    if let Some(last) = signature.last_mut() {
+        *last = if *last == b'x' { b'y' } else { b'x' };
+    }
+}

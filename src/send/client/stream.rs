@@ -1,0 +1,106 @@
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// How many bytes may still be read from the network in this attempt.
+///
+/// The limits of head and body count what HTTP carries. This one also counts what it is carried in: TLS records, the frames
+/// of tiny chunks, interim answers without end.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// Begins another attempt.
+    pub(super) fn refill(&self) {
+        self.0.store(MOST_ON_THE_WIRE, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    fn spend(&self, bytes: usize) {
+        // Nobody else counts meanwhile: one task reads a connection.
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(bytes), Ordering::Relaxed);
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(MOST_ON_THE_WIRE)))
+    }
+}
+
+pin_project! {
+    /// A connection that ends when the budget is spent. It overshoots by no more than one read.
+    pub(super) struct Metered {
+        #[pin]
+        inner: TcpStream,
+        budget: Budget,
+    }
+}
+
+impl Metered {
+    pub(super) fn new(inner: TcpStream, budget: Budget) -> Self {
+        Self { inner, budget }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.project();
+        if this.budget.is_spent() {
+            return Poll::Ready(Err(io::Error::other("the receiver sends more than is read")));
+        }
+        let before = buffer.filled().len();
+        ready!(this.inner.poll_read(cx, buffer))?;
+        this.budget.spend(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().inner.poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.project().inner.poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+/// What HTTP is spoken on: a [`Metered`] connection, or TLS on one.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A TLS handshake, a head and a body, each at its own limit, fit into it with room for their frames.
+const MOST_ON_THE_WIRE: usize = 256 * 1024;

@@ -1,0 +1,132 @@
+use std::{sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+
+use crate::delivery::{Coverage, Delivery, Fact, HeadFacts, Layout, Proof};
+
+/// Makes a [`Delivery`], and what extractors give, without a request: for unit tests of handlers.
+///
+/// **Nothing is verified.** This is one of the two named exceptions to the promise that a verified event exists only behind
+/// a check.
+///
+/// ```
+/// use tower_webhooks::{Provider, VerifiedEvent, testing::TestDelivery};
+///
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: VerifiedEvent<Invoice>) -> String {
+///     format!("{} paid {}", event.delivery().tenant().unwrap_or("?"), event.amount_paid)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let event = TestDelivery::new()
+///     .provider(Provider::STRIPE.name())
+///     .id("evt_1")
+///     .event_type("invoice.paid")
+///     .tenant("acme")
+///     .event(Invoice { amount_paid: 4200 });
+///
+/// assert_eq!(on_invoice(event).await, "acme paid 4200");
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct TestDelivery {
+    provider: Arc<str>,
+    facts: Vec<(Fact, String)>,
+    tenant: Option<Arc<str>>,
+    body: Bytes,
+    timestamp: Option<SystemTime>,
+    secret_index: Option<usize>,
+}
+
+impl TestDelivery {
+    /// Begins a delivery of the provider `test`, without id, event type and tenant, and with an empty body.
+    pub fn new() -> Self {
+        Self {
+            provider: Arc::from("test"),
+            facts: Vec::new(),
+            tenant: None,
+            body: Bytes::new(),
+            timestamp: None,
+            secret_index: Some(0),
+        }
+    }
+
+    /// Names the provider.
+    pub fn provider(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.provider = name.into();
+        self
+    }
+
+    /// Sets the id.
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.fact(Fact::Id, id.into())
+    }
+
+    /// Sets the event type.
+    pub fn event_type(self, event_type: impl Into<String>) -> Self {
+        self.fact(Fact::EventType, event_type.into())
+    }
+
+    /// Sets the version of the sender's API.
+    pub fn api_version(self, version: impl Into<String>) -> Self {
+        self.fact(Fact::ApiVersion, version.into())
+    }
+
+    /// Sets which attempt of the sender's it is, from 1.
+    pub fn attempt(self, attempt: u32) -> Self {
+        self.fact(Fact::Attempt, attempt.to_string())
+    }
+
+    /// Names the tenant.
+    pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.tenant = Some(name.into());
+        self
+    }
+
+    /// Sets the raw body, for handlers that look at it. It need not be what the payload was read from.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets when the sender signed it.
+    pub fn timestamp(mut self, time: SystemTime) -> Self {
+        self.timestamp = Some(time);
+        self
+    }
+
+    /// Sets which secret matched; the current one, 0, by default.
+    pub fn secret_index(mut self, index: usize) -> Self {
+        self.secret_index = Some(index);
+        self
+    }
+
+    /// Makes the delivery.
+    pub fn build(&self) -> Delivery {
+        let mut layout = Layout::new(Arc::clone(&self.provider), Default::default(), 1);
+        let mut facts = HeadFacts::new();
+        for (fact, text) in &self.facts {
+            facts.push(layout.given(*fact, text));
+        }
+        let coverage = Coverage { body: true, id: true, timestamp: self.timestamp.is_some() };
+        let proof = Proof { timestamp: self.timestamp, secret_index: self.secret_index, coverage };
+        Delivery::new(Arc::new(layout), facts, self.body.clone(), proof, self.tenant.clone())
+    }
+
+    fn fact(mut self, fact: Fact, text: String) -> Self {
+        self.facts.retain(|(present, _)| *present as usize != fact as usize);
+        self.facts.push((fact, text));
+        self
+    }
+}
+
+impl Default for TestDelivery {
+    fn default() -> Self {
+        Self::new()
+    }
+}

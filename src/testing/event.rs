@@ -1,0 +1,39 @@
+use super::delivery::TestDelivery;
+use crate::extract::{VerifiedEnvelope, VerifiedEvent};
+
+/// A test event with this payload, of a delivery that has nothing else. **Nothing is verified.**
+///
+/// [`TestDelivery`] says more about the delivery.
+///
+/// ```
+/// use tower_webhooks::{VerifiedEvent, testing::verified_event};
+///
+/// async fn double(event: VerifiedEvent<u32>) -> u32 {
+///     *event * 2
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// assert_eq!(double(verified_event(21)).await, 42);
+/// # }
+/// ```
+pub fn verified_event<T>(payload: T) -> VerifiedEvent<T> {
+    TestDelivery::new().event(payload)
+}
+
+/// A test event with this envelope, of a delivery that has nothing else. **Nothing is verified.**
+pub fn verified_envelope<E>(envelope: E) -> VerifiedEnvelope<E> {
+    TestDelivery::new().envelope(envelope)
+}
+
+impl TestDelivery {
+    /// Makes an event with this payload.
+    pub fn event<T>(&self, payload: T) -> VerifiedEvent<T> {
+        VerifiedEvent::for_test(self.build(), payload)
+    }
+
+    /// Makes an event with this envelope.
+    pub fn envelope<E>(&self, envelope: E) -> VerifiedEnvelope<E> {
+        VerifiedEnvelope::for_test(self.build(), envelope)
+    }
+}

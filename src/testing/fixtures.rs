@@ -1,0 +1,61 @@
+//! Realistic bodies, one for each provider that is named here, as small as they can be and still be read by a type that was
+//! written for the real ones.
+//!
+//! ```
+//! use tower_webhooks::{Provider, testing::fixtures};
+//!
+//! let invoice = fixtures::of(Provider::STRIPE).expect("there is one for Stripe");
+//! assert_eq!(invoice.event_type(), "invoice.paid");
+//! assert!(invoice.body().contains(r#""object""#));
+//! ```
+
+use crate::scheme::Provider;
+
+/// A body as a provider sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixture {
+    provider: &'static str,
+    event_type: &'static str,
+    body: &'static str,
+}
+
+/// The fixture of a provider, if there is one.
+pub fn of(provider: Provider) -> Option<&'static Fixture> {
+    ALL.iter().find(|fixture| fixture.provider == provider.name())
+}
+
+impl Fixture {
+    /// The provider's name.
+    pub fn provider(&self) -> &'static str {
+        self.provider
+    }
+
+    /// The event type, as [`Delivery::event_type`](crate::Delivery::event_type) will tell it.
+    pub fn event_type(&self) -> &'static str {
+        self.event_type
+    }
+
+    /// The raw body.
+    pub fn body(&self) -> &'static str {
+        self.body
+    }
+}
+
+macro_rules! fixtures {
+    ($($provider:literal, $event_type:literal;)*) => {
+        /// Every fixture, by the provider's name.
+        pub const ALL: &[Fixture] = &[$(Fixture {
+            provider: $provider,
+            event_type: $event_type,
+            body: include_str!(concat!("fixtures/", $provider, ".json")),
+        }),*];
+    };
+}
+
+fixtures! {
+    "github", "issues.opened";
+    "slack", "app_mention";
+    "standard-webhooks", "order.completed";
+    "stripe", "invoice.paid";
+    "svix", "invoice.paid";
+}

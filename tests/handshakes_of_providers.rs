@@ -1,0 +1,255 @@
+//! The handshakes of the catalogue's providers, through the real layer in a real router: what is answered, and to whom it is not.
+#![cfg(feature = "axum")]
+
+#[path = "support/senders.rs"]
+mod senders;
+
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+    routing::post as on_post,
+};
+use data_encoding::HEXLOWER;
+use senders::{Answer, NOW_AS_DATE, PATH, hmac, layer, post, secret, secret_text, send, signature};
+use tower_webhooks::{Delivery, Provider, Secret, Secrets, WebhookLayer, clock::ManualClock};
+
+/// A receiver whose handler names the event type that it saw.
+fn router(provider: Provider) -> Router {
+    let handler = async |delivery: Delivery| match delivery.event_type() {
+        Some(kind) => format!("delivery of {kind}"),
+        None => "delivery".to_owned(),
+    };
+    Router::new().route("/in", on_post(handler).layer(layer(provider)))
+}
+
+async fn get(provider: Provider, query: &str) -> Answer {
+    send(&router(provider), Method::GET, &format!("/in{query}"), &[], "").await
+}
+
+fn plain_text(body: &str) -> Answer {
+    Answer {
+        status: StatusCode::OK,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        nosniff: true,
+        body: body.to_owned(),
+    }
+}
+
+const FORBIDDEN: (StatusCode, &str) = (StatusCode::FORBIDDEN, r#"{"error":"forbidden"}"#);
+const UNAUTHORIZED: (StatusCode, &str) = (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_signature"}"#);
+
+impl Answer {
+    fn in_short(&self) -> (StatusCode, &str) {
+        (self.status, &self.body)
+    }
+}
+
+// --- Meta ---------------------------------------------------------------------------------------------------------------
+
+const META: &str = "?hub.mode=subscribe&hub.verify_token=the%20token+of%20the%20subscription&hub.challenge=1158201444";
+
+#[tokio::test]
+async fn meta_is_told_its_challenge_when_it_shows_the_token() {
+    assert_eq!(get(Provider::META, META).await, plain_text("1158201444"));
+}
+
+#[tokio::test]
+async fn meta_is_refused_without_the_one_right_token() {
+    for query in [
+        META.replace("subscription", "subscribers"),
+        META.replace("subscription", "subscription%00"),
+        META.replace("hub.verify_token=the%20token+of%20the%20subscription&", ""),
+        META.replace("hub.verify_token=the%20token+of%20the%20subscription", "hub.verify_token="),
+        META.replace("hub.verify_token", "hub.verify_token[]"),
+        META.replace("hub.verify_token", "HUB.VERIFY_TOKEN"),
+        format!("{META}&hub.verify_token=the%20token+of%20the%20subscription"),
+        format!("{META}&hub.verify_token=another"),
+    ] {
+        assert_eq!(get(Provider::META, &query).await.in_short(), FORBIDDEN, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn meta_is_refused_what_is_no_subscription() {
+    for query in [
+        String::new(),
+        META.replace("hub.mode=subscribe&", ""),
+        META.replace("subscribe&", "unsubscribe&"),
+        META.replace("&hub.challenge=1158201444", ""),
+        format!("{META}&hub.challenge=2"),
+        format!("{META}&hub.mode=subscribe"),
+    ] {
+        assert_eq!(get(Provider::META, &query).await.in_short(), FORBIDDEN, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_script_as_a_challenge_is_text_that_no_browser_runs() {
+    let script = "<script>alert(1)</script>";
+    let query = META.replace("1158201444", "%3Cscript%3Ealert(1)%3C/script%3E");
+
+    assert_eq!(get(Provider::META, &query).await, plain_text(script));
+    assert_eq!(get(Provider::DROPBOX, "?challenge=%3Cscript%3Ealert(1)%3C/script%3E").await, plain_text(script));
+}
+
+#[tokio::test]
+async fn a_subscription_that_comes_by_post_is_an_unsigned_delivery() {
+    let answer = send(&router(Provider::META), Method::POST, &format!("/in{META}"), &[], "").await;
+
+    assert_eq!(answer.in_short(), UNAUTHORIZED);
+}
+
+#[test]
+#[should_panic(expected = "`meta` has a handshake with a shared token; add `.with_verify_token(…)`")]
+fn meta_does_not_start_without_a_token() {
+    let _ =
+        Router::<()>::new().route("/in", on_post(async || "").layer(WebhookLayer::meta(secret("the app's secret"))));
+}
+
+// --- Dropbox ------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn dropbox_is_told_its_challenge_as_text() {
+    assert_eq!(get(Provider::DROPBOX, "?challenge=lBDpiBmmu6DZ").await, plain_text("lBDpiBmmu6DZ"));
+}
+
+#[tokio::test]
+async fn a_get_without_one_challenge_is_refused() {
+    for query in ["", "?challenge=1&challenge=2", "?challeng=1"] {
+        assert_eq!(get(Provider::DROPBOX, query).await.in_short(), FORBIDDEN, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_beside_a_delivery_does_not_excuse_it_from_its_signature() {
+    let answer = send(&router(Provider::DROPBOX), Method::POST, "/in?challenge=1", &[], "{}").await;
+
+    assert_eq!(answer.in_short(), UNAUTHORIZED);
+}
+
+// --- Zoom ---------------------------------------------------------------------------------------------------------------
+
+const ZOOM: &str =
+    r#"{"payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1654503849680,"event":"endpoint.url_validation"}"#;
+
+#[tokio::test]
+async fn zoom_is_told_the_hash_of_its_token() {
+    let answer = post(&router(Provider::ZOOM), &signature(Provider::ZOOM, ZOOM), ZOOM).await;
+
+    let hash = HEXLOWER.encode(&hmac(secret_text(Provider::ZOOM).as_bytes(), "qgg8vlvZRS6UYooatFL8Aw"));
+    let body = format!(r#"{{"encryptedToken":"{hash}","plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#);
+    assert_eq!(answer.in_short(), (StatusCode::OK, &*body));
+    assert_eq!(answer.content_type, "application/json");
+}
+
+#[tokio::test]
+async fn zoom_is_answered_with_the_secret_that_it_signed_with() {
+    let (new, old) = ("the secret of tomorrow", secret_text(Provider::ZOOM));
+    let secrets = Secrets::new(Secret::new(new).unwrap()).and(Secret::new(old).unwrap());
+    let layer = WebhookLayer::zoom(secrets).with_clock(ManualClock::at_unix_seconds(senders::NOW));
+    let router = Router::new().route("/in", on_post(async || "delivery").layer(layer));
+
+    let answer = post(&router, &signature(Provider::ZOOM, ZOOM), ZOOM).await;
+
+    assert!(answer.body.contains(&HEXLOWER.encode(&hmac(old.as_bytes(), "qgg8vlvZRS6UYooatFL8Aw"))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn zoom_without_a_token_to_hash_is_refused() {
+    let body = r#"{"payload":{},"event":"endpoint.url_validation"}"#;
+
+    let answer = post(&router(Provider::ZOOM), &signature(Provider::ZOOM, body), body).await;
+
+    assert_eq!(answer.in_short(), FORBIDDEN);
+}
+
+// --- Twitch -------------------------------------------------------------------------------------------------------------
+
+const TWITCH: &str =
+    r#"{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"type":"channel.follow","version":"2"}}"#;
+const FOLLOW: &str = r#"{"subscription":{"type":"channel.follow"},"event":{"user_id":"1234"}}"#;
+const REVOKED: &str = r#"{"subscription":{"type":"channel.follow","status":"authorization_revoked"}}"#;
+
+fn from_twitch(message: &str, body: &str) -> Vec<(&'static str, String)> {
+    let mut headers = signature(Provider::TWITCH, body);
+    headers.push(("twitch-eventsub-message-type", message.to_owned()));
+    headers.push(("twitch-eventsub-subscription-type", "channel.follow".to_owned()));
+    headers
+}
+
+#[tokio::test]
+async fn twitch_is_told_its_challenge() {
+    let answer = post(&router(Provider::TWITCH), &from_twitch("webhook_callback_verification", TWITCH), TWITCH).await;
+
+    assert_eq!(answer, plain_text("pogchamp-kappa-360noscope-vohiyo"));
+}
+
+#[tokio::test]
+async fn twitch_delivers_notifications_and_revocations() {
+    let router = router(Provider::TWITCH);
+
+    let notification = post(&router, &from_twitch("notification", FOLLOW), FOLLOW).await;
+    let revocation = post(&router, &from_twitch("revocation", REVOKED), REVOKED).await;
+
+    assert_eq!(notification.in_short(), (StatusCode::OK, "delivery of channel.follow"));
+    assert_eq!(revocation.in_short(), (StatusCode::OK, "delivery of revocation"));
+}
+
+// The header that says so is not signed, so that anyone may change it in a delivery that was overheard.
+#[tokio::test]
+async fn a_notification_that_is_dressed_up_as_a_verification_echoes_nothing() {
+    let answer = post(&router(Provider::TWITCH), &from_twitch("webhook_callback_verification", FOLLOW), FOLLOW).await;
+
+    assert_eq!(answer.in_short(), FORBIDDEN);
+}
+
+// --- Slack --------------------------------------------------------------------------------------------------------------
+
+const SLACK: &str =
+    r#"{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}"#;
+
+#[tokio::test]
+async fn slack_is_told_its_challenge_as_text() {
+    let answer = post(&router(Provider::SLACK), &signature(Provider::SLACK, SLACK), SLACK).await;
+
+    assert_eq!(answer, plain_text("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
+}
+
+// --- All that are signed ------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_signed_handshake_without_its_signature_is_refused_and_echoes_nothing() {
+    for (provider, body) in [(Provider::SLACK, SLACK), (Provider::TWITCH, TWITCH), (Provider::ZOOM, ZOOM)] {
+        let router = router(provider);
+        let signed = if provider == Provider::TWITCH {
+            from_twitch("webhook_callback_verification", body)
+        } else {
+            signature(provider, body)
+        };
+
+        let unsigned: Vec<_> = signed.iter().filter(|(name, _)| !name.ends_with("-signature")).cloned().collect();
+        let wrong: Vec<_> = signed
+            .iter()
+            .map(|(name, value)| match name.ends_with("-signature") {
+                // The last digit is another one.
+                true => (*name, format!("{}{}", &value[..value.len() - 1], if value.ends_with('0') { 1 } else { 0 })),
+                false => (*name, value.clone()),
+            })
+            .collect();
+        let (later, now) = ("2027-01-15T09:00:00.123456789Z", senders::NOW.to_string());
+        let stale: Vec<_> = signed
+            .iter()
+            .map(|(name, value)| (*name, value.replace(NOW_AS_DATE, later).replace(&now, "1800003600")))
+            .collect();
+
+        assert_eq!(post(&router, &signed, body).await.status, StatusCode::OK, "{provider}");
+        for headers in [vec![], unsigned, wrong, stale] {
+            let answer = post(&router, &headers, body).await;
+            assert_eq!(answer.in_short(), UNAUTHORIZED, "{provider}: {headers:?}");
+        }
+        let answer = post(&router, &signed, &body.replace('}', " }")).await;
+        assert_eq!(answer.in_short(), UNAUTHORIZED, "{provider}");
+        let answer = send(&router, Method::GET, PATH, &signed, body).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{provider}");
+    }
+}

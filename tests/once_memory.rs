@@ -1,0 +1,42 @@
+//! Once, through a real server, with `MemoryStore`.
+#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
+
+use tower_webhooks::{clock::ClockOffset, store::MemoryStore};
+
+use crate::support::{claims::counts, once};
+
+#[allow(dead_code)] // Each test binary takes what it needs.
+mod support {
+    pub(crate) mod claims;
+    pub(crate) mod once;
+    pub(crate) mod proxy;
+    pub(crate) mod web;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_one_event_run_once() {
+    once::copies_run_once(&[MemoryStore::new()], counts(64, 1_000) as usize, counts(2, 20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_delivery_runs_once_however_often_it_comes() {
+    once::every_delivery_runs_once(&[MemoryStore::new()], counts(100, 10_000), counts(10, 100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passed_lease_is_taken_over_by_one() {
+    let offset = ClockOffset::default();
+    let store = MemoryStore::with_capacity_and_offset(1_000, offset.clone());
+
+    once::a_passed_lease_is_taken_over_by_one(&[store], &offset, counts(64, 1_000) as usize).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_stops_nothing() {
+    once::a_client_that_goes_stops_nothing(MemoryStore::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_lets_the_next_one_run_at_once() {
+    once::a_failure_lets_the_next_one_run_at_once(MemoryStore::new()).await;
+}

@@ -1,0 +1,548 @@
+//! Each provider of the catalogue: what its deliveries say about themselves, what its signature binds, and its quirks.
+#![cfg(feature = "axum")]
+
+#[path = "support/senders.rs"]
+mod senders;
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+    routing::post as on_post,
+};
+use data_encoding::{BASE64, HEXLOWER};
+use senders::{ID, NOW, NOW_AS_DATE, PATH, PUBLIC_URL, hmac, layer, post, secret, secret_text, send, signature};
+use serde_json::{Value, json};
+use tower_webhooks::{
+    Delivery, Provider, Scheme, VerifiedEvent, WebhookLayer,
+    clock::ManualClock,
+    delivery::Mode,
+    scheme::{Field, TimestampUnit},
+};
+
+// --- What a delivery says -----------------------------------------------------------------------------------------------
+
+/// A delivery as a provider sends it, and what is read from it.
+struct Case {
+    provider: Provider,
+    headers: &'static [(&'static str, &'static str)],
+    body: &'static str,
+    /// id, event type, API version, attempt, live, payload
+    says: Value,
+}
+
+fn cases() -> Vec<Case> {
+    let case = |provider, headers, body, says| Case { provider, headers, body, says };
+    let clerk = r#"{"data":{"id":"user_29w83"},"object":"event","type":"user.created","timestamp":1654012591835}"#;
+    let resend = r#"{"type":"email.sent","created_at":"2026-10-13T17:12:12Z","data":{"email_id":"56761188"}}"#;
+    let standard = r#"{"type":"invoice.paid","timestamp":"2026-10-13T17:12:12Z","data":{"id":"in_1"}}"#;
+    vec![
+        case(Provider::CLERK, &[], clerk, json!([ID, "user.created", null, null, null, {"id": "user_29w83"}])),
+        case(
+            Provider::DROPBOX,
+            &[],
+            r#"{"list_folder":{"accounts":["dbid:AAH4f99T0"]}}"#,
+            json!([null, null, null, null, null, {"list_folder": {"accounts": ["dbid:AAH4f99T0"]}}]),
+        ),
+        case(
+            Provider::GITHUB,
+            &[("x-github-event", "issues"), ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958")],
+            r#"{"action":"opened","issue":{"number":1}}"#,
+            json!([
+                "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+                "issues.opened",
+                null,
+                null,
+                null,
+                {"action": "opened", "issue": {"number": 1}}
+            ]),
+        ),
+        case(
+            Provider::GITLAB_SIGNING,
+            &[("x-gitlab-event", "Merge Request Hook"), ("idempotency-key", ID)],
+            r#"{"object_kind":"merge_request"}"#,
+            json!([ID, "Merge Request Hook", null, null, null, {"object_kind": "merge_request"}]),
+        ),
+        case(
+            Provider::GITLAB_TOKEN,
+            &[
+                ("idempotency-key", "a5461c4d-9c7f-4af9-add6-cddebe3c426f"),
+                ("x-gitlab-event", "Push Hook"),
+                ("x-gitlab-webhook-uuid", "3c5c0404-c866-44bc-a5f6-452bb1bfc76e"),
+                ("x-gitlab-event-uuid", "9cebe914-4827-408f-b014-cfa23a47a35f"),
+            ],
+            r#"{"object_kind":"push","ref":"refs/heads/main"}"#,
+            json!([
+                "a5461c4d-9c7f-4af9-add6-cddebe3c426f",
+                "Push Hook",
+                null,
+                null,
+                null,
+                {"object_kind": "push", "ref": "refs/heads/main"}
+            ]),
+        ),
+        case(
+            Provider::LINEAR,
+            &[("linear-delivery", "234d1a4e-b617-4388-90fe-adc3633d6b72"), ("linear-event", "Issue")],
+            r#"{"action":"update","type":"Issue","data":{"id":"2174add1"},"updatedFrom":{},"webhookTimestamp":1800000000000,"webhookId":"000042e3"}"#,
+            json!(["234d1a4e-b617-4388-90fe-adc3633d6b72", "Issue.update", null, null, null, {"id": "2174add1"}]),
+        ),
+        case(
+            Provider::META,
+            &[],
+            r#"{"object":"page","entry":[{"id":"1","changes":[{"field":"feed"}]}]}"#,
+            json!([
+                null,
+                "page",
+                null,
+                null,
+                null,
+                {"object": "page", "entry": [{"id": "1", "changes": [{"field": "feed"}]}]}
+            ]),
+        ),
+        case(
+            Provider::OPENAI,
+            &[],
+            r#"{"id":"evt_685c","object":"event","type":"response.completed","data":{"id":"resp_123"}}"#,
+            json!([ID, "response.completed", null, null, null, {"id": "resp_123"}]),
+        ),
+        case(
+            Provider::PADDLE,
+            &[],
+            r#"{"event_id":"evt_01hv","event_type":"transaction.billed","notification_id":"ntf_01hv","data":{"id":"txn_01hv"}}"#,
+            json!(["evt_01hv", "transaction.billed", null, null, null, {"id": "txn_01hv"}]),
+        ),
+        case(
+            Provider::PAGERDUTY,
+            &[],
+            r#"{"event":{"id":"01BVU6","event_type":"incident.priority_updated","resource_type":"incident","data":{"id":"PGR0VU2"}}}"#,
+            json!(["01BVU6", "incident.priority_updated", null, null, null, {"id": "PGR0VU2"}]),
+        ),
+        case(Provider::RESEND, &[], resend, json!([ID, "email.sent", null, null, null, {"email_id": "56761188"}])),
+        case(
+            Provider::SHOPIFY,
+            &[
+                ("x-shopify-topic", "orders/create"),
+                ("x-shopify-api-version", "2025-10"),
+                ("x-shopify-webhook-id", "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"),
+                ("x-shopify-event-id", "98880550-7158-44d4-b7cd-2c97c8a091b5"),
+            ],
+            r#"{"id":820982911946154508}"#,
+            json!([
+                "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
+                "orders/create",
+                "2025-10",
+                null,
+                null,
+                {"id": 820_982_911_946_154_508_u64}
+            ]),
+        ),
+        case(
+            Provider::SLACK,
+            &[("x-slack-retry-num", "1")],
+            r#"{"type":"event_callback","event_id":"Ev08MFMKH6","event":{"type":"app_mention"}}"#,
+            json!(["Ev08MFMKH6", "app_mention", null, 2, null, {"type": "app_mention"}]),
+        ),
+        case(
+            Provider::SQUARE,
+            &[("square-environment", "Sandbox"), ("square-retry-number", "2")],
+            r#"{"merchant_id":"6SSW7","type":"payment.created","event_id":"13b867cf","data":{"type":"payment","id":"KkAk"}}"#,
+            json!(["13b867cf", "payment.created", null, 3, false, {"type": "payment", "id": "KkAk"}]),
+        ),
+        case(Provider::STANDARD_WEBHOOKS, &[], standard, json!([ID, "invoice.paid", null, null, null, {"id": "in_1"}])),
+        case(
+            Provider::STRIPE,
+            &[],
+            r#"{"id":"evt_1","type":"invoice.paid","api_version":"2025-10-29","livemode":true,"data":{"object":{"id":"in_1"}}}"#,
+            json!(["evt_1", "invoice.paid", "2025-10-29", null, true, {"id": "in_1"}]),
+        ),
+        case(Provider::SVIX, &[], standard, json!([ID, "invoice.paid", null, null, null, {"id": "in_1"}])),
+        case(
+            Provider::TWITCH,
+            &[
+                ("twitch-eventsub-message-type", "notification"),
+                ("twitch-eventsub-subscription-type", "channel.follow"),
+                ("twitch-eventsub-subscription-version", "2"),
+                ("twitch-eventsub-message-retry", "0"),
+            ],
+            r#"{"subscription":{"type":"channel.follow"},"event":{"user_id":"1234"}}"#,
+            json!([ID, "channel.follow", "2", 1, null, {"user_id": "1234"}]),
+        ),
+        case(
+            Provider::X_WEBHOOK,
+            &[("x-webhook-event", "other"), ("x-webhook-delivery", "other")],
+            r#"{"id":"msg_1","event":"order.completed","timestamp":1800000000,"data":{"order":7}}"#,
+            json!(["msg_1", "order.completed", null, null, null, {"order": 7}]),
+        ),
+        case(
+            Provider::ZOOM,
+            &[],
+            r#"{"event":"meeting.started","event_ts":1626230691572,"payload":{"account_id":"AAAA","object":{"id":"1"}}}"#,
+            json!([null, "meeting.started", null, null, null, {"account_id": "AAAA", "object": {"id": "1"}}]),
+        ),
+    ]
+}
+
+async fn tell(delivery: Delivery, event: VerifiedEvent<Value>) -> String {
+    json!([
+        delivery.id().map(ToString::to_string),
+        delivery.event_type().map(ToString::to_string),
+        delivery.api_version(),
+        delivery.attempt(),
+        delivery.mode().map(|mode| mode == Mode::Live),
+        event.into_inner(),
+    ])
+    .to_string()
+}
+
+fn router(layer: WebhookLayer) -> Router {
+    Router::new().fallback_service(on_post(tell).layer(layer))
+}
+
+#[tokio::test]
+async fn a_delivery_of_each_provider_says_who_it_is() {
+    let cases = cases();
+    for provider in Provider::ALL {
+        assert!(cases.iter().any(|case| case.provider == *provider), "`{provider}` has no case");
+    }
+
+    for Case { provider, headers, body, says } in cases {
+        let mut lines = signature(provider, body);
+        lines.extend(headers.iter().map(|(name, value)| (*name, (*value).to_owned())));
+
+        let answer = post(&router(layer(provider)), &lines, body).await;
+
+        assert_eq!(answer.status, StatusCode::OK, "{provider}: {}", answer.body);
+        assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), says, "{provider}");
+    }
+}
+
+// --- What a signature binds ---------------------------------------------------------------------------------------------
+
+/// The table of the README: the body, the id, a timestamp.
+const BINDS: &[(Provider, bool, bool, bool)] = &[
+    (Provider::CLERK, true, true, true),
+    (Provider::DROPBOX, true, false, false),
+    (Provider::GITHUB, true, false, false),
+    (Provider::GITLAB_SIGNING, true, true, true),
+    (Provider::GITLAB_TOKEN, false, false, false),
+    (Provider::LINEAR, true, false, true),
+    (Provider::META, true, false, false),
+    (Provider::OPENAI, true, true, true),
+    (Provider::PADDLE, true, true, true),
+    (Provider::PAGERDUTY, true, true, false),
+    (Provider::RESEND, true, true, true),
+    (Provider::SHOPIFY, true, false, false),
+    (Provider::SLACK, true, true, true),
+    (Provider::SQUARE, true, true, false),
+    (Provider::STANDARD_WEBHOOKS, true, true, true),
+    (Provider::STRIPE, true, true, true),
+    (Provider::SVIX, true, true, true),
+    (Provider::TWITCH, true, true, true),
+    (Provider::X_WEBHOOK, true, true, false),
+    (Provider::ZOOM, true, false, true),
+];
+
+#[test]
+fn what_is_signed_is_known_of_each_provider() {
+    let binds: Vec<_> = Provider::ALL
+        .iter()
+        .map(|provider| {
+            let scheme = Scheme::from(*provider);
+            (*provider, scheme.covers_body(), scheme.id_is_signed(), scheme.timestamp_is_signed())
+        })
+        .collect();
+
+    assert_eq!(binds, BINDS);
+}
+
+#[test]
+fn a_provider_is_found_by_any_of_its_names() {
+    for (text, provider) in [
+        ("gitlab", Provider::GITLAB_TOKEN),
+        ("GitLab_Signing", Provider::GITLAB_SIGNING),
+        ("PagerDuty", Provider::PAGERDUTY),
+        ("xwebhook", Provider::X_WEBHOOK),
+        ("OpenAI", Provider::OPENAI),
+    ] {
+        assert_eq!(text.parse::<Provider>().unwrap(), provider);
+    }
+}
+
+// --- Quirks -------------------------------------------------------------------------------------------------------------
+
+async fn status(provider: Provider, headers: &[(&str, String)], body: &str) -> StatusCode {
+    post(&router(layer(provider)), headers, body).await.status
+}
+
+#[tokio::test]
+async fn shopifys_two_generations_of_headers_are_never_mixed() {
+    let [(_, tag)] = &signature(Provider::SHOPIFY, "{}")[..] else { panic!("there is one header") };
+    let mixed = [
+        ("shopify-hmac-sha256", tag.clone()),
+        ("shopify-topic", "Order".to_owned()),
+        ("x-shopify-topic", "orders/create".to_owned()),
+        ("x-shopify-webhook-id", "1".to_owned()),
+    ];
+
+    let answer = post(&router(layer(Provider::SHOPIFY)), &mixed, "{}").await;
+
+    assert_eq!(answer.body, r#"[null,"Order",null,null,null,{}]"#);
+}
+
+#[tokio::test]
+async fn a_provider_looks_at_its_own_family_of_headers_only() {
+    let body = r#"{"type":"t","data":{}}"#;
+    let (svix, webhook) = (signature(Provider::SVIX, body), signature(Provider::STANDARD_WEBHOOKS, body));
+
+    for provider in [Provider::CLERK, Provider::RESEND] {
+        assert_eq!(status(provider, &svix, body).await, StatusCode::OK, "{provider}");
+    }
+    for provider in [Provider::GITLAB_SIGNING, Provider::OPENAI] {
+        assert_eq!(status(provider, &svix, body).await, StatusCode::UNAUTHORIZED, "{provider}");
+    }
+    assert_eq!(status(Provider::RESEND, &webhook, body).await, StatusCode::OK);
+    assert_eq!(status(Provider::CLERK, &webhook, body).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn gitlabs_two_tokens_do_not_open_each_others_door() {
+    let body = r#"{"object_kind":"push"}"#;
+    let mut both = signature(Provider::GITLAB_SIGNING, body);
+    both.extend(signature(Provider::GITLAB_TOKEN, body));
+    let wrong = [("x-gitlab-token", "an endpoint's signing kez".to_owned())];
+
+    assert_eq!(status(Provider::GITLAB_SIGNING, &both, body).await, StatusCode::OK);
+    assert_eq!(status(Provider::GITLAB_TOKEN, &both, body).await, StatusCode::OK);
+    assert_eq!(status(Provider::GITLAB_SIGNING, &both, r#"{"object_kind":"tag"}"#).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        status(Provider::GITLAB_SIGNING, &signature(Provider::GITLAB_TOKEN, body), body).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(status(Provider::GITLAB_TOKEN, &wrong, body).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn openais_secret_without_its_prefix_is_text() {
+    let (text, body) = ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", r#"{"type":"t","data":{}}"#);
+    let clock = ManualClock::at_unix_seconds(NOW);
+    let router = router(WebhookLayer::openai(secret(text)).with_clock(clock));
+    let sign = |key: &[u8]| {
+        let mut headers = signature(Provider::OPENAI, body);
+        headers[2].1 = format!("v1,{}", BASE64.encode(&hmac(key, &format!("{ID}.{NOW}.{body}"))));
+        headers
+    };
+
+    assert_eq!(post(&router, &sign(text.as_bytes()), body).await.status, StatusCode::OK);
+    let decoded = BASE64.decode(text.as_bytes()).unwrap();
+    assert_eq!(post(&router, &sign(&decoded), body).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn windows_are_the_providers_own_and_two_sided() {
+    let body = r#"{"type":"t","action":"a","data":{},"webhookTimestamp":1800000000000}"#;
+    let shifted = |provider: Provider, seconds: i64| {
+        let now = NOW.checked_add_signed(seconds).unwrap();
+        router(layer(provider).with_clock(ManualClock::at_unix_seconds(now)))
+    };
+
+    for (provider, window) in [(Provider::PADDLE, 5), (Provider::LINEAR, 60), (Provider::ZOOM, 300)] {
+        let headers = signature(provider, body);
+        // Zoom's payload is not here; the signature has passed when the answer is about that.
+        let passed = |status: StatusCode| status != StatusCode::UNAUTHORIZED;
+        for seconds in [-window, 0, window] {
+            assert!(passed(post(&shifted(provider, seconds), &headers, body).await.status), "{provider} {seconds}");
+        }
+        for seconds in [-window - 1, window + 1] {
+            assert!(!passed(post(&shifted(provider, seconds), &headers, body).await.status), "{provider} {seconds}");
+        }
+    }
+
+    let wider = layer(Provider::PADDLE)
+        .with_clock(ManualClock::at_unix_seconds(NOW + 60))
+        .with_tolerance(Duration::from_secs(60));
+    assert_eq!(post(&router(wider), &signature(Provider::PADDLE, body), body).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn linears_unsigned_timestamp_does_not_stand_in_for_the_signed_one() {
+    for body in [r#"{"data":{}}"#, r#"{"data":{},"webhookTimestamp":1,"webhookTimestamp":1800000000000}"#] {
+        let mut headers = signature(Provider::LINEAR, body);
+        headers.push(("linear-timestamp", format!("{NOW}000")));
+
+        assert_eq!(status(Provider::LINEAR, &headers, body).await, StatusCode::UNAUTHORIZED, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn pagerduty_may_match_any_of_its_signatures_and_is_told_403_otherwise() {
+    let body = r#"{"event":{"data":{}}}"#;
+    let [(name, right)] = &signature(Provider::PAGERDUTY, body)[..] else { panic!("there is one header") };
+    let wrong = format!("v1={}", "0".repeat(64));
+    let of = |value: String| [(*name, value)];
+
+    assert_eq!(status(Provider::PAGERDUTY, &of(format!("{wrong},{right}")), body).await, StatusCode::OK);
+    assert_eq!(status(Provider::PAGERDUTY, &of(format!("{right},v2=x")), body).await, StatusCode::OK);
+    for headers in [vec![], of(format!("{wrong},{wrong}")).to_vec(), of(right.replace("v1=", "v2=")).to_vec()] {
+        let answer = post(&router(layer(Provider::PAGERDUTY)), &headers, body).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (403, r#"{"error":"invalid_signature"}"#), "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_may_be_as_large_as_the_provider_documents() {
+    for (provider, limit) in [(Provider::META, 3 << 20), (Provider::PAGERDUTY, 2 << 20), (Provider::DROPBOX, 1 << 20)] {
+        let empty = r#"{"object":"page","event":{"data":{}},"x":""}"#;
+        let body = empty.replace(r#""""#, &format!(r#""{}""#, "x".repeat(limit - empty.len())));
+        let larger = format!("{body} ");
+
+        assert_eq!(status(provider, &signature(provider, &body), &body).await, StatusCode::OK, "{provider}");
+        let answer = status(provider, &signature(provider, &larger), &larger).await;
+        assert_eq!(answer, StatusCode::PAYLOAD_TOO_LARGE, "{provider}");
+    }
+}
+
+// --- Nothing between two parts ------------------------------------------------------------------------------------------
+
+#[test]
+#[should_panic(expected = "`square` signs the URL; add `.with_public_url(\"https://…\")`")]
+fn square_does_not_start_without_the_public_url() {
+    let _ = router(WebhookLayer::square(secret("a signature key")));
+}
+
+#[tokio::test]
+async fn squares_url_is_the_public_one_letter_by_letter() {
+    let body = r#"{"data":{}}"#;
+    let headers = signature(Provider::SQUARE, body);
+    let router = router(layer(Provider::SQUARE));
+
+    assert_eq!(send(&router, Method::POST, PATH, &headers, body).await.status, StatusCode::OK);
+    for path in ["/in", "/in?from=them&", "/in?from=%74hem", "/in/?from=them", "/IN?from=them", "/in?from=them&a=1"] {
+        let answer = send(&router, Method::POST, path, &headers, body).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+// The signed text stays the same when the body's beginning moves into the URL.
+#[tokio::test]
+async fn a_body_that_begins_in_squares_url_is_refused() {
+    for (moved, rest) in [
+        (r#"{"merchant":1,"data":{"id":"#, "1}}"),
+        (r#"{"#, r#""data":{}}"#),
+        (r#"{"data":{}}"#, ""),
+        (r#"[1,"#, "2]"),
+        (r#""text"#, r#"""#),
+    ] {
+        let url = format!("/in{moved}");
+        let tag = hmac(secret_text(Provider::SQUARE).as_bytes(), &format!("{PUBLIC_URL}{url}{rest}"));
+        let headers = [("x-square-hmacsha256-signature", BASE64.encode(&tag))];
+
+        let answer = send(&router(layer(Provider::SQUARE)), Method::POST, &url, &headers, rest).await;
+
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{url} {rest}");
+    }
+}
+
+fn twitch(id: &str, timestamp: &str, body: &str) -> [(&'static str, String); 3] {
+    let tag = hmac(secret_text(Provider::TWITCH).as_bytes(), &format!("{id}{timestamp}{body}"));
+    [
+        ("twitch-eventsub-message-id", id.to_owned()),
+        ("twitch-eventsub-message-timestamp", timestamp.to_owned()),
+        ("twitch-eventsub-message-signature", format!("sha256={}", HEXLOWER.encode(&tag))),
+    ]
+}
+
+// A poll says when it ends. Cut there, the delivery would be fresh again at that time, under another id.
+#[tokio::test]
+async fn a_date_in_twitchs_id_is_refused() {
+    let rest = r#"","event":{}}"#;
+    for id in [
+        format!(r#"{ID}2027-01-15T06:00:00.5Z{{"ends_at":""#),
+        format!("{ID}{NOW_AS_DATE}"),
+        format!("{NOW_AS_DATE}{ID}"),
+        format!("{ID}2027-01-15T08:00:00+01:00"),
+        "x".repeat(5000),
+    ] {
+        let headers = twitch(&id, NOW_AS_DATE, rest);
+
+        assert_eq!(status(Provider::TWITCH, &headers, rest).await, StatusCode::UNAUTHORIZED, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn twitchs_own_ids_pass() {
+    let body = r#"{"event":{}}"#;
+    for id in [
+        "befa7b53-d79d-478f-86b9-120f112b044e",
+        "b2KxcXtiGGyWpRHqIQVQ8bm5FmA2aPBXSl6xnhJ7Vkw=",
+        "2027-01-15",
+        "84c1e79a-2a4b-4c13-ba0b-4312293e9308-2027-01-15T",
+        "1",
+    ] {
+        assert_eq!(status(Provider::TWITCH, &twitch(id, NOW_AS_DATE, body), body).await, StatusCode::OK, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn digits_before_digits_are_refused_where_another_time_would_be_fresh() {
+    let scheme = |unit| {
+        Scheme::hmac_sha256()
+            .header("x-sig")
+            .hex()
+            .id(Field::header("x-id"))
+            .timestamp(Field::header("x-time"))
+            .unit(unit)
+            .signs("{id}{timestamp}{body}")
+    };
+    for (unit, now) in [(TimestampUnit::Seconds, NOW.to_string()), (TimestampUnit::Milliseconds, format!("{NOW}000"))] {
+        let layer = WebhookLayer::new(scheme(unit), secret("a signing key of ours"));
+        let router = router(layer.with_clock(ManualClock::at_unix_seconds(NOW)));
+        for (id, passes) in [
+            ("msg_1".to_owned(), true),
+            ("18".to_owned(), true),
+            ("00000000000000000000000000000000000000".to_owned(), true),
+            (now.clone(), false),
+            (format!("msg_{now}_"), false),
+            (format!("msg_{now}{{\"at\":\""), false),
+            // The last digits of the earlier time are the first ones of the timestamp.
+            (now[..now.len() - 3].to_owned(), false),
+        ] {
+            let tag = HEXLOWER.encode(&hmac(b"a signing key of ours", &format!("{id}{now}{{}}")));
+            let headers = [("x-id", id.clone()), ("x-time", now.clone()), ("x-sig", tag)];
+
+            let answer = post(&router, &headers, "{}").await;
+
+            assert_eq!(answer.status == StatusCode::OK, passes, "{unit:?} {id}");
+        }
+    }
+}
+
+// --- A header that counts only with one value ---------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_header_with_another_value_counts_as_not_there() {
+    let scheme = Scheme::insecure_token()
+        .header("x-token")
+        .event_type(Field::header_if("x-kind", "farewell").or(Field::header("x-event")));
+    let router = router(WebhookLayer::new(scheme, secret("a shared token of ours")));
+    let kind = async |kinds: &[&str]| {
+        let mut headers = vec![("x-token", "a shared token of ours".to_owned()), ("x-event", "order".to_owned())];
+        headers.extend(kinds.iter().map(|kind| ("x-kind", (*kind).to_owned())));
+        post(&router, &headers, "{}").await.body.split('"').nth(1).unwrap_or_default().to_owned()
+    };
+
+    assert_eq!(kind(&["farewell"]).await, "farewell");
+    for others in [&[][..], &["Farewell"], &["farewell2"], &[""], &["farewell", "farewell"], &["farewell", "other"]] {
+        assert_eq!(kind(others).await, "order", "{others:?}");
+    }
+}
+
+#[test]
+fn a_conditional_header_needs_a_value_and_is_no_signed_id() {
+    let scheme = |field| Scheme::hmac_sha256().header("x-sig").hex().signs("{header:x-id}{body}").id(field).build();
+
+    assert!(scheme(Field::header_if("x-id", "")).unwrap_err().to_string().contains("`x-id`"));
+    assert!(scheme(Field::header("x-id")).unwrap().id_is_signed());
+    assert!(!scheme(Field::header_if("x-id", "1")).unwrap().id_is_signed());
+}

@@ -1,0 +1,134 @@
+//! Signs as each provider of the catalogue does, written from their documentation and apart from the crate's own code.
+#![allow(dead_code)] // Each test file uses a part of it.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request, StatusCode},
+};
+use data_encoding::{BASE64, HEXLOWER};
+use hmac::{Hmac, KeyInit, Mac};
+use http_body_util::BodyExt;
+use sha2::Sha256;
+use tower::ServiceExt;
+use tower_webhooks::{Provider, Secret, WebhookLayer, clock::ManualClock};
+
+/// What every receiver's clock shows, in Unix seconds, and the same as a date.
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW_AS_DATE: &str = "2027-01-15T08:00:00.123456789Z";
+
+pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
+pub(crate) const PATH: &str = "/in?from=them";
+pub(crate) const VERIFY_TOKEN: &str = "the token of the subscription";
+
+/// The id of deliveries that have it in a header.
+pub(crate) const ID: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
+
+/// The secret as its owner copies it from the provider's page.
+pub(crate) fn secret_text(provider: Provider) -> &'static str {
+    match provider.name() {
+        "clerk" | "gitlab-signing" | "openai" | "resend" | "standard-webhooks" | "svix" => {
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        }
+        _ => "an endpoint's signing key",
+    }
+}
+
+/// The receiver's layer, whatever it needs beside the secret.
+pub(crate) fn layer(provider: Provider) -> WebhookLayer {
+    let layer = WebhookLayer::new(provider, secret(secret_text(provider)))
+        .with_clock(ManualClock::at_unix_seconds(NOW))
+        .with_verify_token(secret(VERIFY_TOKEN));
+    layer.with_public_url(PUBLIC_URL)
+}
+
+pub(crate) fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("the secret is one")
+}
+
+/// The headers that prove `body`, sent [`NOW`] to [`PATH`].
+pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, String)> {
+    let (text, now) = (secret_text(provider), NOW.to_string());
+    let mac = |content: String| hmac(text.as_bytes(), &content);
+    let hex = |content: String| HEXLOWER.encode(&mac(content));
+    let standard = |prefix: &str| {
+        let key = BASE64.decode(text.trim_start_matches("whsec_").as_bytes()).expect("the secret is base64");
+        let tag = BASE64.encode(&hmac(&key, &format!("{ID}.{now}.{body}")));
+        let [id, timestamp, signature] = match prefix {
+            "svix" => ["svix-id", "svix-timestamp", "svix-signature"],
+            _ => ["webhook-id", "webhook-timestamp", "webhook-signature"],
+        };
+        vec![(id, ID.to_owned()), (timestamp, now.clone()), (signature, format!("v1,{tag}"))]
+    };
+    match provider.name() {
+        "clerk" | "resend" | "svix" => standard("svix"),
+        "dropbox" => vec![("x-dropbox-signature", hex(body.to_owned()))],
+        "github" | "meta" => vec![("x-hub-signature-256", format!("sha256={}", hex(body.to_owned())))],
+        "gitlab-signing" | "openai" | "standard-webhooks" => standard("webhook"),
+        "gitlab-token" => vec![("x-gitlab-token", text.to_owned())],
+        "linear" => vec![("linear-signature", hex(body.to_owned()))],
+        "paddle" => vec![("paddle-signature", format!("ts={now};h1={}", hex(format!("{now}:{body}"))))],
+        "pagerduty" => vec![("x-pagerduty-signature", format!("v1={}", hex(body.to_owned())))],
+        "shopify" => vec![("x-shopify-hmac-sha256", BASE64.encode(&mac(body.to_owned())))],
+        "slack" => vec![
+            ("x-slack-request-timestamp", now.clone()),
+            ("x-slack-signature", format!("v0={}", hex(format!("v0:{now}:{body}")))),
+        ],
+        "square" => {
+            vec![("x-square-hmacsha256-signature", BASE64.encode(&mac(format!("{PUBLIC_URL}{PATH}{body}"))))]
+        }
+        "stripe" => vec![("stripe-signature", format!("t={now},v1={}", hex(format!("{now}.{body}"))))],
+        "twitch" => vec![
+            ("twitch-eventsub-message-id", ID.to_owned()),
+            ("twitch-eventsub-message-timestamp", NOW_AS_DATE.to_owned()),
+            ("twitch-eventsub-message-signature", format!("sha256={}", hex(format!("{ID}{NOW_AS_DATE}{body}")))),
+        ],
+        "x-webhook" => vec![("x-webhook-signature", format!("sha256={}", hex(body.to_owned())))],
+        "zoom" => vec![
+            ("x-zm-request-timestamp", now.clone()),
+            ("x-zm-signature", format!("v0={}", hex(format!("v0:{now}:{body}")))),
+        ],
+        name => panic!("nobody signs for `{name}`"),
+    }
+}
+
+pub(crate) fn hmac(key: &[u8], content: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(content.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// A response that has been read to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: String,
+    pub(crate) nosniff: bool,
+    pub(crate) body: String,
+}
+
+pub(crate) async fn send(router: &Router, method: Method, uri: &str, headers: &[(&str, String)], body: &str) -> Answer {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Body::from(body.to_owned())).expect("the request is one");
+    let Ok(response) = router.clone().oneshot(request).await;
+    let header = |name: &str| {
+        let value = response.headers().get(name);
+        value.map(|value| value.to_str().expect("the answer's headers are ASCII").to_owned()).unwrap_or_default()
+    };
+    Answer {
+        status: response.status(),
+        content_type: header("content-type"),
+        nosniff: header("x-content-type-options") == "nosniff",
+        body: {
+            let body = response.into_body().collect().await.expect("the answer comes whole").to_bytes();
+            String::from_utf8(body.to_vec()).expect("the answer is text")
+        },
+    }
+}
+
+pub(crate) async fn post(router: &Router, headers: &[(&str, String)], body: &str) -> Answer {
+    send(router, Method::POST, PATH, headers, body).await
+}

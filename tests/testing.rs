@@ -1,0 +1,396 @@
+//! What the `testing` feature builds, through the real layer.
+#![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::State, http::Request, routing::any};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_webhooks::{
+    Claim, Delivery, Head, Provider, Scheme, Secret, Secrets, VerifiedEnvelope, VerifiedEvent, WebhookLayer,
+    clock::{Clock, ManualClock, SystemClock},
+    error::{ConfigErrorKind, VerifyError, VerifyErrorKind},
+    scheme::{Binding, CustomScheme, Field, Keys, Plan, SchemeBuilder, TimestampUnit},
+    testing::{SignedRequest, TestClaim, TestDelivery, fixtures, verified_envelope, verified_event},
+};
+
+const PUBLIC_URL: &str = "https://example.com";
+
+/// Providers whose scheme is written in code, so that their requests are signed by hand.
+const IN_CODE: &[&str] = &[];
+
+/// Text that every form of key takes: it is hexadecimal digits, base64, and just text.
+fn secret() -> Secret {
+    Secret::new("0123456789abcdef0123456789abcdef").unwrap()
+}
+
+fn other_secret() -> Secret {
+    Secret::new("fedcba9876543210fedcba9876543210").unwrap()
+}
+
+/// What the layer says to a request, and what its handler was given.
+async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Delivery>) {
+    let seen: Arc<Mutex<Option<Delivery>>> = Arc::default();
+    let handler = |State(seen): State<Arc<Mutex<Option<Delivery>>>>, delivery: Delivery| async move {
+        *seen.lock().unwrap() = Some(delivery);
+    };
+    let layer = WebhookLayer::new(scheme, secret()).with_public_url(PUBLIC_URL).with_verify_token(secret());
+    let app = Router::new().route("/hook", any(handler).layer(layer)).with_state(Arc::clone(&seen));
+
+    let status = app.oneshot(request).await.unwrap().status();
+
+    (status, seen.lock().unwrap().take())
+}
+
+fn signed(scheme: &Scheme) -> SignedRequest {
+    SignedRequest::for_scheme(scheme, &secret()).uri("/hook").public_url(PUBLIC_URL)
+}
+
+/// The schemes that this test is about: all of the catalogue, and one of each shape that can be declared.
+fn schemes() -> Vec<Scheme> {
+    let providers = Provider::ALL.iter().filter(|provider| !IN_CODE.contains(&provider.name()));
+    let mut schemes: Vec<_> = providers.map(|provider| Scheme::from(*provider)).collect();
+    schemes.extend(shapes().into_iter().map(|builder| builder.build().unwrap()));
+    schemes
+}
+
+fn shapes() -> Vec<SchemeBuilder> {
+    let hex = || Scheme::hmac_sha256().hex();
+    vec![
+        hex().name("prefix").header("x-sig").prefix("sha256=").signs("{body}").event_type(Field::json("/type")),
+        hex()
+            .name("list")
+            .header("x-sig")
+            .items(",")
+            .pairs("=")
+            .key("v1")
+            .timestamp(Field::param("t"))
+            .signs("{timestamp}.{body}")
+            .id(Field::json("/id"))
+            .event_type(Field::json("/event/kind"))
+            .payload("/event/data"),
+        Scheme::hmac_sha512()
+            .base64url()
+            .name("sha512")
+            .header("x-sig")
+            .timestamp(Field::header("x-time"))
+            .unit(TimestampUnit::Milliseconds)
+            .signs("{method}|{timestamp}|{body}|{header:x-nonce}"),
+        Scheme::insecure_hmac_sha1()
+            .base64()
+            .name("url")
+            .header("x-sig")
+            .key_hex()
+            .signs("{url}{body}")
+            .id(Field::query("id"))
+            .event_type(Field::header("x-kind").joined(Field::json("/action"))),
+        hex()
+            .name("query")
+            .query("signature")
+            .timestamp(Field::query("time"))
+            .unit(TimestampUnit::Rfc3339)
+            .signs("{timestamp}{query:nonce}{body}"),
+        hex()
+            .name("json")
+            .json_pointer("/signature/signature")
+            .timestamp(Field::json("/signature/timestamp"))
+            .signs("{timestamp}{json:/signature/token}")
+            .id(Field::json("/data/id"))
+            .event_type(Field::json("/data/event"))
+            .payload("/data"),
+        hex().name("numbered").numbered_headers("x-sig-").key_base64().signs("{body}").event_type(Field::json("/a/b")),
+        hex()
+            .name("each")
+            .header_for_each_key(["x-sig-a", "x-sig-b"])
+            .id(Field::header("x-id"))
+            .signs("{id}:{body}")
+            .event_type(Field::json("/type")),
+        hex()
+            .name("families")
+            .header("a-signature")
+            .or_header("b-signature")
+            .timestamp(Field::header("a-timestamp").or(Field::header("b-timestamp")))
+            .id(Field::header("a-id").or(Field::header("b-id")))
+            .signs("{id}.{timestamp}.{body}"),
+        Scheme::insecure_hash_sha256().hex().name("hash").header("x-sig").signs("{body}{secret}"),
+        Scheme::insecure_hash_sha1()
+            .hex()
+            .name("hash1")
+            .header("x-sig")
+            .signs("{secret}{param:n}{body}")
+            .pairs("=")
+            .items(";")
+            .key("s"),
+        Scheme::insecure_token().name("token").header("x-token").event_type(Field::header("x-kind")),
+        Scheme::insecure_basic().name("basic").event_type(Field::json("/kind")),
+        Scheme::insecure_unsigned().name("unsigned").event_type(Field::json("/kind")),
+        hex()
+            .name("lines")
+            .header("x-sig")
+            .every_line()
+            .signs("{body}")
+            .event_type(Field::json("/type"))
+            .id(Field::json("/id"))
+            .batch("/events"),
+        hex().name("array").header("x-sig").signs("{body}").event_type(Field::json("/type")).batch(""),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_signed_is_accepted_by_the_layer_of_every_scheme() {
+    for scheme in schemes() {
+        let request: Request<Body> = signed(&scheme).with_event("thing.done", json!({ "n": 1 })).build();
+
+        let (status, delivery) = send(scheme.clone(), request).await;
+
+        assert_eq!(status, StatusCode::OK, "{}", scheme.name());
+        let delivery = delivery.unwrap();
+        assert_eq!(delivery.covers_body(), scheme.covers_body());
+        if let Some(event_type) = delivery.event_type() {
+            assert_eq!(event_type, "thing.done", "{}", scheme.name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_tampered_with_is_refused_and_so_is_another_secret() {
+    for scheme in schemes().into_iter().filter(|scheme| scheme.name() != "unsigned") {
+        let tampered = signed(&scheme).tampered().build();
+        let other = signed(&scheme).with_secret(&other_secret()).build();
+
+        for request in [tampered, other] {
+            let (status, delivery) = send(scheme.clone(), request).await;
+            assert!(status.is_client_error() && delivery.is_none(), "{}: {status}", scheme.name());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_what_is_signed_is_refused() {
+    let (secrets, now) = (Secrets::new(secret()), SystemClock.now());
+    for scheme in schemes().into_iter().filter(|scheme| scheme.name() != "unsigned") {
+        let scheme = scheme.with_public_url(PUBLIC_URL).unwrap();
+        let name = scheme.name().to_owned();
+        let request: Request<Bytes> =
+            signed(&scheme).with_event("thing.done", json!({ "n": 1 })).with_id("abcdef").at(now).build();
+        let (parts, body) = request.into_parts();
+        let verify = |headers: &http::HeaderMap, body: &[u8]| {
+            let head = Head::new(&parts.method, &parts.uri, headers);
+            let verdict = scheme.verify(head, body.to_vec(), &secrets, now).ok()?;
+            verdict.into_delivery()
+        };
+        let right = verify(&parts.headers, &body).unwrap_or_else(|| panic!("{name} signs wrongly"));
+
+        if scheme.covers_body() {
+            for index in 0..body.len() {
+                let mut flipped = body.to_vec();
+                flipped[index] ^= 1;
+                assert!(verify(&parts.headers, &flipped).is_none(), "{name}: byte {index} of the body");
+            }
+        }
+        for (header, value) in &parts.headers {
+            if header.as_str().starts_with("content-") {
+                continue;
+            }
+            for index in 0..value.len() {
+                let mut flipped = value.as_bytes().to_vec();
+                flipped[index] ^= 1;
+                let Ok(flipped) = HeaderValue::from_bytes(&flipped) else { continue };
+                let mut headers = parts.headers.clone();
+                headers.insert(header, flipped);
+                let Some(delivery) = verify(&headers, &body) else { continue };
+                // It may be accepted only where it is nothing but a fact that the scheme does not sign.
+                let id = delivery.id() != right.id();
+                assert!(!(id && delivery.id_is_signed()), "{name}: byte {index} of `{header}`");
+                assert_eq!(delivery.timestamp(), right.timestamp(), "{name}: byte {index} of `{header}`");
+                let fact = id || delivery.event_type() != right.event_type() || delivery.attempt() != right.attempt();
+                assert!(fact || delivery.api_version() != right.api_version(), "{name}: byte {index} of `{header}`");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn facts_are_where_the_scheme_has_them() {
+    let request =
+        SignedRequest::new(Provider::STRIPE, &secret()).uri("/hook").with_id("evt_1").with_api_version("2025-03-31");
+    let request: Request<Bytes> = request.with_event("invoice.paid", json!({ "id": "in_1" })).build();
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    assert_eq!(
+        body,
+        json!({ "id": "evt_1", "type": "invoice.paid", "api_version": "2025-03-31", "data": { "object": { "id": "in_1" } } })
+    );
+
+    let github = signed(&Provider::GITHUB.into()).with_id("72d3162e").with_event("issues.opened", json!({ "n": 1 }));
+    let request: Request<Bytes> = github.build();
+    assert_eq!(request.headers()["x-github-event"], "issues");
+    assert_eq!(request.headers()["x-github-delivery"], "72d3162e");
+    assert_eq!(serde_json::from_slice::<Value>(request.body()).unwrap(), json!({ "action": "opened", "n": 1 }));
+    let (_, delivery) = send(Provider::GITHUB.into(), github.build()).await;
+    assert_eq!(delivery.unwrap().event_type().unwrap(), "issues.opened");
+}
+
+#[tokio::test]
+async fn either_family_of_headers_can_be_used() {
+    let scheme = Scheme::from(Provider::STANDARD_WEBHOOKS);
+    let request: Request<Body> = signed(&scheme).signed_in("svix-signature").with_id("msg1").build();
+    assert!(request.headers().contains_key("svix-timestamp") && !request.headers().contains_key("webhook-id"));
+
+    let (status, delivery) = send(scheme.clone(), request).await;
+
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(delivery.unwrap().id().unwrap(), "msg1");
+    let error = signed(&scheme).signed_in("x-none").try_build::<Bytes>().unwrap_err();
+    assert!(error.to_string().contains("`x-none` is none of its signature headers"), "{error}");
+}
+
+#[tokio::test]
+async fn a_rotating_sender_signs_with_both() {
+    for scheme in [Provider::STRIPE.into(), shapes()[6].clone().build().unwrap(), shapes()[14].clone().build().unwrap()]
+    {
+        let request = signed(&scheme).with_secret(&other_secret()).and_secret(&secret()).build();
+        assert_eq!(send(scheme, request).await.0, StatusCode::OK);
+    }
+    let error = signed(&Provider::GITHUB.into()).and_secret(&other_secret()).try_build::<Bytes>().unwrap_err();
+    assert!(error.to_string().contains("room for one signature"), "{error}");
+}
+
+#[tokio::test]
+async fn time_is_an_argument() {
+    let clock = ManualClock::at_unix_seconds(1_700_000_000);
+    let layer = WebhookLayer::stripe(secret()).with_clock(clock.clone());
+    let app: Router = Router::new().route("/hook", any(|| async {}).layer(layer));
+    let signed = signed(&Provider::STRIPE.into()).at(clock.now());
+
+    clock.advance(Duration::from_secs(300));
+    assert_eq!(app.clone().oneshot(signed.build::<Body>()).await.unwrap().status(), StatusCode::OK);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(app.oneshot(signed.build::<Body>()).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn built_twice_it_is_a_delivery_and_its_repetition_and_each_new_one_has_an_id_of_its_own() {
+    let id = |request: Request<Bytes>| request.headers()["webhook-id"].clone();
+    let (first, second) = (signed(&Provider::STANDARD_WEBHOOKS.into()), signed(&Provider::STANDARD_WEBHOOKS.into()));
+
+    assert_eq!(id(first.build()), id(first.build()));
+    assert_ne!(id(first.build()), id(second.build()));
+}
+
+#[tokio::test]
+async fn every_fixture_is_a_delivery_of_its_provider() {
+    for fixture in fixtures::ALL {
+        let provider: Provider = fixture.provider().parse().unwrap();
+        let request = signed(&provider.into()).with_fixture(fixture).build();
+
+        let (status, delivery) = send(provider.into(), request).await;
+
+        assert_eq!(status, StatusCode::OK, "{provider}");
+        let delivery = delivery.unwrap();
+        assert_eq!(delivery.event_type().unwrap(), fixture.event_type(), "{provider}");
+        assert!(delivery.id().is_some(), "{provider}");
+        assert!(fixtures::of(provider).is_some_and(|found| found.body() == fixture.body()));
+    }
+}
+
+struct InCode;
+
+impl CustomScheme for InCode {
+    fn name(&self) -> &str {
+        "in-code"
+    }
+
+    fn inspect(&self, _head: Head<'_>, _now: std::time::SystemTime) -> Result<Plan, VerifyError> {
+        Ok(Plan::Verify)
+    }
+
+    fn verify(
+        &self,
+        _head: Head<'_>,
+        _body: &[u8],
+        _keys: Keys<'_>,
+        _now: std::time::SystemTime,
+    ) -> Result<Binding, VerifyError> {
+        Err(VerifyError::new(VerifyErrorKind::SignatureMismatch))
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_says_why() {
+    let error = |request: &SignedRequest| request.try_build::<Bytes>().unwrap_err();
+
+    let in_code = error(&SignedRequest::for_scheme(&Scheme::custom(InCode), &secret()));
+    assert_eq!(in_code.kind(), ConfigErrorKind::Scheme);
+    assert!(in_code.to_string().contains("`in-code`") && in_code.to_string().contains("written in code"), "{in_code}");
+
+    let no_url = error(&SignedRequest::for_scheme(&shapes()[3].clone().build().unwrap(), &secret()));
+    assert!(no_url.to_string().contains("public_url"), "{no_url}");
+
+    let scalar = error(&signed(&shapes()[0].clone().build().unwrap()).with_event("t", 1));
+    assert!(scalar.to_string().contains("leaves no room"), "{scalar}");
+
+    let unsigned = error(&signed(&Scheme::insecure_unsigned().build().unwrap()).tampered());
+    assert!(unsigned.to_string().contains("nothing of it is checked"), "{unsigned}");
+
+    assert!(error(&signed(&Provider::STRIPE.into()).uri("no uri")).to_string().contains("`no uri`"));
+    assert!(error(&signed(&Provider::STRIPE.into()).header("a b", "")).to_string().contains("no header"));
+}
+
+#[tokio::test]
+async fn headers_and_body_are_the_tests_to_choose() {
+    let request = signed(&Provider::GITHUB.into()).with_body("a=1&b=2").header("content-type", "text/plain");
+    let request: Request<Body> = request.header("user-agent", "tests").with_event_type("push").build();
+    assert_eq!(request.headers()[header::CONTENT_TYPE], "text/plain");
+    assert_eq!(request.headers()[header::CONTENT_LENGTH], "7");
+
+    let (status, delivery) = send(Provider::GITHUB.into(), request).await;
+
+    assert_eq!((status, delivery.unwrap().event_type().unwrap().as_str()), (StatusCode::OK, "push"));
+}
+
+#[tokio::test]
+async fn a_handler_can_be_called_as_a_function() {
+    async fn on_order(claim: Claim, event: VerifiedEvent<u32>) -> Result<String, tower_webhooks::BoxError> {
+        claim.renew(Duration::from_secs(9)).await?;
+        let delivery = event.delivery();
+        Ok(format!("{} {} {} {}", delivery.provider(), delivery.id().unwrap(), delivery.event_type().unwrap(), *event))
+    }
+    let claim = TestClaim::of_attempt(2);
+    let event = TestDelivery::new().provider("acme").id("1").id("2").event_type("order.paid").attempt(3).event(7);
+    assert_eq!(event.delivery().attempt(), Some(3));
+
+    assert_eq!(claim.claim().attempt(), 2);
+    assert_eq!(on_order(claim.claim(), event).await.unwrap(), "acme 2 order.paid 7");
+    assert_eq!(claim.renewals(), [Duration::from_secs(9)]);
+    assert!(!claim.is_marked());
+    claim.lose();
+    claim.claim().lost().await;
+    assert!(on_order(claim.claim(), verified_event(1)).await.is_err());
+
+    let envelope: VerifiedEnvelope<Value> = verified_envelope(json!(1));
+    assert_eq!(*envelope, 1);
+    let raw = TestDelivery::new().body(r#"{"a":1}"#).event(());
+    assert_eq!(raw.envelope::<Value>().unwrap(), json!({ "a": 1 }));
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_watched_claim_tells_what_was_committed() {
+    let pool = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let claim = TestClaim::new();
+
+    let mut tx = pool.begin().await.unwrap();
+    claim.claim().complete_in(&mut tx).await.unwrap();
+    assert!(claim.is_marked() && !claim.is_committed());
+    claim.claim().commit(tx).await.unwrap();
+    assert!(claim.is_committed());
+
+    claim.lose();
+    assert!(claim.claim().commit(pool.begin().await.unwrap()).await.is_err());
+}
