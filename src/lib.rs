@@ -69,6 +69,10 @@ struct Guides;
 #[doc = include_str!("../docs/sending.md")]
 struct SendingGuide;
 
+#[cfg(all(doctest, feature = "send", feature = "sqlite"))]
+#[doc = include_str!("../docs/outbox.md")]
+struct OutboxGuide;
+
 /// The guides, so that what they show compiles and runs.
 #[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]
 #[doc = include_str!("../docs/idempotency.md")]

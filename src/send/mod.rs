@@ -9,7 +9,12 @@
 //! 4. A 2xx is delivered. What else is tried again, and when, a [`RetryPolicy`] decides, as a pure function.
 //! 5. Secrets, payloads and custom headers are in no log and in no `Debug`.
 //!
-//! What this module does not do yet: keep messages. [`deliver`] lives as long as its caller waits.
+//! There are two ways to send. [`deliver`] needs no database and lives as long as its caller waits. A [`Dispatcher`] keeps
+//! endpoints, messages and attempts in an outbox, and [`SendWorker`]s deliver what is due:
+//!
+//! 6. What was dispatched is delivered at least once to each endpoint that wanted it, or stands in the log as given up.
+//! 7. No endpoint is in another's way: each has its share of what is in flight, over all workers.
+//! 8. The secrets of endpoints are sealed with a key of the application's, and shown once.
 //!
 //! ```no_run
 //! use serde_json::json;

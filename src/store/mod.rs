@@ -1,4 +1,4 @@
-//! The stores, one folder a backend: where claims are kept.
+//! The stores, one folder a backend: where claims are kept, and the outbox.
 //!
 //! | store | feature | shared by | survives a restart | in the application's transaction |
 //! |---|---|---|---|---|
