@@ -1,6 +1,5 @@
 //! The protocol of idempotency, row by row, over the memory store in a real router.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 use std::{
     future::pending,
