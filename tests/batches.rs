@@ -1,6 +1,5 @@
 //! Senders that put several deliveries into one request.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 use std::sync::{Arc, Mutex};
 

@@ -8,7 +8,7 @@ use tower_webhooks::{
     BoxFuture,
     clock::ClockOffset,
     conformance,
-    send::OutboxStore,
+    send::{EndpointDraft, EndpointId, EndpointSettings, LeaseToken, Message, OutboxStore, Sealed, Style},
     store::{MemoryOutbox, SqliteStore, sqlite::SqliteStoreOptions},
 };
 
@@ -55,4 +55,37 @@ async fn sqlite_in_memory_keeps_the_contract() {
     let offset = ClockOffset::default();
     let store = SqliteStoreOptions::new().clock_offset(offset.clone()).connect("sqlite::memory:").await.unwrap();
     conformance::outbox(store, by(&offset)).await;
+}
+
+/// More of them than one call of `lease` looks at.
+#[tokio::test]
+async fn many_endpoints_without_room_hold_up_no_other() {
+    let (folder, offset) = (tempfile::tempdir().unwrap(), ClockOffset::default());
+    let store = sqlite(&folder, &offset).await;
+    let register = async |tenant: &str| {
+        let sealed = Sealed::new("", &b"sealed"[..]);
+        let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+        store.create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), tenant, settings)).await.unwrap();
+    };
+    let message = |tenant: &str| Message::new("a", &1).unwrap().tenant(tenant);
+    let lease = async |limit| {
+        let leases = store.lease(LeaseToken::random().unwrap(), Duration::from_secs(600), limit).await.unwrap();
+        leases.deliveries.len()
+    };
+    for _ in 0..260 {
+        register("slow").await;
+    }
+    for _ in 0..5 {
+        store.dispatch(vec![message("slow")]).await.unwrap();
+    }
+    let mut leased = 0;
+    while let more @ 1.. = lease(10_000).await {
+        leased += more;
+    }
+    assert_eq!(leased, 260 * 4);
+
+    register("quick").await;
+    store.dispatch(vec![message("quick")]).await.unwrap();
+
+    assert_eq!(lease(10).await, 1);
 }

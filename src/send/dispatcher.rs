@@ -107,7 +107,7 @@ impl Dispatcher {
                 disable_after: DISABLE_AFTER,
                 retention: Retention::default(),
             },
-            room: Room { jobs: 64, poll: Duration::from_secs(1) },
+            room: Room { jobs: 256, poll: Duration::from_secs(1) },
         }
     }
 
@@ -303,7 +303,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how many attempts a worker makes at once; 64 by default.
+    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold a payload and the start of an answer.
     pub fn concurrency(mut self, attempts: usize) -> Self {
         self.room.jobs = attempts.max(1);
         self

@@ -6,7 +6,9 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::{Session, begin, corrupt, endpoints, query};
 use crate::{
     error::StoreError,
-    send::{EndpointId, EndpointRecord, LeaseToken, LeasedDelivery, Leases, Message, OutboxId},
+    send::{
+        EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseToken, LeasedDelivery, Leases, Message, OutboxId,
+    },
     store::{
         outbox::to_time,
         record::{Millis, after},
@@ -58,7 +60,8 @@ pub(super) async fn lease(
     Ok(Leases::new(leased, next_due))
 }
 
-/// The endpoints that have something due and may be sent to, those that waited longest first.
+/// The endpoints that have something due and room for it, those that waited longest first. One without room is left out here
+/// already, or many of them would stand before all others for as long as they are slow.
 async fn candidates(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -68,10 +71,15 @@ async fn candidates(
         prefix,
         "SELECT e.id FROM {}outbox_endpoints e WHERE e.disabled IS NULL AND e.rests_until <= ? AND EXISTS (\
          SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
+         AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
+         < CASE WHEN e.failures >= ? THEN 1 ELSE ? END \
          ORDER BY e.served_at, e.id LIMIT ?",
     )
     .bind(now)
     .bind(now)
+    .bind(now)
+    .bind(i64::from(FAILURES_TO_REST))
+    .bind(i64::from(IN_FLIGHT))
     .bind(MOST_ENDPOINTS)
     .fetch_all(connection)
     .await
