@@ -31,6 +31,8 @@ pub mod route;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
 #[cfg(feature = "send")]
+mod queue;
+#[cfg(feature = "send")]
 pub mod send;
 pub mod store;
 #[cfg(feature = "conformance")]
@@ -66,6 +68,10 @@ struct Guides;
 #[cfg(all(doctest, feature = "send"))]
 #[doc = include_str!("../docs/sending.md")]
 struct SendingGuide;
+
+#[cfg(all(doctest, feature = "send", feature = "sqlite"))]
+#[doc = include_str!("../docs/outbox.md")]
+struct OutboxGuide;
 
 /// The guides, so that what they show compiles and runs.
 #[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]

@@ -183,3 +183,45 @@ pub(crate) fn attempted(host: &str, attempt: &super::Attempted<'_>, duration: st
         debug!(target: TARGET, host, status, reason, cause, millis, "an attempt ended");
     }
 }
+
+/// A dispatcher keeps secrets as they are.
+#[cfg(feature = "send")]
+pub(crate) fn plain_secrets() {
+    warn!(target: TARGET, "the secrets of endpoints are kept unsealed: whoever reads the database can sign as you");
+}
+
+/// A worker's store failed.
+#[cfg(feature = "send")]
+pub(crate) fn outbox_failed(cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, cause, "the outbox failed; deliveries are late, and none is lost");
+}
+
+/// A hook, or a transport of the application's, panicked in a worker.
+#[cfg(feature = "send")]
+pub(crate) fn worker_panicked() {
+    error!(target: TARGET, "an attempt panicked; the delivery comes back when its lease ends, unless it was noted");
+}
+
+/// An endpoint's secrets cannot be opened.
+#[cfg(feature = "send")]
+pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, %endpoint, cause, "an endpoint cannot be sent to; its deliveries wait");
+}
+
+/// A delivery is given up.
+#[cfg(feature = "send")]
+pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &str) {
+    warn!(target: TARGET, %endpoint, message, attempt, state, "a delivery is given up");
+}
+
+/// A worker disabled an endpoint.
+#[cfg(feature = "send")]
+pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &str) {
+    warn!(target: TARGET, %endpoint, reason, "an endpoint was disabled; its deliveries are held");
+}
+
+/// The tenant of a disabled endpoint could not be told.
+#[cfg(feature = "send")]
+pub(crate) fn not_told(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, %endpoint, cause, "the tenant of a disabled endpoint could not be told");
+}

@@ -70,3 +70,24 @@ pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn attempted(_host: &str, _attempt: &super::Attempted<'_>, _duration: std::time::Duration) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn plain_secrets() {}
+
+#[cfg(feature = "send")]
+pub(crate) fn outbox_failed(_cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn worker_panicked() {}
+
+#[cfg(feature = "send")]
+pub(crate) fn not_opened(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn given_up(_endpoint: &dyn std::fmt::Display, _message: &str, _attempt: u32, _state: &str) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn endpoint_disabled(_endpoint: &dyn std::fmt::Display, _reason: &str) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn not_told(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}

@@ -9,7 +9,12 @@
 //! 4. A 2xx is delivered. What else is tried again, and when, a [`RetryPolicy`] decides, as a pure function.
 //! 5. Secrets, payloads and custom headers are in no log and in no `Debug`.
 //!
-//! What this module does not do yet: keep messages. [`deliver`] lives as long as its caller waits.
+//! There are two ways to send. [`deliver`] needs no database and lives as long as its caller waits. A [`Dispatcher`] keeps
+//! endpoints, messages and attempts in an outbox, and [`SendWorker`]s deliver what is due:
+//!
+//! 6. What was dispatched is delivered at least once to each endpoint that wanted it, or stands in the log as given up.
+//! 7. No endpoint is in another's way: each has its share of what is in flight, over all workers.
+//! 8. The secrets of endpoints are sealed with a key of the application's, and shown once.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -32,10 +37,19 @@ mod client;
 mod custom_headers;
 mod deliver;
 mod destination;
+mod dispatcher;
+mod endpoint;
+mod endpoints;
+mod error;
+mod hooks;
 mod message;
+mod profile;
 mod resolver;
 mod retry;
+mod seal;
 mod signer;
+mod store;
+mod worker;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
@@ -43,8 +57,21 @@ pub use self::{
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+    dispatcher::{Dispatcher, DispatcherBuilder, Receipt},
+    endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+    endpoints::Endpoints,
+    error::{SendError, SendErrorKind},
+    hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
     resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
+    seal::SealingKey,
     signer::{Signer, Style},
+    store::{
+        After, AttemptRecord, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Finish, IN_FLIGHT, IdError,
+        LeasedDelivery, Leases, OutboxId, OutboxStore, Retention, Sealed, rest_after,
+    },
+    worker::SendWorker,
 };
+pub use crate::queue::{Fenced, LeaseToken};

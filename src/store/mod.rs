@@ -1,4 +1,4 @@
-//! The stores, one folder a backend: where claims are kept.
+//! The stores, one folder a backend: where claims are kept, and the outbox.
 //!
 //! | store | feature | shared by | survives a restart | in the application's transaction |
 //! |---|---|---|---|---|
@@ -7,6 +7,8 @@
 //! | `PostgresStore` | `postgres` | all that reach the server | yes | yes |
 //! | `RedisStore` | `redis` | all that reach the server | as far as the server's persistence and replication go | no |
 //!
+//! The outbox of the feature `send` is kept by `SqliteStore`, and for tests by `MemoryOutbox`.
+//!
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
 
@@ -14,6 +16,8 @@
 pub mod memory;
 #[cfg(feature = "idempotency")]
 mod name;
+#[cfg(all(feature = "send", feature = "idempotency"))]
+mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "idempotency")]
@@ -25,6 +29,8 @@ mod replaceable;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(all(feature = "send", feature = "idempotency"))]
+pub use self::memory::MemoryOutbox;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]

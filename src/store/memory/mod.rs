@@ -29,7 +29,11 @@
 //! # }
 //! ```
 
+#[cfg(feature = "send")]
+mod outbox;
 mod shard;
 mod store;
 
+#[cfg(feature = "send")]
+pub use self::outbox::MemoryOutbox;
 pub use self::store::MemoryStore;

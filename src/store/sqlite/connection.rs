@@ -11,7 +11,7 @@ use sqlx::{
 
 use super::{
     error::{Patience, store_error},
-    schema::{self, Sql},
+    schema::{self, Part, Sql},
     store::Setup,
 };
 use crate::error::{StoreError, StoreErrorKind};
@@ -26,6 +26,18 @@ pub(super) struct Connections {
     patience: Duration,
     place: Arc<OnceLock<Place>>,
     home: Home,
+    part: &'static Part,
+    durability: Durability,
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// A power cut too.
+    #[allow(dead_code)] // Which features need it is not the connections' business.
+    PowerCut,
+    /// The end of the process. With a power cut the last commits may go.
+    Process,
 }
 
 /// Where a database lives.
@@ -49,7 +61,22 @@ pub(super) enum Lent<'a> {
 
 impl Connections {
     pub(super) fn new(setup: &Setup) -> Self {
-        Self { pool: setup.pool.clone(), patience: setup.patience, place: setup.place.clone(), home: Home::Unknown }
+        Self {
+            pool: setup.pool.clone(),
+            patience: setup.patience,
+            place: setup.place.clone(),
+            home: Home::Unknown,
+            part: &schema::CLAIMS,
+            durability: Durability::Process,
+        }
+    }
+
+    /// Serves another part of the crate, whose commits survive more or less.
+    #[allow(dead_code)] // As above.
+    pub(super) fn of(mut self, part: &'static Part, durability: Durability) -> Self {
+        self.part = part;
+        self.durability = durability;
+        self
     }
 
     /// Lends a connection to a database whose schema fits.
@@ -61,8 +88,8 @@ impl Connections {
                 let connection = match kept.take() {
                     Some(connection) => connection,
                     None => {
-                        let mut connection = open(options, &patience).await?;
-                        schema::check(&mut connection, sql, &patience).await?;
+                        let mut connection = open(options, self.durability, &patience).await?;
+                        schema::check(&mut connection, sql, self.part, &patience).await?;
                         connection
                     }
                 };
@@ -71,7 +98,7 @@ impl Connections {
             Home::Memory { checked } => {
                 let mut connection = acquire(&self.pool, &patience).await?;
                 if !*checked {
-                    schema::check(&mut connection, sql, &patience).await?;
+                    schema::check(&mut connection, sql, self.part, &patience).await?;
                     *checked = true;
                 }
                 Ok(Lent::Pooled(connection))
@@ -85,7 +112,7 @@ impl Connections {
         let patience = Patience::new(self.patience);
         self.find_home(&patience).await?;
         match &mut self.home {
-            Home::File(options, kept) => Ok(Lent::Own(kept.insert(open(options, &patience).await?))),
+            Home::File(options, kept) => Ok(Lent::Own(kept.insert(open(options, self.durability, &patience).await?))),
             _ => Ok(Lent::Pooled(acquire(&self.pool, &patience).await?)),
         }
     }
@@ -147,9 +174,13 @@ async fn place_of(pool: &SqlitePool, patience: &Patience) -> Result<Place, Store
 }
 
 /// Opens a connection. Another process may be about to create the same file, so every step of it may find a lock.
-async fn open(options: &SqliteConnectOptions, patience: &Patience) -> Result<SqliteConnection, StoreError> {
+async fn open(
+    options: &SqliteConnectOptions,
+    durability: Durability,
+    patience: &Patience,
+) -> Result<SqliteConnection, StoreError> {
     loop {
-        match try_open(options).await {
+        match try_open(options, durability).await {
             Ok(connection) => return Ok(connection),
             Err(error) if patience.allows(&error).await => {}
             Err(error) => return Err(store_error("open the database", error)),
@@ -157,8 +188,12 @@ async fn open(options: &SqliteConnectOptions, patience: &Patience) -> Result<Sql
     }
 }
 
-async fn try_open(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+async fn try_open(options: &SqliteConnectOptions, durability: Durability) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = options.connect().await?;
+    if durability == Durability::PowerCut {
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection).await?;
+        return Ok(connection);
+    }
     // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
     if mode == "wal" {

@@ -15,7 +15,7 @@ pub(super) fn in_transaction(context: &'static str, error: sqlx::Error) -> Store
     match kind(&error) {
         StoreErrorKind::Schema => StoreError::new(
             StoreErrorKind::WrongTransaction,
-            "complete a claim: the transaction's database has no such table; begin it on the database of the store",
+            format!("{context}: the transaction's database has no such table; begin it on the database of the store"),
         )
         .with_source(error),
         _ => store_error(context, error),

@@ -23,7 +23,8 @@
 //! call is [`Stale`](crate::idempotency::Fenced::Stale). Neither marks anything.
 //!
 //! # Tables, and two versions in one database
-//! The tables are `webhook_claims` and `webhook_migrations`, or begin with another
+//! The tables are `webhook_claims` and `webhook_migrations`, with the feature `send` also `webhook_outbox_endpoints` and its
+//! like, or begin with another
 //! [`prefix`](SqliteStoreOptions::table_prefix). [`SqliteStore::connect`] creates and migrates them;
 //! [`SqliteStore::connect_without_migrating`] and [`SqliteStore::from_pool`] do not. Migrating twice, or in several
 //! processes at once, is safe.
@@ -58,6 +59,11 @@
 mod connection;
 mod error;
 mod options;
+#[cfg(feature = "send")]
+mod outbox;
+#[cfg(not(feature = "send"))]
+#[path = "no_outbox.rs"]
+mod outbox;
 mod queue;
 mod reader;
 mod rows;

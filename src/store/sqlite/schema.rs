@@ -62,6 +62,10 @@ impl Sql {
         }
     }
 
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
     pub(super) fn select(&self, keys: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
         sized(&self.select, keys)
     }
@@ -77,9 +81,20 @@ fn sized(statements: &[Arc<str>; SIZES], count: usize) -> (AssertSqlSafe<Arc<str
     (AssertSqlSafe(statements[size.trailing_zeros() as usize].clone()), size)
 }
 
+/// A part of the crate, whose tables have versions of their own.
+pub(super) struct Part {
+    pub(super) name: &'static str,
+    /// The version of its tables that this version of the crate makes.
+    pub(super) version: i64,
+    /// What each version adds, with the prefix put in.
+    pub(super) migrations: fn(&str) -> Vec<Migration>,
+}
+
+pub(super) const CLAIMS: Part = Part { name: "idempotency", version: 1, migrations };
+
 /// What each version adds, and the version that one must know to work with it. Never change an entry: append.
-fn migrations(prefix: &str) -> [Migration; VERSION as usize] {
-    [Migration {
+fn migrations(prefix: &str) -> Vec<Migration> {
+    vec![Migration {
         needs: 1,
         // Without a rowid the record is in the tree of its key, so a claim touches one tree fewer. The index serves purge;
         // new entries come at the end of their state.
@@ -101,26 +116,21 @@ fn migrations(prefix: &str) -> [Migration; VERSION as usize] {
     }]
 }
 
-struct Migration {
-    needs: i64,
-    statements: Vec<String>,
+pub(super) struct Migration {
+    pub(super) needs: i64,
+    pub(super) statements: Vec<String>,
 }
-
-/// The version of the schema that this version of the crate makes.
-const VERSION: i64 = 1;
-
-/// The tables of other parts of the crate have versions of their own.
-const PART: &str = "idempotency";
 
 /// Brings the schema up to date. Others may do the same at the same time: the write lock puts them in a row.
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     sql: &Sql,
+    part: &Part,
     patience: &Patience,
     now: Millis,
 ) -> Result<(), StoreError> {
     let failed = |error| store_error("migrate the tables", error);
-    let prefix = sql.prefix.as_str();
+    let prefix = sql.prefix();
     let mut transaction = loop {
         match connection.begin_with("BEGIN IMMEDIATE").await {
             Ok(transaction) => break transaction,
@@ -136,17 +146,17 @@ pub(super) async fn migrate(
     );
     sqlx::query(AssertSqlSafe(table)).execute(&mut *transaction).await.map_err(failed)?;
 
-    let (version, needs) = versions(&mut transaction, prefix).await.map_err(failed)?;
-    if needs > VERSION {
-        return Err(newer(prefix, needs));
+    let (version, needs) = versions(&mut transaction, prefix, part).await.map_err(failed)?;
+    if needs > part.version {
+        return Err(newer(prefix, needs, part));
     }
-    for (version, migration) in (1..).zip(migrations(prefix)).skip_while(|(next, _)| *next <= version) {
+    for (version, migration) in (1..).zip((part.migrations)(prefix)).skip_while(|(next, _)| *next <= version) {
         for statement in migration.statements {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await.map_err(failed)?;
         }
         let note = format!("INSERT INTO {prefix}migrations (part, version, needs, applied_at) VALUES (?, ?, ?, ?)");
         sqlx::query(AssertSqlSafe(note))
-            .bind(PART)
+            .bind(part.name)
             .bind(version)
             .bind(migration.needs)
             .bind(now)
@@ -158,10 +168,15 @@ pub(super) async fn migrate(
 }
 
 /// Refuses a schema that this version of the crate cannot work with.
-pub(super) async fn check(connection: &mut SqliteConnection, sql: &Sql, patience: &Patience) -> Result<(), StoreError> {
-    let prefix = sql.prefix.as_str();
+pub(super) async fn check(
+    connection: &mut SqliteConnection,
+    sql: &Sql,
+    part: &Part,
+    patience: &Patience,
+) -> Result<(), StoreError> {
+    let prefix = sql.prefix();
     let (version, needs) = loop {
-        match versions(connection, prefix).await {
+        match versions(connection, prefix, part).await {
             Ok(versions) => break versions,
             Err(error) if patience.allows(&error).await => {}
             Err(error) => {
@@ -172,16 +187,17 @@ pub(super) async fn check(connection: &mut SqliteConnection, sql: &Sql, patience
         }
     };
 
-    if needs > VERSION {
-        return Err(newer(prefix, needs));
+    if needs > part.version {
+        return Err(newer(prefix, needs, part));
     }
     if version == 0 {
         return Err(missing(prefix));
     }
-    if version < VERSION {
+    if version < part.version {
         let message = format!(
-            "the tables with the prefix `{prefix}` are of version {version} and this version of the crate needs {VERSION}; \
-             call `SqliteStore::migrate`"
+            "the tables with the prefix `{prefix}` are of version {version} and this version of the crate needs {}; call \
+             `SqliteStore::migrate`",
+            part.version
         );
         return Err(StoreError::new(StoreErrorKind::Schema, message));
     }
@@ -189,10 +205,10 @@ pub(super) async fn check(connection: &mut SqliteConnection, sql: &Sql, patience
 }
 
 /// The newest version, and the version that must be known to work with it; both 0 where there is none.
-async fn versions(connection: &mut SqliteConnection, prefix: &str) -> Result<(i64, i64), sqlx::Error> {
+async fn versions(connection: &mut SqliteConnection, prefix: &str, part: &Part) -> Result<(i64, i64), sqlx::Error> {
     let query =
         format!("SELECT coalesce(max(version), 0), coalesce(max(needs), 0) FROM {prefix}migrations WHERE part = ?");
-    sqlx::query_as(AssertSqlSafe(query)).bind(PART).fetch_one(connection).await
+    sqlx::query_as(AssertSqlSafe(query)).bind(part.name).fetch_one(connection).await
 }
 
 fn missing(prefix: &str) -> StoreError {
@@ -203,10 +219,11 @@ fn missing(prefix: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Schema, message)
 }
 
-fn newer(prefix: &str, needs: i64) -> StoreError {
+fn newer(prefix: &str, needs: i64, part: &Part) -> StoreError {
     let message = format!(
         "the tables with the prefix `{prefix}` need version {needs} of the schema to be known and this version of the crate \
-         knows {VERSION}; upgrade `tower-webhooks`"
+         knows {}; upgrade `tower-webhooks`",
+        part.version
     );
     StoreError::new(StoreErrorKind::Schema, message)
 }

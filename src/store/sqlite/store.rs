@@ -11,6 +11,7 @@ use super::{
     connection::{Connections, Place},
     error::{Patience, in_transaction},
     options::SqliteStoreOptions,
+    outbox::{self, Outbox},
     queue::Queue,
     reader::{self, Lookup},
     rows,
@@ -47,13 +48,14 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    setup: Setup,
+pub(super) struct Shared {
+    pub(super) setup: Setup,
     reader: Queue<Lookup>,
     writer: Queue<Command>,
+    pub(super) outbox: Outbox,
 }
 
 /// What the store and its tasks work with.
@@ -141,15 +143,17 @@ impl SqliteStore {
         let SqliteStoreOptions { prefix, busy_timeout, offset } = options;
         // Long enough for one group before ours and our own, both waiting for the lock to the last. More is a hang.
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
+        let setup = Setup {
+            pool,
+            sql: Arc::new(Sql::new(prefix)),
+            patience: busy_timeout,
+            clock: StoreClock(offset),
+            place: Arc::default(),
+        };
         Self {
             shared: Arc::new(Shared {
-                setup: Setup {
-                    pool,
-                    sql: Arc::new(Sql::new(prefix)),
-                    patience: busy_timeout,
-                    clock: StoreClock(offset),
-                    place: Arc::default(),
-                },
+                outbox: Outbox::new(&setup),
+                setup,
                 reader: Queue::new("reader", limit),
                 writer: Queue::new("writer", limit),
             }),
@@ -165,7 +169,9 @@ impl SqliteStore {
         let mut connections = Connections::new(setup);
         let patience = Patience::new(setup.patience);
         let mut connection = connections.lend_unchecked().await?;
-        schema::migrate(&mut connection, &setup.sql, &patience, setup.clock.now()).await?;
+        for part in [&schema::CLAIMS].into_iter().chain(outbox::PARTS.iter().copied()) {
+            schema::migrate(&mut connection, &setup.sql, part, &patience, setup.clock.now()).await?;
+        }
         drop(connection);
         connections.close().await;
         Ok(())
@@ -178,6 +184,7 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.shared.reader.close().await;
         self.shared.writer.close().await;
+        self.shared.outbox.close().await;
     }
 
     pub(super) async fn check_schema(&self) -> Result<(), StoreError> {

@@ -1,0 +1,231 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use super::{CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, Style};
+use crate::secret::Secret;
+
+/// An endpoint that is to be registered.
+///
+/// ```
+/// use tower_webhooks::send::NewEndpoint;
+///
+/// let endpoint = NewEndpoint::new("https://example.com/hook")?.tenant("acme").events(["order.*", "refund.created"]);
+///
+/// assert!(NewEndpoint::new("example.com/hook").is_err());
+/// # Ok::<(), tower_webhooks::send::EndpointUrlError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct NewEndpoint {
+    pub(super) url: EndpointUrl,
+    pub(super) tenant: Arc<str>,
+    pub(super) events: Vec<String>,
+    pub(super) description: String,
+    pub(super) style: Style,
+    pub(super) secret: Option<Secret>,
+    pub(super) headers: CustomHeaders,
+}
+
+impl NewEndpoint {
+    /// Starts with where it is. It gets every event, signed as Standard Webhooks, with a secret that is drawn for it.
+    ///
+    /// Whether deliveries may go there is for the dispatcher to decide, when the endpoint is created.
+    ///
+    /// # Errors
+    /// When the text is no URL that an endpoint can have.
+    pub fn new(url: &str) -> Result<Self, EndpointUrlError> {
+        Ok(Self {
+            url: EndpointUrl::parse(url)?,
+            tenant: "".into(),
+            events: vec!["*".to_owned()],
+            description: String::new(),
+            style: Style::StandardWebhooks,
+            secret: None,
+            headers: CustomHeaders::default(),
+        })
+    }
+
+    /// Names whose it is: it gets the messages of the same tenant, and no others.
+    pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.tenant = name.into();
+        self
+    }
+
+    /// Sets which event types it wants: names, `prefix.*`, or `*` for all.
+    pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.events = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets what its owner wrote about it.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = text.into();
+        self
+    }
+
+    /// Sets how it is signed to.
+    pub fn style(mut self, style: Style) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// Takes a secret that its owner has already: 24 to 64 bytes, in base64 with or without `whsec_` in the style of
+    /// Standard Webhooks, as text in the other.
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// Sets its own headers.
+    pub fn headers(mut self, headers: CustomHeaders) -> Self {
+        self.headers = headers;
+        self
+    }
+}
+
+/// What is to be changed about an endpoint.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct EndpointUpdate {
+    pub(super) url: Option<EndpointUrl>,
+    pub(super) events: Option<Vec<String>>,
+    pub(super) description: Option<String>,
+    pub(super) headers: Option<CustomHeaders>,
+    pub(super) revision: Option<u64>,
+}
+
+impl EndpointUpdate {
+    /// Changes nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Changes where it is.
+    ///
+    /// # Errors
+    /// When the text is no URL that an endpoint can have.
+    pub fn url(mut self, url: &str) -> Result<Self, EndpointUrlError> {
+        self.url = Some(EndpointUrl::parse(url)?);
+        Ok(self)
+    }
+
+    /// Changes which event types it wants.
+    pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.events = Some(patterns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Changes what its owner wrote about it.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// Replaces its own headers.
+    pub fn headers(mut self, headers: CustomHeaders) -> Self {
+        self.headers = Some(headers);
+        self
+    }
+
+    /// Changes it only if nobody has changed it since this [`revision`](Endpoint::revision).
+    pub fn if_revision(mut self, revision: u64) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+}
+
+/// A registered endpoint. Its secret is not in it.
+#[derive(Clone)]
+pub struct Endpoint(pub(super) EndpointRecord);
+
+impl Endpoint {
+    /// Its id.
+    pub fn id(&self) -> EndpointId {
+        self.0.id
+    }
+
+    /// Whose it is, where the application has tenants.
+    pub fn tenant(&self) -> Option<&str> {
+        Some(&*self.0.tenant).filter(|tenant| !tenant.is_empty())
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.0.settings.url
+    }
+
+    /// Which event types it wants.
+    pub fn events(&self) -> &[String] {
+        &self.0.settings.events
+    }
+
+    /// What its owner wrote about it.
+    pub fn description(&self) -> &str {
+        &self.0.settings.description
+    }
+
+    /// How it is signed to.
+    pub fn style(&self) -> Style {
+        self.0.settings.style
+    }
+
+    /// Counts its changes, from 1.
+    pub fn revision(&self) -> u64 {
+        self.0.revision
+    }
+
+    /// Tells whether it gets deliveries.
+    pub fn is_enabled(&self) -> bool {
+        self.0.disabled.is_none()
+    }
+
+    /// Why it gets none, if it does not.
+    pub fn disabled(&self) -> Option<DisabledReason> {
+        self.0.disabled
+    }
+
+    /// When it was registered.
+    pub fn created_at(&self) -> SystemTime {
+        self.0.created_at
+    }
+
+    /// Since when it has failed without a success, if it does.
+    pub fn failing_since(&self) -> Option<SystemTime> {
+        self.0.failing_since
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.0.id)
+            .field("tenant", &self.0.tenant)
+            .field("url", &self.0.settings.url)
+            .field("disabled", &self.0.disabled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An endpoint and its new secret, which cannot be had a second time.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    pub(super) endpoint: Endpoint,
+    pub(super) secret: Secret,
+}
+
+impl NewSecret {
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Shows the secret, once: it is for the endpoint's owner, and nobody can ask for it later.
+    pub fn reveal(&self) -> &str {
+        // It is text, or it could not have been sealed.
+        std::str::from_utf8(self.secret.expose()).unwrap_or_default()
+    }
+
+    /// The secret, for a receiver in this program.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}

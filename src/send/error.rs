@@ -1,0 +1,84 @@
+use std::{borrow::Cow, error::Error, fmt};
+
+use crate::{boxed::BoxError, error::StoreError};
+
+/// A [`Dispatcher`](super::Dispatcher) could not do what it was asked.
+#[derive(Debug)]
+pub struct SendError {
+    kind: SendErrorKind,
+    message: Cow<'static, str>,
+    source: Option<BoxError>,
+}
+
+/// What a [`SendError`] means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// There is another message under this id. Nothing was stored.
+    Conflict,
+    /// Something about an endpoint cannot be: its URL, a pattern, its secret, its description.
+    Invalid,
+    /// There is no such endpoint or delivery.
+    NotFound,
+    /// The operating system gave no randomness.
+    Randomness,
+    /// The secrets of an endpoint were sealed with a key that is not here, or are not what was sealed.
+    Sealing,
+    /// Somebody else has changed the endpoint meanwhile.
+    Stale,
+    /// The store failed; whether the call took effect may be unknown.
+    Store,
+    /// There are as many endpoints, or patterns, as there may be.
+    TooMany,
+}
+
+impl SendError {
+    pub(super) fn new(kind: SendErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(SendErrorKind::Invalid, message)
+    }
+
+    pub(super) fn not_found(what: &'static str) -> Self {
+        Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
+    }
+
+    pub(super) fn randomness(cause: getrandom::Error) -> Self {
+        Self::new(SendErrorKind::Randomness, "the operating system gave no randomness").with_source(cause)
+    }
+
+    /// Tells what the error means.
+    pub fn kind(&self) -> SendErrorKind {
+        self.kind
+    }
+
+    /// The store's error, where it was the store that failed.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        self.source.as_deref()?.downcast_ref()
+    }
+}
+
+impl From<StoreError> for SendError {
+    fn from(cause: StoreError) -> Self {
+        Self::new(SendErrorKind::Store, "the outbox failed").with_source(cause)
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for SendError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,71 @@
+use std::{fmt, sync::Arc};
+
+use super::{AttemptResult, DeliveryState, DisabledReason, EndpointId, Message, OutboxId};
+
+/// An attempt that a worker made, as its hooks see it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Attempted<'a> {
+    /// Which delivery.
+    pub delivery: OutboxId,
+    /// Its message.
+    pub message: &'a Message,
+    /// Where it went.
+    pub endpoint: EndpointId,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub result: &'a AttemptResult,
+    /// What became of the delivery.
+    pub state: DeliveryState,
+}
+
+/// An endpoint that a worker disabled, as the hook sees it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Disabled<'a> {
+    /// Which.
+    pub endpoint: EndpointId,
+    /// Whose it is, where the application has tenants.
+    pub tenant: Option<&'a str>,
+    /// Where it is.
+    pub url: &'a str,
+    /// Why.
+    pub reason: DisabledReason,
+}
+
+pub(super) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;
+pub(super) type OnDisabled = Arc<dyn Fn(&Disabled<'_>) + Send + Sync>;
+
+/// What the application wants to be told.
+#[derive(Clone, Default)]
+pub(super) struct Hooks {
+    pub(super) delivered: Option<OnAttempt>,
+    pub(super) attempt_failed: Option<OnAttempt>,
+    pub(super) exhausted: Option<OnAttempt>,
+    pub(super) disabled: Option<OnDisabled>,
+}
+
+impl Hooks {
+    pub(super) fn attempted(&self, attempted: &Attempted<'_>) {
+        let call = |hook: &Option<OnAttempt>| {
+            if let Some(hook) = hook {
+                hook(attempted);
+            }
+        };
+        match attempted.state {
+            DeliveryState::Delivered => call(&self.delivered),
+            DeliveryState::Exhausted | DeliveryState::Refused => {
+                call(&self.attempt_failed);
+                call(&self.exhausted);
+            }
+            _ => call(&self.attempt_failed),
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}

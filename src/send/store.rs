@@ -1,0 +1,772 @@
+use std::{
+    any::Any,
+    fmt,
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+
+use super::{Message, Style};
+use crate::{
+    boxed::BoxFuture,
+    error::{StoreError, StoreErrorKind},
+    queue::{Fenced, LeaseToken},
+};
+
+/// Keeps endpoints, messages, and the deliveries that come of the two.
+///
+/// # The contract
+/// A delivery is in one of seven states:
+///
+/// | state | meaning | how it ends |
+/// |---|---|---|
+/// | pending | waits until it is due | leased, cancelled, or held when its endpoint is disabled |
+/// | sending | leased to a worker | finished by it; leased again when the lease has passed |
+/// | delivered | a 2xx | resent |
+/// | refused | the endpoint does not want it | resent |
+/// | exhausted | every attempt failed | resent |
+/// | held | its endpoint is disabled | pending again when it is enabled; cancelled |
+/// | cancelled | nobody wants it any more | resent |
+///
+/// 1. [`dispatch`](Self::dispatch) stores each message and one pending delivery for each enabled endpoint of the message's
+///    tenant one of whose patterns matches its type, in one transaction; a message that nobody wants is stored too.
+/// 2. A message is known by its tenant and its id. The same again changes nothing and is [`Known`](Dispatched::Known); the
+///    same id with another type, version or payload is a [`Conflict`](Dispatched::Conflict). If one of several messages
+///    is, none of them is stored.
+/// 3. [`dispatch_in`](Self::dispatch_in) does the same inside the application's transaction: what it wrote is there when
+///    that is committed, and not otherwise.
+/// 4. [`lease`](Self::lease) is atomic. It takes deliveries that are due, and sending ones whose lease has passed, counts
+///    the attempt, and gives them to the token for the lease. Over all workers no endpoint has more than
+///    [`IN_FLIGHT`] deliveries leased at once, a failing one (rule 8) has one, and a disabled one gets none.
+/// 5. Leases are given fairly: of the endpoints that have something due, the one that waited longest is served first.
+/// 6. [`finish`](Self::finish) acts only for the token of the last lease, and once. Otherwise it changes nothing and says
+///    [`Stale`](Fenced::Stale). A passed lease alone takes nothing from its owner.
+/// 7. `finish` notes the attempt and its delivery's next state in one transaction. [`Unsent`](After::Unsent) takes the
+///    attempt back: it is not counted, and not noted.
+/// 8. A failed attempt counts against its endpoint, a delivered one clears the count. From [`FAILURES_TO_REST`] failures in
+///    a row on the endpoint rests: nothing of it is leased for a while, and then one delivery at a time. Deliveries that
+///    wait meanwhile use up no attempt.
+/// 9. An endpoint that has failed without a success for [`disable_after`](Finish::disable_after), or is gone, is disabled
+///    by `finish`, which says so to that caller alone. Its pending deliveries are held, and so is what is retried later.
+/// 10. An endpoint that is enabled again starts with a clean count, and what was held is due at once.
+/// 11. [`change_endpoint`](Self::change_endpoint) applies only to the revision that it names.
+/// 12. Time is the store's: one clock for all who share it.
+/// 13. A dropped future leaves no lock and no open transaction behind. A method that returned an error may or may not have
+///     taken effect.
+pub trait OutboxStore: Send + Sync + 'static {
+    /// Adds an endpoint.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>>;
+
+    /// Reads an endpoint.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>>;
+
+    /// Reads up to `limit` endpoints of a tenant, by id, those after `after`. The tenant of an application without tenants
+    /// is empty.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn endpoints(
+        &self,
+        tenant: Arc<str>,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>>;
+
+    /// Replaces what an endpoint's owner can change, if the endpoint is still of `revision`. [`Stale`](Fenced::Stale) when
+    /// it is not, or is not there.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn change_endpoint(
+        &self,
+        id: EndpointId,
+        revision: u64,
+        settings: EndpointSettings,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>>;
+
+    /// Enables an endpoint, or disables it for a reason. Tells whether it is there.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn switch_endpoint(
+        &self,
+        id: EndpointId,
+        disabled: Option<DisabledReason>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Removes an endpoint; its pending and held deliveries are cancelled, and one that is being sent is when it fails. Tells
+    /// whether it was there.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Stores messages and makes their deliveries. The answers are in the order of the messages.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>>;
+
+    /// Does what [`dispatch`](Self::dispatch) does inside the application's transaction: `connection` is what
+    /// [`StoreTransaction::connection`](crate::transaction::StoreTransaction::connection) lends.
+    ///
+    /// # Errors
+    /// [`WrongTransaction`](StoreErrorKind::WrongTransaction) when the connection is not of this store's database, which is
+    /// the answer of every store that has no transactions; otherwise as [`dispatch`](Self::dispatch).
+    fn dispatch_in<'a>(
+        &'a self,
+        connection: &'a mut (dyn Any + Send),
+        messages: Vec<Message>,
+    ) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>> {
+        let _ = (connection, messages);
+        Box::pin(std::future::ready(Err(StoreError::new(
+            StoreErrorKind::WrongTransaction,
+            "this store has no transactions to join",
+        ))))
+    }
+
+    /// Leases up to `limit` deliveries that are due.
+    ///
+    /// # Errors
+    /// When the store cannot be asked; what was leased comes back when the lease ends.
+    fn lease(&self, token: LeaseToken, lease: Duration, limit: u32) -> BoxFuture<'_, Result<Leases, StoreError>>;
+
+    /// Writes down how an attempt ended.
+    ///
+    /// # Errors
+    /// When the store cannot be asked; the delivery is then sent again when its lease ends, unless the call is repeated.
+    fn finish(
+        &self,
+        id: OutboxId,
+        token: LeaseToken,
+        finish: Finish,
+    ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>>;
+
+    /// Reads a delivery.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
+
+    /// Reads up to `limit` deliveries of a tenant that fit, the newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn deliveries(
+        &self,
+        tenant: Arc<str>,
+        query: DeliveryQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
+
+    /// Reads the attempts of a delivery, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
+
+    /// Makes a delivery due now, with a fresh count of attempts: the retry that a pending one waits for is replaced. Tells
+    /// whether that was possible: it is not while the delivery is being sent, nor when its endpoint or its content is gone.
+    /// At a disabled endpoint it is held.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Cancels a delivery that is pending or held. Tells whether it was.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Makes due what an endpoint missed of the messages that were dispatched since a moment: its refused, exhausted and
+    /// cancelled deliveries, and those that were never made since it was disabled or not there. Tells how many.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each
+    /// kind. Tells how many rows it changed or removed.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+}
+
+/// How many deliveries of one endpoint are leased at once, over all workers.
+pub const IN_FLIGHT: u32 = 4;
+
+/// From how many failures in a row on an endpoint rests.
+pub const FAILURES_TO_REST: u32 = 5;
+
+/// How long an endpoint rests that has failed so often in a row: 10 s at first, doubled with each failure, 5 min at most.
+pub fn rest_after(failures: u32) -> Duration {
+    match failures.checked_sub(FAILURES_TO_REST) {
+        None => Duration::ZERO,
+        Some(more) => Duration::from_secs((10_u64 << more.min(5)).min(300)),
+    }
+}
+
+/// The id of an endpoint: `ep_` and 128 random bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId(u128);
+
+impl EndpointId {
+    /// Draws a fresh id.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(u128::from_be_bytes(bytes)))
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ep_{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The id of one delivery in an outbox. Later ones are greater.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutboxId(u64);
+
+impl OutboxId {
+    /// Restores an id from its number.
+    pub fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Tells the id's number.
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for OutboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dlv_{}", self.0)
+    }
+}
+
+impl fmt::Debug for OutboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no id.
+#[derive(Debug, Clone)]
+pub struct IdError(());
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this is no id of that kind")
+    }
+}
+
+impl std::error::Error for IdError {}
+
+impl FromStr for EndpointId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let digits = text.strip_prefix("ep_").filter(|digits| {
+            digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        });
+        digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()).map(Self).ok_or(IdError(()))
+    }
+}
+
+impl FromStr for OutboxId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let digits = text.strip_prefix("dlv_").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(IdError(()))
+    }
+}
+
+/// Bytes that only the application's key opens, and the name of that key.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sealed {
+    /// The name of the key; empty where the application chose not to seal.
+    pub key: String,
+    /// What was sealed.
+    pub bytes: Bytes,
+}
+
+impl Sealed {
+    /// Puts sealed bytes together.
+    pub fn new(key: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
+        Self { key: key.into(), bytes: bytes.into() }
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Where the application chose not to seal, the bytes are the secret.
+        f.debug_struct("Sealed").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What an endpoint's owner can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointSettings {
+    /// Where it is. The text was checked when it came in, and is again at every attempt.
+    pub url: String,
+    /// Which event types it wants, as patterns.
+    pub events: Vec<String>,
+    /// What its owner wrote about it.
+    pub description: String,
+    /// How it is signed to.
+    pub style: Style,
+    /// Its secrets and its own headers.
+    pub sealed: Sealed,
+}
+
+impl EndpointSettings {
+    /// Puts settings together.
+    pub fn new(url: impl Into<String>, events: Vec<String>, style: Style, sealed: Sealed) -> Self {
+        Self { url: url.into(), events, description: String::new(), style, sealed }
+    }
+}
+
+/// An endpoint that is to be added.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EndpointDraft {
+    /// Its id: drawn before, since its secrets are sealed for it.
+    pub id: EndpointId,
+    /// Whose it is; empty in an application without tenants.
+    pub tenant: Arc<str>,
+    /// The rest.
+    pub settings: EndpointSettings,
+}
+
+impl EndpointDraft {
+    /// Puts a draft together.
+    pub fn new(id: EndpointId, tenant: impl Into<Arc<str>>, settings: EndpointSettings) -> Self {
+        Self { id, tenant: tenant.into(), settings }
+    }
+}
+
+/// An endpoint as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointRecord {
+    /// Its id.
+    pub id: EndpointId,
+    /// Whose it is; empty in an application without tenants.
+    pub tenant: Arc<str>,
+    /// What its owner can change.
+    pub settings: EndpointSettings,
+    /// Counts the changes of the settings, from 1.
+    pub revision: u64,
+    /// Why it is disabled, if it is.
+    pub disabled: Option<DisabledReason>,
+    /// When it was added.
+    pub created_at: SystemTime,
+    /// How many attempts have failed since the last success.
+    pub failures: u32,
+    /// Since when it has failed without a success.
+    pub failing_since: Option<SystemTime>,
+}
+
+impl EndpointRecord {
+    /// Makes the record of an endpoint that has just been added.
+    pub fn new(draft: EndpointDraft, created_at: SystemTime) -> Self {
+        let EndpointDraft { id, tenant, settings } = draft;
+        Self { id, tenant, settings, revision: 1, disabled: None, created_at, failures: 0, failing_since: None }
+    }
+}
+
+/// Why an endpoint is disabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisabledReason {
+    /// The application, or the endpoint's owner, wanted it so.
+    Asked,
+    /// It has failed for days without a success.
+    Failing,
+    /// It answered 410.
+    Gone,
+}
+
+impl DisabledReason {
+    /// The reason's name in stores and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Failing => "failing",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The reason of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Asked, Self::Failing, Self::Gone].into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
+/// What became of a message that was dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dispatched {
+    /// There is another message under this id. Nothing was stored.
+    Conflict,
+    /// The message was there already.
+    Known {
+        /// How many deliveries it has.
+        deliveries: u32,
+    },
+    /// The message is new.
+    Stored {
+        /// How many deliveries it has.
+        deliveries: u32,
+    },
+}
+
+/// What a worker got.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Leases {
+    /// The deliveries, leased to the caller.
+    pub deliveries: Vec<LeasedDelivery>,
+    /// How long until something else is due, where the store knows.
+    pub next_due: Option<Duration>,
+}
+
+impl Leases {
+    /// Puts an answer together.
+    pub fn new(deliveries: Vec<LeasedDelivery>, next_due: Option<Duration>) -> Self {
+        Self { deliveries, next_due }
+    }
+}
+
+/// A delivery that is leased to a worker.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LeasedDelivery {
+    /// Which.
+    pub id: OutboxId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The message, with the timestamp that it has at every attempt.
+    pub message: Message,
+    /// Where it goes.
+    pub endpoint: Arc<EndpointRecord>,
+}
+
+impl LeasedDelivery {
+    /// Puts a leased delivery together.
+    pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>) -> Self {
+        Self { id, attempt, message, endpoint }
+    }
+}
+
+/// How an attempt ended, and what is to become of its delivery.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Finish {
+    /// What is to become of the delivery.
+    pub after: After,
+    /// What the endpoint answered, if it did.
+    pub status: Option<u16>,
+    /// The class of the failure, of a fixed small vocabulary.
+    pub error: Option<&'static str>,
+    /// How long the attempt took.
+    pub duration: Duration,
+    /// The start of what the endpoint answered.
+    pub answer: Bytes,
+    /// How long an endpoint may fail without a success until it is disabled.
+    pub disable_after: Duration,
+}
+
+impl Finish {
+    /// Starts with what is to become of the delivery.
+    pub fn new(after: After) -> Self {
+        Self {
+            after,
+            status: None,
+            error: None,
+            duration: Duration::ZERO,
+            answer: Bytes::new(),
+            disable_after: DISABLE_AFTER,
+        }
+    }
+}
+
+/// How long an endpoint may fail without a success: 5 days.
+pub const DISABLE_AFTER: Duration = Duration::from_secs(5 * 24 * 60 * 60);
+
+/// What is to become of a delivery after an attempt.
+///
+/// Complete: a store must know what to do with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum After {
+    /// It was delivered.
+    Delivered,
+    /// It failed, and was the last attempt.
+    Exhausted,
+    /// The endpoint is gone: it is disabled, and the delivery held.
+    Gone,
+    /// The endpoint does not want it.
+    Refused,
+    /// It failed, and is tried again after a wait.
+    Retry {
+        /// The wait.
+        wait: Duration,
+    },
+    /// Nothing was sent, for a reason of our own; it is leased again after a wait.
+    Unsent {
+        /// The wait.
+        wait: Duration,
+    },
+}
+
+/// The state of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// Nobody wants it any more.
+    Cancelled,
+    /// It was answered with a 2xx.
+    Delivered,
+    /// Every attempt failed.
+    Exhausted,
+    /// Its endpoint is disabled.
+    Held,
+    /// It waits until it is due.
+    Pending,
+    /// The endpoint does not want it.
+    Refused,
+    /// A worker is sending it.
+    Sending,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: &'static [Self] =
+        &[Self::Cancelled, Self::Delivered, Self::Exhausted, Self::Held, Self::Pending, Self::Refused, Self::Sending];
+
+    /// The state's name in stores, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Delivered => "delivered",
+            Self::Exhausted => "exhausted",
+            Self::Held => "held",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::Sending => "sending",
+        }
+    }
+
+    /// The state of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.as_str() == name)
+    }
+}
+
+/// A delivery as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeliveryRecord {
+    /// Its id.
+    pub id: OutboxId,
+    /// The id of its message.
+    pub message: String,
+    /// The event type of its message.
+    pub event_type: String,
+    /// Where it goes.
+    pub endpoint: EndpointId,
+    /// Its state.
+    pub state: DeliveryState,
+    /// How many attempts were begun since it was made or resent.
+    pub attempt: u32,
+    /// When it was made.
+    pub created_at: SystemTime,
+    /// When a pending one is due.
+    pub due_at: Option<SystemTime>,
+}
+
+/// Which deliveries to read.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DeliveryQuery {
+    /// Those of one endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Those in one state.
+    pub state: Option<DeliveryState>,
+    /// Those of one message.
+    pub message: Option<String>,
+    /// Those older than one.
+    pub before: Option<OutboxId>,
+}
+
+/// An attempt as it was noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AttemptRecord {
+    /// Which attempt it was, from 1 since the delivery was made or resent.
+    pub attempt: u32,
+    /// When it ended.
+    pub ended_at: SystemTime,
+    /// What the endpoint answered, if it did.
+    pub status: Option<u16>,
+    /// The class of the failure.
+    pub error: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+    /// The start of what the endpoint answered: any bytes at all. Whoever shows it must escape it.
+    pub answer: Bytes,
+}
+
+/// How long what has ended is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Payloads and answers.
+    pub content: Duration,
+    /// Messages, deliveries and attempts.
+    pub rows: Duration,
+}
+
+impl Default for Retention {
+    /// 30 days and 90 days.
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self { content: Duration::from_secs(30 * DAY), rows: Duration::from_secs(90 * DAY) }
+    }
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<T: OutboxStore + ?Sized> OutboxStore for $pointer {
+            fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>> {
+                (**self).create_endpoint(endpoint)
+            }
+
+            fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+                (**self).endpoint(id)
+            }
+
+            fn endpoints(
+                &self,
+                tenant: Arc<str>,
+                after: Option<EndpointId>,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
+                (**self).endpoints(tenant, after, limit)
+            }
+
+            fn change_endpoint(
+                &self,
+                id: EndpointId,
+                revision: u64,
+                settings: EndpointSettings,
+            ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+                (**self).change_endpoint(id, revision, settings)
+            }
+
+            fn switch_endpoint(
+                &self,
+                id: EndpointId,
+                disabled: Option<DisabledReason>,
+            ) -> BoxFuture<'_, Result<bool, StoreError>> {
+                (**self).switch_endpoint(id, disabled)
+            }
+
+            fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
+                (**self).delete_endpoint(id)
+            }
+
+            fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
+                (**self).dispatch(messages)
+            }
+
+            fn dispatch_in<'a>(
+                &'a self,
+                connection: &'a mut (dyn Any + Send),
+                messages: Vec<Message>,
+            ) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>> {
+                (**self).dispatch_in(connection, messages)
+            }
+
+            fn lease(
+                &self,
+                token: LeaseToken,
+                lease: Duration,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<Leases, StoreError>> {
+                (**self).lease(token, lease, limit)
+            }
+
+            fn finish(
+                &self,
+                id: OutboxId,
+                token: LeaseToken,
+                finish: Finish,
+            ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
+                (**self).finish(id, token, finish)
+            }
+
+            fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+                (**self).delivery(id)
+            }
+
+            fn deliveries(
+                &self,
+                tenant: Arc<str>,
+                query: DeliveryQuery,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+                (**self).deliveries(tenant, query, limit)
+            }
+
+            fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+                (**self).attempts(id)
+            }
+
+            fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+                (**self).resend(id)
+            }
+
+            fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+                (**self).cancel(id)
+            }
+
+            fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
+                (**self).recover(id, since)
+            }
+
+            fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+                (**self).purge(retention, limit)
+            }
+        }
+    )*};
+}
+
+forward!(Arc<T>, Box<T>);

@@ -1,0 +1,288 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use serde_json::json;
+
+use super::{
+    After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
+    DeliveryState, Disabled, DisabledReason, Dispatcher, EndpointId, EndpointRecord, EndpointUrl, Fenced, Finish,
+    LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
+    profile::Profile,
+};
+use crate::{
+    boxed::BoxFuture,
+    clock::{self, millis},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    queue::{self, Queue, Taken},
+};
+
+/// Delivers what is due, until it is told to stop.
+///
+/// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
+/// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
+/// 3. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
+///    unless the store is down.
+pub struct SendWorker {
+    outbox: Arc<Outbox>,
+}
+
+impl SendWorker {
+    pub(super) fn new(dispatcher: Dispatcher) -> Self {
+        Self { outbox: Arc::new(Outbox { dispatcher, opened: Mutex::default(), purge_at: AtomicU64::new(0) }) }
+    }
+
+    /// Works until `shutdown` is ready and what was begun has ended.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let shared = &self.outbox.dispatcher.shared;
+        let (room, new_work) = (shared.room, shared.new_work.clone());
+        queue::run(self.outbox, room, new_work, shutdown).await;
+    }
+}
+
+impl fmt::Debug for SendWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendWorker").field("dispatcher", &self.outbox.dispatcher).finish()
+    }
+}
+
+struct Outbox {
+    dispatcher: Dispatcher,
+    /// What was opened, by endpoint: its keys are set up once for each revision.
+    opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
+    /// When to purge next, in milliseconds of the monotonic clock.
+    purge_at: AtomicU64,
+}
+
+/// An endpoint as an attempt needs it.
+struct Opened {
+    url: EndpointUrl,
+    signer: Signer,
+    headers: CustomHeaders,
+}
+
+impl Queue for Outbox {
+    type Job = (LeaseToken, LeasedDelivery);
+
+    fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
+        Box::pin(async move {
+            let shared = &self.dispatcher.shared;
+            self.purge().await;
+            let token = LeaseToken::random().map_err(|cause| {
+                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+            })?;
+            let leases = shared.store.lease(token, shared.times.lease, limit).await?;
+            let jobs = leases.deliveries.into_iter().map(|delivery| (token, delivery)).collect();
+            Ok(Taken { jobs, next_due: leases.next_due })
+        })
+    }
+
+    fn work(&self, (token, delivery): Self::Job) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let LeasedDelivery { id, attempt, message, endpoint } = delivery;
+            let opened = match self.open(&endpoint) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    observe::not_opened(&endpoint.id, &error);
+                    // Stale or not, there is nothing to tell.
+                    let _ = self.finish(id, token, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
+                    return;
+                }
+            };
+            let result = self.attempt(&opened, &message).await;
+            let next = self.next(&result, attempt);
+            let (fenced, disabled) = self.finish(id, token, finish(&result, next)).await;
+            if fenced == Fenced::Stale {
+                // Another worker has it by now, and tells what becomes of it.
+                return;
+            }
+            let shared = &self.dispatcher.shared;
+            let state = state(next, disabled);
+            if matches!(state, DeliveryState::Exhausted | DeliveryState::Refused) {
+                observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+            }
+            if let Some(reason) = disabled {
+                self.disabled(id, &endpoint, reason).await;
+            }
+            shared.hooks.attempted(&Attempted {
+                delivery: id,
+                message: &message,
+                endpoint: endpoint.id,
+                attempt,
+                result: &result,
+                state,
+            });
+        })
+    }
+
+    fn failed(&self, error: Option<&StoreError>) {
+        match error {
+            Some(error) => observe::outbox_failed(error),
+            None => observe::worker_panicked(),
+        }
+    }
+}
+
+impl Outbox {
+    fn open(&self, endpoint: &EndpointRecord) -> Result<Arc<Opened>, SendError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((revision, known)) = opened.get(&endpoint.id)
+            && *revision == endpoint.revision
+        {
+            return Ok(known.clone());
+        }
+        let profile = Profile::open(&self.dispatcher.shared.sealer, endpoint.id, &endpoint.settings.sealed)?;
+        let url = EndpointUrl::parse(&endpoint.settings.url)
+            .map_err(|cause| SendError::invalid("a stored URL cannot be read").with_source(cause))?;
+        let signer = Signer::in_style(endpoint.settings.style, profile.secrets()?).map_err(|cause| {
+            SendError::new(SendErrorKind::Sealing, "a stored secret cannot sign").with_source(cause)
+        })?;
+        let new = Arc::new(Opened { url, signer, headers: profile.headers()? });
+        if opened.len() >= MOST_OPENED {
+            opened.clear();
+        }
+        opened.insert(endpoint.id, (endpoint.revision, new.clone()));
+        Ok(new)
+    }
+
+    async fn attempt(&self, opened: &Opened, message: &Message) -> AttemptResult {
+        let shared = &self.dispatcher.shared;
+        let started = clock::monotonic();
+        let now = shared.clock.now();
+        // The message has a timestamp of its own, so this is the same body at every attempt.
+        let body = message.body(opened.signer.style(), now);
+        let mut headers = opened.signer.headers(message, now, &body);
+        opened.headers.add_to(&mut headers);
+        let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
+        // The lease counts on the deadline, so a transport that forgets it is reminded.
+        match tokio::time::timeout(shared.times.attempt + GRACE, shared.transport.send(request)).await {
+            Ok(result) => result,
+            Err(_) => {
+                let error = AttemptError::new(AttemptErrorKind::Timeout);
+                AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
+            }
+        }
+    }
+
+    fn next(&self, result: &AttemptResult, attempt: u32) -> After {
+        // Only the wait counts: the store adds it to its own time.
+        let now = SystemTime::UNIX_EPOCH;
+        let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+        match self.dispatcher.shared.retries.next_step(result.outcome(), attempt, now, random) {
+            NextStep::Delivered => After::Delivered,
+            NextStep::Disable => After::Gone,
+            NextStep::Exhausted => After::Exhausted,
+            NextStep::Refused => After::Refused,
+            NextStep::Retry { at } => After::Retry { wait: at.duration_since(now).unwrap_or_default() },
+        }
+    }
+
+    /// Notes how an attempt ended. A store that is down for a moment must not cost a second delivery.
+    async fn finish(&self, id: OutboxId, token: LeaseToken, mut finish: Finish) -> (Fenced, Option<DisabledReason>) {
+        let shared = &self.dispatcher.shared;
+        finish.disable_after = shared.times.disable_after;
+        let until = clock::monotonic().saturating_add(shared.times.lease);
+        loop {
+            match shared.store.finish(id, token, finish.clone()).await {
+                Ok(done) => return done,
+                Err(error) => {
+                    observe::outbox_failed(&error);
+                    if clock::monotonic() >= until {
+                        return (Fenced::Stale, None);
+                    }
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+            }
+        }
+    }
+
+    /// Tells the hook and the tenant's other endpoints.
+    async fn disabled(&self, id: OutboxId, endpoint: &EndpointRecord, reason: DisabledReason) {
+        let shared = &self.dispatcher.shared;
+        let url = &*endpoint.settings.url;
+        let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
+        observe::endpoint_disabled(&endpoint.id, reason.as_str());
+        if let Some(hook) = &shared.hooks.disabled {
+            hook(&Disabled { endpoint: endpoint.id, tenant, url, reason });
+        }
+        let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url, "reason": reason.as_str() });
+        let Ok(message) = Message::new("endpoint.disabled", &payload) else { return };
+        let Ok(message_id) = format!("{}:disabled:{}", endpoint.id, id.to_u64()).parse() else { return };
+        let message = message.id(message_id);
+        let message = match tenant {
+            Some(tenant) => message.tenant(tenant),
+            None => message,
+        };
+        match self.dispatcher.dispatch(message).await {
+            Ok(_) => {}
+            // The same delivery met a 410 before.
+            Err(error) if error.kind() == SendErrorKind::Conflict => {}
+            Err(error) => observe::not_told(&endpoint.id, &error),
+        }
+    }
+
+    async fn purge(&self) {
+        let now = u64::try_from(millis(clock::monotonic())).unwrap_or_default();
+        let due = self.purge_at.load(Ordering::Relaxed);
+        let next = now + PURGE_EVERY;
+        // Of several takers one purges.
+        if now < due || self.purge_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let shared = &self.dispatcher.shared;
+        match shared.store.purge(shared.times.retention, PURGE_STEP).await {
+            // There is more; deliveries come first.
+            Ok(changed) if changed >= u64::from(PURGE_STEP) => {
+                self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
+            }
+            Ok(_) => {}
+            Err(error) => observe::outbox_failed(&error),
+        }
+    }
+}
+
+fn finish(result: &AttemptResult, after: After) -> Finish {
+    let mut finish = Finish::new(after);
+    finish.status = result.status().map(|status| status.as_u16());
+    finish.error = result.error_kind().map(AttemptErrorKind::as_str);
+    finish.duration = result.duration();
+    finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
+    finish
+}
+
+fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
+    match after {
+        After::Retry { .. } if disabled.is_some() => DeliveryState::Held,
+        After::Delivered => DeliveryState::Delivered,
+        After::Exhausted => DeliveryState::Exhausted,
+        After::Gone => DeliveryState::Held,
+        After::Refused => DeliveryState::Refused,
+        After::Retry { .. } | After::Unsent { .. } => DeliveryState::Pending,
+    }
+}
+
+/// How long a delivery waits whose endpoint cannot be opened: until somebody brings the key.
+const NOT_OPENED: Duration = Duration::from_secs(60);
+
+/// How much longer than its deadline a transport may take.
+const GRACE: Duration = Duration::from_millis(250);
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+/// More endpoints than this and their keys are set up anew.
+const MOST_OPENED: usize = 10_000;
+
+// Milliseconds.
+const PURGE_EVERY: u64 = 60 * 60 * 1000;
+const PURGE_AGAIN: u64 = 1000;
+
+/// How many rows of a kind are purged at once.
+const PURGE_STEP: u32 = 500;

@@ -1,0 +1,216 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    Session, begin, corrupt, query,
+    schema::{HELD, PENDING},
+};
+use crate::{
+    error::StoreError,
+    send::{
+        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+    },
+    store::{
+        outbox::{Health, to_time},
+        record::Millis,
+        sqlite::error::store_error,
+    },
+};
+
+const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
+                       failures, failing_since, rests_until";
+
+pub(super) async fn create(session: &mut Session<'_>, draft: EndpointDraft) -> Result<EndpointRecord, StoreError> {
+    let context = "create an endpoint";
+    let (now, prefix) = (session.now(), session.prefix);
+    let mut tx = begin!(session, context);
+    let settings = &draft.settings;
+    query(
+        prefix,
+        "INSERT INTO {}outbox_endpoints \
+         (id, tenant, url, events, description, style, sealing_key, sealed, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(draft.id.to_string())
+    .bind(draft.tenant.to_string())
+    .bind(settings.url.clone())
+    .bind(settings.events.join(" "))
+    .bind(settings.description.clone())
+    .bind(settings.style.as_str())
+    .bind(settings.sealed.key.clone())
+    .bind(settings.sealed.bytes.to_vec())
+    .bind(now)
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| store_error(context, error))?;
+    tx.commit().await.map_err(|error| store_error(context, error))?;
+    Ok(EndpointRecord::new(draft, to_time(now)))
+}
+
+pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
+    let found = find(&mut session.connection, session.prefix, id).await?;
+    Ok(found.map(|(endpoint, _)| endpoint))
+}
+
+/// Reads an endpoint and how it is doing.
+pub(super) async fn find(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
+    let row = query(prefix, &format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE id = ?"))
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| store_error("read an endpoint", error))?;
+    row.as_ref().map(read).transpose()
+}
+
+pub(super) async fn list(
+    session: &mut Session<'_>,
+    tenant: &str,
+    after: Option<EndpointId>,
+    limit: u32,
+) -> Result<Vec<EndpointRecord>, StoreError> {
+    let statement =
+        format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?");
+    let rows = query(session.prefix, &statement)
+        .bind(tenant.to_owned())
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *session.connection)
+        .await
+        .map_err(|error| store_error("list endpoints", error))?;
+    rows.iter().map(|row| read(row).map(|(endpoint, _)| endpoint)).collect()
+}
+
+pub(super) async fn change(
+    session: &mut Session<'_>,
+    id: EndpointId,
+    revision: u64,
+    settings: EndpointSettings,
+) -> Result<Fenced, StoreError> {
+    let context = "change an endpoint";
+    let prefix = session.prefix;
+    let mut tx = begin!(session, context);
+    let done = query(
+        prefix,
+        "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
+         revision = revision + 1 WHERE id = ? AND revision = ?",
+    )
+    .bind(settings.url)
+    .bind(settings.events.join(" "))
+    .bind(settings.description)
+    .bind(settings.style.as_str())
+    .bind(settings.sealed.key)
+    .bind(settings.sealed.bytes.to_vec())
+    .bind(id.to_string())
+    .bind(i64::try_from(revision).unwrap_or(i64::MAX))
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| store_error(context, error))?;
+    tx.commit().await.map_err(|error| store_error(context, error))?;
+    Ok(if done.rows_affected() == 1 { Fenced::Applied } else { Fenced::Stale })
+}
+
+pub(super) async fn switch(
+    session: &mut Session<'_>,
+    id: EndpointId,
+    disabled: Option<DisabledReason>,
+) -> Result<bool, StoreError> {
+    let context = "switch an endpoint";
+    let (now, prefix) = (session.now(), session.prefix);
+    let mut tx = begin!(session, context);
+    let there = switch_in(&mut tx, prefix, id, disabled, now).await?;
+    tx.commit().await.map_err(|error| store_error(context, error))?;
+    Ok(there)
+}
+
+/// Enables or disables an endpoint inside a transaction, and resumes or holds what waits for it.
+pub(super) async fn switch_in(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    disabled: Option<DisabledReason>,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let failed = |error| store_error("switch an endpoint", error);
+    let (statement, from, to) = match disabled {
+        // The first reason stays. A count that goes on would have the endpoint rest when it is enabled again.
+        Some(_) => ("UPDATE {}outbox_endpoints SET disabled = coalesce(disabled, ?) WHERE id = ?", PENDING, HELD),
+        None => (
+            "UPDATE {}outbox_endpoints SET disabled = ?, failures = 0, failing_since = NULL, rests_until = 0 \
+             WHERE id = ?",
+            HELD,
+            PENDING,
+        ),
+    };
+    let done = query(prefix, statement)
+        .bind(disabled.map(DisabledReason::as_str))
+        .bind(id.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    query(prefix, "UPDATE {}outbox_deliveries SET state = ?, due_at = ? WHERE endpoint = ? AND state = ?")
+        .bind(to)
+        .bind(now)
+        .bind(id.to_string())
+        .bind(from)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<bool, StoreError> {
+    let context = "delete an endpoint";
+    let failed = |error| store_error(context, error);
+    let prefix = session.prefix;
+    let mut tx = begin!(session, context);
+    let done = query(prefix, "DELETE FROM {}outbox_endpoints WHERE id = ?")
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    query(prefix, "UPDATE {}outbox_deliveries SET state = ? WHERE endpoint = ? AND state IN (0, 2)")
+        .bind(super::schema::number(DeliveryState::Cancelled))
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
+    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
+    let text = |index: usize| row.try_get::<String, _>(index).map_err(undecoded);
+    let number = |index: usize| row.try_get::<i64, _>(index).map_err(undecoded);
+
+    let id: EndpointId = text(0)?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
+    let style = text(5)?.parse().map_err(|_| corrupt("an endpoint's style is unknown"))?;
+    let sealed = Sealed::new(text(6)?, Bytes::from(row.try_get::<Vec<u8>, _>(7).map_err(undecoded)?));
+    let events = text(3)?.split(' ').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
+    let mut settings = EndpointSettings::new(text(2)?, events, style, sealed);
+    settings.description = text(4)?;
+    let health = Health {
+        failures: u32::try_from(number(11)?).map_err(|_| corrupt("a count is out of range"))?,
+        failing_since: row.try_get(12).map_err(undecoded)?,
+        rests_until: number(13)?,
+    };
+    let disabled = match row.try_get::<Option<String>, _>(9).map_err(undecoded)? {
+        None => None,
+        Some(name) => {
+            Some(DisabledReason::from_name(&name).ok_or_else(|| corrupt("why an endpoint is disabled is unknown"))?)
+        }
+    };
+
+    let draft = EndpointDraft::new(id, Arc::<str>::from(text(1)?), settings);
+    let mut endpoint = EndpointRecord::new(draft, to_time(number(10)?));
+    endpoint.revision = u64::try_from(number(8)?).map_err(|_| corrupt("a revision is out of range"))?;
+    endpoint.disabled = disabled;
+    endpoint.failures = health.failures;
+    endpoint.failing_since = health.failing_since.map(to_time);
+    Ok((endpoint, health))
+}

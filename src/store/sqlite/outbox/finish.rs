@@ -1,0 +1,101 @@
+use sqlx::{Connection, Row};
+
+use super::{
+    Session, begin, corrupt, endpoints, query,
+    schema::{SENDING, number},
+};
+use crate::{
+    clock::millis,
+    error::StoreError,
+    send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
+    store::{
+        outbox::{Standing, next_state},
+        sqlite::error::store_error,
+    },
+};
+
+const CONTEXT: &str = "finish an attempt";
+
+pub(super) async fn finish(
+    session: &mut Session<'_>,
+    id: OutboxId,
+    token: LeaseToken,
+    finish: &Finish,
+) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
+    let (prefix, clock) = (session.prefix, session.setup.clock.clone());
+    let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
+    let mut tx = begin!(session, CONTEXT);
+    let now = clock.now();
+
+    let row =
+        query(prefix, "SELECT endpoint, attempt FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?")
+            .bind(seq)
+            .bind(SENDING)
+            .bind(token.to_bytes().to_vec())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed)?;
+    let Some(row) = row else { return Ok((Fenced::Stale, None)) };
+    let endpoint: EndpointId =
+        row.try_get::<&str, _>(0).map_err(failed)?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
+    let attempt: i64 = row.try_get(1).map_err(failed)?;
+
+    let mut disabled = None;
+    let standing = match endpoints::find(&mut tx, prefix, endpoint).await? {
+        None => Standing::Deleted,
+        Some((found, mut health)) => {
+            let reason = health.count(finish.after, now, finish.disable_after);
+            query(
+                prefix,
+                "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ? WHERE id = ?",
+            )
+            .bind(i64::from(health.failures))
+            .bind(health.failing_since)
+            .bind(health.rests_until)
+            .bind(endpoint.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+            match (found.disabled, reason) {
+                (None, Some(_)) => {
+                    endpoints::switch_in(&mut tx, prefix, endpoint, reason, now).await?;
+                    disabled = reason;
+                    Standing::Disabled
+                }
+                (Some(_), _) => Standing::Disabled,
+                (None, None) => Standing::Enabled,
+            }
+        }
+    };
+
+    let unsent = matches!(finish.after, After::Unsent { .. });
+    let (state, due) = next_state(finish.after, standing, now);
+    query(prefix, "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = ? WHERE seq = ?")
+        .bind(number(state))
+        .bind(due)
+        .bind(attempt - i64::from(unsent))
+        .bind(seq)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    if !unsent {
+        query(
+            prefix,
+            "INSERT INTO {}outbox_attempts (delivery, attempt, ended_at, status, error, millis, answer) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(seq)
+        .bind(attempt)
+        .bind(now)
+        .bind(finish.status.map(i64::from))
+        .bind(finish.error)
+        .bind(millis(finish.duration))
+        .bind(finish.answer.to_vec())
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    Ok((Fenced::Applied, disabled))
+}

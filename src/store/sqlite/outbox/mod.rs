@@ -1,0 +1,226 @@
+//! The outbox in an SQLite database: endpoints, messages, deliveries and attempts.
+//!
+//! One connection of the store's own writes it, with `synchronous = FULL`: what was dispatched outlives a power cut. What is
+//! dispatched in the application's transaction is as safe as the application's connection makes it.
+
+mod deliveries;
+mod dispatch;
+mod endpoints;
+mod finish;
+mod lease;
+mod purge;
+mod schema;
+
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use tokio::sync::Mutex;
+
+pub(super) use self::schema::PARTS;
+use super::{
+    connection::{Connections, Durability, Lent},
+    error::Patience,
+    store::{Setup, SqliteStore},
+};
+use crate::{
+    boxed::BoxFuture,
+    error::{StoreError, StoreErrorKind},
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        EndpointRecord, EndpointSettings, Fenced, Finish, LeaseToken, Leases, Message, OutboxId, OutboxStore,
+        Retention,
+    },
+};
+
+/// The outbox's own connection.
+pub(super) struct Outbox {
+    setup: Setup,
+    connections: Mutex<Option<Connections>>,
+}
+
+impl Outbox {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let connections = Connections::new(setup).of(&schema::OUTBOX, Durability::PowerCut);
+        Self { setup: setup.clone(), connections: Mutex::new(Some(connections)) }
+    }
+
+    pub(super) async fn close(&self) {
+        if let Some(connections) = self.connections.lock().await.take() {
+            connections.close().await;
+        }
+    }
+}
+
+/// A connection and what its statements need to know.
+struct Session<'a> {
+    connection: Lent<'a>,
+    prefix: &'a str,
+    patience: Patience,
+    setup: &'a Setup,
+}
+
+impl Session<'_> {
+    fn now(&self) -> i64 {
+        self.setup.clock.now()
+    }
+}
+
+/// Begins a transaction that holds the write lock, so that what it reads stays so until it is committed.
+macro_rules! begin {
+    ($session:expr, $context:expr) => {
+        loop {
+            match $session.connection.begin_with("BEGIN IMMEDIATE").await {
+                Ok(transaction) => break transaction,
+                Err(error) if $session.patience.allows(&error).await => {}
+                Err(error) => return Err(store_error($context, error)),
+            }
+        }
+    };
+}
+use begin;
+
+/// A statement with the names of its tables put in.
+fn query<'q>(prefix: &str, text: &str) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(AssertSqlSafe(text.replace("{}", prefix)))
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt, format!("read the outbox: {what}"))
+}
+
+/// Runs `$work` on the outbox's connection; after an error the next call opens another.
+macro_rules! session {
+    ($store:expr, $session:ident => $work:expr) => {{
+        let outbox = &$store.shared.outbox;
+        let mut connections = outbox.connections.lock().await;
+        let Some(connections) = connections.as_mut() else {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the SQLite store was closed"));
+        };
+        let done = async {
+            let sql = &outbox.setup.sql;
+            let mut $session = Session {
+                connection: connections.lend(sql).await?,
+                prefix: sql.prefix(),
+                patience: Patience::new(outbox.setup.patience),
+                setup: &outbox.setup,
+            };
+            $work.await
+        }
+        .await;
+        if let Err(error) = &done {
+            connections.renew_after(error);
+        }
+        done
+    }};
+}
+
+impl OutboxStore for SqliteStore {
+    fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::create(&mut session, endpoint)) })
+    }
+
+    fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::get(&mut session, id)) })
+    }
+
+    fn endpoints(
+        &self,
+        tenant: Arc<str>,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::list(&mut session, &tenant, after, limit)) })
+    }
+
+    fn change_endpoint(
+        &self,
+        id: EndpointId,
+        revision: u64,
+        settings: EndpointSettings,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::change(&mut session, id, revision, settings)) })
+    }
+
+    fn switch_endpoint(
+        &self,
+        id: EndpointId,
+        disabled: Option<DisabledReason>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::switch(&mut session, id, disabled)) })
+    }
+
+    fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::delete(&mut session, id)) })
+    }
+
+    fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
+        Box::pin(async move { session!(self, session => dispatch::dispatch(&mut session, &messages)) })
+    }
+
+    fn dispatch_in<'a>(
+        &'a self,
+        connection: &'a mut (dyn Any + Send),
+        messages: Vec<Message>,
+    ) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>> {
+        Box::pin(async move {
+            let Some(connection) = connection.downcast_mut::<SqliteConnection>() else {
+                return Err(StoreError::new(
+                    StoreErrorKind::WrongTransaction,
+                    "dispatch: the store is SQLite, and the connection is no `sqlx::SqliteConnection`",
+                ));
+            };
+            let setup = &self.shared.setup;
+            dispatch::dispatch_in(connection, setup.sql.prefix(), &messages, setup.clock.now()).await
+        })
+    }
+
+    fn lease(&self, token: LeaseToken, lease: Duration, limit: u32) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        Box::pin(async move { session!(self, session => lease::lease(&mut session, token, lease, limit)) })
+    }
+
+    fn finish(
+        &self,
+        id: OutboxId,
+        token: LeaseToken,
+        finish: Finish,
+    ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
+        Box::pin(async move { session!(self, session => finish::finish(&mut session, id, token, &finish)) })
+    }
+
+    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::get(&mut session, id)) })
+    }
+
+    fn deliveries(
+        &self,
+        tenant: Arc<str>,
+        query: DeliveryQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::list(&mut session, &tenant, &query, limit)) })
+    }
+
+    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::attempts(&mut session, id)) })
+    }
+
+    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::resend(&mut session, id)) })
+    }
+
+    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::cancel(&mut session, id)) })
+    }
+
+    fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::recover(&mut session, id, since)) })
+    }
+
+    fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { session!(self, session => purge::purge(&mut session, retention, limit)) })
+    }
+}

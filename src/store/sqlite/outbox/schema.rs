@@ -1,0 +1,93 @@
+use crate::{
+    send::DeliveryState,
+    store::sqlite::schema::{Migration, Part},
+};
+
+pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
+
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 1, migrations };
+
+/// Never change an entry: append.
+fn migrations(prefix: &str) -> Vec<Migration> {
+    vec![Migration {
+        needs: 1,
+        statements: [
+            "CREATE TABLE {}outbox_endpoints (\
+             id TEXT NOT NULL PRIMARY KEY, \
+             tenant TEXT NOT NULL, \
+             url TEXT NOT NULL, \
+             events TEXT NOT NULL, \
+             description TEXT NOT NULL, \
+             style TEXT NOT NULL, \
+             sealing_key TEXT NOT NULL, \
+             sealed BLOB NOT NULL, \
+             revision INTEGER NOT NULL DEFAULT 1, \
+             disabled TEXT, \
+             created_at INTEGER NOT NULL, \
+             failures INTEGER NOT NULL DEFAULT 0, \
+             failing_since INTEGER, \
+             rests_until INTEGER NOT NULL DEFAULT 0, \
+             served_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID",
+            "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
+            "CREATE TABLE {}outbox_messages (\
+             seq INTEGER PRIMARY KEY AUTOINCREMENT, \
+             tenant TEXT NOT NULL, \
+             id TEXT NOT NULL, \
+             event_type TEXT NOT NULL, \
+             version TEXT, \
+             payload TEXT, \
+             digest BLOB NOT NULL, \
+             happened_at INTEGER NOT NULL, \
+             created_at INTEGER NOT NULL, \
+             UNIQUE (tenant, id)) STRICT",
+            "CREATE INDEX {}outbox_messages_created ON {}outbox_messages (created_at)",
+            // The number is the id that is shown, so it is never given twice.
+            "CREATE TABLE {}outbox_deliveries (\
+             seq INTEGER PRIMARY KEY AUTOINCREMENT, \
+             message INTEGER NOT NULL, \
+             endpoint TEXT NOT NULL, \
+             state INTEGER NOT NULL, \
+             due_at INTEGER NOT NULL, \
+             attempt INTEGER NOT NULL DEFAULT 0, \
+             token BLOB, \
+             created_at INTEGER NOT NULL, \
+             UNIQUE (message, endpoint)) STRICT",
+            "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
+            "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
+            "CREATE TABLE {}outbox_attempts (\
+             seq INTEGER PRIMARY KEY, \
+             delivery INTEGER NOT NULL, \
+             attempt INTEGER NOT NULL, \
+             ended_at INTEGER NOT NULL, \
+             status INTEGER, \
+             error TEXT, \
+             millis INTEGER NOT NULL, \
+             answer BLOB NOT NULL) STRICT",
+            "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
+        ]
+        .map(|statement| statement.replace("{}", prefix))
+        .into(),
+    }]
+}
+
+// A pending delivery is due at `due_at`; the lease of one that is being sent ends then. The numbers are in the statements
+// too.
+pub(super) const PENDING: i64 = 0;
+pub(super) const SENDING: i64 = 1;
+pub(super) const HELD: i64 = 2;
+
+pub(super) fn number(state: DeliveryState) -> i64 {
+    match state {
+        DeliveryState::Pending => PENDING,
+        DeliveryState::Sending => SENDING,
+        DeliveryState::Held => HELD,
+        DeliveryState::Delivered => 3,
+        DeliveryState::Refused => 4,
+        DeliveryState::Exhausted => 5,
+        DeliveryState::Cancelled => 6,
+    }
+}
+
+pub(super) fn state(number: i64) -> Option<DeliveryState> {
+    DeliveryState::ALL.iter().copied().find(|state| self::number(*state) == number)
+}

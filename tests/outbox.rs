@@ -1,0 +1,630 @@
+//! Endpoints, the outbox and its workers, against receivers on loopback: nothing is lost, nobody is in anybody's way.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+use std::{
+    collections::HashMap,
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Request, StatusCode},
+    routing::{any, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
+use tower::ServiceExt;
+use tower_webhooks::{
+    Delivery, Secret, VerifiedEvent, WebhookLayer,
+    clock::ClockOffset,
+    send::{
+        DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason, Dispatcher, DispatcherBuilder, Endpoint,
+        EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy, SealingKey, SendErrorKind,
+    },
+    store::{SqliteStore, sqlite::SqliteStoreOptions},
+};
+
+// What the tests have in common.
+
+struct Place {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { path: folder.path().join("outbox.db"), _folder: folder }
+    }
+
+    fn url(&self) -> String {
+        url(&self.path)
+    }
+
+    async fn store(&self) -> SqliteStore {
+        SqliteStore::connect(&self.url()).await.unwrap()
+    }
+}
+
+fn url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+fn key(byte: u8) -> SealingKey {
+    SealingKey::from_bytes([byte; 32]).unwrap()
+}
+
+fn client(timeout: Duration) -> GuardedClient {
+    let policy = DestinationPolicy::default()
+        .allow_network("127.0.0.0/8".parse().unwrap())
+        .allow_ports(1024..=65535)
+        .insecure_plain_http();
+    GuardedClient::builder().policy(policy).timeout(timeout).build().unwrap()
+}
+
+/// Quick retries and short deadlines, so that no test waits for long.
+fn quick(store: SqliteStore) -> DispatcherBuilder {
+    Dispatcher::builder(store)
+        .sealing_key(key(7))
+        .client(client(Duration::from_secs(5)))
+        .retry_policy(RetryPolicy::custom([Duration::from_millis(20); 5]))
+        .poll_interval(Duration::from_millis(20))
+}
+
+/// Serves a receiver until the runtime ends.
+async fn serve(app: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    format!("http://{address}/hook")
+}
+
+async fn register(webhooks: &Dispatcher, url: &str) -> Endpoint {
+    webhooks.endpoints().create(NewEndpoint::new(url).unwrap()).await.unwrap().endpoint().clone()
+}
+
+struct Working {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Working {
+    fn start(webhooks: &Dispatcher) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
+        Self { stop, task }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+fn message(number: usize) -> Message {
+    Message::new("order.completed", &json!({ "order": number })).unwrap().id(format!("m-{number}").parse().unwrap())
+}
+
+async fn count(webhooks: &Dispatcher, state: DeliveryState) -> usize {
+    let mut query = DeliveryQuery::default();
+    query.state = Some(state);
+    webhooks.deliveries(None, query).await.unwrap().len()
+}
+
+/// Waits until something is so; a minute is for slow machines.
+async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+    for _ in 0..6000 {
+        if is_so().await {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not come true");
+}
+
+/// What a receiver has got, by the id of the message.
+#[derive(Default)]
+struct Got {
+    by_id: Mutex<HashMap<String, u32>>,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+impl Got {
+    fn ids(&self) -> usize {
+        self.by_id.lock().unwrap().len()
+    }
+
+    fn note(&self, headers: &HeaderMap) {
+        let id = headers["webhook-id"].to_str().unwrap().to_owned();
+        *self.by_id.lock().unwrap().entry(id).or_default() += 1;
+    }
+}
+
+/// A receiver that takes `pause` for each delivery.
+fn counting(got: Arc<Got>, pause: Duration) -> Router {
+    let handler = move |headers: HeaderMap| {
+        let got = got.clone();
+        async move {
+            let now = got.in_flight.fetch_add(1, SeqCst) + 1;
+            got.most_in_flight.fetch_max(now, SeqCst);
+            sleep(pause).await;
+            got.note(&headers);
+            got.in_flight.fetch_sub(1, SeqCst);
+        }
+    };
+    Router::new().route("/hook", post(handler))
+}
+
+// What is sent and how.
+
+#[derive(Deserialize)]
+struct Order {
+    order: u32,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_is_retried_until_our_own_receiver_takes_it() {
+    let place = Place::new();
+    let (failed, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let hooks = (failed.clone(), done.clone());
+    let webhooks = quick(place.store().await)
+        .on_attempt_failed(move |_| _ = hooks.0.fetch_add(1, SeqCst))
+        .on_delivered(move |_| _ = hooks.1.fetch_add(1, SeqCst))
+        .build()
+        .unwrap();
+
+    let secret = Secret::new(format!("whsec_{}", "AAAA".repeat(10))).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let handler = |State(seen): State<Arc<Mutex<Vec<String>>>>, delivery: Delivery, order: VerifiedEvent<Order>| async move {
+        let mut seen = seen.lock().unwrap();
+        seen.push(format!("{} {} {}", delivery.id().unwrap(), delivery.event_type().unwrap(), order.order));
+        if seen.len() < 3 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+    };
+    let layer = WebhookLayer::standard_webhooks(secret.clone());
+    let url = serve(Router::new().route("/hook", post(handler).layer(layer)).with_state(seen.clone())).await;
+    let endpoint = NewEndpoint::new(&url).unwrap().secret(secret).events(["order.*"]);
+    webhooks.endpoints().create(endpoint).await.unwrap();
+
+    let worker = Working::start(&webhooks);
+    let receipt = webhooks.dispatch(message(7)).await.unwrap();
+    until("the delivery", async || count(&webhooks, DeliveryState::Delivered).await == 1).await;
+    worker.stop().await;
+
+    assert_eq!((receipt.deliveries(), receipt.is_new()), (1, true));
+    assert_eq!(*seen.lock().unwrap(), ["m-7 order.completed 7"; 3]);
+    assert_eq!((failed.load(SeqCst), done.load(SeqCst)), (2, 1));
+    let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+    let statuses: Vec<_> =
+        webhooks.attempts(delivery.id).await.unwrap().iter().map(|attempt| (attempt.attempt, attempt.status)).collect();
+    assert_eq!(statuses, [(1, Some(500)), (2, Some(500)), (3, Some(204))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn during_a_rotation_both_secrets_sign_also_what_waited_for_a_retry() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::<(HeaderMap, Bytes)>::new()));
+    let keep = requests.clone();
+    let handler = move |headers: HeaderMap, body: Bytes| {
+        keep.lock().unwrap().push((headers, body));
+        async { StatusCode::OK }
+    };
+    let url = serve(Router::new().route("/hook", post(handler))).await;
+    let created = webhooks.endpoints().create(NewEndpoint::new(&url).unwrap()).await.unwrap();
+    webhooks.dispatch(message(1)).await.unwrap();
+
+    let rotated = webhooks.endpoints().rotate_secret(created.endpoint().id(), Duration::from_secs(3600)).await.unwrap();
+    assert_ne!(created.reveal(), rotated.reveal());
+    let worker = Working::start(&webhooks);
+    until("the delivery", async || count(&webhooks, DeliveryState::Delivered).await == 1).await;
+    worker.stop().await;
+
+    let (headers, body) = requests.lock().unwrap().remove(0);
+    for (secret, right) in [
+        (created.secret().clone(), true),
+        (rotated.secret().clone(), true),
+        (Secret::new(format!("whsec_{}", "BBBB".repeat(8))).unwrap(), false),
+    ] {
+        let app: Router =
+            Router::new().route("/hook", post(async || {}).layer(WebhookLayer::standard_webhooks(secret)));
+        let mut request = Request::post("/hook").body(Body::from(body.clone())).unwrap();
+        *request.headers_mut() = headers.clone();
+        assert_eq!(app.oneshot(request).await.unwrap().status().is_success(), right);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_and_without_their_key_nothing_is_sent() {
+    let place = Place::new();
+    let got = Arc::new(Got::default());
+    let url = serve(counting(got.clone(), Duration::ZERO)).await;
+    let webhooks = quick(place.store().await).build().unwrap();
+    let created = webhooks.endpoints().create(NewEndpoint::new(&url).unwrap()).await.unwrap();
+    webhooks.dispatch(message(1)).await.unwrap();
+    let secret = created.reveal().strip_prefix("whsec_").unwrap().to_owned();
+    assert!(!format!("{created:?} {webhooks:?}").contains(&secret));
+
+    let other = Dispatcher::builder(place.store().await)
+        .sealing_key(key(8))
+        .client(client(Duration::from_secs(1)))
+        .build()
+        .unwrap();
+    let worker = Working::start(&other);
+    sleep(Duration::from_millis(300)).await;
+    worker.stop().await;
+
+    let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+    assert_eq!((delivery.state, delivery.attempt, got.ids()), (DeliveryState::Pending, 0, 0));
+    assert!(webhooks.attempts(delivery.id).await.unwrap().is_empty());
+    for file in std::fs::read_dir(place.path.parent().unwrap()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+    assert!(Dispatcher::builder(place.store().await).build().is_err());
+}
+
+#[tokio::test]
+async fn what_an_endpoint_cannot_be_is_refused_when_it_is_registered() {
+    let place = Place::new();
+    let webhooks = Dispatcher::builder(place.store().await).with_insecure_plain_secrets().build().unwrap();
+    let endpoint = || NewEndpoint::new("https://example.com/hook").unwrap();
+    let kind = async |endpoint| webhooks.endpoints().create(endpoint).await.err().map(|error| error.kind());
+
+    for bad in [
+        NewEndpoint::new("https://127.0.0.1/hook").unwrap(),
+        NewEndpoint::new("http://example.com/hook").unwrap(),
+        endpoint().events(["a*"]),
+        endpoint().events(["a b"]),
+        endpoint().events([""]),
+        endpoint().events(Vec::<String>::new()),
+        endpoint().secret(Secret::new("abc").unwrap()),
+        endpoint().description("x".repeat(1025)),
+    ] {
+        assert_eq!(kind(bad.clone()).await, Some(SendErrorKind::Invalid), "{bad:?}");
+    }
+    assert_eq!(kind(endpoint().events(vec!["a"; 101])).await, Some(SendErrorKind::TooMany));
+    for _ in 0..100 {
+        assert_eq!(kind(endpoint().tenant("acme")).await, None);
+    }
+    assert_eq!(kind(endpoint().tenant("acme")).await, Some(SendErrorKind::TooMany));
+    assert_eq!(webhooks.endpoints().list(Some("acme")).await.unwrap().len(), 100);
+    assert!(webhooks.endpoints().list(None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_update_applies_to_the_revision_that_it_names() {
+    let place = Place::new();
+    let webhooks = Dispatcher::builder(place.store().await).with_insecure_plain_secrets().build().unwrap();
+    let id = register(&webhooks, "https://example.com/hook").await.id();
+
+    let changed = webhooks.endpoints().update(id, EndpointUpdate::new().events(["a.*"]).if_revision(1)).await.unwrap();
+    let stale = webhooks.endpoints().update(id, EndpointUpdate::new().events(["b"]).if_revision(1)).await;
+
+    assert_eq!((changed.events(), changed.revision()), (&["a.*".to_owned()][..], 2));
+    assert_eq!(stale.unwrap_err().kind(), SendErrorKind::Stale);
+    assert_eq!(webhooks.dispatch(Message::new("a.b", &1).unwrap()).await.unwrap().deliveries(), 1);
+    assert_eq!(webhooks.dispatch(Message::new("b", &1).unwrap()).await.unwrap().deliveries(), 0);
+    assert_eq!(webhooks.dispatch(Message::new("a.b", &1).unwrap().tenant("x")).await.unwrap().deliveries(), 0);
+}
+
+// What is stored and when.
+
+#[tokio::test]
+async fn the_same_message_again_changes_nothing_and_another_one_is_a_conflict() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    register(&webhooks, "http://127.0.0.1:9999/hook").await;
+
+    assert!(webhooks.dispatch(message(1)).await.unwrap().is_new());
+    let again = webhooks.dispatch(message(1)).await.unwrap();
+    assert_eq!((again.is_new(), again.deliveries()), (false, 1));
+    // The id is the tenant's.
+    assert!(webhooks.dispatch(message(1).tenant("acme")).await.unwrap().is_new());
+
+    let other = Message::new("order.completed", &json!({ "order": 2 })).unwrap().id("m-1".parse().unwrap());
+    for messages in [vec![message(3), other.clone()], vec![message(4), message(4).version("2")]] {
+        assert_eq!(webhooks.dispatch_many(messages).await.unwrap_err().kind(), SendErrorKind::Conflict);
+    }
+    assert_eq!(webhooks.dispatch_many(vec![message(5), message(5)]).await.unwrap().len(), 2);
+    assert_eq!(count(&webhooks, DeliveryState::Pending).await, 2, "those beside a conflict are not stored");
+}
+
+#[tokio::test]
+async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
+    let place = Place::new();
+    let store = place.store().await;
+    let webhooks = quick(store).build().unwrap();
+    register(&webhooks, "http://127.0.0.1:9999/hook").await;
+    let pool = sqlx::SqlitePool::connect(&place.url()).await.unwrap();
+    sqlx::query("CREATE TABLE orders (id INTEGER)").execute(&pool).await.unwrap();
+
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO orders VALUES (1)").execute(&mut *tx).await.unwrap();
+    assert_eq!(webhooks.dispatch_in(&mut tx, message(1)).await.unwrap().deliveries(), 1);
+    tx.rollback().await.unwrap();
+    assert_eq!(count(&webhooks, DeliveryState::Pending).await, 0);
+
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::query("INSERT INTO orders VALUES (2)").execute(&mut *tx).await.unwrap();
+    assert!(webhooks.dispatch_in(&mut tx, message(1)).await.unwrap().is_new());
+    tx.commit().await.unwrap();
+    assert_eq!(count(&webhooks, DeliveryState::Pending).await, 1);
+
+    // A conflict is no reason to lose the transaction.
+    let mut tx = pool.begin().await.unwrap();
+    let conflict = webhooks.dispatch_in(&mut tx, message(1).version("2")).await;
+    assert_eq!(conflict.unwrap_err().kind(), SendErrorKind::Conflict);
+    sqlx::query("INSERT INTO orders VALUES (3)").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let elsewhere = sqlx::SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let mut tx = elsewhere.begin().await.unwrap();
+    assert_eq!(webhooks.dispatch_in(&mut tx, message(2)).await.unwrap_err().kind(), SendErrorKind::Store);
+}
+
+// Who is sent to and who is not.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_until_it_is_enabled() {
+    let place = Place::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = told.clone();
+    let webhooks = quick(place.store().await)
+        .on_endpoint_disabled(move |disabled| tell.lock().unwrap().push((disabled.endpoint, disabled.reason)))
+        .build()
+        .unwrap();
+    let status = Arc::new(AtomicU32::new(410));
+    let answer = status.clone();
+    let handler = move || {
+        let status = u16::try_from(answer.load(SeqCst)).unwrap();
+        async move { StatusCode::from_u16(status).unwrap() }
+    };
+    let gone = register(&webhooks, &serve(Router::new().route("/hook", any(handler))).await).await;
+    let got = Arc::new(Got::default());
+    let events = NewEndpoint::new(&serve(counting(got.clone(), Duration::ZERO)).await).unwrap();
+    webhooks.endpoints().create(events.events(["endpoint.*"])).await.unwrap();
+
+    let since = gone.created_at();
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+    until("the endpoint's end", async || count(&webhooks, DeliveryState::Held).await == 1).await;
+    until("the other endpoint's notice", async || got.ids() == 1).await;
+    // While it is disabled it gets no deliveries.
+    assert_eq!(webhooks.dispatch(message(2)).await.unwrap().deliveries(), 0);
+    assert_eq!(*told.lock().unwrap(), [(gone.id(), DisabledReason::Gone)]);
+    assert_eq!(webhooks.endpoints().get(gone.id()).await.unwrap().unwrap().disabled(), Some(DisabledReason::Gone));
+
+    status.store(200, SeqCst);
+    webhooks.endpoints().enable(gone.id()).await.unwrap();
+    assert!(webhooks.endpoints().recover(gone.id(), since).await.unwrap() >= 1);
+    // Two messages, and the notice of its own end.
+    until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_fails_for_five_days_is_disabled() {
+    let place = Place::new();
+    let offset = ClockOffset::default();
+    let store = SqliteStoreOptions::new().clock_offset(offset.clone()).connect(&place.url()).await.unwrap();
+    let webhooks =
+        quick(store).retry_policy(RetryPolicy::custom([Duration::from_secs(3 * 24 * 3600); 5])).build().unwrap();
+    let url = serve(Router::new().route("/hook", post(async || StatusCode::SERVICE_UNAVAILABLE))).await;
+    let id = register(&webhooks, &url).await.id();
+    let attempts = async || {
+        let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+        webhooks.attempts(delivery.id).await.unwrap().len()
+    };
+
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+    until("the first attempt", async || attempts().await == 1).await;
+    offset.advance(Duration::from_secs(4 * 24 * 3600));
+    until("the second attempt", async || attempts().await == 2).await;
+    assert!(webhooks.endpoints().get(id).await.unwrap().unwrap().is_enabled());
+    offset.advance(Duration::from_secs(4 * 24 * 3600));
+    until("the end", async || count(&webhooks, DeliveryState::Held).await == 1).await;
+    worker.stop().await;
+
+    assert_eq!(webhooks.endpoints().get(id).await.unwrap().unwrap().disabled(), Some(DisabledReason::Failing));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_can_be_sent_again_and_what_waits_can_be_cancelled() {
+    let place = Place::new();
+    let status = Arc::new(AtomicU32::new(400));
+    let answer = status.clone();
+    let handler = move || {
+        let status = u16::try_from(answer.load(SeqCst)).unwrap();
+        async move { StatusCode::from_u16(status).unwrap() }
+    };
+    let url = serve(Router::new().route("/hook", post(handler))).await;
+    let webhooks =
+        quick(place.store().await).retry_policy(RetryPolicy::custom([]).final_on_rejection()).build().unwrap();
+    let id = register(&webhooks, &url).await.id();
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+    until("a refusal", async || count(&webhooks, DeliveryState::Refused).await == 1).await;
+    status.store(500, SeqCst);
+    let first = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+    webhooks.resend(first.id).await.unwrap();
+    until("exhaustion", async || count(&webhooks, DeliveryState::Exhausted).await == 1).await;
+    status.store(200, SeqCst);
+    webhooks.resend(first.id).await.unwrap();
+    until("a delivery", async || count(&webhooks, DeliveryState::Delivered).await == 1).await;
+    assert_eq!(webhooks.attempts(first.id).await.unwrap().len(), 3);
+    worker.stop().await;
+
+    webhooks.dispatch(message(2)).await.unwrap();
+    let second = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+    webhooks.cancel(second.id).await.unwrap();
+    assert_eq!(webhooks.cancel(second.id).await.unwrap_err().kind(), SendErrorKind::NotFound);
+    webhooks.resend(second.id).await.unwrap();
+    webhooks.endpoints().delete(id).await.unwrap();
+    assert_eq!(webhooks.delivery(second.id).await.unwrap().unwrap().state, DeliveryState::Cancelled);
+    assert_eq!(webhooks.resend(second.id).await.unwrap_err().kind(), SendErrorKind::NotFound);
+}
+
+// Many workers, many endpoints, and workers that die.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_workers_on_one_database_send_each_once_and_no_more_than_four_at_a_time() {
+    let place = Place::new();
+    let messages = if long() { 2000 } else { 100 };
+    let got: Vec<_> = (0..2).map(|_| Arc::new(Got::default())).collect();
+    let mut dispatchers = Vec::new();
+    for _ in 0..3 {
+        dispatchers.push(quick(place.store().await).build().unwrap());
+    }
+    for got in &got {
+        register(&dispatchers[0], &serve(counting(got.clone(), Duration::from_millis(3))).await).await;
+    }
+    dispatchers[0].dispatch_many((0..messages).map(message).collect()).await.unwrap();
+
+    let workers: Vec<_> = dispatchers.iter().map(Working::start).collect();
+    until("all deliveries", async || got.iter().all(|got| got.ids() == messages)).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+
+    for got in got {
+        assert!(got.by_id.lock().unwrap().values().all(|times| *times == 1));
+        let most = got.most_in_flight.load(SeqCst);
+        assert!((1..=4).contains(&most), "{most} in flight");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tarpit_holds_up_nobody_but_itself() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).concurrency(16).build().unwrap();
+    let tarpit = Router::new().route("/hook", post(async || sleep(Duration::from_secs(60)).await));
+    register(&webhooks, &serve(tarpit).await).await;
+    let got = Arc::new(Got::default());
+    let url = serve(counting(got.clone(), Duration::ZERO)).await;
+    for _ in 0..9 {
+        register(&webhooks, &url).await;
+    }
+
+    let worker = Working::start(&webhooks);
+    for number in 0..10 {
+        webhooks.dispatch(message(number)).await.unwrap();
+    }
+    // The tarpit's attempts end after 5 s at the earliest.
+    let others = async || {
+        until("the others", async || count(&webhooks, DeliveryState::Delivered).await == 90).await;
+    };
+    tokio::time::timeout(Duration::from_secs(4), others()).await.expect("the others do not wait for the tarpit");
+    assert_eq!(count(&webhooks, DeliveryState::Sending).await, 4);
+    drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_told_to_stop_notes_what_it_has_begun() {
+    let place = Place::new();
+    let got = Arc::new(Got::default());
+    let webhooks = quick(place.store().await).build().unwrap();
+    register(&webhooks, &serve(counting(got.clone(), Duration::from_millis(300))).await).await;
+    webhooks.dispatch_many((0..10).map(message).collect()).await.unwrap();
+
+    let worker = Working::start(&webhooks);
+    until("the first ones", async || got.in_flight.load(SeqCst) == 4).await;
+    worker.stop().await;
+
+    assert_eq!(count(&webhooks, DeliveryState::Delivered).await, 4);
+    assert_eq!(count(&webhooks, DeliveryState::Sending).await, 0);
+    assert_eq!(count(&webhooks, DeliveryState::Pending).await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_loses_nothing() {
+    let place = Place::new();
+    let (messages, kills) = if long() { (3000, 60) } else { (120, 4) };
+    let webhooks = killable(place.store().await);
+    let got = Arc::new(Got::default());
+    let url = serve(counting(got.clone(), Duration::from_millis(15))).await;
+    for _ in 0..3 {
+        register(&webhooks, &url).await;
+    }
+    webhooks.dispatch_many((0..messages).map(message).collect()).await.unwrap();
+
+    for kill in 0..kills {
+        let mut child = spawn_worker(&place.path);
+        sleep(Duration::from_millis(150 + 61 * (kill % 7))).await;
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+    }
+    let mut child = spawn_worker(&place.path);
+    let wanted = u32::try_from(messages).unwrap() * 3;
+    until("every delivery", async || {
+        got.by_id.lock().unwrap().values().sum::<u32>() >= wanted && got.ids() == messages && {
+            count(&webhooks, DeliveryState::Pending).await + count(&webhooks, DeliveryState::Sending).await == 0
+        }
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    assert_eq!(count(&webhooks, DeliveryState::Exhausted).await, 0);
+    let by_id = got.by_id.lock().unwrap();
+    let known: Vec<_> = (0..messages).map(|number| format!("m-{number}")).collect();
+    assert!(known.iter().all(|id| by_id[id] >= 3), "each is delivered to all three, and repeats have the same id");
+    assert_eq!(by_id.len(), messages);
+}
+
+/// Leases so short that a test can wait for their end.
+fn killable(store: SqliteStore) -> Dispatcher {
+    quick(store)
+        .client(client(Duration::from_millis(900)))
+        .attempt_timeout(Duration::from_millis(900))
+        .lease(Duration::from_millis(1500))
+        .build()
+        .unwrap()
+}
+
+fn spawn_worker(path: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["the_process_of_a_worker", "--exact", "--ignored", "--nocapture"])
+        .env("OUTBOX_OF_A_TEST", path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "it is not a test but the other process of one"]
+async fn the_process_of_a_worker() {
+    let Some(path) = env::var_os("OUTBOX_OF_A_TEST") else { return };
+    let store = SqliteStore::connect(&url(Path::new(&path))).await.unwrap();
+    // It is killed; the end is for when the test is.
+    killable(store).worker().run(sleep(Duration::from_secs(120))).await;
+}
+
+fn long() -> bool {
+    env::var_os("TOWER_WEBHOOKS_LONG").is_some()
+}
+
+#[tokio::test]
+async fn the_store_keeps_the_time_of_what_it_made() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    let endpoint = register(&webhooks, "http://127.0.0.1:9999/hook").await;
+
+    let age = endpoint.created_at().duration_since(UNIX_EPOCH).unwrap();
+
+    assert!(age > Duration::from_secs(1_600_000_000));
+}
