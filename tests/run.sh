@@ -97,10 +97,12 @@ fi
 
 # --- Benches --------------------------------------------------------------------------------------------------------
 
-# A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the bench cannot rot.
-bench=(cargo test --all-features "${profile[@]}" --bench receive -- --quick)
-say "${bench[*]}"
-"${bench[@]}"
+# A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the benches cannot rot.
+for name in receive idempotency; do
+    bench=(cargo test --all-features "${profile[@]}" --bench "$name" -- --quick)
+    say "${bench[*]}"
+    "${bench[@]}"
+done
 
 # --- Examples -------------------------------------------------------------------------------------------------------
 
