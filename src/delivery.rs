@@ -39,6 +39,8 @@ struct Inner {
     proof: Proof,
     tenant: Option<Arc<str>>,
     facts: OnceLock<Facts>,
+    /// Where the head alone says it.
+    head_id: OnceLock<Option<DeliveryId>>,
 }
 
 impl Delivery {
@@ -49,11 +51,17 @@ impl Delivery {
         proof: Proof,
         tenant: Option<Arc<str>>,
     ) -> Self {
-        Self(Arc::new(Inner { layout, head, body, signed: None, proof, tenant, facts: OnceLock::new() }))
+        let (facts, head_id) = (OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner { layout, head, body, signed: None, proof, tenant, facts, head_id }))
     }
 
     /// The delivery's id, the same on every attempt of the sender's. `None` where the provider sends none.
     pub fn id(&self) -> Option<&DeliveryId> {
+        let Inner { layout, head, head_id, .. } = &*self.0;
+        if layout.id_is_in_head() {
+            // The body need not be walked for it: a copy that is known by its id gets no further.
+            return head_id.get_or_init(|| layout.head_id(head)).as_ref();
+        }
         self.facts().id.as_ref()
     }
 
@@ -157,6 +165,7 @@ impl Delivery {
             proof: *proof,
             tenant: tenant.clone(),
             facts: OnceLock::from(facts),
+            head_id: OnceLock::new(),
         })))
     }
 
@@ -435,6 +444,21 @@ impl Layout {
             }
         }
         facts
+    }
+
+    /// Whether no place of the id, if it has any, is in the body.
+    fn id_is_in_head(&self) -> bool {
+        self.fields[Fact::Id as usize].as_ref().is_none_or(|places| places.pointers().next().is_none())
+    }
+
+    fn head_id(&self, head: &HeadFacts) -> Option<DeliveryId> {
+        let (id, scalars) = (Fact::Id as usize, Scalars::new());
+        let places = self.fields[id].as_ref()?;
+        let base = pick(places, id, false, head, &scalars, &mut 0)?;
+        match places.joined.as_deref().and_then(|joined| pick(joined, id, true, head, &scalars, &mut 0)) {
+            Some(joined) => DeliveryId::new(&format!("{base}.{joined}")),
+            None => DeliveryId::new(base),
+        }
     }
 
     fn facts(&self, head: &HeadFacts, scalars: &Scalars<'_>) -> Facts {

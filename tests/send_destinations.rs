@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use proptest::prelude::*;
 use receiver::{Names, Receiver, answer_all, attempt, builder, loopback_policy, same_port};
 use tower_webhooks::send::{AttemptErrorKind, DestinationPolicy, EndpointUrl, EndpointUrlErrorKind, GuardedClient};
 
@@ -344,6 +345,8 @@ fn a_url_that_two_readers_could_read_in_two_ways_is_refused() {
         ("https://1.2.3.0x100000000/", Kind::Malformed),
         ("https://127.0.0.1%00.example.com/", Kind::Malformed),
         ("https://%2e/", Kind::Malformed),
+        ("https://exa`mple.com/", Kind::Malformed),
+        ("https://$(id).example.com/", Kind::Malformed),
         ("https://a..example.com/", Kind::Malformed),
         ("https://.example.com/", Kind::Malformed),
         (&format!("https://{}.example/", "a".repeat(64)), Kind::Malformed),
@@ -413,6 +416,29 @@ fn what_is_opened_is_open_and_nothing_else() {
     assert!(!policy.allow_ports(0..=65535).permits_port(0));
     assert!(loopback_policy().endpoint("http://localhost:8080/").is_ok());
     assert!(loopback_policy().endpoint("http://example.com/").is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if is_long() { 100_000 } else { 1_000 }))]
+
+    /// Whatever somebody registers: it is refused, or it is one and the same URL to everyone who reads it, and no address
+    /// that is somebody's inside.
+    #[test]
+    fn any_text_is_refused_or_means_one_thing(
+        text in "https?://([0-9a-fx.:%@/?#\\\\\\[\\]]|127|10|0x7f|::|ffff|localhost|example|com|\\PC){0,12}"
+    ) {
+        if let Ok(url) = text.parse::<EndpointUrl>() {
+            prop_assert_eq!(&url.as_str().parse::<EndpointUrl>().unwrap(), &url);
+            prop_assert!(http::HeaderValue::from_str(url.authority()).is_ok());
+            let host = url.authority().trim_end_matches(":8443").trim_matches(['[', ']']);
+            if let Ok(address) = host.parse::<IpAddr>() {
+                prop_assert!(DestinationPolicy::default().permits_address(address), "{}", address);
+            }
+            let uri: http::Uri = url.as_str().parse().unwrap();
+            prop_assert_eq!(uri.authority().unwrap().as_str(), url.authority());
+            prop_assert_eq!(uri.scheme_str(), Some("https"));
+        }
+    }
 }
 
 #[test]
@@ -517,6 +543,18 @@ async fn an_address_that_is_written_as_another_is_dialled_as_what_it_is() {
 }
 
 #[tokio::test]
+async fn the_system_s_resolver_is_held_to_the_policy() {
+    let receiver = Receiver::answering(DELIVERED).await;
+    let port = receiver.address.port();
+    // It knows this name everywhere, by IPv6 as well, which is not allowed here.
+    let client = receiver::loopback_client(Duration::from_secs(10));
+
+    assert_eq!(attempt(&client, &format!("http://localhost:{port}/")).await.error_kind(), None);
+    assert_eq!(receiver.connections(), 1);
+    assert_eq!(attempt(&client, "https://no-such-name.invalid/").await.error_kind(), Some(AttemptErrorKind::Dns));
+}
+
+#[tokio::test]
 async fn a_url_that_was_stored_under_a_wider_policy_is_checked_again() {
     let receiver = Receiver::answering(DELIVERED).await;
     let stored = loopback_policy().endpoint(&receiver.url()).unwrap();
@@ -550,7 +588,7 @@ fn on_purpose(address: IpAddr) -> bool {
 
 #[test]
 fn random_addresses_are_judged_as_python_judges_them_but_for_written_exceptions() {
-    let count = if std::env::var_os("TOWER_WEBHOOKS_LONG").is_some() { 1_000_000 } else { 20_000 };
+    let count = if is_long() { 1_000_000 } else { 20_000 };
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut addresses: Vec<IpAddr> = FORBIDDEN.iter().chain(PUBLIC).map(|text| text.parse().unwrap()).collect();
     // Near the edges of the ranges, where mistakes are, and anywhere.
@@ -609,6 +647,10 @@ for line in sys.stdin:
     writer.join().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap().lines().map(|line| line == "1").collect()
+}
+
+fn is_long() -> bool {
+    std::env::var_os("TOWER_WEBHOOKS_LONG").is_some()
 }
 
 /// The same numbers every time (splitmix64), so that a failure can be seen again.

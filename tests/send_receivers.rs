@@ -30,7 +30,7 @@ use tower_webhooks::{
 };
 
 /// Short, so that the tests are; what is tested is that it holds.
-const DEADLINE: Duration = Duration::from_millis(800);
+const DEADLINE: Duration = Duration::from_millis(1500);
 /// What a loaded machine may add.
 const SLACK: Duration = Duration::from_secs(3);
 

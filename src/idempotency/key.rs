@@ -82,38 +82,14 @@ impl fmt::Debug for ClaimToken {
     }
 }
 
-/// What tells two bodies under one delivery id apart: the first 8 bytes of the SHA-256 of the body.
+/// What tells two bodies under one delivery id apart, for a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 8]);
 
 impl Fingerprint {
-    /// Makes the fingerprint of a body.
+    /// Makes the fingerprint of a body: always the same, and much cheaper than a digest. It is good for a warning, and for
+    /// nothing that an attacker could want to get past.
     pub fn of(body: &[u8]) -> Self {
-        Self(truncate(&Sha256::digest(body)))
-    }
-
-    /// The whole digest of a body, for a key that a sender must not be able to forge.
-    pub(super) fn digest(body: &[u8]) -> [u8; 32] {
-        Sha256::digest(body).into()
-    }
-
-    /// Restores a fingerprint from its bytes.
-    pub fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    /// Tells the fingerprint's bytes.
-    pub fn to_bytes(self) -> [u8; 8] {
-        self.0
-    }
-}
-
-/// What tells two bodies apart within this process: much cheaper than a [`Fingerprint`], and good for no more than a warning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Likeness(u64);
-
-impl Likeness {
-    pub(super) fn of(body: &[u8]) -> Self {
         /// Any odd number whose bits look random; this one is the golden ratio's.
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
         let mix = |lane: u64, word: &[u8]| {
@@ -132,7 +108,22 @@ impl Likeness {
         for (lane, word) in lanes.iter_mut().zip(blocks.remainder().chunks(8)) {
             *lane = mix(*lane, word);
         }
-        Self(lanes.iter().fold(0, |sum, lane| mix(sum, &lane.to_le_bytes())))
+        Self(lanes.iter().fold(0, |sum, lane| mix(sum, &lane.to_le_bytes())).to_le_bytes())
+    }
+
+    /// The whole digest of a body, for a key that a sender must not be able to forge.
+    pub(super) fn digest(body: &[u8]) -> [u8; 32] {
+        Sha256::digest(body).into()
+    }
+
+    /// Restores a fingerprint from its bytes.
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Tells the fingerprint's bytes.
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0
     }
 }
 
@@ -151,7 +142,7 @@ fn truncate<const N: usize>(digest: &[u8]) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClaimKey, Likeness};
+    use super::{ClaimKey, Fingerprint};
 
     #[test]
     fn a_kind_is_the_first_byte_of_the_id() {
@@ -164,16 +155,16 @@ mod tests {
     #[test]
     fn every_byte_of_a_body_counts_and_so_does_its_length() {
         let body: Vec<u8> = (0..=100).collect();
-        let whole = Likeness::of(&body);
+        let whole = Fingerprint::of(&body);
 
         for index in 0..body.len() {
             let mut other = body.clone();
             other[index] ^= 1;
-            assert_ne!(Likeness::of(&other), whole, "byte {index}");
-            assert_ne!(Likeness::of(&body[..index]), whole, "length {index}");
+            assert_ne!(Fingerprint::of(&other), whole, "byte {index}");
+            assert_ne!(Fingerprint::of(&body[..index]), whole, "length {index}");
         }
-        assert_ne!(Likeness::of(&[0; 7]), Likeness::of(&[0; 8]));
-        assert_eq!(Likeness::of(&body), whole);
+        assert_ne!(Fingerprint::of(&[0; 7]), Fingerprint::of(&[0; 8]));
+        assert_eq!(Fingerprint::of(&body), whole);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tokio_util::task::TaskTracker;
 use tower_layer::{Identity, Layer};
 
 use super::{
-    key::{ClaimKey, Fingerprint, Likeness},
+    key::{ClaimKey, Fingerprint},
     recent::Recent,
     service::Idempotency,
     store::{IdempotencyStore, StoredResponse},
@@ -67,7 +67,7 @@ pub(super) struct Context {
 /// What is remembered of a delivery that is done.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    pub(super) likeness: Likeness,
+    pub(super) fingerprint: Fingerprint,
     pub(super) response: Option<Arc<StoredResponse>>,
 }
 

@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::{
     answers,
     held::{Held, HeldState},
-    key::{ClaimKey, ClaimToken, Fingerprint, Likeness},
+    key::{ClaimKey, ClaimToken, Fingerprint},
     layer::{Context, DEFAULT_RETENTION, InFlight, Known, LONGEST_BODY_DIGEST, MissingId, StoreDown, after},
     purge,
     store::{ClaimOutcome, ClaimRequest, Completion, Fenced, StoredResponse},
@@ -85,7 +85,7 @@ fn key(context: &Context, verified: &Verified, request: &Request<Full<Bytes>>, k
     ClaimKey::of_kind(consumer, delivery.provider(), delivery.tenant(), kind as u8, id)
 }
 
-/// One request on its way through claim, handler and record. It runs in a task of its own.
+/// One request on its way through claim, handler and record. It goes on when nobody waits for its answer any more.
 pub(super) struct Job<S> {
     pub(super) context: Arc<Context>,
     pub(super) verified: Verified,
@@ -230,9 +230,7 @@ impl Desk<'_> {
                 }
                 Ok(ClaimOutcome::Done { fingerprint, response }) => {
                     self.warn_of_other_body(fingerprint);
-                    if fingerprint == self.fingerprint {
-                        self.remember(key, response.clone());
-                    }
+                    self.remember(key, fingerprint, response.clone());
                     observe::duplicate(self.provider(), "done");
                     return Claimed::Answer(answers::already_processed(response.as_deref()));
                 }
@@ -356,7 +354,7 @@ impl Desk<'_> {
             }
         };
         let recorded = held.state() == HeldState::Done || self.complete(held, stored.clone()).await;
-        self.remember(held.key, stored.clone());
+        self.remember(held.key, self.fingerprint, stored.clone());
         if let Some(guard) = guard {
             self.complete_guard(guard, held.token).await;
         }
@@ -489,11 +487,10 @@ impl Desk<'_> {
         Ok((Response::from_parts(parts, ResponseBody::own(body)), Some(stored)))
     }
 
-    fn remember(&self, key: ClaimKey, response: Option<Arc<StoredResponse>>) {
+    fn remember(&self, key: ClaimKey, fingerprint: Fingerprint, response: Option<Arc<StoredResponse>>) {
         /// Whoever forces a repetition by deleting a record should not have to wait for long.
         const LONGEST: Duration = Duration::from_secs(10 * 60);
-        let likeness = Likeness::of(self.verified.delivery.body());
-        self.context.done.insert(key, Known { likeness, response }, self.subject.retention.min(LONGEST));
+        self.context.done.insert(key, Known { fingerprint, response }, self.subject.retention.min(LONGEST));
     }
 
     /// Tells the operator that one id came with two bodies.

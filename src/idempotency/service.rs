@@ -9,13 +9,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use pin_project_lite::pin_project;
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use tower_service::Service;
 
 use super::{
     answers,
-    key::Likeness,
+    key::Fingerprint,
     layer::Context,
     run::{Job, Subject},
 };
@@ -42,7 +41,7 @@ impl<S, R> Service<Request<Full<Bytes>>> for Idempotency<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: Send,
+    S::Error: Send + 'static,
     R: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody<R>>;
@@ -63,7 +62,7 @@ where
             Err(answer) => return ResponseFuture::own(answer),
         };
         if let Some(known) = subject.key.and_then(|key| self.context.done.get(&key)) {
-            if known.likeness != Likeness::of(verified.delivery.body()) {
+            if known.fingerprint != Fingerprint::of(verified.delivery.body()) {
                 observe::other_body(verified.delivery.provider());
             }
             observe::duplicate(verified.delivery.provider(), "done");
@@ -73,10 +72,14 @@ where
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
         let (reply, answer) = oneshot::channel();
+        let token = self.context.tasks.token();
         let job = Job { context: Arc::clone(&self.context), verified, subject, inner, request };
-        // In a task of its own, so that it goes on when the client hangs up.
-        self.context.tasks.spawn(observe::in_current_span(job.run(reply)));
-        ResponseFuture { kind: Kind::Task { answer } }
+        let job = observe::in_current_span(async move {
+            // Counted until it has ended, wherever it runs.
+            let _token = token;
+            job.run(reply).await;
+        });
+        ResponseFuture { kind: Kind::Job { job: Some(Box::pin(job)), answer } }
     }
 }
 
@@ -86,22 +89,21 @@ impl<S> fmt::Debug for Idempotency<S> {
     }
 }
 
-pin_project! {
-    /// The future of [`Idempotency`]. The handler goes on when it is dropped.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<R, E> {
-        #[pin]
-        kind: Kind<R, E>,
-    }
+/// The future of [`Idempotency`].
+///
+/// It runs the handler itself, as long as it is polled. What is left when the answer is there, or when it is dropped since
+/// the client has hung up, goes on in a task of its own.
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<R, E> {
+    kind: Kind<R, E>,
 }
 
-pin_project! {
-    #[project = KindProjection]
-    enum Kind<R, E> {
-        Own { response: Option<Response<Bytes>> },
-        Task { #[pin] answer: oneshot::Receiver<Result<Response<ResponseBody<R>>, E>> },
-    }
+enum Kind<R, E> {
+    Job { job: Option<Pin<Box<dyn Future<Output = ()> + Send>>>, answer: Answer<R, E> },
+    Own { response: Option<Response<Bytes>> },
 }
+
+type Answer<R, E> = oneshot::Receiver<Result<Response<ResponseBody<R>>, E>>;
 
 impl<R, E> ResponseFuture<R, E> {
     fn own(response: Response<Bytes>) -> Self {
@@ -113,17 +115,39 @@ impl<R, E> Future for ResponseFuture<R, E> {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().kind.project() {
-            KindProjection::Own { response } => {
+        match &mut self.get_mut().kind {
+            Kind::Own { response } => {
                 let response = response.take().expect("`ResponseFuture` polled after it was ready");
-                Ok(response.map(ResponseBody::own))
+                Poll::Ready(Ok(response.map(ResponseBody::own)))
             }
-            KindProjection::Task { answer } => match ready!(answer.poll(cx)) {
-                Ok(result) => result,
-                // The task ended without an answer: the runtime is going down. Nothing is acknowledged.
-                Err(_) => Ok(answers::unavailable().map(ResponseBody::own)),
-            },
-        })
+            Kind::Job { job, answer } => {
+                // Taken out while it is polled: one that panics is not polled again.
+                if let Some(mut running) = job.take()
+                    && running.as_mut().poll(cx).is_pending()
+                {
+                    *job = Some(running);
+                }
+                let answer = ready!(Pin::new(answer).poll(cx));
+                go_on(job.take());
+                // Without an answer it has ended all the same, say with the runtime. Nothing is acknowledged.
+                Poll::Ready(answer.unwrap_or_else(|_| Ok(answers::unavailable().map(ResponseBody::own))))
+            }
+        }
+    }
+}
+
+impl<R, E> Drop for ResponseFuture<R, E> {
+    fn drop(&mut self) {
+        if let Kind::Job { job, .. } = &mut self.kind {
+            go_on(job.take());
+        }
+    }
+}
+
+/// Lets a job end without anybody who waits for it. Outside of a runtime it ends here, and its claim with the lease.
+fn go_on(job: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    if let (Some(job), Ok(runtime)) = (job, Handle::try_current()) {
+        runtime.spawn(job);
     }
 }
 

@@ -1,7 +1,14 @@
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
 
 use super::{
-    AttemptRequest, AttemptResult, CustomHeaders, EndpointUrl, Message, NextStep, RetryPolicy, Signer, Transport,
+    AttemptRequest, AttemptResult, CustomHeaders, EndpointUrl, Message, MessageId, NextStep, RetryPolicy, Signer,
+    Transport,
 };
 use crate::clock::{Clock, SystemClock};
 
@@ -22,7 +29,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Creates a target without headers of its own.
+    /// Creates a target without custom headers.
     pub fn new(url: EndpointUrl, signer: Signer) -> Self {
         Self { url, signer, headers: CustomHeaders::default() }
     }
@@ -42,6 +49,13 @@ impl Target {
     /// How it is signed to.
     pub fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// The request of an attempt that is made now, with a body that was written before the first one.
+    pub(crate) fn request(&self, id: &MessageId, event_type: &str, now: SystemTime, body: Bytes) -> AttemptRequest {
+        let mut headers = self.signer.delivery_headers(id, event_type, now, &body);
+        self.headers.add_to(&mut headers);
+        AttemptRequest::new(self.url.clone(), headers, body)
     }
 }
 
@@ -63,10 +77,8 @@ pub async fn deliver(
     let body = message.body(target.signer.style(), SystemClock.now());
     let mut attempts = Vec::new();
     loop {
-        let mut headers = target.signer.headers(message, SystemClock.now(), &body);
-        target.headers.add_to(&mut headers);
-        let request = AttemptRequest::new(target.url.clone(), headers, body.clone()).timeout(ATTEMPT);
-        let result = transport.send(request).await;
+        let request = target.request(message.message_id(), message.event_type(), SystemClock.now(), body.clone());
+        let result = transport.send(request.timeout(ATTEMPT)).await;
         let outcome = result.outcome();
         attempts.push(result);
 

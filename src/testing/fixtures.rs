@@ -30,7 +30,8 @@ impl Fixture {
         self.provider
     }
 
-    /// The event type, as [`Delivery::event_type`](crate::Delivery::event_type) will tell it.
+    /// The event type, as [`Delivery::event_type`](crate::Delivery::event_type) will tell it; empty where the provider names
+    /// none.
     pub fn event_type(&self) -> &'static str {
         self.event_type
     }
@@ -53,9 +54,22 @@ macro_rules! fixtures {
 }
 
 fixtures! {
+    "clerk", "user.created";
+    "dropbox", "";
     "github", "issues.opened";
+    "linear", "Issue.create";
+    "meta", "page";
+    "openai", "response.completed";
+    "paddle", "transaction.completed";
+    "pagerduty", "incident.triggered";
+    "resend", "email.delivered";
+    "shopify", "orders/create";
     "slack", "app_mention";
+    "square", "payment.updated";
     "standard-webhooks", "order.completed";
     "stripe", "invoice.paid";
     "svix", "invoice.paid";
+    "twitch", "channel.follow";
+    "x-webhook", "order.completed";
+    "zoom", "meeting.started";
 }

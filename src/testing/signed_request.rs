@@ -100,8 +100,8 @@ impl SignedRequest {
         self
     }
 
-    /// Sets the whole body, as it is. Facts that have their place in the body are then as the body has them; those of the
-    /// head are set.
+    /// Sets the whole body, as it is. Facts that have their place in the body are then as the body has them, but for a signed
+    /// timestamp; those of the head are set.
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.unsigned.content = Content::Body(body.into());
         self

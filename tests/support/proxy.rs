@@ -110,8 +110,7 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
     let (mut asked, mut is_dead) = (false, false);
     let (mut question, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
-        let now = *fault.borrow_and_update();
-        is_dead |= now == Fault::Hang;
+        is_dead |= *fault.borrow_and_update() == Fault::Hang;
         tokio::select! {
             changed = fault.changed() => {
                 if changed.is_err() || *fault.borrow() == Fault::Refuse {
@@ -120,6 +119,9 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
             }
             read = client.read(&mut question) => {
                 let length = read.unwrap_or(0);
+                // The fault of this moment: it may have been set while we waited.
+                let now = *fault.borrow();
+                is_dead |= now == Fault::Hang;
                 match now {
                     _ if length == 0 => return,
                     Fault::CutBeforeSend | Fault::Refuse => return,
@@ -133,8 +135,13 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
             }
             read = server.read(&mut answer), if !is_dead => {
                 let length = read.unwrap_or(0);
+                let now = *fault.borrow();
                 match now {
                     _ if length == 0 => return,
+                    Fault::Hang => {
+                        is_dead = true;
+                        continue;
+                    }
                     Fault::CutAfterSend if asked => return,
                     Fault::Delay(delay) => sleep(delay).await,
                     _ => {}

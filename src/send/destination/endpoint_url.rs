@@ -248,10 +248,15 @@ impl Error for EndpointUrlError {
     }
 }
 
-/// Tells whether the parser's host is a name that can be looked up (RFC 1035, section 2.3.4).
+/// Tells whether the parser's host is a name that can be looked up (RFC 1035, section 2.3.4), with the `_` that some use. The
+/// URL standard lets other characters through, at which other readers stop.
 fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn is_localhost(name: &str) -> bool {
