@@ -510,7 +510,7 @@ async fn three_workers_on_one_database_send_each_once_and_no_more_than_four_at_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tarpit_holds_up_nobody_but_itself() {
     let place = Place::new();
-    let webhooks = quick(place.store().await).concurrency(16).build().unwrap();
+    let webhooks = quick(place.store().await).client(client(Duration::from_secs(30))).concurrency(16).build().unwrap();
     let tarpit = Router::new().route("/hook", post(async || sleep(Duration::from_secs(60)).await));
     register(&webhooks, &serve(tarpit).await).await;
     let got = Arc::new(Got::default());
@@ -523,11 +523,11 @@ async fn a_tarpit_holds_up_nobody_but_itself() {
     for number in 0..10 {
         webhooks.dispatch(message(number)).await.unwrap();
     }
-    // The tarpit's attempts end after 5 s at the earliest.
+    // The tarpit's attempts end after 15 s at the earliest; disks of busy machines are slow too.
     let others = async || {
         until("the others", async || count(&webhooks, DeliveryState::Delivered).await == 90).await;
     };
-    tokio::time::timeout(Duration::from_secs(4), others()).await.expect("the others do not wait for the tarpit");
+    tokio::time::timeout(Duration::from_secs(14), others()).await.expect("the others do not wait for the tarpit");
     assert_eq!(count(&webhooks, DeliveryState::Sending).await, 4);
     drop(worker);
 }
