@@ -18,6 +18,7 @@ mod hint;
 mod store;
 mod verify;
 
+pub(crate) use self::hint::Text as HintText;
 pub(crate) use self::verify::Subject;
 pub use self::{
     config::{ConfigError, ConfigErrorKind},

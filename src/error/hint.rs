@@ -7,7 +7,21 @@ use std::{borrow::Cow, fmt};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     kind: HintKind,
-    text: Cow<'static, str>,
+    text: Text,
+}
+
+/// What a hint says. The frequent ones are put into words only where somebody reads them: most forged requests are refused
+/// by the time in their head, and should cost little.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// The timestamp lies so many seconds ahead.
+    Ahead(u64),
+    /// The timestamp is so many seconds old, and the sender's window is so wide.
+    Old {
+        age: i64,
+        window: u64,
+    },
+    Words(Cow<'static, str>),
 }
 
 /// What a [`Hint`] is about.
@@ -52,7 +66,7 @@ impl HintKind {
 }
 
 impl Hint {
-    pub(crate) fn new(kind: HintKind, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: HintKind, text: impl Into<Text>) -> Self {
         Self { kind, text: text.into() }
     }
 
@@ -64,6 +78,28 @@ impl Hint {
 
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match &self.text {
+            Text::Ahead(seconds) => {
+                write!(f, "the timestamp is {seconds} s ahead of this machine's clock: one of the two clocks is wrong")
+            }
+            Text::Old { age, window } => write!(
+                f,
+                "the timestamp is {age} s old, and the sender's own window is {window} s: a replay, a delivery that something \
+                 held back, or this machine's clock is ahead by as much"
+            ),
+            Text::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(words: &'static str) -> Self {
+        Self::Words(Cow::Borrowed(words))
+    }
+}
+
+impl From<String> for Text {
+    fn from(words: String) -> Self {
+        Self::Words(Cow::Owned(words))
     }
 }

@@ -27,7 +27,7 @@ use super::{
     verification::Verification,
 };
 use crate::{
-    error::{Hint, HintKind, VerifyError, VerifyErrorKind},
+    error::{Hint, HintKind, HintText, VerifyError, VerifyErrorKind},
     head::Head,
     secret::{Secret, Secrets},
     signature::Encoding,
@@ -88,8 +88,11 @@ impl Scheme {
 
     fn other_provider(&self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
-        let (name, provider) = signature_headers().iter().find(|(name, provider)| {
-            *provider != self.name() && !own.contains(name) && head.headers().contains_key(name)
+        // The few names that a signature could have are looked for in the catalogue, not the catalogue in the request.
+        let (name, provider) = head.headers().keys().filter(|name| may_hold_signature(name)).find_map(|name| {
+            signature_headers()
+                .iter()
+                .find(|(other, provider)| other == name && *provider != self.name() && !own.contains(name))
         })?;
         let text = format!(
             "the request has a `{name}` header, as `{provider}` sends it: the sender calls the wrong route, or the layer is \
@@ -118,22 +121,16 @@ impl Scheme {
             _ => {}
         }
         if skew < 0 {
-            let ahead = skew.unsigned_abs();
-            let text =
-                format!("the timestamp is {ahead} s ahead of this machine's clock: one of the two clocks is wrong");
-            return Some(Hint::new(HintKind::ClockSkew, text));
+            return Some(Hint::new(HintKind::ClockSkew, HintText::Ahead(skew.unsigned_abs())));
         }
         let own = freshness.and_then(|freshness| freshness.tolerance);
         let set = self.settings.tolerance;
         let text = match (own.map(|own| own.as_secs()), set.map(|set| set.as_secs())) {
-            (Some(own), Some(set)) if set < own && skew.unsigned_abs() <= own => format!(
+            (Some(own), Some(set)) if set < own && skew.unsigned_abs() <= own => HintText::from(format!(
                 "the timestamp is {skew} s old: within the sender's own window of {own} s, and outside of the {set} s that \
                  `with_tolerance` sets"
-            ),
-            (Some(own), _) => format!(
-                "the timestamp is {skew} s old, and the sender's own window is {own} s: a replay, a delivery that something \
-                 held back, or this machine's clock is ahead by as much"
-            ),
+            )),
+            (Some(own), _) => HintText::Old { age: skew, window: own },
             (None, _) => return None,
         };
         Some(Hint::new(HintKind::OutsideWindow, text))
@@ -252,6 +249,12 @@ fn signature_headers() -> &'static [(HeaderName, &'static str)] {
         }
         headers
     })
+}
+
+/// Whether a header may be one of the catalogue's, by its end: cheaper than to look for each of them.
+fn may_hold_signature(name: &HeaderName) -> bool {
+    const ENDS: [&str; 4] = ["signature", "-256", "sha256", "token"];
+    ENDS.iter().any(|end| name.as_str().ends_with(end))
 }
 
 /// Whether the body is another than the sender announced.
@@ -374,4 +377,16 @@ fn timestamp_form(scheme: &Scheme, template: &Template, head: Head<'_>) -> Optio
         return None;
     };
     Some(Hint::new(HintKind::TimestampUnit, hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{may_hold_signature, signature_headers};
+
+    #[test]
+    fn no_signature_header_of_the_catalogue_is_passed_over() {
+        for (name, provider) in signature_headers() {
+            assert!(may_hold_signature(name), "{provider}: {name}");
+        }
+    }
 }

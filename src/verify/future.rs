@@ -100,6 +100,8 @@ const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 enum Turn<S, B, F, A> {
     Answer(Response<Bytes>),
     Next(State<S, B, F, A>),
+    /// Verified: the inner service is to be asked and called.
+    Pass(Passed<S>),
     Refuse(VerifyError),
 }
 
@@ -176,24 +178,10 @@ where
                     }
                 }
                 StateProjection::Passed { passed } => {
-                    let ready = match passed {
-                        Some(passed) => ready!(passed.inner.poll_ready(cx)),
-                        None => Ok(()),
+                    let Some(passed) = passed.take() else {
+                        unreachable!("what has passed is put back while the inner service is not ready");
                     };
-                    let Passed { mut inner, request, delivery, share } = match (ready, passed.take()) {
-                        (Ok(()), Some(passed)) => passed,
-                        (Err(error), _) => {
-                            this.state.as_mut().project_replace(State::Done);
-                            return Poll::Ready(Err(error));
-                        }
-                        (Ok(()), None) => unreachable!("what has passed is taken once"),
-                    };
-                    let handling = Handling::begin(&this.config.meter, &delivery);
-                    let future = {
-                        let _entered = handling.enter();
-                        inner.call(request)
-                    };
-                    Turn::Next(State::Inner { future, share, handling })
+                    Turn::Pass(passed)
                 }
                 StateProjection::Inner { future, share, handling } => {
                     let result = {
@@ -252,6 +240,26 @@ where
                     this.state.as_mut().project_replace(state);
                     continue;
                 }
+                Turn::Pass(mut passed) => match passed.inner.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        let Passed { mut inner, request, delivery, share } = passed;
+                        let handling = Handling::begin(&this.config.meter, &delivery);
+                        let future = {
+                            let _entered = handling.enter();
+                            inner.call(request)
+                        };
+                        this.state.as_mut().project_replace(State::Inner { future, share, handling });
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        this.state.as_mut().project_replace(State::Done);
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Pending => {
+                        this.state.as_mut().project_replace(State::Passed { passed: Some(passed) });
+                        return Poll::Pending;
+                    }
+                },
                 Turn::Answer(response) => {
                     this.config.meter.handshake();
                     this.span.handshake(response.status().as_u16());
@@ -487,7 +495,7 @@ where
             }
             let noted = delivery.clone();
             let request = verified_request(parts, delivery, config);
-            Turn::Next(State::Passed { passed: Some(Passed { inner, request, delivery: noted, share }) })
+            Turn::Pass(Passed { inner, request, delivery: noted, share })
         }
     }
 }
