@@ -18,8 +18,9 @@ pub(crate) struct Grammar {
     pub(crate) keys: Vec<String>,
 }
 
-/// The signatures that a request claims to have, decoded. One is the rule, a few are a rotation.
-pub(crate) type Candidates = SmallVec<[Tag; 2]>;
+/// The signatures that a request claims to have, decoded. One is the rule, and is kept in place, so that the future which
+/// holds it stays below the size up to which allocators are quick. More are a rotation.
+pub(crate) type Candidates = SmallVec<[Tag; 1]>;
 
 /// No sender rotates more keys than this at once, and each one costs a comparison.
 pub(crate) const MOST_CANDIDATES: usize = 16;
