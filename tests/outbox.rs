@@ -375,6 +375,25 @@ async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
     assert_eq!(webhooks.dispatch_in(&mut tx, message(2)).await.unwrap_err().kind(), SendErrorKind::Store);
 }
 
+/// The numbers of deliveries are easily guessed, so whoever shows one must be able to tell whose it is.
+#[tokio::test]
+async fn a_delivery_tells_whose_it_is() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    for tenant in ["a", "b"] {
+        let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap().tenant(tenant);
+        webhooks.endpoints().create(endpoint).await.unwrap();
+        webhooks.dispatch(message(1).tenant(tenant)).await.unwrap();
+    }
+
+    for tenant in ["a", "b"] {
+        let listed = webhooks.deliveries(Some(tenant), DeliveryQuery::default()).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(&*listed[0].tenant, tenant);
+        assert_eq!(webhooks.delivery(listed[0].id).await.unwrap().unwrap(), listed[0]);
+    }
+}
+
 // Who is sent to and who is not.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

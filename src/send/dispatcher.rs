@@ -163,7 +163,8 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Reads a delivery.
+    /// Reads a delivery, of whichever tenant: the numbers of ids can be guessed, so before one that a tenant named is shown,
+    /// sent again or cancelled, compare the record's [`tenant`](DeliveryRecord::tenant).
     ///
     /// # Errors
     /// When the store fails.

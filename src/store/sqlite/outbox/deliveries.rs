@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const SELECT: &str = "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at \
+const SELECT: &str = "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant \
                       FROM {}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message";
 
 pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
@@ -194,6 +194,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
         id: OutboxId::from_u64(u64::try_from(number(0)?).map_err(|_| corrupt("a delivery's id is none"))?),
         message: row.try_get(1).map_err(undecoded)?,
         event_type: row.try_get(2).map_err(undecoded)?,
+        tenant: row.try_get::<&str, _>(8).map_err(undecoded)?.into(),
         endpoint: endpoint.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
         state,
         attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
