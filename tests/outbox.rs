@@ -435,6 +435,32 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_panics_keeps_nothing_from_anybody() {
+    let place = Place::new();
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count_failed = failed.clone();
+    let webhooks = quick(place.store().await)
+        .on_endpoint_disabled(|_| panic!("a hook of the test"))
+        .on_attempt_failed(move |_| _ = count_failed.fetch_add(1, SeqCst))
+        .build()
+        .unwrap();
+    let gone = Router::new().route("/hook", any(async || StatusCode::GONE));
+    register(&webhooks, &serve(gone).await).await;
+    let got = Arc::new(Got::default());
+    let events = NewEndpoint::new(&serve(counting(got.clone(), Duration::ZERO)).await).unwrap();
+    webhooks.endpoints().create(events.events(["endpoint.*"])).await.unwrap();
+
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+
+    tokio::time::timeout(Duration::from_secs(10), until("the other endpoint's notice", async || got.ids() == 1))
+        .await
+        .expect("the notice goes out whatever the hook does");
+    until("the other hook's call", async || failed.load(SeqCst) == 1).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_fails_for_five_days_is_disabled() {
     let place = Place::new();
     let offset = ClockOffset::default();

@@ -322,7 +322,9 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Is called when a delivery was answered with a 2xx, after that was noted.
+    /// Is called when a delivery was answered with a 2xx, after that was noted. It is called by a worker, so it must not block;
+    /// where it panics, that is logged and changes nothing. It is not called when the process ends between the two. So it is
+    /// with every hook.
     pub fn on_delivered(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.delivered = Some(Arc::new(hook));
         self
@@ -341,7 +343,7 @@ impl DispatcherBuilder {
     }
 
     /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled`.
+    /// `endpoint.disabled`, unless the process ends at that very moment.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self
