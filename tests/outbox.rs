@@ -394,6 +394,20 @@ async fn a_delivery_tells_whose_it_is() {
     }
 }
 
+/// The worker gives a transport a little longer than the deadline, and the lease has to outlast that too: otherwise another
+/// worker makes the attempt a second time beside the first.
+#[tokio::test]
+async fn a_lease_outlasts_all_that_an_attempt_may_take() {
+    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+    let built = |attempt, lease| quick(store.clone()).attempt_timeout(attempt).lease(lease).build().is_ok();
+    let seconds = Duration::from_secs;
+
+    assert!(built(seconds(1), Duration::from_millis(1500)));
+    assert!(!built(seconds(1), Duration::from_millis(1250)));
+    assert!(!built(seconds(1), Duration::from_millis(1001)));
+    assert!(!built(Duration::MAX - Duration::from_millis(1), Duration::MAX));
+}
+
 // Who is sent to and who is not.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

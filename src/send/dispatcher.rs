@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     AttemptRecord, Attempted, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DestinationPolicy, Disabled, Dispatched,
     Endpoints, GuardedClient, Message, OutboxId, OutboxStore, Retention, RetryPolicy, SealingKey, SendError,
-    SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer, worker::GRACE,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -285,7 +285,8 @@ impl DispatcherBuilder {
     }
 
     /// Sets how long a worker holds a delivery, which is how late it comes when the worker is killed; 30 s by default. It
-    /// has to be longer than the deadline of an attempt, by the time that the store takes to note the attempt.
+    /// has to be longer than the deadline of an attempt, by more than 250 ms and by the time that the store takes to note the
+    /// attempt.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.times.lease = lease;
         self
@@ -368,8 +369,8 @@ impl DispatcherBuilder {
             (true, true) => observe::plain_secrets(),
             (false, false) => {}
         }
-        if self.times.lease <= self.times.attempt {
-            let message = "the lease has to be longer than the deadline of an attempt";
+        if self.times.lease <= self.times.attempt.saturating_add(GRACE) {
+            let message = "the lease has to be longer than the deadline of an attempt, by more than 250 ms";
             return Err(ConfigError::new(ConfigErrorKind::Option, message));
         }
         let transport = match self.transport {

@@ -271,7 +271,7 @@ fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
