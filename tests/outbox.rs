@@ -394,6 +394,28 @@ async fn a_delivery_tells_whose_it_is() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_registrations_at_once_are_no_way_around_the_quota() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    let create = async |webhooks: Dispatcher| {
+        let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap().tenant("a");
+        webhooks.endpoints().create(endpoint).await.is_ok()
+    };
+    for _ in 0..95 {
+        assert!(create(webhooks.clone()).await);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        tasks.spawn(create(webhooks.clone()));
+    }
+    let created = tasks.join_all().await.into_iter().filter(|created| *created).count();
+
+    let listed = webhooks.endpoints().list(Some("a")).await.unwrap().len();
+    assert_eq!(listed, 95 + created);
+    assert!(listed <= 100, "{listed}");
+}
+
 /// The worker gives a transport a little longer than the deadline, and the lease has to outlast that too: otherwise another
 /// worker makes the attempt a second time beside the first.
 #[tokio::test]
