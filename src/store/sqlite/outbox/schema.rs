@@ -56,6 +56,8 @@ fn migrations(prefix: &str) -> Vec<Migration> {
             "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
             // Ends with the number, so a tenant's are in it in the order in which they are listed.
             "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
+            // Few at any time: what was delivered is not in it.
+            "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
             "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
             "CREATE TABLE {}outbox_attempts (\
              seq INTEGER PRIMARY KEY, \
