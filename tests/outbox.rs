@@ -375,6 +375,61 @@ async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
     assert_eq!(webhooks.dispatch_in(&mut tx, message(2)).await.unwrap_err().kind(), SendErrorKind::Store);
 }
 
+/// The numbers of deliveries are easily guessed, so whoever shows one must be able to tell whose it is.
+#[tokio::test]
+async fn a_delivery_tells_whose_it_is() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    for tenant in ["a", "b"] {
+        let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap().tenant(tenant);
+        webhooks.endpoints().create(endpoint).await.unwrap();
+        webhooks.dispatch(message(1).tenant(tenant)).await.unwrap();
+    }
+
+    for tenant in ["a", "b"] {
+        let listed = webhooks.deliveries(Some(tenant), DeliveryQuery::default()).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(&*listed[0].tenant, tenant);
+        assert_eq!(webhooks.delivery(listed[0].id).await.unwrap().unwrap(), listed[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_registrations_at_once_are_no_way_around_the_quota() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).build().unwrap();
+    let create = async |webhooks: Dispatcher| {
+        let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap().tenant("a");
+        webhooks.endpoints().create(endpoint).await.is_ok()
+    };
+    for _ in 0..95 {
+        assert!(create(webhooks.clone()).await);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        tasks.spawn(create(webhooks.clone()));
+    }
+    let created = tasks.join_all().await.into_iter().filter(|created| *created).count();
+
+    let listed = webhooks.endpoints().list(Some("a")).await.unwrap().len();
+    assert_eq!(listed, 95 + created);
+    assert!(listed <= 100, "{listed}");
+}
+
+/// The worker gives a transport a little longer than the deadline, and the lease has to outlast that too: otherwise another
+/// worker makes the attempt a second time beside the first.
+#[tokio::test]
+async fn a_lease_outlasts_all_that_an_attempt_may_take() {
+    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+    let built = |attempt, lease| quick(store.clone()).attempt_timeout(attempt).lease(lease).build().is_ok();
+    let seconds = Duration::from_secs;
+
+    assert!(built(seconds(1), Duration::from_millis(1500)));
+    assert!(!built(seconds(1), Duration::from_millis(1250)));
+    assert!(!built(seconds(1), Duration::from_millis(1001)));
+    assert!(!built(Duration::MAX - Duration::from_millis(1), Duration::MAX));
+}
+
 // Who is sent to and who is not.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -412,6 +467,32 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
     assert!(webhooks.endpoints().recover(gone.id(), since).await.unwrap() >= 1);
     // Two messages, and the notice of its own end.
     until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_panics_keeps_nothing_from_anybody() {
+    let place = Place::new();
+    let failed = Arc::new(AtomicUsize::new(0));
+    let count_failed = failed.clone();
+    let webhooks = quick(place.store().await)
+        .on_endpoint_disabled(|_| panic!("a hook of the test"))
+        .on_attempt_failed(move |_| _ = count_failed.fetch_add(1, SeqCst))
+        .build()
+        .unwrap();
+    let gone = Router::new().route("/hook", any(async || StatusCode::GONE));
+    register(&webhooks, &serve(gone).await).await;
+    let got = Arc::new(Got::default());
+    let events = NewEndpoint::new(&serve(counting(got.clone(), Duration::ZERO)).await).unwrap();
+    webhooks.endpoints().create(events.events(["endpoint.*"])).await.unwrap();
+
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+
+    tokio::time::timeout(Duration::from_secs(10), until("the other endpoint's notice", async || got.ids() == 1))
+        .await
+        .expect("the notice goes out whatever the hook does");
+    until("the other hook's call", async || failed.load(SeqCst) == 1).await;
     worker.stop().await;
 }
 

@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tower_webhooks::{
     BoxFuture,
     clock::ClockOffset,
     conformance,
-    send::{EndpointDraft, EndpointId, EndpointSettings, LeaseToken, Message, OutboxStore, Sealed, Style},
+    send::{
+        After, AttemptRecord, DeliveryRecord, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseToken, Message,
+        OutboxId, OutboxStore, Sealed, Style,
+    },
     store::{MemoryOutbox, SqliteStore, sqlite::SqliteStoreOptions},
 };
 
@@ -88,4 +94,20 @@ async fn many_endpoints_without_room_hold_up_no_other() {
     store.dispatch(vec![message("quick")]).await.unwrap();
 
     assert_eq!(lease(10).await, 1);
+}
+
+/// The records that a store answers with can be made outside of this crate too.
+#[test]
+fn a_store_can_make_every_record() {
+    let at = SystemTime::UNIX_EPOCH;
+    let message = Message::new("a", &1).unwrap().tenant("acme");
+    let endpoint = EndpointId::random().unwrap();
+    let mut finish = Finish::new(After::Delivered);
+    finish.status = Some(204);
+
+    let delivery = DeliveryRecord::new(OutboxId::from_u64(1), &message, endpoint, at);
+    let attempt = AttemptRecord::new(1, at, finish);
+
+    assert_eq!((&*delivery.tenant, &*delivery.event_type, delivery.endpoint), ("acme", "a", endpoint));
+    assert_eq!((attempt.attempt, attempt.status, attempt.error), (1, Some(204), None));
 }

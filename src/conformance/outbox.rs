@@ -95,6 +95,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let mut wanted = vec![exact.id, prefix.id];
         wanted.sort_unstable();
         check(to == wanted, "rule 1", &to);
+        check(records.iter().all(|record| *record.tenant == *tenant), "rule 1", &records);
         check(records.iter().all(|record| record.state == DeliveryState::Pending), "rule 1", &records);
         let unwanted = self.dispatch(message(&new_tenant())).await;
         check(unwanted == Dispatched::Stored { deliveries: 0 }, "rule 1", &unwanted);

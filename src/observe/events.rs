@@ -196,7 +196,13 @@ pub(crate) fn outbox_failed(cause: &(dyn Error + 'static)) {
     error!(target: TARGET, cause, "the outbox failed; deliveries are late, and none is lost");
 }
 
-/// A hook, or a transport of the application's, panicked in a worker.
+/// A hook of the application's panicked in a worker.
+#[cfg(feature = "send")]
+pub(crate) fn hook_panicked() {
+    error!(target: TARGET, "a hook panicked; the attempt that it was told of had been noted before");
+}
+
+/// A transport of the application's panicked in a worker.
 #[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {
     error!(target: TARGET, "an attempt panicked; the delivery comes back when its lease ends, unless it was noted");

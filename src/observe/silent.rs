@@ -78,6 +78,9 @@ pub(crate) fn plain_secrets() {}
 pub(crate) fn outbox_failed(_cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "send")]
+pub(crate) fn hook_panicked() {}
+
+#[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {}
 
 #[cfg(feature = "send")]

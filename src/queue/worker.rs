@@ -80,8 +80,9 @@ pub(crate) async fn run<Q: Queue>(
                 Err(error) => {
                     queue.failed(Some(&error));
                     failures = failures.saturating_add(1);
-                    let most = room.poll.saturating_mul(1 << failures.min(5));
-                    pause = room.poll + full_jitter(most, getrandom::u64().unwrap_or(u64::MAX / 2));
+                    let step = room.poll.min(LONGEST_STEP);
+                    let most = step * (1 << failures.min(5));
+                    pause = step + full_jitter(most, getrandom::u64().unwrap_or(u64::MAX / 2));
                 }
             }
         }
@@ -125,3 +126,55 @@ pub(crate) async fn run<Q: Queue>(
 }
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// A store that failed is asked again after this or less, doubled up to five times, however rarely an idle worker looks.
+const LONGEST_STEP: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::ready,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering::SeqCst},
+        },
+        time::Duration,
+    };
+
+    use super::{Queue, Room, Taken, run};
+    use crate::{
+        boxed::BoxFuture,
+        error::{StoreError, StoreErrorKind},
+    };
+
+    #[derive(Default)]
+    struct Down(AtomicU32);
+
+    impl Queue for Down {
+        type Job = ();
+
+        fn take(&self, _limit: u32) -> BoxFuture<'_, Result<Taken<()>, StoreError>> {
+            Box::pin(ready(Err(StoreError::new(StoreErrorKind::Unavailable, "down"))))
+        }
+
+        fn work(&self, _job: ()) -> BoxFuture<'_, ()> {
+            Box::pin(ready(()))
+        }
+
+        fn failed(&self, _error: Option<&StoreError>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Who does not want to poll may ask for the longest interval that there is.
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_interval_is_no_panic_when_the_store_fails() {
+        let queue = Arc::new(Down::default());
+        let room = Room { jobs: 1, poll: Duration::MAX };
+        let until = tokio::time::sleep(Duration::from_secs(3600));
+
+        run(queue.clone(), room, Arc::default(), until).await;
+
+        assert!(queue.0.load(SeqCst) > 10, "it goes on asking");
+    }
+}

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     AttemptRecord, Attempted, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DestinationPolicy, Disabled, Dispatched,
     Endpoints, GuardedClient, Message, OutboxId, OutboxStore, Retention, RetryPolicy, SealingKey, SendError,
-    SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer, worker::GRACE,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -163,7 +163,8 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Reads a delivery.
+    /// Reads a delivery, of whichever tenant: the numbers of ids can be guessed, so before one that a tenant named is shown,
+    /// sent again or cancelled, compare the record's [`tenant`](DeliveryRecord::tenant).
     ///
     /// # Errors
     /// When the store fails.
@@ -284,7 +285,8 @@ impl DispatcherBuilder {
     }
 
     /// Sets how long a worker holds a delivery, which is how late it comes when the worker is killed; 30 s by default. It
-    /// has to be longer than the deadline of an attempt, by the time that the store takes to note the attempt.
+    /// has to be longer than the deadline of an attempt, by more than 250 ms and by the time that the store takes to note the
+    /// attempt.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.times.lease = lease;
         self
@@ -321,7 +323,9 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Is called when a delivery was answered with a 2xx, after that was noted.
+    /// Is called when a delivery was answered with a 2xx, after that was noted. It is called by a worker, so it must not block;
+    /// where it panics, that is logged and changes nothing. It is not called when the process ends between the two. So it is
+    /// with every hook.
     pub fn on_delivered(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.delivered = Some(Arc::new(hook));
         self
@@ -340,7 +344,7 @@ impl DispatcherBuilder {
     }
 
     /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled`.
+    /// `endpoint.disabled`, unless the process ends at that very moment.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self
@@ -365,8 +369,8 @@ impl DispatcherBuilder {
             (true, true) => observe::plain_secrets(),
             (false, false) => {}
         }
-        if self.times.lease <= self.times.attempt {
-            let message = "the lease has to be longer than the deadline of an attempt";
+        if self.times.lease <= self.times.attempt.saturating_add(GRACE) {
+            let message = "the lease has to be longer than the deadline of an attempt, by more than 250 ms";
             return Err(ConfigError::new(ConfigErrorKind::Option, message));
         }
         let transport = match self.transport {

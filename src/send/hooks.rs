@@ -1,6 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use super::{AttemptResult, DeliveryState, DisabledReason, EndpointId, Message, OutboxId};
+use crate::observe;
 
 /// An attempt that a worker made, as its hooks see it.
 #[derive(Debug)]
@@ -50,7 +55,7 @@ impl Hooks {
     pub(super) fn attempted(&self, attempted: &Attempted<'_>) {
         let call = |hook: &Option<OnAttempt>| {
             if let Some(hook) = hook {
-                hook(attempted);
+                guarded(|| hook(attempted));
             }
         };
         match attempted.state {
@@ -61,6 +66,21 @@ impl Hooks {
             }
             _ => call(&self.attempt_failed),
         }
+    }
+}
+
+impl Hooks {
+    pub(super) fn endpoint_disabled(&self, disabled: &Disabled<'_>) {
+        if let Some(hook) = &self.disabled {
+            guarded(|| hook(disabled));
+        }
+    }
+}
+
+/// A hook that panics keeps nothing from the other hooks, nor from the tenant's other endpoints.
+fn guarded(hook: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+        observe::hook_panicked();
     }
 }
 

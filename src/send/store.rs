@@ -599,6 +599,8 @@ pub struct DeliveryRecord {
     pub message: String,
     /// The event type of its message.
     pub event_type: String,
+    /// Whose its message is; empty in an application without tenants.
+    pub tenant: Arc<str>,
     /// Where it goes.
     pub endpoint: EndpointId,
     /// Its state.
@@ -609,6 +611,24 @@ pub struct DeliveryRecord {
     pub created_at: SystemTime,
     /// When a pending one is due.
     pub due_at: Option<SystemTime>,
+}
+
+impl DeliveryRecord {
+    /// Makes the record of a pending delivery that was made, and is due, at `created_at`, and has not been attempted. What is
+    /// otherwise is set in its fields.
+    pub fn new(id: OutboxId, message: &Message, endpoint: EndpointId, created_at: SystemTime) -> Self {
+        Self {
+            id,
+            message: message.message_id().to_string(),
+            event_type: message.event_type().to_owned(),
+            tenant: message.tenant_name().unwrap_or_default().into(),
+            endpoint,
+            state: DeliveryState::Pending,
+            attempt: 0,
+            created_at,
+            due_at: Some(created_at),
+        }
+    }
 }
 
 /// Which deliveries to read.
@@ -641,6 +661,20 @@ pub struct AttemptRecord {
     pub duration: Duration,
     /// The start of what the endpoint answered: any bytes at all. Whoever shows it must escape it.
     pub answer: Bytes,
+}
+
+impl AttemptRecord {
+    /// Makes the record of an attempt that ended at `ended_at` as `finish` tells.
+    pub fn new(attempt: u32, ended_at: SystemTime, finish: Finish) -> Self {
+        Self {
+            attempt,
+            ended_at,
+            status: finish.status,
+            error: finish.error.map(str::to_owned),
+            duration: finish.duration,
+            answer: finish.answer,
+        }
+    }
 }
 
 /// How long what has ended is kept.

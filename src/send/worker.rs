@@ -210,9 +210,7 @@ impl Outbox {
         let url = &*endpoint.settings.url;
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
-        if let Some(hook) = &shared.hooks.disabled {
-            hook(&Disabled { endpoint: endpoint.id, tenant, url, reason });
-        }
+        shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
         let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url, "reason": reason.as_str() });
         let Ok(message) = Message::new("endpoint.disabled", &payload) else { return };
         let Ok(message_id) = format!("{}:disabled:{}", endpoint.id, id.to_u64()).parse() else { return };
@@ -273,7 +271,7 @@ fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 

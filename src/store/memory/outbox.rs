@@ -297,15 +297,7 @@ impl Tables {
             delivery.attempt -= u32::from(unsent);
         }
         if !unsent {
-            let record = AttemptRecord {
-                attempt,
-                ended_at: to_time(now),
-                status: finish.status,
-                error: finish.error.map(str::to_owned),
-                duration: finish.duration,
-                answer: finish.answer,
-            };
-            self.attempts.push((number, record));
+            self.attempts.push((number, AttemptRecord::new(attempt, to_time(now), finish)));
         }
         (Fenced::Applied, disabled)
     }
@@ -317,6 +309,7 @@ impl Tables {
             id: OutboxId::from_u64(number),
             message: stored.id.clone(),
             event_type: stored.event_type.clone(),
+            tenant: stored.tenant.as_str().into(),
             endpoint: delivery.endpoint,
             state: delivery.state,
             attempt: delivery.attempt,

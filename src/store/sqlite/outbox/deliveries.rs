@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const SELECT: &str = "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at \
+const SELECT: &str = "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant \
                       FROM {}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message";
 
 pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
@@ -34,19 +34,7 @@ pub(super) async fn list(
     wanted: &DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let mut statement = format!("{SELECT} WHERE m.tenant = ? AND d.seq < ?");
-    // The same few texts again and again, so that each is prepared once.
-    for (is_there, condition) in [
-        (wanted.endpoint.is_some(), " AND d.endpoint = ?"),
-        (wanted.state.is_some(), " AND d.state = ?"),
-        (wanted.message.is_some(), " AND m.id = ?"),
-    ] {
-        if is_there {
-            statement.push_str(condition);
-        }
-    }
-    statement.push_str(" ORDER BY d.seq DESC LIMIT ?");
-
+    let statement = statement(wanted);
     let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(wanted.before.map_or(i64::MAX, seq));
     if let Some(endpoint) = wanted.endpoint {
         rows = rows.bind(endpoint.to_string());
@@ -63,6 +51,26 @@ pub(super) async fn list(
         .await
         .map_err(|error| store_error("list deliveries", error))?;
     rows.iter().map(read).collect()
+}
+
+/// The same few texts again and again, so that each is prepared once.
+///
+/// A tenant's deliveries are walked from the newest until there are enough, or all others would wait while they are sorted:
+/// the `+` keeps SQLite from an index that is not in their order. Those of one message are few.
+fn statement(wanted: &DeliveryQuery) -> String {
+    let tenant = if wanted.message.is_some() { "m.tenant" } else { "d.tenant" };
+    let mut statement = format!("{SELECT} WHERE {tenant} = ? AND d.seq < ?");
+    for (is_there, condition) in [
+        (wanted.endpoint.is_some(), " AND +d.endpoint = ?"),
+        (wanted.state.is_some(), " AND +d.state = ?"),
+        (wanted.message.is_some(), " AND m.id = ?"),
+    ] {
+        if is_there {
+            statement.push_str(condition);
+        }
+    }
+    statement.push_str(" ORDER BY d.seq DESC LIMIT ?");
+    statement
 }
 
 pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -170,9 +178,10 @@ pub(super) async fn recover(session: &mut Session<'_>, id: EndpointId, since: Sy
     let list = serde_json::to_string(&wanted).expect("numbers can be written as JSON");
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, endpoint, state, due_at, created_at) \
-         SELECT value, ?, ?, ?, ? FROM json_each(?)",
+        "INSERT INTO {}outbox_deliveries (message, tenant, endpoint, state, due_at, created_at) \
+         SELECT value, ?, ?, ?, ?, ? FROM json_each(?)",
     )
+    .bind(endpoint.tenant.to_string())
     .bind(id.to_string())
     .bind(state)
     .bind(now)
@@ -194,6 +203,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
         id: OutboxId::from_u64(u64::try_from(number(0)?).map_err(|_| corrupt("a delivery's id is none"))?),
         message: row.try_get(1).map_err(undecoded)?,
         event_type: row.try_get(2).map_err(undecoded)?,
+        tenant: row.try_get::<&str, _>(8).map_err(undecoded)?.into(),
         endpoint: endpoint.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
         state,
         attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
@@ -204,4 +214,37 @@ fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
 
 fn seq(id: OutboxId) -> i64 {
     i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::statement;
+    use crate::{
+        send::{DeliveryQuery, DeliveryState, EndpointId},
+        store::sqlite::outbox::PARTS,
+    };
+
+    /// One connection serves the outbox, so a list that reads all there is would hold up every dispatch and every lease.
+    #[tokio::test]
+    async fn no_list_reads_and_sorts_all_there_is() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for migration in PARTS.iter().flat_map(|part| (part.migrations)("")) {
+            for statement in migration.statements {
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+            }
+        }
+        for (endpoint, state) in [(false, false), (false, true), (true, false), (true, true)] {
+            let wanted = DeliveryQuery {
+                endpoint: endpoint.then(|| EndpointId::random().unwrap()),
+                state: state.then_some(DeliveryState::Pending),
+                ..DeliveryQuery::default()
+            };
+            let explain = format!("EXPLAIN QUERY PLAN {}", statement(&wanted).replace("{}", ""));
+            let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{plan:?}");
+        }
+    }
 }

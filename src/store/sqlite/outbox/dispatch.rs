@@ -153,10 +153,11 @@ async fn insert(
     let list = serde_json::to_string(endpoints).expect("texts can be written as JSON");
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, endpoint, state, due_at, created_at) \
-         SELECT ?, value, 0, ?, ? FROM json_each(?)",
+        "INSERT INTO {}outbox_deliveries (message, tenant, endpoint, state, due_at, created_at) \
+         SELECT ?, ?, value, 0, ?, ? FROM json_each(?)",
     )
     .bind(inserted.last_insert_rowid())
+    .bind(tenant(message).to_owned())
     .bind(now)
     .bind(now)
     .bind(list)

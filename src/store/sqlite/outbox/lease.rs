@@ -60,6 +60,19 @@ pub(super) async fn lease(
     Ok(Leases::new(leased, next_due))
 }
 
+/// Steps from one endpoint that has something to do to the next, along an index of these alone: however many endpoints there
+/// are and have nothing to do, they cost nothing.
+const CANDIDATES: &str = "WITH RECURSIVE active (id) AS (\
+     SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active WHERE state IN (0, 1)) \
+     UNION ALL SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
+     WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) \
+     SELECT e.id FROM active CROSS JOIN {}outbox_endpoints e ON e.id = active.id \
+     WHERE e.disabled IS NULL AND e.rests_until <= ? AND EXISTS (\
+     SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
+     AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
+     < CASE WHEN e.failures >= ? THEN 1 ELSE ? END \
+     ORDER BY e.served_at, e.id LIMIT ?";
+
 /// The endpoints that have something due and room for it, those that waited longest first. One without room is left out here
 /// already, or many of them would stand before all others for as long as they are slow.
 async fn candidates(
@@ -67,23 +80,16 @@ async fn candidates(
     prefix: &str,
     now: Millis,
 ) -> Result<Vec<EndpointId>, StoreError> {
-    let rows = query(
-        prefix,
-        "SELECT e.id FROM {}outbox_endpoints e WHERE e.disabled IS NULL AND e.rests_until <= ? AND EXISTS (\
-         SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
-         AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
-         < CASE WHEN e.failures >= ? THEN 1 ELSE ? END \
-         ORDER BY e.served_at, e.id LIMIT ?",
-    )
-    .bind(now)
-    .bind(now)
-    .bind(now)
-    .bind(i64::from(FAILURES_TO_REST))
-    .bind(i64::from(IN_FLIGHT))
-    .bind(MOST_ENDPOINTS)
-    .fetch_all(connection)
-    .await
-    .map_err(|error| store_error(CONTEXT, error))?;
+    let rows = query(prefix, CANDIDATES)
+        .bind(now)
+        .bind(now)
+        .bind(now)
+        .bind(i64::from(FAILURES_TO_REST))
+        .bind(i64::from(IN_FLIGHT))
+        .bind(MOST_ENDPOINTS)
+        .fetch_all(connection)
+        .await
+        .map_err(|error| store_error(CONTEXT, error))?;
     rows.iter()
         .map(|row| {
             let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
@@ -204,3 +210,27 @@ async fn next_due(
 
 /// How many endpoints one call looks at.
 const MOST_ENDPOINTS: i64 = 256;
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::CANDIDATES;
+    use crate::store::sqlite::outbox::PARTS;
+
+    /// A worker looks many times in a second.
+    #[tokio::test]
+    async fn no_look_reads_all_endpoints_or_deliveries() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for migration in PARTS.iter().flat_map(|part| (part.migrations)("")) {
+            for statement in migration.statements {
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+            }
+        }
+        let explain = format!("EXPLAIN QUERY PLAN {}", CANDIDATES.replace("{}", ""));
+        let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let reads_all = |step: &str| step.starts_with("SCAN ") && !matches!(step, "SCAN active" | "SCAN CONSTANT ROW");
+        assert!(!plan.iter().any(|step| reads_all(step)), "{plan:?}");
+    }
+}

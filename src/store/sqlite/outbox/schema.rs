@@ -45,6 +45,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
             "CREATE TABLE {}outbox_deliveries (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              message INTEGER NOT NULL, \
+             tenant TEXT NOT NULL, \
              endpoint TEXT NOT NULL, \
              state INTEGER NOT NULL, \
              due_at INTEGER NOT NULL, \
@@ -53,6 +54,10 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              created_at INTEGER NOT NULL, \
              UNIQUE (message, endpoint)) STRICT",
             "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
+            // Ends with the number, so a tenant's are in it in the order in which they are listed.
+            "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
+            // Few at any time: what was delivered is not in it.
+            "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
             "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
             "CREATE TABLE {}outbox_attempts (\
              seq INTEGER PRIMARY KEY, \
