@@ -20,7 +20,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tower::{ServiceExt, layer::util::Identity};
 use tower_webhooks::{
-    EventRejection, Secret, VerifiedBody, VerifiedEnvelope, VerifiedEvent, WebhookLayer, clock::ManualClock,
+    EventRejection, EventRouter, RawEvent, Secret, VerifiedBody, VerifiedEnvelope, VerifiedEvent, WebhookLayer,
+    clock::ManualClock,
 };
 
 use crate::bodies::{BorrowedEvent, Delivery, Event, Invoice, NOW, SECRET, ShortEvent, Untouchable};
@@ -106,6 +107,35 @@ impl Contestant {
             black_box(event);
         }
         Self::new("`VerifiedEvent<T>`", Router::new().route("/hook", post(handler).layer(layer())))
+    }
+
+    /// The event type, which is in the body, chooses the variant.
+    pub(crate) fn event_enum() -> Self {
+        #[derive(Debug, serde::Deserialize)]
+        #[allow(dead_code, clippy::large_enum_variant)] // Made, and thrown away.
+        enum StripeEvent {
+            #[serde(rename = "invoice.paid")]
+            Paid(Invoice),
+            #[serde(rename = "customer.*")]
+            Customer(RawEvent),
+            #[serde(rename = "*")]
+            Other,
+        }
+
+        async fn handler(event: VerifiedEvent<StripeEvent>) {
+            black_box(event);
+        }
+        Self::new("`VerifiedEvent<Enum>`", Router::new().route("/hook", post(handler).layer(layer())))
+    }
+
+    /// The event type, which is in the body, chooses the handler.
+    pub(crate) fn routed() -> Self {
+        async fn paid(event: VerifiedEvent<Invoice>) {
+            black_box(event);
+        }
+        async fn other() {}
+        let events = EventRouter::new().on("invoice.paid", paid).on("customer.*", other).fallback(other);
+        Self::new("`EventRouter`", Router::new().route("/hook", post(events).layer(layer())))
     }
 
     pub(crate) fn envelope() -> Self {

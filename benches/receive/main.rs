@@ -57,17 +57,20 @@ fn table(plan: Plan) {
             Contestant::verified_body(),
             Contestant::json_skipping(),
             Contestant::envelope_skipping(),
+            Contestant::event_enum(),
+            Contestant::routed(),
         ];
         let times = ratios(&mut all, &delivery, plan.rounds_of(size), plan.batch_of(size));
-        let [json, hand, bare, envelope, event, borrowed, verified, json_skipping, skipping] =
-            [0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let [json, hand, bare, envelope, event, borrowed, verified, json_skipping, skipping, event_enum, routed] =
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
         table.row(&format!("whole body / `Json<T>`, {label}"), times.of(envelope, json), Some(json_reach));
         if size == 64 * KIB {
             table.row(&format!("borrowed whole body / `Json<T>`, {label}"), times.of(borrowed, json), Some(0.52));
         }
         table.row(&format!("payload / by hand, {label}"), times.of(event, hand), Some(hand_reach));
         table.row(&format!("whole body / by hand, {label}"), times.of(envelope, hand), Some(hand_reach));
-        // The row of routed events and enums over their types stands here once those exist.
+        table.row(&format!("enum over event types / by hand, {label}"), times.of(event_enum, hand), Some(1.45));
+        table.row(&format!("routed by event type / by hand, {label}"), times.of(routed, hand), Some(1.45));
         table.row(&format!("verified, not parsed / bare `Bytes`, {label}"), times.of(verified, bare), None);
         table.row(
             &format!("whole body that is mostly skipped / `Json<T>`, {label}"),
@@ -117,9 +120,11 @@ fn only(name: &str, times: usize) {
         "bare" => (Contestant::bare(), delivery),
         "borrowed" => (Contestant::borrowed(), delivery),
         "envelope" => (Contestant::envelope(), delivery),
+        "enum" => (Contestant::event_enum(), delivery),
         "event" => (Contestant::event(), delivery),
         "hand" => (Contestant::by_hand(), delivery),
         "json" => (Contestant::json(), delivery),
+        "routed" => (Contestant::routed(), delivery),
         "refused" => (Contestant::refused(), delivery.stale()),
         "refused_blindly" => (Contestant::refused_blindly(), delivery.stale()),
         "refused_by_hand" => (Contestant::refused_by_hand(), delivery.stale()),
