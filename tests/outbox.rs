@@ -376,6 +376,27 @@ async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
 }
 
 /// The numbers of deliveries are easily guessed, so whoever shows one must be able to tell whose it is.
+/// Another file of an application's with an outbox of its own in it: what is put there would never be sent from here.
+#[tokio::test]
+async fn a_transaction_of_another_file_is_refused_though_it_has_our_tables() {
+    let (place, other) = (Place::new(), Place::new());
+    let webhooks = quick(place.store().await).build().unwrap();
+    register(&webhooks, "http://127.0.0.1:9999/hook").await;
+    let _other = other.store().await;
+
+    let pool = sqlx::SqlitePool::connect(&other.url()).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let refused = webhooks.dispatch_in(&mut tx, message(1)).await.unwrap_err();
+    assert_eq!(refused.kind(), SendErrorKind::Store);
+
+    // However the path is written.
+    let place_url = format!("sqlite://{}/./outbox.db", place.path.parent().unwrap().display());
+    let pool = sqlx::SqlitePool::connect(&place_url).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    assert_eq!(webhooks.dispatch_in(&mut tx, message(1)).await.unwrap().deliveries(), 1);
+    tx.commit().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_delivery_tells_whose_it_is() {
     let place = Place::new();
