@@ -27,11 +27,12 @@ use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
 use tower::ServiceExt;
 use tower_webhooks::{
-    Delivery, Secret, VerifiedEvent, WebhookLayer,
+    BoxFuture, Delivery, Secret, VerifiedEvent, WebhookLayer,
     clock::ClockOffset,
     send::{
-        DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason, Dispatcher, DispatcherBuilder, Endpoint,
-        EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy, SealingKey, SendErrorKind,
+        AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason, Dispatcher,
+        DispatcherBuilder, Endpoint, EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy, SealingKey,
+        SendErrorKind, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -375,6 +376,27 @@ async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
     assert_eq!(webhooks.dispatch_in(&mut tx, message(2)).await.unwrap_err().kind(), SendErrorKind::Store);
 }
 
+/// Another file of an application's with an outbox of its own in it: what is put there would never be sent from here.
+#[tokio::test]
+async fn a_transaction_of_another_file_is_refused_though_it_has_our_tables() {
+    let (place, other) = (Place::new(), Place::new());
+    let webhooks = quick(place.store().await).build().unwrap();
+    register(&webhooks, "http://127.0.0.1:9999/hook").await;
+    let _other = other.store().await;
+
+    let pool = sqlx::SqlitePool::connect(&other.url()).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let refused = webhooks.dispatch_in(&mut tx, message(1)).await.unwrap_err();
+    assert_eq!(refused.kind(), SendErrorKind::Store);
+
+    // However the path is written.
+    let place_url = format!("sqlite://{}/./outbox.db", place.path.parent().unwrap().display());
+    let pool = sqlx::SqlitePool::connect(&place_url).await.unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    assert_eq!(webhooks.dispatch_in(&mut tx, message(1)).await.unwrap().deliveries(), 1);
+    tx.commit().await.unwrap();
+}
+
 /// The numbers of deliveries are easily guessed, so whoever shows one must be able to tell whose it is.
 #[tokio::test]
 async fn a_delivery_tells_whose_it_is() {
@@ -467,6 +489,33 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
     assert!(webhooks.endpoints().recover(gone.id(), since).await.unwrap() >= 1);
     // Two messages, and the notice of its own end.
     until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
+    worker.stop().await;
+}
+
+struct Panicking;
+
+impl Transport for Panicking {
+    fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+        Box::pin(async { panic!("a transport of the test") })
+    }
+}
+
+/// Otherwise it would come back at the end of every lease for ever, and no attempt would be noted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transport_that_panics_uses_up_the_attempts() {
+    let place = Place::new();
+    let webhooks = quick(place.store().await).transport(Panicking, DestinationPolicy::default()).build().unwrap();
+    register(&webhooks, "https://example.com/hook").await;
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch(message(1)).await.unwrap();
+
+    let noted = async || {
+        let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+        webhooks.attempts(delivery.id).await.unwrap().len()
+    };
+    tokio::time::timeout(Duration::from_secs(10), until("a second attempt", async || noted().await >= 2))
+        .await
+        .expect("the first attempt is noted, and followed by another");
     worker.stop().await;
 }
 

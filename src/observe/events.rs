@@ -204,6 +204,12 @@ pub(crate) fn hook_panicked() {
 
 /// A transport of the application's panicked in a worker.
 #[cfg(feature = "send")]
+pub(crate) fn transport_panicked() {
+    error!(target: TARGET, "the transport of an attempt panicked; the attempt counts as a failed one");
+}
+
+/// Something else panicked in a worker.
+#[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {
     error!(target: TARGET, "an attempt panicked; the delivery comes back when its lease ends, unless it was noted");
 }

@@ -81,6 +81,9 @@ pub(crate) fn outbox_failed(_cause: &(dyn std::error::Error + 'static)) {}
 pub(crate) fn hook_panicked() {}
 
 #[cfg(feature = "send")]
+pub(crate) fn transport_panicked() {}
+
+#[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {}
 
 #[cfg(feature = "send")]

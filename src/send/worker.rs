@@ -1,11 +1,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::{Duration, SystemTime},
 };
 
@@ -163,13 +166,17 @@ impl Outbox {
         opened.headers.add_to(&mut headers);
         let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
         // The lease counts on the deadline, so a transport that forgets it is reminded.
-        match tokio::time::timeout(shared.times.attempt + GRACE, shared.transport.send(request)).await {
-            Ok(result) => result,
-            Err(_) => {
-                let error = AttemptError::new(AttemptErrorKind::Timeout);
-                AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
+        let sending = unless_it_panics(async { shared.transport.send(request).await });
+        let error = match tokio::time::timeout(shared.times.attempt + GRACE, sending).await {
+            Ok(Some(result)) => return result,
+            // A failure like others: with no attempt noted the delivery would come back for ever.
+            Ok(None) => {
+                observe::transport_panicked();
+                AttemptError::new(AttemptErrorKind::Protocol).with_source("the transport panicked")
             }
-        }
+            Err(_) => AttemptError::new(AttemptErrorKind::Timeout),
+        };
+        AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
     }
 
     fn next(&self, result: &AttemptResult, attempt: u32) -> After {
@@ -245,6 +252,15 @@ impl Outbox {
             Err(error) => observe::outbox_failed(&error),
         }
     }
+}
+
+async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(ready) => ready.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 fn finish(result: &AttemptResult, after: After) -> Finish {

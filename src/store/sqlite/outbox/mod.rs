@@ -13,6 +13,7 @@ mod schema;
 
 use std::{
     any::Any,
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -23,7 +24,7 @@ use tokio::sync::Mutex;
 pub(super) use self::schema::PARTS;
 use super::{
     connection::{Connections, Durability, Lent},
-    error::Patience,
+    error::{Patience, store_error},
     store::{Setup, SqliteStore},
 };
 use crate::{
@@ -82,6 +83,31 @@ macro_rules! begin {
     };
 }
 use begin;
+
+/// Another file can have our tables too, and nobody here would ever send what was put there. Only what is certain counts: a
+/// database in memory is known by its missing tables alone.
+async fn is_of_another_file(setup: &Setup, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let options = setup.pool.connect_options();
+    let Some(ours) = identity(options.get_filename()) else { return Ok(false) };
+    let theirs: String = sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| store_error("ask the transaction for its file", error))?;
+    // A path that is there no longer may have been ours.
+    Ok(theirs.is_empty() || identity(Path::new(&theirs)).is_some_and(|theirs| theirs != ours))
+}
+
+/// Tells a file from others, by whatever path it was opened.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<std::path::PathBuf> {
+    std::fs::canonicalize(path).ok()
+}
 
 /// A statement with the names of its tables put in.
 fn query<'q>(prefix: &str, text: &str) -> Query<'q, Sqlite, SqliteArguments> {
@@ -174,6 +200,12 @@ impl OutboxStore for SqliteStore {
                 ));
             };
             let setup = &self.shared.setup;
+            if is_of_another_file(setup, connection).await? {
+                return Err(StoreError::new(
+                    StoreErrorKind::WrongTransaction,
+                    "dispatch: the transaction is of another file than the store; begin it on the database of the store",
+                ));
+            }
             dispatch::dispatch_in(connection, setup.sql.prefix(), &messages, setup.clock.now()).await
         })
     }
