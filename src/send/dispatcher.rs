@@ -305,7 +305,8 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold a payload and the start of an answer.
+    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold a payload and the start of an answer. One
+    /// slow endpoint takes up to 4 of them.
     pub fn concurrency(mut self, attempts: usize) -> Self {
         self.room.jobs = attempts.max(1);
         self

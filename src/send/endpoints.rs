@@ -109,7 +109,8 @@ impl Endpoints<'_> {
     }
 
     /// Gives an endpoint a new secret. For `overlap` both the new one and those before it sign, so that its owner can
-    /// change at leisure; 24 hours are usual. Deliveries that wait for a retry are signed with what holds then.
+    /// change at leisure; 24 hours are usual. No more than 4 sign at once: the oldest gives way.
+    /// Deliveries that wait for a retry are signed with what holds then.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
