@@ -264,7 +264,8 @@ async fn send_all(address: SocketAddr, ids: &[String]) -> Vec<String> {
     let mut tasks = JoinSet::new();
     for id in ids.iter().cloned() {
         tasks.spawn(async move {
-            let answer = Client::connect(address).await.try_send(delivery("/hook", &id)).await;
+            // The server may be killed by another delivery before this one has a connection.
+            let answer = Client::try_connect(address).await?.try_send(delivery("/hook", &id)).await;
             answer.filter(|answer| answer.status.is_success()).map(|_| id)
         });
     }

@@ -60,11 +60,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("the server listens");
-        stream.set_nodelay(true).expect("the socket is open");
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("a connection is made");
+        Self::try_connect(address).await.expect("the server listens")
+    }
+
+    /// Connects to a server that may be killed meanwhile; `None` when it was.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
         let connection = tokio::spawn(async move { _ = connection.await });
-        Self { sender, connection }
+        Some(Self { sender, connection })
     }
 
     /// Sends a delivery. `None` when the connection ended without an answer.
