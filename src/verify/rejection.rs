@@ -6,7 +6,7 @@ use crate::error::{VerifyError, VerifyErrorKind};
 /// When a sender may come back after a 503, in seconds: long enough for a look-up to recover, short enough to be a retry.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
-/// The one table of statuses (DESIGN: "Receiving"). `refused` is the scheme's status for authentication failures.
+/// The one table of statuses; docs/operating.md explains it. `refused` is the scheme's status for authentication failures.
 pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
     match kind {
         VerifyErrorKind::Ambiguous
