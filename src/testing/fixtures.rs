@@ -1,4 +1,4 @@
-//! Realistic bodies, one for each provider that is named here, as small as they can be and still be read by a type that was
+//! Realistic bodies, one for each provider, as small as they can be and still be read by a type that was
 //! written for the real ones.
 //!
 //! ```
@@ -57,6 +57,8 @@ fixtures! {
     "clerk", "user.created";
     "dropbox", "";
     "github", "issues.opened";
+    "gitlab-signing", "Push Hook";
+    "gitlab-token", "Push Hook";
     "linear", "Issue.create";
     "meta", "page";
     "openai", "response.completed";
