@@ -14,6 +14,8 @@ pub mod claim;
 pub mod outcome;
 pub mod transaction;
 pub mod boxed;
+#[cfg(any(feature = "idempotency", feature = "send"))]
+mod fencing;
 mod head;
 mod field;
 mod json;

@@ -18,6 +18,7 @@ const LEAVES: &[&str] = &[
     "clock",
     "delivery",
     "error",
+    "fencing",
     "field",
     "head",
     "host",

@@ -13,11 +13,12 @@ use super::{
     key::{ClaimKey, ClaimToken},
     layer::{Context, after},
     run::bounded,
-    store::{Completion, Fenced},
+    store::Completion,
 };
 use crate::{
     boxed::BoxFuture,
     claim::{ClaimError, ClaimErrorKind, ClaimHandle},
+    fencing::Fenced,
 };
 
 /// A claim that this process holds: what its handler and the middleware both look at.

@@ -3,6 +3,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
+use crate::fencing::token;
+
 /// What a delivery is known by in a store: a hash, so that it has one size and cannot be forged by a clever id.
 ///
 /// It is the SHA-256 of consumer, provider, tenant and delivery id, each with its length before it, cut to 16 bytes. The
@@ -50,36 +52,9 @@ impl fmt::Debug for ClaimKey {
     }
 }
 
-/// Who holds a claim: random, new for every claim, so that an owner whose lease has passed changes nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClaimToken([u8; 16]);
-
-impl ClaimToken {
-    /// Draws a new token from the operating system.
-    ///
-    /// # Errors
-    /// When the operating system has no randomness to give.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(bytes))
-    }
-
-    /// Restores a token from its bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Tells the token's bytes.
-    pub fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-}
-
-impl fmt::Debug for ClaimToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClaimToken({:032x})", u128::from_be_bytes(self.0))
-    }
+token! {
+    /// Who holds a claim: random, new for every claim, so that an owner whose lease has passed changes nothing.
+    ClaimToken
 }
 
 /// What tells two bodies under one delivery id apart, for a warning.

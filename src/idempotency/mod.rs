@@ -74,5 +74,6 @@ pub use self::{
     key::{ClaimKey, ClaimToken, Fingerprint},
     layer::{IdempotencyLayer, InFlight, MissingId},
     service::{Idempotency, ResponseFuture},
-    store::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, Completion, Fenced, IdempotencyStore, StoredResponse},
+    store::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, Completion, IdempotencyStore, StoredResponse},
 };
+pub use crate::fencing::Fenced;

@@ -23,12 +23,13 @@ use super::{
     key::{ClaimKey, ClaimToken, Fingerprint},
     layer::{Context, DEFAULT_RETENTION, InFlight, Known, LONGEST_BODY_DIGEST, MissingId, StoreDown, after},
     purge,
-    store::{ClaimOutcome, ClaimRequest, Completion, Fenced, StoredResponse},
+    store::{ClaimOutcome, ClaimRequest, Completion, StoredResponse},
 };
 use crate::{
     boxed::BoxError,
     claim::{Claim, ClaimHandle},
     error::{StoreError, StoreErrorKind},
+    fencing::Fenced,
     host, observe,
     verify::{ResponseBody, Verified},
 };

@@ -6,6 +6,7 @@ use super::key::{ClaimKey, ClaimToken, Fingerprint};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
+    fencing::Fenced,
 };
 
 /// Remembers which deliveries are being handled and which are done.
@@ -196,17 +197,6 @@ impl StoredResponse {
     pub fn new(status: u16, content_type: Option<String>, body: Bytes) -> Self {
         Self { status, content_type, body }
     }
-}
-
-/// Whether a call found the record to be its owner's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[must_use = "a stale call changed nothing"]
-#[allow(clippy::exhaustive_enums)] // A record has this owner or another; there is no third.
-pub enum Fenced {
-    /// The record was the caller's, and is now as asked.
-    Applied,
-    /// The record is somebody else's, or in a state that the call does not apply to. Nothing changed.
-    Stale,
 }
 
 macro_rules! forward {

@@ -11,8 +11,9 @@ mod lease;
 mod wait;
 mod worker;
 
-pub use self::lease::{Fenced, LeaseToken};
+pub use self::lease::LeaseToken;
 pub(crate) use self::{
     wait::full_jitter,
     worker::{Queue, Room, Taken, run},
 };
+pub use crate::fencing::Fenced;
