@@ -280,6 +280,8 @@ pub enum AttemptErrorKind {
     Dns,
     /// The connection broke, or what came is not HTTP.
     Protocol,
+    /// The egress proxy, which the operator has named, gave no way to the endpoint.
+    Proxy,
     /// The endpoint answered with a redirect, which is never followed.
     Redirect,
     /// The policy does not allow the URL, or any address of its name.
@@ -304,6 +306,7 @@ impl AttemptErrorKind {
         Self::Connect,
         Self::Dns,
         Self::Protocol,
+        Self::Proxy,
         Self::Redirect,
         Self::RefusedDestination,
         Self::Status,
@@ -320,6 +323,7 @@ impl AttemptErrorKind {
             Self::Connect => "connect",
             Self::Dns => "dns",
             Self::Protocol => "protocol",
+            Self::Proxy => "proxy",
             Self::Redirect => "redirect",
             Self::RefusedDestination => "refused_destination",
             Self::Status => "status",
@@ -357,6 +361,7 @@ impl fmt::Display for AttemptError {
             AttemptErrorKind::Connect => "no connection could be made",
             AttemptErrorKind::Dns => "the name could not be resolved",
             AttemptErrorKind::Protocol => "the connection broke, or the answer is not HTTP",
+            AttemptErrorKind::Proxy => "the egress proxy gave no way to the destination",
             AttemptErrorKind::Redirect => "the answer is a redirect, which is not followed",
             AttemptErrorKind::RefusedDestination => "the destination is not one that deliveries may go to",
             AttemptErrorKind::Status => "the answer's status is no success",

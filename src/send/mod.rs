@@ -53,7 +53,7 @@ mod worker;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    client::{EgressProxy, GuardedClient, GuardedClientBuilder},
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
