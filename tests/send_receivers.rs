@@ -389,6 +389,22 @@ async fn an_early_refusal_of_a_large_request_is_an_answer() {
     assert_eq!(result.status().map(|status| status.as_u16()), Some(413));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_refusal_is_an_answer_where_the_connection_breaks_too() {
+    let receiver = Receiver::start(|mut stream| async move {
+        use tokio::io::AsyncReadExt;
+        stream.read_u8().await?;
+        // What was not read makes a reset of the close.
+        stream.write_all(b"HTTP/1.1 401 Who?\r\nContent-Length: 0\r\n\r\n").await
+    })
+    .await;
+
+    for _ in 0..40 {
+        let result = timed(attempt_with(&loopback_client(DEADLINE), &receiver.url(), 250_000)).await;
+        assert_eq!(result.error_kind(), Some(Kind::Status), "{:?}", result.error().map(std::error::Error::source));
+    }
+}
+
 #[tokio::test]
 async fn a_black_hole_is_left_after_the_connect_timeout() {
     // A queue that is full drops what else comes, as a firewall would.

@@ -144,7 +144,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    async fn start(stream: Box<dyn Stream>, budget: Budget) -> hyper::Result<Self> {
+    pub(super) async fn start(stream: Box<dyn Stream>, budget: Budget) -> hyper::Result<Self> {
         let (sender, connection) = http1().handshake(TokioIo::new(stream)).await?;
         // hyper reads and writes in this task. It ends with the connection, or when `Drop` below ends it.
         let task = tokio::spawn(connection);
