@@ -413,7 +413,11 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
         Dispatched::Known { deliveries } => Ok(Receipt { deliveries, new: false }),
         Dispatched::Stored { deliveries } => Ok(Receipt { deliveries, new: true }),
     };
-    messages.iter().zip(dispatched).map(receipt).collect()
+    let receipts: Vec<_> = messages.iter().zip(dispatched).map(receipt).collect::<Result<_, _>>()?;
+    for receipt in receipts.iter().filter(|receipt| receipt.new) {
+        observe::dispatched(receipt.deliveries);
+    }
+    Ok(receipts)
 }
 
 fn unanswered() -> SendError {

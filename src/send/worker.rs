@@ -100,7 +100,17 @@ impl Queue for Outbox {
                     return;
                 }
             };
-            let result = self.attempt(&opened, &message).await;
+            let attempting = observe::Attempting::begin(&observe::AttemptHead {
+                message: message.message_id().as_str(),
+                event_type: message.event_type(),
+                tenant: message.tenant_name(),
+                host: opened.url.authority(),
+                attempt,
+                delivery: Some(&id),
+                endpoint: Some(&endpoint.id),
+            });
+            let result = attempting.inside(self.attempt(&opened, &message)).await;
+            attempting.end(&result.seen());
             let next = self.next(&result, attempt);
             let (fenced, disabled) = self.finish(id, token, finish(&result, next)).await;
             if fenced == Fenced::Stale {
@@ -109,8 +119,13 @@ impl Queue for Outbox {
             }
             let shared = &self.dispatcher.shared;
             let state = state(next, disabled);
-            if matches!(state, DeliveryState::Exhausted | DeliveryState::Refused) {
-                observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+            match state {
+                DeliveryState::Delivered => observe::delivered(self.age(&message)),
+                DeliveryState::Exhausted | DeliveryState::Refused => {
+                    observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+                }
+                DeliveryState::Held => observe::held(),
+                _ => {}
             }
             if let Some(reason) = disabled {
                 self.disabled(id, &endpoint, reason).await;
@@ -128,7 +143,7 @@ impl Queue for Outbox {
 
     fn failed(&self, error: Option<&StoreError>) {
         match error {
-            Some(error) => observe::outbox_failed(error),
+            Some(error) => observe::outbox_failed("lease", error),
             None => observe::worker_panicked(),
         }
     }
@@ -179,6 +194,12 @@ impl Outbox {
         AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
     }
 
+    /// How old a message is, by its own time; one of the future is of age nought.
+    fn age(&self, message: &Message) -> Option<Duration> {
+        let now = self.dispatcher.shared.clock.now();
+        message.timestamp().map(|timestamp| now.duration_since(timestamp).unwrap_or_default())
+    }
+
     fn next(&self, result: &AttemptResult, attempt: u32) -> After {
         // Only the wait counts: the store adds it to its own time.
         let now = SystemTime::UNIX_EPOCH;
@@ -201,7 +222,7 @@ impl Outbox {
             match shared.store.finish(id, token, finish.clone()).await {
                 Ok(done) => return done,
                 Err(error) => {
-                    observe::outbox_failed(&error);
+                    observe::outbox_failed("finish", &error);
                     if clock::monotonic() >= until {
                         return (Fenced::Stale, None);
                     }
@@ -249,7 +270,7 @@ impl Outbox {
                 self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
             }
             Ok(_) => {}
-            Err(error) => observe::outbox_failed(&error),
+            Err(error) => observe::outbox_failed("purge", &error),
         }
     }
 }
