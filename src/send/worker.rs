@@ -18,6 +18,7 @@ use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
     DeliveryState, Disabled, DisabledReason, Dispatcher, EndpointId, EndpointRecord, EndpointUrl, Fenced, Finish,
     LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
+    content::{Content, Contents},
     profile::Profile,
 };
 use crate::{
@@ -40,7 +41,8 @@ pub struct SendWorker {
 
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
-        Self { outbox: Arc::new(Outbox { dispatcher, opened: Mutex::default(), purge_at: AtomicU64::new(0) }) }
+        let (opened, contents, purge_at) = (Mutex::default(), Contents::default(), AtomicU64::new(0));
+        Self { outbox: Arc::new(Outbox { dispatcher, opened, contents, purge_at }) }
     }
 
     /// Works until `shutdown` is ready and what was begun has ended.
@@ -61,6 +63,7 @@ struct Outbox {
     dispatcher: Dispatcher,
     /// What was opened, by endpoint: its keys are set up once for each revision.
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
+    contents: Contents,
     /// When to purge next, in milliseconds of the monotonic clock.
     purge_at: AtomicU64,
 }
@@ -91,6 +94,7 @@ impl Queue for Outbox {
     fn work(&self, (token, delivery): Self::Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let LeasedDelivery { id, attempt, message, endpoint } = delivery;
+            let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
                 Ok(opened) => opened,
                 Err(error) => {
@@ -171,7 +175,7 @@ impl Outbox {
         Ok(new)
     }
 
-    async fn attempt(&self, opened: &Opened, message: &Message) -> AttemptResult {
+    async fn attempt(&self, opened: &Opened, message: &Content) -> AttemptResult {
         let shared = &self.dispatcher.shared;
         let started = clock::monotonic();
         let now = shared.clock.now();
