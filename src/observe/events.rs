@@ -172,15 +172,15 @@ pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
 }
 
-/// An attempt ended.
+/// An attempt ended. The words are those of its span, and the cause is here alone.
 #[cfg(feature = "send")]
-pub(crate) fn attempted(host: &str, attempt: &super::Attempted<'_>, duration: std::time::Duration) {
-    let super::Attempted { status, reason, refused, cause } = *attempt;
+pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
+    let super::AttemptEnd { outcome, status, reason, refused, cause, duration } = *end;
     let millis = crate::clock::millis(duration);
     if refused {
-        warn!(target: TARGET, host, reason, cause, millis, "an attempt was refused: its destination is not allowed");
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: its destination is not allowed");
     } else {
-        debug!(target: TARGET, host, status, reason, cause, millis, "an attempt ended");
+        debug!(target: TARGET, host, outcome, status, reason, cause, millis, "an attempt ended");
     }
 }
 
@@ -192,8 +192,8 @@ pub(crate) fn plain_secrets() {
 
 /// A worker's store failed.
 #[cfg(feature = "send")]
-pub(crate) fn outbox_failed(cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, cause, "the outbox failed; deliveries are late, and none is lost");
+pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, call, cause, "the outbox failed; deliveries are late, and none is lost");
 }
 
 /// A hook of the application's panicked in a worker.
@@ -223,7 +223,8 @@ pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 
 /// A delivery is given up.
 #[cfg(feature = "send")]
 pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &str) {
-    warn!(target: TARGET, %endpoint, message, attempt, state, "a delivery is given up");
+    // A field `message` would be the text of the event.
+    warn!(target: TARGET, %endpoint, message_id = message, attempt, state, "a delivery is given up");
 }
 
 /// A worker disabled an endpoint.

@@ -69,13 +69,13 @@ pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(d
 pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn attempted(_host: &str, _attempt: &super::Attempted<'_>, _duration: std::time::Duration) {}
+pub(crate) fn attempted(_host: &str, _end: &super::AttemptEnd<'_>) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {}
 
 #[cfg(feature = "send")]
-pub(crate) fn outbox_failed(_cause: &(dyn std::error::Error + 'static)) {}
+pub(crate) fn outbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn hook_panicked() {}

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::EndpointUrl;
-use crate::boxed::{BoxError, BoxFuture};
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    observe::AttemptEnd,
+};
 
 /// Makes attempts. [`GuardedClient`](super::GuardedClient) is the one to use; tests have their own.
 ///
@@ -120,6 +123,19 @@ impl AttemptResult {
         }
     }
 
+    /// What the operator is told of it.
+    pub(super) fn seen(&self) -> AttemptEnd<'_> {
+        let kind = self.error_kind();
+        AttemptEnd {
+            outcome: self.outcome().as_str(),
+            status: self.status().map(|status| status.as_u16()),
+            reason: kind.map(AttemptErrorKind::as_str),
+            refused: kind == Some(AttemptErrorKind::RefusedDestination),
+            cause: self.error().and_then(Error::source),
+            duration: self.duration,
+        }
+    }
+
     /// Tells what the attempt means for its delivery.
     pub fn outcome(&self) -> Outcome {
         match &self.result {
@@ -161,6 +177,16 @@ impl Outcome {
             408 | 409 | 425 | 429 => Self::Failed { retry_after },
             400..=499 => Self::Rejected { retry_after },
             _ => Self::Failed { retry_after },
+        }
+    }
+
+    /// The outcome's name in logs and metrics: a fixed, small vocabulary.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed { .. } => "failed",
+            Self::Gone => "gone",
+            Self::Rejected { .. } => "rejected",
         }
     }
 }

@@ -305,8 +305,8 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold a payload and the start of an answer. One
-    /// slow endpoint takes up to 4 of them.
+    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold the start of an answer and, unless another
+    /// one is of the same message, a body and its payload. One slow endpoint takes up to 4 of them.
     pub fn concurrency(mut self, attempts: usize) -> Self {
         self.room.jobs = attempts.max(1);
         self
@@ -413,7 +413,11 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
         Dispatched::Known { deliveries } => Ok(Receipt { deliveries, new: false }),
         Dispatched::Stored { deliveries } => Ok(Receipt { deliveries, new: true }),
     };
-    messages.iter().zip(dispatched).map(receipt).collect()
+    let receipts: Vec<_> = messages.iter().zip(dispatched).map(receipt).collect::<Result<_, _>>()?;
+    for receipt in receipts.iter().filter(|receipt| receipt.new) {
+        observe::dispatched(receipt.deliveries);
+    }
+    Ok(receipts)
 }
 
 fn unanswered() -> SendError {

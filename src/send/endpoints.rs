@@ -9,7 +9,7 @@ use super::{
     Fenced, NewEndpoint, NewSecret, SendError, SendErrorKind,
     profile::{Profile, check_secret, random_secret},
 };
-use crate::{pattern::Pattern, secret::Secret};
+use crate::{observe, pattern::Pattern, secret::Secret};
 
 /// The endpoints of a [`Dispatcher`]: [`Dispatcher::endpoints`] lends it.
 #[derive(Clone, Copy)]
@@ -168,7 +168,13 @@ impl Endpoints<'_> {
 
     async fn switch(&self, id: EndpointId, disabled: Option<DisabledReason>) -> Result<(), SendError> {
         let there = self.0.shared.store.switch_endpoint(id, disabled).await?;
-        if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
+        if !there {
+            return Err(SendError::not_found("endpoint"));
+        }
+        if let Some(reason) = disabled {
+            observe::endpoint_disabled_as_asked(reason.as_str());
+        }
+        Ok(())
     }
 
     /// Removes an endpoint. What waits for it is cancelled.

@@ -141,6 +141,22 @@ impl Message {
     }
 }
 
+impl Message {
+    pub(super) fn content_key(&self) -> ContentKey {
+        (self.id.clone(), self.tenant.clone(), self.version.clone())
+    }
+
+    /// Tells whether two messages of one [`content_key`](Self::content_key) have one body.
+    pub(super) fn has_content_of(&self, other: &Self) -> bool {
+        self.event_type == other.event_type
+            && self.timestamp == other.timestamp
+            && (Arc::ptr_eq(&self.payload, &other.payload) || self.payload.get() == other.payload.get())
+    }
+}
+
+/// Which content a message has: its id, its tenant and its version.
+pub(super) type ContentKey = (MessageId, Option<Arc<str>>, Option<Arc<str>>);
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // No payload: it is the customers' data.

@@ -34,6 +34,7 @@
 
 mod attempt;
 mod client;
+mod content;
 mod custom_headers;
 mod deliver;
 mod destination;

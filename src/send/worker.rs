@@ -18,6 +18,7 @@ use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
     DeliveryState, Disabled, DisabledReason, Dispatcher, EndpointId, EndpointRecord, EndpointUrl, Fenced, Finish,
     LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
+    content::{Content, Contents},
     profile::Profile,
 };
 use crate::{
@@ -40,7 +41,8 @@ pub struct SendWorker {
 
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
-        Self { outbox: Arc::new(Outbox { dispatcher, opened: Mutex::default(), purge_at: AtomicU64::new(0) }) }
+        let (opened, contents, purge_at) = (Mutex::default(), Contents::default(), AtomicU64::new(0));
+        Self { outbox: Arc::new(Outbox { dispatcher, opened, contents, purge_at }) }
     }
 
     /// Works until `shutdown` is ready and what was begun has ended.
@@ -61,6 +63,7 @@ struct Outbox {
     dispatcher: Dispatcher,
     /// What was opened, by endpoint: its keys are set up once for each revision.
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
+    contents: Contents,
     /// When to purge next, in milliseconds of the monotonic clock.
     purge_at: AtomicU64,
 }
@@ -91,6 +94,7 @@ impl Queue for Outbox {
     fn work(&self, (token, delivery): Self::Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let LeasedDelivery { id, attempt, message, endpoint } = delivery;
+            let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
                 Ok(opened) => opened,
                 Err(error) => {
@@ -100,7 +104,17 @@ impl Queue for Outbox {
                     return;
                 }
             };
-            let result = self.attempt(&opened, &message).await;
+            let attempting = observe::Attempting::begin(&observe::AttemptHead {
+                message: message.message_id().as_str(),
+                event_type: message.event_type(),
+                tenant: message.tenant_name(),
+                host: opened.url.authority(),
+                attempt,
+                delivery: Some(&id),
+                endpoint: Some(&endpoint.id),
+            });
+            let result = attempting.inside(self.attempt(&opened, &message)).await;
+            attempting.end(&result.seen());
             let next = self.next(&result, attempt);
             let (fenced, disabled) = self.finish(id, token, finish(&result, next)).await;
             if fenced == Fenced::Stale {
@@ -109,8 +123,13 @@ impl Queue for Outbox {
             }
             let shared = &self.dispatcher.shared;
             let state = state(next, disabled);
-            if matches!(state, DeliveryState::Exhausted | DeliveryState::Refused) {
-                observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+            match state {
+                DeliveryState::Delivered => observe::delivered(self.age(&message)),
+                DeliveryState::Exhausted | DeliveryState::Refused => {
+                    observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+                }
+                DeliveryState::Held => observe::held(),
+                _ => {}
             }
             if let Some(reason) = disabled {
                 self.disabled(id, &endpoint, reason).await;
@@ -128,7 +147,7 @@ impl Queue for Outbox {
 
     fn failed(&self, error: Option<&StoreError>) {
         match error {
-            Some(error) => observe::outbox_failed(error),
+            Some(error) => observe::outbox_failed("lease", error),
             None => observe::worker_panicked(),
         }
     }
@@ -156,7 +175,7 @@ impl Outbox {
         Ok(new)
     }
 
-    async fn attempt(&self, opened: &Opened, message: &Message) -> AttemptResult {
+    async fn attempt(&self, opened: &Opened, message: &Content) -> AttemptResult {
         let shared = &self.dispatcher.shared;
         let started = clock::monotonic();
         let now = shared.clock.now();
@@ -177,6 +196,12 @@ impl Outbox {
             Err(_) => AttemptError::new(AttemptErrorKind::Timeout),
         };
         AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
+    }
+
+    /// How old a message is, by its own time; one of the future is of age nought.
+    fn age(&self, message: &Message) -> Option<Duration> {
+        let now = self.dispatcher.shared.clock.now();
+        message.timestamp().map(|timestamp| now.duration_since(timestamp).unwrap_or_default())
     }
 
     fn next(&self, result: &AttemptResult, attempt: u32) -> After {
@@ -201,7 +226,7 @@ impl Outbox {
             match shared.store.finish(id, token, finish.clone()).await {
                 Ok(done) => return done,
                 Err(error) => {
-                    observe::outbox_failed(&error);
+                    observe::outbox_failed("finish", &error);
                     if clock::monotonic() >= until {
                         return (Fenced::Stale, None);
                     }
@@ -249,7 +274,7 @@ impl Outbox {
                 self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
             }
             Ok(_) => {}
-            Err(error) => observe::outbox_failed(&error),
+            Err(error) => observe::outbox_failed("purge", &error),
         }
     }
 }

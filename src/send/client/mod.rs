@@ -110,7 +110,7 @@ impl GuardedClient {
             Ok(answer) => AttemptResult::answered(answer, duration),
             Err(error) => AttemptResult::failed(error, duration),
         };
-        observe::attempted(&host, &result_of(&result), duration);
+        observe::attempted(&host, &result.seen());
         result
     }
 }
@@ -127,15 +127,5 @@ impl fmt::Debug for GuardedClient {
             .field("policy", &self.0.policy)
             .field("timeout", &self.0.timeout)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the operator is told of an attempt.
-fn result_of(result: &AttemptResult) -> observe::Attempted<'_> {
-    observe::Attempted {
-        status: result.status().map(|status| status.as_u16()),
-        reason: result.error_kind().map(AttemptErrorKind::as_str),
-        refused: result.error_kind() == Some(AttemptErrorKind::RefusedDestination),
-        cause: result.error().and_then(std::error::Error::source),
     }
 }
