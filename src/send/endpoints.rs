@@ -6,7 +6,7 @@ use std::{
 
 use super::{
     DisabledReason, Dispatcher, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate, EndpointUrl,
-    Fenced, NewEndpoint, NewSecret, SendError, SendErrorKind,
+    Fenced, NewEndpoint, NewSecret, Recover, SendError, SendErrorKind,
     profile::{Profile, check_secret, random_secret},
 };
 use crate::{observe, pattern::Pattern, secret::Secret};
@@ -32,11 +32,6 @@ impl Endpoints<'_> {
         self.check_url(&endpoint.url)?;
         check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
-        let store = &self.0.shared.store;
-        let tenant = endpoint.tenant;
-        if store.endpoints(tenant.clone(), None, Self::MOST).await?.len() >= Self::MOST as usize {
-            return Err(too_many());
-        }
         let secret = self.secret(endpoint.style, endpoint.secret)?;
 
         let id = EndpointId::random().map_err(SendError::randomness)?;
@@ -45,12 +40,8 @@ impl Endpoints<'_> {
         let sealed = profile.seal(&self.0.shared.sealer, id)?;
         let mut settings = EndpointSettings::new(endpoint.url.as_str(), endpoint.events, endpoint.style, sealed);
         settings.description = endpoint.description;
-        let record = store.create_endpoint(EndpointDraft::new(id, tenant.clone(), settings)).await?;
-        // Others may have been added since it was counted. Of several that are too many each may give way.
-        if store.endpoints(tenant, None, Self::MOST + 1).await?.len() > Self::MOST as usize {
-            store.delete_endpoint(id).await?;
-            return Err(too_many());
-        }
+        let draft = EndpointDraft::new(id, endpoint.tenant, settings);
+        let record = self.0.shared.store.create_endpoint(draft, Self::MOST).await?.ok_or_else(too_many)?;
         Ok(NewSecret { endpoint: Endpoint(record), secret })
     }
 
@@ -68,7 +59,7 @@ impl Endpoints<'_> {
     /// When the store fails.
     pub async fn list(&self, tenant: Option<&str>) -> Result<Vec<Endpoint>, SendError> {
         let tenant = Arc::from(tenant.unwrap_or_default());
-        let records = self.0.shared.store.endpoints(tenant, None, u32::MAX).await?;
+        let records = self.0.shared.store.endpoints(Some(tenant), None, u32::MAX).await?;
         Ok(records.into_iter().map(Endpoint).collect())
     }
 
@@ -192,9 +183,17 @@ impl Endpoints<'_> {
     /// # Errors
     /// When the store fails.
     pub async fn recover(&self, id: EndpointId, since: SystemTime) -> Result<u64, SendError> {
-        let count = self.0.shared.store.recover(id, since).await?;
-        self.0.shared.wake();
-        Ok(count)
+        let mut recover = Recover::new(since);
+        let mut count = 0;
+        loop {
+            let recovered = self.0.shared.store.recover(id, recover, RECOVERED_AT_ONCE).await?;
+            count += recovered.deliveries;
+            self.0.shared.wake();
+            if recovered.next.is_none() {
+                return Ok(count);
+            }
+            recover.after = recovered.next;
+        }
     }
 
     async fn change(
@@ -271,3 +270,6 @@ const LONGEST_PATTERN: usize = 130;
 
 /// How often a change is tried again when somebody else was faster.
 const TRIES: u32 = 5;
+
+/// How many messages are looked at in one transaction.
+const RECOVERED_AT_ONCE: u32 = 500;

@@ -298,8 +298,12 @@ impl Serialize for Rfc3339 {
     }
 }
 
-fn is_event_type(text: &str) -> bool {
+pub(super) fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(is_word))
+}
+
+pub(super) fn is_version(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| is_word(byte) || byte == b'.')
 }
 
 fn is_word(byte: u8) -> bool {

@@ -42,9 +42,11 @@ mod dispatcher;
 mod endpoint;
 mod endpoints;
 mod error;
+mod event_type;
 mod hooks;
 mod message;
 mod profile;
+mod rate_limit;
 mod resolver;
 mod retry;
 mod seal;
@@ -62,16 +64,19 @@ pub use self::{
     endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
     endpoints::Endpoints,
     error::{SendError, SendErrorKind},
+    event_type::EventType,
     hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
+    rate_limit::{RateLimit, RateLimitError},
     resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
     seal::SealingKey,
     signer::{Signer, Style},
     store::{
-        After, AttemptRecord, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Finish, IN_FLIGHT, IdError,
-        LeasedDelivery, Leases, OutboxId, OutboxStore, Retention, Sealed, rest_after,
+        After, AttemptRecord, CATCH_UP, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Fault, Finish,
+        IN_FLIGHT, IdError, LeaseRequest, LeasedDelivery, Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover,
+        Recovered, Retention, Sealed, rest_after,
     },
     worker::SendWorker,
 };

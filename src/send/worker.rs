@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
     DeliveryState, Disabled, DisabledReason, Dispatcher, EndpointId, EndpointRecord, EndpointUrl, Fenced, Finish,
-    LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
+    LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
     content::{Content, Contents},
     profile::Profile,
 };
@@ -85,7 +85,7 @@ impl Queue for Outbox {
             let token = LeaseToken::random().map_err(|cause| {
                 StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
             })?;
-            let leases = shared.store.lease(token, shared.times.lease, limit).await?;
+            let leases = shared.store.lease(LeaseRequest::new(token, shared.times.lease, limit)).await?;
             let jobs = leases.deliveries.into_iter().map(|delivery| (token, delivery)).collect();
             Ok(Taken { jobs, next_due: leases.next_due })
         })
@@ -93,7 +93,7 @@ impl Queue for Outbox {
 
     fn work(&self, (token, delivery): Self::Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let LeasedDelivery { id, attempt, message, endpoint } = delivery;
+            let LeasedDelivery { id, attempt, message, endpoint, age: _ } = delivery;
             let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
                 Ok(opened) => opened,
