@@ -10,8 +10,8 @@ use crate::{
     clock::millis,
     pattern::{self, Subject},
     send::{
-        After, CATCH_UP, DeliveryState, DisabledReason, FAILURES_TO_REST, Fault, Finish, IN_FLIGHT, Message,
-        PROVEN_WITHIN, RateLimit, rest_after,
+        After, CATCH_UP, DeliveryState, DisabledReason, FAILURES_TO_REST, Fault, Finish, IN_FLIGHT, LeaseRequest,
+        Message, PROVEN_WITHIN, RateLimit, rest_after,
     },
 };
 
@@ -146,6 +146,56 @@ const FORGETS: f64 = 600.0;
 /// The steady rate, a second, that an endpoint is taken to have at least: one that gets little is not to wait for hours.
 const SLOWEST_CATCH_UP: f64 = 10.0 / CATCH_UP;
 
+/// Shares what a worker asked for among the endpoints that have something due, in the order in which they are served. What
+/// one does not use is left to those after it.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// How many deliveries may still be leased, and how many of them for unproven endpoints.
+    left: u32,
+    left_unproven: u32,
+    /// How many endpoints are still to come.
+    proven: u32,
+    unproven: u32,
+}
+
+impl Shares {
+    /// `proven` tells of each endpoint whether it is.
+    pub(super) fn new(request: &LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
+        let mut shares =
+            Self { left: request.limit, left_unproven: request.unproven.min(request.limit), proven: 0, unproven: 0 };
+        for is_proven in proven {
+            *(if is_proven { &mut shares.proven } else { &mut shares.unproven }) += 1;
+        }
+        shares
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    /// How many deliveries the next endpoint may have.
+    pub(super) fn next(&mut self, proven: bool) -> u32 {
+        // However many are not proven, they do not want more than they may have together.
+        let wanting = self.proven.saturating_add(self.unproven.min(self.left_unproven));
+        let even = self.left.div_ceil(wanting.max(1));
+        if proven {
+            self.proven = self.proven.saturating_sub(1);
+            return even;
+        }
+        let share = even.min(self.left_unproven.div_ceil(self.unproven.max(1)));
+        self.unproven = self.unproven.saturating_sub(1);
+        share
+    }
+
+    /// Notes how many it took.
+    pub(super) fn took(&mut self, count: u32, proven: bool) {
+        self.left = self.left.saturating_sub(count);
+        if !proven {
+            self.left_unproven = self.left_unproven.saturating_sub(count);
+        }
+    }
+}
+
 /// What the endpoint of a delivery is when the delivery is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -203,8 +253,10 @@ pub(super) fn from_time(at: SystemTime) -> Millis {
 mod tests {
     use std::time::Duration;
 
-    use super::{Health, Leased, Standing, digest, next_state};
-    use crate::send::{After, DeliveryState, DisabledReason, Fault, Finish, Message, RateLimit};
+    use super::{Health, Leased, Shares, Standing, digest, next_state};
+    use crate::send::{
+        After, DeliveryState, DisabledReason, Fault, Finish, LeaseRequest, LeaseToken, Message, RateLimit,
+    };
 
     const RETRY: After = After::Retry { wait: Duration::from_secs(5) };
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -339,6 +391,31 @@ mod tests {
 
         assert!(counts.iter().all(|count| *count <= 11), "{counts:?}");
         assert_eq!(counts.iter().sum::<u32>(), 100);
+    }
+
+    /// Each endpoint takes up to `most`.
+    fn taken(limit: u32, unproven: u32, endpoints: &[bool], most: u32) -> Vec<u32> {
+        let mut request = LeaseRequest::new(LeaseToken::random().unwrap(), DAY, limit);
+        request.unproven = unproven;
+        let mut shares = Shares::new(&request, endpoints.iter().copied());
+        let take = |proven: &bool| {
+            let count = shares.next(*proven).min(most);
+            shares.took(count, *proven);
+            count
+        };
+        endpoints.iter().map(take).collect()
+    }
+
+    #[test]
+    fn what_a_worker_asks_for_is_shared_and_unproven_endpoints_have_a_share_of_their_own() {
+        assert_eq!(taken(10, 10, &[true, true, true], 4), [4, 3, 3]);
+        assert_eq!(taken(10, 10, &[true, false], 4), [4, 4]);
+        assert_eq!(taken(8, 2, &[false, false, false, true, true], 4), [1, 1, 0, 3, 3]);
+        assert_eq!(taken(8, 0, &[false, true], 4), [0, 4]);
+        assert_eq!(taken(2, 5, &[true, false, false], 4), [1, 1, 0]);
+        let many: Vec<_> = [false; 300].into_iter().chain([true]).collect();
+        assert_eq!(taken(256, 64, &many, 4).last(), Some(&4));
+        assert_eq!(taken(256, 64, &many, 4).iter().sum::<u32>(), 68);
     }
 
     #[test]
