@@ -136,6 +136,14 @@ impl AttemptResult {
         }
     }
 
+    /// Changes what is kept of the answer.
+    pub(super) fn keep(&mut self, kept: impl FnOnce(Bytes) -> Bytes) {
+        if let Ok(answer) = &mut self.result {
+            answer.start = kept(std::mem::take(&mut answer.start));
+            answer.start.truncate(Answer::MAX_KEPT);
+        }
+    }
+
     /// Tells what the attempt means for its delivery.
     pub fn outcome(&self) -> Outcome {
         match &self.result {
@@ -302,6 +310,9 @@ pub struct AttemptError {
 pub enum AttemptErrorKind {
     /// No connection could be made, or not within its time.
     Connect,
+    /// The payload could not be converted to the endpoint's version of the API. Nothing was sent, and it is not the
+    /// endpoint's fault.
+    Conversion,
     /// The name has no address, or could not be looked up.
     Dns,
     /// The connection broke, or what came is not HTTP.
@@ -330,6 +341,7 @@ impl AttemptErrorKind {
     /// Every kind.
     pub const ALL: &'static [Self] = &[
         Self::Connect,
+        Self::Conversion,
         Self::Dns,
         Self::Protocol,
         Self::Proxy,
@@ -347,6 +359,7 @@ impl AttemptErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Conversion => "conversion",
             Self::Dns => "dns",
             Self::Protocol => "protocol",
             Self::Proxy => "proxy",
@@ -385,6 +398,7 @@ impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             AttemptErrorKind::Connect => "no connection could be made",
+            AttemptErrorKind::Conversion => "the payload could not be converted to the endpoint's API version",
             AttemptErrorKind::Dns => "the name could not be resolved",
             AttemptErrorKind::Protocol => "the connection broke, or the answer is not HTTP",
             AttemptErrorKind::Proxy => "the egress proxy gave no way to the destination",

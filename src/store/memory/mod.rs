@@ -30,10 +30,8 @@
 //! ```
 
 #[cfg(feature = "send")]
-mod outbox;
 mod shard;
 mod store;
 
 #[cfg(feature = "send")]
-pub use self::outbox::MemoryOutbox;
 pub use self::store::MemoryStore;
