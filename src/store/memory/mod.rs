@@ -30,8 +30,10 @@
 //! ```
 
 #[cfg(feature = "send")]
+mod outbox;
 mod shard;
 mod store;
 
 #[cfg(feature = "send")]
+pub use self::outbox::MemoryOutbox;
 pub use self::store::MemoryStore;
