@@ -358,6 +358,27 @@ async fn what_a_receiver_sends_is_counted_behind_a_proxy_too() {
     }
 }
 
+#[tokio::test]
+async fn each_attempt_in_a_tunnel_is_counted_anew() {
+    let receiver = Receiver::start(|mut stream| async move {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 61440\r\n\r\n{}", "x".repeat(61440));
+        while !read_request(&mut stream).await?.is_empty() {
+            stream.write_all(answer.as_bytes()).await?;
+        }
+        Ok(())
+    })
+    .await;
+    let proxy = Honest::start().await;
+    let client = behind(&proxy.url());
+
+    // Together more than is read in one attempt.
+    for _ in 0..6 {
+        let result = attempt(&client, &receiver.url()).await;
+        assert_eq!(result.answer().map(|answer| answer.end()), Some(AnswerEnd::Shortened), "{}", cause(&result));
+    }
+    assert_eq!(proxy.receiver.connections(), 1);
+}
+
 // --- Whom the password is told ------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -462,6 +483,7 @@ async fn whatever_a_proxy_does_an_attempt_ends_in_time_with_a_reason() {
         ("503", status("503 Service Unavailable").await),
         ("a redirect", status("302 Found\r\nLocation: http://169.254.169.254/").await),
         ("an upgrade", status("101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade").await),
+        ("204", once("HTTP/1.1 204 No Content\r\n\r\n".to_owned()).await),
         ("status 999", status("999 ?").await),
         ("status 20", status("20 OK").await),
         ("a refusal with an endless body", says("HTTP/1.1 403 No\r\n\r\n", vec![b'x'; 8192], brisk).await),
@@ -508,7 +530,9 @@ async fn whatever_a_proxy_does_an_attempt_ends_in_time_with_a_reason() {
                 .egress_proxy(format!("http://{}", proxy.address).parse().unwrap())
                 .build()
                 .unwrap();
-            (name, timed(CONNECT, attempt(&client, &inside.url())).await)
+            let result = timed(CONNECT, attempt(&client, &inside.url())).await;
+            assert!(proxy.connections() > 0, "{name}");
+            (name, result)
         });
     }
     while let Some(attempt) = attempts.join_next().await {

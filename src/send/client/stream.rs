@@ -110,7 +110,7 @@ impl AsyncRead for Metered {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.project();
         if this.budget.is_spent() {
-            return Poll::Ready(Err(io::Error::other("the receiver sends more than is read")));
+            return Poll::Ready(Err(io::Error::other("more was sent than is read")));
         }
         let before = buffer.filled().len();
         let read = ready!(this.inner.poll_read(cx, buffer));

@@ -4,7 +4,6 @@ use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-
 use tokio_rustls::TlsConnector;
 
 use super::identity::Identity;

@@ -93,7 +93,8 @@ impl Dialler {
             }
         });
         let status = answer.await.map_err(refused)?.status();
-        if !status.is_success() {
+        // Any 2xx opens the tunnel, says the RFC; hyper makes an exception of this one, and no proxy sends it.
+        if !status.is_success() || status == StatusCode::NO_CONTENT {
             let cause = format!("the proxy answered `CONNECT` with {}", status.as_u16()).into();
             // Whose credentials are wrong is not helped by another address.
             let is_final = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
