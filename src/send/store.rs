@@ -156,6 +156,14 @@ pub trait OutboxStore: Send + Sync + 'static {
         message: Message,
     ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>>;
 
+    /// Calls `wake` when something may have become due that another process dispatched, for as long as the future is polled.
+    /// Nothing rests on it: who waits for work looks now and then all the same. By default it is ready at once, as there is
+    /// nothing to listen to.
+    fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
+        drop(wake);
+        Box::pin(std::future::ready(()))
+    }
+
     /// Leases deliveries that are due.
     ///
     /// # Errors
@@ -948,6 +956,10 @@ macro_rules! forward {
                 message: Message,
             ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
                 (**self).dispatch_to(endpoint, message)
+            }
+
+            fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
+                (**self).listen(wake)
             }
 
             fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {

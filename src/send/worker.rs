@@ -58,7 +58,18 @@ impl SendWorker {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let shared = &self.outbox.dispatcher.shared;
         let (room, new_work) = (shared.room, shared.new_work.clone());
-        queue::run(self.outbox, room, new_work, shutdown).await;
+        let store = self.outbox.dispatcher.shared.store.clone();
+        let wake = new_work.clone();
+        let mut listen = Some(store.listen(Box::new(move || wake.notify_waiters())));
+        let mut run = pin!(queue::run(self.outbox, room, new_work, shutdown));
+        poll_fn(|cx| {
+            if listen.as_mut().is_some_and(|listen| listen.as_mut().poll(cx).is_ready()) {
+                // There is nothing to listen to, or no longer.
+                listen = None;
+            }
+            run.as_mut().poll(cx)
+        })
+        .await;
     }
 }
 

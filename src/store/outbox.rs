@@ -224,6 +224,13 @@ pub(super) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &st
     pattern::best(&patterns, Subject { whole: event_type, first: None }).is_some()
 }
 
+/// Every pattern that matches an event type.
+#[cfg(feature = "postgres")]
+pub(super) fn matching(event_type: &str) -> Vec<String> {
+    let prefixes = event_type.match_indices('.').map(|(dot, _)| format!("{}.*", &event_type[..dot]));
+    [event_type.to_owned(), "*".to_owned()].into_iter().chain(prefixes).collect()
+}
+
 /// What tells two messages under one id apart: type, version and payload, each with its length before it.
 pub(super) fn digest(message: &Message) -> [u8; 32] {
     let mut hash = Sha256::new();

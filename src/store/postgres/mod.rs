@@ -56,8 +56,15 @@
 mod error;
 mod migration;
 mod options;
+#[cfg(feature = "send")]
+mod outbox;
+#[cfg(not(feature = "send"))]
+#[path = "no_outbox.rs"]
+mod outbox;
 mod statement;
 mod store;
 mod transaction;
 
+#[cfg(test)]
+use self::outbox::PARTS;
 pub use self::{options::PostgresStoreOptions, store::PostgresStore};

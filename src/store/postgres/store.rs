@@ -15,8 +15,9 @@ use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 
 use super::{
     error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, is_lost, is_unanswered, no_answer, store_error},
-    migration::{self, Schema},
+    migration::{self, CLAIMS, Part, Schema, Versions},
     options::PostgresStoreOptions,
+    outbox::{Outbox, PARTS},
     statement::{Mode, Statement, Tables, Value},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         IdempotencyStore, StoredResponse,
     },
-    store::replaceable::Replaceable,
+    store::replaceable::{Current, Replaceable},
 };
 
 /// Keeps claims in PostgreSQL. Clones share the pool.
@@ -35,20 +36,21 @@ use crate::{
 /// See the [module](super) for what it promises.
 #[derive(Clone)]
 pub struct PostgresStore {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    pool: Replaceable<PgPool>,
+pub(super) struct Inner {
+    pub(super) pool: Replaceable<PgPool>,
     tables: Tables,
-    mode: Mode,
-    timeout: Duration,
-    clock_offset: ClockOffset,
+    pub(super) mode: Mode,
+    pub(super) timeout: Duration,
+    pub(super) clock_offset: ClockOffset,
     /// The longest wait of a fenced statement for a row that an application's transaction holds. It ends before the call's
     /// own time does, so that the answer is "busy" and the connection stays usable.
     lock_timeout: Box<str>,
-    /// Set once the schema was found to fit; until then each call looks.
+    /// Set once the tables of claims were found to fit; until then each call looks.
     checked: AtomicBool,
+    pub(super) outbox: Outbox,
     /// Keeps the advisory locks of two stores in one database apart.
     lock_salt: u64,
     claim: Statement,
@@ -92,14 +94,17 @@ impl PostgresStore {
         let statement = |template| Statement::new(&tables, template);
         let mut salt = [0; 8];
         salt.copy_from_slice(&Sha256::digest(&tables.claims)[..8]);
+        let lock_salt = u64::from_be_bytes(salt);
+        let lock_timeout = format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000));
         Self {
             inner: Arc::new(Inner {
                 pool,
+                outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt),
                 mode: options.mode,
                 timeout: options.timeout,
-                lock_timeout: format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000)).into(),
+                lock_timeout: lock_timeout.into(),
                 checked: AtomicBool::new(false),
-                lock_salt: u64::from_be_bytes(salt),
+                lock_salt,
                 claim: statement(include_str!("sql/claim.sql")),
                 complete: statement(include_str!("sql/complete.sql")),
                 is_done: statement(include_str!("sql/is_done.sql")),
@@ -121,15 +126,18 @@ impl PostgresStore {
     /// # Errors
     /// When the server cannot be reached or refuses; [`Schema`](StoreErrorKind::Schema) when the tables are too new.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        match self.read_schema(self.deadline()).await? {
-            Schema::Behind { .. } => {}
-            schema => return self.note(schema),
+        let found = self.read_versions(self.deadline()).await?;
+        if PARTS.iter().all(|part| part.judge(&found) == Schema::Fits) {
+            self.fits();
+            return Ok(());
         }
         match timeout(MIGRATION_TIMEOUT, self.apply_migrations()).await {
-            Ok(Ok(schema)) => self.note(schema),
-            Ok(Err(error)) => Err(store_error(error, MIGRATE)),
-            Err(_) => Err(store_error(no_answer(), MIGRATE)),
+            Ok(Ok(schema)) => schema.into_result()?,
+            Ok(Err(error)) => return Err(store_error(error, MIGRATE)),
+            Err(_) => return Err(store_error(no_answer(), MIGRATE)),
         }
+        self.fits();
+        Ok(())
     }
 
     /// Checks that the schema fits this version of the crate. The first call of a store does the same.
@@ -138,52 +146,67 @@ impl PostgresStore {
     /// [`Schema`](StoreErrorKind::Schema) when the tables are missing, older, or too new; otherwise when the server cannot
     /// be asked.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let schema = self.read_schema(self.deadline()).await?;
-        self.note(schema)
+        let found = self.read_versions(self.deadline()).await?;
+        PARTS.iter().try_for_each(|part| part.judge(&found).into_result())?;
+        self.fits();
+        Ok(())
     }
 
-    async fn read_schema(&self, deadline: Instant) -> Result<Schema, StoreError> {
-        let row = self.fetch(deadline, &self.inner.read_schema, &[]).await;
-        migration::schema(row).map_err(|error| store_error(error, READ_SCHEMA))
+    /// Notes that the tables of all parts fit.
+    fn fits(&self) {
+        self.inner.checked.store(true, Ordering::Release);
+        self.inner.outbox.fits();
+    }
+
+    async fn read_versions(&self, deadline: Instant) -> Result<Vec<Versions>, StoreError> {
+        let rows = self.run(deadline, &self.inner.read_schema, &[]).await;
+        migration::versions(rows).map_err(|error| store_error(error, READ_SCHEMA))
     }
 
     async fn apply_migrations(&self) -> Result<Schema, sqlx::Error> {
         // Not the role's default: under a stricter level, the snapshot would be older than the lock.
         let mut transaction =
             self.inner.pool.current().value.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        let schema = migration::apply(&mut transaction, &self.inner.tables).await?;
+        let schema = migration::apply(&mut transaction, &self.inner.tables, PARTS).await?;
         transaction.commit().await?;
         Ok(schema)
-    }
-
-    fn note(&self, schema: Schema) -> Result<(), StoreError> {
-        schema.into_result()?;
-        self.inner.checked.store(true, Ordering::Release);
-        Ok(())
     }
 
     fn deadline(&self) -> Instant {
         Instant::now() + self.inner.timeout
     }
 
-    /// Sets a call's deadline. The very first call looks at the schema.
     async fn begin(&self) -> Result<Instant, StoreError> {
+        self.begin_on(&CLAIMS, &self.inner.checked).await
+    }
+
+    /// Sets a call's deadline. The very first call on a part looks at its schema.
+    pub(super) async fn begin_on(&self, part: &Part, checked: &AtomicBool) -> Result<Instant, StoreError> {
         let deadline = self.deadline();
-        if !self.inner.checked.load(Ordering::Acquire) {
-            let schema = self.read_schema(deadline).await?;
-            self.note(schema)?;
+        if !checked.load(Ordering::Acquire) {
+            part.judge(&self.read_versions(deadline).await?).into_result()?;
+            checked.store(true, Ordering::Release);
         }
         Ok(deadline)
     }
 
-    /// Runs one statement, and repeats it once when its connection turns out to be lost: it may have broken while it was
-    /// idle, and statements are idempotent per token. Nothing goes on past the deadline.
     async fn fetch(
         &self,
         deadline: Instant,
         statement: &Statement,
         values: &[Value<'_>],
     ) -> Result<Option<PgRow>, sqlx::Error> {
+        Ok(self.run(deadline, statement, values).await?.into_iter().next())
+    }
+
+    /// Runs one statement, and repeats it once when its connection turns out to be lost: it may have broken while it was
+    /// idle, and statements are idempotent per token. Nothing goes on past the deadline.
+    pub(super) async fn run(
+        &self,
+        deadline: Instant,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         let current = self.inner.pool.current();
         let calls = async {
             let mut connection = current.value.acquire().await?;
@@ -195,12 +218,17 @@ impl PostgresStore {
             self.call(deadline, &mut connection, statement, values).await
         };
         let done = timeout_at(deadline, calls).await.unwrap_or_else(|_| Err(no_answer()));
-        match &done {
+        self.note(&current, &done);
+        done
+    }
+
+    /// Notes whether the server has answered; when it has not, the next call goes another way.
+    pub(super) fn note<T>(&self, current: &Current<PgPool>, done: &Result<T, sqlx::Error>) {
+        match done {
             Ok(_) | Err(sqlx::Error::Database(_)) => current.answered(),
-            Err(error) if is_unanswered(error) => self.inner.pool.replace(&current),
+            Err(error) if is_unanswered(error) => self.inner.pool.replace(current),
             Err(_) => {}
         }
-        done
     }
 
     async fn call(
@@ -209,8 +237,8 @@ impl PostgresStore {
         connection: &mut PoolConnection<Postgres>,
         statement: &Statement,
         values: &[Value<'_>],
-    ) -> Result<Option<PgRow>, sqlx::Error> {
-        let done = timeout_at(deadline, statement.fetch(connection, self.inner.mode, values)).await;
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let done = timeout_at(deadline, statement.fetch_all(connection, self.inner.mode, values)).await;
         settle(connection, done)
     }
 
@@ -388,7 +416,7 @@ impl fmt::Debug for PostgresStore {
 }
 
 /// Acquires a connection that has just answered. After a restart of the server all idle ones are broken.
-async fn acquire_live(pool: &PgPool, deadline: Instant) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+pub(super) async fn acquire_live(pool: &PgPool, deadline: Instant) -> Result<PoolConnection<Postgres>, sqlx::Error> {
     for _ in 0..pool.options().get_max_connections() {
         let mut connection = pool.acquire().await?;
         let ping = timeout_at(deadline, connection.ping()).await;

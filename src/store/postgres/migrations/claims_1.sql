@@ -14,4 +14,4 @@ CREATE TABLE {claims} (
     response_content_type text,
     response_body         bytea
 );
-CREATE INDEX {claims_purge} ON {claims} (purge_at_ms);
+CREATE INDEX {index claims_purge} ON {claims} (purge_at_ms);

@@ -1,0 +1,174 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use sqlx::{Row, postgres::PgRow};
+use tokio::time::timeout_at;
+
+use super::{
+    corrupt, count,
+    dispatch::outbox_id,
+    endpoints,
+    schema::{HELD, PENDING, number, state},
+    transaction::{Tx, is_conflict, transaction},
+};
+use crate::{
+    error::StoreError,
+    send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
+    store::{
+        outbox::{from_time, to_time, wants},
+        postgres::{
+            PostgresStore,
+            error::{no_answer, store_error},
+            statement::Value,
+        },
+    },
+};
+
+pub(super) async fn get(store: &PostgresStore, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
+    const CONTEXT: &str = "read a delivery";
+
+    let rows = store.ask(CONTEXT, &store.statements().delivery, &[seq(id)]).await?;
+    rows.first().map(read).transpose().map_err(|error| store_error(error, CONTEXT))
+}
+
+pub(super) async fn list(
+    store: &PostgresStore,
+    tenant: Arc<str>,
+    wanted: DeliveryQuery,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    const CONTEXT: &str = "list deliveries";
+
+    let endpoint = wanted.endpoint.map(|id| id.to_string());
+    let before = wanted.before.map_or(Value::from(i64::MAX), seq);
+    let mut values = vec![Value::from(&*tenant), before, Value::from(i64::from(limit))];
+    values.extend(endpoint.as_deref().map(Value::from));
+    values.extend(wanted.state.map(|state| Value::from(number(state))));
+    values.extend(wanted.message.as_deref().map(Value::from));
+    let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+}
+
+pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
+    const CONTEXT: &str = "read attempts";
+
+    let rows = store.ask(CONTEXT, &store.statements().attempts, &[seq(id)]).await?;
+    let attempts = rows.iter().map(|row| {
+        let status: Option<i32> = row.try_get("status")?;
+        let millis: i64 = row.try_get("millis")?;
+        Ok(AttemptRecord {
+            attempt: count(row.try_get("attempt")?),
+            ended_at: to_time(row.try_get("ended_at")?),
+            status: status.and_then(|status| u16::try_from(status).ok()),
+            error: row.try_get("error")?,
+            duration: Duration::from_millis(u64::try_from(millis).unwrap_or_default()),
+            answer: Bytes::from(row.try_get::<Option<Vec<u8>>, _>("answer")?.unwrap_or_default()),
+        })
+    });
+    attempts.collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+}
+
+pub(super) async fn resend(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
+    const CONTEXT: &str = "resend a delivery";
+
+    let outbox = &store.inner.outbox;
+    let values = [store.offset(), Value::from(&*outbox.lock_timeout), seq(id), Value::from(&*outbox.channel)];
+    let rows = store.ask(CONTEXT, &store.statements().resend, &values).await?;
+    let done = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>("done"));
+    done.map(|done| done > 0).map_err(|error| store_error(error, CONTEXT))
+}
+
+pub(super) async fn cancel(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
+    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id)];
+    let rows = store.ask("cancel a delivery", &store.statements().cancel, &values).await?;
+    Ok(!rows.is_empty())
+}
+
+pub(super) async fn recover(
+    store: &PostgresStore,
+    id: EndpointId,
+    recover: Recover,
+    limit: u32,
+) -> Result<Recovered, StoreError> {
+    let deadline = store.outbox_deadline().await?;
+    transaction!(store, deadline, "recover an endpoint", tx => recover_in(store, &mut tx, id, recover, limit))
+}
+
+async fn recover_in(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    id: EndpointId,
+    recover: Recover,
+    limit: u32,
+) -> Result<Recovered, sqlx::Error> {
+    let Some(found) = endpoints::find(store, tx, id).await? else { return Ok(Recovered::new(0, None)) };
+    let (endpoint, mut health) = (&found.endpoint, found.health);
+    let id = id.to_string();
+    let page = [
+        Value::from(&*id),
+        Value::from(&*endpoint.tenant),
+        Value::from(from_time(recover.since)),
+        Value::from(recover.until.map_or(i64::MAX, from_time)),
+        Value::Int(recover.after.map(|after| i64::try_from(after).unwrap_or(i64::MAX))),
+        Value::from(i64::from(limit)),
+    ];
+    let rows = tx.all(&store.statements().page, &page).await?;
+
+    let (mut again, mut missed, mut last) = (Vec::new(), Vec::new(), None);
+    for row in &rows {
+        let message: i64 = row.try_get("seq")?;
+        last = u64::try_from(message).ok();
+        if !row.try_get::<bool, _>("may_have")? {
+            continue;
+        }
+        let made: Option<i64> = row.try_get("delivery")?;
+        let patterns = endpoint.settings.events.iter().map(String::as_str);
+        match (made, row.try_get::<Option<i16>, _>("state")?.and_then(state)) {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+                again.push(made);
+            }
+            (None, _) if wants(patterns, row.try_get("event_type")?) => missed.push(message),
+            _ => {}
+        }
+    }
+    let mut deliveries = 0;
+    if !again.is_empty() || !missed.is_empty() {
+        let is_disabled = endpoint.disabled.is_some();
+        let channel = if is_disabled { "" } else { &*store.inner.outbox.channel };
+        let values = [
+            Value::from(found.now),
+            Value::from(&*id),
+            Value::from(&*endpoint.tenant),
+            Value::from(if is_disabled { HELD } else { PENDING }),
+            Value::ManyInts(&again),
+            Value::ManyInts(&missed),
+            Value::from(channel),
+        ];
+        let row = tx.first(&store.statements().recover, &values).await?.ok_or(sqlx::Error::RowNotFound)?;
+        deliveries = row.try_get::<i64, _>("count")?;
+        health.pace.catching_up = true;
+        endpoints::note(store, tx, endpoint, &health, endpoint.disabled).await?;
+    }
+    let next = last.filter(|_| rows.len() >= limit as usize);
+    Ok(Recovered::new(deliveries.unsigned_abs(), next))
+}
+
+fn read(row: &PgRow) -> Result<DeliveryRecord, sqlx::Error> {
+    let state = state(row.try_get("state")?).ok_or_else(|| corrupt("the state of a delivery is unknown"))?;
+    let endpoint: &str = row.try_get("endpoint")?;
+    Ok(DeliveryRecord {
+        id: outbox_id(row.try_get("seq")?)?,
+        message: row.try_get("id")?,
+        event_type: row.try_get("event_type")?,
+        tenant: row.try_get::<&str, _>("tenant")?.into(),
+        endpoint: endpoint.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
+        state,
+        attempt: count(row.try_get("attempt")?),
+        created_at: to_time(row.try_get("created_at")?),
+        due_at: (state == DeliveryState::Pending).then_some(to_time(row.try_get("due_at")?)),
+    })
+}
+
+fn seq(id: OutboxId) -> Value<'static> {
+    Value::from(i64::try_from(id.to_u64()).unwrap_or(i64::MAX))
+}

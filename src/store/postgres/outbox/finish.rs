@@ -1,0 +1,99 @@
+use sqlx::Row;
+use tokio::time::timeout_at;
+
+use super::{
+    count, dispatch,
+    endpoints::{self, Found},
+    schema::number,
+    transaction::{Tx, is_conflict, transaction},
+};
+use crate::{
+    clock::millis,
+    error::StoreError,
+    send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
+    store::{
+        outbox::{Standing, next_state},
+        postgres::{
+            PostgresStore,
+            error::{no_answer, store_error},
+            statement::Value,
+        },
+    },
+};
+
+pub(super) async fn finish(
+    store: &PostgresStore,
+    id: OutboxId,
+    token: LeaseToken,
+    finish: Finish,
+) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
+    let deadline = store.outbox_deadline().await?;
+    transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))
+}
+
+async fn finish_in(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    id: OutboxId,
+    token: LeaseToken,
+    finish: &Finish,
+) -> Result<(Fenced, Option<DisabledReason>), sqlx::Error> {
+    let seq = Value::from(i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
+    let token = token.to_bytes();
+    let row = tx.first(&store.statements().finish_read, &[store.offset(), seq, Value::from(&token)]).await?;
+    let Some(row) = row else { return Ok((Fenced::Stale, None)) };
+    let now = row.try_get("now")?;
+    let attempt: i64 = row.try_get("delivery_attempt")?;
+
+    let mut disabled = None;
+    let mut found = None;
+    let standing = match row.try_get::<Option<&str>, _>("id")? {
+        None => Standing::Deleted,
+        Some(_) => {
+            let (endpoint, mut health) = endpoints::read(&row)?;
+            let reason = health.count(finish, now);
+            let locked = found.insert(Found { endpoint, health, now });
+            match (locked.endpoint.disabled, reason) {
+                (None, Some(_)) => {
+                    endpoints::switch_in(store, tx, locked, reason).await?;
+                    if let Some(notice) = &finish.notice {
+                        // One that is in conflict with another says the same.
+                        dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
+                    }
+                    disabled = reason;
+                    Standing::Disabled
+                }
+                (Some(_), _) => Standing::Disabled,
+                (None, None) => Standing::Enabled,
+            }
+        }
+    };
+
+    let is_noted = !matches!(finish.after, After::Unsent { .. });
+    let (state, due) = next_state(finish.after, standing, now);
+    let endpoint = found.as_ref().map(|found| found.endpoint.id.to_string());
+    let health = found.as_ref().map(|found| found.health).unwrap_or_default();
+    let limit = found.as_ref().and_then(|found| found.endpoint.settings.rate_limit);
+    let values = [
+        Value::from(now),
+        seq,
+        Value::from(number(state)),
+        Value::from(due),
+        Value::from(if is_noted { attempt } else { attempt - 1 }),
+        Value::from(i64::from(is_noted)),
+        Value::from(i64::from(count(attempt))),
+        Value::Int(finish.status.map(i64::from)),
+        Value::Text(finish.error),
+        Value::from(millis(finish.duration)),
+        Value::Bytes(Some(&finish.answer[..]).filter(|answer| !answer.is_empty())),
+        Value::Text(endpoint.as_deref()),
+        Value::from(i64::from(health.failures)),
+        Value::Int(health.failing_since),
+        Value::from(health.rests_until),
+        Value::from(i64::from(health.proven)),
+        Value::from(i64::from(health.pace.catching_up)),
+        Value::from(health.ready_at(limit)),
+    ];
+    tx.all(&store.statements().finish_write, &values).await?;
+    Ok((Fenced::Applied, disabled))
+}

@@ -1,0 +1,232 @@
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde_json::value::RawValue;
+use sqlx::{Row, postgres::PgRow};
+use tokio::time::timeout_at;
+
+use super::{
+    corrupt, count,
+    dispatch::outbox_id,
+    endpoints,
+    transaction::{Tx, is_conflict, transaction},
+};
+use crate::{
+    error::StoreError,
+    send::{EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message},
+    store::{
+        outbox::{Health, Leased, Shares, to_time},
+        postgres::{
+            PostgresStore,
+            error::{no_answer, store_error},
+            statement::Value,
+        },
+        record::{Millis, after},
+    },
+};
+
+const CONTEXT: &str = "lease deliveries";
+
+/// Looks without a lock first: most looks of an idle worker find nothing.
+pub(super) async fn lease(store: &PostgresStore, request: LeaseRequest) -> Result<Leases, StoreError> {
+    let deadline = store.outbox_deadline().await?;
+    let look = look(store, deadline, &request).await.map_err(|error| store_error(error, CONTEXT))?;
+    if look.candidates.is_empty() {
+        return Ok(Leases::new(Vec::new(), look.next_due));
+    }
+    let leased = transaction!(store, deadline, CONTEXT, tx => lease_in(store, &mut tx, &request, &look.candidates))?;
+    // Another worker has what there is, or had: soon it is seen how much it left.
+    let next_due = leased.is_empty().then_some(SOON);
+    Ok(Leases::new(leased, next_due))
+}
+
+/// What a look without a lock finds.
+struct Look {
+    /// The endpoints that have something due and room for it, those that waited longest first.
+    candidates: Vec<EndpointId>,
+    next_due: Option<Duration>,
+}
+
+async fn look(
+    store: &PostgresStore,
+    deadline: tokio::time::Instant,
+    request: &LeaseRequest,
+) -> Result<Look, sqlx::Error> {
+    let values = [
+        store.offset(),
+        Value::from(i64::from(request.limit)),
+        Value::from(i64::from(IN_FLIGHT)),
+        Value::from(1),
+        Value::from(i64::from(FAILURES_TO_REST)),
+    ];
+    let rows = store.ask_by(deadline, &store.statements().look, &values).await?;
+    let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
+    let (mut candidates, mut left_unproven) = (Vec::new(), request.unproven);
+    for row in &rows {
+        let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
+        if !row.try_get::<bool, _>("proven")? {
+            // Each gets one at least, so more of them than that are not asked for.
+            let Some(less) = left_unproven.checked_sub(1) else { continue };
+            left_unproven = less;
+        }
+        candidates.push(id.parse().map_err(|_| corrupt("an endpoint's id is none"))?);
+    }
+    candidates.truncate(request.limit as usize);
+    Ok(Look { candidates, next_due: wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())) })
+}
+
+/// An endpoint that is locked, and what waits for it.
+struct Locked {
+    endpoint: EndpointRecord,
+    health: Health,
+    in_flight: u32,
+    /// The numbers of its first deliveries that are due, and how often they were attempted.
+    due: Vec<(i64, i64)>,
+}
+
+async fn lease_in(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    request: &LeaseRequest,
+    candidates: &[EndpointId],
+) -> Result<Vec<LeasedDelivery>, sqlx::Error> {
+    let Some((now, mut locked)) = lock(store, tx, candidates).await? else { return Ok(Vec::new()) };
+
+    // In the order in which they are served.
+    let mut order: Vec<_> = candidates.iter().filter_map(|id| locked.remove(id)).collect();
+    let mut shares = Shares::new(request, order.iter().map(|locked| locked.health.proven));
+    let mut picked = Vec::new();
+    let mut served = Vec::new();
+    for locked in &mut order {
+        if shares.is_used_up() {
+            break;
+        }
+        let limit = locked.endpoint.settings.rate_limit;
+        let proven = locked.health.proven;
+        let room = locked.health.room(locked.in_flight, limit, now).min(shares.next(proven)) as usize;
+        let taken = &locked.due[..room.min(locked.due.len())];
+        if taken.is_empty() {
+            continue;
+        }
+        let attempts = count(taken.len() as i64);
+        let first = count(taken.iter().filter(|(_, attempt)| *attempt == 0).count() as i64);
+        picked.extend(taken.iter().map(|(seq, _)| *seq));
+        shares.took(attempts, proven);
+        let all = taken.len() == locked.due.len();
+        locked.health.leased(Leased { attempts, first, all }, limit, now);
+        served.push(&*locked);
+    }
+    if picked.is_empty() {
+        return Ok(Vec::new());
+    }
+    take(store, tx, request, now, &picked, &served).await
+}
+
+/// Locks those of the endpoints that nobody else has locked, and then reads what waits for them: before the lock, another worker
+/// may have leased of it.
+async fn lock(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    candidates: &[EndpointId],
+) -> Result<Option<(Millis, HashMap<EndpointId, Locked>)>, sqlx::Error> {
+    let ids: Vec<_> = candidates.iter().map(EndpointId::to_string).collect();
+    let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
+    let rows = tx.all(&store.statements().lock, &[store.offset(), Value::ManyTexts(&ids)]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let now = first.try_get("now")?;
+    let mut locked = HashMap::new();
+    for row in &rows {
+        let (endpoint, health) = endpoints::read(row)?;
+        locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, due: Vec::new() });
+    }
+
+    let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
+    let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
+    // One more than is leased tells whether there is more.
+    let values = [Value::from(now), Value::ManyTexts(&ids), Value::from(i64::from(IN_FLIGHT) + 1)];
+    for row in tx.all(&store.statements().waiting, &values).await? {
+        let id: &str = row.try_get("id")?;
+        let Some(locked) = id.parse().ok().and_then(|id: EndpointId| locked.get_mut(&id)) else { continue };
+        locked.in_flight = count(row.try_get("in_flight")?);
+        if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
+            locked.due.push((seq, row.try_get("attempt")?));
+        }
+    }
+    Ok(Some((now, locked)))
+}
+
+async fn take(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    request: &LeaseRequest,
+    now: Millis,
+    picked: &[i64],
+    served: &[&Locked],
+) -> Result<Vec<LeasedDelivery>, sqlx::Error> {
+    let token = request.token.to_bytes();
+    let ids: Vec<_> = served.iter().map(|locked| locked.endpoint.id.to_string()).collect();
+    let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
+    let paces = || served.iter().map(|locked| locked.health.pace);
+    let steady: Vec<_> = paces().map(|pace| pace.steady).collect();
+    let next_at: Vec<_> = paces().map(|pace| pace.next_at).collect();
+    let catching_up: Vec<_> = paces().map(|pace| i64::from(pace.catching_up)).collect();
+    let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
+    let ready_at: Vec<_> = ready_at.collect();
+    let values = [
+        Value::from(now),
+        Value::from(after(now, request.lease)),
+        Value::from(&token),
+        Value::ManyInts(picked),
+        Value::ManyTexts(&ids),
+        Value::ManyFloats(&steady),
+        Value::ManyInts(&next_at),
+        Value::ManyInts(&catching_up),
+        Value::ManyInts(&ready_at),
+    ];
+    let rows = tx.all(&store.statements().take, &values).await?;
+
+    let records = served.iter().map(|locked| (locked.endpoint.id, Arc::new(locked.endpoint.clone())));
+    let records: HashMap<_, _> = records.collect();
+    let mut messages = HashMap::new();
+    let mut leased = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let number: i64 = row.try_get("message")?;
+        if let Some(payload) = row.try_get::<Option<String>, _>("payload")? {
+            messages.insert(number, message(row, payload)?);
+        }
+        let endpoint: EndpointId =
+            row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
+        // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
+        let (Some(Some(message)), Some(endpoint)) = (messages.get(&number), records.get(&endpoint)) else { continue };
+        let age = now.saturating_sub(row.try_get("created_at")?);
+        leased.push(LeasedDelivery::new(
+            outbox_id(row.try_get("seq")?)?,
+            count(row.try_get("attempt")?),
+            message.clone(),
+            endpoint.clone(),
+            Duration::from_millis(u64::try_from(age).unwrap_or_default()),
+        ));
+    }
+    Ok(leased)
+}
+
+fn message(row: &PgRow, payload: String) -> Result<Option<Message>, sqlx::Error> {
+    let tenant: String = row.try_get("tenant")?;
+    let id: &str = row.try_get("id")?;
+    let event_type: String = row.try_get("event_type")?;
+    let version: Option<String> = row.try_get("version")?;
+    let happened_at: i64 = row.try_get("happened_at")?;
+
+    let read = || {
+        let payload = RawValue::from_string(payload).ok()?;
+        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
+        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
+        Some(match version {
+            Some(version) => message.version(version),
+            None => message,
+        })
+    };
+    Ok(read())
+}
+
+/// When a worker looks again that found everything locked.
+const SOON: Duration = Duration::from_millis(10);

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::time::{sleep, timeout};
+
+use crate::store::postgres::{PostgresStore, statement::Mode};
+
+/// Listens on a connection of its own until it is dropped, and wakes whoever waits. A connection that is lost is made anew; what
+/// came meanwhile is found by looking.
+pub(super) async fn listen(store: &PostgresStore, wake: Box<dyn Fn() + Send + Sync + '_>) {
+    // A pooler that hands out connections by the transaction lets nobody listen.
+    if store.inner.mode == Mode::Simple {
+        return;
+    }
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        if let Ok(mut listener) = connect(store).await {
+            pause = SHORTEST_PAUSE;
+            wake();
+            while hear(store, &mut listener).await.is_ok() {
+                wake();
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn connect(store: &PostgresStore) -> Result<PgListener, sqlx::Error> {
+    let options = store.inner.pool.current().value.connect_options();
+    let timeout_of = store.inner.timeout;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(timeout_of)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .connect_lazy_with(options.as_ref().clone());
+    let connect = async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(&store.inner.outbox.channel).await?;
+        Ok(listener)
+    };
+    timeout(timeout_of, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Waits for a word. A connection that is silent for long is asked whether it is still there.
+async fn hear(store: &PostgresStore, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    loop {
+        match timeout(SILENCE, listener.try_recv()).await {
+            // It has already been made anew by the driver when there is nothing.
+            Ok(heard) => return heard.map(drop),
+            Err(_) => {
+                let ping = sqlx::raw_sql("SELECT 1").execute(&mut *listener);
+                timeout(store.inner.timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+            }
+        }
+    }
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,18 @@
+-- $1 offset of the clock, $2 delivery, $3 token
+WITH endpoint AS MATERIALIZED (
+    SELECT e.* FROM {outbox_endpoints} AS e
+    WHERE e.id = (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.seq = $2::bigint)
+    FOR UPDATE
+),
+-- The count makes it come after the endpoint: whoever locks both does so in this order.
+locked AS MATERIALIZED (
+    SELECT count(*) AS count FROM endpoint
+),
+delivery AS MATERIALIZED (
+    SELECT d.attempt FROM {outbox_deliveries} AS d, locked
+    WHERE d.seq = $2::bigint AND d.state = 1 AND d.token = $3::bytea AND locked.count >= 0
+    FOR UPDATE OF d
+)
+SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
+       delivery.attempt AS delivery_attempt, endpoint.*
+FROM delivery LEFT JOIN endpoint ON true

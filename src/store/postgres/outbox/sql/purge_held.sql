@@ -1,0 +1,27 @@
+-- Goes on with what was too much to be made due at once when its endpoint was enabled.
+-- $1 now, $2 limit, $3 channel
+WITH RECURSIVE held (endpoint) AS (
+    (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state = 2 ORDER BY d.endpoint, d.due_at LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint FROM held CROSS JOIN LATERAL (
+        SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state = 2 AND d.endpoint > held.endpoint
+        ORDER BY d.endpoint, d.due_at LIMIT 1
+    ) AS next
+),
+endpoint AS MATERIALIZED (
+    SELECT e.id FROM {outbox_endpoints} AS e
+    WHERE e.id = ANY (ARRAY(SELECT held.endpoint FROM held)) AND e.disabled IS NULL
+    FOR UPDATE SKIP LOCKED
+),
+chosen AS MATERIALIZED (
+    SELECT d.seq FROM endpoint JOIN {outbox_deliveries} AS d ON d.endpoint = endpoint.id AND d.state = 2
+    LIMIT $2::bigint
+    FOR UPDATE OF d SKIP LOCKED
+),
+done AS (
+    UPDATE {outbox_deliveries} AS d SET state = 0, due_at = $1::bigint FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+),
+woken AS MATERIALIZED (
+    SELECT pg_notify($3::text, '') FROM (SELECT FROM done LIMIT 1) AS few
+)
+SELECT count(*) AS done, (SELECT count(*) FROM woken) AS woken FROM done

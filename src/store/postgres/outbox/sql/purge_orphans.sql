@@ -1,0 +1,31 @@
+-- Cancels what was dispatched while its endpoint was being deleted, and what a worker died on whose endpoint is gone.
+-- $1 now, $2 limit
+WITH RECURSIVE active (endpoint) AS (
+    (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state IN (0, 1) ORDER BY d.endpoint, d.due_at LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint FROM active CROSS JOIN LATERAL (
+        SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state IN (0, 1) AND d.endpoint > active.endpoint
+        ORDER BY d.endpoint, d.due_at LIMIT 1
+    ) AS next
+),
+held (endpoint) AS (
+    (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state = 2 ORDER BY d.endpoint, d.due_at LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint FROM held CROSS JOIN LATERAL (
+        SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state = 2 AND d.endpoint > held.endpoint
+        ORDER BY d.endpoint, d.due_at LIMIT 1
+    ) AS next
+),
+chosen AS MATERIALIZED (
+    SELECT d.seq
+    FROM (SELECT active.endpoint FROM active UNION SELECT held.endpoint FROM held) AS of_some
+    JOIN {outbox_deliveries} AS d ON d.endpoint = of_some.endpoint AND d.state IN (0, 1, 2)
+        AND (d.state <> 1 OR d.due_at < $1::bigint)
+    WHERE NOT EXISTS (SELECT FROM {outbox_endpoints} AS e WHERE e.id = of_some.endpoint)
+    LIMIT $2::bigint
+    FOR UPDATE OF d SKIP LOCKED
+),
+done AS (
+    UPDATE {outbox_deliveries} AS d SET state = 6, token = NULL FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+)
+SELECT count(*) AS done FROM done

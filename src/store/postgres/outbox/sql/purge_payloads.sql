@@ -1,0 +1,14 @@
+-- $1 until, $2 limit
+WITH chosen AS MATERIALIZED (
+    SELECT m.seq FROM {outbox_messages} AS m
+    WHERE m.payload IS NOT NULL AND m.created_at < $1::bigint AND NOT EXISTS (
+        SELECT FROM {outbox_deliveries} AS d WHERE d.message = m.seq AND d.state IN (0, 1, 2)
+    )
+    ORDER BY m.created_at
+    LIMIT $2::bigint
+    FOR UPDATE OF m SKIP LOCKED
+),
+done AS (
+    UPDATE {outbox_messages} AS m SET payload = NULL FROM chosen WHERE m.seq = chosen.seq RETURNING 1
+)
+SELECT count(*) AS done FROM done

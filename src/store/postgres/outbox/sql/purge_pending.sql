@@ -1,0 +1,24 @@
+-- Holds what was dispatched while its endpoint was being disabled.
+-- $1 now, $2 limit
+WITH RECURSIVE active (endpoint) AS (
+    (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state IN (0, 1) ORDER BY d.endpoint, d.due_at LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint FROM active CROSS JOIN LATERAL (
+        SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state IN (0, 1) AND d.endpoint > active.endpoint
+        ORDER BY d.endpoint, d.due_at LIMIT 1
+    ) AS next
+),
+endpoint AS MATERIALIZED (
+    SELECT e.id FROM {outbox_endpoints} AS e
+    WHERE e.id = ANY (ARRAY(SELECT active.endpoint FROM active)) AND e.disabled IS NOT NULL
+    FOR UPDATE SKIP LOCKED
+),
+chosen AS MATERIALIZED (
+    SELECT d.seq FROM endpoint JOIN {outbox_deliveries} AS d ON d.endpoint = endpoint.id AND d.state = 0
+    LIMIT $2::bigint
+    FOR UPDATE OF d SKIP LOCKED
+),
+done AS (
+    UPDATE {outbox_deliveries} AS d SET state = 2, due_at = $1::bigint FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+)
+SELECT count(*) AS done FROM done

@@ -1,0 +1,25 @@
+-- $1 offset of the clock, $2 lock_timeout, $3 delivery, $4 channel
+WITH clock AS MATERIALIZED (
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
+           set_config('lock_timeout', $2::text, true) AS lock_timeout
+),
+-- Locked, or it could be held for an endpoint that has just been enabled.
+endpoint AS MATERIALIZED (
+    SELECT e.disabled FROM {outbox_endpoints} AS e, clock
+    WHERE e.id = (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.seq = $3::bigint)
+    FOR UPDATE OF e
+),
+message AS MATERIALIZED (
+    SELECT 1 FROM {outbox_messages} AS m, (SELECT count(*) AS count FROM endpoint) AS locked
+    WHERE m.seq = (SELECT d.message FROM {outbox_deliveries} AS d WHERE d.seq = $3::bigint)
+        AND m.payload IS NOT NULL AND locked.count > 0
+    FOR SHARE OF m
+),
+again AS (
+    UPDATE {outbox_deliveries} AS d
+    SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, attempt = 0, due_at = clock.now
+    FROM endpoint, message, clock
+    WHERE d.seq = $3::bigint AND d.state <> 1
+    RETURNING d.state
+)
+SELECT count(*) AS done, CASE WHEN min(again.state) = 0 THEN pg_notify($4::text, '')::text END AS woken FROM again

@@ -1,0 +1,16 @@
+-- $1 now, $2 endpoints, which are locked, $3 how many deliveries of each
+SELECT e.id, flight.count AS in_flight, d.seq, d.attempt
+FROM unnest($2::text[]) AS e (id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count FROM {outbox_deliveries} AS d
+    WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > $1::bigint
+) AS flight
+LEFT JOIN LATERAL (
+    -- Somebody may be cancelling one, or be sending it anew.
+    SELECT d.seq, d.attempt, d.due_at FROM {outbox_deliveries} AS d
+    WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= $1::bigint
+    ORDER BY d.endpoint, d.due_at, d.seq
+    LIMIT $3::bigint
+    FOR UPDATE SKIP LOCKED
+) AS d ON true
+ORDER BY e.id, d.due_at, d.seq

@@ -1,0 +1,175 @@
+use crate::{
+    send::DeliveryQuery,
+    store::postgres::statement::{Statement, Tables},
+};
+
+macro_rules! statements {
+    ($($name:ident),* $(,)?) => {
+        /// What the outbox asks of the server: a file each.
+        pub(super) struct Statements {
+            $(pub(super) $name: Statement,)*
+            pub(super) now: Statement,
+            pub(super) tenant_lock: Statement,
+            pub(super) endpoint: Statement,
+            pub(super) endpoints: Statement,
+            pub(super) endpoints_of_tenant: Statement,
+            pub(super) delivery: Statement,
+            pub(super) attempts: Statement,
+            pub(super) event_types: Statement,
+            pub(super) remove_event_type: Statement,
+            deliveries: Vec<Statement>,
+        }
+
+        impl Statements {
+            pub(super) fn new(tables: &Tables) -> Self {
+                let statement = |text: &str| Statement::new(tables, text);
+                Self {
+                    $($name: statement(include_str!(concat!("sql/", stringify!($name), ".sql"))),)*
+                    now: statement(
+                        "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now",
+                    ),
+                    tenant_lock: statement("SELECT pg_advisory_xact_lock($1::bigint)"),
+                    endpoint: statement("SELECT * FROM {outbox_endpoints} WHERE id = $1::text"),
+                    endpoints: statement(
+                        "SELECT * FROM {outbox_endpoints} WHERE id > $1::text ORDER BY id LIMIT $2::bigint",
+                    ),
+                    endpoints_of_tenant: statement(
+                        "SELECT * FROM {outbox_endpoints} WHERE tenant = $3::text AND id > $1::text \
+                         ORDER BY id LIMIT $2::bigint",
+                    ),
+                    delivery: statement(
+                        "SELECT d.*, m.id, m.event_type FROM {outbox_deliveries} AS d \
+                         JOIN {outbox_messages} AS m ON m.seq = d.message WHERE d.seq = $1::bigint",
+                    ),
+                    attempts: statement(
+                        "SELECT * FROM {outbox_attempts} WHERE delivery = $1::bigint ORDER BY delivery, seq",
+                    ),
+                    event_types: statement("SELECT * FROM {outbox_event_types} ORDER BY name"),
+                    remove_event_type: statement(
+                        "DELETE FROM {outbox_event_types} WHERE name = $1::text RETURNING 1 AS done",
+                    ),
+                    deliveries: Shape::all().map(|shape| statement(&shape.text())).collect(),
+                }
+            }
+        }
+    };
+}
+
+statements! {
+    cancel,
+    change,
+    create,
+    delete,
+    dispatch,
+    dispatch_to,
+    erase_deliveries,
+    erase_endpoints,
+    erase_messages,
+    erase_some,
+    find,
+    finish_read,
+    finish_write,
+    lock,
+    look,
+    move_waiting,
+    note,
+    page,
+    purge_answers,
+    purge_attempts,
+    purge_deliveries,
+    purge_held,
+    purge_long_held,
+    purge_messages,
+    purge_orphans,
+    purge_payloads,
+    purge_pending,
+    put_event_types,
+    recover,
+    resend,
+    take,
+    undo,
+    waiting,
+}
+
+impl Statements {
+    /// The list of deliveries for a query. Its values: tenant, before, limit, and then endpoint, state and message where they
+    /// are asked for.
+    pub(super) fn deliveries(&self, query: &DeliveryQuery) -> &Statement {
+        &self.deliveries[Shape::of(query).index()]
+    }
+}
+
+/// What a query asks for, beside the tenant.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    endpoint: bool,
+    state: bool,
+    message: bool,
+}
+
+impl Shape {
+    fn of(query: &DeliveryQuery) -> Self {
+        Self { endpoint: query.endpoint.is_some(), state: query.state.is_some(), message: query.message.is_some() }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        (0..8).map(|bits| Self { endpoint: bits & 1 != 0, state: bits & 2 != 0, message: bits & 4 != 0 })
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.endpoint) | usize::from(self.state) << 1 | usize::from(self.message) << 2
+    }
+
+    /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
+    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few.
+    fn text(self) -> String {
+        let mut next = 4..;
+        let mut number = || next.next().unwrap_or_default();
+        let endpoint = self.endpoint.then(|| format!(" AND d.endpoint = ${}::text", number())).unwrap_or_default();
+        let state = self.state.then(|| format!("${}::bigint", number()));
+        if self.message {
+            let message = number();
+            let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
+            return format!(
+                "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
+                 JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
+                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state} \
+                 ORDER BY d.seq DESC LIMIT $3::bigint"
+            );
+        }
+        let page = |state: &str| {
+            format!(
+                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint} AND d.state = {state} \
+                 AND d.seq < $2::bigint ORDER BY d.seq DESC LIMIT $3::bigint)"
+            )
+        };
+        let pages = match state {
+            Some(state) => page(&state),
+            None => {
+                let pages: Vec<_> = (0..7).map(|state| page(&state.to_string())).collect();
+                pages.join(" UNION ALL ")
+            }
+        };
+        format!(
+            "SELECT d.*, m.id, m.event_type FROM (SELECT * FROM ({pages}) AS d ORDER BY d.seq DESC LIMIT $3::bigint) AS d \
+             CROSS JOIN LATERAL (SELECT m.id, m.event_type FROM {{outbox_messages}} AS m WHERE m.seq = d.message LIMIT 1) \
+             AS m ORDER BY d.seq DESC"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shape;
+
+    #[test]
+    fn each_query_has_the_statement_of_its_shape() {
+        for (index, shape) in Shape::all().enumerate() {
+            assert_eq!(shape.index(), index);
+            let values = usize::from(shape.endpoint) + usize::from(shape.state) + usize::from(shape.message);
+            let text = shape.text();
+            assert!(text.contains(&format!("${}", 3 + values)), "{text}");
+            assert!(!text.contains(&format!("${}", 4 + values)), "{text}");
+        }
+    }
+}
