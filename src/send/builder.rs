@@ -61,7 +61,7 @@ impl DispatcherBuilder {
     /// has to be chosen.
     ///
     /// Called again it adds keys that open what they have sealed; the first one seals. To change the key: add the new one as
-    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`], then take the old one away.
+    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`](super::Endpoints::reseal), then take the old one away.
     pub fn sealing_key(mut self, key: SealingKey) -> Self {
         self.sealer.keys.push(key);
         self
@@ -87,13 +87,15 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets when a failed delivery is tried again; [`RetryPolicy::standard`] by default.
+    /// Sets when a failed delivery is tried again; [`RetryPolicy::standard`] by default: ten attempts in about three days, which
+    /// finds a receiver that was down over a weekend.
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retries = policy;
         self
     }
 
-    /// Sets the deadline of an attempt; 15 s by default.
+    /// Sets the deadline of an attempt, from the look-up of the name to the last byte of the answer; 15 s by default, as
+    /// Standard Webhooks advises. A client's own deadline counts too: the earlier one ends the attempt.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.times.attempt = timeout;
         self
@@ -107,13 +109,16 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how long an endpoint may fail without a success until it is disabled; 5 days by default.
+    /// Sets how long an endpoint may fail without a success until it is disabled; 5 days by default, which is longer than any
+    /// weekend and than the standard retries of one message.
     pub fn disable_after(mut self, time: Duration) -> Self {
         self.times.disable_after = time;
         self
     }
 
-    /// Sets how long contents and rows are kept; 30 and 90 days by default.
+    /// Sets how long what has ended is kept: contents, which are payloads and answers, and the rows of messages, deliveries and
+    /// attempts; 30 and 90 days by default, long enough to look into a complaint. Nothing can be sent again without its
+    /// content.
     pub fn retention(mut self, content: Duration, rows: Duration) -> Self {
         self.times.retention.content = content;
         self.times.retention.rows = rows;
@@ -121,13 +126,15 @@ impl DispatcherBuilder {
     }
 
     /// Sets how many attempts a worker makes at once; 256 by default. Each may hold the start of an answer and, unless another
-    /// one is of the same message, a body and its payload. One slow endpoint takes up to 4 of them.
+    /// one is of the same message, a body and its payload. One slow endpoint takes up to 4 of them, and all that are new or slow
+    /// half of them together.
     pub fn concurrency(mut self, attempts: usize) -> Self {
         self.room.jobs = attempts.max(1);
         self
     }
 
-    /// Sets how often an idle worker looks for what other processes dispatched; 1 s by default.
+    /// Sets how often an idle worker looks for what other processes dispatched; 1 s by default, 10 ms at least. What this
+    /// process dispatches wakes it at once, so it is only for the others that this makes a difference.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.room.poll = interval.max(Duration::from_millis(10));
         self
@@ -149,8 +156,8 @@ impl DispatcherBuilder {
     /// Is given what is about to be kept of an answer, and gives what is kept instead: at most its first 16 KiB. It is for
     /// what only the application knows to be private, such as the card numbers of its customers, which receivers may repeat.
     ///
-    /// The endpoint's own secrets and headers, and all that looks like `whsec_…`, are taken out before. By default the rest is
-    /// kept, and hooks see the same. It is called by a worker, so it must not block; where it panics, that is logged and
+    /// The endpoint's own secrets and the values of its headers are taken out before, as is all that looks like `whsec_…` in an
+    /// answer to a [`GuardedClient`]. By default the rest is kept. Hooks see what is kept. It is called by a worker, so it must not block; where it panics, that is logged and
     /// nothing of the answer is kept.
     pub fn redact_answers(mut self, redact: impl Fn(&Endpoint, Bytes) -> Bytes + Send + Sync + 'static) -> Self {
         self.hooks.redact = Some(Arc::new(redact));
@@ -171,7 +178,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Is called for each attempt that did not deliver.
+    /// Is called for each attempt that did not deliver, after that was noted.
     pub fn on_attempt_failed(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.attempt_failed = Some(Arc::new(hook));
         self
