@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{Message, Style, message::ContentKey};
+use crate::boxed::BoxError;
 
 /// What is in flight, by message. A store reads the message of a fan-out again for each lease, and each attempt needs its
 /// body: here all of them come to hold the same one.
@@ -21,10 +22,12 @@ struct Known {
     room: usize,
 }
 
-/// A message of which something is in flight, and what is sent of it: one body for each style.
+/// A message of which something is in flight, and what is sent of it: one body for each style, in each API version that is
+/// asked for.
 pub(super) struct Content {
     message: Message,
     bodies: Mutex<Vec<(Style, Bytes)>>,
+    versions: Mutex<Vec<(String, Arc<Self>)>>,
 }
 
 impl Contents {
@@ -42,13 +45,35 @@ impl Contents {
             known.by_key.retain(|_, content| content.strong_count() > 0);
             known.room = (2 * known.by_key.len()).max(LEAST_ROOM);
         }
-        let content = Arc::new(Content { message, bodies: Mutex::default() });
+        let content = Arc::new(Content::new(message));
         known.by_key.insert(key, Arc::downgrade(&content));
         content
     }
 }
 
 impl Content {
+    fn new(message: Message) -> Self {
+        Self { message, bodies: Mutex::default(), versions: Mutex::default() }
+    }
+
+    /// What is sent of it in an API version: made once for all who want it meanwhile, or this itself where `convert` makes
+    /// nothing else of it.
+    pub(super) fn in_version(
+        self: &Arc<Self>,
+        version: &str,
+        convert: impl FnOnce(&Message) -> Result<Option<Message>, BoxError>,
+    ) -> Result<Arc<Self>, BoxError> {
+        // Those who come meanwhile wait for it: they would have to do the same work.
+        let mut versions = lock(&self.versions);
+        if let Some((_, content)) = versions.iter().find(|(known, _)| known == version) {
+            return Ok(content.clone());
+        }
+        let Some(message) = convert(&self.message)? else { return Ok(self.clone()) };
+        let content = Arc::new(Self::new(message));
+        versions.push((version.to_owned(), content.clone()));
+        Ok(content)
+    }
+
     /// The body in a style. A message of an outbox has a timestamp of its own, so `now` does not matter to it.
     pub(super) fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let mut bodies = lock(&self.bodies);
@@ -105,6 +130,20 @@ mod tests {
             assert_eq!(body, read("m", "x").body(style, NOW));
             assert_eq!(second.body(style, NOW + Duration::from_secs(1)).as_ptr(), body.as_ptr());
         }
+    }
+
+    #[test]
+    fn a_version_is_made_once_and_again_after_a_failure() {
+        let content = Contents::default().of(read("m", "x"));
+        let other = || Ok(Some(read("m", "y").version("1")));
+
+        assert!(content.in_version("1", |_| Err("a mistake".into())).is_err());
+        let first = content.in_version("1", |_| other()).unwrap();
+        let second = content.in_version("1", |_| panic!("it is there")).unwrap();
+        let same = content.in_version("2", |_| Ok(None)).unwrap();
+
+        assert!(Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&same, &content));
+        assert_eq!(first.payload().get(), "\"y\"");
     }
 
     #[test]

@@ -34,6 +34,7 @@
 
 mod api_versions;
 mod attempt;
+mod builder;
 mod client;
 mod content;
 mod custom_headers;
@@ -61,11 +62,12 @@ mod worker;
 pub use self::{
     api_versions::ApiVersions,
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
+    builder::DispatcherBuilder,
     client::{EgressProxy, GuardedClient, GuardedClientBuilder},
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
-    dispatcher::{Dispatcher, DispatcherBuilder, Receipt},
+    dispatcher::{Dispatcher, Receipt},
     endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
     endpoints::{Endpoints, Resealed},
     error::{SendError, SendErrorKind},

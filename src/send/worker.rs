@@ -249,7 +249,7 @@ impl Outbox {
     fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
         let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
         match &self.dispatcher.shared.api_versions {
-            Some(versions) => Ok(self.contents.of(versions.convert(message, version)?)),
+            Some(versions) => message.in_version(version, |message| versions.convert(message, version)),
             None => Err("this dispatcher has no `.api_versions(..)`".into()),
         }
     }
@@ -389,7 +389,7 @@ fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
     }
 }
 
-/// How long a delivery waits whose endpoint cannot be opened: until somebody brings the key.
+/// How long an endpoint rests that cannot be opened: until somebody brings the key.
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.
