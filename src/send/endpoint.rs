@@ -69,7 +69,8 @@ impl NewEndpoint {
     }
 
     /// Takes a secret that its owner has already: 24 to 64 bytes, in base64 with or without `whsec_` in the style of
-    /// Standard Webhooks, as text in the other.
+    /// Standard Webhooks, as text in X-Webhook. In [`Style::StandardWebhooksV1a`] there is no choice: a private key is drawn,
+    /// and never leaves.
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
         self
@@ -219,12 +220,14 @@ impl NewSecret {
     }
 
     /// Shows the secret, once: it is for the endpoint's owner, and nobody can ask for it later.
+    ///
+    /// In [`Style::StandardWebhooksV1a`] it is the public key, `whpk_…`, which is no secret; the private one is shown to nobody.
     pub fn reveal(&self) -> &str {
         // It is text, or it could not have been sealed.
         std::str::from_utf8(self.secret.expose()).unwrap_or_default()
     }
 
-    /// The secret, for a receiver in this program.
+    /// What [`reveal`](Self::reveal) shows, for a receiver in this program.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }

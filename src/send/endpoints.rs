@@ -7,7 +7,7 @@ use std::{
 use super::{
     DisabledReason, Dispatcher, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate, EndpointUrl,
     Fenced, NewEndpoint, NewSecret, SendError, SendErrorKind,
-    profile::{Profile, check_secret, random_secret},
+    profile::{Profile, check_secret, random_secret, shown_secret},
 };
 use crate::{pattern::Pattern, secret::Secret};
 
@@ -38,6 +38,7 @@ impl Endpoints<'_> {
             return Err(too_many());
         }
         let secret = self.secret(endpoint.style, endpoint.secret)?;
+        let shown = shown_secret(endpoint.style, &secret)?;
 
         let id = EndpointId::random().map_err(SendError::randomness)?;
         let mut profile = Profile::new(&secret)?;
@@ -51,7 +52,7 @@ impl Endpoints<'_> {
             store.delete_endpoint(id).await?;
             return Err(too_many());
         }
-        Ok(NewSecret { endpoint: Endpoint(record), secret })
+        Ok(NewSecret { endpoint: Endpoint(record), secret: shown })
     }
 
     /// Reads an endpoint.
@@ -135,6 +136,7 @@ impl Endpoints<'_> {
         let sealer = &self.0.shared.sealer;
         let style = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?.style();
         let secret = self.secret(style, chosen)?;
+        let shown = shown_secret(style, &secret)?;
         let now = self.0.shared.clock.now();
         let until = now.checked_add(overlap).ok_or_else(|| SendError::invalid("the overlap is too long"))?;
         let endpoint = self
@@ -145,7 +147,7 @@ impl Endpoints<'_> {
                 Ok(())
             })
             .await?;
-        Ok(NewSecret { endpoint, secret })
+        Ok(NewSecret { endpoint, secret: shown })
     }
 
     /// Enables an endpoint: what was held for it is due at once.
@@ -215,7 +217,7 @@ impl Endpoints<'_> {
     fn secret(&self, style: super::Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
         match chosen {
             Some(secret) => check_secret(style, &secret).map(|()| secret),
-            None => random_secret(),
+            None => random_secret(style),
         }
     }
 
