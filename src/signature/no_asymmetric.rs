@@ -2,7 +2,7 @@ use super::tag::Tag;
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, in a build that can check none. There is never a value of it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct PublicKey(());
 
 impl PublicKey {

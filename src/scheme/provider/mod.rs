@@ -183,7 +183,7 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Provider, Scheme, plain};
+    use super::{KNOWN, Provider, Scheme, plain};
 
     #[test]
     fn every_entry_is_whole_and_every_name_is_its_own() {
@@ -199,5 +199,17 @@ mod tests {
         names.dedup();
 
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_provider_that_this_build_leaves_out_is_told_from_one_that_nobody_knows() {
+        for (name, features) in KNOWN {
+            match name.parse::<Provider>() {
+                Ok(provider) => assert_eq!(provider.name(), *name),
+                Err(error) => assert!(features.iter().any(|feature| error.to_string().contains(feature)), "{error}"),
+            }
+        }
+        let error = "no-such-sender".parse::<Provider>().unwrap_err();
+        assert_eq!(error.to_string(), "there is no provider `no-such-sender`");
     }
 }
