@@ -10,8 +10,8 @@ use tower_webhooks::{
     BoxFuture, Provider, Scheme, Secret, Secrets,
     clock::{Clock, SystemClock},
     send::{
-        Answer, AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, Message, NewEndpoint, NewSecret,
-        SealingKey, SendErrorKind, Style, Transport,
+        Answer, AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, EndpointUpdate, Message, NewEndpoint,
+        NewSecret, SealingKey, SendErrorKind, Style, Transport,
     },
     store::MemoryOutbox,
 };
@@ -132,6 +132,25 @@ async fn a_private_key_cannot_be_chosen() {
             assert_eq!(error.kind(), SendErrorKind::Invalid);
             assert!(error.to_string().contains("standard-webhooks-v1a"), "{error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn no_endpoint_changes_between_shared_secrets_and_key_pairs() {
+    let (webhooks, _requests) = dispatcher();
+    let endpoints = webhooks.endpoints();
+    let pair = endpoints.create(endpoint()).await.unwrap().endpoint().id();
+    let shared = endpoints.create(endpoint().style(Style::StandardWebhooks)).await.unwrap().endpoint().id();
+
+    for (id, style, possible) in [
+        (pair, Style::StandardWebhooks, false),
+        (pair, Style::XWebhook, false),
+        (pair, Style::StandardWebhooksV1a, true),
+        (shared, Style::StandardWebhooksV1a, false),
+        (shared, Style::StandardWebhooks, true),
+    ] {
+        let changed = endpoints.update(id, EndpointUpdate::new().style(style)).await;
+        assert_eq!(changed.err().map(|error| error.kind()), (!possible).then_some(SendErrorKind::Invalid), "{style}");
     }
 }
 
