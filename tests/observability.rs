@@ -6,6 +6,8 @@
 mod counts;
 #[path = "support/hidden.rs"]
 mod hidden;
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
 #[path = "support/spans.rs"]
 mod spans;
 
@@ -227,13 +229,16 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
     let now = SystemClock.now();
     for provider in Provider::ALL {
         let ended = now - Duration::from_secs(60);
-        let secrets = Secrets::new(secret()).and_until(Secret::new(OTHER_SECRET).unwrap(), ended);
+        let held = |number, otherwise| Secret::new(key_pairs::of_receiver(provider.name(), number, otherwise)).unwrap();
+        let signing =
+            |number, otherwise| Secret::new(key_pairs::of_sender(provider.name(), number, otherwise)).unwrap();
+        let secrets = Secrets::new(held(0, SECRET)).and_until(held(1, OTHER_SECRET), ended);
         let layer = WebhookLayer::new(*provider, secrets)
             .with_public_url("https://example.com")
             .with_verify_token(secret())
             .with_idempotency(MemoryStore::new());
         let app: Router = Router::new().route("/", post(events()).layer(layer));
-        let right = SignedRequest::new(*provider, &secret()).public_url("https://example.com").at(now);
+        let right = SignedRequest::new(*provider, &signing(0, SECRET)).public_url("https://example.com").at(now);
         let with = |kind: &str| right.clone().with_event(kind, json!({ "card": PAYLOAD }));
         let requests = [
             with("done"),
@@ -244,8 +249,8 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
             with("discarded"),
             with("nobody's"),
             with("done").tampered(),
-            with("done").with_secret(&Secret::new(OTHER_SECRET).unwrap()),
-            with("done").with_secret(&Secret::new("00112233445566778899aabbccddeeff").unwrap()),
+            with("done").with_secret(&signing(1, OTHER_SECRET)),
+            with("done").with_secret(&signing(2, "00112233445566778899aabbccddeeff")),
             with("done").at(now - Duration::from_secs(3600)),
             with("done").at(now + Duration::from_secs(3600)),
             with("done").with_body(format!("{{\"card\":\"{PAYLOAD}\"")),

@@ -79,7 +79,8 @@ impl NewEndpoint {
     }
 
     /// Takes a secret that its owner has already: 24 to 64 bytes, in base64 with or without `whsec_` in the style of
-    /// Standard Webhooks, as text in the other.
+    /// Standard Webhooks, as text in X-Webhook. In [`Style::StandardWebhooksV1a`] there is no choice: a private key is drawn,
+    /// and never leaves.
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
         self
@@ -163,7 +164,8 @@ impl EndpointUpdate {
 
     /// Changes how it is signed to, with the secrets that it has: each has to be of the new style's form. In that of Standard
     /// Webhooks a secret is base64, and in that of X-Webhook the text itself is the key, so its owner has to change with it.
-    /// Deliveries that wait for a retry are sent in the new style.
+    /// Deliveries that wait for a retry are sent in the new style. To and from [`Style::StandardWebhooksV1a`] there is no change:
+    /// its keys are of another kind.
     pub fn style(mut self, style: Style) -> Self {
         self.style = Some(style);
         self
@@ -297,6 +299,8 @@ impl NewSecret {
     }
 
     /// Shows the secret, once: it is for the endpoint's owner, and nobody can ask for it later.
+    ///
+    /// In [`Style::StandardWebhooksV1a`] it is the public key, `whpk_…`, which is no secret; the private one is shown to nobody.
     pub fn reveal(&self) -> &str {
         // It is text, or it could not have been sealed.
         std::str::from_utf8(self.secret.expose()).unwrap_or_default()
@@ -309,7 +313,7 @@ impl NewSecret {
         self.ping
     }
 
-    /// The secret, for a receiver in this program.
+    /// What [`reveal`](Self::reveal) shows, for a receiver in this program.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }

@@ -12,7 +12,7 @@ use super::{
     EndpointUrl, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError, SendErrorKind,
     dispatcher::Shared,
     message::check_tenant,
-    profile::{Profile, check_secret, random_secret},
+    profile::{Profile, check_secret, random_secret, shown_secret},
     quotas::too_many,
 };
 use crate::{observe, pattern::Pattern, secret::Secret};
@@ -38,6 +38,7 @@ impl Endpoints<'_> {
         check_description(&endpoint.description)?;
         self.check_version(endpoint.api_version.as_deref())?;
         let secret = self.secret(endpoint.style, endpoint.secret)?;
+        let shown = shown_secret(endpoint.style, &secret)?;
 
         let id = EndpointId::random().map_err(SendError::randomness)?;
         let mut profile = Profile::new(&secret)?;
@@ -60,7 +61,7 @@ impl Endpoints<'_> {
                 Err(error) => observe::not_pinged(&id, &error),
             }
         }
-        Ok(NewSecret { endpoint: created, secret, ping })
+        Ok(NewSecret { endpoint: created, secret: shown, ping })
     }
 
     /// Sends an endpoint a message of the type `endpoint.ping`, whatever its patterns say, so that its owner sees whether
@@ -157,7 +158,7 @@ impl Endpoints<'_> {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 if let Some(style) = update.style {
-                    profile.fit(style, clock.now())?;
+                    profile.fit(settings.style, style, clock.now())?;
                     settings.style = style;
                 }
                 if let Some(headers) = &update.headers {
@@ -197,6 +198,7 @@ impl Endpoints<'_> {
         let sealer = &self.0.shared.sealer;
         let style = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?.style();
         let secret = self.secret(style, chosen)?;
+        let shown = shown_secret(style, &secret)?;
         let now = self.0.shared.clock.now();
         let until = now.checked_add(overlap).ok_or_else(|| SendError::invalid("the overlap is too long"))?;
         let endpoint = self
@@ -207,7 +209,7 @@ impl Endpoints<'_> {
                 Ok(())
             })
             .await?;
-        Ok(NewSecret { endpoint, secret, ping: None })
+        Ok(NewSecret { endpoint, secret: shown, ping: None })
     }
 
     /// Seals anew, with the first sealing key, what another one has sealed: the last step of a
@@ -357,7 +359,7 @@ impl Endpoints<'_> {
     fn secret(&self, style: super::Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
         match chosen {
             Some(secret) => check_secret(style, &secret).map(|()| secret),
-            None => random_secret(),
+            None => random_secret(style),
         }
     }
 

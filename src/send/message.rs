@@ -132,11 +132,11 @@ impl Message {
     /// Writes the envelope: what is sent and signed. `now` is when it is sent for the first time, and stands in it where
     /// the message has no time of its own; the same body is then sent at every attempt.
     ///
-    /// In [`Style::StandardWebhooks`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
+    /// In [`Style::StandardWebhooks`] and [`Style::StandardWebhooksV1a`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
     /// `{"id","event","timestamp","data"}`; a version is in `api_version`.
     pub fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let (standard, x_webhook) = match style {
-            Style::StandardWebhooks => (Some(&*self.event_type), None),
+            Style::StandardWebhooks | Style::StandardWebhooksV1a => (Some(&*self.event_type), None),
             Style::XWebhook => (None, Some(&*self.event_type)),
         };
         Envelope {
