@@ -94,7 +94,7 @@ async fn dispatched(
         // By the store itself, since the dispatcher gives a tenant no more than 100.
         let url = format!("https://receiver-{number}.example/hook");
         let settings = EndpointSettings::new(url, vec!["*".to_owned()], model.style, model.sealed.clone());
-        store.create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), "", settings)).await.unwrap();
+        store.create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), "", settings), u32::MAX).await.unwrap();
     }
     let message = Message::new("order.completed", &"x".repeat(payload)).unwrap();
     let deliveries = webhooks.dispatch(message).await.unwrap().deliveries();

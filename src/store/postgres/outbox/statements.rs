@@ -105,19 +105,31 @@ struct Shape {
     endpoint: bool,
     state: bool,
     message: bool,
+    event_type: bool,
 }
 
 impl Shape {
     fn of(query: &DeliveryQuery) -> Self {
-        Self { endpoint: query.endpoint.is_some(), state: query.state.is_some(), message: query.message.is_some() }
+        Self {
+            endpoint: query.endpoint.is_some(),
+            state: query.state.is_some(),
+            message: query.message.is_some(),
+            event_type: query.event_type.is_some(),
+        }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        (0..8).map(|bits| Self { endpoint: bits & 1 != 0, state: bits & 2 != 0, message: bits & 4 != 0 })
+        (0..16).map(|bits| Self {
+            endpoint: bits & 1 != 0,
+            state: bits & 2 != 0,
+            message: bits & 4 != 0,
+            event_type: bits & 8 != 0,
+        })
     }
 
     fn index(self) -> usize {
-        usize::from(self.endpoint) | usize::from(self.state) << 1 | usize::from(self.message) << 2
+        let bits = [self.endpoint, self.state, self.message, self.event_type];
+        bits.into_iter().rev().fold(0, |index, bit| index << 1 | usize::from(bit))
     }
 
     /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
@@ -125,21 +137,31 @@ impl Shape {
     fn text(self) -> String {
         let mut next = 4..;
         let mut number = || next.next().unwrap_or_default();
-        let endpoint = self.endpoint.then(|| format!(" AND d.endpoint = ${}::text", number())).unwrap_or_default();
-        let state = self.state.then(|| format!("${}::bigint", number()));
+        let mut condition = |there: bool, left: &str, right: &str| match there {
+            true => format!("{left}${}{right}", number()),
+            false => String::new(),
+        };
+        let endpoint = condition(self.endpoint, " AND d.endpoint = ", "::text");
+        let state = Some(condition(self.state, "", "::bigint")).filter(|state| !state.is_empty());
         if self.message {
-            let message = number();
+            let message = condition(true, "", "::text");
+            let event_type = condition(self.event_type, " AND m.event_type = ", "::text");
             let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
             return format!(
                 "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
                  JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
-                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state} \
+                 WHERE m.tenant = $1::text AND m.id = {message} AND d.seq < $2::bigint{endpoint}{state}{event_type} \
                  ORDER BY d.seq DESC LIMIT $3::bigint"
             );
         }
+        let event_type = condition(
+            self.event_type,
+            " AND EXISTS (SELECT 1 FROM {outbox_messages} AS m WHERE m.seq = d.message AND m.event_type = ",
+            "::text)",
+        );
         let page = |state: &str| {
             format!(
-                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint} AND d.state = {state} \
+                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint}{event_type} AND d.state = {state} \
                  AND d.seq < $2::bigint ORDER BY d.seq DESC LIMIT $3::bigint)"
             )
         };
@@ -166,7 +188,8 @@ mod tests {
     fn each_query_has_the_statement_of_its_shape() {
         for (index, shape) in Shape::all().enumerate() {
             assert_eq!(shape.index(), index);
-            let values = usize::from(shape.endpoint) + usize::from(shape.state) + usize::from(shape.message);
+            let there = [shape.endpoint, shape.state, shape.message, shape.event_type];
+            let values = there.into_iter().map(usize::from).sum::<usize>();
             let text = shape.text();
             assert!(text.contains(&format!("${}", 3 + values)), "{text}");
             assert!(!text.contains(&format!("${}", 4 + values)), "{text}");
