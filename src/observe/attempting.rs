@@ -27,6 +27,8 @@ pub(crate) struct AttemptEnd<'a> {
     pub(crate) status: Option<u16>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) refused: bool,
+    /// Whether our own proxy let nothing out.
+    pub(crate) kept_in: bool,
     pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
     pub(crate) duration: Duration,
 }

@@ -175,10 +175,12 @@ pub(crate) fn destination_opened(what: &str) {
 /// An attempt ended. The words are those of its span, and the cause is here alone.
 #[cfg(feature = "send")]
 pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
-    let super::AttemptEnd { outcome, status, reason, refused, cause, duration } = *end;
+    let super::AttemptEnd { outcome, status, reason, refused, kept_in, cause, duration } = *end;
     let millis = crate::clock::millis(duration);
     if refused {
         warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: its destination is not allowed");
+    } else if kept_in {
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: the egress proxy let nothing out");
     } else {
         debug!(target: TARGET, host, outcome, status, reason, cause, millis, "an attempt ended");
     }

@@ -131,6 +131,7 @@ impl AttemptResult {
             status: self.status().map(|status| status.as_u16()),
             reason: kind.map(AttemptErrorKind::as_str),
             refused: kind == Some(AttemptErrorKind::RefusedDestination),
+            kept_in: kind == Some(AttemptErrorKind::Proxy),
             cause: self.error().and_then(Error::source),
             duration: self.duration,
         }

@@ -22,7 +22,7 @@ struct Known {
     room: usize,
 }
 
-/// A message of which something is in flight, and what is sent of it: one body for each style, in each API version that is
+/// A message of which something is in flight, and what is sent of it: one body for each envelope, in each API version that is
 /// asked for.
 pub(super) struct Content {
     message: Message,
@@ -77,11 +77,12 @@ impl Content {
     /// The body in a style. A message of an outbox has a timestamp of its own, so `now` does not matter to it.
     pub(super) fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let mut bodies = lock(&self.bodies);
-        if let Some((_, body)) = bodies.iter().find(|(known, _)| *known == style) {
+        let envelope = style.envelope();
+        if let Some((_, body)) = bodies.iter().find(|(known, _)| *known == envelope) {
             return body.clone();
         }
         let body = self.message.body(style, now);
-        bodies.push((style, body.clone()));
+        bodies.push((envelope, body.clone()));
         body
     }
 }

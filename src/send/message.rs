@@ -135,9 +135,9 @@ impl Message {
     /// In [`Style::StandardWebhooks`] and [`Style::StandardWebhooksV1a`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
     /// `{"id","event","timestamp","data"}`; a version is in `api_version`.
     pub fn body(&self, style: Style, now: SystemTime) -> Bytes {
-        let (standard, x_webhook) = match style {
-            Style::StandardWebhooks | Style::StandardWebhooksV1a => (Some(&*self.event_type), None),
+        let (standard, x_webhook) = match style.envelope() {
             Style::XWebhook => (None, Some(&*self.event_type)),
+            _ => (Some(&*self.event_type), None),
         };
         Envelope {
             id: self.id.as_str(),

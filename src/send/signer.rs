@@ -36,6 +36,14 @@ impl Style {
             Self::XWebhook => "x-webhook",
         }
     }
+
+    /// The style that stands for all those with the same envelope.
+    pub(super) fn envelope(self) -> Self {
+        match self {
+            Self::StandardWebhooks | Self::StandardWebhooksV1a => Self::StandardWebhooks,
+            Self::XWebhook => Self::XWebhook,
+        }
+    }
 }
 
 impl fmt::Display for Style {

@@ -634,7 +634,7 @@ impl Finish {
 pub enum Fault {
     /// The endpoint's: it counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version.
+    /// Ours: the payload could not be converted to the endpoint's version, or our own proxy let nothing out.
     Sender,
 }
 

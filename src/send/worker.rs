@@ -359,7 +359,7 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
     finish.status = result.status().map(|status| status.as_u16());
     finish.error = result.error_kind().map(AttemptErrorKind::as_str);
     finish.duration = result.duration();
-    if result.error_kind() == Some(AttemptErrorKind::Conversion) {
+    if matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy)) {
         finish.fault = Fault::Sender;
     }
     finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();

@@ -76,10 +76,9 @@ impl Dialler {
         let budget = Budget::default();
         let (address, mut stream): (_, Box<dyn Stream>) = if let Some(egress) = &self.egress {
             progress.stage = Stage::Proxy;
-            timeout(self.timeout, self.tunnel(egress, addresses, &budget))
-                .await
-                .unwrap_or_else(|_| Err("the proxy gave no way in time".into()))
-                .map_err(|cause| AttemptError::new(AttemptErrorKind::Proxy).with_source(cause))?
+            timeout(self.timeout, self.tunnel(egress, addresses, &budget)).await.unwrap_or_else(|_| {
+                Err(AttemptError::new(AttemptErrorKind::Proxy).with_source("the proxy gave no way in time"))
+            })?
         } else {
             progress.stage = Stage::Connect;
             let (address, stream) = timeout(self.timeout, self.dial(addresses, self.timeout))

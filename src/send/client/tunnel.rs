@@ -16,7 +16,10 @@ use super::{
     proxy::EgressProxy,
     stream::{Budget, Metered, Stream},
 };
-use crate::boxed::BoxError;
+use crate::{
+    boxed::BoxError,
+    send::{AttemptError, AttemptErrorKind},
+};
 
 /// The way out, where it is not the direct one.
 pub(super) struct Egress {
@@ -25,12 +28,12 @@ pub(super) struct Egress {
     pub(super) tls: TlsConnector,
 }
 
-/// Why there is no tunnel.
+/// Why there is no tunnel to one address.
 enum Refusal {
     /// Another address may have one.
-    Address(BoxError),
+    Address(AttemptError),
     /// The proxy gives none.
-    Proxy(BoxError),
+    Proxy(AttemptError),
 }
 
 impl Dialler {
@@ -41,22 +44,27 @@ impl Dialler {
         egress: &Egress,
         addresses: &[SocketAddr],
         budget: &Budget,
-    ) -> Result<(SocketAddr, Box<dyn Stream>), BoxError> {
+    ) -> Result<(SocketAddr, Box<dyn Stream>), AttemptError> {
         let url = egress.proxy.url();
-        let proxies = self.look_up(url.host()).await?;
+        let proxies = self.look_up(url.host()).await.map_err(of_proxy)?;
         let proxies: Vec<_> =
             proxies.into_iter().take(MOST_ADDRESSES).map(|address| SocketAddr::new(address, url.port())).collect();
 
-        let mut last = "there is no address to ask for".into();
+        let mut last = of_proxy("there is no address to ask for");
         let mut left = self.timeout;
         for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
             let share = left / others;
-            match timeout(share, self.ask(egress, &proxies, *address, share, budget)).await {
+            let mut asked = false;
+            match timeout(share, self.ask(egress, &proxies, *address, share, budget, &mut asked)).await {
                 Ok(Ok(stream)) => return Ok((*address, stream)),
                 Ok(Err(Refusal::Proxy(cause))) => return Err(cause),
                 Ok(Err(Refusal::Address(cause))) => last = cause,
                 Err(_) => {
-                    last = "the proxy did not answer `CONNECT` in time".into();
+                    // What takes a proxy so long is the receiver, as a rule: it waits for the connection itself.
+                    last = match asked {
+                        true => of_receiver("the proxy did not answer `CONNECT` in time"),
+                        false => of_proxy("the proxy could not be reached in time"),
+                    };
                     left -= share;
                 }
             }
@@ -72,6 +80,7 @@ impl Dialler {
         address: SocketAddr,
         time: Duration,
         budget: &Budget,
+        was_asked: &mut bool,
     ) -> Result<Box<dyn Stream>, Refusal> {
         let (_, stream) = self.dial(proxies, time).await.map_err(refused)?;
         let stream = Metered::new(stream, budget.clone());
@@ -83,6 +92,7 @@ impl Dialler {
         };
 
         let (mut sender, mut connection) = http1().handshake(TokioIo::new(stream)).await.map_err(refused)?;
+        *was_asked = true;
         let mut asked = pin!(sender.send_request(egress.proxy.connect(address)));
         // Nobody else polls the connection, so what is left of it afterwards is all there is.
         let answer = poll_fn(|cx| {
@@ -95,10 +105,14 @@ impl Dialler {
         let status = answer.await.map_err(refused)?.status();
         // Any 2xx opens the tunnel, says the RFC; hyper makes an exception of this one, and no proxy sends it.
         if !status.is_success() || status == StatusCode::NO_CONTENT {
-            let cause = format!("the proxy answered `CONNECT` with {}", status.as_u16()).into();
-            // Whose credentials are wrong is not helped by another address.
-            let is_final = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-            return Err(if is_final { Refusal::Proxy(cause) } else { Refusal::Address(cause) });
+            let cause = format!("the proxy answered `CONNECT` with {}", status.as_u16());
+            return Err(match status {
+                // Whose credentials are wrong is not helped by another address.
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED => refused(cause),
+                // So a proxy says that the receiver cannot be reached (RFC 9110, 15.6.3 and 15.6.5).
+                StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Refusal::Address(of_receiver(cause)),
+                _ => Refusal::Address(of_proxy(cause)),
+            });
         }
         // Until the request has left as a whole: a proxy may answer before it has read it.
         poll_fn(|cx| connection.poll_without_shutdown(cx)).await.map_err(refused)?;
@@ -112,5 +126,13 @@ impl Dialler {
 }
 
 fn refused(cause: impl Into<BoxError>) -> Refusal {
-    Refusal::Proxy(cause.into())
+    Refusal::Proxy(of_proxy(cause))
+}
+
+fn of_proxy(cause: impl Into<BoxError>) -> AttemptError {
+    AttemptError::new(AttemptErrorKind::Proxy).with_source(cause)
+}
+
+fn of_receiver(cause: impl Into<BoxError>) -> AttemptError {
+    AttemptError::new(AttemptErrorKind::Connect).with_source(cause)
 }
