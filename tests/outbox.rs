@@ -119,9 +119,7 @@ fn message(number: usize) -> Message {
 }
 
 async fn count(webhooks: &Dispatcher, state: DeliveryState) -> usize {
-    let mut query = DeliveryQuery::default();
-    query.state = Some(state);
-    webhooks.deliveries(None, query).await.unwrap().len()
+    webhooks.deliveries(None, DeliveryQuery::default().state(state)).await.unwrap().len()
 }
 
 /// Waits until something is so; a minute is for slow machines.
@@ -486,7 +484,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
 
     status.store(200, SeqCst);
     webhooks.endpoints().enable(gone.id()).await.unwrap();
-    assert!(webhooks.endpoints().recover(gone.id(), since).await.unwrap() >= 1);
+    assert!(webhooks.endpoints().recover(gone.id(), since..).await.unwrap() >= 1);
     // Two messages, and the notice of its own end.
     until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
     worker.stop().await;

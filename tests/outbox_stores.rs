@@ -12,8 +12,8 @@ use tower_webhooks::{
     clock::ClockOffset,
     conformance,
     send::{
-        After, AttemptRecord, DeliveryRecord, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseToken, Message,
-        OutboxId, OutboxStore, Sealed, Style,
+        After, AttemptRecord, DeliveryRecord, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest,
+        LeaseToken, Message, OutboxId, OutboxStore, Sealed, Style,
     },
     store::{MemoryOutbox, SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -71,11 +71,17 @@ async fn many_endpoints_without_room_hold_up_no_other() {
     let register = async |tenant: &str| {
         let sealed = Sealed::new("", &b"sealed"[..]);
         let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
-        store.create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), tenant, settings)).await.unwrap();
+        store
+            .create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), tenant, settings), u32::MAX)
+            .await
+            .unwrap();
     };
     let message = |tenant: &str| Message::new("a", &1).unwrap().tenant(tenant);
     let lease = async |limit| {
-        let leases = store.lease(LeaseToken::random().unwrap(), Duration::from_secs(600), limit).await.unwrap();
+        let leases = store
+            .lease(LeaseRequest::new(LeaseToken::random().unwrap(), Duration::from_secs(600), limit))
+            .await
+            .unwrap();
         leases.deliveries.len()
     };
     for _ in 0..260 {

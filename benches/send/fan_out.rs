@@ -94,7 +94,8 @@ async fn dispatched(
         // By the store itself, since the dispatcher gives a tenant no more than 100.
         let url = format!("https://receiver-{number}.example/hook");
         let settings = EndpointSettings::new(url, vec!["*".to_owned()], model.style, model.sealed.clone());
-        store.create_endpoint(EndpointDraft::new(EndpointId::random().unwrap(), "", settings)).await.unwrap();
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        store.create_endpoint(draft, u32::MAX).await.unwrap().unwrap();
     }
     let message = Message::new("order.completed", &"x".repeat(payload)).unwrap();
     let deliveries = webhooks.dispatch(message).await.unwrap().deliveries();

@@ -233,8 +233,37 @@ pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &str) 
     warn!(target: TARGET, %endpoint, reason, "an endpoint was disabled; its deliveries are held");
 }
 
-/// The tenant of a disabled endpoint could not be told.
+/// A new endpoint was to be pinged.
 #[cfg(feature = "send")]
-pub(crate) fn not_told(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, %endpoint, cause, "the tenant of a disabled endpoint could not be told");
+pub(crate) fn not_pinged(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, %endpoint, cause, "a new endpoint could not be pinged; it is registered");
+}
+
+/// A payload could not be converted to an endpoint's API version.
+#[cfg(feature = "send")]
+pub(crate) fn not_converted(
+    endpoint: &dyn std::fmt::Display,
+    event_type: &str,
+    version: Option<&str>,
+    cause: &(dyn Error + 'static),
+) {
+    error!(
+        target: TARGET, %endpoint, event_type, version, cause,
+        "a payload could not be converted to the API version of an endpoint; it is tried again later"
+    );
+}
+
+/// A message of uncommon size was dispatched.
+#[cfg(feature = "send")]
+pub(crate) fn large_payload(event_type: &str, bytes: usize) {
+    warn!(
+        target: TARGET, event_type, bytes,
+        "a payload is of 20 KiB or more, which some receivers do not take; send where the rest can be had"
+    );
+}
+
+/// The application's redaction of an answer panicked.
+#[cfg(feature = "send")]
+pub(crate) fn redaction_panicked() {
+    error!(target: TARGET, "the redaction of an answer panicked; nothing of the answer is kept");
 }

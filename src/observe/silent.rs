@@ -96,4 +96,19 @@ pub(crate) fn given_up(_endpoint: &dyn std::fmt::Display, _message: &str, _attem
 pub(crate) fn endpoint_disabled(_endpoint: &dyn std::fmt::Display, _reason: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn not_told(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
+pub(crate) fn not_pinged(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn not_converted(
+    _endpoint: &dyn std::fmt::Display,
+    _event_type: &str,
+    _version: Option<&str>,
+    _cause: &(dyn std::error::Error + 'static),
+) {
+}
+
+#[cfg(feature = "send")]
+pub(crate) fn large_payload(_event_type: &str, _bytes: usize) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn redaction_panicked() {}

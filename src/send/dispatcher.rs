@@ -1,11 +1,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    AttemptRecord, Attempted, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DestinationPolicy, Disabled, Dispatched,
-    Endpoints, GuardedClient, Message, OutboxId, OutboxStore, Retention, RetryPolicy, SealingKey, SendError,
-    SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer, worker::GRACE,
+    ApiVersions, AttemptRecord, Attempted, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DestinationPolicy, Disabled,
+    Dispatched, Endpoint, Endpoints, EventTypes, GuardedClient, Message, OutboxId, OutboxStore, Quotas, Retention,
+    RetryPolicy, SealingKey, SendError, SendErrorKind, SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    worker::GRACE,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -49,6 +51,8 @@ pub(super) struct Shared {
     pub(super) policy: DestinationPolicy,
     pub(super) retries: RetryPolicy,
     pub(super) hooks: Hooks,
+    pub(super) quotas: Quotas,
+    pub(super) api_versions: Option<ApiVersions>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) times: Times,
     pub(super) room: Room,
@@ -100,6 +104,8 @@ impl Dispatcher {
             policy: DestinationPolicy::default(),
             retries: RetryPolicy::standard(),
             hooks: Hooks::default(),
+            quotas: Quotas::default(),
+            api_versions: None,
             clock: Arc::new(SystemClock),
             times: Times {
                 attempt: Duration::from_secs(15),
@@ -116,6 +122,11 @@ impl Dispatcher {
         Endpoints(self)
     }
 
+    /// The catalogue of event types.
+    pub fn event_types(&self) -> EventTypes<'_> {
+        EventTypes(self)
+    }
+
     /// A worker that delivers what is due. Run as many as you like, in as many processes.
     pub fn worker(&self) -> SendWorker {
         SendWorker::new(self.clone())
@@ -123,11 +134,14 @@ impl Dispatcher {
 
     /// Stores a message, and a delivery of it for each endpoint that wants it. It is durable when this returns.
     ///
-    /// The same message again changes nothing.
+    /// The same message again changes nothing. A payload of 20 KiB or more is warned of in the log: many receivers and what
+    /// stands before them take little more.
     ///
     /// # Errors
-    /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id, and as the store fails; whether
-    /// the message was stored is then unknown, and to dispatch the same one again is safe.
+    /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id;
+    /// [`Invalid`](SendErrorKind::Invalid) when its tenant, version or time cannot be, or its version is none of
+    /// [`api_versions`](DispatcherBuilder::api_versions), where there are some; and as the store fails: whether the message
+    /// was stored is then unknown, and to dispatch the same one again is safe.
     pub async fn dispatch(&self, message: Message) -> Result<Receipt, SendError> {
         let receipts = self.dispatch_many(vec![message]).await?;
         receipts.first().copied().ok_or_else(unanswered)
@@ -138,6 +152,7 @@ impl Dispatcher {
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
     pub async fn dispatch_many(&self, messages: Vec<Message>) -> Result<Vec<Receipt>, SendError> {
+        messages.iter().try_for_each(|message| self.check(message))?;
         let dispatched = self.shared.store.dispatch(messages.clone()).await?;
         let receipts = receipts(&messages, dispatched)?;
         self.shared.wake();
@@ -150,17 +165,32 @@ impl Dispatcher {
     /// A worker finds it when it next looks, within a second.
     ///
     /// # Errors
-    /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id: nothing was written, and the
-    /// transaction can go on. [`Store`](SendErrorKind::Store) when the transaction is of another database, or as the
+    /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
+    /// was written, and the transaction can go on. [`Store`](SendErrorKind::Store) when the transaction is of another database, or as the
     /// database fails: roll the transaction back.
     pub async fn dispatch_in<T: StoreTransaction>(
         &self,
         transaction: &mut T,
         message: Message,
     ) -> Result<Receipt, SendError> {
+        self.check(&message)?;
         let messages = vec![message];
         let dispatched = self.shared.store.dispatch_in(transaction.connection(), messages.clone()).await?;
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
+    }
+
+    fn check(&self, message: &Message) -> Result<(), SendError> {
+        message.check()?;
+        if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
+            && !versions.knows(version)
+        {
+            return Err(SendError::unknown_version(version));
+        }
+        let bytes = message.payload().get().len();
+        if bytes >= LARGE_PAYLOAD {
+            observe::large_payload(message.event_type(), bytes);
+        }
+        Ok(())
     }
 
     /// Reads a delivery, of whichever tenant: the numbers of ids can be guessed, so before one that a tenant named is shown,
@@ -172,17 +202,30 @@ impl Dispatcher {
         Ok(self.shared.store.delivery(id).await?)
     }
 
-    /// Reads a tenant's deliveries, the newest first, at most 250.
+    /// Reads a tenant's deliveries, the newest first, a [page](Quotas::page) at a time.
     ///
     /// # Errors
     /// When the store fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::send::{DeliveryQuery, DeliveryState, Dispatcher, SendError};
+    ///
+    /// # async fn run(webhooks: Dispatcher) -> Result<(), SendError> {
+    /// let mut query = DeliveryQuery::default().state(DeliveryState::Exhausted).event_type("order.completed");
+    /// while let Some(last) = webhooks.deliveries(Some("acme"), query.clone()).await?.last() {
+    ///     println!("{} and those before it", last.id);
+    ///     query = query.before(last.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn deliveries(
         &self,
         tenant: Option<&str>,
         query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>, SendError> {
         let tenant = Arc::from(tenant.unwrap_or_default());
-        Ok(self.shared.store.deliveries(tenant, query, PAGE).await?)
+        Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
     /// Reads the attempts of a delivery.
@@ -215,6 +258,27 @@ impl Dispatcher {
         let cancelled = self.shared.store.cancel(id).await?;
         if cancelled { Ok(()) } else { Err(SendError::not_found("delivery that waits")) }
     }
+
+    /// Removes all that a tenant has: endpoints with their secrets, messages, deliveries, attempts. Tells how many rows. It
+    /// works in small steps, until nothing is left; what is being sent at that moment may still arrive. Stop dispatching for
+    /// the tenant before.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) when the name is empty: that would be all that an application without tenants
+    /// has. And as the store fails: call it again.
+    pub async fn erase_tenant(&self, name: &str) -> Result<u64, SendError> {
+        if name.is_empty() {
+            return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
+        }
+        let tenant: Arc<str> = name.into();
+        let mut erased = 0;
+        loop {
+            match self.shared.store.erase(tenant.clone(), ERASED_AT_ONCE).await? {
+                0 => return Ok(erased),
+                rows => erased += rows,
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Dispatcher {
@@ -237,6 +301,8 @@ pub struct DispatcherBuilder {
     policy: DestinationPolicy,
     retries: RetryPolicy,
     hooks: Hooks,
+    quotas: Quotas,
+    api_versions: Option<ApiVersions>,
     clock: Arc<dyn Clock>,
     times: Times,
     room: Room,
@@ -246,7 +312,8 @@ impl DispatcherBuilder {
     /// Seals the secrets of endpoints with this key. One key or [`with_insecure_plain_secrets`](Self::with_insecure_plain_secrets)
     /// has to be chosen.
     ///
-    /// Called again it adds keys that open what they have sealed; the first one seals.
+    /// Called again it adds keys that open what they have sealed; the first one seals. To change the key: add the new one as
+    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`], then take the old one away.
     pub fn sealing_key(mut self, key: SealingKey) -> Self {
         self.sealer.keys.push(key);
         self
@@ -318,6 +385,30 @@ impl DispatcherBuilder {
         self
     }
 
+    /// Sets how much a tenant, an endpoint and a call can have; [`Quotas::default`] by default.
+    pub fn quotas(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// Sets the versions of the application's API, for endpoints that ask for one of them; none by default, and then every
+    /// endpoint gets every message as it is.
+    pub fn api_versions(mut self, versions: ApiVersions) -> Self {
+        self.api_versions = Some(versions);
+        self
+    }
+
+    /// Is given what is about to be kept of an answer, and gives what is kept instead: at most its first 16 KiB. It is for
+    /// what only the application knows to be private, such as the card numbers of its customers, which receivers may repeat.
+    ///
+    /// The endpoint's own secrets and headers, and all that looks like `whsec_…`, are taken out before. By default the rest is
+    /// kept, and hooks see the same. It is called by a worker, so it must not block; where it panics, that is logged and
+    /// nothing of the answer is kept.
+    pub fn redact_answers(mut self, redact: impl Fn(&Endpoint, Bytes) -> Bytes + Send + Sync + 'static) -> Self {
+        self.hooks.redact = Some(Arc::new(redact));
+        self
+    }
+
     /// Replaces the clock by which attempts are stamped and secrets end.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -345,7 +436,7 @@ impl DispatcherBuilder {
     }
 
     /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled`, unless the process ends at that very moment.
+    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self
@@ -386,6 +477,8 @@ impl DispatcherBuilder {
                 policy: self.policy,
                 retries: self.retries,
                 hooks: self.hooks,
+                quotas: self.quotas,
+                api_versions: self.api_versions,
                 clock: self.clock,
                 times: self.times,
                 room: self.room,
@@ -424,5 +517,8 @@ fn unanswered() -> SendError {
     SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
 }
 
-/// The most rows that are read at once.
-const PAGE: u32 = 250;
+/// From here on a payload is warned of. Standard Webhooks advises to stay below.
+const LARGE_PAYLOAD: usize = 20 * 1024;
+
+/// How many rows of a kind are erased in one transaction.
+const ERASED_AT_ONCE: u32 = 500;

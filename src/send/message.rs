@@ -5,7 +5,7 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Style;
+use super::{SendError, Style};
 use crate::boxed::BoxError;
 
 /// Something that happened, to be told to whoever wants to know.
@@ -46,19 +46,8 @@ impl Message {
         if !is_event_type(&event_type) {
             return Err(MessageErrorKind::EventType.into());
         }
-        let payload = serde_json::value::to_raw_value(payload)
-            .map_err(|cause| MessageError::new(MessageErrorKind::Payload, cause))?;
-        if payload.get().len() > Self::MAX_PAYLOAD {
-            return Err(MessageErrorKind::TooLarge.into());
-        }
-        Ok(Self {
-            id: MessageId::random()?,
-            event_type,
-            payload: payload.into(),
-            timestamp: None,
-            tenant: None,
-            version: None,
-        })
+        let payload = write(payload)?;
+        Ok(Self { id: MessageId::random()?, event_type, payload, timestamp: None, tenant: None, version: None })
     }
 
     /// Sets the id, where the application has one: of two messages with one id, receivers see one.
@@ -68,21 +57,24 @@ impl Message {
         self
     }
 
-    /// Sets when it happened. By default that is when it is sent for the first time.
+    /// Sets when it happened. By default that is when it is sent for the first time. A dispatcher takes moments from 1970 to
+    /// 9999.
     #[must_use]
     pub fn at(mut self, timestamp: SystemTime) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// Names whose message it is.
+    /// Names whose message it is; an empty name is none. A dispatcher takes names of at most 256 bytes without control
+    /// characters.
     #[must_use]
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.tenant = Some(name.into());
+        self.tenant = Some(name.into()).filter(|name| !name.is_empty());
         self
     }
 
-    /// Names the version of the API that shaped the payload.
+    /// Names the version of the API that shaped the payload. A dispatcher takes 1 to 64 letters, digits, `.`, `_` and `-`, and
+    /// of [`ApiVersions`](super::ApiVersions), where it has some, one of these.
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
         self.version = Some(version.into());
@@ -117,6 +109,24 @@ impl Message {
     /// The version of the API that shaped the payload, where the application said so.
     pub fn api_version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// Checks what the setters took as it came.
+    pub(super) fn check(&self) -> Result<(), SendError> {
+        check_tenant(self.tenant_name().unwrap_or_default())?;
+        if !self.api_version().is_none_or(is_version) {
+            return Err(SendError::invalid("a message's version is 1 to 64 letters, digits, `.`, `_` and `-`"));
+        }
+        let in_calendar = |at: SystemTime| at >= SystemTime::UNIX_EPOCH && Timestamp::try_from(at).is_ok();
+        if !self.timestamp.is_none_or(in_calendar) {
+            return Err(SendError::invalid("a message happened between 1970 and 9999"));
+        }
+        Ok(())
+    }
+
+    /// The same message with another payload.
+    pub(super) fn converted(&self, payload: &serde_json::Value) -> Result<Self, MessageError> {
+        Ok(Self { payload: write(payload)?, ..self.clone() })
     }
 
     /// Writes the envelope: what is sent and signed. `now` is when it is sent for the first time, and stands in it where
@@ -306,13 +316,36 @@ impl Serialize for Rfc3339 {
     }
 }
 
-fn is_event_type(text: &str) -> bool {
+fn write(payload: &(impl Serialize + ?Sized)) -> Result<Arc<RawValue>, MessageError> {
+    let payload = serde_json::value::to_raw_value(payload)
+        .map_err(|cause| MessageError::new(MessageErrorKind::Payload, cause))?;
+    if payload.get().len() > Message::MAX_PAYLOAD {
+        return Err(MessageErrorKind::TooLarge.into());
+    }
+    Ok(payload.into())
+}
+
+/// Checks the name of a tenant; that of an application without tenants is empty.
+pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
+    if name.len() > LONGEST_TENANT || name.chars().any(char::is_control) {
+        return Err(SendError::invalid("a tenant's name is at most 256 bytes long, without control characters"));
+    }
+    Ok(())
+}
+
+pub(super) fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(is_word))
+}
+
+pub(super) fn is_version(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| is_word(byte) || byte == b'.')
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
+
+const LONGEST_TENANT: usize = 256;
 
 #[cfg(test)]
 mod tests {

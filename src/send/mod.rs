@@ -32,6 +32,7 @@
 //! # Ok(()) }
 //! ```
 
+mod api_versions;
 mod attempt;
 mod client;
 mod content;
@@ -39,12 +40,17 @@ mod custom_headers;
 mod deliver;
 mod destination;
 mod dispatcher;
+mod echoes;
 mod endpoint;
 mod endpoints;
 mod error;
+mod event_type;
+mod event_types;
 mod hooks;
 mod message;
 mod profile;
+mod quotas;
+mod rate_limit;
 mod resolver;
 mod retry;
 mod seal;
@@ -53,26 +59,38 @@ mod store;
 mod worker;
 
 pub use self::{
+    api_versions::ApiVersions,
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    client::{EgressProxy, GuardedClient, GuardedClientBuilder},
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
     dispatcher::{Dispatcher, DispatcherBuilder, Receipt},
     endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Resealed},
     error::{SendError, SendErrorKind},
+    event_type::EventType,
+    event_types::EventTypes,
     hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
+    quotas::Quotas,
+    rate_limit::{RateLimit, RateLimitError},
     resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
     seal::SealingKey,
     signer::{Signer, Style},
     store::{
-        After, AttemptRecord, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Finish, IN_FLIGHT, IdError,
-        LeasedDelivery, Leases, OutboxId, OutboxStore, Retention, Sealed, rest_after,
+        After, AttemptRecord, CATCH_UP, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Fault, Finish,
+        IN_FLIGHT, IdError, LeaseRequest, LeasedDelivery, Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover,
+        Recovered, Retention, Sealed, rest_after,
     },
     worker::SendWorker,
 };
 pub use crate::queue::{Fenced, LeaseToken};
+
+/// The type of the message that tells a tenant's other endpoints that one was disabled.
+const ENDPOINT_DISABLED: &str = "endpoint.disabled";
+
+/// The type of the message that tells an endpoint nothing but that it is reached.
+const ENDPOINT_PING: &str = "endpoint.ping";

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CustomHeaders, EndpointId, Sealed, SendError, SendErrorKind, Style, seal::Sealer};
+use super::{CustomHeaders, EndpointId, Sealed, SendError, SendErrorKind, Style, echoes::Echoes, seal::Sealer};
 use crate::{
     clock::millis,
     secret::{Secret, Secrets},
@@ -46,6 +46,23 @@ impl Profile {
         self.secrets.insert(0, Kept { secret: text(secret)?, until: None });
         self.secrets.truncate(MOST_SECRETS);
         Ok(())
+    }
+
+    /// Checks that every secret that still signs is of a style's form; those that have ended are dropped.
+    pub(super) fn fit(&mut self, style: Style, now: SystemTime) -> Result<(), SendError> {
+        let now = unix_millis(now);
+        self.secrets.retain(|kept| kept.until.is_none_or(|until| until > now));
+        self.secrets
+            .iter()
+            .try_for_each(|kept| check_secret(style, &Secret::new(kept.secret.clone()).map_err(unreadable)?))
+    }
+
+    /// What of this a receiver must not be heard to repeat.
+    pub(super) fn echoes(&self) -> Echoes {
+        let mut echoes = Echoes::default();
+        self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
+        self.headers.iter().for_each(|(name, value)| echoes.header(name, value.as_bytes()));
+        echoes
     }
 
     pub(super) fn set_headers(&mut self, headers: &CustomHeaders) {

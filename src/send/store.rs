@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Message, Style};
+use super::{EventType, Message, RateLimit, Style};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
@@ -40,27 +40,38 @@ use crate::{
 /// 4. [`lease`](Self::lease) is atomic. It takes deliveries that are due, and sending ones whose lease has passed, counts
 ///    the attempt, and gives them to the token for the lease. Over all workers no endpoint has more than
 ///    [`IN_FLIGHT`] deliveries leased at once, a failing one (rule 8) has one, and a disabled one gets none.
-/// 5. Leases are given fairly: of the endpoints that have something due, the one that waited longest is served first.
+/// 5. Leases are given fairly: of the endpoints that have something due, the one that waited longest is served first. Those
+///    that are not [`proven`](EndpointRecord::proven) get no more than [`unproven`](LeaseRequest::unproven) deliveries
+///    together, and are in no proven one's way.
 /// 6. [`finish`](Self::finish) acts only for the token of the last lease, and once. Otherwise it changes nothing and says
 ///    [`Stale`](Fenced::Stale). A passed lease alone takes nothing from its owner.
 /// 7. `finish` notes the attempt and its delivery's next state in one transaction. [`Unsent`](After::Unsent) takes the
-///    attempt back: it is not counted, and not noted.
-/// 8. A failed attempt counts against its endpoint, a delivered one clears the count. From [`FAILURES_TO_REST`] failures in
-///    a row on the endpoint rests: nothing of it is leased for a while, and then one delivery at a time. Deliveries that
-///    wait meanwhile use up no attempt.
+///    attempt back: it is not counted, and not noted, and the endpoint rests for the wait.
+/// 8. A failed attempt counts against its endpoint, unless it was the [`Sender`](Fault::Sender)'s fault; a delivered one
+///    clears the count. From [`FAILURES_TO_REST`] failures in a row on the endpoint rests: nothing of it is leased for a
+///    while, and then one delivery at a time. Deliveries that wait meanwhile use up no attempt.
 /// 9. An endpoint that has failed without a success for [`disable_after`](Finish::disable_after), or is gone, is disabled
-///    by `finish`, which says so to that caller alone. Its pending deliveries are held, and so is what is retried later.
+///    by `finish`, which says so to that caller alone. Its pending deliveries are held, and so is what is retried later. The
+///    [`notice`](Finish::notice) is dispatched in the same transaction, and otherwise not at all.
 /// 10. An endpoint that is enabled again starts with a clean count, and what was held is due at once.
 /// 11. [`change_endpoint`](Self::change_endpoint) applies only to the revision that it names.
 /// 12. Time is the store's: one clock for all who share it.
 /// 13. A dropped future leaves no lock and no open transaction behind. A method that returned an error may or may not have
 ///     taken effect.
+/// 14. An endpoint with a [`rate_limit`](EndpointSettings::rate_limit) has its attempts leased at that rate, over all
+///     workers. After a rest, an [`enable`](Self::switch_endpoint) or a [`recover`](Self::recover), until nothing that is due
+///     is left, its attempts are leased at no more than twice the rate at which they were before: see [`CATCH_UP`].
 pub trait OutboxStore: Send + Sync + 'static {
-    /// Adds an endpoint.
+    /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
+    /// than there is room for.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>>;
+    fn create_endpoint(
+        &self,
+        endpoint: EndpointDraft,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>>;
 
     /// Reads an endpoint.
     ///
@@ -68,14 +79,14 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>>;
 
-    /// Reads up to `limit` endpoints of a tenant, by id, those after `after`. The tenant of an application without tenants
-    /// is empty.
+    /// Reads up to `limit` endpoints of a tenant, or of all, by id, those after `after`. The tenant of an application without
+    /// tenants is empty.
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn endpoints(
         &self,
-        tenant: Arc<str>,
+        tenant: Option<Arc<str>>,
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>>;
@@ -133,11 +144,23 @@ pub trait OutboxStore: Send + Sync + 'static {
         ))))
     }
 
-    /// Leases up to `limit` deliveries that are due.
+    /// Stores a message for one endpoint of its tenant alone, whatever its patterns say, with one pending delivery. The
+    /// same message again is the same delivery. There is none where the endpoint is not there or disabled, and where there is
+    /// another message under the id. [`recover`](Self::recover) gives such a message to no other endpoint.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn dispatch_to(
+        &self,
+        endpoint: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>>;
+
+    /// Leases deliveries that are due.
     ///
     /// # Errors
     /// When the store cannot be asked; what was leased comes back when the lease ends.
-    fn lease(&self, token: LeaseToken, lease: Duration, limit: u32) -> BoxFuture<'_, Result<Leases, StoreError>>;
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>>;
 
     /// Writes down how an attempt ended.
     ///
@@ -187,23 +210,57 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Makes due what an endpoint missed of the messages that were dispatched since a moment: its refused, exhausted and
-    /// cancelled deliveries, and those that were never made since it was disabled or not there. Tells how many.
+    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused, exhausted and
+    /// cancelled deliveries, and those that were never made since it was disabled or not there. It looks at up to `limit`
+    /// messages, in one transaction; [`Recovered::next`] is where to go on.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>>;
+    fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>>;
+
+    /// Removes what a tenant has: its endpoints, deliveries, attempts and messages, up to about `limit` rows of each kind.
+    /// Tells how many rows; when it is none, nothing is left.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each
-    /// kind. Tells how many rows it changed or removed.
+    /// kind; a delivery that was held for as long as rows are kept is cancelled. Tells how many rows it changed or removed.
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Adds event types to the catalogue, or replaces those of the same name, all or none.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Reads the catalogue, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>>;
+
+    /// Removes an event type from the catalogue. Tells whether it was there.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>>;
 }
 
 /// How many deliveries of one endpoint are leased at once, over all workers.
 pub const IN_FLIGHT: u32 = 4;
+
+/// How much faster than before an endpoint's backlog is worked off: 1.9 times its steady rate, which is the mean of its first
+/// attempts over ten minutes or so in which nothing failed, and at least 10 a second. Twice the rate is what a receiver must
+/// be able to take; the rest of it is for what crosses the edges of a window.
+pub const CATCH_UP: f64 = 1.9;
+
+/// An endpoint whose last attempt took no longer than this is proven: it holds up no worker.
+pub const PROVEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// From how many failures in a row on an endpoint rests.
 pub const FAILURES_TO_REST: u32 = 5;
@@ -342,12 +399,16 @@ pub struct EndpointSettings {
     pub style: Style,
     /// Its secrets and its own headers.
     pub sealed: Sealed,
+    /// How many attempts it takes in a time, if there is a limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Which version of the API its payloads are converted to, if they are.
+    pub api_version: Option<String>,
 }
 
 impl EndpointSettings {
     /// Puts settings together.
     pub fn new(url: impl Into<String>, events: Vec<String>, style: Style, sealed: Sealed) -> Self {
-        Self { url: url.into(), events, description: String::new(), style, sealed }
+        Self { url: url.into(), events, description: String::new(), style, sealed, rate_limit: None, api_version: None }
     }
 }
 
@@ -390,13 +451,25 @@ pub struct EndpointRecord {
     pub failures: u32,
     /// Since when it has failed without a success.
     pub failing_since: Option<SystemTime>,
+    /// Whether its last attempt ended within [`PROVEN_WITHIN`]. A new one is not proven.
+    pub proven: bool,
 }
 
 impl EndpointRecord {
     /// Makes the record of an endpoint that has just been added.
     pub fn new(draft: EndpointDraft, created_at: SystemTime) -> Self {
         let EndpointDraft { id, tenant, settings } = draft;
-        Self { id, tenant, settings, revision: 1, disabled: None, created_at, failures: 0, failing_since: None }
+        Self {
+            id,
+            tenant,
+            settings,
+            revision: 1,
+            disabled: None,
+            created_at,
+            failures: 0,
+            failing_since: None,
+            proven: false,
+        }
     }
 }
 
@@ -446,6 +519,27 @@ pub enum Dispatched {
     },
 }
 
+/// What a worker asks for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct LeaseRequest {
+    /// Who asks: new for every call.
+    pub token: LeaseToken,
+    /// For how long.
+    pub lease: Duration,
+    /// How many deliveries at most.
+    pub limit: u32,
+    /// How many of them may be of endpoints that are not proven.
+    pub unproven: u32,
+}
+
+impl LeaseRequest {
+    /// Asks for up to `limit` deliveries of any endpoints.
+    pub fn new(token: LeaseToken, lease: Duration, limit: u32) -> Self {
+        Self { token, lease, limit, unproven: limit }
+    }
+}
+
 /// What a worker got.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -475,12 +569,14 @@ pub struct LeasedDelivery {
     pub message: Message,
     /// Where it goes.
     pub endpoint: Arc<EndpointRecord>,
+    /// How long ago the delivery was made.
+    pub age: Duration,
 }
 
 impl LeasedDelivery {
     /// Puts a leased delivery together.
-    pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>) -> Self {
-        Self { id, attempt, message, endpoint }
+    pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>, age: Duration) -> Self {
+        Self { id, attempt, message, endpoint, age }
     }
 }
 
@@ -500,6 +596,10 @@ pub struct Finish {
     pub answer: Bytes,
     /// How long an endpoint may fail without a success until it is disabled.
     pub disable_after: Duration,
+    /// Whose fault it is that it was not delivered.
+    pub fault: Fault,
+    /// What is dispatched if this disables the endpoint.
+    pub notice: Option<Message>,
 }
 
 impl Finish {
@@ -512,8 +612,22 @@ impl Finish {
             duration: Duration::ZERO,
             answer: Bytes::new(),
             disable_after: DISABLE_AFTER,
+            fault: Fault::Endpoint,
+            notice: None,
         }
     }
+}
+
+/// Whose fault it is that an attempt failed.
+///
+/// Complete: a store must know what to do with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Fault {
+    /// The endpoint's: it counts against it.
+    Endpoint,
+    /// Ours: the payload could not be converted to the endpoint's version.
+    Sender,
 }
 
 /// How long an endpoint may fail without a success: 5 days.
@@ -538,7 +652,7 @@ pub enum After {
         /// The wait.
         wait: Duration,
     },
-    /// Nothing was sent, for a reason of our own; it is leased again after a wait.
+    /// Nothing was sent, for a reason of our own that holds for the whole endpoint; it is leased again after a wait.
     Unsent {
         /// The wait.
         wait: Duration,
@@ -641,8 +755,83 @@ pub struct DeliveryQuery {
     pub state: Option<DeliveryState>,
     /// Those of one message.
     pub message: Option<String>,
+    /// Those of messages of one type.
+    pub event_type: Option<String>,
     /// Those older than one.
     pub before: Option<OutboxId>,
+}
+
+impl DeliveryQuery {
+    /// Wants those of one endpoint.
+    #[must_use]
+    pub fn endpoint(mut self, id: EndpointId) -> Self {
+        self.endpoint = Some(id);
+        self
+    }
+
+    /// Wants those in one state.
+    #[must_use]
+    pub fn state(mut self, state: DeliveryState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Wants those of the message with this id.
+    #[must_use]
+    pub fn message(mut self, id: impl Into<String>) -> Self {
+        self.message = Some(id.into());
+        self
+    }
+
+    /// Wants those of messages of this type, which is a name and no pattern.
+    #[must_use]
+    pub fn event_type(mut self, name: impl Into<String>) -> Self {
+        self.event_type = Some(name.into());
+        self
+    }
+
+    /// Wants those older than one: the last of a page, for the next page.
+    #[must_use]
+    pub fn before(mut self, id: OutboxId) -> Self {
+        self.before = Some(id);
+        self
+    }
+}
+
+/// What an endpoint is to be given that it missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recover {
+    /// Messages that were dispatched at this moment or later.
+    pub since: SystemTime,
+    /// Messages that were dispatched before this moment, if there is an end.
+    pub until: Option<SystemTime>,
+    /// Where the call before this one ended.
+    pub after: Option<u64>,
+}
+
+impl Recover {
+    /// Starts with the messages that were dispatched since a moment.
+    pub fn new(since: SystemTime) -> Self {
+        Self { since, until: None, after: None }
+    }
+}
+
+/// What a call of [`recover`](OutboxStore::recover) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// How many deliveries it made due.
+    pub deliveries: u64,
+    /// Where to go on; there is nothing more when it is none.
+    pub next: Option<u64>,
+}
+
+impl Recovered {
+    /// Puts an answer together.
+    pub fn new(deliveries: u64, next: Option<u64>) -> Self {
+        Self { deliveries, next }
+    }
 }
 
 /// An attempt as it was noted.
@@ -699,8 +888,12 @@ macro_rules! forward {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]
         impl<T: OutboxStore + ?Sized> OutboxStore for $pointer {
-            fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>> {
-                (**self).create_endpoint(endpoint)
+            fn create_endpoint(
+                &self,
+                endpoint: EndpointDraft,
+                most: u32,
+            ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+                (**self).create_endpoint(endpoint, most)
             }
 
             fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
@@ -709,7 +902,7 @@ macro_rules! forward {
 
             fn endpoints(
                 &self,
-                tenant: Arc<str>,
+                tenant: Option<Arc<str>>,
                 after: Option<EndpointId>,
                 limit: u32,
             ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
@@ -749,13 +942,16 @@ macro_rules! forward {
                 (**self).dispatch_in(connection, messages)
             }
 
-            fn lease(
+            fn dispatch_to(
                 &self,
-                token: LeaseToken,
-                lease: Duration,
-                limit: u32,
-            ) -> BoxFuture<'_, Result<Leases, StoreError>> {
-                (**self).lease(token, lease, limit)
+                endpoint: EndpointId,
+                message: Message,
+            ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+                (**self).dispatch_to(endpoint, message)
+            }
+
+            fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+                (**self).lease(request)
             }
 
             fn finish(
@@ -792,12 +988,33 @@ macro_rules! forward {
                 (**self).cancel(id)
             }
 
-            fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
-                (**self).recover(id, since)
+            fn recover(
+                &self,
+                id: EndpointId,
+                recover: Recover,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+                (**self).recover(id, recover, limit)
+            }
+
+            fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+                (**self).erase(tenant, limit)
             }
 
             fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
                 (**self).purge(retention, limit)
+            }
+
+            fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+                (**self).put_event_types(event_types)
+            }
+
+            fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+                (**self).event_types()
+            }
+
+            fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+                (**self).remove_event_type(name)
             }
         }
     )*};

@@ -9,40 +9,190 @@ use super::record::{Millis, after};
 use crate::{
     clock::millis,
     pattern::{self, Subject},
-    send::{After, DeliveryState, DisabledReason, FAILURES_TO_REST, IN_FLIGHT, Message, rest_after},
+    send::{
+        After, CATCH_UP, DeliveryState, DisabledReason, FAILURES_TO_REST, Fault, Finish, IN_FLIGHT, LeaseRequest,
+        Message, PROVEN_WITHIN, RateLimit, rest_after,
+    },
 };
 
 /// How an endpoint is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Health {
     pub(super) failures: u32,
     pub(super) failing_since: Option<Millis>,
     pub(super) rests_until: Millis,
+    /// Whether the last attempt was quick.
+    pub(super) proven: bool,
+    pub(super) pace: Pace,
+}
+
+/// How fast an endpoint's deliveries go.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Pace {
+    /// First attempts a second while nothing fails: a mean that forgets in ten minutes.
+    pub(super) steady: f64,
+    /// When `steady` was that.
+    pub(super) steady_at: Millis,
+    /// From when on the next attempt is in time, in microseconds. Of use only under a limit.
+    pub(super) next_at: i64,
+    /// Whether a backlog is being worked off.
+    pub(super) catching_up: bool,
+}
+
+/// What of an endpoint was just leased.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leased {
+    pub(super) attempts: u32,
+    /// Those that are a delivery's first.
+    pub(super) first: u32,
+    /// Whether nothing that is due was left.
+    pub(super) all: bool,
 }
 
 impl Health {
     /// Counts an attempt, and tells whether the endpoint is to be disabled for it.
-    pub(super) fn count(&mut self, end: After, now: Millis, disable_after: Duration) -> Option<DisabledReason> {
-        match end {
+    pub(super) fn count(&mut self, finish: &Finish, now: Millis) -> Option<DisabledReason> {
+        match finish.after {
+            After::Unsent { wait } => {
+                self.rests_until = self.rests_until.max(after(now, wait));
+                return None;
+            }
+            _ if finish.fault == Fault::Sender => return None,
+            _ => self.proven = finish.duration <= PROVEN_WITHIN,
+        }
+        match finish.after {
             After::Unsent { .. } => None,
             After::Delivered => {
-                *self = Self::default();
+                (self.failures, self.failing_since, self.rests_until) = (0, None, 0);
                 None
             }
             After::Gone => Some(DisabledReason::Gone),
             After::Exhausted | After::Refused | After::Retry { .. } => {
                 self.failures = self.failures.saturating_add(1);
                 self.rests_until = after(now, rest_after(self.failures));
+                self.pace.catching_up |= self.failures >= FAILURES_TO_REST;
                 let since = *self.failing_since.get_or_insert(now);
-                (now.saturating_sub(since) >= millis(disable_after)).then_some(DisabledReason::Failing)
+                (now.saturating_sub(since) >= millis(finish.disable_after)).then_some(DisabledReason::Failing)
             }
         }
     }
 
-    /// How many more deliveries may be leased beside `in_flight`.
-    pub(super) fn room(self, in_flight: u32) -> u32 {
+    /// Starts anew when the endpoint is enabled: much may be due at once.
+    pub(super) fn enable(&mut self) {
+        (self.failures, self.failing_since, self.rests_until) = (0, None, 0);
+        self.pace.catching_up = true;
+    }
+
+    /// When something may be leased again, as far as rest and pace tell; a moment that has passed means now.
+    pub(super) fn ready_at(&self, limit: Option<RateLimit>) -> Millis {
+        let paced = match self.interval(limit) {
+            Some(_) => (self.pace.next_at - AHEAD + 999).div_euclid(1000),
+            None => 0,
+        };
+        self.rests_until.max(paced)
+    }
+
+    /// How many more attempts may be leased beside `in_flight`.
+    pub(super) fn room(&self, in_flight: u32, limit: Option<RateLimit>, now: Millis) -> u32 {
+        if self.ready_at(limit) > now {
+            return 0;
+        }
         let most = if self.failures >= FAILURES_TO_REST { 1 } else { IN_FLIGHT };
-        most.saturating_sub(in_flight)
+        let paced = match self.interval(limit) {
+            None => u32::MAX,
+            Some(interval) => {
+                let early = AHEAD - (self.pace.next_at - micros(now)).max(0);
+                u32::try_from(early / interval + 1).unwrap_or(u32::MAX)
+            }
+        };
+        most.saturating_sub(in_flight).min(paced)
+    }
+
+    /// Notes what was leased.
+    pub(super) fn leased(&mut self, leased: Leased, limit: Option<RateLimit>, now: Millis) {
+        if let Some(interval) = self.interval(limit) {
+            let from = self.pace.next_at.max(micros(now));
+            self.pace.next_at = from.saturating_add(interval.saturating_mul(i64::from(leased.attempts)));
+        }
+        // What happens while the endpoint fails, or what came of that is worked off, is not how it is otherwise.
+        if self.failures == 0 && !self.pace.catching_up {
+            let passed = now.saturating_sub(self.pace.steady_at).max(0) as f64 / 1000.0;
+            self.pace.steady = self.pace.steady * (-passed / FORGETS).exp() + f64::from(leased.first) / FORGETS;
+        }
+        self.pace.steady_at = now;
+        self.pace.catching_up &= !(leased.all && self.failures == 0);
+    }
+
+    /// How far apart attempts have to be, in microseconds.
+    fn interval(&self, limit: Option<RateLimit>) -> Option<i64> {
+        let limit = limit.map(|limit| i64::try_from(limit.interval().as_micros()).unwrap_or(i64::MAX));
+        let catching_up =
+            self.pace.catching_up.then(|| (1e6 / (self.pace.steady.max(SLOWEST_CATCH_UP) * CATCH_UP)).ceil() as i64);
+        limit.into_iter().chain(catching_up).max().map(|interval| interval.max(1))
+    }
+}
+
+fn micros(at: Millis) -> i64 {
+    at.saturating_mul(1000)
+}
+
+/// How early an attempt may be under a limit, in microseconds: workers do not look at every moment, and what they are late
+/// by is not to be lost.
+const AHEAD: i64 = 20_000;
+
+/// In how many seconds the steady rate forgets two thirds of what was before.
+const FORGETS: f64 = 600.0;
+
+/// The steady rate, a second, that an endpoint is taken to have at least: one that gets little is not to wait for hours.
+const SLOWEST_CATCH_UP: f64 = 10.0 / CATCH_UP;
+
+/// Shares what a worker asked for among the endpoints that have something due, in the order in which they are served. What
+/// one does not use is left to those after it.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// How many deliveries may still be leased, and how many of them for unproven endpoints.
+    left: u32,
+    left_unproven: u32,
+    /// How many endpoints are still to come.
+    proven: u32,
+    unproven: u32,
+}
+
+impl Shares {
+    /// `proven` tells of each endpoint whether it is.
+    pub(super) fn new(request: &LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
+        let mut shares =
+            Self { left: request.limit, left_unproven: request.unproven.min(request.limit), proven: 0, unproven: 0 };
+        for is_proven in proven {
+            *(if is_proven { &mut shares.proven } else { &mut shares.unproven }) += 1;
+        }
+        shares
+    }
+
+    pub(super) fn is_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    /// How many deliveries the next endpoint may have.
+    pub(super) fn next(&mut self, proven: bool) -> u32 {
+        // However many are not proven, they do not want more than they may have together.
+        let wanting = self.proven.saturating_add(self.unproven.min(self.left_unproven));
+        let even = self.left.div_ceil(wanting.max(1));
+        if proven {
+            self.proven = self.proven.saturating_sub(1);
+            return even;
+        }
+        let share = even.min(self.left_unproven.div_ceil(self.unproven.max(1)));
+        self.unproven = self.unproven.saturating_sub(1);
+        share
+    }
+
+    /// Notes how many it took.
+    pub(super) fn took(&mut self, count: u32, proven: bool) {
+        self.left = self.left.saturating_sub(count);
+        if !proven {
+            self.left_unproven = self.left_unproven.saturating_sub(count);
+        }
     }
 }
 
@@ -103,39 +253,169 @@ pub(super) fn from_time(at: SystemTime) -> Millis {
 mod tests {
     use std::time::Duration;
 
-    use super::{Health, Standing, digest, next_state};
-    use crate::send::{After, DeliveryState, DisabledReason, Message};
+    use super::{Health, Leased, Shares, Standing, digest, next_state};
+    use crate::send::{
+        After, DeliveryState, DisabledReason, Fault, Finish, LeaseRequest, LeaseToken, Message, RateLimit,
+    };
 
     const RETRY: After = After::Retry { wait: Duration::from_secs(5) };
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn ended(after: After) -> Finish {
+        let mut finish = Finish::new(after);
+        finish.disable_after = DAY;
+        finish
+    }
 
     #[test]
     fn an_endpoint_rests_after_failures_in_a_row_and_a_success_ends_it() {
         let mut health = Health::default();
         for _ in 0..4 {
-            assert_eq!(health.count(RETRY, 1000, DAY), None);
+            assert_eq!(health.count(&ended(RETRY), 1000), None);
         }
-        assert_eq!((health.room(0), health.room(3), health.rests_until), (4, 1, 1000));
+        assert_eq!((health.room(0, None, 1000), health.room(3, None, 1000), health.rests_until), (4, 1, 1000));
 
-        health.count(RETRY, 1000, DAY);
-        assert_eq!((health.room(0), health.room(1), health.rests_until), (1, 0, 11_000));
+        health.count(&ended(RETRY), 1000);
+        assert_eq!((health.room(0, None, 11_000), health.room(1, None, 11_000)), (1, 0));
+        assert_eq!((health.rests_until, health.room(0, None, 10_999)), (11_000, 0));
         for _ in 0..20 {
-            health.count(RETRY, 1000, DAY);
+            health.count(&ended(RETRY), 1000);
         }
         assert_eq!(health.rests_until, 301_000);
 
-        health.count(After::Delivered, 2000, DAY);
-        assert_eq!(health, Health::default());
+        health.count(&ended(After::Delivered), 2000);
+        assert_eq!((health.failures, health.failing_since, health.rests_until), (0, None, 0));
     }
 
     #[test]
     fn an_endpoint_is_disabled_after_failing_for_long_and_at_once_when_it_is_gone() {
         let mut health = Health::default();
-        health.count(RETRY, 0, DAY);
-        assert_eq!(health.count(RETRY, 86_399_999, DAY), None);
-        assert_eq!(health.count(After::Unsent { wait: DAY }, 86_400_000, DAY), None);
-        assert_eq!(health.count(After::Exhausted, 86_400_000, DAY), Some(DisabledReason::Failing));
-        assert_eq!(Health::default().count(After::Gone, 0, DAY), Some(DisabledReason::Gone));
+        health.count(&ended(RETRY), 0);
+        assert_eq!(health.count(&ended(RETRY), 86_399_999), None);
+        assert_eq!(health.count(&ended(After::Unsent { wait: DAY }), 86_400_000), None);
+        assert_eq!(health.count(&ended(After::Exhausted), 86_400_000), Some(DisabledReason::Failing));
+        assert_eq!(Health::default().count(&ended(After::Gone), 0), Some(DisabledReason::Gone));
+    }
+
+    #[test]
+    fn what_is_our_fault_does_not_count_against_an_endpoint() {
+        let mut health = Health::default();
+        let mut finish = ended(RETRY);
+        finish.fault = Fault::Sender;
+
+        for _ in 0..10 {
+            assert_eq!(health.count(&finish, 0), None);
+        }
+        assert_eq!(health, Health::default());
+
+        health.count(&ended(After::Unsent { wait: Duration::from_secs(60) }), 0);
+        assert_eq!((health.failures, health.room(0, None, 59_999), health.room(0, None, 60_000)), (0, 0, 4));
+    }
+
+    #[test]
+    fn an_endpoint_is_proven_by_a_quick_answer_alone() {
+        let mut health = Health::default();
+        for (seconds, proven) in [(1, true), (3, false), (2, true)] {
+            let mut finish = ended(After::Delivered);
+            finish.duration = Duration::from_secs(seconds);
+            health.count(&finish, 0);
+            assert_eq!(health.proven, proven);
+        }
+    }
+
+    /// Looks at every 5 ms, with `due` deliveries due in all of them, and gives how many were leased in each second.
+    fn leased_by_second(
+        health: &mut Health,
+        limit: Option<RateLimit>,
+        due: impl Fn(u64) -> u64,
+        seconds: u64,
+    ) -> Vec<u32> {
+        let mut by_second = Vec::new();
+        let mut taken = 0;
+        for second in 0..seconds {
+            let mut count = 0;
+            for look in 0..200 {
+                let now = i64::try_from(second * 1000 + look * 5).unwrap();
+                let left = due(second) - taken;
+                let room = health.room(0, limit, now).min(u32::try_from(left).unwrap());
+                if room > 0 {
+                    taken += u64::from(room);
+                    count += room;
+                    health.leased(Leased { attempts: room, first: room, all: u64::from(room) == left }, limit, now);
+                }
+            }
+            by_second.push(count);
+        }
+        by_second
+    }
+
+    #[test]
+    fn a_rate_limit_is_kept_and_reached() {
+        for (limit, most) in [("1/s", 1), ("10/s", 10), ("70/s", 70), ("400/s", 400), ("90/min", 2)] {
+            let counts = leased_by_second(&mut Health::default(), Some(limit.parse().unwrap()), |_| 1_000_000, 60);
+
+            let reached = counts.iter().sum::<u32>();
+            assert!(counts.iter().all(|count| *count <= most + most / 50 + 1), "{limit}: {counts:?}");
+            let all = if limit == "90/min" { 90 } else { most * 60 };
+            assert!((all * 97 / 100..=all + 10).contains(&reached), "{limit}: {reached}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_is_worked_off_at_less_than_twice_the_steady_rate() {
+        let mut health = Health::default();
+        let before = leased_by_second(&mut health, None, |second| (second + 1) * 30, 3600);
+        assert!(before.iter().all(|count| *count == 30), "nothing is limited while all goes well");
+
+        for _ in 0..5 {
+            health.count(&ended(RETRY), 3_600_000);
+        }
+        health.count(&ended(After::Delivered), 7_200_000);
+        // An hour's deliveries are due, and 30 more in each second.
+        let mut later = health;
+        later.pace.steady_at = 0;
+        later.pace.next_at = 0;
+        let after = leased_by_second(&mut later, None, |second| 3600 * 30 + (second + 1) * 30, 3 * 3600);
+
+        assert!(after.iter().all(|count| *count <= 60), "{:?}", after.iter().max());
+        assert!(after.iter().take(3600).all(|count| *count >= 50), "{:?}", after.iter().take(3600).min());
+        assert!(!later.pace.catching_up && after.last() == Some(&30), "it ends");
+    }
+
+    #[test]
+    fn an_endpoint_that_gets_little_does_not_wait_for_long() {
+        let mut health = Health::default();
+        health.enable();
+
+        let counts = leased_by_second(&mut health, None, |_| 100, 12);
+
+        assert!(counts.iter().all(|count| *count <= 11), "{counts:?}");
+        assert_eq!(counts.iter().sum::<u32>(), 100);
+    }
+
+    /// Each endpoint takes up to `most`.
+    fn taken(limit: u32, unproven: u32, endpoints: &[bool], most: u32) -> Vec<u32> {
+        let mut request = LeaseRequest::new(LeaseToken::random().unwrap(), DAY, limit);
+        request.unproven = unproven;
+        let mut shares = Shares::new(&request, endpoints.iter().copied());
+        let take = |proven: &bool| {
+            let count = shares.next(*proven).min(most);
+            shares.took(count, *proven);
+            count
+        };
+        endpoints.iter().map(take).collect()
+    }
+
+    #[test]
+    fn what_a_worker_asks_for_is_shared_and_unproven_endpoints_have_a_share_of_their_own() {
+        assert_eq!(taken(10, 10, &[true, true, true], 4), [4, 3, 3]);
+        assert_eq!(taken(10, 10, &[true, false], 4), [4, 4]);
+        assert_eq!(taken(8, 2, &[false, false, false, true, true], 4), [1, 1, 0, 3, 3]);
+        assert_eq!(taken(8, 0, &[false, true], 4), [0, 4]);
+        assert_eq!(taken(2, 5, &[true, false, false], 4), [1, 1, 0]);
+        let many: Vec<_> = [false; 300].into_iter().chain([true]).collect();
+        assert_eq!(taken(256, 64, &many, 4).last(), Some(&4));
+        assert_eq!(taken(256, 64, &many, 4).iter().sum::<u32>(), 68);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,11 +13,11 @@ use crate::{
     error::StoreError,
     send::{
         After, AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, Fenced, Finish, LeaseToken, LeasedDelivery, Leases, Message,
-        OutboxId, OutboxStore, Retention,
+        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken,
+        LeasedDelivery, Leases, Message, OutboxId, OutboxStore, Recover, Recovered, Retention,
     },
     store::{
-        outbox::{Health, Standing, digest, from_time, next_state, tenant, to_time, wants},
+        outbox::{Health, Leased, Shares, Standing, digest, from_time, next_state, tenant, to_time, wants},
         record::{Millis, after, before},
     },
 };
@@ -49,6 +49,7 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     attempts: Vec<(u64, AttemptRecord)>,
+    event_types: BTreeMap<String, EventType>,
     last: u64,
 }
 
@@ -65,6 +66,8 @@ struct Stored {
     /// With a timestamp. None when its content was purged.
     message: Option<Message>,
     digest: [u8; 32],
+    /// The only endpoint that it is for, if it is.
+    addressed: Option<EndpointId>,
     created_at: Millis,
 }
 
@@ -72,7 +75,7 @@ struct Delivery {
     message: u64,
     endpoint: EndpointId,
     state: DeliveryState,
-    /// Pending: when it is due. Sending: when its lease ends.
+    /// Pending: when it is due. Sending: when its lease ends. Held: since when it is.
     due_at: Millis,
     attempt: u32,
     token: Option<LeaseToken>,
@@ -114,6 +117,25 @@ impl fmt::Debug for MemoryOutbox {
     }
 }
 
+impl Endpoint {
+    fn ready_at(&self) -> Millis {
+        self.health.ready_at(self.record.settings.rate_limit)
+    }
+
+    /// Shows how the endpoint is doing.
+    fn show(&mut self) {
+        self.record.failures = self.health.failures;
+        self.record.failing_since = self.health.failing_since.map(to_time);
+        self.record.proven = self.health.proven;
+    }
+}
+
+impl Delivery {
+    fn is_due(&self, now: Millis) -> bool {
+        matches!(self.state, DeliveryState::Pending | DeliveryState::Sending) && self.due_at <= now
+    }
+}
+
 impl Tables {
     fn number(&mut self) -> u64 {
         self.last += 1;
@@ -125,7 +147,8 @@ impl Tables {
         let (from, to) = match disabled {
             Some(_) => (DeliveryState::Pending, DeliveryState::Held),
             None => {
-                endpoint.health = Health::default();
+                endpoint.health.enable();
+                endpoint.show();
                 (DeliveryState::Held, DeliveryState::Pending)
             }
         };
@@ -146,10 +169,11 @@ impl Tables {
         all.find(|(_, stored)| stored.tenant == tenant(message) && stored.id == id)
     }
 
-    fn add(&mut self, message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) {
+    fn add(&mut self, message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> u64 {
         let number = self.number();
         let delivery = Delivery { message, endpoint, state, due_at: now, attempt: 0, token: None, created_at: now };
         self.deliveries.insert(number, delivery);
+        number
     }
 
     fn dispatch(&mut self, messages: &[Message], now: Millis) -> Vec<Dispatched> {
@@ -175,16 +199,7 @@ impl Tables {
             let count = self.deliveries.values().filter(|delivery| delivery.message == number).count();
             return Dispatched::Known { deliveries: u32::try_from(count).unwrap_or(u32::MAX) };
         }
-        let number = self.number();
-        let stored = Stored {
-            tenant: tenant(message).to_owned(),
-            id: message.message_id().to_string(),
-            event_type: message.event_type().to_owned(),
-            message: Some(message.clone().at(message.timestamp().unwrap_or(to_time(now)))),
-            digest: digest(message),
-            created_at: now,
-        };
-        self.messages.insert(number, stored);
+        let number = self.insert(message, None, now);
         let wanted: Vec<_> = self
             .endpoints
             .values()
@@ -202,61 +217,123 @@ impl Tables {
         Dispatched::Stored { deliveries: u32::try_from(wanted.len()).unwrap_or(u32::MAX) }
     }
 
-    fn lease(&mut self, token: LeaseToken, lease: Duration, limit: u32, now: Millis) -> Leases {
-        let is_due = |delivery: &Delivery| {
-            matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending) && delivery.due_at <= now
+    fn insert(&mut self, message: &Message, addressed: Option<EndpointId>, now: Millis) -> u64 {
+        let number = self.number();
+        let stored = Stored {
+            tenant: tenant(message).to_owned(),
+            id: message.message_id().to_string(),
+            event_type: message.event_type().to_owned(),
+            message: Some(message.clone().at(message.timestamp().unwrap_or(to_time(now)))),
+            digest: digest(message),
+            addressed,
+            created_at: now,
         };
+        self.messages.insert(number, stored);
+        number
+    }
+
+    fn dispatch_to(&mut self, id: EndpointId, message: &Message, now: Millis) -> Option<OutboxId> {
+        let record = &self.endpoints.get(&id)?.record;
+        if record.disabled.is_some() || *record.tenant != *tenant(message) {
+            return None;
+        }
+        let number = match self.find(message) {
+            // What was dispatched to others is another message.
+            Some((number, stored)) if stored.digest == digest(message) => self.made(number, id)?.0,
+            Some(_) => return None,
+            None => {
+                let number = self.insert(message, Some(id), now);
+                self.add(number, id, DeliveryState::Pending, now)
+            }
+        };
+        Some(OutboxId::from_u64(number))
+    }
+
+    /// An endpoint's delivery of a message.
+    fn made(&self, message: u64, endpoint: EndpointId) -> Option<(u64, DeliveryState)> {
+        let mut all = self.deliveries.iter();
+        let made = all.find(|(_, delivery)| delivery.message == message && delivery.endpoint == endpoint);
+        made.map(|(number, delivery)| (*number, delivery.state))
+    }
+
+    fn of_endpoint(&self, id: EndpointId) -> impl Iterator<Item = (u64, &Delivery)> {
+        let all = self.deliveries.iter().map(|(number, delivery)| (*number, delivery));
+        all.filter(move |(_, delivery)| delivery.endpoint == id)
+    }
+
+    fn has_due(&self, id: EndpointId, now: Millis) -> bool {
+        self.of_endpoint(id).any(|(_, delivery)| delivery.is_due(now))
+    }
+
+    fn room(&self, endpoint: &Endpoint, now: Millis) -> u32 {
+        let is_in_flight = |delivery: &Delivery| delivery.state == DeliveryState::Sending && delivery.due_at > now;
+        let in_flight = self.of_endpoint(endpoint.record.id).filter(|(_, delivery)| is_in_flight(delivery)).count();
+        let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
+        endpoint.health.room(in_flight, endpoint.record.settings.rate_limit, now)
+    }
+
+    fn lease(&mut self, request: LeaseRequest, now: Millis) -> Leases {
         let mut candidates: Vec<_> = self
             .endpoints
             .values()
-            .filter(|endpoint| endpoint.record.disabled.is_none() && endpoint.health.rests_until <= now)
-            .map(|endpoint| (endpoint.served_at, endpoint.record.id))
-            .filter(|(_, id)| self.deliveries.values().any(|delivery| delivery.endpoint == *id && is_due(delivery)))
+            .filter(|endpoint| endpoint.record.disabled.is_none() && self.room(endpoint, now) > 0)
+            .map(|endpoint| (endpoint.served_at, endpoint.record.id, endpoint.record.proven))
+            .filter(|(_, id, _)| self.has_due(*id, now))
             .collect();
         candidates.sort_unstable();
 
+        let mut shares = Shares::new(&request, candidates.iter().map(|(_, _, proven)| *proven));
         let mut leased = Vec::new();
-        for (index, (_, id)) in candidates.iter().enumerate() {
-            let Some(endpoint) = self.endpoints.get_mut(id) else { continue };
-            let left = limit.saturating_sub(u32::try_from(leased.len()).unwrap_or(u32::MAX));
-            let others = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
-            let of_it = || self.deliveries.iter().filter(|(_, delivery)| delivery.endpoint == *id);
-            let in_flight = of_it()
-                .filter(|(_, delivery)| delivery.state == DeliveryState::Sending && delivery.due_at > now)
-                .count();
-            let room = endpoint.health.room(u32::try_from(in_flight).unwrap_or(u32::MAX)).min(left.div_ceil(others));
-            let mut due: Vec<_> = of_it()
-                .filter(|(_, delivery)| is_due(delivery))
-                .map(|(number, delivery)| (delivery.due_at, *number))
-                .collect();
-            due.sort_unstable();
-            due.truncate(room as usize);
-            if !due.is_empty() {
-                endpoint.served_at = now;
+        for (_, id, proven) in candidates {
+            let Some(endpoint) = self.endpoints.get(&id) else { continue };
+            let room = self.room(endpoint, now).min(shares.next(proven));
+            if room == 0 {
+                continue;
             }
             let record = Arc::new(endpoint.record.clone());
+            let due = self.of_endpoint(id).filter(|(_, delivery)| delivery.is_due(now));
+            let mut due: Vec<_> = due.map(|(number, delivery)| (delivery.due_at, number)).collect();
+            due.sort_unstable();
+            let all = due.len() <= room as usize;
+            due.truncate(room as usize);
+
+            let (attempts, mut first) = (u32::try_from(due.len()).unwrap_or(u32::MAX), 0);
             for (_, number) in due {
                 let Some(delivery) = self.deliveries.get_mut(&number) else { continue };
+                delivery.state = DeliveryState::Sending;
+                delivery.token = Some(request.token);
+                delivery.attempt = delivery.attempt.saturating_add(1);
+                delivery.due_at = after(now, request.lease);
+                first += u32::from(delivery.attempt == 1);
                 let Some(message) = self.messages.get(&delivery.message).and_then(|stored| stored.message.clone())
                 else {
                     continue;
                 };
-                delivery.state = DeliveryState::Sending;
-                delivery.token = Some(token);
-                delivery.attempt = delivery.attempt.saturating_add(1);
-                delivery.due_at = after(now, lease);
-                leased.push(LeasedDelivery::new(OutboxId::from_u64(number), delivery.attempt, message, record.clone()));
+                let age = Duration::from_millis(u64::try_from(now - delivery.created_at).unwrap_or_default());
+                let id = OutboxId::from_u64(number);
+                leased.push(LeasedDelivery::new(id, delivery.attempt, message, record.clone(), age));
+            }
+            shares.took(attempts, proven);
+            if let Some(endpoint) = self.endpoints.get_mut(&id) {
+                endpoint.served_at = now;
+                endpoint.health.leased(Leased { attempts, first, all }, record.settings.rate_limit, now);
             }
         }
-        let next_due = self
-            .deliveries
-            .values()
-            .filter(|delivery| matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending))
-            .map(|delivery| delivery.due_at)
-            .filter(|due_at| leased.is_empty() && *due_at > now)
-            .min()
-            .map(|due_at| Duration::from_millis(u64::try_from(due_at - now).unwrap_or_default()));
+        let next_due = if leased.is_empty() { self.next_due(now) } else { None };
         Leases::new(leased, next_due)
+    }
+
+    /// How long until something becomes due, or an endpoint that has something due is ready for it.
+    fn next_due(&self, now: Millis) -> Option<Duration> {
+        let waiting = |delivery: &&Delivery| matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending);
+        let due = self.deliveries.values().filter(waiting).map(|delivery| delivery.due_at);
+        let kept_back = self
+            .endpoints
+            .values()
+            .filter(|endpoint| endpoint.record.disabled.is_none() && self.has_due(endpoint.record.id, now))
+            .map(Endpoint::ready_at);
+        let next = due.chain(kept_back).filter(|at| *at > now).min();
+        next.map(|at| Duration::from_millis(u64::try_from(at - now).unwrap_or_default()))
     }
 
     fn finish(
@@ -275,12 +352,15 @@ impl Tables {
         let standing = match self.endpoints.get_mut(&endpoint) {
             None => Standing::Deleted,
             Some(found) => {
-                let reason = found.health.count(finish.after, now, finish.disable_after);
-                found.record.failures = found.health.failures;
-                found.record.failing_since = found.health.failing_since.map(to_time);
+                let reason = found.health.count(&finish, now);
+                found.show();
                 match (found.record.disabled, reason) {
                     (None, Some(_)) => {
                         self.switch(endpoint, reason, now);
+                        if let Some(notice) = &finish.notice {
+                            // One that is in conflict with another says the same.
+                            self.dispatch(std::slice::from_ref(notice), now);
+                        }
                         disabled = reason;
                         Standing::Disabled
                     }
@@ -346,35 +426,77 @@ impl Tables {
         true
     }
 
-    fn recover(&mut self, id: EndpointId, since: Millis, now: Millis) -> u64 {
-        let (Some(state), Some(endpoint)) = (self.waiting(id), self.endpoints.get(&id)) else { return 0 };
+    fn recover(&mut self, id: EndpointId, recover: Recover, limit: usize, now: Millis) -> Recovered {
+        let nothing = Recovered::new(0, None);
+        let (Some(state), Some(endpoint)) = (self.waiting(id), self.endpoints.get(&id)) else { return nothing };
         let record = endpoint.record.clone();
-        let recent: Vec<_> = self
+        let until = recover.until.map_or(Millis::MAX, from_time);
+        let after = recover.after.and_then(|number| Some((self.messages.get(&number)?.created_at, number)));
+        let start = after.unwrap_or((from_time(recover.since), 0));
+        let mut page: Vec<_> = self
             .messages
             .iter()
-            .filter(|(_, stored)| stored.created_at >= since && stored.message.is_some())
-            .map(|(number, stored)| {
-                let patterns = record.settings.events.iter().map(String::as_str);
-                (*number, stored.tenant == *record.tenant && wants(patterns, &stored.event_type))
-            })
+            .filter(|(_, stored)| stored.tenant == *record.tenant && stored.created_at < until)
+            .map(|(number, stored)| (stored.created_at, *number))
+            .filter(|place| *place > start)
             .collect();
-        let mut count = 0;
-        for (message, wanted) in recent {
-            let made = self
-                .deliveries
-                .iter()
-                .find(|(_, delivery)| delivery.message == message && delivery.endpoint == id)
-                .map(|(number, delivery)| (*number, delivery.state));
-            match made {
+        page.sort_unstable();
+        page.truncate(limit);
+
+        let mut deliveries = 0;
+        for (_, message) in &page {
+            let Some(stored) = self.messages.get(message) else { continue };
+            if stored.message.is_none() || stored.addressed.is_some_and(|addressed| addressed != id) {
+                continue;
+            }
+            let wanted = wants(record.settings.events.iter().map(String::as_str), &stored.event_type);
+            match self.made(*message, id) {
                 Some((number, DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
                     self.again(number, state, now)
                 }
-                None if wanted => self.add(message, id, state, now),
+                None if wanted => drop(self.add(*message, id, state, now)),
                 _ => continue,
             }
-            count += 1;
+            deliveries += 1;
         }
-        count
+        if deliveries > 0
+            && let Some(endpoint) = self.endpoints.get_mut(&id)
+        {
+            endpoint.health.pace.catching_up = true;
+        }
+        Recovered::new(deliveries, page.last().map(|(_, number)| *number).filter(|_| page.len() >= limit))
+    }
+
+    fn erase(&mut self, tenant: &str, limit: usize) -> u64 {
+        let endpoints = self.endpoints.iter().filter(|(_, endpoint)| *endpoint.record.tenant == *tenant);
+        let endpoints: Vec<_> = endpoints.map(|(id, _)| *id).take(limit).collect();
+        let messages = self.messages.iter().filter(|(_, stored)| stored.tenant == *tenant);
+        let messages: Vec<_> = messages.map(|(number, _)| *number).take(limit).collect();
+        let before = self.rows();
+        for id in endpoints {
+            self.endpoints.remove(&id);
+        }
+        for message in messages {
+            self.remove(message);
+        }
+        before.abs_diff(self.rows())
+    }
+
+    fn rows(&self) -> u64 {
+        (self.endpoints.len() + self.messages.len() + self.deliveries.len() + self.attempts.len()) as u64
+    }
+
+    /// Removes a message and what came of it.
+    fn remove(&mut self, message: u64) {
+        self.messages.remove(&message);
+        let of_it = self.of_message(message);
+        self.deliveries.retain(|number, _| !of_it.contains(number));
+        self.attempts.retain(|(number, _)| !of_it.contains(number));
+    }
+
+    fn of_message(&self, message: u64) -> Vec<u64> {
+        let all = self.deliveries.iter().filter(|(_, delivery)| delivery.message == message);
+        all.map(|(number, _)| *number).collect()
     }
 
     fn is_awaited(&self, message: u64) -> bool {
@@ -384,49 +506,63 @@ impl Tables {
         })
     }
 
+    /// When a message was dispatched, or the last attempt at it ended.
+    fn last_used(&self, message: u64) -> Option<Millis> {
+        let of_it = self.of_message(message);
+        let attempts = self.attempts.iter().filter(|(number, _)| of_it.contains(number));
+        let ended = attempts.map(|(_, attempt)| from_time(attempt.ended_at));
+        ended.chain(self.messages.get(&message).map(|stored| stored.created_at)).max()
+    }
+
     fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> u64 {
-        let (content, rows) = (before(now, retention.content), before(now, retention.rows));
+        let rows = before(now, retention.rows);
+        let content = before(now, retention.content.min(retention.rows));
+        let held = self.deliveries.values_mut();
+        let held = held.filter(|delivery| delivery.state == DeliveryState::Held && delivery.due_at < rows).take(limit);
+        let cancelled = held.map(|delivery| delivery.state = DeliveryState::Cancelled).count();
+
         let old: Vec<_> = self
             .messages
             .iter()
-            .filter(|(number, stored)| stored.created_at < content && !self.is_awaited(**number))
-            .map(|(number, stored)| (*number, stored.created_at < rows, stored.message.is_some()))
-            .filter(|(_, remove, has_content)| *remove || *has_content)
+            .filter(|(number, _)| !self.is_awaited(**number))
+            .filter_map(|(number, stored)| Some((*number, self.last_used(*number)?, stored.message.is_some())))
+            .filter(|(_, used, has_content)| *used < rows || (*used < content && *has_content))
             .take(limit)
             .collect();
-        for (message, remove, _) in &old {
-            let of_it: Vec<_> = self
-                .deliveries
-                .iter()
-                .filter(|(_, delivery)| delivery.message == *message)
-                .map(|(number, _)| *number)
-                .collect();
-            if *remove {
-                self.messages.remove(message);
-                self.deliveries.retain(|number, _| !of_it.contains(number));
-                self.attempts.retain(|(number, _)| !of_it.contains(number));
+        for (message, used, _) in &old {
+            if *used < rows {
+                self.remove(*message);
                 continue;
             }
             if let Some(stored) = self.messages.get_mut(message) {
                 stored.message = None;
             }
+            let of_it = self.of_message(*message);
             for (number, attempt) in &mut self.attempts {
                 if of_it.contains(number) {
                     attempt.answer = Bytes::new();
                 }
             }
         }
-        old.len() as u64
+        (cancelled + old.len()) as u64
     }
 }
 
 impl OutboxStore for MemoryOutbox {
-    fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>> {
+    fn create_endpoint(
+        &self,
+        endpoint: EndpointDraft,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
         self.at_once(move |tables, now| {
+            let others = tables.endpoints.values().filter(|other| other.record.tenant == endpoint.tenant);
+            if others.count() >= most as usize {
+                return None;
+            }
             let record = EndpointRecord::new(endpoint, to_time(now));
             let endpoint = Endpoint { record: record.clone(), health: Health::default(), served_at: 0 };
             tables.endpoints.insert(record.id, endpoint);
-            record
+            Some(record)
         })
     }
 
@@ -436,13 +572,16 @@ impl OutboxStore for MemoryOutbox {
 
     fn endpoints(
         &self,
-        tenant: Arc<str>,
+        tenant: Option<Arc<str>>,
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
         self.at_once(move |tables, _| {
             let records = tables.endpoints.values().map(|endpoint| &endpoint.record);
-            let fit = records.filter(|record| record.tenant == tenant && after.is_none_or(|after| record.id > after));
+            let fit = records.filter(|record| {
+                tenant.as_ref().is_none_or(|tenant| record.tenant == *tenant)
+                    && after.is_none_or(|after| record.id > after)
+            });
             fit.take(limit as usize).cloned().collect()
         })
     }
@@ -468,14 +607,7 @@ impl OutboxStore for MemoryOutbox {
         id: EndpointId,
         disabled: Option<DisabledReason>,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.at_once(move |tables, now| {
-            let there = tables.switch(id, disabled, now);
-            if let Some(endpoint) = tables.endpoints.get_mut(&id) {
-                endpoint.record.failures = endpoint.health.failures;
-                endpoint.record.failing_since = endpoint.health.failing_since.map(to_time);
-            }
-            there
-        })
+        self.at_once(move |tables, now| tables.switch(id, disabled, now))
     }
 
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
@@ -494,8 +626,16 @@ impl OutboxStore for MemoryOutbox {
         self.at_once(move |tables, now| tables.dispatch(&messages, now))
     }
 
-    fn lease(&self, token: LeaseToken, lease: Duration, limit: u32) -> BoxFuture<'_, Result<Leases, StoreError>> {
-        self.at_once(move |tables, now| tables.lease(token, lease, limit, now))
+    fn dispatch_to(
+        &self,
+        endpoint: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+        self.at_once(move |tables, now| tables.dispatch_to(endpoint, &message, now))
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        self.at_once(move |tables, now| tables.lease(request, now))
     }
 
     fn finish(
@@ -527,6 +667,7 @@ impl OutboxStore for MemoryOutbox {
                 query.endpoint.is_none_or(|endpoint| endpoint == record.endpoint)
                     && query.state.is_none_or(|state| state == record.state)
                     && query.message.as_ref().is_none_or(|message| *message == record.message)
+                    && query.event_type.as_ref().is_none_or(|event_type| *event_type == record.event_type)
                     && query.before.is_none_or(|before| record.id < before)
             });
             fit.take(limit as usize).collect()
@@ -554,11 +695,29 @@ impl OutboxStore for MemoryOutbox {
         })
     }
 
-    fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.at_once(move |tables, now| tables.recover(id, from_time(since), now))
+    fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        self.at_once(move |tables, now| tables.recover(id, recover, limit as usize, now))
+    }
+
+    fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.at_once(move |tables, _| tables.erase(&tenant, limit as usize))
     }
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(move |tables, now| tables.purge(retention, limit as usize, now))
+    }
+    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.at_once(move |tables, _| {
+            let named = event_types.into_iter().map(|event_type| (event_type.name().to_owned(), event_type));
+            tables.event_types.extend(named);
+        })
+    }
+
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+        self.at_once(|tables, _| tables.event_types.values().cloned().collect())
+    }
+
+    fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.at_once(move |tables, _| tables.event_types.remove(&name).is_some())
     }
 }

@@ -2,10 +2,10 @@ use std::collections::HashMap;
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::{Session, begin, query};
+use super::{Session, begin, corrupt, endpoints, query};
 use crate::{
     error::StoreError,
-    send::{Dispatched, Message},
+    send::{Dispatched, EndpointId, Message, OutboxId},
     store::{
         outbox::{digest, from_time, tenant, wants},
         record::Millis,
@@ -35,6 +35,42 @@ pub(super) async fn dispatch_in(
         .map_err(|error| in_transaction("dispatch in the application's transaction", error))
 }
 
+pub(super) async fn dispatch_to(
+    session: &mut Session<'_>,
+    endpoint: EndpointId,
+    message: &Message,
+) -> Result<Option<OutboxId>, StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
+    let (prefix, clock) = (session.prefix, session.setup.clock.clone());
+    let mut tx = begin!(session, CONTEXT);
+    let now = clock.now();
+    let Some((found, _)) = endpoints::find(&mut tx, prefix, endpoint).await? else { return Ok(None) };
+    if *found.tenant != *tenant(message) || found.disabled.is_some() {
+        return Ok(None);
+    }
+    let (digest, endpoint) = (digest(message), endpoint.to_string());
+    let seq = match look_up(&mut tx, prefix, message, &digest).await.map_err(failed)? {
+        Found::Other => return Ok(None),
+        Found::Same(seq) => seq,
+        Found::New => {
+            let seq = insert(&mut tx, prefix, message, &digest, Some(&endpoint), now).await.map_err(failed)?;
+            add(&mut tx, prefix, seq, message, &[&endpoint], now).await.map_err(failed)?;
+            seq
+        }
+    };
+    // What was dispatched to others is another message.
+    let row = query(prefix, "SELECT seq FROM {}outbox_deliveries WHERE message = ? AND endpoint = ?")
+        .bind(seq)
+        .bind(endpoint)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let seq: i64 = row.try_get(0).map_err(failed)?;
+    Ok(Some(OutboxId::from_u64(u64::try_from(seq).map_err(|_| corrupt("a delivery's id is none"))?)))
+}
+
 /// What is known of a message before it is stored.
 #[derive(Clone, Copy, PartialEq)]
 enum Found {
@@ -43,7 +79,8 @@ enum Found {
     Other,
 }
 
-async fn store(
+/// Does what `dispatch` does inside a transaction.
+pub(super) async fn store(
     connection: &mut SqliteConnection,
     prefix: &str,
     messages: &[Message],
@@ -101,7 +138,8 @@ async fn store(
             .filter(|(_, events)| wants(events.split(' '), message.event_type()))
             .map(|(id, _)| id.as_str())
             .collect();
-        insert(connection, prefix, message, digest, &wanted, now).await?;
+        let seq = insert(connection, prefix, message, digest, None, now).await?;
+        add(connection, prefix, seq, message, &wanted, now).await?;
         dispatched.push(Dispatched::Stored { deliveries: u32::try_from(wanted.len()).unwrap_or(u32::MAX) });
     }
     Ok(dispatched)
@@ -123,40 +161,54 @@ async fn look_up(
     Ok(if kept == digest { Found::Same(row.try_get(0)?) } else { Found::Other })
 }
 
+/// Stores a message, and gives its number.
 async fn insert(
     connection: &mut SqliteConnection,
     prefix: &str,
     message: &Message,
     digest: &[u8; 32],
-    endpoints: &[&str],
+    addressed: Option<&str>,
     now: Millis,
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     let inserted = query(
         prefix,
-        "INSERT INTO {}outbox_messages (tenant, id, event_type, version, payload, digest, happened_at, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO {}outbox_messages \
+         (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(tenant(message).to_owned())
     .bind(message.message_id().to_string())
     .bind(message.event_type().to_owned())
     .bind(message.api_version().map(str::to_owned))
+    .bind(addressed.map(str::to_owned))
     .bind(message.payload().get().to_owned())
     .bind(digest.to_vec())
     .bind(message.timestamp().map_or(now, from_time))
     .bind(now)
     .execute(&mut *connection)
     .await?;
+    Ok(inserted.last_insert_rowid())
+}
+
+/// Makes a message's deliveries, in one statement, however many.
+async fn add(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    seq: i64,
+    message: &Message,
+    endpoints: &[&str],
+    now: Millis,
+) -> Result<(), sqlx::Error> {
     if endpoints.is_empty() {
         return Ok(());
     }
-    // One statement for all of them, however many.
     let list = serde_json::to_string(endpoints).expect("texts can be written as JSON");
     query(
         prefix,
         "INSERT INTO {}outbox_deliveries (message, tenant, endpoint, state, due_at, created_at) \
          SELECT ?, ?, value, 0, ?, ? FROM json_each(?)",
     )
-    .bind(inserted.last_insert_rowid())
+    .bind(seq)
     .bind(tenant(message).to_owned())
     .bind(now)
     .bind(now)

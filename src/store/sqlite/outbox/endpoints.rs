@@ -13,24 +13,31 @@ use crate::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
     store::{
-        outbox::{Health, to_time},
+        outbox::{Health, Pace, to_time},
         record::Millis,
         sqlite::error::store_error,
     },
 };
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
-                       failures, failing_since, rests_until";
+                       failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
+                       catching_up";
 
-pub(super) async fn create(session: &mut Session<'_>, draft: EndpointDraft) -> Result<EndpointRecord, StoreError> {
+pub(super) async fn create(
+    session: &mut Session<'_>,
+    draft: EndpointDraft,
+    most: u32,
+) -> Result<Option<EndpointRecord>, StoreError> {
     let context = "create an endpoint";
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
     let settings = &draft.settings;
-    query(
+    let done = query(
         prefix,
         "INSERT INTO {}outbox_endpoints \
-         (id, tenant, url, events, description, style, sealing_key, sealed, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 \
+         WHERE (SELECT count(*) FROM (SELECT 1 FROM {}outbox_endpoints WHERE tenant = ?2 LIMIT ?12)) < ?12",
     )
     .bind(draft.id.to_string())
     .bind(draft.tenant.to_string())
@@ -40,12 +47,15 @@ pub(super) async fn create(session: &mut Session<'_>, draft: EndpointDraft) -> R
     .bind(settings.style.as_str())
     .bind(settings.sealed.key.clone())
     .bind(settings.sealed.bytes.to_vec())
+    .bind(settings.rate_limit.map(|limit| limit.to_string()))
+    .bind(settings.api_version.clone())
     .bind(now)
+    .bind(i64::from(most))
     .execute(&mut *tx)
     .await
     .map_err(|error| store_error(context, error))?;
     tx.commit().await.map_err(|error| store_error(context, error))?;
-    Ok(EndpointRecord::new(draft, to_time(now)))
+    Ok((done.rows_affected() == 1).then(|| EndpointRecord::new(draft, to_time(now))))
 }
 
 pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
@@ -69,14 +79,17 @@ pub(super) async fn find(
 
 pub(super) async fn list(
     session: &mut Session<'_>,
-    tenant: &str,
+    tenant: Option<&str>,
     after: Option<EndpointId>,
     limit: u32,
 ) -> Result<Vec<EndpointRecord>, StoreError> {
-    let statement =
-        format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?");
-    let rows = query(session.prefix, &statement)
-        .bind(tenant.to_owned())
+    let of_tenant = if tenant.is_some() { "tenant = ? AND " } else { "" };
+    let statement = format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE {of_tenant}id > ? ORDER BY id LIMIT ?");
+    let mut rows = query(session.prefix, &statement);
+    if let Some(tenant) = tenant {
+        rows = rows.bind(tenant.to_owned());
+    }
+    let rows = rows
         .bind(after.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
         .fetch_all(&mut *session.connection)
@@ -94,10 +107,14 @@ pub(super) async fn change(
     let context = "change an endpoint";
     let prefix = session.prefix;
     let mut tx = begin!(session, context);
-    let done = query(
+    let Some((found, health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
+    if found.revision != revision {
+        return Ok(Fenced::Stale);
+    }
+    query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         revision = revision + 1 WHERE id = ? AND revision = ?",
+         rate_limit = ?, api_version = ?, ready_at = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
     .bind(settings.events.join(" "))
@@ -105,13 +122,15 @@ pub(super) async fn change(
     .bind(settings.style.as_str())
     .bind(settings.sealed.key)
     .bind(settings.sealed.bytes.to_vec())
+    .bind(settings.rate_limit.map(|limit| limit.to_string()))
+    .bind(settings.api_version)
+    .bind(health.ready_at(settings.rate_limit))
     .bind(id.to_string())
-    .bind(i64::try_from(revision).unwrap_or(i64::MAX))
     .execute(&mut *tx)
     .await
     .map_err(|error| store_error(context, error))?;
     tx.commit().await.map_err(|error| store_error(context, error))?;
-    Ok(if done.rows_affected() == 1 { Fenced::Applied } else { Fenced::Stale })
+    Ok(Fenced::Applied)
 }
 
 pub(super) async fn switch(
@@ -136,18 +155,19 @@ pub(super) async fn switch_in(
     now: Millis,
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error("switch an endpoint", error);
-    let (statement, from, to) = match disabled {
-        // The first reason stays. A count that goes on would have the endpoint rest when it is enabled again.
-        Some(_) => ("UPDATE {}outbox_endpoints SET disabled = coalesce(disabled, ?) WHERE id = ?", PENDING, HELD),
-        None => (
-            "UPDATE {}outbox_endpoints SET disabled = ?, failures = 0, failing_since = NULL, rests_until = 0 \
-             WHERE id = ?",
-            HELD,
-            PENDING,
-        ),
+    let Some((endpoint, mut health)) = find(connection, prefix, id).await? else { return Ok(false) };
+    let (from, to) = match disabled {
+        Some(_) => (PENDING, HELD),
+        None => {
+            // A count that goes on would have the endpoint rest when it is enabled again.
+            health.enable();
+            note(connection, prefix, &endpoint, &health, None).await?;
+            (HELD, PENDING)
+        }
     };
-    let done = query(prefix, statement)
-        .bind(disabled.map(DisabledReason::as_str))
+    query(prefix, "UPDATE {}outbox_endpoints SET disabled = ? WHERE id = ?")
+        // The first reason stays.
+        .bind(disabled.map(|reason| endpoint.disabled.unwrap_or(reason).as_str()))
         .bind(id.to_string())
         .execute(&mut *connection)
         .await
@@ -160,7 +180,37 @@ pub(super) async fn switch_in(
         .execute(connection)
         .await
         .map_err(failed)?;
-    Ok(done.rows_affected() == 1)
+    Ok(true)
+}
+
+/// Writes down how an endpoint is doing, from when on something of it may be leased, and when it was served if it just was.
+pub(super) async fn note(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &EndpointRecord,
+    health: &Health,
+    served_at: Option<Millis>,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ?, proven = ?, steady = ?, \
+         steady_at = ?, next_at = ?, catching_up = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
+    )
+    .bind(i64::from(health.failures))
+    .bind(health.failing_since)
+    .bind(health.rests_until)
+    .bind(health.proven)
+    .bind(health.pace.steady)
+    .bind(health.pace.steady_at)
+    .bind(health.pace.next_at)
+    .bind(health.pace.catching_up)
+    .bind(health.ready_at(endpoint.settings.rate_limit))
+    .bind(served_at)
+    .bind(endpoint.id.to_string())
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error("note how an endpoint is doing", error))
 }
 
 pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<bool, StoreError> {
@@ -194,10 +244,22 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
     let events = text(3)?.split(' ').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
     let mut settings = EndpointSettings::new(text(2)?, events, style, sealed);
     settings.description = text(4)?;
+    settings.api_version = row.try_get(15).map_err(undecoded)?;
+    settings.rate_limit = match row.try_get::<Option<String>, _>(14).map_err(undecoded)? {
+        None => None,
+        Some(limit) => Some(limit.parse().map_err(|_| corrupt("the rate limit of an endpoint is none"))?),
+    };
     let health = Health {
         failures: u32::try_from(number(11)?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get(12).map_err(undecoded)?,
         rests_until: number(13)?,
+        proven: number(16)? != 0,
+        pace: Pace {
+            steady: row.try_get(17).map_err(undecoded)?,
+            steady_at: number(18)?,
+            next_at: number(19)?,
+            catching_up: number(20)? != 0,
+        },
     };
     let disabled = match row.try_get::<Option<String>, _>(9).map_err(undecoded)? {
         None => None,
@@ -212,5 +274,6 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
     endpoint.disabled = disabled;
     endpoint.failures = health.failures;
     endpoint.failing_since = health.failing_since.map(to_time);
+    endpoint.proven = health.proven;
     Ok((endpoint, health))
 }

@@ -1,7 +1,7 @@
 use sqlx::{Connection, Row};
 
 use super::{
-    Session, begin, corrupt, endpoints, query,
+    Session, begin, corrupt, dispatch, endpoints, query,
     schema::{SENDING, number},
 };
 use crate::{
@@ -45,21 +45,15 @@ pub(super) async fn finish(
     let standing = match endpoints::find(&mut tx, prefix, endpoint).await? {
         None => Standing::Deleted,
         Some((found, mut health)) => {
-            let reason = health.count(finish.after, now, finish.disable_after);
-            query(
-                prefix,
-                "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ? WHERE id = ?",
-            )
-            .bind(i64::from(health.failures))
-            .bind(health.failing_since)
-            .bind(health.rests_until)
-            .bind(endpoint.to_string())
-            .execute(&mut *tx)
-            .await
-            .map_err(failed)?;
+            let reason = health.count(finish, now);
+            endpoints::note(&mut tx, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {
                 (None, Some(_)) => {
                     endpoints::switch_in(&mut tx, prefix, endpoint, reason, now).await?;
+                    if let Some(notice) = &finish.notice {
+                        // One that is in conflict with another says the same.
+                        dispatch::store(&mut tx, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
+                    }
                     disabled = reason;
                     Standing::Disabled
                 }

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::value::RawValue;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -6,11 +10,9 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::{Session, begin, corrupt, endpoints, query};
 use crate::{
     error::StoreError,
-    send::{
-        EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseToken, LeasedDelivery, Leases, Message, OutboxId,
-    },
+    send::{EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId},
     store::{
-        outbox::to_time,
+        outbox::{Leased, Shares, to_time},
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -19,12 +21,7 @@ use crate::{
 const CONTEXT: &str = "lease deliveries";
 
 /// Looks without a lock first: most looks of an idle worker find nothing.
-pub(super) async fn lease(
-    session: &mut Session<'_>,
-    token: LeaseToken,
-    lease: Duration,
-    limit: u32,
-) -> Result<Leases, StoreError> {
+pub(super) async fn lease(session: &mut Session<'_>, request: LeaseRequest) -> Result<Leases, StoreError> {
     let (now, prefix, clock) = (session.now(), session.prefix, session.setup.clock.clone());
     if candidates(&mut session.connection, prefix, now).await?.is_empty() {
         return Ok(Leases::new(Vec::new(), next_due(&mut session.connection, prefix, now).await?));
@@ -34,22 +31,41 @@ pub(super) async fn lease(
     // Time may have passed while others held the lock, and they may have leased.
     let now = clock.now();
     let candidates = candidates(&mut tx, prefix, now).await?;
+    let mut shares = Shares::new(&request, candidates.iter().map(|(_, proven)| *proven));
     let mut leased = Vec::new();
     let mut messages = HashMap::new();
-    for (index, id) in candidates.iter().enumerate() {
-        let others = u32::try_from(candidates.len() - index).unwrap_or(u32::MAX);
-        let left = limit.saturating_sub(u32::try_from(leased.len()).unwrap_or(u32::MAX));
-        if left == 0 {
+    for (id, proven) in candidates {
+        if shares.is_used_up() {
             break;
         }
-        let Some((endpoint, health)) = endpoints::find(&mut tx, prefix, *id).await? else { continue };
-        let in_flight = in_flight(&mut tx, prefix, *id, now).await?;
-        // An even share of what the worker has room for; what one does not use is left to those after it.
-        let room = health.room(in_flight).min(left.div_ceil(others));
-        if room > 0 {
-            let end = after(now, lease);
-            let endpoint = Arc::new(endpoint);
-            take(&mut tx, prefix, &endpoint, token, (now, end), room, &mut messages, &mut leased).await?;
+        let share = shares.next(proven);
+        if share == 0 {
+            continue;
+        }
+        let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await? else { continue };
+        let limit = endpoint.settings.rate_limit;
+        let room = health.room(in_flight(&mut tx, prefix, id, now).await?, limit, now).min(share);
+        if room == 0 {
+            continue;
+        }
+        let taken = take(&mut tx, prefix, id, &request, room, now).await?;
+        let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
+        let first = taken.iter().filter(|taken| taken.attempt == 1).count();
+        let all = !is_due(&mut tx, prefix, id, now).await?;
+        health.leased(Leased { attempts, first: u32::try_from(first).unwrap_or(u32::MAX), all }, limit, now);
+        endpoints::note(&mut tx, prefix, &endpoint, &health, Some(now)).await?;
+        shares.took(attempts, proven);
+
+        let endpoint = Arc::new(endpoint);
+        for Taken { seq, message: number, attempt, created_at } in taken {
+            if let Entry::Vacant(entry) = messages.entry(number) {
+                entry.insert(message(&mut tx, prefix, number).await?);
+            }
+            // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
+            let Some(Some(message)) = messages.get(&number).cloned() else { continue };
+            let id = OutboxId::from_u64(u64::try_from(seq).unwrap_or_default());
+            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+            leased.push(LeasedDelivery::new(id, attempt, message, endpoint.clone(), between(created_at, now)));
         }
     }
     tx.commit().await.map_err(|error| store_error(CONTEXT, error))?;
@@ -61,25 +77,28 @@ pub(super) async fn lease(
 }
 
 /// Steps from one endpoint that has something to do to the next, along an index of these alone: however many endpoints there
-/// are and have nothing to do, they cost nothing.
+/// are and have nothing to do, they cost nothing. The proven ones and the others are cut off each for themselves, so that
+/// neither stand before the other.
 const CANDIDATES: &str = "WITH RECURSIVE active (id) AS (\
      SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active WHERE state IN (0, 1)) \
      UNION ALL SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
      WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) \
-     SELECT e.id FROM active CROSS JOIN {}outbox_endpoints e ON e.id = active.id \
-     WHERE e.disabled IS NULL AND e.rests_until <= ? AND EXISTS (\
+     SELECT id, proven FROM (SELECT e.id, e.proven, e.served_at, \
+     row_number() OVER (PARTITION BY e.proven ORDER BY e.served_at, e.id) AS place \
+     FROM active CROSS JOIN {}outbox_endpoints e ON e.id = active.id \
+     WHERE e.disabled IS NULL AND e.ready_at <= ? AND EXISTS (\
      SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
      AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
-     < CASE WHEN e.failures >= ? THEN 1 ELSE ? END \
-     ORDER BY e.served_at, e.id LIMIT ?";
+     < CASE WHEN e.failures >= ? THEN 1 ELSE ? END) \
+     WHERE place <= ? ORDER BY served_at, id";
 
-/// The endpoints that have something due and room for it, those that waited longest first. One without room is left out here
+/// The endpoints that have something due and room for it, those that waited longest first, and whether they are proven. One without room is left out here
 /// already, or many of them would stand before all others for as long as they are slow.
 async fn candidates(
     connection: &mut SqliteConnection,
     prefix: &str,
     now: Millis,
-) -> Result<Vec<EndpointId>, StoreError> {
+) -> Result<Vec<(EndpointId, bool)>, StoreError> {
     let rows = query(prefix, CANDIDATES)
         .bind(now)
         .bind(now)
@@ -93,7 +112,8 @@ async fn candidates(
     rows.iter()
         .map(|row| {
             let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
-            id.parse().map_err(|_| corrupt("an endpoint's id is none"))
+            let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
+            Ok((id.parse().map_err(|_| corrupt("an endpoint's id is none"))?, proven != 0))
         })
         .collect()
 }
@@ -113,56 +133,62 @@ async fn in_flight(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-#[allow(clippy::too_many_arguments)] // One step of `lease`, cut out for its length.
+/// A delivery that was just leased.
+struct Taken {
+    seq: i64,
+    message: i64,
+    attempt: i64,
+    created_at: Millis,
+}
+
 async fn take(
     connection: &mut SqliteConnection,
     prefix: &str,
-    endpoint: &Arc<EndpointRecord>,
-    token: LeaseToken,
-    (now, end): (Millis, Millis),
+    id: EndpointId,
+    request: &LeaseRequest,
     room: u32,
-    messages: &mut HashMap<i64, Option<Message>>,
-    leased: &mut Vec<LeasedDelivery>,
-) -> Result<(), StoreError> {
+    now: Millis,
+) -> Result<Vec<Taken>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let rows = query(
         prefix,
         "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ? WHERE seq IN (\
          SELECT seq FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? \
-         ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt",
+         ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at",
     )
-    .bind(token.to_bytes().to_vec())
-    .bind(end)
-    .bind(endpoint.id.to_string())
+    .bind(request.token.to_bytes().to_vec())
+    .bind(after(now, request.lease))
+    .bind(id.to_string())
     .bind(now)
     .bind(i64::from(room))
-    .fetch_all(&mut *connection)
+    .fetch_all(connection)
     .await
     .map_err(failed)?;
-    query(prefix, "UPDATE {}outbox_endpoints SET served_at = ? WHERE id = ?")
-        .bind(now)
-        .bind(endpoint.id.to_string())
-        .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
+    let taken = rows.iter().map(|row| {
+        Ok(Taken {
+            seq: row.try_get(0)?,
+            message: row.try_get(1)?,
+            attempt: row.try_get(2)?,
+            created_at: row.try_get(3)?,
+        })
+    });
+    taken.collect::<Result<_, _>>().map_err(failed)
+}
 
-    for row in rows {
-        let seq: i64 = row.try_get(0).map_err(failed)?;
-        let number: i64 = row.try_get(1).map_err(failed)?;
-        let attempt: i64 = row.try_get(2).map_err(failed)?;
-        if let std::collections::hash_map::Entry::Vacant(entry) = messages.entry(number) {
-            entry.insert(message(connection, prefix, number).await?);
-        }
-        // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-        let Some(Some(message)) = messages.get(&number).cloned() else { continue };
-        leased.push(LeasedDelivery::new(
-            OutboxId::from_u64(u64::try_from(seq).unwrap_or_default()),
-            u32::try_from(attempt).unwrap_or(u32::MAX),
-            message,
-            endpoint.clone(),
-        ));
-    }
-    Ok(())
+/// Whether something of an endpoint is due and was not leased.
+async fn is_due(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    query(prefix, "SELECT 1 FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? LIMIT 1")
+        .bind(id.to_string())
+        .bind(now)
+        .fetch_optional(connection)
+        .await
+        .map(|row| row.is_some())
+        .map_err(|error| store_error(CONTEXT, error))
 }
 
 async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Option<Message>, StoreError> {
@@ -195,42 +221,48 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     Ok(read())
 }
 
+/// When something becomes due, or an endpoint that has something due is ready for it.
+const NEXT_DUE: [&str; 2] = [
+    "SELECT min(due_at) FROM {}outbox_deliveries WHERE state IN (0, 1) AND due_at > ?1",
+    "SELECT e.ready_at FROM {}outbox_endpoints e WHERE e.ready_at > ?1 AND e.disabled IS NULL AND EXISTS (\
+     SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?1) \
+     ORDER BY e.ready_at LIMIT 1",
+];
+
 async fn next_due(
     connection: &mut SqliteConnection,
     prefix: &str,
     now: Millis,
 ) -> Result<Option<Duration>, StoreError> {
-    let row = query(prefix, "SELECT min(due_at) FROM {}outbox_deliveries WHERE state IN (0, 1) AND due_at > ?")
-        .bind(now)
-        .fetch_one(connection)
-        .await;
-    let due: Option<i64> = row.and_then(|row| row.try_get(0)).map_err(|error| store_error(CONTEXT, error))?;
-    Ok(due.map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or_default())))
+    let failed = |error| store_error(CONTEXT, error);
+    let mut next = None;
+    for statement in NEXT_DUE {
+        let row = query(prefix, statement).bind(now).fetch_optional(&mut *connection).await.map_err(failed)?;
+        let at: Option<i64> = row.map_or(Ok(None), |row| row.try_get(0)).map_err(failed)?;
+        next = next.into_iter().chain(at).min();
+    }
+    Ok(next.map(|at| between(now, at)))
 }
 
-/// How many endpoints one call looks at.
+fn between(from: Millis, to: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(to - from).unwrap_or_default())
+}
+
+/// How many endpoints one call looks at of those that are proven, and of the others.
 const MOST_ENDPOINTS: i64 = 256;
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
-
-    use super::CANDIDATES;
-    use crate::store::sqlite::outbox::PARTS;
+    use super::{CANDIDATES, NEXT_DUE};
+    use crate::store::sqlite::outbox::schema::tests::plans;
 
     /// A worker looks many times in a second.
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
-        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        for migration in PARTS.iter().flat_map(|part| (part.migrations)("")) {
-            for statement in migration.statements {
-                sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-            }
+        for plan in plans(&[CANDIDATES, NEXT_DUE[0], NEXT_DUE[1]]).await {
+            let of_few =
+                |step: &str| step.starts_with("SCAN (subquery-") || matches!(step, "SCAN active" | "SCAN CONSTANT ROW");
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !of_few(step)), "{plan:?}");
         }
-        let explain = format!("EXPLAIN QUERY PLAN {}", CANDIDATES.replace("{}", ""));
-        let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
-        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-        let reads_all = |step: &str| step.starts_with("SCAN ") && !matches!(step, "SCAN active" | "SCAN CONSTANT ROW");
-        assert!(!plan.iter().any(|step| reads_all(step)), "{plan:?}");
     }
 }

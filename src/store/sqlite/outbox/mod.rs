@@ -6,17 +6,14 @@
 mod deliveries;
 mod dispatch;
 mod endpoints;
+mod erase;
+mod event_types;
 mod finish;
 mod lease;
 mod purge;
 mod schema;
 
-use std::{
-    any::Any,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{any::Any, path::Path, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 use tokio::sync::Mutex;
@@ -32,8 +29,8 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, Fenced, Finish, LeaseToken, Leases, Message, OutboxId, OutboxStore,
-        Retention,
+        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
+        OutboxId, OutboxStore, Recover, Recovered, Retention,
     },
 };
 
@@ -145,8 +142,12 @@ macro_rules! session {
 }
 
 impl OutboxStore for SqliteStore {
-    fn create_endpoint(&self, endpoint: EndpointDraft) -> BoxFuture<'_, Result<EndpointRecord, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::create(&mut session, endpoint)) })
+    fn create_endpoint(
+        &self,
+        endpoint: EndpointDraft,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::create(&mut session, endpoint, most)) })
     }
 
     fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
@@ -155,11 +156,13 @@ impl OutboxStore for SqliteStore {
 
     fn endpoints(
         &self,
-        tenant: Arc<str>,
+        tenant: Option<Arc<str>>,
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::list(&mut session, &tenant, after, limit)) })
+        Box::pin(
+            async move { session!(self, session => endpoints::list(&mut session, tenant.as_deref(), after, limit)) },
+        )
     }
 
     fn change_endpoint(
@@ -210,8 +213,16 @@ impl OutboxStore for SqliteStore {
         })
     }
 
-    fn lease(&self, token: LeaseToken, lease: Duration, limit: u32) -> BoxFuture<'_, Result<Leases, StoreError>> {
-        Box::pin(async move { session!(self, session => lease::lease(&mut session, token, lease, limit)) })
+    fn dispatch_to(
+        &self,
+        endpoint: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+        Box::pin(async move { session!(self, session => dispatch::dispatch_to(&mut session, endpoint, &message)) })
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        Box::pin(async move { session!(self, session => lease::lease(&mut session, request)) })
     }
 
     fn finish(
@@ -248,11 +259,26 @@ impl OutboxStore for SqliteStore {
         Box::pin(async move { session!(self, session => deliveries::cancel(&mut session, id)) })
     }
 
-    fn recover(&self, id: EndpointId, since: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async move { session!(self, session => deliveries::recover(&mut session, id, since)) })
+    fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        Box::pin(async move { session!(self, session => deliveries::recover(&mut session, id, recover, limit)) })
+    }
+
+    fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { session!(self, session => erase::erase(&mut session, &tenant, limit)) })
     }
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move { session!(self, session => purge::purge(&mut session, retention, limit)) })
+    }
+    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { session!(self, session => event_types::put(&mut session, &event_types)) })
+    }
+
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+        Box::pin(async move { session!(self, session => event_types::list(&mut session)) })
+    }
+
+    fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { session!(self, session => event_types::remove(&mut session, name)) })
     }
 }

@@ -21,26 +21,40 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              style TEXT NOT NULL, \
              sealing_key TEXT NOT NULL, \
              sealed BLOB NOT NULL, \
+             rate_limit TEXT, \
+             api_version TEXT, \
              revision INTEGER NOT NULL DEFAULT 1, \
              disabled TEXT, \
              created_at INTEGER NOT NULL, \
              failures INTEGER NOT NULL DEFAULT 0, \
              failing_since INTEGER, \
              rests_until INTEGER NOT NULL DEFAULT 0, \
+             proven INTEGER NOT NULL DEFAULT 0, \
+             steady REAL NOT NULL DEFAULT 0, \
+             steady_at INTEGER NOT NULL DEFAULT 0, \
+             next_at INTEGER NOT NULL DEFAULT 0, \
+             catching_up INTEGER NOT NULL DEFAULT 0, \
+             ready_at INTEGER NOT NULL DEFAULT 0, \
              served_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID",
             "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
+            "CREATE INDEX {}outbox_endpoints_ready ON {}outbox_endpoints (ready_at)",
+            // The payload is last, so that what stands before it is read without it.
             "CREATE TABLE {}outbox_messages (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              tenant TEXT NOT NULL, \
              id TEXT NOT NULL, \
              event_type TEXT NOT NULL, \
              version TEXT, \
-             payload TEXT, \
+             addressed TEXT, \
              digest BLOB NOT NULL, \
              happened_at INTEGER NOT NULL, \
              created_at INTEGER NOT NULL, \
+             payload TEXT, \
              UNIQUE (tenant, id)) STRICT",
-            "CREATE INDEX {}outbox_messages_created ON {}outbox_messages (created_at)",
+            "CREATE INDEX {}outbox_messages_tenant ON {}outbox_messages (tenant, created_at)",
+            // These two serve purge.
+            "CREATE INDEX {}outbox_messages_full ON {}outbox_messages (created_at) WHERE payload IS NOT NULL",
+            "CREATE INDEX {}outbox_messages_emptied ON {}outbox_messages (created_at) WHERE payload IS NULL",
             // The number is the id that is shown, so it is never given twice.
             "CREATE TABLE {}outbox_deliveries (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
@@ -59,6 +73,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
             // Few at any time: what was delivered is not in it.
             "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
             "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
+            "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
             "CREATE TABLE {}outbox_attempts (\
              seq INTEGER PRIMARY KEY, \
              delivery INTEGER NOT NULL, \
@@ -69,14 +84,19 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              millis INTEGER NOT NULL, \
              answer BLOB NOT NULL) STRICT",
             "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
+            "CREATE TABLE {}outbox_event_types (\
+             name TEXT NOT NULL PRIMARY KEY, \
+             description TEXT NOT NULL, \
+             version TEXT, \
+             schema TEXT) STRICT, WITHOUT ROWID",
         ]
         .map(|statement| statement.replace("{}", prefix))
         .into(),
     }]
 }
 
-// A pending delivery is due at `due_at`; the lease of one that is being sent ends then. The numbers are in the statements
-// too.
+// A pending delivery is due at `due_at`; the lease of one that is being sent ends then, and one that is held has been so
+// since then. The numbers are in the statements too.
 pub(super) const PENDING: i64 = 0;
 pub(super) const SENDING: i64 = 1;
 pub(super) const HELD: i64 = 2;
@@ -95,4 +115,27 @@ pub(super) fn number(state: DeliveryState) -> i64 {
 
 pub(super) fn state(number: i64) -> Option<DeliveryState> {
     DeliveryState::ALL.iter().copied().find(|state| self::number(*state) == number)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::PARTS;
+
+    /// How SQLite goes about statements, step by step.
+    pub(in super::super) async fn plans(statements: &[&str]) -> Vec<Vec<String>> {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for statement in PARTS.iter().flat_map(|part| (part.migrations)("")).flat_map(|migration| migration.statements)
+        {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        let mut plans = Vec::new();
+        for statement in statements {
+            let explain = format!("EXPLAIN QUERY PLAN {}", statement.replace("{}", ""));
+            let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+            plans.push(plan.iter().map(|row| row.get("detail")).collect());
+        }
+        plans
+    }
 }

@@ -1,0 +1,50 @@
+use sqlx::Connection;
+
+use super::{Session, begin, query};
+use crate::{error::StoreError, store::sqlite::error::store_error};
+
+/// In the order in which nothing new comes of what is left: without endpoints nothing is leased, and messages go when none of
+/// the tenant's deliveries is there any more.
+const STEPS: [&str; 4] = [
+    "DELETE FROM {}outbox_endpoints WHERE id IN (SELECT id FROM {}outbox_endpoints WHERE tenant = ?1 LIMIT ?2)",
+    "DELETE FROM {}outbox_attempts WHERE seq IN (SELECT a.seq FROM (\
+     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY seq LIMIT ?2) d \
+     CROSS JOIN {}outbox_attempts a ON a.delivery = d.seq LIMIT ?2)",
+    "DELETE FROM {}outbox_deliveries WHERE seq IN (SELECT d.seq FROM (\
+     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY seq LIMIT ?2) d \
+     WHERE NOT EXISTS (SELECT 1 FROM {}outbox_attempts a WHERE a.delivery = d.seq))",
+    "DELETE FROM {}outbox_messages WHERE seq IN (SELECT seq FROM {}outbox_messages WHERE tenant = ?1 \
+     AND NOT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE tenant = ?1) LIMIT ?2)",
+];
+
+/// Each step holds the write lock for itself, so that nobody waits for all of them.
+pub(super) async fn erase(session: &mut Session<'_>, tenant: &str, limit: u32) -> Result<u64, StoreError> {
+    let failed = |error| store_error("erase a tenant", error);
+    let prefix = session.prefix;
+    let mut removed = 0;
+    for statement in STEPS {
+        let mut tx = begin!(session, "erase a tenant");
+        let done = query(prefix, statement)
+            .bind(tenant.to_owned())
+            .bind(i64::from(limit))
+            .execute(&mut *tx)
+            .await
+            .map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        removed += done.rows_affected();
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS;
+    use crate::store::sqlite::outbox::schema::tests::plans;
+
+    #[tokio::test]
+    async fn nothing_of_other_tenants_is_read() {
+        for plan in plans(&STEPS).await {
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN") && !step.starts_with("SCAN d")), "{plan:?}");
+        }
+    }
+}
