@@ -248,8 +248,8 @@ async fn everything_is_counted_once() {
     until("the end of all", async || ended(&webhooks, None).await == 4).await;
     worker.stop().await;
 
-    // The notice of the endpoint that is gone is a message too, that nobody wants.
-    assert_eq!(counts.of("webhook_dispatched_total{}"), 2);
+    // The notice of the endpoint that is gone is of the store's making.
+    assert_eq!(counts.of("webhook_dispatched_total{}"), 1);
     assert_eq!(counts.of("webhook_dispatched_deliveries_total{}"), 4);
     for (outcome, reason, count) in
         [("delivered", "none", 1), ("failed", "status", 3), ("failed", "redirect", 3), ("gone", "status", 1)]
