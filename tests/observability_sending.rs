@@ -248,7 +248,7 @@ async fn everything_is_counted_once() {
     until("the end of all", async || ended(&webhooks, None).await == 4).await;
     worker.stop().await;
 
-    // The notice of the endpoint that is gone is the store's, and not counted.
+    // The notice of the endpoint that is gone is of the store's making.
     assert_eq!(counts.of("webhook_dispatched_total{}"), 1);
     assert_eq!(counts.of("webhook_dispatched_deliveries_total{}"), 4);
     for (outcome, reason, count) in

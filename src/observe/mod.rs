@@ -73,13 +73,11 @@ pub(crate) fn dispatched(deliveries: u32) {
     send_meter::dispatched(deliveries);
 }
 
-/// A delivery was answered with a 2xx, so long after the message's time.
+/// A delivery was answered with a 2xx, so long after it was made.
 #[cfg(feature = "send")]
-pub(crate) fn delivered(age: Option<std::time::Duration>) {
+pub(crate) fn delivered(age: std::time::Duration) {
     send_meter::delivery("delivered");
-    if let Some(age) = age {
-        send_meter::delivery_seconds(age);
-    }
+    send_meter::delivery_seconds(age);
 }
 
 /// A delivery is held, since its endpoint was disabled by its own attempt.

@@ -38,7 +38,7 @@ pub(crate) fn delivery(state: &'static str) {
     metrics::counter!("webhook_deliveries_total", "state" => state).increment(1);
 }
 
-/// How long it took from the message's time to its delivery.
+/// How long ago a delivery was made that has now been delivered.
 pub(crate) fn delivery_seconds(age: Duration) {
     metrics::histogram!("webhook_delivery_seconds").record(age.as_secs_f64());
 }

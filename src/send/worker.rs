@@ -149,7 +149,8 @@ impl Queue for Outbox {
     fn work(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let Job { token, delivery, _place } = job;
-            let LeasedDelivery { id, attempt, message, endpoint, age: _ } = delivery;
+            let LeasedDelivery { id, attempt, message, endpoint, age } = delivery;
+            let begun = clock::monotonic();
             let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
                 Ok(opened) => opened,
@@ -194,7 +195,7 @@ impl Queue for Outbox {
             let shared = &self.dispatcher.shared;
             let state = state(next, disabled);
             match state {
-                DeliveryState::Delivered => observe::delivered(self.age(&message)),
+                DeliveryState::Delivered => observe::delivered(age + clock::monotonic().saturating_sub(begun)),
                 DeliveryState::Exhausted | DeliveryState::Refused => {
                     observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
                 }
@@ -275,12 +276,6 @@ impl Outbox {
             Err(_) => AttemptError::new(AttemptErrorKind::Timeout),
         };
         AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
-    }
-
-    /// How old a message is, by its own time; one of the future is of age nought.
-    fn age(&self, message: &Message) -> Option<Duration> {
-        let now = self.dispatcher.shared.clock.now();
-        message.timestamp().map(|timestamp| now.duration_since(timestamp).unwrap_or_default())
     }
 
     fn next(&self, result: &AttemptResult, attempt: u32) -> After {
