@@ -105,23 +105,38 @@ struct Shape {
     endpoint: bool,
     state: bool,
     message: bool,
+    event_type: bool,
 }
 
 impl Shape {
     fn of(query: &DeliveryQuery) -> Self {
-        Self { endpoint: query.endpoint.is_some(), state: query.state.is_some(), message: query.message.is_some() }
+        Self {
+            endpoint: query.endpoint.is_some(),
+            state: query.state.is_some(),
+            message: query.message.is_some(),
+            event_type: query.event_type.is_some(),
+        }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        (0..8).map(|bits| Self { endpoint: bits & 1 != 0, state: bits & 2 != 0, message: bits & 4 != 0 })
+        (0..16).map(|bits| Self {
+            endpoint: bits & 1 != 0,
+            state: bits & 2 != 0,
+            message: bits & 4 != 0,
+            event_type: bits & 8 != 0,
+        })
     }
 
     fn index(self) -> usize {
-        usize::from(self.endpoint) | usize::from(self.state) << 1 | usize::from(self.message) << 2
+        usize::from(self.endpoint)
+            | usize::from(self.state) << 1
+            | usize::from(self.message) << 2
+            | usize::from(self.event_type) << 3
     }
 
     /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
-    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few.
+    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few. By event type a page is
+    /// as much as has to be read until it is full.
     fn text(self) -> String {
         let mut next = 4..;
         let mut number = || next.next().unwrap_or_default();
@@ -130,17 +145,25 @@ impl Shape {
         if self.message {
             let message = number();
             let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
+            let event_type =
+                self.event_type.then(|| format!(" AND m.event_type = ${}::text", number())).unwrap_or_default();
             return format!(
                 "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
                  JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
-                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state} \
+                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state}{event_type} \
                  ORDER BY d.seq DESC LIMIT $3::bigint"
             );
         }
+        // A scalar, which no planner makes a join of: that would read all messages of the type.
+        let event_type = self.event_type.then(|| {
+            let of_it = "(SELECT m.event_type FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1)";
+            format!(" AND {of_it} = ${}::text", number())
+        });
+        let event_type = event_type.unwrap_or_default();
         let page = |state: &str| {
             format!(
-                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint} AND d.state = {state} \
-                 AND d.seq < $2::bigint ORDER BY d.seq DESC LIMIT $3::bigint)"
+                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint}{event_type} \
+                 AND d.state = {state} AND d.seq < $2::bigint ORDER BY d.seq DESC LIMIT $3::bigint)"
             )
         };
         let pages = match state {
@@ -166,7 +189,8 @@ mod tests {
     fn each_query_has_the_statement_of_its_shape() {
         for (index, shape) in Shape::all().enumerate() {
             assert_eq!(shape.index(), index);
-            let values = usize::from(shape.endpoint) + usize::from(shape.state) + usize::from(shape.message);
+            let asked = [shape.endpoint, shape.state, shape.message, shape.event_type];
+            let values = asked.into_iter().filter(|asked| *asked).count();
             let text = shape.text();
             assert!(text.contains(&format!("${}", 3 + values)), "{text}");
             assert!(!text.contains(&format!("${}", 4 + values)), "{text}");
