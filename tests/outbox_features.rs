@@ -27,7 +27,7 @@ use tokio::{
 };
 use tower_webhooks::{
     BoxFuture, Secret,
-    clock::ManualClock,
+    clock::{ClockOffset, ManualClock},
     send::{
         Answer, AnswerEnd, ApiVersions, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliveryQuery,
         DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointUpdate, EventType,
@@ -611,6 +611,27 @@ async fn newcomers_that_are_slow_leave_the_others_half_of_a_worker() {
 
     receivers.0.let_go.add_permits(64);
     until("the slow ones", async || in_state(&webhooks, DeliveryState::Delivered).await == 105).await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_the_endpoints_own() {
+    let (receivers, offset) = (Receivers::new(), ClockOffset::default());
+    let webhooks = receivers.dispatcher_on(Arc::new(MemoryOutbox::with_offset(offset.clone()))).build().unwrap();
+    register(&webhooks, at("limited.example").rate_limit(RateLimit::per_minute(1).unwrap())).await;
+    register(&webhooks, at("other.example")).await;
+    webhooks.dispatch_many(vec![message("a"), message("b"), message("c")]).await.unwrap();
+    let got = |host: &str| receivers.got(host).len();
+
+    let worker = Working::start(&webhooks);
+    until("the other's three", async || got("other.example") == 3).await;
+    until("one that is in time", async || got("limited.example") == 1).await;
+    for number in 2..=3 {
+        until("what is noted", async || in_state(&webhooks, DeliveryState::Sending).await == 0).await;
+        assert_eq!(got("limited.example"), number - 1);
+        offset.advance(Duration::from_secs(60));
+        until("the next one", async || got("limited.example") == number).await;
+    }
     worker.stop().await;
 }
 

@@ -176,7 +176,8 @@ impl Endpoints<'_> {
     /// Deliveries that wait for a retry are signed with what holds then.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others change the endpoint all the while; and
+    /// as the store fails.
     pub async fn rotate_secret(&self, id: EndpointId, overlap: Duration) -> Result<NewSecret, SendError> {
         self.rotate(id, overlap, None).await
     }
@@ -203,6 +204,12 @@ impl Endpoints<'_> {
         let until = now.checked_add(overlap).ok_or_else(|| SendError::invalid("the overlap is too long"))?;
         let endpoint = self
             .change(id, None, |settings| {
+                if settings.style != style {
+                    return Err(SendError::new(
+                        SendErrorKind::Stale,
+                        "the style of the endpoint was changed meanwhile",
+                    ));
+                }
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 profile.rotate(&secret, now, until)?;
                 settings.sealed = profile.seal(sealer, id)?;
