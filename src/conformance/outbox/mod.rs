@@ -1,3 +1,6 @@
+mod keeping;
+mod pace;
+
 use std::{
     future::Future,
     pin::pin,
@@ -15,8 +18,8 @@ use crate::{
     send::{
         After, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Fenced, Finish, IN_FLIGHT, LeaseRequest,
-        LeaseToken, LeasedDelivery, Message, MessageId, OutboxId, OutboxStore, Recover, Recovered, Retention, Sealed,
-        Style, rest_after,
+        LeaseToken, LeasedDelivery, Message, MessageId, OutboxId, OutboxStore, RateLimit, Recover, Recovered,
+        Retention, Sealed, Style, rest_after,
     },
 };
 
@@ -67,6 +70,21 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_was_missed_is_recovered().await;
     suite.a_purge_spares_what_is_awaited().await;
     suite.a_dropped_future_leaves_nothing_locked().await;
+    suite.a_quota_holds_against_simultaneous_registrations().await;
+    suite.endpoints_are_read_in_pages().await;
+    suite.a_message_can_be_for_one_endpoint().await;
+    suite.a_notice_is_dispatched_with_what_it_tells_of().await;
+    suite.what_was_missed_is_recovered_in_pages().await;
+    suite.a_tenant_is_erased_and_no_other().await;
+    suite.what_was_held_for_long_goes().await;
+    suite.the_catalogue_is_kept().await;
+    suite.unproven_endpoints_have_a_share_of_their_own().await;
+    suite.what_is_the_senders_fault_does_not_count().await;
+    suite.an_endpoint_rests_after_what_was_unsent().await;
+    suite.a_rate_limit_holds_over_all_workers().await;
+    suite.a_changed_rate_limit_holds_at_once().await;
+    suite.a_backlog_is_worked_off_in_order().await;
+    suite.what_is_recovered_is_worked_off_too().await;
 }
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -254,6 +272,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         (self.advance)(Duration::from_secs(3700)).await;
         let again = self.lease_one(self::token(), "rule 7").await;
         check(again.attempt == 2, "rule 7", &again.attempt);
+        let ages = Duration::from_secs(3700)..Duration::from_secs(4000);
+        check(leased.age < PAST_LEASE && ages.contains(&again.age), "lease: the age", &(leased.age, again.age));
         (self.advance)(PAST_LEASE).await;
         self.drain().await;
     }
@@ -359,6 +379,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         settings.url = "https://example.com/elsewhere".into();
         settings.description = "described".into();
         settings.sealed = Sealed::new("another key", &b"\x00\xff"[..]);
+        settings.rate_limit = RateLimit::per_minute(90).ok();
+        settings.api_version = Some("2026-06".into());
         for (revision, wanted) in [(2, Fenced::Stale), (1, Fenced::Applied), (1, Fenced::Stale)] {
             let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, revision, settings.clone()).await);
             check(changed == wanted, "rule 11", &(revision, changed));
@@ -473,14 +495,18 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     // Steps.
 
     async fn endpoint(&self, tenant: &str, events: &[&str]) -> EndpointRecord {
-        let id = match EndpointId::random() {
-            Ok(id) => id,
-            Err(error) => broken("setup", &error),
-        };
+        self.register(tenant, self.settings(events)).await
+    }
+
+    fn settings(&self, events: &[&str]) -> EndpointSettings {
         let events = events.iter().map(|event| (*event).to_owned()).collect();
         let sealed = Sealed::new("key", &b"sealed"[..]);
-        let settings = EndpointSettings::new("https://example.com/hook", events, Style::StandardWebhooks, sealed);
-        let draft = EndpointDraft::new(id, tenant, settings.clone());
+        EndpointSettings::new("https://example.com/hook", events, Style::StandardWebhooks, sealed)
+    }
+
+    async fn register(&self, tenant: &str, settings: EndpointSettings) -> EndpointRecord {
+        let draft = draft(tenant, settings.clone());
+        let id = draft.id;
         let record = taken("setup", self.store.create_endpoint(draft, u32::MAX).await);
         let record = record.unwrap_or_else(|| broken("setup", &"no endpoint was added"));
         check(self.read(id).await == record && record.settings == settings, "setup: an endpoint as it was", &record);
@@ -513,8 +539,12 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     /// Finishes what it holds.
     async fn finishes(&self, id: OutboxId, token: LeaseToken, after: After) {
-        let (fenced, _) = self.finish(id, token, after).await;
-        check(fenced == Fenced::Applied, "rule 6: the owner's own", &after);
+        self.finishes_as(id, token, Finish::new(after)).await;
+    }
+
+    async fn finishes_as(&self, id: OutboxId, token: LeaseToken, finish: Finish) {
+        let (fenced, _) = taken("finish", self.store.finish(id, token, finish).await);
+        check(fenced == Fenced::Applied, "rule 6: the owner's own", &fenced);
     }
 
     async fn state(&self, id: OutboxId) -> Option<DeliveryState> {
@@ -546,6 +576,13 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             }
             (self.advance)(Duration::from_secs(1)).await;
         }
+    }
+}
+
+fn draft(tenant: &str, settings: EndpointSettings) -> EndpointDraft {
+    match EndpointId::random() {
+        Ok(id) => EndpointDraft::new(id, tenant, settings),
+        Err(error) => broken("setup", &error),
     }
 }
 

@@ -1,0 +1,245 @@
+//! How fast, and in which shares, deliveries are leased.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{FAILED, LEASE, PAST_LEASE, Suite, check, message, new_tenant, taken, token};
+use crate::{
+    boxed::BoxFuture,
+    clock,
+    send::{
+        After, DeliveryState, DisabledReason, EndpointId, EndpointRecord, FAILURES_TO_REST, Fault, Fenced, Finish,
+        IN_FLIGHT, LeaseRequest, Message, OutboxStore, PROVEN_WITHIN, RateLimit, Recover, rest_after,
+    },
+};
+
+/// What a rate of ten a second is taken for: the slowest at which a backlog is worked off.
+const TEN: f64 = 10.0;
+const STEP: Duration = Duration::from_millis(10);
+
+/// The moments, in seconds, between which a look was made, and how many deliveries of an endpoint it leased.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    from: f64,
+    to: f64,
+    leased: usize,
+}
+
+impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
+    pub(super) async fn unproven_endpoints_have_a_share_of_their_own(&self) {
+        let (tenant, known) = (new_tenant(), new_tenant());
+        let proven = self.endpoint(&known, &["*"]).await;
+        check(!proven.proven, "rule 5: a new endpoint is not proven", &proven);
+        for (duration, wanted) in [(PROVEN_WITHIN + STEP, false), (PROVEN_WITHIN, true)] {
+            self.dispatch(message(&known)).await;
+            let token = token();
+            let leased = self.lease_one(token, "rule 5").await;
+            let mut finish = Finish::new(After::Delivered);
+            finish.duration = duration;
+            self.finishes_as(leased.id, token, finish).await;
+            let record = self.read(proven.id).await;
+            check(record.proven == wanted, "rule 5: proven", &(duration, record));
+        }
+        // All of them wait for longer, as they were never served.
+        const MANY: usize = 260;
+        for _ in 0..MANY {
+            self.endpoint(&tenant, &["*"]).await;
+        }
+        self.dispatch(message(&tenant)).await;
+        for _ in 0..IN_FLIGHT {
+            self.dispatch(message(&known)).await;
+        }
+
+        let mut request = LeaseRequest::new(token(), LEASE, 16);
+        request.unproven = 3;
+        let leased = taken("rule 5", self.store.lease(request).await).deliveries;
+
+        let of_it = leased.iter().filter(|delivery| delivery.endpoint.id == proven.id).count();
+        check(of_it == IN_FLIGHT as usize, "rule 5: a proven endpoint behind many that are not", &of_it);
+        check(leased.len() - of_it == 3, "rule 5: no more of unproven endpoints than asked for", &leased.len());
+        request = LeaseRequest::new(token(), LEASE, 16);
+        request.unproven = 0;
+        let none = taken("rule 5", self.store.lease(request).await).deliveries;
+        check(none.is_empty(), "rule 5: none of unproven endpoints", &none);
+        let more = self.lease(token(), 16).await;
+        check(more.len() == 16, "rule 5: any endpoints", &more.len());
+        self.erase(&tenant, 500).await;
+        self.erase(&known, 500).await;
+    }
+
+    pub(super) async fn what_is_the_senders_fault_does_not_count(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..=FAILURES_TO_REST {
+            self.dispatch(message(&tenant)).await;
+            let token = token();
+            let leased = self.lease_one(token, "rule 8").await;
+            let mut finish = Finish::new(FAILED);
+            finish.fault = Fault::Sender;
+            finish.error = Some("conversion");
+            self.finishes_as(leased.id, token, finish).await;
+            check(self.state(leased.id).await == Some(DeliveryState::Pending), "rule 7", &"not pending");
+            let attempts = taken("rule 8", self.store.attempts(leased.id).await);
+            check(attempts.len() == 1, "rule 7: it is noted", &attempts);
+        }
+        let record = self.read(endpoint.id).await;
+        check(record.failures == 0 && record.failing_since.is_none(), "rule 8: the sender's fault", &record);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn an_endpoint_rests_after_what_was_unsent(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..2 {
+            self.dispatch(message(&tenant)).await;
+        }
+        let token = token();
+        let leased = self.lease(token, 1).await;
+        self.finishes(leased[0].id, token, After::Unsent { wait: Duration::from_secs(60) }).await;
+
+        let early = self.lease(self::token(), 64).await;
+        check(early.is_empty(), "rule 7: it holds for the whole endpoint", &early);
+        let record = self.read(endpoint.id).await;
+        check(record.failures == 0 && record.disabled.is_none(), "rule 7: not counted", &record);
+        (self.advance)(Duration::from_secs(61)).await;
+        let later = self.lease(self::token(), 64).await;
+        let attempts: Vec<_> = later.iter().map(|delivery| delivery.attempt).collect();
+        check(attempts == [1, 1], "rule 7: after the wait", &attempts);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn a_rate_limit_holds_over_all_workers(&self) {
+        let tenant = new_tenant();
+        let limited = self.limited(&tenant, RateLimit::per_second(10)).await;
+        let free = self.endpoint(&tenant, &["order.*"]).await;
+        self.dispatch_all((0..60).map(|_| message(&tenant)).collect()).await;
+
+        let (looks, of_free) = self.looks(limited.id, Some(free.id), 2, 300).await;
+
+        let (reached, took) = check_rate(&looks, TEN, "rule 14: a rate limit");
+        check(reached as f64 >= TEN * 0.7 * took, "rule 14: a rate limit is reached", &(reached, took));
+        check(of_free == 60, "rule 14: it holds for that endpoint alone", &of_free);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn a_changed_rate_limit_holds_at_once(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.limited(&tenant, RateLimit::per_minute(1)).await;
+        self.dispatch_all((0..4).map(|_| message(&tenant)).collect()).await;
+        let first = self.lease(token(), 64).await;
+        check(first.len() == 1, "rule 14: one a minute", &first);
+        let leases = taken("rule 14", self.store.lease(LeaseRequest::new(token(), LEASE, 64)).await);
+        check(leases.deliveries.is_empty(), "rule 14: one a minute", &leases);
+        let next = leases.next_due;
+        check(next.is_none_or(|next| next <= LEASE), "lease: a worker looks again in time", &next);
+
+        let settings = self.settings(&["order.*"]);
+        let changed = taken("rule 14", self.store.change_endpoint(endpoint.id, 1, settings).await);
+        check(changed == Fenced::Applied, "rule 11", &changed);
+        let rest = self.lease(token(), 64).await;
+        check(rest.len() == 3, "rule 14: without the limit", &rest);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn a_backlog_is_worked_off_in_order(&self) {
+        for outage in [true, false] {
+            let tenant = new_tenant();
+            let endpoint = self.endpoint(&tenant, &["*"]).await;
+            if outage {
+                let mut failed = 0;
+                while failed < FAILURES_TO_REST {
+                    self.dispatch(message(&tenant)).await;
+                    let token = token();
+                    for delivery in self.lease(token, 1).await {
+                        self.finishes(delivery.id, token, After::Exhausted).await;
+                        failed += 1;
+                    }
+                }
+            }
+            self.dispatch_all((0..24).map(|_| message(&tenant)).collect()).await;
+            if outage {
+                (self.advance)(rest_after(FAILURES_TO_REST) + PAST_LEASE).await;
+            } else {
+                taken("switch", self.store.switch_endpoint(endpoint.id, Some(DisabledReason::Asked)).await);
+                (self.advance)(PAST_LEASE).await;
+                taken("switch", self.store.switch_endpoint(endpoint.id, None).await);
+            }
+
+            let (looks, _) = self.looks(endpoint.id, None, 2, 350).await;
+
+            let (reached, _) = check_rate(&looks, TEN, "rule 14: a backlog");
+            check(reached == 24, "rule 14: a backlog is worked off", &reached);
+            self.dispatch_all((0..4).map(|_| message(&tenant)).collect()).await;
+            let together = self.lease(token(), 64).await.len();
+            check(together == IN_FLIGHT as usize, "rule 14: it ends", &together);
+            self.erase(&tenant, 500).await;
+        }
+    }
+
+    pub(super) async fn what_is_recovered_is_worked_off_too(&self) {
+        let tenant = new_tenant();
+        self.dispatch_all((0..4).map(|_| message(&tenant)).collect()).await;
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        taken("recover", self.store.recover(endpoint.id, Recover::new(UNIX_EPOCH), 100).await);
+
+        let first = self.lease(token(), 64).await;
+
+        check(first.len() == 1, "rule 14: what is recovered", &first.len());
+        self.erase(&tenant, 500).await;
+    }
+
+    // Steps.
+
+    async fn limited<E: std::fmt::Debug>(&self, tenant: &str, limit: Result<RateLimit, E>) -> EndpointRecord {
+        let mut settings = self.settings(&["order.*"]);
+        settings.rate_limit = limit.ok();
+        self.register(tenant, settings).await
+    }
+
+    async fn dispatch_all(&self, messages: Vec<Message>) {
+        taken("dispatch", self.store.dispatch(messages).await);
+    }
+
+    /// Has workers look at every step, and deliver what they get. Gives the looks at an endpoint, and how many deliveries of
+    /// another were leased.
+    async fn looks(
+        &self,
+        endpoint: EndpointId,
+        other: Option<EndpointId>,
+        workers: usize,
+        steps: u32,
+    ) -> (Vec<Look>, usize) {
+        let (mut looks, mut of_other) = (Vec::new(), 0);
+        // The store's clock goes on by itself too.
+        let moment = |step: u32| (clock::monotonic() + STEP * step).as_secs_f64();
+        for step in 0..steps {
+            for _ in 0..workers {
+                let token = token();
+                let from = moment(step);
+                let leased = self.lease(token, 64).await;
+                let to = moment(step);
+                let of_it = leased.iter().filter(|delivery| delivery.endpoint.id == endpoint).count();
+                of_other += leased.iter().filter(|delivery| Some(delivery.endpoint.id) == other).count();
+                looks.push(Look { from, to, leased: of_it });
+                for delivery in leased {
+                    self.finishes(delivery.id, token, After::Delivered).await;
+                }
+            }
+            (self.advance)(STEP).await;
+        }
+        (looks, of_other)
+    }
+}
+
+/// Looks at every span between two looks. A look may be early by a little, and the first one needs no time.
+fn check_rate(looks: &[Look], rate: f64, rule: &str) -> (usize, f64) {
+    for (index, first) in looks.iter().enumerate().filter(|(_, look)| look.leased > 0) {
+        let mut count = 0;
+        for look in &looks[index..] {
+            count += look.leased;
+            let most = (look.to - first.from) * rate + 1.3;
+            check((count as f64) <= most, rule, &(count, most, first, look));
+        }
+    }
+    let took = looks.last().map_or(0.0, |last| last.to - looks[0].from);
+    (looks.iter().map(|look| look.leased).sum(), took)
+}
