@@ -1,5 +1,6 @@
 -- Cancels what was dispatched while its endpoint was being deleted, and what a worker died on whose endpoint is gone.
 -- $1 now, $2 limit
+-- A row is looked up for each, whatever the planner thinks: it would read all of a table for a few.
 WITH RECURSIVE active (endpoint) AS (
     (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state IN (0, 1) ORDER BY d.endpoint, d.due_at LIMIT 1)
     UNION ALL
@@ -21,7 +22,7 @@ chosen AS MATERIALIZED (
     FROM (SELECT active.endpoint FROM active UNION SELECT held.endpoint FROM held) AS of_some
     JOIN {outbox_deliveries} AS d ON d.endpoint = of_some.endpoint AND d.state IN (0, 1, 2)
         AND (d.state <> 1 OR d.due_at < $1::bigint)
-    WHERE NOT EXISTS (SELECT FROM {outbox_endpoints} AS e WHERE e.id = of_some.endpoint)
+    WHERE (SELECT e.id FROM {outbox_endpoints} AS e WHERE e.id = of_some.endpoint LIMIT 1) IS NULL
     LIMIT $2::bigint
     FOR UPDATE OF d SKIP LOCKED
 ),

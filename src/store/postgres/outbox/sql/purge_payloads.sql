@@ -1,9 +1,10 @@
 -- $1 until, $2 limit
+-- A row is looked up for each, whatever the planner thinks: it would read all of a table for a few.
 WITH chosen AS MATERIALIZED (
     SELECT m.seq FROM {outbox_messages} AS m
-    WHERE m.payload IS NOT NULL AND m.created_at < $1::bigint AND NOT EXISTS (
-        SELECT FROM {outbox_deliveries} AS d WHERE d.message = m.seq AND d.state IN (0, 1, 2)
-    )
+    WHERE m.payload IS NOT NULL AND m.created_at < $1::bigint AND (
+        SELECT d.seq FROM {outbox_deliveries} AS d WHERE d.message = m.seq AND d.state IN (0, 1, 2) LIMIT 1
+    ) IS NULL
     ORDER BY m.created_at
     LIMIT $2::bigint
     FOR UPDATE OF m SKIP LOCKED
