@@ -140,13 +140,13 @@ impl Shape {
     fn text(self) -> String {
         let mut next = 4..;
         let mut number = || next.next().unwrap_or_default();
-        let endpoint = self.endpoint.then(|| format!(" AND d.endpoint = ${}::text", number())).unwrap_or_default();
+        let endpoint = if self.endpoint { format!(" AND d.endpoint = ${}::text", number()) } else { String::new() };
         let state = self.state.then(|| format!("${}::bigint", number()));
         if self.message {
             let message = number();
             let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
             let event_type =
-                self.event_type.then(|| format!(" AND m.event_type = ${}::text", number())).unwrap_or_default();
+                if self.event_type { format!(" AND m.event_type = ${}::text", number()) } else { String::new() };
             return format!(
                 "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
                  JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
