@@ -32,6 +32,7 @@ use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use table::{Ratio, Table, now, rounds_of};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use tower_webhooks::{
@@ -42,6 +43,8 @@ use tower_webhooks::{
 };
 use watched::Watched;
 
+#[path = "support/table.rs"]
+mod table;
 #[path = "../tests/support/watched.rs"]
 #[allow(dead_code)]
 mod watched;
@@ -56,19 +59,22 @@ fn main() {
     let rounds = |full: usize| if quick { 1 } else { full };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 
-    println!("| {:<66} | {:<22} | {:<5} |", "measure", "ratio", "reach");
-    println!("|{0:-<68}|{0:-<24}|{0:-<7}|", "");
-    row("duplicate known here / verify only, 1 KiB, id in a header", &duplicates(&runtime, rounds(600)), 1.15);
-    row("whole request, memory, type in the body / by hand, 1 KiB", &whole(&runtime, rounds(400)), 1.45);
-    row("claim + complete in memory / a bare `Mutex<HashMap<u128, _>>`", &memory(&runtime, rounds(60)), 3.0);
-    row("SQLite, 64 in flight, NORMAL / two transactions each", &sqlite(&runtime, rounds(15)), 0.2);
-    println!();
+    let mut table = Table::new("idempotency: medians of the rounds, quartiles in brackets", quick);
+    let known = "duplicate known here / verify only, 1 KiB, id in a header";
+    table.row(known, duplicates(&runtime, rounds(600)), Some(1.15));
+    let request = "whole request, memory, type in the body / by hand, 1 KiB";
+    table.row(request, whole(&runtime, rounds(400)), Some(1.45));
+    let map = "claim + complete in memory / a bare `Mutex<HashMap<u128, _>>`";
+    table.row(map, memory(&runtime, rounds(60)), Some(3.0));
+    let transactions = "SQLite, 64 in flight, NORMAL / two transactions each";
+    table.row(transactions, sqlite(&runtime, rounds(15)), Some(0.2));
+    table.print();
     runtime.block_on(calls());
 }
 
 // A duplicate that this process knows to be done
 
-fn duplicates(runtime: &Runtime, rounds: usize) -> Vec<f64> {
+fn duplicates(runtime: &Runtime, rounds: usize) -> Ratio {
     async fn handler(body: VerifiedBody) {
         black_box(body);
     }
@@ -97,7 +103,7 @@ fn duplicates(runtime: &Runtime, rounds: usize) -> Vec<f64> {
 
 // A whole request, beside what somebody writes who knows axum and reads the provider's page
 
-fn whole(runtime: &Runtime, rounds: usize) -> Vec<f64> {
+fn whole(runtime: &Runtime, rounds: usize) -> Ratio {
     async fn by_hand(State(key): State<Hmac<Sha256>>, headers: HeaderMap, body: Bytes) -> Response {
         let verifies = || {
             let header = headers.get("stripe-signature")?.to_str().ok()?;
@@ -240,7 +246,7 @@ struct Bare {
     until: Instant,
 }
 
-fn memory(runtime: &Runtime, rounds: usize) -> Vec<f64> {
+fn memory(runtime: &Runtime, rounds: usize) -> Ratio {
     const DELIVERIES: u32 = 10_000;
     let claims: Vec<_> = (0..DELIVERIES).map(claim).collect();
     let ours = || {
@@ -273,7 +279,7 @@ fn memory(runtime: &Runtime, rounds: usize) -> Vec<f64> {
     rounds_of(rounds, &mut [&mut { ours }, &mut { bare }])
 }
 
-fn sqlite(runtime: &Runtime, rounds: usize) -> Vec<f64> {
+fn sqlite(runtime: &Runtime, rounds: usize) -> Ratio {
     const EACH: u32 = 8;
     let folder = tempfile::tempdir().unwrap();
     let url = |name: &str| format!("sqlite://{}?mode=rwc", folder.path().join(name).display());
@@ -420,36 +426,4 @@ async fn calls() {
         assert_eq!(calls, expected, "{name}");
         println!("| {name:<66} | {calls:<22} | {expected:<5} |");
     }
-}
-
-// How it is measured
-
-/// Lets all take turns, and tells the ratio of the first to the second, round by round.
-fn rounds_of(rounds: usize, contestants: &mut [&mut dyn FnMut() -> Duration; 2]) -> Vec<f64> {
-    let mut ratios = Vec::with_capacity(rounds);
-    // The first two rounds warm up caches, branch predictors and the allocator.
-    for round in 0..rounds + 2 {
-        let mut times = [Duration::ZERO; 2];
-        for turn in 0..2 {
-            // Nobody always comes after the other one.
-            let index = (turn + round) % 2;
-            times[index] = contestants[index]();
-        }
-        if round >= 2 {
-            ratios.push(times[0].as_secs_f64() / times[1].as_secs_f64());
-        }
-    }
-    ratios.sort_by(f64::total_cmp);
-    ratios
-}
-
-fn row(name: &str, ratios: &[f64], reach: f64) {
-    let at = |part: usize| ratios[(ratios.len() - 1) * part / 4];
-    let measured = format!("{:.2} ({:.2} to {:.2})", at(2), at(1), at(3));
-    println!("| {name:<66} | {measured:<22} | {reach:<5.2} |");
-}
-
-#[allow(clippy::disallowed_methods)] // A stopwatch reads the clock.
-fn now() -> Instant {
-    Instant::now()
 }

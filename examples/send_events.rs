@@ -1,8 +1,8 @@
 //! Run: cargo run --features send,sqlite --example send_events
 //!
-//! Sends webhooks to registered endpoints, out of an SQLite file that outlives the process. A customer registers an endpoint, an
-//! event is dispatched, fails at first, is tried again, and stands in the log. The customer is in the same program, and verifies
-//! with the crate's own layer. With `-- --serve [ADDRESS]` a customer alone stays up; then this is refused with 401, for nobody
+//! Sends webhooks to registered endpoints, out of an SQLite file that outlives the process. A customer registers an endpoint for an
+//! older version of the API and is pinged; an event is dispatched, fails at first, is tried again, and stands in the log. The
+//! customer is in the same program, and verifies with the crate's own layer. With `-- --serve [ADDRESS]` a customer alone stays up; then this is refused with 401, for nobody
 //! signed it:
 //!
 //!     curl -i http://127.0.0.1:3000/hook -d '{"type":"order.completed","data":{"order":7}}'
@@ -26,10 +26,10 @@ use serde_json::json;
 use server::{BoxError, Limits};
 use tokio::{net::TcpListener, sync::oneshot};
 use tower_webhooks::{
-    Retry, Secret, VerifiedEvent, WebhookLayer,
+    EventRouter, Retry, Secret, VerifiedEvent, WebhookLayer,
     send::{
-        DeliveryQuery, DeliveryState, DestinationPolicy, Dispatcher, GuardedClient, Message, NewEndpoint, RetryPolicy,
-        SealingKey,
+        ApiVersions, DeliveryQuery, DeliveryState, DestinationPolicy, Dispatcher, GuardedClient, Message, NewEndpoint,
+        RateLimit, RetryPolicy, SealingKey,
     },
     store::SqliteStore,
 };
@@ -49,7 +49,9 @@ fn customer(secret: Secret) -> Router {
         println!("the customer was told of order {}", event.order);
         Ok(())
     };
-    Router::new().route("/hook", post(on_order).layer(WebhookLayer::standard_webhooks(secret)))
+    // What it has no handler for, such as a ping, is answered with a success.
+    let events = EventRouter::new().on("order.completed", on_order);
+    Router::new().route("/hook", post(events).layer(WebhookLayer::standard_webhooks(secret)))
 }
 
 #[tokio::main]
@@ -78,23 +80,30 @@ async fn main() -> Result<(), BoxError> {
         .sealing_key(SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?)
         .client(GuardedClient::builder().policy(policy).build()?)
         .retry_policy(RetryPolicy::custom([Duration::from_millis(100); 3]))
+        .api_versions(
+            // Orders had a number until they had an id.
+            ApiVersions::newest("2026-06")?.older("2026-01", |_, payload| Ok(json!({ "order": payload["id"] })))?,
+        )
         .on_attempt_failed(|attempt| println!("attempt {} failed: {:?}", attempt.attempt, attempt.result.status()))
         .build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
 
     // The customer registers. Without `.secret(..)` one is drawn, and `created.reveal()` shows it.
-    let created = webhooks.endpoints().create(NewEndpoint::new(&url)?.events(["order.*"]).secret(secret)).await?;
-    println!("registered {}", created.endpoint().id());
+    let endpoint = NewEndpoint::new(&url)?.events(["order.*"]).secret(secret);
+    let endpoint = endpoint.api_version("2026-01").rate_limit(RateLimit::per_second(50)?).ping();
+    let created = webhooks.endpoints().create(endpoint).await?;
+    println!("registered {}, and pinged it by {:?}", created.endpoint().id(), created.ping());
 
     // Something happens. When this returns, a crash cannot lose it any more.
-    let message = Message::new("order.completed", &json!({ "order": 7 }))?;
+    let message = Message::new("order.completed", &json!({ "id": 7 }))?.version("2026-06");
     assert_eq!(webhooks.dispatch(message.clone()).await?.deliveries(), 1);
     assert!(!webhooks.dispatch(message).await?.is_new(), "the same message again changes nothing");
     assert_eq!(webhooks.dispatch(Message::new("user.created", &json!({}))?).await?.deliveries(), 0);
 
     let delivery = loop {
-        let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await?.remove(0);
+        let delivery =
+            webhooks.deliveries(None, DeliveryQuery::default().event_type("order.completed")).await?.remove(0);
         if delivery.state == DeliveryState::Delivered {
             break delivery;
         }

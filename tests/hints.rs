@@ -251,6 +251,33 @@ async fn a_secret_that_the_scheme_cannot_decode() {
     assert_hint(&error, HintKind::SecretForm, "base64 after an optional `whsec_`");
 }
 
+#[cfg(feature = "asymmetric")]
+#[tokio::test]
+async fn a_key_of_the_other_side_or_of_the_other_version() {
+    const PRIVATE: &str =
+        "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+    let (v1, v1a) = (Provider::STANDARD_WEBHOOKS, Provider::STANDARD_WEBHOOKS_V1A);
+    let signed = |provider, text| SignedRequest::new(provider, &secret(text)).at(clock().now()).build();
+    for (provider, sent, configured, text) in [
+        (v1a, PRIVATE, PRIVATE, "must never leave the sender"),
+        (v1a, PRIVATE, STRIPE, "take the scheme `standard-webhooks`, or the sender's public key"),
+        (v1, STRIPE, PUBLIC, "take the scheme `standard-webhooks-v1a`"),
+        (v1, STRIPE, PRIVATE, "must never leave the sender"),
+    ] {
+        let source = move |_: RequestHead| async move { Ok(Secrets::new(Secret::new(configured)?)) };
+        let error = error(layer(provider, source), signed(provider, sent)).await;
+        assert_eq!(error.kind(), VerifyErrorKind::SecretUnavailable);
+        assert_hint(&error, HintKind::SecretForm, text);
+        assert!(!format!("{error:?} {:?}", error.hint()).contains(&configured[6..]));
+    }
+
+    // The sender signs with the other version.
+    let error = error(layer(v1a, secret(PUBLIC)), signed(v1, STRIPE)).await;
+    assert_eq!(error.kind(), VerifyErrorKind::MalformedSignature);
+    assert_hint(&error, HintKind::SignatureForm, "none of the keys `v1a`");
+}
+
 #[tokio::test]
 async fn a_signature_that_is_written_otherwise() {
     let prefix = || acme().prefix("sha256=");

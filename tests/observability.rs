@@ -2,21 +2,22 @@
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
+#[path = "support/counts.rs"]
+mod counts;
+#[path = "support/hidden.rs"]
+mod hidden;
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
 #[path = "support/spans.rs"]
 mod spans;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{Router, body::Body, extract::Request, routing::post};
 use bytes::Bytes;
-use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
-use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-};
+use counts::Counts;
+use data_encoding::{BASE64, HEXLOWER};
+use hidden::forms;
 use serde_json::json;
 use spans::Spans;
 use tower::ServiceExt;
@@ -150,64 +151,6 @@ async fn each_item_of_a_batch_is_a_span() {
 
 // --- Counters ---------------------------------------------------------------------------------------------------------
 
-/// Counts by `name{label="value",…}`; of times, how many there are.
-#[derive(Clone, Default)]
-struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
-
-struct Count(Counts, String);
-
-impl Count {
-    fn add(&self, value: u64) {
-        *self.0.0.lock().unwrap().entry(self.1.clone()).or_default() += value;
-    }
-}
-
-impl CounterFn for Count {
-    fn increment(&self, value: u64) {
-        self.add(value);
-    }
-
-    fn absolute(&self, _value: u64) {}
-}
-
-impl HistogramFn for Count {
-    fn record(&self, value: f64) {
-        assert!((0.0..60.0).contains(&value), "{value} s");
-        self.add(1);
-    }
-}
-
-impl Counts {
-    fn entry(&self, key: &Key) -> Arc<Count> {
-        let labels: Vec<_> = key.labels().map(|label| format!("{}={:?}", label.key(), label.value())).collect();
-        Arc::new(Count(self.clone(), format!("{}{{{}}}", key.name(), labels.join(","))))
-    }
-
-    fn of(&self, name: &str) -> u64 {
-        self.0.lock().unwrap().get(name).copied().unwrap_or(0)
-    }
-}
-
-impl Recorder for Counts {
-    fn describe_counter(&self, _key: KeyName, _unit: Option<Unit>, _description: SharedString) {}
-
-    fn describe_gauge(&self, _key: KeyName, _unit: Option<Unit>, _description: SharedString) {}
-
-    fn describe_histogram(&self, _key: KeyName, _unit: Option<Unit>, _description: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _metadata: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.entry(key))
-    }
-
-    fn register_gauge(&self, _key: &Key, _metadata: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(self.entry(key))
-    }
-}
-
 #[tokio::test]
 async fn everything_is_counted_once() {
     let counts = Counts::default();
@@ -262,15 +205,6 @@ async fn copies_are_counted_as_such() {
 
 // --- What must not be seen --------------------------------------------------------------------------------------------
 
-/// Every way in which a text could be written.
-fn forms(text: &[u8]) -> Vec<String> {
-    let mut forms =
-        vec![HEXLOWER.encode(text), HEXUPPER.encode(text), BASE64.encode(text), BASE64URL_NOPAD.encode(text)];
-    forms.push(format!("{text:?}"));
-    forms.extend(String::from_utf8(text.to_vec()));
-    forms
-}
-
 /// The signatures of a request, and every key that a secret may stand for.
 fn hidden(request: &Request<Bytes>, secret: &str) -> Vec<String> {
     let mut hidden = forms(secret.as_bytes());
@@ -295,13 +229,16 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
     let now = SystemClock.now();
     for provider in Provider::ALL {
         let ended = now - Duration::from_secs(60);
-        let secrets = Secrets::new(secret()).and_until(Secret::new(OTHER_SECRET).unwrap(), ended);
+        let held = |number, otherwise| Secret::new(key_pairs::of_receiver(provider.name(), number, otherwise)).unwrap();
+        let signing =
+            |number, otherwise| Secret::new(key_pairs::of_sender(provider.name(), number, otherwise)).unwrap();
+        let secrets = Secrets::new(held(0, SECRET)).and_until(held(1, OTHER_SECRET), ended);
         let layer = WebhookLayer::new(*provider, secrets)
             .with_public_url("https://example.com")
             .with_verify_token(secret())
             .with_idempotency(MemoryStore::new());
         let app: Router = Router::new().route("/", post(events()).layer(layer));
-        let right = SignedRequest::new(*provider, &secret()).public_url("https://example.com").at(now);
+        let right = SignedRequest::new(*provider, &signing(0, SECRET)).public_url("https://example.com").at(now);
         let with = |kind: &str| right.clone().with_event(kind, json!({ "card": PAYLOAD }));
         let requests = [
             with("done"),
@@ -312,8 +249,8 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
             with("discarded"),
             with("nobody's"),
             with("done").tampered(),
-            with("done").with_secret(&Secret::new(OTHER_SECRET).unwrap()),
-            with("done").with_secret(&Secret::new("00112233445566778899aabbccddeeff").unwrap()),
+            with("done").with_secret(&signing(1, OTHER_SECRET)),
+            with("done").with_secret(&signing(2, "00112233445566778899aabbccddeeff")),
             with("done").at(now - Duration::from_secs(3600)),
             with("done").at(now + Duration::from_secs(3600)),
             with("done").with_body(format!("{{\"card\":\"{PAYLOAD}\"")),

@@ -30,9 +30,9 @@ use tower_webhooks::{
     BoxFuture, Delivery, Secret, VerifiedEvent, WebhookLayer,
     clock::ClockOffset,
     send::{
-        AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason, Dispatcher,
-        DispatcherBuilder, Endpoint, EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy, SealingKey,
-        SendErrorKind, Transport,
+        Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
+        Dispatcher, DispatcherBuilder, Endpoint, EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy,
+        SealingKey, SendErrorKind, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -119,9 +119,7 @@ fn message(number: usize) -> Message {
 }
 
 async fn count(webhooks: &Dispatcher, state: DeliveryState) -> usize {
-    let mut query = DeliveryQuery::default();
-    query.state = Some(state);
-    webhooks.deliveries(None, query).await.unwrap().len()
+    webhooks.deliveries(None, DeliveryQuery::default().state(state)).await.unwrap().len()
 }
 
 /// Waits until something is so; a minute is for slow machines.
@@ -486,7 +484,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
 
     status.store(200, SeqCst);
     webhooks.endpoints().enable(gone.id()).await.unwrap();
-    assert!(webhooks.endpoints().recover(gone.id(), since).await.unwrap() >= 1);
+    assert!(webhooks.endpoints().recover(gone.id(), since..).await.unwrap() >= 1);
     // Two messages, and the notice of its own end.
     until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
     worker.stop().await;
@@ -660,6 +658,50 @@ async fn a_tarpit_holds_up_nobody_but_itself() {
     tokio::time::timeout(Duration::from_secs(14), others()).await.expect("the others do not wait for the tarpit");
     assert_eq!(count(&webhooks, DeliveryState::Sending).await, 4);
     drop(worker);
+}
+
+/// Answers the first requests and keeps all of them; those after them wait.
+#[derive(Clone)]
+struct Parking {
+    answers: Arc<AtomicUsize>,
+    parked: Arc<Mutex<Vec<AttemptRequest>>>,
+}
+
+impl Transport for Parking {
+    fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+        self.parked.lock().unwrap().push(request);
+        let answers = self.answers.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        Box::pin(async move {
+            if !answers {
+                std::future::pending::<()>().await;
+            }
+            AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)
+        })
+    }
+}
+
+/// Each lease reads the message again, and no more than one of them is kept.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_fan_out_has_in_flight_is_one_body() {
+    let place = Place::new();
+    let transport = Parking { answers: Arc::new(10.into()), parked: Arc::default() };
+    let webhooks = quick(place.store().await)
+        .transport(transport.clone(), DestinationPolicy::default())
+        // New endpoints have half of the places.
+        .concurrency(40)
+        .build()
+        .unwrap();
+    for number in 0..40 {
+        register(&webhooks, &format!("https://receiver-{number}.example/hook")).await;
+    }
+
+    let worker = tokio::spawn(webhooks.worker().run(std::future::pending()));
+    webhooks.dispatch(message(1)).await.unwrap();
+    until("the first ones and those that wait", async || transport.parked.lock().unwrap().len() == 30).await;
+
+    let parked = transport.parked.lock().unwrap();
+    assert!(parked.iter().all(|request| request.body().as_ptr() == parked[0].body().as_ptr()));
+    worker.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -151,6 +151,13 @@ fn cases() -> Vec<Case> {
             json!(["13b867cf", "payment.created", null, 3, false, {"type": "payment", "id": "KkAk"}]),
         ),
         case(Provider::STANDARD_WEBHOOKS, &[], standard, json!([ID, "invoice.paid", null, null, null, {"id": "in_1"}])),
+        #[cfg(feature = "asymmetric")]
+        case(
+            Provider::STANDARD_WEBHOOKS_V1A,
+            &[],
+            standard,
+            json!([ID, "invoice.paid", null, null, null, {"id": "in_1"}]),
+        ),
         case(
             Provider::STRIPE,
             &[],
@@ -237,6 +244,8 @@ const BINDS: &[(Provider, bool, bool, bool)] = &[
     (Provider::SLACK, true, true, true),
     (Provider::SQUARE, true, true, false),
     (Provider::STANDARD_WEBHOOKS, true, true, true),
+    #[cfg(feature = "asymmetric")]
+    (Provider::STANDARD_WEBHOOKS_V1A, true, true, true),
     (Provider::STRIPE, true, true, true),
     (Provider::SVIX, true, true, true),
     (Provider::TWITCH, true, true, true),

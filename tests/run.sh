@@ -98,7 +98,7 @@ fi
 # --- Benches --------------------------------------------------------------------------------------------------------
 
 # A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the benches cannot rot.
-for name in receive idempotency; do
+for name in receive idempotency send; do
     bench=(cargo test --all-features "${profile[@]}" --bench "$name" -- --quick)
     say "${bench[*]}"
     "${bench[@]}"

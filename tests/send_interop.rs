@@ -1,14 +1,18 @@
-//! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`.
+//! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`. None of them
+//! knows `v1a`; that verifies with Node's own Ed25519.
 //!
 //! Their receivers are in `tests/interop/`, with pinned versions. `tests/run.sh` installs the libraries.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
 #[path = "support/receiver.rs"]
 mod receiver;
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use bytes::Bytes;
+use key_pairs::PAIRS;
 use receiver::{loopback_client, loopback_policy};
 use serde_json::json;
 use tokio::{
@@ -18,7 +22,7 @@ use tokio::{
 use tower_webhooks::{
     Secret, Secrets,
     clock::{Clock, SystemClock},
-    send::{AttemptRequest, Message, Signer, Target, Transport, deliver},
+    send::{AttemptRequest, Message, Signer, Style, Target, Transport, deliver},
 };
 
 const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -92,27 +96,29 @@ fn message() -> Message {
 
 #[tokio::test]
 async fn the_official_libraries_accept_what_we_sign_and_refuse_what_is_changed() {
+    let (shared, [[new, public], [old, _], _]) = (Style::StandardWebhooks, PAIRS);
     let verifiers = [
-        ("node", "receiver.cjs", "standardwebhooks"),
-        ("node", "receiver.cjs", "svix"),
-        ("python3", "receiver.py", ""),
+        ("node", "receiver.cjs", "standardwebhooks", shared, [NEW, OLD], NEW),
+        ("node", "receiver.cjs", "svix", shared, [NEW, OLD], NEW),
+        ("node", "receiver.cjs", "v1a", Style::StandardWebhooksV1a, [new, old], public),
+        ("python3", "receiver.py", "", shared, [NEW, OLD], NEW),
     ];
-    for (program, script, path) in verifiers {
-        let verifier = Verifier::start(program, script, NEW).await;
+    for (program, script, path, style, [new, old], held) in verifiers {
+        let verifier = Verifier::start(program, script, held).await;
         let url = verifier.url(path);
-        let signer = Signer::standard_webhooks(secret(NEW)).unwrap();
+        let signer = Signer::in_style(style, secret(new)).unwrap();
 
         let target = Target::new(loopback_policy().endpoint(&url).unwrap(), signer.clone());
         let delivered = deliver(&loopback_client(Duration::from_secs(10)), &target, &message()).await;
         assert!(delivered.is_ok(), "{program} {path}: {delivered:?}");
 
         // During a rotation, whoever has one of the secrets verifies.
-        for secrets in [[NEW, OLD], [OLD, NEW]] {
-            let rotating = Signer::standard_webhooks(Secrets::from(secrets.map(secret))).unwrap();
+        for secrets in [[new, old], [old, new]] {
+            let rotating = Signer::in_style(style, Secrets::from(secrets.map(secret))).unwrap();
             assert_eq!(status(&rotating, &url, |_| {}).await, 204, "{program} {path}");
         }
 
-        let other = Signer::standard_webhooks(secret(OLD)).unwrap();
+        let other = Signer::in_style(style, secret(old)).unwrap();
         assert_eq!(status(&other, &url, |_| {}).await, 400, "{program} {path}: another key");
         let changed = status(&signer, &url, |parts| {
             parts.body = String::from_utf8_lossy(&parts.body).replace("12345", "12346").into();

@@ -4,6 +4,8 @@
 
 #[path = "support/receiver.rs"]
 mod receiver;
+#[path = "support/tls.rs"]
+mod tls;
 
 use std::{
     future::Future,
@@ -17,13 +19,12 @@ use std::{
 use receiver::{
     Names, Receiver, answer_all, attempt, attempt_with, builder, loopback_client, loopback_policy, read_request,
 };
-use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+use tls::{Authority, self_signed, with_tls};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpSocket, TcpStream},
     time::sleep,
 };
-use tokio_rustls::TlsAcceptor;
 use tower_webhooks::{
     BoxFuture,
     send::{Answer, AnswerEnd, AttemptErrorKind as Kind, AttemptResult, Outcome, Resolver},
@@ -388,6 +389,22 @@ async fn an_early_refusal_of_a_large_request_is_an_answer() {
     assert_eq!(result.status().map(|status| status.as_u16()), Some(413));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_refusal_is_an_answer_where_the_connection_breaks_too() {
+    let receiver = Receiver::start(|mut stream| async move {
+        use tokio::io::AsyncReadExt;
+        stream.read_u8().await?;
+        // What was not read makes a reset of the close.
+        stream.write_all(b"HTTP/1.1 401 Who?\r\nContent-Length: 0\r\n\r\n").await
+    })
+    .await;
+
+    for _ in 0..40 {
+        let result = timed(attempt_with(&loopback_client(DEADLINE), &receiver.url(), 250_000)).await;
+        assert_eq!(result.error_kind(), Some(Kind::Status), "{:?}", result.error().map(std::error::Error::source));
+    }
+}
+
 #[tokio::test]
 async fn a_black_hole_is_left_after_the_connect_timeout() {
     // A queue that is full drops what else comes, as a firewall would.
@@ -634,63 +651,6 @@ async fn a_connection_that_the_receiver_closed_meanwhile_costs_no_attempt() {
 }
 
 // --- TLS ----------------------------------------------------------------------------------------------------------------
-
-/// A certificate authority, and what it signs.
-struct Authority {
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = rcgen::CertificateParams::new(Vec::default()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: rcgen::Issuer::new(params, key), pem }
-    }
-
-    fn sign(&self, name: &str, years: [i32; 2]) -> ServerConfig {
-        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let [from, until] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
-        (params.not_before, params.not_after) = (from, until);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        server(&certificate, &key)
-    }
-}
-
-fn self_signed(name: &str) -> ServerConfig {
-    let signed = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    server(&signed.cert, &signed.signing_key)
-}
-
-fn server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        .unwrap()
-}
-
-async fn speak(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    while !read_request(&mut stream).await?.is_empty() {
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await?;
-        stream.flush().await?;
-    }
-    Ok(())
-}
-
-async fn with_tls(config: ServerConfig) -> Receiver {
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    Receiver::start(move |stream| {
-        let acceptor = acceptor.clone();
-        async move { speak(acceptor.accept(stream).await?).await }
-    })
-    .await
-}
 
 /// One attempt under the name `receiver.example`, which the authority is trusted for.
 async fn attempt_by_tls(authority: &Authority, address: SocketAddr, host: &str) -> AttemptResult {

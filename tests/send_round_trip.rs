@@ -1,6 +1,8 @@
 //! What we send is what we receive: signatures, envelopes, rotation and retries, from our sender to our receiver.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
 #[path = "support/logs.rs"]
 mod logs;
 #[path = "support/receiver.rs"]
@@ -15,6 +17,7 @@ use std::{
 use axum::{Router, routing::post};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use key_pairs::PAIRS;
 use receiver::{Receiver, builder, loopback_client, loopback_policy};
 use serde::Deserialize;
 use serde_json::json;
@@ -51,10 +54,17 @@ fn x_webhook() -> SchemeBuilder {
         .payload("/data")
 }
 
-fn signers() -> [(Signer, Scheme); 2] {
+/// Each signer, the scheme of its receiver, and what that receiver holds.
+fn signers() -> [(Signer, Scheme, Secret); 3] {
+    let [private, public] = PAIRS[0];
     [
-        (Signer::standard_webhooks(secret(NEW)).unwrap(), Provider::STANDARD_WEBHOOKS.into()),
-        (Signer::x_webhook(secret(NEW)).unwrap(), x_webhook().build().unwrap()),
+        (Signer::standard_webhooks(secret(NEW)).unwrap(), Provider::STANDARD_WEBHOOKS.into(), secret(NEW)),
+        (Signer::x_webhook(secret(NEW)).unwrap(), x_webhook().build().unwrap(), secret(NEW)),
+        (
+            Signer::standard_webhooks_v1a(secret(private)).unwrap(),
+            Provider::STANDARD_WEBHOOKS_V1A.into(),
+            secret(public),
+        ),
     ]
 }
 
@@ -96,12 +106,8 @@ async fn serve(layer: WebhookLayer) -> (String, mpsc::UnboundedReceiver<Seen>) {
 
 #[tokio::test]
 async fn a_delivery_reaches_the_handler_of_our_own_layer() {
-    let schemes = [
-        (Signer::standard_webhooks(secret(NEW)).unwrap(), WebhookLayer::standard_webhooks(secret(NEW))),
-        (Signer::x_webhook(secret(NEW)).unwrap(), WebhookLayer::new(x_webhook(), secret(NEW))),
-    ];
-    for (signer, layer) in schemes {
-        let (url, mut seen) = serve(layer).await;
+    for (signer, scheme, secret) in signers() {
+        let (url, mut seen) = serve(WebhookLayer::new(scheme, secret)).await;
         let client = loopback_client(Duration::from_secs(5));
         let target = Target::new(loopback_policy().endpoint(&url).unwrap(), signer);
         let message = message();
@@ -132,18 +138,25 @@ async fn a_delivery_that_another_key_signed_is_refused_and_not_tried_again() {
 #[test]
 fn during_a_rotation_the_old_and_the_new_secret_verify() {
     let now = SystemClock.now();
-    let rotating = Secrets::new(secret(NEW)).and_until(secret(OLD), now + Duration::from_secs(60));
-    let standard = Scheme::from(Provider::STANDARD_WEBHOOKS);
-    let x = x_webhook().build().unwrap();
-    for (signer, scheme) in
-        [(Signer::standard_webhooks(rotating.clone()).unwrap(), standard), (Signer::x_webhook(rotating).unwrap(), x)]
-    {
+    let rotating = |new, old| Secrets::new(secret(new)).and_until(secret(old), now + Duration::from_secs(60));
+    let [[new, new_public], [old, old_public], _] = PAIRS;
+    let [(_, standard, _), (_, x, _), (_, v1a, _)] = signers();
+    for (signer, scheme, new, old) in [
+        (Signer::standard_webhooks(rotating(NEW, OLD)).unwrap(), standard, NEW, OLD),
+        (Signer::x_webhook(rotating(NEW, OLD)).unwrap(), x, NEW, OLD),
+        (Signer::standard_webhooks_v1a(rotating(new, old)).unwrap(), v1a, new_public, old_public),
+    ] {
         let body = message().body(signer.style(), now);
         let (during, after) = (now, now + Duration::from_secs(61));
-        for (at, key, verifies) in [(during, NEW, true), (during, OLD, true), (after, NEW, true), (after, OLD, false)] {
+        for (at, key, verifies) in [(during, new, true), (during, old, true), (after, new, true), (after, old, false)] {
             let headers = signer.headers(&message(), at, &body);
             let delivery = verify(&scheme, &secret(key).into(), &headers, &body, at);
             assert_eq!(delivery.is_some(), verifies, "{} {key}", signer.style());
+        }
+        // A receiver in the middle of its own rotation holds both, in any order.
+        let headers = signer.headers(&message(), during, &body);
+        for held in [[new, old], [old, new]] {
+            assert!(verify(&scheme, &Secrets::from(held.map(secret)), &headers, &body, during).is_some());
         }
     }
 }
@@ -151,14 +164,14 @@ fn during_a_rotation_the_old_and_the_new_secret_verify() {
 #[test]
 fn every_changed_byte_is_noticed() {
     let now = SystemClock.now();
-    for (signer, scheme) in signers() {
+    for (signer, scheme, secret) in signers() {
         let message = message();
         let body = message.body(signer.style(), now);
         let headers = signer.headers(&message, now, &body);
-        let secrets = Secrets::from(secret(NEW));
+        let secrets = Secrets::from(secret);
         let delivery = verify(&scheme, &secrets, &headers, &body, now).expect("as it was signed it verifies");
         assert!(delivery.covers_body() && delivery.id_is_signed());
-        assert_eq!(delivery.timestamp_is_signed(), signer.style() == Style::StandardWebhooks);
+        assert_eq!(delivery.timestamp_is_signed(), signer.style() != Style::XWebhook);
 
         for index in 0..body.len() {
             let mut body = body.to_vec();
@@ -178,10 +191,58 @@ fn every_changed_byte_is_noticed() {
     }
 }
 
+// The version is the receiver's choice: what is right under one is nothing under the other, whatever it is called.
+#[test]
+fn a_signature_of_one_version_never_passes_as_the_other() {
+    let now = SystemClock.now();
+    let [(v1, v1_scheme, shared), _, (v1a, v1a_scheme, public)] = signers();
+    let message = message();
+    let body = message.body(v1.style(), now);
+    for (signer, scheme, held) in [(&v1, &v1a_scheme, &public), (&v1a, &v1_scheme, &shared)] {
+        let right = signer.headers(&message, now, &body);
+        let text = right["webhook-signature"].to_str().unwrap();
+        let bare = text.split_once(',').unwrap().1;
+        for value in [text.to_owned(), format!("v1,{bare}"), format!("v1a,{bare}"), format!("v1,{bare} v1a,{bare}")] {
+            let mut headers = right.clone();
+            headers.insert("webhook-signature", value.parse().unwrap());
+            assert!(verify(scheme, &held.clone().into(), &headers, &body, now).is_none(), "{value}");
+        }
+    }
+
+    // A sender may send both, and a receiver of either kind finds its own.
+    let both = [&v1, &v1a].map(|signer| signer.headers(&message, now, &body)["webhook-signature"].clone());
+    let mut headers = v1.headers(&message, now, &body);
+    headers
+        .insert("webhook-signature", both.map(|value| value.to_str().unwrap().to_owned()).join(" ").parse().unwrap());
+    for (scheme, held) in [(&v1_scheme, shared), (&v1a_scheme, public)] {
+        assert!(verify(scheme, &held.into(), &headers, &body, now).is_some());
+    }
+}
+
+// The public key is known to everybody; whoever takes it for a shared secret signs nothing that passes.
+#[test]
+fn a_public_key_is_no_secret_to_sign_with() {
+    let public = PAIRS[0][1];
+    assert!(Signer::standard_webhooks_v1a(secret(public)).is_err());
+    assert!(Signer::standard_webhooks(secret(public)).is_err());
+    let now = SystemClock.now();
+    let key = secret(public.trim_start_matches("whpk_"));
+    let forger = Signer::standard_webhooks(key).unwrap();
+    let [.., (_, scheme, held)] = signers();
+    let (message, held) = (message(), Secrets::from(held));
+    let body = message.body(forger.style(), now);
+    let mut headers = forger.headers(&message, now, &body);
+    for version in ["v1", "v1a"] {
+        let text = headers["webhook-signature"].to_str().unwrap().split_once(',').unwrap().1.to_owned();
+        headers.insert("webhook-signature", format!("{version},{text}").parse().unwrap());
+        assert!(verify(&scheme, &held, &headers, &body, now).is_none());
+    }
+}
+
 #[test]
 fn the_headers_are_as_documented() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-    let [(standard, _), (x, _)] = signers();
+    let [(standard, ..), (x, ..), (v1a, ..)] = signers();
     let message = message().id("m-1".parse().unwrap());
     let names = |headers: &HeaderMap| {
         let mut names: Vec<_> = headers.keys().map(|name| name.as_str().to_owned()).collect();
@@ -195,6 +256,10 @@ fn the_headers_are_as_documented() {
         (&headers["webhook-id"], &headers["webhook-timestamp"]),
         (&"m-1".parse().unwrap(), &"1700000000".parse().unwrap())
     );
+
+    let headers = v1a.headers(&message, now, b"{}");
+    assert_eq!(names(&headers), "content-type webhook-id webhook-signature webhook-timestamp");
+    assert!(headers["webhook-signature"].to_str().unwrap().starts_with("v1a,"));
 
     let headers = x.headers(&message, now, b"{}");
     assert_eq!(names(&headers), "content-type x-webhook-delivery x-webhook-event x-webhook-signature");
@@ -244,7 +309,7 @@ fn failed(kind: AttemptErrorKind) -> AttemptResult {
 }
 
 fn target() -> Target {
-    let [(signer, _), _] = signers();
+    let [(signer, ..), ..] = signers();
     Target::new("https://receiver.example/hook".parse().unwrap(), signer)
 }
 
@@ -317,7 +382,7 @@ async fn no_secret_no_payload_and_no_header_value_is_in_any_log() {
     let client = builder(Duration::from_secs(5)).build().unwrap();
     let mut headers = CustomHeaders::default();
     headers.insert("authorization", "Bearer token-of-the-gateway").unwrap();
-    let [(signer, _), _] = signers();
+    let [(signer, ..), ..] = signers();
     let url = loopback_policy().endpoint(&format!("{}?key=only-the-receiver-knows", receiver.url())).unwrap();
     let target = Target::new(url, signer).headers(headers);
     let message = Message::new("order.completed", &"the customers' data").unwrap();

@@ -2,6 +2,9 @@
 #![cfg(feature = "axum")]
 #![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -25,13 +28,29 @@ const PUBLIC_URL: &str = "https://example.com";
 /// Providers whose scheme is written in code, so that their requests are signed by hand.
 const IN_CODE: &[&str] = &[];
 
-/// Text that every form of key takes: it is hexadecimal digits, base64, and just text.
+/// Text that every form of a shared key takes: it is hexadecimal digits, base64, and just text.
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
+
 fn secret() -> Secret {
-    Secret::new("0123456789abcdef0123456789abcdef").unwrap()
+    Secret::new(SECRET).unwrap()
 }
 
 fn other_secret() -> Secret {
-    Secret::new("fedcba9876543210fedcba9876543210").unwrap()
+    Secret::new(OTHER_SECRET).unwrap()
+}
+
+/// Where the sender has a private key, the receiver's secret is another one.
+fn held_by_sender(scheme: &Scheme) -> Secret {
+    Secret::new(key_pairs::of_sender(scheme.name(), 0, SECRET)).unwrap()
+}
+
+fn another_of_sender(scheme: &Scheme) -> Secret {
+    Secret::new(key_pairs::of_sender(scheme.name(), 1, OTHER_SECRET)).unwrap()
+}
+
+fn held_by_receiver(scheme: &Scheme) -> Secret {
+    Secret::new(key_pairs::of_receiver(scheme.name(), 0, SECRET)).unwrap()
 }
 
 /// What the layer says to a request, and what its handler was given.
@@ -40,7 +59,8 @@ async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Del
     let handler = |State(seen): State<Arc<Mutex<Option<Delivery>>>>, delivery: Delivery| async move {
         *seen.lock().unwrap() = Some(delivery);
     };
-    let layer = WebhookLayer::new(scheme, secret()).with_public_url(PUBLIC_URL).with_verify_token(secret());
+    let secret_of_scheme = held_by_receiver(&scheme);
+    let layer = WebhookLayer::new(scheme, secret_of_scheme).with_public_url(PUBLIC_URL).with_verify_token(secret());
     let app = Router::new().route("/hook", any(handler).layer(layer)).with_state(Arc::clone(&seen));
 
     let status = app.oneshot(request).await.unwrap().status();
@@ -49,7 +69,7 @@ async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Del
 }
 
 fn signed(scheme: &Scheme) -> SignedRequest {
-    SignedRequest::for_scheme(scheme, &secret()).uri("/hook").public_url(PUBLIC_URL)
+    SignedRequest::for_scheme(scheme, &held_by_sender(scheme)).uri("/hook").public_url(PUBLIC_URL)
 }
 
 /// The schemes that this test is about: all of the catalogue, and one of each shape that can be declared.
@@ -162,7 +182,7 @@ async fn what_is_signed_is_accepted_by_the_layer_of_every_scheme() {
 async fn what_is_tampered_with_is_refused_and_so_is_another_secret() {
     for scheme in schemes().into_iter().filter(|scheme| scheme.name() != "unsigned") {
         let tampered = signed(&scheme).tampered().build();
-        let other = signed(&scheme).with_secret(&other_secret()).build();
+        let other = signed(&scheme).with_secret(&another_of_sender(&scheme)).build();
 
         for request in [tampered, other] {
             let (status, delivery) = send(scheme.clone(), request).await;
@@ -173,10 +193,10 @@ async fn what_is_tampered_with_is_refused_and_so_is_another_secret() {
 
 #[test]
 fn every_flipped_byte_of_what_is_signed_is_refused() {
-    let (secrets, now) = (Secrets::new(secret()), SystemClock.now());
+    let now = SystemClock.now();
     for scheme in schemes().into_iter().filter(|scheme| scheme.name() != "unsigned") {
         let scheme = scheme.with_public_url(PUBLIC_URL).unwrap();
-        let name = scheme.name().to_owned();
+        let (name, secrets) = (scheme.name().to_owned(), Secrets::new(held_by_receiver(&scheme)));
         let request: Request<Bytes> =
             signed(&scheme).with_event("thing.done", json!({ "n": 1 })).with_id("abcdef").at(now).build();
         let (parts, body) = request.into_parts();

@@ -13,13 +13,16 @@
 mod bodies;
 mod contestants;
 mod measure;
+#[path = "../support/table.rs"]
+mod table;
 
 use std::env;
 
 use self::{
     bodies::Delivery,
     contestants::Contestant,
-    measure::{Plan, Table, allocations, last_byte, ratios},
+    measure::{Plan, allocations, last_byte, ratios},
+    table::Table,
 };
 
 const KIB: usize = 1024;
@@ -43,7 +46,8 @@ fn main() {
 }
 
 fn table(plan: Plan) {
-    let mut table = Table::new(plan);
+    let mut table = plan.table();
+    table.note("median times of one request:");
     let reaches = [(0.80, 1.18), (0.66, 1.02), (0.70, 1.05)];
     for ((size, label), (json_reach, hand_reach)) in SIZES.into_iter().zip(reaches) {
         let delivery = Delivery::new(size);
@@ -78,7 +82,7 @@ fn table(plan: Plan) {
             None,
         );
         for (index, contestant) in all.iter().enumerate() {
-            table.time(contestant.name, label, times.median(index));
+            time(&mut table, contestant.name, label, times.median(index));
         }
     }
 
@@ -101,10 +105,14 @@ fn table(plan: Plan) {
         table.row(&format!("refused from the head / by hand, {label}"), times.of(1, 0), Some(0.58));
         table.row(&format!("refused from the head / refused blindly, {label}"), times.of(1, 2), None);
         for (index, contestant) in all.iter().enumerate() {
-            table.time(contestant.name, label, times.median(index));
+            time(&mut table, contestant.name, label, times.median(index));
         }
     }
     table.print();
+}
+
+fn time(table: &mut Table, name: &str, label: &str, nanos: f64) {
+    table.note(format!("  {name}, {label}: {:.2} us", nanos / 1000.0));
 }
 
 fn only(name: &str, times: usize) {

@@ -172,15 +172,17 @@ pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
 }
 
-/// An attempt ended.
+/// An attempt ended. The words are those of its span, and the cause is here alone.
 #[cfg(feature = "send")]
-pub(crate) fn attempted(host: &str, attempt: &super::Attempted<'_>, duration: std::time::Duration) {
-    let super::Attempted { status, reason, refused, cause } = *attempt;
+pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
+    let super::AttemptEnd { outcome, status, reason, refused, kept_in, cause, duration } = *end;
     let millis = crate::clock::millis(duration);
     if refused {
-        warn!(target: TARGET, host, reason, cause, millis, "an attempt was refused: its destination is not allowed");
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: its destination is not allowed");
+    } else if kept_in {
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: the egress proxy let nothing out");
     } else {
-        debug!(target: TARGET, host, status, reason, cause, millis, "an attempt ended");
+        debug!(target: TARGET, host, outcome, status, reason, cause, millis, "an attempt ended");
     }
 }
 
@@ -192,8 +194,8 @@ pub(crate) fn plain_secrets() {
 
 /// A worker's store failed.
 #[cfg(feature = "send")]
-pub(crate) fn outbox_failed(cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, cause, "the outbox failed; deliveries are late, and none is lost");
+pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, call, cause, "the outbox failed; deliveries are late, and none is lost");
 }
 
 /// A hook of the application's panicked in a worker.
@@ -223,7 +225,8 @@ pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 
 /// A delivery is given up.
 #[cfg(feature = "send")]
 pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &str) {
-    warn!(target: TARGET, %endpoint, message, attempt, state, "a delivery is given up");
+    // A field `message` would be the text of the event.
+    warn!(target: TARGET, %endpoint, message_id = message, attempt, state, "a delivery is given up");
 }
 
 /// A worker disabled an endpoint.
@@ -232,8 +235,37 @@ pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &str) 
     warn!(target: TARGET, %endpoint, reason, "an endpoint was disabled; its deliveries are held");
 }
 
-/// The tenant of a disabled endpoint could not be told.
+/// A new endpoint was to be pinged.
 #[cfg(feature = "send")]
-pub(crate) fn not_told(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, %endpoint, cause, "the tenant of a disabled endpoint could not be told");
+pub(crate) fn not_pinged(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, %endpoint, cause, "a new endpoint could not be pinged; it is registered");
+}
+
+/// A payload could not be converted to an endpoint's API version.
+#[cfg(feature = "send")]
+pub(crate) fn not_converted(
+    endpoint: &dyn std::fmt::Display,
+    event_type: &str,
+    version: Option<&str>,
+    cause: &(dyn Error + 'static),
+) {
+    error!(
+        target: TARGET, %endpoint, event_type, version, cause,
+        "a payload could not be converted to the API version of an endpoint; it is tried again later"
+    );
+}
+
+/// A message of uncommon size was dispatched.
+#[cfg(feature = "send")]
+pub(crate) fn large_payload(event_type: &str, bytes: usize) {
+    warn!(
+        target: TARGET, event_type, bytes,
+        "a payload is of 20 KiB or more, which some receivers do not take; send where the rest can be had"
+    );
+}
+
+/// The application's redaction of an answer panicked.
+#[cfg(feature = "send")]
+pub(crate) fn redaction_panicked() {
+    error!(target: TARGET, "the redaction of an answer panicked; nothing of the answer is kept");
 }

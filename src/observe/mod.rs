@@ -1,12 +1,15 @@
-//! What the operator is told. No payload, no secret, no signature, and no text of the sender's unescaped.
+//! What the operator is told. No payload, no secret, no signature, and no text of the other side's unescaped.
 //!
 //! Rules:
 //! 1. Log events and spans need the feature `tracing`, counters the feature `metrics`; without them they are nothing. A file
 //!    exists or does not.
 //! 2. Everything is under the target `tower_webhooks`.
-//! 3. Labels of counters are bounded: the provider, a kind, an outcome. Ids, event types and tenants are in spans alone.
-//! 4. Where nobody listens, a request pays no allocation and no walk over its body for any of this.
+//! 3. Labels of counters are bounded: the provider, a kind, an outcome. Ids, event types, hosts and tenants are in spans alone.
+//! 4. Where nobody listens, a request pays no allocation and no walk over its body for any of this. An attempt, which goes
+//!    over a network, pays for the keys of what is counted of it.
 
+#[cfg(feature = "send")]
+mod attempting;
 mod handling;
 mod outcome;
 
@@ -29,7 +32,15 @@ mod meter;
 #[path = "no_meter.rs"]
 mod meter;
 
+#[cfg(all(feature = "send", feature = "metrics"))]
+mod send_meter;
+#[cfg(all(feature = "send", not(feature = "metrics")))]
+#[path = "no_send_meter.rs"]
+mod send_meter;
+
 // What is both logged and counted is below, and hides the function of the same name that only logs.
+#[cfg(feature = "send")]
+pub(crate) use self::attempting::{AttemptEnd, AttemptHead, Attempting};
 pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::*, spans::ReceiveSpan};
 
 #[allow(dead_code)] // Without both features nobody is told anything.
@@ -56,12 +67,48 @@ pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::er
     meter::store_failed(provider, call);
 }
 
-/// How an attempt ended.
+/// A new message was stored, with its deliveries.
 #[cfg(feature = "send")]
-#[allow(dead_code)] // Nobody reads it without the feature `tracing`.
-pub(crate) struct Attempted<'a> {
-    pub(crate) status: Option<u16>,
-    pub(crate) reason: Option<&'static str>,
-    pub(crate) refused: bool,
-    pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
+pub(crate) fn dispatched(deliveries: u32) {
+    send_meter::dispatched(deliveries);
+}
+
+/// A delivery was answered with a 2xx, so long after it was made.
+#[cfg(feature = "send")]
+pub(crate) fn delivered(age: std::time::Duration) {
+    send_meter::delivery("delivered");
+    send_meter::delivery_seconds(age);
+}
+
+/// A delivery is held, since its endpoint was disabled by its own attempt.
+#[cfg(feature = "send")]
+pub(crate) fn held() {
+    send_meter::delivery("held");
+}
+
+/// A delivery is given up.
+#[cfg(feature = "send")]
+pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &'static str) {
+    sink::given_up(endpoint, message, attempt, state);
+    send_meter::delivery(state);
+}
+
+/// A worker disabled an endpoint.
+#[cfg(feature = "send")]
+pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &'static str) {
+    sink::endpoint_disabled(endpoint, reason);
+    send_meter::endpoint_disabled(reason);
+}
+
+/// An endpoint was disabled since somebody asked for it, who needs no log to know it.
+#[cfg(feature = "send")]
+pub(crate) fn endpoint_disabled_as_asked(reason: &'static str) {
+    send_meter::endpoint_disabled(reason);
+}
+
+/// The outbox failed under a worker.
+#[cfg(feature = "send")]
+pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
+    sink::outbox_failed(call, cause);
+    send_meter::outbox_failed(call);
 }

@@ -36,3 +36,21 @@ impl HandleSpan {
 
     pub(crate) fn record(&mut self, _outcome: Outcome, _status: Option<u16>) {}
 }
+
+#[cfg(feature = "send")]
+pub(crate) struct AttemptSpan;
+
+#[cfg(feature = "send")]
+impl AttemptSpan {
+    pub(crate) fn new(_head: &super::AttemptHead<'_>) -> Self {
+        Self
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, work: F) -> F {
+        work
+    }
+
+    pub(crate) fn ended(&self, _end: &super::AttemptEnd<'_>) {}
+
+    pub(crate) fn dropped(&self, _outcome: &'static str) {}
+}

@@ -69,13 +69,13 @@ pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(d
 pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn attempted(_host: &str, _attempt: &super::Attempted<'_>, _duration: std::time::Duration) {}
+pub(crate) fn attempted(_host: &str, _end: &super::AttemptEnd<'_>) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {}
 
 #[cfg(feature = "send")]
-pub(crate) fn outbox_failed(_cause: &(dyn std::error::Error + 'static)) {}
+pub(crate) fn outbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn hook_panicked() {}
@@ -96,4 +96,19 @@ pub(crate) fn given_up(_endpoint: &dyn std::fmt::Display, _message: &str, _attem
 pub(crate) fn endpoint_disabled(_endpoint: &dyn std::fmt::Display, _reason: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn not_told(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
+pub(crate) fn not_pinged(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn not_converted(
+    _endpoint: &dyn std::fmt::Display,
+    _event_type: &str,
+    _version: Option<&str>,
+    _cause: &(dyn std::error::Error + 'static),
+) {
+}
+
+#[cfg(feature = "send")]
+pub(crate) fn large_payload(_event_type: &str, _bytes: usize) {}
+
+#[cfg(feature = "send")]
+pub(crate) fn redaction_panicked() {}

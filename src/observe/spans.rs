@@ -88,3 +88,39 @@ impl HandleSpan {
         true
     }
 }
+
+/// `webhook.attempt`: one try of a delivery, of a worker or of `deliver`.
+#[cfg(feature = "send")]
+pub(crate) struct AttemptSpan(Span);
+
+#[cfg(feature = "send")]
+impl AttemptSpan {
+    pub(crate) fn new(head: &super::AttemptHead<'_>) -> Self {
+        Self(info_span!(
+            target: TARGET, "webhook.attempt",
+            delivery = head.delivery.map(tracing::field::display), endpoint = head.endpoint.map(tracing::field::display), message_id = head.message,
+            event_type = head.event_type, tenant = head.tenant, host = head.host, attempt = head.attempt,
+            outcome = Empty, status = Empty, reason = Empty, millis = Empty,
+        ))
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        tracing::Instrument::instrument(work, self.0.clone())
+    }
+
+    pub(crate) fn ended(&self, end: &super::AttemptEnd<'_>) {
+        self.0.record("outcome", end.outcome);
+        if let Some(status) = end.status {
+            self.0.record("status", status);
+        }
+        if let Some(reason) = end.reason {
+            self.0.record("reason", reason);
+        }
+        self.0.record("millis", crate::clock::millis(end.duration));
+    }
+
+    /// It was dropped before it had ended.
+    pub(crate) fn dropped(&self, outcome: &'static str) {
+        self.0.record("outcome", outcome);
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     answer::Answer,
     content::{self, Part},
     freshness::{Freshness, TimestampUnit},
-    grammar::{Grammar, MOST_CANDIDATES},
+    grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::Handshake,
     key_form::KeyForm,
     template::{Algorithm, Locate, Template},
@@ -99,7 +99,10 @@ impl SchemeBuilder {
             name: Cow::Borrowed("custom"),
             locate: None,
             every_line: false,
-            grammar: Grammar::default(),
+            grammar: match algorithm {
+                Algorithm::Ed25519 => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
+                _ => Grammar::default(),
+            },
             encoding: None,
             key_form: KeyForm::Utf8,
             secret_prefix: None,
@@ -274,6 +277,14 @@ impl SchemeBuilder {
     /// The secret is written as Standard Webhooks has it when it begins with `whsec_`; any other is itself the key, as text.
     pub fn key_standard_webhooks_or_text(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooksOrText;
+        self
+    }
+
+    /// The secret is a public key as Standard Webhooks writes it: `whpk_` and base64. The prefix must be there: a private key
+    /// that had lost its own would else pass for a public one.
+    #[cfg(feature = "asymmetric")]
+    pub fn key_standard_webhooks_public(mut self) -> Self {
+        self.key_form = KeyForm::StandardWebhooksPublic;
         self
     }
 
@@ -496,7 +507,7 @@ impl SchemeBuilder {
         id: Option<&Places>,
     ) -> Result<Coverage, ConfigError> {
         let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
-        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_));
+        let signed = matches!(self.algorithm, Algorithm::Ed25519 | Algorithm::Hash(_) | Algorithm::Mac(_));
         if signed && content.is_empty() {
             return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
         }
@@ -505,6 +516,14 @@ impl SchemeBuilder {
         }
         if signed && self.encoding.is_none() {
             return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
+        }
+        if self.key_form == KeyForm::StandardWebhooksPublic && self.algorithm != Algorithm::Ed25519 {
+            return Err(error(
+                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
+            ));
+        }
+        if self.algorithm == Algorithm::Ed25519 && self.handshakes.iter().any(Handshake::needs_secret) {
+            return Err(error("a challenge is answered with a shared secret, and a public key is none"));
         }
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));

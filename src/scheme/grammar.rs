@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// How a signature header is built: a prefix, then one value or a list, of values or of pairs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Grammar {
     /// Stands once before everything else, as in `sha256=…`.
     pub(crate) prefix: Option<String>,
@@ -16,6 +16,8 @@ pub(crate) struct Grammar {
     pub(crate) pairs: Option<String>,
     /// The keys whose values are signatures; all others are skipped.
     pub(crate) keys: Vec<String>,
+    /// How many signatures are looked at.
+    pub(crate) most: usize,
 }
 
 /// The signatures that a request claims to have, decoded. One is the rule, and is kept in place, so that the future which
@@ -25,8 +27,18 @@ pub(crate) type Candidates = SmallVec<[Tag; 1]>;
 /// No sender rotates more keys than this at once, and each one costs a comparison.
 pub(crate) const MOST_CANDIDATES: usize = 16;
 
+/// Of signatures with public keys no more than this, and as many keys: each pair of the two costs a verification, where a MAC
+/// is made once for all signatures. A rotation needs two.
+pub(crate) const MOST_ASYMMETRIC: usize = 4;
+
 /// No true signature header is longer.
 pub(crate) const LONGEST_HEADER: usize = 4096;
+
+impl Default for Grammar {
+    fn default() -> Self {
+        Self { prefix: None, items: None, pairs: None, keys: Vec::new(), most: MOST_CANDIDATES }
+    }
+}
 
 impl Grammar {
     /// What stands after the prefix; `None` when the prefix is not there.
@@ -67,7 +79,7 @@ impl Grammar {
                 continue;
             }
             *seen += 1;
-            if *seen > MOST_CANDIDATES {
+            if *seen > self.most {
                 return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
             }
             candidates.extend(decode(item));

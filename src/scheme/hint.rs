@@ -5,7 +5,8 @@
 //!    signature, no header that is not named in the scheme or the catalogue.
 //! 2. It is worked out on the way to a refusal and nowhere else, from what is in memory. Its cost is bounded: a look at each
 //!    header's name, at one value of at most 4 KiB, and, where a secret has ended, one MAC more over the body, whatever the
-//!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use.
+//!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use. With public
+//!    keys it is one verification for each signature, of which there are at most 4.
 //! 3. The answer does not depend on it. The extra MAC is made for every wrong signature or for none, and compared in
 //!    constant time like all others.
 
@@ -20,7 +21,7 @@ use super::{
     Kind, Scheme,
     freshness::TimestampUnit,
     grammar::{Grammar, LONGEST_HEADER, split},
-    key_form::{KeyForm, looks_like_hex},
+    key_form::{KeyForm, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
     provider::Provider,
     template::{Algorithm, Locate, Look, Template, query},
@@ -30,7 +31,7 @@ use crate::{
     error::{Hint, HintKind, HintText, VerifyError, VerifyErrorKind},
     head::Head,
     secret::{Secret, Secrets},
-    signature::Encoding,
+    signature::{ED25519_LENGTH, Encoding},
 };
 
 /// Further off than this, a timestamp in another unit is no explanation any more.
@@ -169,7 +170,9 @@ impl Scheme {
         let secret = secret.expose();
         let (prefix, length) = (&template.secret_prefix, template.secret_length);
         let hex = looks_like_hex(secret);
-        let text = if let Some(prefix) = prefix.as_deref().filter(|prefix| !secret.starts_with(prefix.as_bytes())) {
+        let text = if let Some(what) = foreign_prefix(template.key_form, secret) {
+            format!("a secret is not what the scheme takes: {what}")
+        } else if let Some(prefix) = prefix.as_deref().filter(|prefix| !secret.starts_with(prefix.as_bytes())) {
             format!(
                 "a secret does not begin with `{prefix}`, as this sender's do: it may be an API key, or another sender's"
             )
@@ -291,7 +294,7 @@ fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     if value.len() > LONGEST_HEADER {
         return None;
     }
-    let Grammar { prefix, items, pairs, keys } = &template.grammar;
+    let Grammar { prefix, items, pairs, keys, most: _ } = &template.grammar;
     let hint = |text: String| Some(Hint::new(HintKind::SignatureForm, text));
     let mut rest = value.as_slice();
     if let Some(prefix) = prefix {
@@ -324,6 +327,7 @@ fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
 
 fn written(template: &Template, item: &[u8]) -> Option<String> {
     let length = match template.algorithm {
+        Algorithm::Ed25519 => ED25519_LENGTH,
         Algorithm::Hash(hash) => hash.length(),
         Algorithm::Mac(mac) => mac.length(),
         Algorithm::Token | Algorithm::Unsigned => return None,
@@ -351,7 +355,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
     let algorithm = match decoded {
         20 => "SHA-1",
         32 => "SHA-256",
-        64 => "SHA-512",
+        64 => "SHA-512 or Ed25519",
         _ => return Some(format!("the signature has {decoded} bytes in {name}, and the scheme's has {length}")),
     };
     (decoded != length).then(|| format!("the signature is as long as one with {algorithm}, which is not the scheme's"))

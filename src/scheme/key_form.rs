@@ -12,6 +12,7 @@ pub(crate) enum KeyForm {
     Hex,
     StandardWebhooks,
     StandardWebhooksOrText,
+    StandardWebhooksPublic,
     Utf8,
 }
 
@@ -32,23 +33,54 @@ impl KeyForm {
                 Some(text) => (Encoding::Base64.decode(text), "base64 after `whsec_`, or text without it"),
                 None => (Some(secret.to_vec()), "text"),
             },
+            // The prefix is not optional here: a private key that lost it would look the same, and be taken.
+            Self::StandardWebhooksPublic => {
+                (secret.strip_prefix(b"whpk_").and_then(|text| Encoding::Base64.decode(text)), "base64 after `whpk_`")
+            }
             Self::Utf8 => (Some(secret.to_vec()), "text"),
         };
         let key = Zeroizing::new(key.ok_or_else(|| {
-            let looks = if looks_like_hex(secret) {
-                "; it consists of hexadecimal digits"
-            } else if secret.starts_with(b"whsec_") {
-                "; it begins with `whsec_`"
-            } else {
-                ""
-            };
-            error(format!("the secret is not of the scheme's form: {form}{looks}"))
+            let looks = foreign_prefix(self, secret).unwrap_or_else(|| {
+                if looks_like_hex(secret) {
+                    "it consists of hexadecimal digits"
+                } else if secret.starts_with(b"whsec_") {
+                    "it begins with `whsec_`"
+                } else {
+                    ""
+                }
+            });
+            let separator = if looks.is_empty() { "" } else { "; " };
+            error(format!("the secret is not of the scheme's form: {form}{separator}{looks}"))
         })?);
         if key.is_empty() {
             return Err(error("the secret holds no key".into()));
         }
         Ok(key)
     }
+}
+
+/// What is to be said of a secret whose prefix is that of another kind of key.
+pub(crate) fn foreign_prefix(form: KeyForm, secret: &[u8]) -> Option<&'static str> {
+    let public = match form {
+        KeyForm::StandardWebhooks => false,
+        KeyForm::StandardWebhooksPublic => true,
+        _ => return None,
+    };
+    Some(match secret {
+        [b'w', b'h', b's', b'k', b'_', ..] => {
+            "it begins with `whsk_`, so it is the sender's private key, which must never leave the sender: have the sender \
+             replace it, and take the public one, `whpk_…`"
+        }
+        [b'w', b'h', b's', b'e', b'c', b'_', ..] if public => {
+            "it begins with `whsec_`, so it is a shared secret, for signatures of version `v1`: take the scheme \
+             `standard-webhooks`, or the sender's public key, `whpk_…`"
+        }
+        [b'w', b'h', b'p', b'k', b'_', ..] if !public => {
+            "it begins with `whpk_`, so it is a public key, for signatures of version `v1a`: take the scheme \
+             `standard-webhooks-v1a`"
+        }
+        _ => return None,
+    })
 }
 
 /// Whether text is as only hexadecimal digits are, and long enough not to be so by accident.

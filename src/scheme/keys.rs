@@ -1,10 +1,13 @@
 use std::time::SystemTime;
 
-use super::template::{Algorithm, Template};
+use super::{
+    grammar::MOST_ASYMMETRIC,
+    template::{Algorithm, Template},
+};
 use crate::{
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
     secret::{Secret, Secrets},
-    signature::{Encoding, MacAlgorithm, MacState, Tag, token_tag, verify_any},
+    signature::{Encoding, MacAlgorithm, MacState, PublicKey, Tag, token_tag, verify_any},
 };
 
 /// Secrets in the form that a scheme checks with: decoded and keyed once.
@@ -20,6 +23,7 @@ pub(crate) struct KeyRing {
 #[derive(Clone)]
 pub(crate) enum KeyState {
     Mac(MacState),
+    Public(PublicKey),
     /// The secret itself: a part of the signed text, or the business of a [`CustomScheme`](super::CustomScheme).
     Raw,
     Token(Tag),
@@ -33,12 +37,16 @@ impl KeyRing {
         if secrets.is_empty() && template.algorithm != Algorithm::Unsigned {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
+        if secrets.len() > MOST_ASYMMETRIC && template.algorithm == Algorithm::Ed25519 {
+            let message = "there are more than 4 public keys, each of which would be tried with each signature";
+            return Err(ConfigError::new(ConfigErrorKind::Secret, message));
+        }
         let mut shortest = usize::MAX;
         let mut states = Vec::with_capacity(secrets.len());
         for entry in secrets.entries() {
             let key = template.key_form.decode(entry.secret.expose())?;
             shortest = shortest.min(key.len());
-            states.push(KeyState::new(template.algorithm, &key));
+            states.push(KeyState::new(template.algorithm, &key)?);
         }
         Ok(Self { secrets, states, shortest })
     }
@@ -90,12 +98,13 @@ impl KeyRing {
 }
 
 impl KeyState {
-    fn new(algorithm: Algorithm, key: &[u8]) -> Self {
-        match algorithm {
+    fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, ConfigError> {
+        Ok(match algorithm {
+            Algorithm::Ed25519 => Self::Public(PublicKey::new(key)?),
             Algorithm::Hash(_) | Algorithm::Unsigned => Self::Raw,
             Algorithm::Mac(mac) => Self::Mac(MacState::new(mac, key)),
             Algorithm::Token => Self::Token(token_tag(key)),
-        }
+        })
     }
 }
 

@@ -109,6 +109,17 @@ impl Scheme {
         SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha512))
     }
 
+    /// Begins the declaration of a scheme with Ed25519 (RFC 8032): the sender signs with a private key that nobody else has,
+    /// and the secret of this scheme is the public one, whose 32 bytes [`key_hex`](SchemeBuilder::key_hex) and its like read.
+    /// It is a [`Secret`] so that all that is said of secrets holds for it, rotation first; nothing is lost when it is seen.
+    ///
+    /// A key of small order, under which anybody could sign, fails at start. As each key is tried with each signature, there
+    /// are at most 4 keys, and a request with more than 4 signatures is refused.
+    #[cfg(feature = "asymmetric")]
+    pub fn ed25519() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Ed25519)
+    }
+
     /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but it has no future.
     pub fn insecure_hmac_sha1() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha1))
@@ -276,7 +287,7 @@ impl Scheme {
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
                     Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
-                    Algorithm::Mac(_) | Algorithm::Token | Algorithm::Unsigned => None,
+                    Algorithm::Ed25519 | Algorithm::Mac(_) | Algorithm::Token | Algorithm::Unsigned => None,
                 },
                 match &template.freshness {
                     Some(freshness) if freshness.tolerance.is_none() => Some("it takes a timestamp of any age"),

@@ -5,11 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::{
     Kind, Scheme,
     content::Part,
     freshness::TimestampUnit,
+    key_form::KeyForm,
     template::{Algorithm, Locate, Look, Piece, Render, Template, query},
 };
 use crate::{
@@ -19,7 +21,7 @@ use crate::{
     head::Head,
     json::Pointer,
     secret::Secret,
-    signature::{MacState, PlainHash, Tag},
+    signature::{Encoding, MacState, PlainHash, PrivateKey, Tag},
 };
 
 /// What is to be signed. Facts are put where the scheme has its place for them.
@@ -87,6 +89,23 @@ impl Scheme {
         draft.place_signatures(secrets, unsigned.tampered)?;
         let Draft { method, uri, headers, body, .. } = draft;
         Ok(Signed { method, uri, headers, body: body.into() })
+    }
+
+    /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
+    pub(crate) fn secret_of_receiver(&self, secret: &Secret) -> Result<Secret, ConfigError> {
+        let Kind::Declared(template) = &self.kind else { return Ok(secret.clone()) };
+        if template.algorithm != Algorithm::Ed25519 {
+            return Ok(secret.clone());
+        }
+        let key = PrivateKey::parse(secret.expose())?;
+        match template.key_form {
+            KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
+            KeyForm::Hex => Secret::new(Encoding::Hex.encode(key.public_bytes())),
+            KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
+            KeyForm::Base64 | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
+                Secret::new(Encoding::Base64.encode(key.public_bytes()))
+            }
+        }
     }
 
     fn family(&self, template: &Template, header: Option<&HeaderName>) -> Result<usize, ConfigError> {
@@ -306,7 +325,11 @@ impl Draft<'_> {
     /// The bytes of one secret's signature.
     fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
         let template = self.template;
-        let key = template.key_form.decode(secret.expose())?;
+        let key = match template.algorithm {
+            // The receiver's secret is the public key, which cannot sign.
+            Algorithm::Ed25519 => Zeroizing::default(),
+            _ => template.key_form.decode(secret.expose())?,
+        };
         let look =
             Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
@@ -314,6 +337,16 @@ impl Draft<'_> {
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
         };
         let tag: Tag = match template.algorithm {
+            Algorithm::Ed25519 => {
+                let key = PrivateKey::parse(secret.expose())?;
+                let mut text = Vec::new();
+                render(&mut |piece| {
+                    if let Piece::Bytes(bytes) = piece {
+                        text.extend_from_slice(bytes);
+                    }
+                })?;
+                key.sign(&text)
+            }
             Algorithm::Hash(algorithm) => {
                 let mut hash = PlainHash::new(algorithm);
                 render(&mut |piece| {

@@ -22,7 +22,7 @@ use crate::{
     field::{Place, Places},
     head::Head,
     json::Pointer,
-    signature::{Encoding, HashAlgorithm, MacAlgorithm, Tag, token_tag},
+    signature::{ED25519_LENGTH, Encoding, HashAlgorithm, MacAlgorithm, Tag, token_tag},
 };
 
 /// A declared scheme: everything about how one sender signs, as data. Built by [`SchemeBuilder`](super::SchemeBuilder).
@@ -61,6 +61,8 @@ const MOST_DIGITS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
+    /// The sender signs with a private key, and the secret is the public one.
+    Ed25519,
     /// A hash over a text that holds the secret.
     Hash(HashAlgorithm),
     Mac(MacAlgorithm),
@@ -210,6 +212,7 @@ impl Template {
     /// Decodes what one place holds into a tag.
     pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
         let length = match self.algorithm {
+            Algorithm::Ed25519 => ED25519_LENGTH,
             Algorithm::Hash(hash) => hash.length(),
             Algorithm::Mac(mac) => mac.length(),
             Algorithm::Token => {

@@ -13,10 +13,11 @@ use crate::{
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
-    signature::{MacState, PlainHash, Tag, verify_any},
+    signature::{MacState, PlainHash, PublicKey, Tag, verify_any},
 };
 
-/// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed.
+/// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed. Signatures
+/// with public keys are over the whole text, which is put together at the end.
 pub(crate) struct Verification {
     candidates: Candidates,
     family: usize,
@@ -27,6 +28,8 @@ pub(crate) struct Verification {
 enum Hasher {
     Hash(PlainHash, Secret),
     Mac(MacState),
+    /// Hashes nothing by itself.
+    Public(PublicKey),
     Token(Tag),
 }
 
@@ -44,6 +47,7 @@ impl Verification {
         for (index, secret, state) in ring.usable(now) {
             let hasher = match (state, template.algorithm) {
                 (KeyState::Mac(mac), _) => Hasher::Mac(mac.clone()),
+                (KeyState::Public(key), _) => Hasher::Public(key.clone()),
                 (KeyState::Token(tag), _) => Hasher::Token(*tag),
                 (KeyState::Raw, Algorithm::Hash(hash)) => Hasher::Hash(PlainHash::new(hash), secret.clone()),
                 (KeyState::Raw, _) => continue,
@@ -80,15 +84,24 @@ impl Verification {
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
-        let which = if template.deferred { Render::Whole(body) } else { Render::AfterBody };
-        self.render(&Look { template, head, family, settings, timestamp: None }, which)?;
+        let look = Look { template, head, family, settings, timestamp: None };
+        let is_public = template.algorithm == Algorithm::Ed25519;
+        let text = if is_public {
+            whole(&look, body)?
+        } else {
+            self.render(&look, if template.deferred { Render::Whole(body) } else { Render::AfterBody })?;
+            Vec::new()
+        };
         if let Locate::Json(pointer) = &template.locate {
             self.candidates = in_body(template, body, pointer)?;
         }
-        // Every secret is tried, so that the time does not tell which one is in use.
+        // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
         let mut matched = None;
         for (index, hasher) in self.hashers {
-            if verify_any(&self.candidates, &hasher.finish()) && matched.is_none() {
+            if matched.is_some() && is_public {
+                break;
+            }
+            if hasher.matches(&self.candidates, &text) && matched.is_none() {
                 matched = Some(index);
             }
         }
@@ -124,7 +137,7 @@ impl Hasher {
         match self {
             Self::Hash(hash, _) => hash.update(bytes),
             Self::Mac(mac) => mac.update(bytes),
-            Self::Token(_) => {}
+            Self::Public(_) | Self::Token(_) => {}
         }
     }
 
@@ -134,14 +147,31 @@ impl Hasher {
         }
     }
 
-    fn finish(self) -> Tag {
-        match self {
+    /// Whether one of the signatures is right. What signs the whole text is given it; the others have seen it.
+    fn matches(self, candidates: &[Tag], text: &[u8]) -> bool {
+        let right = match self {
             Self::Hash(hash, _) => hash.finish(),
             Self::Mac(mac) => mac.finish(),
+            Self::Public(key) => return candidates.iter().any(|signature| key.verify(text, signature)),
             Self::Token(tag) => tag,
-        }
+        };
+        verify_any(candidates, &right)
     }
 }
+
+/// The whole signed text, once, whatever the number of keys.
+fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
+    let mut text = Vec::with_capacity(body.len() + ROOM_BESIDE_BODY);
+    look.render(Render::Whole(body), &mut |piece| {
+        if let Piece::Bytes(bytes) = piece {
+            text.extend_from_slice(bytes);
+        }
+    })?;
+    Ok(text)
+}
+
+/// Enough for an id and a time, so that a body is mostly copied once.
+const ROOM_BESIDE_BODY: usize = 256;
 
 fn in_body(template: &Template, body: &[u8], pointer: &crate::json::Pointer) -> Result<Candidates, VerifyError> {
     let found = crate::json::scalars(body, std::slice::from_ref(pointer))

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::EndpointUrl;
-use crate::boxed::{BoxError, BoxFuture};
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    observe::AttemptEnd,
+};
 
 /// Makes attempts. [`GuardedClient`](super::GuardedClient) is the one to use; tests have their own.
 ///
@@ -120,6 +123,28 @@ impl AttemptResult {
         }
     }
 
+    /// What the operator is told of it.
+    pub(super) fn seen(&self) -> AttemptEnd<'_> {
+        let kind = self.error_kind();
+        AttemptEnd {
+            outcome: self.outcome().as_str(),
+            status: self.status().map(|status| status.as_u16()),
+            reason: kind.map(AttemptErrorKind::as_str),
+            refused: kind == Some(AttemptErrorKind::RefusedDestination),
+            kept_in: kind == Some(AttemptErrorKind::Proxy),
+            cause: self.error().and_then(Error::source),
+            duration: self.duration,
+        }
+    }
+
+    /// Changes what is kept of the answer.
+    pub(super) fn keep(&mut self, kept: impl FnOnce(Bytes) -> Bytes) {
+        if let Ok(answer) = &mut self.result {
+            answer.start = kept(std::mem::take(&mut answer.start));
+            answer.start.truncate(Answer::MAX_KEPT);
+        }
+    }
+
     /// Tells what the attempt means for its delivery.
     pub fn outcome(&self) -> Outcome {
         match &self.result {
@@ -161,6 +186,16 @@ impl Outcome {
             408 | 409 | 425 | 429 => Self::Failed { retry_after },
             400..=499 => Self::Rejected { retry_after },
             _ => Self::Failed { retry_after },
+        }
+    }
+
+    /// The outcome's name in logs and metrics: a fixed, small vocabulary.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed { .. } => "failed",
+            Self::Gone => "gone",
+            Self::Rejected { .. } => "rejected",
         }
     }
 }
@@ -276,10 +311,15 @@ pub struct AttemptError {
 pub enum AttemptErrorKind {
     /// No connection could be made, or not within its time.
     Connect,
+    /// The payload could not be converted to the endpoint's version of the API. Nothing was sent, and it is not the
+    /// endpoint's fault.
+    Conversion,
     /// The name has no address, or could not be looked up.
     Dns,
     /// The connection broke, or what came is not HTTP.
     Protocol,
+    /// The egress proxy, which the operator has named, gave no way to the endpoint.
+    Proxy,
     /// The endpoint answered with a redirect, which is never followed.
     Redirect,
     /// The policy does not allow the URL, or any address of its name.
@@ -302,8 +342,10 @@ impl AttemptErrorKind {
     /// Every kind.
     pub const ALL: &'static [Self] = &[
         Self::Connect,
+        Self::Conversion,
         Self::Dns,
         Self::Protocol,
+        Self::Proxy,
         Self::Redirect,
         Self::RefusedDestination,
         Self::Status,
@@ -318,8 +360,10 @@ impl AttemptErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Conversion => "conversion",
             Self::Dns => "dns",
             Self::Protocol => "protocol",
+            Self::Proxy => "proxy",
             Self::Redirect => "redirect",
             Self::RefusedDestination => "refused_destination",
             Self::Status => "status",
@@ -355,8 +399,10 @@ impl fmt::Display for AttemptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             AttemptErrorKind::Connect => "no connection could be made",
+            AttemptErrorKind::Conversion => "the payload could not be converted to the endpoint's API version",
             AttemptErrorKind::Dns => "the name could not be resolved",
             AttemptErrorKind::Protocol => "the connection broke, or the answer is not HTTP",
+            AttemptErrorKind::Proxy => "the egress proxy gave no way to the destination",
             AttemptErrorKind::Redirect => "the answer is a redirect, which is not followed",
             AttemptErrorKind::RefusedDestination => "the destination is not one that deliveries may go to",
             AttemptErrorKind::Status => "the answer's status is no success",

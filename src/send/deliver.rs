@@ -10,7 +10,10 @@ use super::{
     AttemptRequest, AttemptResult, CustomHeaders, EndpointUrl, Message, MessageId, NextStep, RetryPolicy, Signer,
     Transport,
 };
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    observe,
+};
 
 /// What an attempt needs to know of an endpoint: where it is, how it is signed to, and its own headers.
 ///
@@ -77,13 +80,23 @@ pub async fn deliver(
     let body = message.body(target.signer.style(), SystemClock.now());
     let mut attempts = Vec::new();
     loop {
+        let attempt = u32::try_from(attempts.len() + 1).unwrap_or(u32::MAX);
+        let attempting = observe::Attempting::begin(&observe::AttemptHead {
+            message: message.message_id().as_str(),
+            event_type: message.event_type(),
+            tenant: message.tenant_name(),
+            host: target.url.authority(),
+            attempt,
+            delivery: None,
+            endpoint: None,
+        });
         let request = target.request(message.message_id(), message.event_type(), SystemClock.now(), body.clone());
-        let result = transport.send(request.timeout(ATTEMPT)).await;
+        let result = attempting.inside(transport.send(request.timeout(ATTEMPT))).await;
+        attempting.end(&result.seen());
         let outcome = result.outcome();
         attempts.push(result);
 
         let now = SystemClock.now();
-        let attempt = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
         // Without randomness there is no jitter; one delivery alone needs none.
         let random = getrandom::u64().unwrap_or(u64::MAX / 2);
         let kind = match policy.next_step(outcome, attempt, now, random) {

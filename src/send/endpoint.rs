@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::{CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, Style};
+use super::{
+    CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, OutboxId, RateLimit,
+    Style,
+};
 use crate::secret::Secret;
 
 /// An endpoint that is to be registered.
@@ -23,6 +26,9 @@ pub struct NewEndpoint {
     pub(super) style: Style,
     pub(super) secret: Option<Secret>,
     pub(super) headers: CustomHeaders,
+    pub(super) rate_limit: Option<RateLimit>,
+    pub(super) api_version: Option<String>,
+    pub(super) ping: bool,
 }
 
 impl NewEndpoint {
@@ -41,10 +47,14 @@ impl NewEndpoint {
             style: Style::StandardWebhooks,
             secret: None,
             headers: CustomHeaders::default(),
+            rate_limit: None,
+            api_version: None,
+            ping: false,
         })
     }
 
-    /// Names whose it is: it gets the messages of the same tenant, and no others.
+    /// Names whose it is: it gets the messages of the same tenant, and no others. A name is at most 256 bytes long, without
+    /// control characters.
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = name.into();
         self
@@ -69,7 +79,8 @@ impl NewEndpoint {
     }
 
     /// Takes a secret that its owner has already: 24 to 64 bytes, in base64 with or without `whsec_` in the style of
-    /// Standard Webhooks, as text in the other.
+    /// Standard Webhooks, as text in X-Webhook. In [`Style::StandardWebhooksV1a`] there is no choice: a private key is drawn,
+    /// and never leaves.
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
         self
@@ -78,6 +89,26 @@ impl NewEndpoint {
     /// Sets its own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets how many attempts it takes in a second or a minute, over all workers; without a limit by default, beside that of
+    /// 4 at once. What is due meanwhile waits.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// Sets which version of the API its payloads are converted to: one of the dispatcher's
+    /// [`ApiVersions`](super::ApiVersions). By default it gets every message as it is.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
+    }
+
+    /// Sends it a [ping](super::Endpoints::ping) as soon as it is registered; its owner then sees whether it works.
+    pub fn ping(mut self) -> Self {
+        self.ping = true;
         self
     }
 }
@@ -90,6 +121,11 @@ pub struct EndpointUpdate {
     pub(super) events: Option<Vec<String>>,
     pub(super) description: Option<String>,
     pub(super) headers: Option<CustomHeaders>,
+    pub(super) style: Option<Style>,
+    /// What is within is what it becomes.
+    pub(super) rate_limit: Option<Option<RateLimit>>,
+    /// What is within is what it becomes.
+    pub(super) api_version: Option<Option<String>>,
     pub(super) revision: Option<u64>,
 }
 
@@ -123,6 +159,39 @@ impl EndpointUpdate {
     /// Replaces its own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = Some(headers);
+        self
+    }
+
+    /// Changes how it is signed to, with the secrets that it has: each has to be of the new style's form. In that of Standard
+    /// Webhooks a secret is base64, and in that of X-Webhook the text itself is the key, so its owner has to change with it.
+    /// Deliveries that wait for a retry are sent in the new style. To and from [`Style::StandardWebhooksV1a`] there is no change:
+    /// its keys are of another kind.
+    pub fn style(mut self, style: Style) -> Self {
+        self.style = Some(style);
+        self
+    }
+
+    /// Changes how many attempts it takes in a time.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(Some(limit));
+        self
+    }
+
+    /// Takes its rate limit away.
+    pub fn no_rate_limit(mut self) -> Self {
+        self.rate_limit = Some(None);
+        self
+    }
+
+    /// Changes which version of the API its payloads are converted to, also those that wait for a retry.
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(Some(version.into()));
+        self
+    }
+
+    /// Gives it every message as it is.
+    pub fn no_api_version(mut self) -> Self {
+        self.api_version = Some(None);
         self
     }
 
@@ -168,6 +237,16 @@ impl Endpoint {
         self.0.settings.style
     }
 
+    /// How many attempts it takes in a time, if there is a limit.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.0.settings.rate_limit
+    }
+
+    /// Which version of the API its payloads are converted to, if they are.
+    pub fn api_version(&self) -> Option<&str> {
+        self.0.settings.api_version.as_deref()
+    }
+
     /// Counts its changes, from 1.
     pub fn revision(&self) -> u64 {
         self.0.revision
@@ -210,6 +289,7 @@ impl fmt::Debug for Endpoint {
 pub struct NewSecret {
     pub(super) endpoint: Endpoint,
     pub(super) secret: Secret,
+    pub(super) ping: Option<OutboxId>,
 }
 
 impl NewSecret {
@@ -219,12 +299,21 @@ impl NewSecret {
     }
 
     /// Shows the secret, once: it is for the endpoint's owner, and nobody can ask for it later.
+    ///
+    /// In [`Style::StandardWebhooksV1a`] it is the public key, `whpk_…`, which is no secret; the private one is shown to nobody.
     pub fn reveal(&self) -> &str {
         // It is text, or it could not have been sealed.
         std::str::from_utf8(self.secret.expose()).unwrap_or_default()
     }
 
-    /// The secret, for a receiver in this program.
+    /// The delivery of the ping that was asked for by [`NewEndpoint::ping`]. There is none where the store took the endpoint
+    /// and not the ping, which is logged: the endpoint is there, and [`Endpoints::ping`](super::Endpoints::ping) can be tried
+    /// again.
+    pub fn ping(&self) -> Option<OutboxId> {
+        self.ping
+    }
+
+    /// What [`reveal`](Self::reveal) shows, for a receiver in this program.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }

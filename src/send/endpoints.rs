@@ -1,38 +1,44 @@
 use std::{
     fmt,
+    ops::{Bound, RangeBounds},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde_json::json;
+
 use super::{
-    DisabledReason, Dispatcher, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate, EndpointUrl,
-    Fenced, NewEndpoint, NewSecret, Recover, SendError, SendErrorKind,
-    profile::{Profile, check_secret, random_secret},
+    DisabledReason, Dispatcher, ENDPOINT_PING, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate,
+    EndpointUrl, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError, SendErrorKind,
+    dispatcher::Shared,
+    message::check_tenant,
+    profile::{Profile, check_secret, random_secret, shown_secret},
+    quotas::too_many,
 };
-use crate::{pattern::Pattern, secret::Secret};
+use crate::{observe, pattern::Pattern, secret::Secret};
 
 /// The endpoints of a [`Dispatcher`]: [`Dispatcher::endpoints`] lends it.
 #[derive(Clone, Copy)]
 pub struct Endpoints<'a>(pub(super) &'a Dispatcher);
 
 impl Endpoints<'_> {
-    /// The most endpoints that a tenant can have.
-    pub const MOST: u32 = 100;
-    /// The most patterns that an endpoint can have.
-    pub const MOST_PATTERNS: usize = 100;
     /// The longest description, in bytes.
     pub const LONGEST_DESCRIPTION: usize = 1024;
 
     /// Registers an endpoint. The answer shows its secret, which nothing else does but a rotation.
     ///
     /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or a pattern, the secret or the
-    /// description cannot be; [`TooMany`](SendErrorKind::TooMany) when the tenant has 100 endpoints; and as the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
+    /// the description or the API version cannot be; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many
+    /// endpoints as it may, or the endpoint more patterns: see [`Quotas`](super::Quotas); and as the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.check_url(&endpoint.url)?;
-        check_events(&endpoint.events)?;
+        check_tenant(&endpoint.tenant)?;
+        self.check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
+        self.check_version(endpoint.api_version.as_deref())?;
         let secret = self.secret(endpoint.style, endpoint.secret)?;
+        let shown = shown_secret(endpoint.style, &secret)?;
 
         let id = EndpointId::random().map_err(SendError::randomness)?;
         let mut profile = Profile::new(&secret)?;
@@ -40,9 +46,50 @@ impl Endpoints<'_> {
         let sealed = profile.seal(&self.0.shared.sealer, id)?;
         let mut settings = EndpointSettings::new(endpoint.url.as_str(), endpoint.events, endpoint.style, sealed);
         settings.description = endpoint.description;
+        settings.rate_limit = endpoint.rate_limit;
+        settings.api_version = endpoint.api_version;
         let draft = EndpointDraft::new(id, endpoint.tenant, settings);
-        let record = self.0.shared.store.create_endpoint(draft, Self::MOST).await?.ok_or_else(too_many)?;
-        Ok(NewSecret { endpoint: Endpoint(record), secret })
+        let most = self.0.shared.quotas.endpoints;
+        let record = self.0.shared.store.create_endpoint(draft, most).await?;
+        let created = Endpoint(record.ok_or_else(|| too_many("endpoints", most))?);
+
+        let mut ping = None;
+        if endpoint.ping {
+            // The secret has to be shown now or never, whatever becomes of the ping.
+            match self.ping_endpoint(&created).await {
+                Ok(delivery) => ping = Some(delivery),
+                Err(error) => observe::not_pinged(&id, &error),
+            }
+        }
+        Ok(NewSecret { endpoint: created, secret: shown, ping })
+    }
+
+    /// Sends an endpoint a message of the type `endpoint.ping`, whatever its patterns say, so that its owner sees whether
+    /// it works. It is a delivery like any other: in the log, with its retries and limits. Its payload is
+    /// `{"endpoint": "ep_…"}`.
+    ///
+    /// In each ten seconds an endpoint is pinged once, and later calls are told of that delivery: a button is no hose.
+    ///
+    /// # Errors
+    /// [`NotFound`](SendErrorKind::NotFound); [`Disabled`](SendErrorKind::Disabled) when the endpoint is; and as the store
+    /// fails.
+    pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
+        let endpoint = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?;
+        self.ping_endpoint(&endpoint).await
+    }
+
+    async fn ping_endpoint(&self, endpoint: &Endpoint) -> Result<OutboxId, SendError> {
+        let id = endpoint.id();
+        let now = self.0.shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let message_id = format!("{id}:ping:{}", now - now % BETWEEN_PINGS);
+        let message = Message::new(ENDPOINT_PING, &json!({ "endpoint": id.to_string() }))
+            .and_then(|message| Ok(message.id(message_id.parse()?)))
+            .map_err(|cause| SendError::new(SendErrorKind::Randomness, "a ping cannot be made").with_source(cause))?
+            .tenant(endpoint.0.tenant.clone());
+        let delivery = self.0.shared.store.dispatch_to(id, message).await?;
+        let delivery = delivery.ok_or_else(|| SendError::new(SendErrorKind::Disabled, "the endpoint is disabled"))?;
+        self.0.shared.wake();
+        Ok(delivery)
     }
 
     /// Reads an endpoint.
@@ -53,7 +100,7 @@ impl Endpoints<'_> {
         Ok(self.0.shared.store.endpoint(id).await?.map(Endpoint))
     }
 
-    /// Reads a tenant's endpoints, all of them: there are at most 100.
+    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](super::Quotas::endpoints).
     ///
     /// # Errors
     /// When the store fails.
@@ -61,6 +108,16 @@ impl Endpoints<'_> {
         let tenant = Arc::from(tenant.unwrap_or_default());
         let records = self.0.shared.store.endpoints(Some(tenant), None, u32::MAX).await?;
         Ok(records.into_iter().map(Endpoint).collect())
+    }
+
+    /// Reads endpoints of all tenants, by id, a [page](super::Quotas::page) at a time: those after `after`. It is for
+    /// operators.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn all(&self, after: Option<EndpointId>) -> Result<Vec<Endpoint>, SendError> {
+        let page = self.0.shared.quotas.page;
+        Ok(self.0.shared.store.endpoints(None, after, page).await?.into_iter().map(Endpoint).collect())
     }
 
     /// Changes an endpoint.
@@ -73,7 +130,10 @@ impl Endpoints<'_> {
             self.check_url(url)?;
         }
         if let Some(events) = &update.events {
-            check_events(events)?;
+            self.check_events(events)?;
+        }
+        if let Some(version) = &update.api_version {
+            self.check_version(version.as_deref())?;
         }
         if let Some(description) = &update.description {
             check_description(description)?;
@@ -88,10 +148,22 @@ impl Endpoints<'_> {
             if let Some(description) = &update.description {
                 settings.description.clone_from(description);
             }
-            if let Some(headers) = &update.headers {
-                let sealer = &self.0.shared.sealer;
+            if let Some(limit) = update.rate_limit {
+                settings.rate_limit = limit;
+            }
+            if let Some(version) = &update.api_version {
+                settings.api_version.clone_from(version);
+            }
+            if update.style.is_some() || update.headers.is_some() {
+                let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
-                profile.set_headers(headers);
+                if let Some(style) = update.style {
+                    profile.fit(settings.style, style, clock.now())?;
+                    settings.style = style;
+                }
+                if let Some(headers) = &update.headers {
+                    profile.set_headers(headers);
+                }
                 settings.sealed = profile.seal(sealer, id)?;
             }
             Ok(())
@@ -104,7 +176,8 @@ impl Endpoints<'_> {
     /// Deliveries that wait for a retry are signed with what holds then.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others change the endpoint all the while; and
+    /// as the store fails.
     pub async fn rotate_secret(&self, id: EndpointId, overlap: Duration) -> Result<NewSecret, SendError> {
         self.rotate(id, overlap, None).await
     }
@@ -126,17 +199,57 @@ impl Endpoints<'_> {
         let sealer = &self.0.shared.sealer;
         let style = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?.style();
         let secret = self.secret(style, chosen)?;
+        let shown = shown_secret(style, &secret)?;
         let now = self.0.shared.clock.now();
         let until = now.checked_add(overlap).ok_or_else(|| SendError::invalid("the overlap is too long"))?;
         let endpoint = self
             .change(id, None, |settings| {
+                if settings.style != style {
+                    return Err(SendError::new(
+                        SendErrorKind::Stale,
+                        "the style of the endpoint was changed meanwhile",
+                    ));
+                }
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 profile.rotate(&secret, now, until)?;
                 settings.sealed = profile.seal(sealer, id)?;
                 Ok(())
             })
             .await?;
-        Ok(NewSecret { endpoint, secret })
+        Ok(NewSecret { endpoint, secret: shown, ping: None })
+    }
+
+    /// Seals anew, with the first sealing key, what another one has sealed: the last step of a
+    /// [change of keys](super::DispatcherBuilder::sealing_key), before the old key goes. All processes have to seal with the
+    /// new key by then.
+    ///
+    /// It goes through all endpoints in small steps, beside whatever else changes them, and can be called again at any time.
+    /// One that cannot be opened does not stop the others. Each that is sealed anew has a new revision.
+    ///
+    /// # Errors
+    /// As the store fails; what was sealed anew until then is.
+    pub async fn reseal(&self) -> Result<Resealed, SendError> {
+        let Shared { sealer, store, .. } = &*self.0.shared;
+        let mut resealed = Resealed { endpoints: 0, failed: Vec::new() };
+        let mut after = None;
+        loop {
+            let page = store.endpoints(None, after, RESEALED_AT_ONCE).await?;
+            let Some(last) = page.last() else { return Ok(resealed) };
+            after = Some(last.id);
+            for id in page.iter().filter(|record| record.settings.sealed.key != sealer.key()).map(|record| record.id) {
+                let seal = |settings: &mut EndpointSettings| {
+                    settings.sealed = Profile::open(sealer, id, &settings.sealed)?.seal(sealer, id)?;
+                    Ok(())
+                };
+                match self.change(id, None, seal).await {
+                    Ok(_) => resealed.endpoints += 1,
+                    Err(error) if error.kind() == SendErrorKind::Store => return Err(error),
+                    // It was deleted meanwhile.
+                    Err(error) if error.kind() == SendErrorKind::NotFound => {}
+                    Err(error) => resealed.failed.push((id, error)),
+                }
+            }
+        }
     }
 
     /// Enables an endpoint: what was held for it is due at once.
@@ -159,7 +272,13 @@ impl Endpoints<'_> {
 
     async fn switch(&self, id: EndpointId, disabled: Option<DisabledReason>) -> Result<(), SendError> {
         let there = self.0.shared.store.switch_endpoint(id, disabled).await?;
-        if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
+        if !there {
+            return Err(SendError::not_found("endpoint"));
+        }
+        if let Some(reason) = disabled {
+            observe::endpoint_disabled_as_asked(reason.as_str());
+        }
+        Ok(())
     }
 
     /// Removes an endpoint. What waits for it is cancelled.
@@ -171,13 +290,46 @@ impl Endpoints<'_> {
         if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
     }
 
-    /// Sends what an endpoint missed of the messages that were dispatched since a moment: what was refused, exhausted or
-    /// cancelled, and what was never meant for it since it was disabled or not registered. Tells how many deliveries.
+    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: what was refused, exhausted or
+    /// cancelled, and what was never meant for it since it was disabled or not registered. Tells how many deliveries. Times
+    /// are the store's, in milliseconds; `since..` goes on to the present.
+    ///
+    /// It works in steps, and what they have made due is delivered meanwhile, at no more than twice the rate at which the
+    /// endpoint had its deliveries before.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn recover(&self, id: EndpointId, since: SystemTime) -> Result<u64, SendError> {
-        let mut recover = Recover::new(since);
+    /// [`NotFound`](SendErrorKind::NotFound); [`Invalid`](SendErrorKind::Invalid) when the span ends before it begins; and
+    /// as the store fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_webhooks::send::{Dispatcher, EndpointId, SendError};
+    ///
+    /// # async fn run(webhooks: Dispatcher, id: EndpointId, outage: SystemTime) -> Result<(), SendError> {
+    /// let (since, until) = (outage, outage + Duration::from_secs(3600));
+    /// webhooks.endpoints().recover(id, since..until).await?;
+    /// webhooks.endpoints().recover(id, since..).await?;
+    ///
+    /// assert!(webhooks.endpoints().recover(id, until..since).await.is_err());
+    /// # Ok(()) }
+    /// ```
+    pub async fn recover(&self, id: EndpointId, span: impl RangeBounds<SystemTime>) -> Result<u64, SendError> {
+        let later = |at: SystemTime| at.checked_add(Duration::from_millis(1)).unwrap_or(at);
+        let mut recover = Recover::new(match span.start_bound() {
+            Bound::Included(since) => *since,
+            Bound::Excluded(since) => later(*since),
+            Bound::Unbounded => UNIX_EPOCH,
+        });
+        recover.until = match span.end_bound() {
+            Bound::Included(until) => Some(later(*until)),
+            Bound::Excluded(until) => Some(*until),
+            Bound::Unbounded => None,
+        };
+        if recover.until.is_some_and(|until| until < recover.since) {
+            return Err(SendError::invalid("the span of time ends before it begins"));
+        }
+        self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?;
         let mut count = 0;
         loop {
             let recovered = self.0.shared.store.recover(id, recover, RECOVERED_AT_ONCE).await?;
@@ -214,8 +366,22 @@ impl Endpoints<'_> {
     fn secret(&self, style: super::Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
         match chosen {
             Some(secret) => check_secret(style, &secret).map(|()| secret),
-            None => random_secret(),
+            None => random_secret(style),
         }
+    }
+
+    fn check_events(&self, patterns: &[String]) -> Result<(), SendError> {
+        let most = self.0.shared.quotas.patterns;
+        if patterns.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Err(too_many("patterns of an endpoint", most));
+        }
+        check_patterns(patterns)
+    }
+
+    fn check_version(&self, version: Option<&str>) -> Result<(), SendError> {
+        let Some(version) = version else { return Ok(()) };
+        let known = self.0.shared.api_versions.as_ref().is_some_and(|versions| versions.knows(version));
+        if known { Ok(()) } else { Err(SendError::unknown_version(version)) }
     }
 
     fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {
@@ -229,16 +395,28 @@ impl fmt::Debug for Endpoints<'_> {
     }
 }
 
-fn too_many() -> SendError {
-    SendError::new(SendErrorKind::TooMany, "there are 100 endpoints, and there can be no more")
+/// What [`Endpoints::reseal`] did.
+#[derive(Debug)]
+pub struct Resealed {
+    endpoints: u64,
+    failed: Vec<(EndpointId, SendError)>,
 }
 
-fn check_events(patterns: &[String]) -> Result<(), SendError> {
+impl Resealed {
+    /// How many endpoints it sealed anew.
+    pub fn endpoints(&self) -> u64 {
+        self.endpoints
+    }
+
+    /// Those that it could not, and why: mostly, their key is not here. While there are some the old key has to stay.
+    pub fn failed(&self) -> &[(EndpointId, SendError)] {
+        &self.failed
+    }
+}
+
+fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
     if patterns.is_empty() {
         return Err(SendError::invalid("an endpoint wants at least one event type; `*` is all of them"));
-    }
-    if patterns.len() > Endpoints::MOST_PATTERNS {
-        return Err(SendError::new(SendErrorKind::TooMany, "an endpoint can have 100 patterns, and no more"));
     }
     for pattern in patterns {
         let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.*".contains(&byte);
@@ -267,3 +445,9 @@ const TRIES: u32 = 5;
 
 /// How many messages are looked at in one transaction.
 const RECOVERED_AT_ONCE: u32 = 500;
+
+/// How many endpoints are read at once to be sealed anew.
+const RESEALED_AT_ONCE: u32 = 250;
+
+/// In so many seconds an endpoint is pinged once.
+const BETWEEN_PINGS: u64 = 10;

@@ -16,9 +16,11 @@ pub struct SendError {
 pub enum SendErrorKind {
     /// There is another message under this id. Nothing was stored.
     Conflict,
-    /// Something about an endpoint cannot be: its URL, a pattern, its secret, its description.
+    /// The endpoint is disabled.
+    Disabled,
+    /// Something cannot be: an endpoint's URL, pattern, secret or description, a version, a tenant's name, a time.
     Invalid,
-    /// There is no such endpoint or delivery.
+    /// There is no such endpoint, delivery or event type.
     NotFound,
     /// The operating system gave no randomness.
     Randomness,
@@ -28,7 +30,7 @@ pub enum SendErrorKind {
     Stale,
     /// The store failed; whether the call took effect may be unknown.
     Store,
-    /// There are as many endpoints, or patterns, as there may be.
+    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](super::Quotas).
     TooMany,
 }
 
@@ -48,6 +50,11 @@ impl SendError {
 
     pub(super) fn not_found(what: &'static str) -> Self {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
+    }
+
+    pub(super) fn unknown_version(version: &str) -> Self {
+        let shown: String = version.chars().take(64).collect();
+        Self::invalid(format!("there is no API version `{}` here", shown.escape_debug()))
     }
 
     pub(super) fn randomness(cause: getrandom::Error) -> Self {

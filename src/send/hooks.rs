@@ -4,7 +4,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{AttemptResult, DeliveryState, DisabledReason, EndpointId, Message, OutboxId};
+use bytes::Bytes;
+
+use super::{AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId};
 use crate::observe;
 
 /// An attempt that a worker made, as its hooks see it.
@@ -41,6 +43,7 @@ pub struct Disabled<'a> {
 
 pub(super) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;
 pub(super) type OnDisabled = Arc<dyn Fn(&Disabled<'_>) + Send + Sync>;
+pub(super) type Redact = Arc<dyn Fn(&Endpoint, Bytes) -> Bytes + Send + Sync>;
 
 /// What the application wants to be told.
 #[derive(Clone, Default)]
@@ -49,6 +52,7 @@ pub(super) struct Hooks {
     pub(super) attempt_failed: Option<OnAttempt>,
     pub(super) exhausted: Option<OnAttempt>,
     pub(super) disabled: Option<OnDisabled>,
+    pub(super) redact: Option<Redact>,
 }
 
 impl Hooks {
@@ -74,6 +78,15 @@ impl Hooks {
         if let Some(hook) = &self.disabled {
             guarded(|| hook(disabled));
         }
+    }
+
+    /// What the application lets be kept of an answer.
+    pub(super) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
+        let Some(redact) = self.redact.as_ref().filter(|_| !answer.is_empty()) else { return answer };
+        catch_unwind(AssertUnwindSafe(|| redact(&Endpoint(endpoint.clone()), answer))).unwrap_or_else(|_| {
+            observe::redaction_panicked();
+            Bytes::new()
+        })
     }
 }
 

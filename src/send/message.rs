@@ -5,7 +5,7 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Style;
+use super::{SendError, Style};
 use crate::boxed::BoxError;
 
 /// Something that happened, to be told to whoever wants to know.
@@ -46,19 +46,8 @@ impl Message {
         if !is_event_type(&event_type) {
             return Err(MessageErrorKind::EventType.into());
         }
-        let payload = serde_json::value::to_raw_value(payload)
-            .map_err(|cause| MessageError::new(MessageErrorKind::Payload, cause))?;
-        if payload.get().len() > Self::MAX_PAYLOAD {
-            return Err(MessageErrorKind::TooLarge.into());
-        }
-        Ok(Self {
-            id: MessageId::random()?,
-            event_type,
-            payload: payload.into(),
-            timestamp: None,
-            tenant: None,
-            version: None,
-        })
+        let payload = write(payload)?;
+        Ok(Self { id: MessageId::random()?, event_type, payload, timestamp: None, tenant: None, version: None })
     }
 
     /// Sets the id, where the application has one: of two messages with one id, receivers see one.
@@ -68,21 +57,24 @@ impl Message {
         self
     }
 
-    /// Sets when it happened. By default that is when it is sent for the first time.
+    /// Sets when it happened. By default that is when it is sent for the first time. A dispatcher takes moments from 1970 to
+    /// 9999.
     #[must_use]
     pub fn at(mut self, timestamp: SystemTime) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// Names whose message it is.
+    /// Names whose message it is; an empty name is none. A dispatcher takes names of at most 256 bytes without control
+    /// characters.
     #[must_use]
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.tenant = Some(name.into());
+        self.tenant = Some(name.into()).filter(|name| !name.is_empty());
         self
     }
 
-    /// Names the version of the API that shaped the payload.
+    /// Names the version of the API that shaped the payload. A dispatcher takes 1 to 64 letters, digits, `.`, `_` and `-`, and
+    /// of [`ApiVersions`](super::ApiVersions), where it has some, one of these.
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
         self.version = Some(version.into());
@@ -119,15 +111,33 @@ impl Message {
         self.version.as_deref()
     }
 
+    /// Checks what the setters took as it came.
+    pub(super) fn check(&self) -> Result<(), SendError> {
+        check_tenant(self.tenant_name().unwrap_or_default())?;
+        if !self.api_version().is_none_or(is_version) {
+            return Err(SendError::invalid("a message's version is 1 to 64 letters, digits, `.`, `_` and `-`"));
+        }
+        let in_calendar = |at: SystemTime| at >= SystemTime::UNIX_EPOCH && Timestamp::try_from(at).is_ok();
+        if !self.timestamp.is_none_or(in_calendar) {
+            return Err(SendError::invalid("a message happened between 1970 and 9999"));
+        }
+        Ok(())
+    }
+
+    /// The same message with another payload.
+    pub(super) fn converted(&self, payload: &serde_json::Value) -> Result<Self, MessageError> {
+        Ok(Self { payload: write(payload)?, ..self.clone() })
+    }
+
     /// Writes the envelope: what is sent and signed. `now` is when it is sent for the first time, and stands in it where
     /// the message has no time of its own; the same body is then sent at every attempt.
     ///
-    /// In [`Style::StandardWebhooks`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
+    /// In [`Style::StandardWebhooks`] and [`Style::StandardWebhooksV1a`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
     /// `{"id","event","timestamp","data"}`; a version is in `api_version`.
     pub fn body(&self, style: Style, now: SystemTime) -> Bytes {
-        let (standard, x_webhook) = match style {
-            Style::StandardWebhooks => (Some(&*self.event_type), None),
+        let (standard, x_webhook) = match style.envelope() {
             Style::XWebhook => (None, Some(&*self.event_type)),
+            _ => (Some(&*self.event_type), None),
         };
         Envelope {
             id: self.id.as_str(),
@@ -140,6 +150,22 @@ impl Message {
         .write()
     }
 }
+
+impl Message {
+    pub(super) fn content_key(&self) -> ContentKey {
+        (self.id.clone(), self.tenant.clone(), self.version.clone())
+    }
+
+    /// Tells whether two messages of one [`content_key`](Self::content_key) have one body.
+    pub(super) fn has_content_of(&self, other: &Self) -> bool {
+        self.event_type == other.event_type
+            && self.timestamp == other.timestamp
+            && (Arc::ptr_eq(&self.payload, &other.payload) || self.payload.get() == other.payload.get())
+    }
+}
+
+/// Which content a message has: its id, its tenant and its version.
+pub(super) type ContentKey = (MessageId, Option<Arc<str>>, Option<Arc<str>>);
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -267,9 +293,17 @@ struct Envelope<'a> {
 
 impl Envelope<'_> {
     fn write(&self) -> Bytes {
-        serde_json::to_vec(self).expect("text and JSON can be written as JSON").into()
+        // A buffer that grows would end up at up to twice the size, and be kept so.
+        let texts = [Some(self.id), self.standard, self.x_webhook, self.api_version, Some(self.data.get())];
+        let length: usize = texts.into_iter().flatten().map(str::len).sum();
+        let mut body = Vec::with_capacity(length + AROUND_THE_TEXTS);
+        serde_json::to_writer(&mut body, self).expect("text and JSON can be written as JSON");
+        body.into()
     }
 }
+
+/// Names, punctuation and the time take 84 bytes of this.
+const AROUND_THE_TEXTS: usize = 128;
 
 /// A time in UTC with milliseconds.
 struct Rfc3339(SystemTime);
@@ -280,6 +314,23 @@ impl Serialize for Rfc3339 {
         let timestamp = Timestamp::try_from(self.0).unwrap_or(Timestamp::MAX);
         serializer.serialize_str(&DateTimePrinter::new().precision(Some(3)).timestamp_to_string(&timestamp))
     }
+}
+
+fn write(payload: &(impl Serialize + ?Sized)) -> Result<Arc<RawValue>, MessageError> {
+    let payload = serde_json::value::to_raw_value(payload)
+        .map_err(|cause| MessageError::new(MessageErrorKind::Payload, cause))?;
+    if payload.get().len() > Message::MAX_PAYLOAD {
+        return Err(MessageErrorKind::TooLarge.into());
+    }
+    Ok(payload.into())
+}
+
+/// Checks the name of a tenant; that of an application without tenants is empty.
+pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
+    if name.len() > LONGEST_TENANT || name.chars().any(char::is_control) {
+        return Err(SendError::invalid("a tenant's name is at most 256 bytes long, without control characters"));
+    }
+    Ok(())
 }
 
 pub(super) fn is_event_type(text: &str) -> bool {
@@ -293,6 +344,8 @@ pub(super) fn is_version(text: &str) -> bool {
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
+
+const LONGEST_TENANT: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -32,19 +32,25 @@
 //! # Ok(()) }
 //! ```
 
+mod api_versions;
 mod attempt;
+mod builder;
 mod client;
+mod content;
 mod custom_headers;
 mod deliver;
 mod destination;
 mod dispatcher;
+mod echoes;
 mod endpoint;
 mod endpoints;
 mod error;
 mod event_type;
+mod event_types;
 mod hooks;
 mod message;
 mod profile;
+mod quotas;
 mod rate_limit;
 mod resolver;
 mod retry;
@@ -54,18 +60,22 @@ mod store;
 mod worker;
 
 pub use self::{
+    api_versions::ApiVersions,
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    builder::DispatcherBuilder,
+    client::{EgressProxy, GuardedClient, GuardedClientBuilder},
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
-    dispatcher::{Dispatcher, DispatcherBuilder, Receipt},
+    dispatcher::{Dispatcher, Receipt},
     endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-    endpoints::Endpoints,
+    endpoints::{Endpoints, Resealed},
     error::{SendError, SendErrorKind},
     event_type::EventType,
+    event_types::EventTypes,
     hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
+    quotas::Quotas,
     rate_limit::{RateLimit, RateLimitError},
     resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
@@ -80,3 +90,9 @@ pub use self::{
     worker::SendWorker,
 };
 pub use crate::queue::{Fenced, LeaseToken};
+
+/// The type of the message that tells a tenant's other endpoints that one was disabled.
+const ENDPOINT_DISABLED: &str = "endpoint.disabled";
+
+/// The type of the message that tells an endpoint nothing but that it is reached.
+const ENDPOINT_PING: &str = "endpoint.ping";

@@ -3,11 +3,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CustomHeaders, EndpointId, Sealed, SendError, SendErrorKind, Style, seal::Sealer};
+use super::{CustomHeaders, EndpointId, Sealed, SendError, SendErrorKind, Style, echoes::Echoes, seal::Sealer};
 use crate::{
     clock::millis,
     secret::{Secret, Secrets},
-    signature::Encoding,
+    signature::{Encoding, PrivateKey},
 };
 
 /// What of an endpoint is sealed: its secrets and its own headers.
@@ -48,6 +48,33 @@ impl Profile {
         Ok(())
     }
 
+    /// Checks that every secret that still signs is also of another style's form; those that have ended are dropped. Between
+    /// shared secrets and private keys there is no way: what the owner holds would be of no use.
+    pub(super) fn fit(&mut self, from: Style, to: Style, now: SystemTime) -> Result<(), SendError> {
+        if from == to {
+            return Ok(());
+        }
+        if [from, to].contains(&Style::StandardWebhooksV1a) {
+            return Err(SendError::invalid(
+                "an endpoint stays in the style `standard-webhooks-v1a`, and none comes to it: its key is of another kind; \
+                 register another endpoint",
+            ));
+        }
+        let now = unix_millis(now);
+        self.secrets.retain(|kept| kept.until.is_none_or(|until| until > now));
+        self.secrets
+            .iter()
+            .try_for_each(|kept| check_secret(to, &Secret::new(kept.secret.clone()).map_err(unreadable)?))
+    }
+
+    /// What of this a receiver must not be heard to repeat.
+    pub(super) fn echoes(&self) -> Echoes {
+        let mut echoes = Echoes::default();
+        self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
+        self.headers.iter().for_each(|(name, value)| echoes.header(name, value.as_bytes()));
+        echoes
+    }
+
     pub(super) fn set_headers(&mut self, headers: &CustomHeaders) {
         self.headers = headers
             .iter()
@@ -85,17 +112,35 @@ impl Profile {
     }
 }
 
-/// Draws a secret: `whsec_` and 32 random bytes in base64.
-pub(super) fn random_secret() -> Result<Secret, SendError> {
+/// Draws a secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
+pub(super) fn random_secret(style: Style) -> Result<Secret, SendError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
-    Secret::new(format!("whsec_{}", Encoding::Base64.encode(&*bytes))).map_err(unreadable)
+    let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
+    Secret::new(format!("{prefix}{}", Encoding::Base64.encode(&*bytes))).map_err(unreadable)
 }
 
-/// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style.
+/// What an endpoint's owner is shown: the secret, or the public key of a private one, which nobody is shown.
+pub(super) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, SendError> {
+    match style {
+        Style::StandardWebhooksV1a => {
+            let key = PrivateKey::parse(secret.expose()).map_err(unreadable)?;
+            Secret::new(key.public_text()).map_err(unreadable)
+        }
+        Style::StandardWebhooks | Style::XWebhook => Ok(secret.clone()),
+    }
+}
+
+/// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. A private key is never theirs to
+/// choose: whoever has seen it can sign.
 pub(super) fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
     let text = secret.expose();
     let length = match style {
+        Style::StandardWebhooksV1a => {
+            return Err(SendError::invalid(
+                "no secret can be chosen in the style `standard-webhooks-v1a`: a private key is drawn, and its public key shown",
+            ));
+        }
         Style::XWebhook => std::str::from_utf8(text).ok().map(str::len),
         _ => {
             let text = text.strip_prefix(b"whsec_").unwrap_or(text);
@@ -156,7 +201,7 @@ mod tests {
             let checked = check_secret(style, &secret(text));
             assert_eq!(checked.as_ref().err().map(|error| error.kind()), (!fits).then_some(SendErrorKind::Invalid));
         }
-        assert!(check_secret(Style::StandardWebhooks, &random_secret().unwrap()).is_ok());
+        assert!(check_secret(Style::StandardWebhooks, &random_secret(Style::StandardWebhooks).unwrap()).is_ok());
     }
 
     #[test]

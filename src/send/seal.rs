@@ -100,6 +100,11 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
+    /// The name of the key that seals; empty where there is none.
+    pub(super) fn key(&self) -> &str {
+        self.keys.first().map(SealingKey::id).unwrap_or_default()
+    }
+
     /// Seals bytes for one endpoint: what was sealed for another cannot be put in its place.
     pub(super) fn seal(&self, id: EndpointId, plain: &[u8]) -> Result<Sealed, SendError> {
         let Some(key) = self.keys.first() else { return Ok(Sealed::new("", plain.to_vec())) };

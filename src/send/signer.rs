@@ -7,8 +7,8 @@ use super::{Message, MessageId};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     observe,
-    secret::{Secret, Secrets},
-    signature::{Encoding, MacAlgorithm, MacState},
+    secret::Secrets,
+    signature::{Encoding, MacAlgorithm, MacState, PrivateKey},
 };
 
 /// How deliveries are signed, and what their envelope looks like.
@@ -18,6 +18,9 @@ pub enum Style {
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,…`. Libraries verify it in every
     /// language.
     StandardWebhooks,
+    /// Standard Webhooks with a private key: the same headers, `webhook-signature: v1a,…`, by Ed25519. The receiver holds the
+    /// public key, and can sign nothing with it.
+    StandardWebhooksV1a,
     /// `X-Webhook-Signature: sha256=…` over the body, with `X-Webhook-Delivery` and `X-Webhook-Event` beside it. It is as
     /// easy to check by hand as GitHub's. The moment of sending is not signed, so a recorded delivery can be replayed; the
     /// signed id in its body tells that it is old.
@@ -29,7 +32,16 @@ impl Style {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StandardWebhooks => "standard-webhooks",
+            Self::StandardWebhooksV1a => "standard-webhooks-v1a",
             Self::XWebhook => "x-webhook",
+        }
+    }
+
+    /// The style that stands for all those with the same envelope.
+    pub(super) fn envelope(self) -> Self {
+        match self {
+            Self::StandardWebhooks | Self::StandardWebhooksV1a => Self::StandardWebhooks,
+            Self::XWebhook => Self::XWebhook,
         }
     }
 }
@@ -44,7 +56,7 @@ impl FromStr for Style {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        [Self::StandardWebhooks, Self::XWebhook]
+        [Self::StandardWebhooks, Self::StandardWebhooksV1a, Self::XWebhook]
             .into_iter()
             .find(|style| style.as_str() == text)
             .ok_or_else(|| ConfigError::new(ConfigErrorKind::Scheme, format!("there is no style `{text}`")))
@@ -75,8 +87,13 @@ pub struct Signer {
 }
 
 struct Key {
-    state: MacState,
+    state: KeyState,
     until: Option<SystemTime>,
+}
+
+enum KeyState {
+    Mac(MacState),
+    Private(PrivateKey),
 }
 
 impl Signer {
@@ -87,9 +104,42 @@ impl Signer {
     pub fn standard_webhooks(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         Self::new(Style::StandardWebhooks, &secrets.into(), |secret| {
             let text = secret.strip_prefix(b"whsec_").unwrap_or(secret);
-            let key = Encoding::Base64.decode(text).filter(|key| !key.is_empty());
-            key.map(Zeroizing::new).ok_or("the secret is not base64 after an optional `whsec_`")
+            let key = Encoding::Base64.decode(text).filter(|key| !key.is_empty()).map(Zeroizing::new);
+            let not_base64 = "the secret is not base64 after an optional `whsec_`";
+            Ok(mac(Style::StandardWebhooks, &key.ok_or_else(|| error(not_base64))?))
         })
+    }
+
+    /// Signs as Standard Webhooks with private keys (`v1a`, Ed25519). A secret is `whsk_` and base64: of the seed of 32 bytes, or
+    /// of 64 bytes, seed and public key. Receivers are given the public keys, which [`public_keys`](Self::public_keys) tells.
+    ///
+    /// # Errors
+    /// When there is no secret that holds for ever, there are more than 4, which no receiver of ours would look at, or one is not
+    /// of that form.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tower_webhooks::{Secret, send::Signer};
+    ///
+    /// let private = Secret::new("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==")?;
+    /// let signer = Signer::standard_webhooks_v1a(private)?;
+    /// assert_eq!(signer.public_keys(), ["whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="]);
+    ///
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_614_265_330);
+    /// let headers = signer.sign(&"msg_p5jXN8AQM9LWM0D4loKWxJek".parse()?, at, br#"{"test": 2432232314}"#);
+    /// assert_eq!(
+    ///     headers["webhook-signature"],
+    ///     "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn standard_webhooks_v1a(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
+        let secrets = secrets.into();
+        if secrets.len() > MOST_PRIVATE {
+            return Err(error("there are more than 4 private keys, and a receiver looks at no more than 4 signatures"));
+        }
+        Self::new(Style::StandardWebhooksV1a, &secrets, |secret| PrivateKey::parse(secret).map(KeyState::Private))
     }
 
     /// Signs the body in `X-Webhook-Signature: sha256=<hex>`. A secret is the key itself, as text.
@@ -99,16 +149,18 @@ impl Signer {
     /// # Errors
     /// When there is no secret that holds for ever.
     pub fn x_webhook(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
-        Self::new(Style::XWebhook, &secrets.into(), |secret| Ok(Zeroizing::new(secret.to_vec())))
+        Self::new(Style::XWebhook, &secrets.into(), |secret| Ok(mac(Style::XWebhook, secret)))
     }
 
     /// Signs in a style that a configuration names.
     ///
     /// # Errors
-    /// As [`standard_webhooks`](Self::standard_webhooks) and [`x_webhook`](Self::x_webhook).
+    /// As [`standard_webhooks`](Self::standard_webhooks), [`standard_webhooks_v1a`](Self::standard_webhooks_v1a) and
+    /// [`x_webhook`](Self::x_webhook).
     pub fn in_style(style: Style, secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         match style {
             Style::StandardWebhooks => Self::standard_webhooks(secrets),
+            Style::StandardWebhooksV1a => Self::standard_webhooks_v1a(secrets),
             Style::XWebhook => Self::x_webhook(secrets),
         }
     }
@@ -116,23 +168,16 @@ impl Signer {
     fn new(
         style: Style,
         secrets: &Secrets,
-        decode: impl Fn(&[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str>,
+        key: impl Fn(&[u8]) -> Result<KeyState, ConfigError>,
     ) -> Result<Self, ConfigError> {
         // Were every secret to end, there would come a moment from which nothing is signed.
         if !secrets.entries().iter().any(|entry| entry.until.is_none()) {
-            return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret that holds for ever"));
+            return Err(error("there is no secret that holds for ever"));
         }
-        let key = |secret: &Secret| {
-            let key = decode(secret.expose()).map_err(|what| ConfigError::new(ConfigErrorKind::Secret, what))?;
-            if key.len() < SHORT {
-                observe::short_secret(style.as_str());
-            }
-            Ok::<_, ConfigError>(MacState::new(MacAlgorithm::Sha256, &key))
-        };
         let keys = secrets
             .entries()
             .iter()
-            .map(|entry| Ok(Key { state: key(&entry.secret)?, until: entry.until }))
+            .map(|entry| Ok(Key { state: key(entry.secret.expose())?, until: entry.until }))
             .collect::<Result<_, ConfigError>>()?;
         Ok(Self { style, keys })
     }
@@ -142,6 +187,16 @@ impl Signer {
         self.style
     }
 
+    /// The public keys of this signer, in the order of its secrets, as receivers are given them: `whpk_` and base64. There are
+    /// none where the secrets are shared.
+    pub fn public_keys(&self) -> Vec<String> {
+        let public = |key: &Key| match &key.state {
+            KeyState::Mac(_) => None,
+            KeyState::Private(key) => Some(key.public_text()),
+        };
+        self.keys.iter().filter_map(public).collect()
+    }
+
     /// Signs a body, and gives the headers to send with it. The id is that of the message and stays the same at every
     /// attempt; `now` is the moment of this one.
     ///
@@ -149,10 +204,11 @@ impl Signer {
     pub fn sign(&self, id: &MessageId, now: SystemTime, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         match self.style {
-            Style::StandardWebhooks => {
+            Style::StandardWebhooks | Style::StandardWebhooksV1a => {
+                let version = if self.style == Style::StandardWebhooks { "v1," } else { "v1a," };
                 let seconds = unix_seconds(now).to_string();
                 let signed = [id.as_str().as_bytes(), b".", seconds.as_bytes(), b".", body];
-                let signature = self.signatures(now, &signed, "v1,", Encoding::Base64, " ");
+                let signature = self.signatures(now, &signed, version, Encoding::Base64, " ");
                 headers.insert(WEBHOOK_ID, value(id.as_str()));
                 headers.insert(WEBHOOK_TIMESTAMP, value(&seconds));
                 headers.insert(WEBHOOK_SIGNATURE, value(&signature));
@@ -193,9 +249,15 @@ impl Signer {
         let usable = self.keys.iter().filter(|key| key.until.is_none_or(|until| now < until));
         let signatures: Vec<_> = usable
             .map(|key| {
-                let mut mac = key.state.clone();
-                signed.iter().for_each(|piece| mac.update(piece));
-                format!("{prefix}{}", encoding.encode(mac.finish().as_bytes()))
+                let signature = match &key.state {
+                    KeyState::Mac(mac) => {
+                        let mut mac = mac.clone();
+                        signed.iter().for_each(|piece| mac.update(piece));
+                        mac.finish()
+                    }
+                    KeyState::Private(key) => key.sign(&signed.concat()),
+                };
+                format!("{prefix}{}", encoding.encode(signature.as_bytes()))
             })
             .collect();
         Zeroizing::new(signatures.join(separator))
@@ -208,6 +270,17 @@ impl fmt::Debug for Signer {
     }
 }
 
+fn mac(style: Style, key: &[u8]) -> KeyState {
+    if key.len() < SHORT {
+        observe::short_secret(style.as_str());
+    }
+    KeyState::Mac(MacState::new(MacAlgorithm::Sha256, key))
+}
+
+fn error(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Secret, message)
+}
+
 fn unix_seconds(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -218,6 +291,9 @@ fn value(text: &str) -> HeaderValue {
 
 /// Shorter keys than this can be guessed; they work, and are warned of.
 const SHORT: usize = 16;
+
+/// Our receivers refuse a request with more signatures of this kind.
+const MOST_PRIVATE: usize = 4;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");

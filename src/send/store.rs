@@ -634,7 +634,7 @@ impl Finish {
 pub enum Fault {
     /// The endpoint's: it counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version.
+    /// Ours: the payload could not be converted to the endpoint's version, or our own proxy let nothing out.
     Sender,
 }
 
@@ -763,8 +763,47 @@ pub struct DeliveryQuery {
     pub state: Option<DeliveryState>,
     /// Those of one message.
     pub message: Option<String>,
+    /// Those of messages of one type.
+    pub event_type: Option<String>,
     /// Those older than one.
     pub before: Option<OutboxId>,
+}
+
+impl DeliveryQuery {
+    /// Wants those of one endpoint.
+    #[must_use]
+    pub fn endpoint(mut self, id: EndpointId) -> Self {
+        self.endpoint = Some(id);
+        self
+    }
+
+    /// Wants those in one state.
+    #[must_use]
+    pub fn state(mut self, state: DeliveryState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Wants those of the message with this id.
+    #[must_use]
+    pub fn message(mut self, id: impl Into<String>) -> Self {
+        self.message = Some(id.into());
+        self
+    }
+
+    /// Wants those of messages of this type, which is a name and no pattern.
+    #[must_use]
+    pub fn event_type(mut self, name: impl Into<String>) -> Self {
+        self.event_type = Some(name.into());
+        self
+    }
+
+    /// Wants those older than one: the last of a page, for the next page.
+    #[must_use]
+    pub fn before(mut self, id: OutboxId) -> Self {
+        self.before = Some(id);
+        self
+    }
 }
 
 /// What an endpoint is to be given that it missed.

@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::Poll,
     time::{Duration, SystemTime},
@@ -16,12 +16,15 @@ use serde_json::json;
 
 use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
-    DeliveryState, Disabled, DisabledReason, Dispatcher, EndpointId, EndpointRecord, EndpointUrl, Fenced, Finish,
-    LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError, SendErrorKind, Signer, Transport,
+    DeliveryState, Disabled, DisabledReason, Dispatcher, ENDPOINT_DISABLED, EndpointId, EndpointRecord, EndpointUrl,
+    Fault, Fenced, Finish, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError,
+    SendErrorKind, Signer, Transport,
+    content::{Content, Contents},
+    echoes::Echoes,
     profile::Profile,
 };
 use crate::{
-    boxed::BoxFuture,
+    boxed::{BoxError, BoxFuture},
     clock::{self, millis},
     error::{StoreError, StoreErrorKind},
     observe,
@@ -32,7 +35,8 @@ use crate::{
 ///
 /// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
 /// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
-/// 3. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
+/// 3. Endpoints that are new, or whose last attempt took longer than 2 s, have at most half of its places together.
+/// 4. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
 ///    unless the store is down.
 pub struct SendWorker {
     outbox: Arc<Outbox>,
@@ -40,7 +44,14 @@ pub struct SendWorker {
 
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
-        Self { outbox: Arc::new(Outbox { dispatcher, opened: Mutex::default(), purge_at: AtomicU64::new(0) }) }
+        let outbox = Outbox {
+            dispatcher,
+            opened: Mutex::default(),
+            contents: Contents::default(),
+            unproven: Arc::default(),
+            purge_at: AtomicU64::new(0),
+        };
+        Self { outbox: Arc::new(outbox) }
     }
 
     /// Works until `shutdown` is ready and what was begun has ended.
@@ -72,6 +83,9 @@ struct Outbox {
     dispatcher: Dispatcher,
     /// What was opened, by endpoint: its keys are set up once for each revision.
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
+    contents: Contents,
+    /// How many jobs are of endpoints that are not proven.
+    unproven: Arc<AtomicU32>,
     /// When to purge next, in milliseconds of the monotonic clock.
     purge_at: AtomicU64,
 }
@@ -81,10 +95,35 @@ struct Opened {
     url: EndpointUrl,
     signer: Signer,
     headers: CustomHeaders,
+    echoes: Echoes,
+}
+
+/// A delivery in this worker's hands.
+struct Job {
+    token: LeaseToken,
+    delivery: LeasedDelivery,
+    /// Held until the job ends.
+    _place: Option<UnprovenPlace>,
+}
+
+/// A place among those for endpoints that are not proven.
+struct UnprovenPlace(Arc<AtomicU32>);
+
+impl UnprovenPlace {
+    fn take(taken: &Arc<AtomicU32>) -> Self {
+        taken.fetch_add(1, Ordering::Relaxed);
+        Self(taken.clone())
+    }
+}
+
+impl Drop for UnprovenPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Queue for Outbox {
-    type Job = (LeaseToken, LeasedDelivery);
+    type Job = Job;
 
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
         Box::pin(async move {
@@ -93,15 +132,26 @@ impl Queue for Outbox {
             let token = LeaseToken::random().map_err(|cause| {
                 StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
             })?;
-            let leases = shared.store.lease(LeaseRequest::new(token, shared.times.lease, limit)).await?;
-            let jobs = leases.deliveries.into_iter().map(|delivery| (token, delivery)).collect();
+            let mut request = LeaseRequest::new(token, shared.times.lease, limit);
+            // Half of the places, so that any number of slow newcomers leaves the others the other half.
+            let places = u32::try_from(shared.room.jobs / 2).unwrap_or(u32::MAX).max(1);
+            request.unproven = places.saturating_sub(self.unproven.load(Ordering::Relaxed)).min(limit);
+            let leases = shared.store.lease(request).await?;
+            let job = |delivery: LeasedDelivery| {
+                let place = (!delivery.endpoint.proven).then(|| UnprovenPlace::take(&self.unproven));
+                Job { token, delivery, _place: place }
+            };
+            let jobs = leases.deliveries.into_iter().map(job).collect();
             Ok(Taken { jobs, next_due: leases.next_due })
         })
     }
 
-    fn work(&self, (token, delivery): Self::Job) -> BoxFuture<'_, ()> {
+    fn work(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let LeasedDelivery { id, attempt, message, endpoint, age: _ } = delivery;
+            let Job { token, delivery, _place } = job;
+            let LeasedDelivery { id, attempt, message, endpoint, age } = delivery;
+            let begun = clock::monotonic();
+            let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
                 Ok(opened) => opened,
                 Err(error) => {
@@ -111,20 +161,49 @@ impl Queue for Outbox {
                     return;
                 }
             };
-            let result = self.attempt(&opened, &message).await;
+            let attempting = observe::Attempting::begin(&observe::AttemptHead {
+                message: message.message_id().as_str(),
+                event_type: message.event_type(),
+                tenant: message.tenant_name(),
+                host: opened.url.authority(),
+                attempt,
+                delivery: Some(&id),
+                endpoint: Some(&endpoint.id),
+            });
+            let sending = async {
+                match self.converted(&endpoint, &message) {
+                    Ok(content) => self.attempt(&opened, &content).await,
+                    Err(cause) => {
+                        let version = endpoint.settings.api_version.as_deref();
+                        observe::not_converted(&endpoint.id, message.event_type(), version, &*cause);
+                        let error = AttemptError::new(AttemptErrorKind::Conversion).with_source(cause);
+                        AttemptResult::failed(error, Duration::ZERO)
+                    }
+                }
+            };
+            let mut result = attempting.inside(sending).await;
+            attempting.end(&result.seen());
+            result.keep(|answer| self.dispatcher.shared.hooks.redacted(&endpoint, opened.echoes.take_out(answer)));
             let next = self.next(&result, attempt);
-            let (fenced, disabled) = self.finish(id, token, finish(&result, next)).await;
+            let mut finish = finish(&result, next);
+            finish.notice = notice(&endpoint, &opened.url, next);
+            let (fenced, disabled) = self.finish(id, token, finish).await;
             if fenced == Fenced::Stale {
                 // Another worker has it by now, and tells what becomes of it.
                 return;
             }
             let shared = &self.dispatcher.shared;
             let state = state(next, disabled);
-            if matches!(state, DeliveryState::Exhausted | DeliveryState::Refused) {
-                observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+            match state {
+                DeliveryState::Delivered => observe::delivered(age + clock::monotonic().saturating_sub(begun)),
+                DeliveryState::Exhausted | DeliveryState::Refused => {
+                    observe::given_up(&endpoint.id, message.message_id().as_str(), attempt, state.as_str());
+                }
+                DeliveryState::Held => observe::held(),
+                _ => {}
             }
             if let Some(reason) = disabled {
-                self.disabled(id, &endpoint, reason).await;
+                self.disabled(&endpoint, reason);
             }
             shared.hooks.attempted(&Attempted {
                 delivery: id,
@@ -139,7 +218,7 @@ impl Queue for Outbox {
 
     fn failed(&self, error: Option<&StoreError>) {
         match error {
-            Some(error) => observe::outbox_failed(error),
+            Some(error) => observe::outbox_failed("lease", error),
             None => observe::worker_panicked(),
         }
     }
@@ -159,7 +238,7 @@ impl Outbox {
         let signer = Signer::in_style(endpoint.settings.style, profile.secrets()?).map_err(|cause| {
             SendError::new(SendErrorKind::Sealing, "a stored secret cannot sign").with_source(cause)
         })?;
-        let new = Arc::new(Opened { url, signer, headers: profile.headers()? });
+        let new = Arc::new(Opened { url, signer, headers: profile.headers()?, echoes: profile.echoes() });
         if opened.len() >= MOST_OPENED {
             opened.clear();
         }
@@ -167,7 +246,16 @@ impl Outbox {
         Ok(new)
     }
 
-    async fn attempt(&self, opened: &Opened, message: &Message) -> AttemptResult {
+    /// The message in the endpoint's version.
+    fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
+        let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
+        match &self.dispatcher.shared.api_versions {
+            Some(versions) => message.in_version(version, |message| versions.convert(message, version)),
+            None => Err("this dispatcher has no `.api_versions(..)`".into()),
+        }
+    }
+
+    async fn attempt(&self, opened: &Opened, message: &Content) -> AttemptResult {
         let shared = &self.dispatcher.shared;
         let started = clock::monotonic();
         let now = shared.clock.now();
@@ -212,7 +300,7 @@ impl Outbox {
             match shared.store.finish(id, token, finish.clone()).await {
                 Ok(done) => return done,
                 Err(error) => {
-                    observe::outbox_failed(&error);
+                    observe::outbox_failed("finish", &error);
                     if clock::monotonic() >= until {
                         return (Fenced::Stale, None);
                     }
@@ -222,27 +310,14 @@ impl Outbox {
         }
     }
 
-    /// Tells the hook and the tenant's other endpoints.
-    async fn disabled(&self, id: OutboxId, endpoint: &EndpointRecord, reason: DisabledReason) {
+    /// Tells the application, and the workers that the notice is there.
+    fn disabled(&self, endpoint: &EndpointRecord, reason: DisabledReason) {
         let shared = &self.dispatcher.shared;
         let url = &*endpoint.settings.url;
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
+        shared.wake();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
-        let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url, "reason": reason.as_str() });
-        let Ok(message) = Message::new("endpoint.disabled", &payload) else { return };
-        let Ok(message_id) = format!("{}:disabled:{}", endpoint.id, id.to_u64()).parse() else { return };
-        let message = message.id(message_id);
-        let message = match tenant {
-            Some(tenant) => message.tenant(tenant),
-            None => message,
-        };
-        match self.dispatcher.dispatch(message).await {
-            Ok(_) => {}
-            // The same delivery met a 410 before.
-            Err(error) if error.kind() == SendErrorKind::Conflict => {}
-            Err(error) => observe::not_told(&endpoint.id, &error),
-        }
     }
 
     async fn purge(&self) {
@@ -260,7 +335,7 @@ impl Outbox {
                 self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
             }
             Ok(_) => {}
-            Err(error) => observe::outbox_failed(&error),
+            Err(error) => observe::outbox_failed("purge", &error),
         }
     }
 }
@@ -279,8 +354,23 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
     finish.status = result.status().map(|status| status.as_u16());
     finish.error = result.error_kind().map(AttemptErrorKind::as_str);
     finish.duration = result.duration();
+    if matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy)) {
+        finish.fault = Fault::Sender;
+    }
     finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
     finish
+}
+
+/// What the tenant's other endpoints are told if this attempt disables its endpoint. Of its URL they learn no path and no
+/// query, which may hold its credentials. Each has a random id of its own: an endpoint can be disabled more than once.
+fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After) -> Option<Message> {
+    let reason = match after {
+        After::Gone => DisabledReason::Gone,
+        After::Exhausted | After::Refused | After::Retry { .. } => DisabledReason::Failing,
+        After::Delivered | After::Unsent { .. } => return None,
+    };
+    let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url.origin(), "reason": reason.as_str() });
+    Some(Message::new(ENDPOINT_DISABLED, &payload).ok()?.tenant(endpoint.tenant.clone()))
 }
 
 fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
@@ -294,7 +384,7 @@ fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
     }
 }
 
-/// How long a delivery waits whose endpoint cannot be opened: until somebody brings the key.
+/// How long an endpoint rests that cannot be opened: until somebody brings the key.
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.

@@ -1,20 +1,32 @@
 //! Bytes in, yes or no out, in constant time. Knows no HTTP, no clock and no network.
 //!
 //! Rules:
-//! 1. Tags are compared through [`verify_any`] and nothing else.
+//! 1. Tags are compared through [`verify_any`] and nothing else. Signatures with public keys are no tags, and are checked
+//!    by [`PublicKey`]; nothing of theirs is secret.
 //! 2. A tag of another length than the algorithm's is no tag; it never matches by its beginning.
 //! 3. Key state is made once and cloned for every message.
 
+#[cfg(feature = "asymmetric")]
+mod asymmetric;
+#[cfg(not(feature = "asymmetric"))]
+#[path = "no_asymmetric.rs"]
+mod asymmetric;
 mod digest;
 mod encoding;
 mod hmac;
 mod tag;
 mod token;
 
+#[cfg(any(feature = "send", feature = "testing"))]
+pub(crate) use self::asymmetric::PrivateKey;
 pub(crate) use self::{
+    asymmetric::PublicKey,
     digest::{HashAlgorithm, PlainHash},
     encoding::Encoding,
     hmac::{MacAlgorithm, MacState},
     tag::{Tag, verify_any},
     token::token_tag,
 };
+
+/// How many bytes an Ed25519 signature has (RFC 8032, section 5.1.6).
+pub(crate) const ED25519_LENGTH: usize = 64;

@@ -69,7 +69,8 @@ impl SignedRequest {
         Self::for_scheme(&provider.into(), secret)
     }
 
-    /// Begins a request by a declared scheme. A scheme without a secret takes any.
+    /// Begins a request by a declared scheme. A scheme without a secret takes any; one with public keys takes the private key
+    /// here, `whsk_…`, and the layer the public one.
     pub fn for_scheme(scheme: &Scheme, secret: &Secret) -> Self {
         // `RandomState` is what the standard library has of randomness. An id must differ from those of other runs, since a
         // store may outlive them; nothing depends on its being hard to guess.
@@ -241,7 +242,8 @@ impl SignedRequest {
 
     /// A helper that signs wrongly would make every test of a refusal pass.
     fn check(&self, head: Head<'_>, body: &Bytes, now: SystemTime) -> Result<(), ConfigError> {
-        let secrets: Secrets = self.secrets.iter().cloned().collect();
+        let secrets: Secrets =
+            self.secrets.iter().map(|secret| self.scheme.secret_of_receiver(secret)).collect::<Result<_, _>>()?;
         self.scheme.verify(head, body.clone(), &secrets, now).map(drop).map_err(|cause| {
             let message = format!("`{}` would refuse its own request: {cause}", self.scheme.name());
             ConfigError::new(ConfigErrorKind::Scheme, message).with_source(cause)

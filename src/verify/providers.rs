@@ -102,6 +102,25 @@ constructors! {
     square => SQUARE;
     /// Verifies the deliveries of every sender that follows Standard Webhooks.
     standard_webhooks => STANDARD_WEBHOOKS;
+    /// Verifies the deliveries of every sender that follows Standard Webhooks and signs with a private key, as version `v1a`. The
+    /// secret is its public key, `whpk_…`; during a rotation there are two, and never more than 4.
+    ///
+    /// Other versions are not looked at: what is signed with a shared secret, `v1`, does not pass here, nor does this pass
+    /// [`standard_webhooks`](Self::standard_webhooks).
+    ///
+    /// ```
+    /// use tower_webhooks::{Secret, WebhookLayer};
+    ///
+    /// let layer = WebhookLayer::standard_webhooks_v1a(Secret::new("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=")?);
+    ///
+    /// // A private key has no business here, and no other key fits.
+    /// let private = Secret::new("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=")?;
+    /// let error = WebhookLayer::try_new(tower_webhooks::Provider::STANDARD_WEBHOOKS_V1A, private).unwrap_err();
+    /// assert!(error.to_string().contains("must never leave the sender"));
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[cfg(feature = "asymmetric")]
+    standard_webhooks_v1a => STANDARD_WEBHOOKS_V1A;
     /// Verifies Stripe's deliveries. Each endpoint has a secret of its own, and so has the Stripe CLI.
     stripe => STRIPE;
     /// Verifies the deliveries of senders that use Svix.

@@ -30,6 +30,7 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
         "clerk" | "gitlab-signing" | "openai" | "resend" | "standard-webhooks" | "svix" => {
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         }
+        "standard-webhooks-v1a" => "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         _ => "an endpoint's signing key",
     }
 }
@@ -77,6 +78,12 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
         "square" => {
             vec![("x-square-hmacsha256-signature", BASE64.encode(&mac(format!("{PUBLIC_URL}{PATH}{body}"))))]
         }
+        #[cfg(feature = "asymmetric")]
+        "standard-webhooks-v1a" => vec![
+            ("webhook-id", ID.to_owned()),
+            ("webhook-timestamp", now.clone()),
+            ("webhook-signature", format!("v1a,{}", BASE64.encode(&ed25519(&format!("{ID}.{now}.{body}"))))),
+        ],
         "stripe" => vec![("stripe-signature", format!("t={now},v1={}", hex(format!("{now}.{body}"))))],
         "twitch" => vec![
             ("twitch-eventsub-message-id", ID.to_owned()),
@@ -96,6 +103,15 @@ pub(crate) fn hmac(key: &[u8], content: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(content.as_bytes());
     mac.finalize().into_bytes().to_vec()
+}
+
+/// Signs with the private key that belongs to the public one above: Svix's example, seed and public key.
+#[cfg(feature = "asymmetric")]
+pub(crate) fn ed25519(content: &str) -> Vec<u8> {
+    const PRIVATE: &[u8] = b"6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    let bytes = BASE64.decode(PRIVATE).expect("the key is base64");
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(&bytes[..32], &bytes[32..]);
+    pair.expect("the halves belong together").sign(content.as_bytes()).as_ref().to_vec()
 }
 
 /// A response that has been read to its end.

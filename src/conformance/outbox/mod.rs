@@ -52,6 +52,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     let suite = Suite { store: Arc::new(store), advance };
     suite.a_message_makes_a_delivery_for_each_endpoint_that_wants_it().await;
     suite.a_message_is_known_by_tenant_and_id().await;
+    suite.deliveries_are_found_by_what_they_are().await;
     suite.a_foreign_connection_is_refused().await;
     suite.simultaneous_workers_share_what_is_due().await;
     suite.a_passed_lease_is_leased_again_and_fences_its_owner().await;
@@ -140,6 +141,33 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         }
         let dispatched = self.dispatch(two).await;
         check(dispatched == Dispatched::Stored { deliveries: 1 }, "rule 2: nothing beside a conflict", &dispatched);
+        self.drain().await;
+    }
+
+    async fn deliveries_are_found_by_what_they_are(&self) {
+        let tenant = new_tenant();
+        let one = self.endpoint(&tenant, &["*"]).await;
+        self.endpoint(&tenant, &["order.*"]).await;
+        let messages = [message(&tenant), typed("order.paid", &tenant), typed("user.created", &tenant)];
+        taken("dispatch", self.store.dispatch(messages.to_vec()).await);
+        let all = self.of_tenant(&tenant).await;
+        check(all.len() == 5 && all.is_sorted_by(|a, b| a.id > b.id), "reading: the newest first", &all);
+        check(taken("cancel", self.store.cancel(all[1].id).await), "cancelling", &all[1]);
+
+        let query = DeliveryQuery::default;
+        let of_one = query().endpoint(one.id);
+        for (query, wanted) in [
+            (of_one.clone(), 3),
+            (query().state(DeliveryState::Cancelled), 1),
+            (query().message(messages[0].message_id().as_str()), 2),
+            (query().event_type("order.paid"), 2),
+            (query().event_type("order.*"), 0),
+            (query().before(all[1].id), 3),
+            (of_one.event_type("order.paid"), 1),
+        ] {
+            let found = taken("read", self.store.deliveries(tenant.as_str().into(), query.clone(), 100).await).len();
+            check(found == wanted, "reading what fits", &query);
+        }
         self.drain().await;
     }
 

@@ -48,14 +48,22 @@ struct Entry {
     scheme: fn() -> SchemeBuilder,
 }
 
+/// An entry may end with the feature that it needs.
 macro_rules! catalogue {
-    ($($(#[$doc:meta])* $constant:ident = $name:literal, [$($alias:literal),*], $scheme:path;)*) => {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, [$($alias:literal),*], $scheme:path $(, $feature:literal)?;)*) => {
         impl Provider {
-            $($(#[$doc])* pub const $constant: Self = Self(&Entry { name: $name, aliases: &[$($alias),*], scheme: $scheme });)*
+            $(
+                $(#[$doc])*
+                $(#[cfg(feature = $feature)])?
+                pub const $constant: Self = Self(&Entry { name: $name, aliases: &[$($alias),*], scheme: $scheme });
+            )*
 
             /// Every provider, by name.
-            pub const ALL: &'static [Self] = &[$(Self::$constant),*];
+            pub const ALL: &'static [Self] = &[$($(#[cfg(feature = $feature)])? Self::$constant),*];
         }
+
+        /// The providers of any build, each with the feature that it needs, if it needs one.
+        const KNOWN: &[(&str, &[&str])] = &[$(($name, &[$($feature)?])),*];
     };
 }
 
@@ -90,6 +98,8 @@ catalogue! {
     SQUARE = "square", [], square::scheme;
     /// Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same with `svix-`.
     STANDARD_WEBHOOKS = "standard-webhooks", [], standard_webhooks::scheme;
+    /// Standard Webhooks with public keys, `v1a`: the same headers, Ed25519.
+    STANDARD_WEBHOOKS_V1A = "standard-webhooks-v1a", [], standard_webhooks::v1a, "asymmetric";
     /// Stripe: `Stripe-Signature`, HMAC-SHA-256 over timestamp and body.
     STRIPE = "stripe", [], stripe::scheme;
     /// Svix: `svix-id`, `svix-timestamp` and `svix-signature`, or the same with `webhook-`.
@@ -129,7 +139,15 @@ impl FromStr for Provider {
                 plain(provider.0.name) == wanted || provider.0.aliases.iter().any(|alias| plain(alias) == wanted)
             })
             .copied()
-            .ok_or_else(|| ConfigError::new(ConfigErrorKind::Provider, format!("there is no provider `{text}`")))
+            .ok_or_else(|| {
+                let missing =
+                    KNOWN.iter().find(|(name, _)| plain(name) == wanted).and_then(|(_, features)| features.first());
+                let message = match missing {
+                    Some(feature) => format!("the provider `{text}` needs the feature `{feature}`"),
+                    None => format!("there is no provider `{text}`"),
+                };
+                ConfigError::new(ConfigErrorKind::Provider, message)
+            })
     }
 }
 
@@ -165,7 +183,7 @@ fn plain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Provider, Scheme, plain};
+    use super::{KNOWN, Provider, Scheme, plain};
 
     #[test]
     fn every_entry_is_whole_and_every_name_is_its_own() {
@@ -181,5 +199,17 @@ mod tests {
         names.dedup();
 
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_provider_that_this_build_leaves_out_is_told_from_one_that_nobody_knows() {
+        for (name, features) in KNOWN {
+            match name.parse::<Provider>() {
+                Ok(provider) => assert_eq!(provider.name(), *name),
+                Err(error) => assert!(features.iter().any(|feature| error.to_string().contains(feature)), "{error}"),
+            }
+        }
+        let error = "no-such-sender".parse::<Provider>().unwrap_err();
+        assert_eq!(error.to_string(), "there is no provider `no-such-sender`");
     }
 }

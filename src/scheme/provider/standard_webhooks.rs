@@ -8,17 +8,26 @@
 //!
 //! Quirks:
 //! 1. The key is the base64 after `whsec_`.
-//! 2. Unknown versions are skipped; `v1a` is asymmetric, and not looked at here.
+//! 2. Unknown versions are skipped. `v1a` is one of them for the schemes with a shared secret, and `v1` for the one with public
+//!    keys: the version is the receiver's choice, never the sender's.
 //! 3. Either family of header names is accepted, one of them first; they are never mixed. Clerk has `svix-` alone, OpenAI
 //!    `webhook-` alone.
 //! 4. An id with dots is accepted, unless it could be cut into another id and a fresh timestamp.
 //! 5. OpenAI's library takes a secret without `whsec_` as text, even where it could be base64.
-//! 6. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
+//! 6. A public key is `whpk_` and 32 bytes in base64, and the prefix must be there. Svix's private keys are `whsk_` and 64
+//!    bytes, seed and public key; others may write the seed alone.
+//! 7. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
 pub(super) fn scheme() -> SchemeBuilder {
     enveloped(family(&["webhook", "svix"]))
+}
+
+/// `webhook-signature: v1a,<base64>` with Ed25519 over the same text.
+#[cfg(feature = "asymmetric")]
+pub(super) fn v1a() -> SchemeBuilder {
+    enveloped(signed(Scheme::ed25519(), &["webhook", "svix"]).key("v1a").key_standard_webhooks_public())
 }
 
 pub(super) fn svix() -> SchemeBuilder {
@@ -33,8 +42,12 @@ pub(super) fn openai() -> SchemeBuilder {
     enveloped(family(&["webhook"])).key_standard_webhooks_or_text()
 }
 
-/// How it is signed, with header names that begin with one of `prefixes`, the first that is there.
+/// How it is signed with a shared secret, with header names that begin with one of `prefixes`, the first that is there.
 pub(super) fn family(prefixes: &[&str]) -> SchemeBuilder {
+    signed(Scheme::hmac_sha256(), prefixes).key("v1").key_standard_webhooks()
+}
+
+fn signed(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
     let names = |part: &str| prefixes.iter().map(move |prefix| format!("{prefix}-{part}")).collect::<Vec<_>>();
     let field = |part: &str| {
         let fields = names(part).into_iter().map(Field::header);
@@ -42,12 +55,10 @@ pub(super) fn family(prefixes: &[&str]) -> SchemeBuilder {
     };
     names("signature")
         .into_iter()
-        .fold(Scheme::hmac_sha256(), SchemeBuilder::or_header)
+        .fold(scheme, SchemeBuilder::or_header)
         .items(" ")
         .pairs(",")
-        .key("v1")
         .base64()
-        .key_standard_webhooks()
         .timestamp(field("timestamp"))
         .id(field("id"))
         .signs("{id}.{timestamp}.{body}")

@@ -2,11 +2,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{GuardedClient, Inner, connect::Dialler, idle::Idle, tls};
+use super::{EgressProxy, GuardedClient, Inner, connect::Dialler, identity::Identity, idle::Idle, tls, tunnel::Egress};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
     observe,
+    secret::Secret,
     send::{DestinationPolicy, Resolver, SystemResolver},
 };
 
@@ -16,7 +17,9 @@ pub struct GuardedClientBuilder {
     resolver: Arc<dyn Resolver>,
     timeout: Duration,
     connect_timeout: Duration,
+    egress: Option<EgressProxy>,
     roots: Option<Vec<u8>>,
+    identity: Option<Identity>,
     user_agent: String,
     clock: Arc<dyn Clock>,
 }
@@ -43,11 +46,56 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Sets how long a connection may take to be made, over all addresses of a name; 5 s by default. TLS is not a part of
-    /// it.
+    /// Sets how long a connection may take to be made, over all addresses of a name; 5 s by default. TLS with the receiver is
+    /// not a part of it; all that the egress proxy does for a connection is.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sends everything through this proxy, and nothing past it. There is none by default, and none of the environment is ever
+    /// asked.
+    ///
+    /// The policy holds as ever: the client looks a receiver's name up, checks every address, and asks the proxy for a
+    /// tunnel to one that it checked. The proxy learns the address, the port, and what anybody on the way sees; TLS is with
+    /// the receiver. The proxy's own address is the operator's choice, and the policy is not asked about it.
+    ///
+    /// A proxy that cannot be reached, refuses, or misbehaves is [`AttemptErrorKind::Proxy`](crate::send::AttemptErrorKind).
+    ///
+    /// ```
+    /// use tower_webhooks::send::GuardedClient;
+    ///
+    /// let client = GuardedClient::builder().egress_proxy("http://user:password@proxy.internal:3128".parse()?).build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn egress_proxy(mut self, proxy: EgressProxy) -> Self {
+        self.egress = Some(proxy);
+        self
+    }
+
+    /// Shows a certificate to every receiver that asks for one (mutual TLS). By default there is none to show.
+    ///
+    /// `certificates` is PEM: the client's own first, then those that sign it, without the root. `key` is its private key in
+    /// PEM (PKCS#8, PKCS#1 or SEC 1), not encrypted. Its text is wiped when the last clone of the [`Secret`] is dropped;
+    /// what rustls made of it lives as long as the client.
+    ///
+    /// Whoever registers an endpoint can ask for the certificate. Let it say who sends, and open nothing: it must not be one
+    /// that lets its holder in elsewhere. An egress proxy does not get it.
+    ///
+    /// ```no_run
+    /// use tower_webhooks::{Secret, send::GuardedClient};
+    ///
+    /// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = GuardedClient::builder()
+    ///     .identity_pem(std::fs::read("client.pem")?, Secret::from_file("client.key")?)
+    ///     .build()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn identity_pem(mut self, certificates: impl Into<Vec<u8>>, key: Secret) -> Self {
+        self.identity = Some(Identity { certificates: certificates.into(), key });
         self
     }
 
@@ -75,18 +123,24 @@ impl GuardedClientBuilder {
     /// Builds the client, and logs what its policy opens beyond the public internet.
     ///
     /// # Errors
-    /// When no certificate authority is trusted, or the `User-Agent` is no header value.
+    /// When no certificate authority is trusted, when the `User-Agent` is no header value, and when the identity's certificate
+    /// or key is not PEM, the key is encrypted, or it does not fit the first certificate.
     pub fn build(self) -> Result<GuardedClient, ConfigError> {
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|cause| {
             ConfigError::new(ConfigErrorKind::Client, "the user agent is no header value").with_source(cause)
         })?;
-        let tls = tls::config(self.roots.as_deref())?;
+        let roots = tls::roots(self.roots.as_deref())?;
+        let egress = match self.egress {
+            Some(proxy) => Some(Egress { proxy, tls: tls::config(Arc::clone(&roots), None)? }),
+            None => None,
+        };
+        let tls = tls::config(roots, self.identity.as_ref())?;
         for opened in self.policy.opened() {
             observe::destination_opened(&opened);
         }
         Ok(GuardedClient(Arc::new(Inner {
             policy: self.policy,
-            dialler: Dialler::new(self.resolver, tls, self.connect_timeout),
+            dialler: Dialler { resolver: self.resolver, tls, timeout: self.connect_timeout, egress },
             idle: Idle::default(),
             timeout: self.timeout,
             user_agent,
@@ -102,7 +156,9 @@ impl Default for GuardedClientBuilder {
             resolver: Arc::new(SystemResolver),
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
+            egress: None,
             roots: None,
+            identity: None,
             user_agent: concat!("tower-webhooks/", env!("CARGO_PKG_VERSION")).into(),
             clock: Arc::new(SystemClock),
         }
@@ -115,6 +171,7 @@ impl fmt::Debug for GuardedClientBuilder {
             .field("policy", &self.policy)
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("egress_proxy", &self.egress)
             .finish_non_exhaustive()
     }
 }

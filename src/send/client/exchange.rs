@@ -4,13 +4,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
+use tokio::time::timeout;
 
-use super::{
-    Inner,
-    connect::{Connection, protocol},
-    idle::Key,
-    redact, retry_after,
-};
+use super::{Inner, connect::Connection, idle::Key, redact, retry_after};
 use crate::send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest};
 
 /// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
@@ -34,6 +30,7 @@ pub(super) enum Stage {
     #[default]
     Resolve,
     Connect,
+    Proxy,
     Tls,
     Answer,
 }
@@ -43,6 +40,7 @@ impl Stage {
         match self {
             Self::Resolve => "waited for the look-up of the name",
             Self::Connect => "waited for a connection",
+            Self::Proxy => "waited for the egress proxy",
             Self::Tls => "waited for the TLS handshake",
             Self::Answer => "waited for the head of the answer",
         }
@@ -76,18 +74,24 @@ impl Inner {
         while let Some((idle, mut connection)) = self.idle.take(addresses.iter().copied().map(key)) {
             progress.stage = Stage::Answer;
             connection.budget.refill();
+            // Its task may be about to finish with the last request; it must not take long for that.
+            if !matches!(timeout(READY_WITHIN, connection.sender.ready()).await, Ok(Ok(()))) {
+                continue;
+            }
             match connection.sender.try_send_request(to_send).await {
                 Ok(response) => return self.read(idle, connection, response, progress).await,
-                Err(mut failed) => match failed.take_message() {
+                Err(mut refused) => match refused.take_message() {
                     Some(request) => to_send = request,
-                    None => return Err(protocol(failed.into_error())),
+                    None => return Err(connection.failed(refused.into_error()).await),
                 },
             }
         }
         let (address, mut connection) = self.dialler.connect(&request.url, &addresses, progress).await?;
         progress.stage = Stage::Answer;
-        let response = connection.sender.send_request(to_send).await.map_err(protocol)?;
-        self.read(key(address), connection, response, progress).await
+        match connection.sender.send_request(to_send).await {
+            Ok(response) => self.read(key(address), connection, response, progress).await,
+            Err(cause) => Err(connection.failed(cause).await),
+        }
     }
 
     fn request(&self, request: &AttemptRequest) -> Request<Full<Bytes>> {
@@ -130,7 +134,7 @@ impl Inner {
                     answer.end = Some(AnswerEnd::Limit);
                     return Ok(());
                 }
-                Err(cause) => return Err(protocol(cause)),
+                Err(cause) => return Err(connection.failed(cause).await),
             };
             read += data.len();
             let room = Answer::MAX_KEPT - answer.start.len();
@@ -158,6 +162,9 @@ const OURS: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// How long an idle connection may take to be ready. One that takes longer has something else under way.
+const READY_WITHIN: Duration = Duration::from_millis(100);
 
 /// The most that is read of an answer's body.
 const MOST_READ: usize = 64 * 1024;

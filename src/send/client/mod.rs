@@ -5,26 +5,30 @@
 //! 2. The name is resolved, once. An IP address in a URL is not, and is checked like any other.
 //! 3. Every address is made canonical and checked. Those that are not allowed are dropped; if none is left, the attempt is
 //!    refused.
-//! 4. One of those that were checked is dialled, or an idle connection to one of them is used again.
-//! 5. TLS, under the name in the URL.
-//! 6. The request. No redirect is followed, no proxy is asked, no encoding is invited.
+//! 4. One of those that were checked is dialled, or an idle connection to one of them is used again. Where the operator has
+//!    named an egress proxy, it is asked for a tunnel to that address, and for nothing else.
+//! 5. TLS, under the name in the URL, with the client's certificate where it has one and is asked for it.
+//! 6. The request. No redirect is followed, no proxy of the environment is asked, no encoding is invited.
 //! 7. The answer: a head of at most 100 headers in 16 KiB, and 64 KiB of the body; on the wire 256 KiB, with all that these
 //!    are wrapped in.
 
 mod builder;
 mod connect;
 mod exchange;
+mod identity;
 mod idle;
+mod proxy;
 mod redact;
 mod retry_after;
 mod stream;
 mod tls;
+mod tunnel;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-pub use self::builder::GuardedClientBuilder;
+pub use self::{builder::GuardedClientBuilder, proxy::EgressProxy};
 use self::{connect::Dialler, exchange::Progress, idle::Idle};
 use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, DestinationPolicy, Transport};
 use crate::{
@@ -106,7 +110,7 @@ impl GuardedClient {
             Ok(answer) => AttemptResult::answered(answer, duration),
             Err(error) => AttemptResult::failed(error, duration),
         };
-        observe::attempted(&host, &result_of(&result), duration);
+        observe::attempted(&host, &result.seen());
         result
     }
 }
@@ -123,15 +127,5 @@ impl fmt::Debug for GuardedClient {
             .field("policy", &self.0.policy)
             .field("timeout", &self.0.timeout)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the operator is told of an attempt.
-fn result_of(result: &AttemptResult) -> observe::Attempted<'_> {
-    observe::Attempted {
-        status: result.status().map(|status| status.as_u16()),
-        reason: result.error_kind().map(AttemptErrorKind::as_str),
-        refused: result.error_kind() == Some(AttemptErrorKind::RefusedDestination),
-        cause: result.error().and_then(std::error::Error::source),
     }
 }

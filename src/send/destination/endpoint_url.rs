@@ -131,6 +131,13 @@ impl EndpointUrl {
         &self.0.text
     }
 
+    /// Scheme, host and, where it is not the scheme's own, port: what may be told to others, since credentials are in none of
+    /// them.
+    pub(crate) fn origin(&self) -> String {
+        let scheme = if self.is_https() { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority())
+    }
+
     /// Tells whether the URL is `https`. It is, unless the policy allowed plain http.
     pub fn is_https(&self) -> bool {
         self.0.https
@@ -181,7 +188,7 @@ impl Eq for EndpointUrl {}
 impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Path and query are often the receiver's only secret.
-        write!(f, "EndpointUrl({}://{}/…)", if self.is_https() { "https" } else { "http" }, self.authority())
+        write!(f, "EndpointUrl({}/…)", self.origin())
     }
 }
 

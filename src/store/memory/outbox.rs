@@ -667,6 +667,7 @@ impl OutboxStore for MemoryOutbox {
                 query.endpoint.is_none_or(|endpoint| endpoint == record.endpoint)
                     && query.state.is_none_or(|state| state == record.state)
                     && query.message.as_ref().is_none_or(|message| *message == record.message)
+                    && query.event_type.as_ref().is_none_or(|event_type| *event_type == record.event_type)
                     && query.before.is_none_or(|before| record.id < before)
             });
             fit.take(limit as usize).collect()

@@ -45,6 +45,7 @@ pub(super) async fn list(
     values.extend(endpoint.as_deref().map(Value::from));
     values.extend(wanted.state.map(|state| Value::from(number(state))));
     values.extend(wanted.message.as_deref().map(Value::from));
+    values.extend(wanted.event_type.as_deref().map(Value::from));
     let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
     rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
 }

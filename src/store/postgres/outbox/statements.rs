@@ -105,23 +105,38 @@ struct Shape {
     endpoint: bool,
     state: bool,
     message: bool,
+    event_type: bool,
 }
 
 impl Shape {
     fn of(query: &DeliveryQuery) -> Self {
-        Self { endpoint: query.endpoint.is_some(), state: query.state.is_some(), message: query.message.is_some() }
+        Self {
+            endpoint: query.endpoint.is_some(),
+            state: query.state.is_some(),
+            message: query.message.is_some(),
+            event_type: query.event_type.is_some(),
+        }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        (0..8).map(|bits| Self { endpoint: bits & 1 != 0, state: bits & 2 != 0, message: bits & 4 != 0 })
+        (0..16).map(|bits| Self {
+            endpoint: bits & 1 != 0,
+            state: bits & 2 != 0,
+            message: bits & 4 != 0,
+            event_type: bits & 8 != 0,
+        })
     }
 
     fn index(self) -> usize {
-        usize::from(self.endpoint) | usize::from(self.state) << 1 | usize::from(self.message) << 2
+        usize::from(self.endpoint)
+            | usize::from(self.state) << 1
+            | usize::from(self.message) << 2
+            | usize::from(self.event_type) << 3
     }
 
     /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
-    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few.
+    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few. By event type a page is
+    /// as much as has to be read until it is full.
     ///
     /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner may walk
     /// the table from its end, and hope to meet what is asked for soon.
@@ -134,13 +149,21 @@ impl Shape {
             let message = number();
             let endpoint = endpoint.map(|endpoint| format!(" AND d.endpoint = {endpoint}")).unwrap_or_default();
             let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
+            let event_type =
+                if self.event_type { format!(" AND m.event_type = ${}::text", number()) } else { String::new() };
             return format!(
                 "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
                  JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
-                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state} \
+                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state}{event_type} \
                  ORDER BY d.seq DESC LIMIT $3::bigint"
             );
         }
+        // A scalar, which no planner makes a join of: that would read all messages of the type.
+        let event_type = self.event_type.then(|| {
+            let of_it = "(SELECT m.event_type FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1)";
+            format!(" AND {of_it} = ${}::text", number())
+        });
+        let event_type = event_type.unwrap_or_default();
         let (whose, who, of_tenant) = match &endpoint {
             Some(endpoint) => ("endpoint", &**endpoint, " AND d.tenant = $1::text"),
             None => ("tenant", "$1::text", ""),
@@ -149,7 +172,7 @@ impl Shape {
             format!(
                 "(SELECT d.* FROM {{outbox_deliveries}} AS d \
                  WHERE (d.{whose}, d.state, d.seq) < ({who}, {state}, $2::bigint) \
-                 AND (d.{whose}, d.state) >= ({who}, {state}){of_tenant} \
+                 AND (d.{whose}, d.state) >= ({who}, {state}){of_tenant}{event_type} \
                  ORDER BY d.{whose} DESC, d.state DESC, d.seq DESC LIMIT $3::bigint)"
             )
         };
@@ -176,7 +199,8 @@ mod tests {
     fn each_query_has_the_statement_of_its_shape() {
         for (index, shape) in Shape::all().enumerate() {
             assert_eq!(shape.index(), index);
-            let values = usize::from(shape.endpoint) + usize::from(shape.state) + usize::from(shape.message);
+            let asked = [shape.endpoint, shape.state, shape.message, shape.event_type];
+            let values = asked.into_iter().filter(|asked| *asked).count();
             let text = shape.text();
             assert!(text.contains(&format!("${}", 3 + values)), "{text}");
             assert!(!text.contains(&format!("${}", 4 + values)), "{text}");

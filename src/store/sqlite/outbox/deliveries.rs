@@ -45,6 +45,9 @@ pub(super) async fn list(
     if let Some(message) = &wanted.message {
         rows = rows.bind(message.clone());
     }
+    if let Some(event_type) = &wanted.event_type {
+        rows = rows.bind(event_type.clone());
+    }
     let rows = rows
         .bind(i64::from(limit))
         .fetch_all(&mut *session.connection)
@@ -64,6 +67,7 @@ fn statement(wanted: &DeliveryQuery) -> String {
         (wanted.endpoint.is_some(), " AND +d.endpoint = ?"),
         (wanted.state.is_some(), " AND +d.state = ?"),
         (wanted.message.is_some(), " AND m.id = ?"),
+        (wanted.event_type.is_some(), " AND m.event_type = ?"),
     ] {
         if is_there {
             statement.push_str(condition);
@@ -268,10 +272,11 @@ mod tests {
     #[tokio::test]
     async fn no_list_reads_and_sorts_all_there_is() {
         let mut statements = vec![PAGE.to_owned()];
-        for (endpoint, state) in [(false, false), (false, true), (true, false), (true, true)] {
+        for asked in 0..8 {
             let wanted = DeliveryQuery {
-                endpoint: endpoint.then(|| EndpointId::random().unwrap()),
-                state: state.then_some(DeliveryState::Pending),
+                endpoint: (asked & 1 != 0).then(|| EndpointId::random().unwrap()),
+                state: (asked & 2 != 0).then_some(DeliveryState::Pending),
+                event_type: (asked & 4 != 0).then(|| "order.completed".to_owned()),
                 ..DeliveryQuery::default()
             };
             statements.push(statement(&wanted));

@@ -1,0 +1,114 @@
+//! How many deliveries an outbox and one worker make in a second, from the first lease to the last note.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Builder,
+    sync::{Notify, oneshot},
+};
+use tower_webhooks::{
+    send::{DestinationPolicy, Dispatcher, GuardedClient, Message, NewEndpoint, OutboxStore, SealingKey},
+    store::{MemoryOutbox, SqliteStore},
+};
+
+use crate::{Receiver, cpu, table::now};
+
+/// A tenant can have no more.
+const EACH_TENANT: usize = 100;
+
+pub(crate) fn print(is_quick: bool) {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let sizes: &[(usize, usize)] =
+        if is_quick { &[(1, 20), (100, 200)] } else { &[(1, 2000), (100, 5000), (1000, 5000)] };
+    // Of which some endpoints share one: 1,000 endpoints are of 100 hosts.
+    let receiver = Receiver::start(100);
+
+    println!("deliveries of 1 KiB by one worker, all of them dispatched before:\n");
+    println!(
+        "| {:<10} | {:>9} | {:>12} | {:>18} | {:>12} |",
+        "store", "endpoints", "deliveries/s", "CPU, us a delivery", "dispatched/s"
+    );
+    println!("|{0:-<12}|{0:->11}|{0:->14}|{0:->20}|{0:->14}|", "");
+    for (endpoints, deliveries) in sizes.iter().copied() {
+        // A store more is a line more.
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+        let sqlite = runtime.block_on(SqliteStore::connect(&url)).unwrap();
+        let memory = MemoryOutbox::new();
+        for (name, measured) in [
+            ("SQLite", runtime.block_on(run(sqlite, &receiver, endpoints, deliveries))),
+            ("memory", runtime.block_on(run(memory, &receiver, endpoints, deliveries))),
+        ] {
+            let Measured { rate, cpu, dispatched } = measured;
+            println!("| {name:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} |");
+        }
+    }
+}
+
+struct Measured {
+    /// Deliveries in a second.
+    rate: f64,
+    /// Of this process, in microseconds a delivery.
+    cpu: f64,
+    /// Deliveries that were dispatched in a second.
+    dispatched: f64,
+}
+
+async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, deliveries: usize) -> Measured {
+    let (done, all_done) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let hook = (done.clone(), all_done.clone());
+    let policy = DestinationPolicy::default()
+        .allow_network("127.0.0.0/8".parse().unwrap())
+        .allow_ports(1024..=65535)
+        .insecure_plain_http();
+    let webhooks = Dispatcher::builder(store)
+        .sealing_key(SealingKey::from_bytes([7; 32]).unwrap())
+        .client(GuardedClient::builder().policy(policy).build().unwrap())
+        .on_delivered(move |_| {
+            if hook.0.fetch_add(1, SeqCst) + 1 == deliveries {
+                hook.1.notify_one();
+            }
+        })
+        .on_attempt_failed(|attempted| println!("failed, so the figures are wrong: {:?}", attempted.result))
+        .build()
+        .unwrap();
+    let tenants = endpoints.div_ceil(EACH_TENANT);
+    for endpoint in 0..endpoints {
+        let new = NewEndpoint::new(&receiver.url(endpoint)).unwrap().tenant(tenant(endpoint % tenants));
+        webhooks.endpoints().create(new).await.unwrap();
+    }
+
+    let start = now();
+    let payload = "x".repeat(900);
+    for number in 0..deliveries / endpoints {
+        for tenant_number in 0..tenants {
+            let message = Message::new("order.completed", &(number, &payload)).unwrap();
+            webhooks.dispatch(message.tenant(tenant(tenant_number))).await.unwrap();
+        }
+    }
+    let dispatched = deliveries as f64 / start.elapsed().as_secs_f64();
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (start, before) = (now(), cpu::of_this_process());
+    let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
+    let in_time = tokio::time::timeout(Duration::from_secs(300), all_done.notified()).await;
+    let (time, taken) = (start.elapsed(), cpu::of_this_process() - before);
+    assert!(in_time.is_ok(), "{} of {deliveries} were delivered in five minutes", done.load(SeqCst));
+    stop.send(()).unwrap();
+    worker.await.unwrap();
+    Measured {
+        rate: deliveries as f64 / time.as_secs_f64(),
+        cpu: taken.as_secs_f64() * 1e6 / deliveries as f64,
+        dispatched,
+    }
+}
+
+fn tenant(number: usize) -> String {
+    format!("tenant-{number}")
+}

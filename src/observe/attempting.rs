@@ -1,0 +1,70 @@
+use std::{fmt, time::Duration};
+
+use super::{
+    send_meter::{self, InFlight},
+    spans::AttemptSpan,
+};
+
+/// What is known of an attempt before it is made.
+#[allow(dead_code)] // Nobody reads it without the feature `tracing`.
+pub(crate) struct AttemptHead<'a> {
+    pub(crate) message: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) tenant: Option<&'a str>,
+    pub(crate) host: &'a str,
+    /// From 1.
+    pub(crate) attempt: u32,
+    /// The delivery and the endpoint, where an outbox has them.
+    pub(crate) delivery: Option<&'a dyn fmt::Display>,
+    pub(crate) endpoint: Option<&'a dyn fmt::Display>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy)]
+#[allow(dead_code)] // As above.
+pub(crate) struct AttemptEnd<'a> {
+    pub(crate) outcome: &'static str,
+    pub(crate) status: Option<u16>,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) refused: bool,
+    /// Whether our own proxy let nothing out.
+    pub(crate) kept_in: bool,
+    pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
+    pub(crate) duration: Duration,
+}
+
+/// One attempt that is being made: its span, and its place among those in flight. What is dropped before it has ended was
+/// cancelled, or panicked.
+pub(crate) struct Attempting {
+    span: AttemptSpan,
+    ended: bool,
+    _in_flight: InFlight,
+}
+
+impl Attempting {
+    pub(crate) fn begin(head: &AttemptHead<'_>) -> Self {
+        Self { span: AttemptSpan::new(head), ended: false, _in_flight: InFlight::enter() }
+    }
+
+    /// Works at it inside its span, which is entered only while the work is polled.
+    pub(crate) fn inside<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        self.span.instrument(work)
+    }
+
+    pub(crate) fn end(mut self, end: &AttemptEnd<'_>) {
+        self.ended = true;
+        self.span.ended(end);
+        send_meter::attempt(end.outcome, end.reason);
+        send_meter::attempt_seconds(end.outcome, end.duration);
+    }
+}
+
+impl Drop for Attempting {
+    fn drop(&mut self) {
+        if !self.ended {
+            let outcome = if std::thread::panicking() { "panicked" } else { "cancelled" };
+            self.span.dropped(outcome);
+            send_meter::attempt(outcome, None);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use super::tag::Tag;
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// A public key, in a build that can check none. There is never a value of it.
+#[derive(Clone)]
+pub(crate) struct PublicKey(());
+
+impl PublicKey {
+    pub(crate) fn new(_bytes: &[u8]) -> Result<Self, ConfigError> {
+        Err(missing())
+    }
+
+    pub(crate) fn verify(&self, _message: &[u8], _signature: &Tag) -> bool {
+        false
+    }
+}
+
+/// A private key, in a build that can sign with none. There is never a value of it.
+#[cfg(feature = "testing")]
+pub(crate) struct PrivateKey(());
+
+#[cfg(feature = "testing")]
+impl PrivateKey {
+    pub(crate) fn parse(_text: &[u8]) -> Result<Self, ConfigError> {
+        Err(missing())
+    }
+
+    pub(crate) fn sign(&self, _message: &[u8]) -> Tag {
+        Tag::new(&[]).expect("nothing is shorter than the longest tag")
+    }
+
+    pub(crate) fn public_text(&self) -> String {
+        String::new()
+    }
+
+    pub(crate) fn public_bytes(&self) -> &[u8] {
+        &[]
+    }
+}
+
+fn missing() -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Secret, "signatures with public keys need the feature `asymmetric`")
+}
