@@ -492,19 +492,22 @@ async fn no_call_reads_all_there_is() {
         let store = PostgresStore::connect(&url).await.unwrap();
         (register(&store, "acme").await, dispatch_to_end(&store, "acme").await)
     };
-    // Much that was delivered, an endpoint and a message each; and a few endpoints of the same tenant with a retry to come.
+    // Much that was delivered, half of it to one endpoint, and much of that endpoint's that waits for its next try.
     let fill = format!(
         "INSERT INTO webhook_outbox_endpoints
              (id, tenant, url, events, description, style, sealing_key, sealed, created_at)
          SELECT 'ep_' || md5(n::text), 'tenant ' || n, url, events, '', style, '', '', created_at
          FROM webhook_outbox_endpoints, generate_series(1, {ROWS}) AS n;
          INSERT INTO webhook_outbox_messages (tenant, id, event_type, digest, happened_at, created_at, payload)
-         SELECT tenant, 'copy_' || n, event_type, digest, happened_at, created_at, payload
-         FROM webhook_outbox_messages, generate_series(1, {ROWS}) AS n;
+         SELECT tenant, kind || n, event_type, digest, happened_at, created_at, payload
+         FROM webhook_outbox_messages, generate_series(1, {ROWS}) AS n, (VALUES ('sent_'), ('retry_')) AS k (kind);
          INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, created_at, attempt)
          SELECT m.seq, d.tenant, CASE WHEN m.seq % 2 = 0 THEN d.endpoint ELSE 'ep_' || md5(m.seq::text) END, 3, 0,
                 d.created_at, 1
-         FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE m.id LIKE 'copy%';
+         FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE m.id LIKE 'sent%';
+         INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, created_at, attempt)
+         SELECT m.seq, d.tenant, d.endpoint, 0, 9999999999999, d.created_at, 1
+         FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE d.state = 5 AND m.id LIKE 'retry%';
          INSERT INTO webhook_outbox_attempts (delivery, attempt, ended_at, millis, answer)
          SELECT seq, 1, created_at, 1, 'x' FROM webhook_outbox_deliveries WHERE state = 3;
          ANALYZE"

@@ -71,6 +71,9 @@ CREATE INDEX {index outbox_deliveries_tenant} ON {outbox_deliveries} (tenant, st
 CREATE INDEX {index outbox_deliveries_endpoint} ON {outbox_deliveries} (endpoint, state, seq);
 -- Few at any time: what was delivered is not in it.
 CREATE INDEX {index outbox_deliveries_active} ON {outbox_deliveries} (endpoint, due_at, seq) WHERE state IN (0, 1);
+CREATE INDEX {index outbox_deliveries_due} ON {outbox_deliveries} (due_at, endpoint) WHERE state IN (0, 1);
+-- Fewer still: what is in flight is counted at every look, also where much of an endpoint waits for its next try.
+CREATE INDEX {index outbox_deliveries_sending} ON {outbox_deliveries} (endpoint, due_at) WHERE state = 1;
 CREATE INDEX {index outbox_deliveries_held} ON {outbox_deliveries} (endpoint, due_at) WHERE state = 2;
 
 CREATE TABLE {outbox_attempts} (

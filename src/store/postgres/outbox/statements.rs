@@ -137,13 +137,17 @@ impl Shape {
     /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
     /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few. By event type a page is
     /// as much as has to be read until it is full.
+    ///
+    /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner may walk
+    /// the table from its end, and hope to meet what is asked for soon.
     fn text(self) -> String {
         let mut next = 4..;
         let mut number = || next.next().unwrap_or_default();
-        let endpoint = if self.endpoint { format!(" AND d.endpoint = ${}::text", number()) } else { String::new() };
+        let endpoint = self.endpoint.then(|| format!("${}::text", number()));
         let state = self.state.then(|| format!("${}::bigint", number()));
         if self.message {
             let message = number();
+            let endpoint = endpoint.map(|endpoint| format!(" AND d.endpoint = {endpoint}")).unwrap_or_default();
             let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
             let event_type =
                 if self.event_type { format!(" AND m.event_type = ${}::text", number()) } else { String::new() };
@@ -160,10 +164,16 @@ impl Shape {
             format!(" AND {of_it} = ${}::text", number())
         });
         let event_type = event_type.unwrap_or_default();
+        let (whose, who, of_tenant) = match &endpoint {
+            Some(endpoint) => ("endpoint", &**endpoint, " AND d.tenant = $1::text"),
+            None => ("tenant", "$1::text", ""),
+        };
         let page = |state: &str| {
             format!(
-                "(SELECT d.* FROM {{outbox_deliveries}} AS d WHERE d.tenant = $1::text{endpoint}{event_type} \
-                 AND d.state = {state} AND d.seq < $2::bigint ORDER BY d.seq DESC LIMIT $3::bigint)"
+                "(SELECT d.* FROM {{outbox_deliveries}} AS d \
+                 WHERE (d.{whose}, d.state, d.seq) < ({who}, {state}, $2::bigint) \
+                 AND (d.{whose}, d.state) >= ({who}, {state}){of_tenant}{event_type} \
+                 ORDER BY d.{whose} DESC, d.state DESC, d.seq DESC LIMIT $3::bigint)"
             )
         };
         let pages = match state {

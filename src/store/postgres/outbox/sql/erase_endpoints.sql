@@ -3,6 +3,6 @@ WITH chosen AS MATERIALIZED (
     SELECT e.id FROM {outbox_endpoints} AS e WHERE e.tenant = $1::text ORDER BY e.id LIMIT $2::bigint FOR UPDATE
 ),
 done AS (
-    DELETE FROM {outbox_endpoints} AS e USING chosen WHERE e.id = chosen.id RETURNING 1
+    DELETE FROM {outbox_endpoints} AS e WHERE e.id = ANY (ARRAY(SELECT chosen.id FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done

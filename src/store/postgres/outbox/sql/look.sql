@@ -2,12 +2,18 @@
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now
 ),
--- Steps from one endpoint that has something to do to the next, along an index of these alone: however many endpoints there
--- are and have nothing to do, they cost nothing.
+-- What is due, if it is little: then these are all the endpoints that have something due.
+little AS MATERIALIZED (
+    SELECT d.endpoint FROM {outbox_deliveries} AS d
+    WHERE d.state IN (0, 1) AND d.due_at <= (SELECT clock.now FROM clock)
+    ORDER BY d.due_at LIMIT 2000
+),
+-- If it is much: steps from one endpoint that has something to do to the next, along an index of these alone. However much an
+-- endpoint has, it is one step.
 active (endpoint, due_at) AS (
     (
         SELECT d.endpoint, d.due_at FROM {outbox_deliveries} AS d
-        WHERE d.state IN (0, 1)
+        WHERE d.state IN (0, 1) AND (SELECT count(*) FROM little) = 2000
         ORDER BY d.endpoint, d.due_at LIMIT 1
     )
     UNION ALL
@@ -19,15 +25,19 @@ active (endpoint, due_at) AS (
         ORDER BY d.endpoint, d.due_at LIMIT 1
     ) AS next
 ),
+with_due AS MATERIALIZED (
+    SELECT little.endpoint FROM little WHERE (SELECT count(*) FROM little) < 2000
+    UNION
+    SELECT active.endpoint FROM active WHERE active.due_at <= (SELECT clock.now FROM clock)
+),
 -- The limits keep the planner from reading all endpoints instead of a few.
 due AS MATERIALIZED (
     SELECT e.id, e.proven, e.served_at, e.ready_at, CASE WHEN e.failures >= $5::bigint THEN $4::bigint ELSE $3::bigint END AS most
-    FROM active
+    FROM with_due
     CROSS JOIN LATERAL (
         SELECT e.id, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
-        WHERE e.id = active.endpoint AND e.disabled IS NULL LIMIT 1
+        WHERE e.id = with_due.endpoint AND e.disabled IS NULL LIMIT 1
     ) AS e
-    WHERE active.due_at <= (SELECT clock.now FROM clock)
 ),
 ready AS MATERIALIZED (
     SELECT due.*, flight.count AS in_flight, flight.ends_at
@@ -50,7 +60,11 @@ candidate AS MATERIALIZED (
 ),
 next AS MATERIALIZED (
     SELECT least(
-        (SELECT min(active.due_at) FROM active WHERE active.due_at > (SELECT clock.now FROM clock)),
+        (
+            SELECT d.due_at FROM {outbox_deliveries} AS d
+            WHERE d.state IN (0, 1) AND d.due_at > (SELECT clock.now FROM clock)
+            ORDER BY d.due_at LIMIT 1
+        ),
         (SELECT min(due.ready_at) FROM due WHERE due.ready_at > (SELECT clock.now FROM clock)),
         (SELECT min(ready.ends_at) FROM ready WHERE ready.in_flight >= ready.most)
     ) - (SELECT clock.now FROM clock) AS wait

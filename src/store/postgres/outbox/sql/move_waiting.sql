@@ -2,11 +2,12 @@
 WITH chosen AS MATERIALIZED (
     SELECT d.seq FROM {outbox_deliveries} AS d
     WHERE d.endpoint = $2::text AND d.state = ANY ($3::bigint[])
-    ORDER BY d.seq
+    ORDER BY d.state, d.seq
     LIMIT $5::bigint
     FOR UPDATE
 ),
 moved AS (
-    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, due_at = $1::bigint FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, due_at = $1::bigint
+    WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS moved, CASE WHEN count(*) > 0 AND $6::text <> '' THEN pg_notify($6::text, '')::text END AS woken FROM moved

@@ -1,14 +1,14 @@
 -- $1 until, $2 limit
 WITH chosen AS MATERIALIZED (
-    SELECT a.delivery, a.seq FROM {outbox_attempts} AS a
+    SELECT a.ctid FROM {outbox_attempts} AS a
     WHERE a.answer IS NOT NULL AND a.ended_at < $1::bigint
     ORDER BY a.ended_at
     LIMIT $2::bigint
     FOR UPDATE SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_attempts} AS a SET answer = NULL FROM chosen
-    WHERE a.delivery = chosen.delivery AND a.seq = chosen.seq
+    UPDATE {outbox_attempts} AS a SET answer = NULL
+    WHERE a.ctid = ANY (ARRAY(SELECT chosen.ctid FROM chosen))
     RETURNING 1
 )
 SELECT count(*) AS done FROM done

@@ -14,12 +14,18 @@ endpoint AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 chosen AS MATERIALIZED (
-    SELECT d.seq FROM endpoint JOIN {outbox_deliveries} AS d ON d.endpoint = endpoint.id AND d.state = 2
+    SELECT d.seq
+    FROM endpoint
+    CROSS JOIN LATERAL (
+        SELECT d.seq FROM {outbox_deliveries} AS d WHERE d.endpoint = endpoint.id AND d.state = 2
+        LIMIT $2::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS d
     LIMIT $2::bigint
-    FOR UPDATE OF d SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_deliveries} AS d SET state = 0, due_at = $1::bigint FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_deliveries} AS d SET state = 0, due_at = $1::bigint
+    WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 ),
 woken AS MATERIALIZED (
     SELECT pg_notify($3::text, '') FROM (SELECT FROM done LIMIT 1) AS few

@@ -8,12 +8,17 @@ WITH RECURSIVE held (endpoint) AS (
     ) AS next
 ),
 chosen AS MATERIALIZED (
-    SELECT d.seq FROM held JOIN {outbox_deliveries} AS d ON d.endpoint = held.endpoint AND d.state = 2
-        AND d.due_at < $1::bigint
+    SELECT d.seq
+    FROM held
+    CROSS JOIN LATERAL (
+        SELECT d.seq FROM {outbox_deliveries} AS d WHERE d.endpoint = held.endpoint AND d.state = 2 AND d.due_at < $1::bigint
+        LIMIT $2::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS d
     LIMIT $2::bigint
-    FOR UPDATE OF d SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_deliveries} AS d SET state = 6 FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_deliveries} AS d SET state = 6
+    WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done

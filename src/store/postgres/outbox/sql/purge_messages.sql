@@ -9,6 +9,6 @@ WITH chosen AS MATERIALIZED (
     FOR UPDATE OF m SKIP LOCKED
 ),
 done AS (
-    DELETE FROM {outbox_messages} AS m USING chosen WHERE m.seq = chosen.seq RETURNING 1
+    DELETE FROM {outbox_messages} AS m WHERE m.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done

@@ -17,16 +17,24 @@ held (endpoint) AS (
         ORDER BY d.endpoint, d.due_at LIMIT 1
     ) AS next
 ),
+gone AS MATERIALIZED (
+    SELECT these.endpoint
+    FROM (SELECT active.endpoint FROM active UNION SELECT held.endpoint FROM held) AS these
+    WHERE (SELECT e.id FROM {outbox_endpoints} AS e WHERE e.id = these.endpoint LIMIT 1) IS NULL
+),
 chosen AS MATERIALIZED (
     SELECT d.seq
-    FROM (SELECT active.endpoint FROM active UNION SELECT held.endpoint FROM held) AS of_some
-    JOIN {outbox_deliveries} AS d ON d.endpoint = of_some.endpoint AND d.state IN (0, 1, 2)
-        AND (d.state <> 1 OR d.due_at < $1::bigint)
-    WHERE (SELECT e.id FROM {outbox_endpoints} AS e WHERE e.id = of_some.endpoint LIMIT 1) IS NULL
+    FROM gone
+    CROSS JOIN LATERAL (
+        SELECT d.seq FROM {outbox_deliveries} AS d WHERE d.endpoint = gone.endpoint AND d.state IN (0, 1, 2)
+            AND (d.state <> 1 OR d.due_at < $1::bigint)
+        LIMIT $2::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS d
     LIMIT $2::bigint
-    FOR UPDATE OF d SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_deliveries} AS d SET state = 6, token = NULL FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_deliveries} AS d SET state = 6, token = NULL
+    WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done

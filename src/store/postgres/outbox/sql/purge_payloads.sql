@@ -10,6 +10,7 @@ WITH chosen AS MATERIALIZED (
     FOR UPDATE OF m SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_messages} AS m SET payload = NULL FROM chosen WHERE m.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_messages} AS m SET payload = NULL
+    WHERE m.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done

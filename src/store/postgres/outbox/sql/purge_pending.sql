@@ -14,11 +14,17 @@ endpoint AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 chosen AS MATERIALIZED (
-    SELECT d.seq FROM endpoint JOIN {outbox_deliveries} AS d ON d.endpoint = endpoint.id AND d.state = 0
+    SELECT d.seq
+    FROM endpoint
+    CROSS JOIN LATERAL (
+        SELECT d.seq FROM {outbox_deliveries} AS d WHERE d.endpoint = endpoint.id AND d.state = 0
+        LIMIT $2::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS d
     LIMIT $2::bigint
-    FOR UPDATE OF d SKIP LOCKED
 ),
 done AS (
-    UPDATE {outbox_deliveries} AS d SET state = 2, due_at = $1::bigint FROM chosen WHERE d.seq = chosen.seq RETURNING 1
+    UPDATE {outbox_deliveries} AS d SET state = 2, due_at = $1::bigint
+    WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS done FROM done
