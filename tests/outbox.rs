@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
+#[path = "support/outbox.rs"]
+mod support;
+
 use std::{
-    collections::HashMap,
-    env,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
@@ -24,18 +23,19 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::time::sleep;
 use tower::ServiceExt;
 use tower_webhooks::{
     BoxFuture, Delivery, Secret, VerifiedEvent, WebhookLayer,
     clock::ClockOffset,
     send::{
         Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
-        Dispatcher, DispatcherBuilder, Endpoint, EndpointUpdate, GuardedClient, Message, NewEndpoint, RetryPolicy,
-        SealingKey, SendErrorKind, Transport,
+        Dispatcher, EndpointUpdate, Message, NewEndpoint, RetryPolicy, SealingKey, SendErrorKind, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
+
+use crate::support::{Got, Working, client, count, counting, message, quick, register, serve, until};
 
 // What the tests have in common.
 
@@ -65,106 +65,6 @@ fn url(path: &Path) -> String {
 
 fn key(byte: u8) -> SealingKey {
     SealingKey::from_bytes([byte; 32]).unwrap()
-}
-
-fn client(timeout: Duration) -> GuardedClient {
-    let policy = DestinationPolicy::default()
-        .allow_network("127.0.0.0/8".parse().unwrap())
-        .allow_ports(1024..=65535)
-        .insecure_plain_http();
-    GuardedClient::builder().policy(policy).timeout(timeout).build().unwrap()
-}
-
-/// Quick retries and short deadlines, so that no test waits for long.
-fn quick(store: SqliteStore) -> DispatcherBuilder {
-    Dispatcher::builder(store)
-        .sealing_key(key(7))
-        .client(client(Duration::from_secs(5)))
-        .retry_policy(RetryPolicy::custom([Duration::from_millis(20); 5]))
-        .poll_interval(Duration::from_millis(20))
-}
-
-/// Serves a receiver until the runtime ends.
-async fn serve(app: Router) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address: SocketAddr = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    format!("http://{address}/hook")
-}
-
-async fn register(webhooks: &Dispatcher, url: &str) -> Endpoint {
-    webhooks.endpoints().create(NewEndpoint::new(url).unwrap()).await.unwrap().endpoint().clone()
-}
-
-struct Working {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
-impl Working {
-    fn start(webhooks: &Dispatcher) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
-        Self { stop, task }
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.task.await.unwrap();
-    }
-}
-
-fn message(number: usize) -> Message {
-    Message::new("order.completed", &json!({ "order": number })).unwrap().id(format!("m-{number}").parse().unwrap())
-}
-
-async fn count(webhooks: &Dispatcher, state: DeliveryState) -> usize {
-    webhooks.deliveries(None, DeliveryQuery::default().state(state)).await.unwrap().len()
-}
-
-/// Waits until something is so; a minute is for slow machines.
-async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    for _ in 0..6000 {
-        if is_so().await {
-            return;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} did not come true");
-}
-
-/// What a receiver has got, by the id of the message.
-#[derive(Default)]
-struct Got {
-    by_id: Mutex<HashMap<String, u32>>,
-    in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
-}
-
-impl Got {
-    fn ids(&self) -> usize {
-        self.by_id.lock().unwrap().len()
-    }
-
-    fn note(&self, headers: &HeaderMap) {
-        let id = headers["webhook-id"].to_str().unwrap().to_owned();
-        *self.by_id.lock().unwrap().entry(id).or_default() += 1;
-    }
-}
-
-/// A receiver that takes `pause` for each delivery.
-fn counting(got: Arc<Got>, pause: Duration) -> Router {
-    let handler = move |headers: HeaderMap| {
-        let got = got.clone();
-        async move {
-            let now = got.in_flight.fetch_add(1, SeqCst) + 1;
-            got.most_in_flight.fetch_max(now, SeqCst);
-            sleep(pause).await;
-            got.note(&headers);
-            got.in_flight.fetch_sub(1, SeqCst);
-        }
-    };
-    Router::new().route("/hook", post(handler))
 }
 
 // What is sent and how.
@@ -609,33 +509,6 @@ async fn what_is_given_up_can_be_sent_again_and_what_waits_can_be_cancelled() {
 // Many workers, many endpoints, and workers that die.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_workers_on_one_database_send_each_once_and_no_more_than_four_at_a_time() {
-    let place = Place::new();
-    let messages = if long() { 2000 } else { 100 };
-    let got: Vec<_> = (0..2).map(|_| Arc::new(Got::default())).collect();
-    let mut dispatchers = Vec::new();
-    for _ in 0..3 {
-        dispatchers.push(quick(place.store().await).build().unwrap());
-    }
-    for got in &got {
-        register(&dispatchers[0], &serve(counting(got.clone(), Duration::from_millis(3))).await).await;
-    }
-    dispatchers[0].dispatch_many((0..messages).map(message).collect()).await.unwrap();
-
-    let workers: Vec<_> = dispatchers.iter().map(Working::start).collect();
-    until("all deliveries", async || got.iter().all(|got| got.ids() == messages)).await;
-    for worker in workers {
-        worker.stop().await;
-    }
-
-    for got in got {
-        assert!(got.by_id.lock().unwrap().values().all(|times| *times == 1));
-        let most = got.most_in_flight.load(SeqCst);
-        assert!((1..=4).contains(&most), "{most} in flight");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tarpit_holds_up_nobody_but_itself() {
     let place = Place::new();
     let webhooks = quick(place.store().await).client(client(Duration::from_secs(30))).concurrency(16).build().unwrap();
@@ -719,75 +592,6 @@ async fn a_worker_that_is_told_to_stop_notes_what_it_has_begun() {
     assert_eq!(count(&webhooks, DeliveryState::Delivered).await, 4);
     assert_eq!(count(&webhooks, DeliveryState::Sending).await, 0);
     assert_eq!(count(&webhooks, DeliveryState::Pending).await, 6);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_is_killed_loses_nothing() {
-    let place = Place::new();
-    let (messages, kills) = if long() { (3000, 60) } else { (120, 4) };
-    let webhooks = killable(place.store().await);
-    let got = Arc::new(Got::default());
-    let url = serve(counting(got.clone(), Duration::from_millis(15))).await;
-    for _ in 0..3 {
-        register(&webhooks, &url).await;
-    }
-    webhooks.dispatch_many((0..messages).map(message).collect()).await.unwrap();
-
-    for kill in 0..kills {
-        let mut child = spawn_worker(&place.path);
-        sleep(Duration::from_millis(150 + 61 * (kill % 7))).await;
-        child.kill().unwrap(); // SIGKILL
-        child.wait().unwrap();
-    }
-    let mut child = spawn_worker(&place.path);
-    let wanted = u32::try_from(messages).unwrap() * 3;
-    until("every delivery", async || {
-        got.by_id.lock().unwrap().values().sum::<u32>() >= wanted && got.ids() == messages && {
-            count(&webhooks, DeliveryState::Pending).await + count(&webhooks, DeliveryState::Sending).await == 0
-        }
-    })
-    .await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-
-    assert_eq!(count(&webhooks, DeliveryState::Exhausted).await, 0);
-    let by_id = got.by_id.lock().unwrap();
-    let known: Vec<_> = (0..messages).map(|number| format!("m-{number}")).collect();
-    assert!(known.iter().all(|id| by_id[id] >= 3), "each is delivered to all three, and repeats have the same id");
-    assert_eq!(by_id.len(), messages);
-}
-
-/// Leases so short that a test can wait for their end.
-fn killable(store: SqliteStore) -> Dispatcher {
-    quick(store)
-        .client(client(Duration::from_millis(900)))
-        .attempt_timeout(Duration::from_millis(900))
-        .lease(Duration::from_millis(1500))
-        .build()
-        .unwrap()
-}
-
-fn spawn_worker(path: &Path) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["the_process_of_a_worker", "--exact", "--nocapture"])
-        .env("OUTBOX_OF_A_TEST", path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Not a test but the other process of one: it does nothing unless that has started it.
-#[tokio::test]
-async fn the_process_of_a_worker() {
-    let Some(path) = env::var_os("OUTBOX_OF_A_TEST") else { return };
-    let store = SqliteStore::connect(&url(Path::new(&path))).await.unwrap();
-    // It is killed; the end is for when the test is.
-    killable(store).worker().run(sleep(Duration::from_secs(120))).await;
-}
-
-fn long() -> bool {
-    env::var_os("TOWER_WEBHOOKS_LONG").is_some()
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ impl DispatcherBuilder {
     }
 
     /// Keeps the secrets of endpoints as they are: whoever reads the database, or a backup of it, can sign as you.
+    ///
+    /// With a sealing key later, these endpoints are not sent to, nor does [`Endpoints::reseal`](super::Endpoints::reseal) seal
+    /// them: whoever can write the database could otherwise choose their secrets. Register them anew.
     pub fn with_insecure_plain_secrets(mut self) -> Self {
         self.plain = true;
         self
