@@ -127,6 +127,31 @@ fn the_architecture_page_draws_the_same_map() {
 }
 
 #[test]
+fn every_test_that_the_contributors_page_names_is_there() {
+    let page = fs::read_to_string(root().join("CONTRIBUTING.md")).expect("CONTRIBUTING.md can be read");
+    let sources = sources();
+    let mut named = 0;
+    for line in page.lines().filter(|line| line.starts_with('|')) {
+        // What stands between backticks is every other part.
+        for path in line.split('`').skip(1).step_by(2) {
+            let Some((file, _)) = path.split_once("::") else { continue };
+            let Some((place, test)) = path.rsplit_once("::") else { continue };
+            let function = format!("fn {test}(");
+            let there = match fs::read_to_string(root().join(format!("tests/{file}.rs"))) {
+                Ok(text) => text.contains(&function),
+                Err(_) => sources.iter().any(|(path, text)| {
+                    let module = module_path(path).join("::");
+                    place.trim_end_matches("::tests") == module && text.contains(&function)
+                }),
+            };
+            assert!(there, "CONTRIBUTING.md names `{path}`, which is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
+#[test]
 fn forbidden_arrows_are_found() {
     let forbidden = [
         ("verify/layer.rs", "use crate::store::memory::MemoryStore;"),

@@ -476,10 +476,13 @@ async fn the_catalogue_tells_what_can_be_sent() {
     let described = |name: &str, text: &str| EventType::new(name).unwrap().description(text).unwrap();
 
     catalogue.put([described("order.paid", "paid"), described("order.completed", "completed")]).await.unwrap();
-    catalogue.put([described("order.paid", "paid in full")]).await.unwrap();
+    let paid =
+        described("order.paid", "paid in full").version("2026-06").unwrap().schema(r#"{"type":"object"}"#).unwrap();
+    catalogue.put([paid.clone()]).await.unwrap();
 
     let told: Vec<_> = catalogue.list().await.unwrap();
-    assert_eq!(told, [described("order.completed", "completed"), described("order.paid", "paid in full")]);
+    assert_eq!(told, [described("order.completed", "completed"), paid]);
+    assert_eq!((told[1].api_version(), told[1].schema_text()), (Some("2026-06"), Some(r#"{"type":"object"}"#)));
     catalogue.remove("order.paid").await.unwrap();
     assert_eq!(kind(catalogue.remove("order.paid").await), Some(SendErrorKind::NotFound));
     assert_eq!(catalogue.list().await.unwrap().len(), 1);

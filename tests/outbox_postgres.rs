@@ -641,6 +641,63 @@ async fn a_call_that_ends_early_or_hangs_leaves_nothing_locked() {
     }
 }
 
+/// As it does when it is shut down, or fails over: every session ends, in the middle of whatever it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_when_the_server_ends_all_sessions() {
+    let offset = ClockOffset::default();
+    let options = PostgresStore::options().clock_offset(offset.clone());
+    let (_server, store, pool) = store_and_pool_with(options).await;
+    for _ in 0..5 {
+        register(&store, "acme").await;
+    }
+    let all = counts(40, 400) as usize;
+    for _ in 0..all {
+        dispatch(&store, message("acme")).await;
+    }
+
+    let delivered = Arc::new(AtomicU32::new(0));
+    let mut tasks = JoinSet::new();
+    for _ in 0..4 {
+        let (store, delivered, offset) = (store.clone(), delivered.clone(), offset.clone());
+        tasks.spawn(async move {
+            while (delivered.load(SeqCst) as usize) < all * 5 {
+                let Ok(leased) = try_lease(&store, 8).await else { continue };
+                if leased.is_empty() {
+                    // What was leased by a call that had no answer comes back.
+                    offset.advance(LEASE);
+                }
+                for held in &leased {
+                    loop {
+                        match try_finish(&store, held, After::Delivered).await {
+                            Ok(_) => break,
+                            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}"),
+                        }
+                    }
+                }
+                delivered.fetch_max(records_of(&store, DeliveryState::Delivered).await, SeqCst);
+            }
+        });
+    }
+    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut admin = pool.acquire().await.unwrap();
+    while !tasks.is_empty() {
+        execute(&mut admin, kill).await;
+        // Long enough for some to get something done between.
+        let _ = timeout(Duration::from_millis(40), tasks.join_next()).await.map(|done| done.map(Result::unwrap));
+    }
+
+    let query = "SELECT count(*), count(DISTINCT a.delivery) FROM webhook_outbox_attempts AS a";
+    let (attempts, deliveries): (i64, i64) = sqlx::query_as(query).fetch_one(&mut *admin).await.unwrap();
+    assert_eq!((attempts as usize, deliveries as usize), (all * 5, all * 5), "each is noted once");
+}
+
+async fn records_of(store: &PostgresStore, state: DeliveryState) -> u32 {
+    let mut query = DeliveryQuery::default();
+    query.state = Some(state);
+    store.deliveries("acme".into(), query, 10_000).await.map_or(0, |records| records.len() as u32)
+}
+
 // Waking up
 
 /// A transport that always succeeds.

@@ -17,6 +17,11 @@ use tower_webhooks::{
     store::{MemoryOutbox, SqliteStore},
 };
 
+#[cfg(feature = "postgres")]
+use tower_webhooks::store::PostgresStore;
+
+#[cfg(feature = "postgres")]
+use crate::postgres_server::PostgresServer;
 use crate::{Receiver, cpu, table::now};
 
 /// A tenant can have no more.
@@ -29,6 +34,9 @@ pub(crate) fn print(is_quick: bool) {
     // Of which some endpoints share one: 1,000 endpoints are of 100 hosts.
     let receiver = Receiver::start(100);
 
+    #[cfg(feature = "postgres")]
+    let server = PostgresServer::careful();
+
     println!("deliveries of 1 KiB by one worker, all of them dispatched before:\n");
     println!(
         "| {:<10} | {:>9} | {:>12} | {:>18} | {:>12} |",
@@ -36,19 +44,28 @@ pub(crate) fn print(is_quick: bool) {
     );
     println!("|{0:-<12}|{0:->11}|{0:->14}|{0:->20}|{0:->14}|", "");
     for (endpoints, deliveries) in sizes.iter().copied() {
-        // A store more is a line more.
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
         let sqlite = runtime.block_on(SqliteStore::connect(&url)).unwrap();
         let memory = MemoryOutbox::new();
         for (name, measured) in [
             ("SQLite", runtime.block_on(run(sqlite, &receiver, endpoints, deliveries))),
+            #[cfg(feature = "postgres")]
+            (
+                "PostgreSQL",
+                runtime.block_on(async { run(postgres(&server).await, &receiver, endpoints, deliveries).await }),
+            ),
             ("memory", runtime.block_on(run(memory, &receiver, endpoints, deliveries))),
         ] {
             let Measured { rate, cpu, dispatched } = measured;
             println!("| {name:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} |");
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(server: &PostgresServer) -> PostgresStore {
+    PostgresStore::connect(&server.database().await).await.unwrap()
 }
 
 struct Measured {

@@ -16,6 +16,14 @@ mod client;
 mod cpu;
 mod deliveries;
 mod fan_out;
+#[cfg(feature = "postgres")]
+#[allow(dead_code)] // It serves the tests first.
+#[path = "../../tests/support/postgres_server.rs"]
+mod postgres_server;
+#[cfg(feature = "postgres")]
+#[allow(dead_code)] // As above.
+#[path = "../../tests/support/process.rs"]
+mod process;
 mod receiver;
 #[path = "../support/table.rs"]
 mod table;

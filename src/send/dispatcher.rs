@@ -74,7 +74,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// How many endpoints the message is for.
+    /// How many deliveries there are of the message: one for each enabled endpoint of its tenant that wanted it when it was
+    /// dispatched first. None is no error: the message is kept, and [`recover`](Endpoints::recover) can still send it.
     pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
@@ -158,7 +159,7 @@ impl Dispatcher {
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)
         {
-            return Err(SendError::unknown_version(version));
+            return Err(SendError::unknown_version(version, Some(versions)));
         }
         let bytes = message.payload().get().len();
         if bytes >= LARGE_PAYLOAD {
@@ -176,7 +177,8 @@ impl Dispatcher {
         Ok(self.shared.store.delivery(id).await?)
     }
 
-    /// Reads a tenant's deliveries, the newest first, a [page](Quotas::page) at a time.
+    /// Reads a tenant's deliveries, the newest first, a [page](Quotas::page) at a time. `None` is whose endpoints and messages
+    /// name no tenant, not all tenants together.
     ///
     /// # Errors
     /// When the store fails.
@@ -202,7 +204,8 @@ impl Dispatcher {
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
-    /// Reads the attempts of a delivery.
+    /// Reads the attempts of a delivery, in their order; none where there is no such delivery. As with
+    /// [`delivery`](Self::delivery), whose it is is for the caller to check.
     ///
     /// # Errors
     /// When the store fails.
@@ -218,7 +221,9 @@ impl Dispatcher {
     /// its endpoint or its content is gone. And as the store fails.
     pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
         if !self.shared.store.resend(id).await? {
-            return Err(SendError::not_found("delivery that can be sent again"));
+            let message =
+                "the delivery cannot be sent again: it is being sent, or it, its endpoint or its content is gone";
+            return Err(SendError::new(SendErrorKind::NotFound, message));
         }
         self.shared.wake();
         Ok(())
@@ -230,7 +235,8 @@ impl Dispatcher {
     /// [`NotFound`](SendErrorKind::NotFound) when it does not wait, and as the store fails.
     pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
         let cancelled = self.shared.store.cancel(id).await?;
-        if cancelled { Ok(()) } else { Err(SendError::not_found("delivery that waits")) }
+        let message = "there is nothing to cancel: the delivery does not wait, or is not there";
+        if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }
     }
 
     /// Removes all that a tenant has: endpoints with their secrets, messages, deliveries, attempts. Tells how many rows. It

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use super::{
     CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, OutboxId, RateLimit,
-    Style,
+    Style, destination::Origin,
 };
 use crate::secret::Secret;
 
@@ -278,7 +278,7 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("id", &self.0.id)
             .field("tenant", &self.0.tenant)
-            .field("url", &self.0.settings.url)
+            .field("url", &Origin(&self.0.settings.url))
             .field("disabled", &self.0.disabled)
             .finish_non_exhaustive()
     }

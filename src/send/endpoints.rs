@@ -18,6 +18,41 @@ use super::{
 use crate::{observe, pattern::Pattern, secret::Secret};
 
 /// The endpoints of a [`Dispatcher`]: [`Dispatcher::endpoints`] lends it.
+///
+/// An endpoint is found by its id whoever's it is. Before one that a tenant named is shown or changed, compare its
+/// [`tenant`](Endpoint::tenant) with theirs.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::send::{DisabledReason, Dispatcher, EndpointUpdate, NewEndpoint, SealingKey};
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webhooks::store::MemoryOutbox;
+///
+/// let key = SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?;
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new()).sealing_key(key).build()?;
+/// let endpoints = webhooks.endpoints();
+///
+/// let created = endpoints.create(NewEndpoint::new("https://example.com/hook")?.tenant("acme").events(["order.*"])).await?;
+/// let id = created.endpoint().id();
+/// assert!(created.reveal().starts_with("whsec_")); // to be shown to its owner, now or never
+///
+/// let update = EndpointUpdate::new().events(["order.*", "refund.*"]).if_revision(created.endpoint().revision());
+/// endpoints.update(id, update.clone()).await?;
+/// assert!(endpoints.update(id, update).await.is_err()); // somebody was faster
+///
+/// let rotated = endpoints.rotate_secret(id, Duration::from_secs(24 * 3600)).await?; // until then both sign
+/// assert_ne!(rotated.reveal(), created.reveal());
+///
+/// endpoints.disable(id).await?;
+/// assert_eq!(endpoints.list(Some("acme")).await?[0].disabled(), Some(DisabledReason::Asked));
+/// endpoints.enable(id).await?;
+/// endpoints.delete(id).await?;
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy)]
 pub struct Endpoints<'a>(pub(super) &'a Dispatcher);
 
@@ -100,7 +135,8 @@ impl Endpoints<'_> {
         Ok(self.0.shared.store.endpoint(id).await?.map(Endpoint))
     }
 
-    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](super::Quotas::endpoints).
+    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](super::Quotas::endpoints). `None`
+    /// is those that name no tenant; [`all`](Self::all) reads those of every tenant.
     ///
     /// # Errors
     /// When the store fails.
@@ -380,8 +416,9 @@ impl Endpoints<'_> {
 
     fn check_version(&self, version: Option<&str>) -> Result<(), SendError> {
         let Some(version) = version else { return Ok(()) };
-        let known = self.0.shared.api_versions.as_ref().is_some_and(|versions| versions.knows(version));
-        if known { Ok(()) } else { Err(SendError::unknown_version(version)) }
+        let versions = self.0.shared.api_versions.as_ref();
+        let known = versions.is_some_and(|versions| versions.knows(version));
+        if known { Ok(()) } else { Err(SendError::unknown_version(version, versions)) }
     }
 
     fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {

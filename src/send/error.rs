@@ -1,6 +1,10 @@
 use std::{borrow::Cow, error::Error, fmt};
 
-use crate::{boxed::BoxError, error::StoreError};
+use super::ApiVersions;
+use crate::{
+    boxed::BoxError,
+    error::{StoreError, StoreErrorKind},
+};
 
 /// A [`Dispatcher`](super::Dispatcher) could not do what it was asked.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub enum SendErrorKind {
     Sealing,
     /// Somebody else has changed the endpoint meanwhile.
     Stale,
-    /// The store failed; whether the call took effect may be unknown.
+    /// The store failed; whether the call took effect may be unknown. [`SendError::store_error`] is the store's own error.
     Store,
     /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](super::Quotas).
     TooMany,
@@ -52,9 +56,12 @@ impl SendError {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
     }
 
-    pub(super) fn unknown_version(version: &str) -> Self {
+    /// Names the versions that there are: they are in every envelope, so whoever asks may know them.
+    pub(super) fn unknown_version(version: &str, versions: Option<&ApiVersions>) -> Self {
         let shown: String = version.chars().take(64).collect();
-        Self::invalid(format!("there is no API version `{}` here", shown.escape_debug()))
+        let known: Vec<_> = versions.into_iter().flat_map(ApiVersions::names).map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Self::invalid(format!("there is no API version `{}`; there are: {known}", shown.escape_debug()))
     }
 
     pub(super) fn randomness(cause: getrandom::Error) -> Self {
@@ -74,7 +81,17 @@ impl SendError {
 
 impl From<StoreError> for SendError {
     fn from(cause: StoreError) -> Self {
-        Self::new(SendErrorKind::Store, "the outbox failed").with_source(cause)
+        // A log that shows the text alone tells at least this much; the rest is the source's to say.
+        let message = match cause.kind() {
+            StoreErrorKind::Busy => "the outbox is busy",
+            StoreErrorKind::Corrupt => "the outbox holds a row that cannot be read",
+            StoreErrorKind::Full => "the outbox is full",
+            StoreErrorKind::Rejected => "the outbox refused",
+            StoreErrorKind::Schema => "the tables of the outbox do not fit; call `migrate` of the store",
+            StoreErrorKind::Unavailable => "the outbox cannot be reached",
+            StoreErrorKind::WrongTransaction => "the transaction is not of the outbox's database",
+        };
+        Self::new(SendErrorKind::Store, message).with_source(cause)
     }
 }
 

@@ -6,7 +6,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId};
+use super::{
+    AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId,
+    destination::Origin,
+};
 use crate::observe;
 
 /// An attempt that a worker made, as its hooks see it.
@@ -28,7 +31,6 @@ pub struct Attempted<'a> {
 }
 
 /// An endpoint that a worker disabled, as the hook sees it.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Disabled<'a> {
     /// Which.
@@ -39,6 +41,17 @@ pub struct Disabled<'a> {
     pub url: &'a str,
     /// Why.
     pub reason: DisabledReason,
+}
+
+impl fmt::Debug for Disabled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disabled")
+            .field("endpoint", &self.endpoint)
+            .field("tenant", &self.tenant)
+            .field("url", &Origin(self.url))
+            .field("reason", &self.reason)
+            .finish()
+    }
 }
 
 pub(super) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;

@@ -189,7 +189,9 @@ mod tests {
     fn a_chosen_secret_is_24_to_64_bytes_in_the_form_of_its_style() {
         for (text, style, fits) in [
             ("abc", Style::XWebhook, false),
+            (&*"k".repeat(23), Style::XWebhook, false),
             (&*"k".repeat(24), Style::XWebhook, true),
+            (&*"k".repeat(64), Style::XWebhook, true),
             (&*"k".repeat(65), Style::XWebhook, false),
             ("whsec_AAAA", Style::StandardWebhooks, false),
             (&*"AAAA".repeat(8), Style::StandardWebhooks, true),
@@ -197,6 +199,7 @@ mod tests {
             (&*"AAAA".repeat(22), Style::StandardWebhooks, false),
             (&*"AAAA".repeat(400_000), Style::StandardWebhooks, false),
             ("not base64, but certainly long enough", Style::StandardWebhooks, false),
+            (&*format!("whsk_{}=", "A".repeat(43)), Style::StandardWebhooksV1a, false),
         ] {
             let checked = check_secret(style, &secret(text));
             assert_eq!(checked.as_ref().err().map(|error| error.kind()), (!fits).then_some(SendErrorKind::Invalid));

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{EventType, Message, RateLimit, Style};
+use super::{EventType, Message, RateLimit, Style, destination::Origin};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
@@ -398,7 +398,7 @@ impl fmt::Debug for Sealed {
 }
 
 /// What an endpoint's owner can change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointSettings {
     /// Where it is. The text was checked when it came in, and is again at every attempt.
@@ -421,6 +421,21 @@ impl EndpointSettings {
     /// Puts settings together.
     pub fn new(url: impl Into<String>, events: Vec<String>, style: Style, sealed: Sealed) -> Self {
         Self { url: url.into(), events, description: String::new(), style, sealed, rate_limit: None, api_version: None }
+    }
+}
+
+impl fmt::Debug for EndpointSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, events, description, style, sealed, rate_limit, api_version } = self;
+        f.debug_struct("EndpointSettings")
+            .field("url", &Origin(url))
+            .field("events", events)
+            .field("description", description)
+            .field("style", style)
+            .field("sealed", sealed)
+            .field("rate_limit", rate_limit)
+            .field("api_version", api_version)
+            .finish()
     }
 }
 
@@ -856,9 +871,9 @@ pub struct AttemptRecord {
     pub ended_at: SystemTime,
     /// What the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure.
+    /// The class of the failure, a word of [`AttemptErrorKind`](super::AttemptErrorKind::as_str); none when it was delivered.
     pub error: Option<String>,
-    /// How long it took.
+    /// How long it took, in whole milliseconds where the store keeps no less.
     pub duration: Duration,
     /// The start of what the endpoint answered: any bytes at all. Whoever shows it must escape it.
     pub answer: Bytes,

@@ -7,7 +7,7 @@
 //! | `PostgresStore` | `postgres` | all that reach the server | yes | yes |
 //! | `RedisStore` | `redis` | all that reach the server | as far as the server's persistence and replication go | no |
 //!
-//! The outbox of the feature `send` is kept by `SqliteStore`, and for tests by `MemoryOutbox`.
+//! The outbox of the feature `send` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryOutbox`.
 //!
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.

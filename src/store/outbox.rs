@@ -499,6 +499,20 @@ mod tests {
         }
     }
 
+    /// PostgreSQL compares what this gives with an endpoint's patterns.
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn the_patterns_that_match_are_those_by_which_a_type_is_wanted() {
+        let patterns = ["*", "a", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "b.*", "a*", "*.b", ""];
+        for event_type in ["a", "a.b", "a.b.c", "ab.c", "b"] {
+            let matching = super::matching(event_type);
+            for pattern in patterns {
+                let wanted = super::wants([pattern].into_iter(), event_type);
+                assert_eq!(matching.iter().any(|text| text == pattern), wanted, "{event_type} {pattern}");
+            }
+        }
+    }
+
     #[test]
     fn messages_are_told_apart_by_type_version_and_payload() {
         let message = |event_type: &str, payload: &str| Message::new(event_type, payload).unwrap();

@@ -40,8 +40,17 @@ impl PostgresServer {
         })
     }
 
-    /// Starts a server of this test's own.
+    /// Starts a server of this test's own. It would lose what a power cut takes, which no test waits for.
     pub(crate) fn start() -> Self {
+        Self::start_with("fsync=off")
+    }
+
+    /// Starts a server that is as careful as one by default.
+    pub(crate) fn careful() -> Self {
+        Self::start_with("fsync=on")
+    }
+
+    fn start_with(setting: &str) -> Self {
         let folder = TempDir::with_prefix("tower-webhooks-postgres-").expect("a temporary folder");
         let data = folder.path().join("data");
         let log = folder.path().join("log");
@@ -60,7 +69,7 @@ impl PostgresServer {
             &format!("port={port}"),
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
-            "fsync=off",
+            setting,
             "max_connections=400",
         ] {
             run.args(["-c", setting]);

@@ -452,6 +452,14 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             self.finishes(leased.id, token, after).await;
             check(taken("resend", self.store.resend(leased.id).await), "resend", &after);
         }
+        // The last one waited an hour for its retry: that is replaced, not added to.
+        let token = token();
+        let leased = self.lease_one(token, "resend: a retry is replaced").await;
+        check(leased.attempt == 1, "resend: a fresh count", &leased.attempt);
+        self.finishes(leased.id, token, After::Delivered).await;
+        let records = self.of_tenant(&tenant).await;
+        let done = |record: &DeliveryRecord| record.state == DeliveryState::Delivered && record.due_at.is_none();
+        check(records.len() == 1 && records.iter().all(done), "resend: a retry is replaced", &records);
         check(!taken("resend", self.store.resend(OutboxId::from_u64(u64::MAX)).await), "resend", &"an unknown one");
         self.drain().await;
     }

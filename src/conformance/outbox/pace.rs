@@ -121,7 +121,9 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let (looks, of_free) = self.looks(limited.id, Some(free.id), 2, 300).await;
 
         let (reached, took) = check_rate(&looks, TEN, "rule 14: a rate limit");
-        check(reached as f64 >= TEN * 0.7 * took, "rule 14: a rate limit is reached", &(reached, took));
+        // A store that is slow is not asked as often as the rate allows.
+        let most = (TEN * took).min(looks.len() as f64);
+        check(reached as f64 >= 0.6 * most, "rule 14: a rate limit is reached", &(reached, took));
         check(of_free == 60, "rule 14: it holds for that endpoint alone", &of_free);
         self.erase(&tenant, 500).await;
     }

@@ -70,6 +70,18 @@ impl DestinationPolicy {
     }
 }
 
+/// What a `Debug` shows of an endpoint's URL as it is kept: path and query are often the receiver's only secret.
+pub(crate) struct Origin<'a>(pub(crate) &'a str);
+
+impl fmt::Debug for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match EndpointUrl::parse(self.0) {
+            Ok(url) => write!(f, "{}/…", url.origin()),
+            Err(_) => f.write_str("…"),
+        }
+    }
+}
+
 impl EndpointUrl {
     /// The longest URL, in characters, as it was given and with what had to be escaped.
     pub const MAX_LENGTH: usize = 2048;
@@ -203,7 +215,8 @@ pub struct EndpointUrlError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndpointUrlErrorKind {
-    /// The host is an address that the policy does not allow, or a name of this machine.
+    /// The host is an address that the policy does not allow, or a name of this machine:
+    /// [`DestinationPolicy::allow_network`] opens it.
     Address,
     /// It holds a `\`, white space, a control character, or another one that no request line can hold.
     Character,
@@ -211,9 +224,9 @@ pub enum EndpointUrlErrorKind {
     Fragment,
     /// It is no absolute URL.
     Malformed,
-    /// The port is not allowed.
+    /// The port is not allowed: [`DestinationPolicy::allow_ports`] opens others than 443 and 8443.
     Port,
-    /// The scheme is not `https`, nor an allowed `http`.
+    /// The scheme is not `https`, nor an allowed `http`: [`DestinationPolicy::insecure_plain_http`] allows it.
     Scheme,
     /// It has more than 2,048 characters.
     TooLong,

@@ -5,7 +5,7 @@ mod endpoint_url;
 mod network;
 mod policy;
 
-pub(crate) use self::address::canonical;
+pub(crate) use self::{address::canonical, endpoint_url::Origin};
 pub use self::{
     endpoint_url::{EndpointUrl, EndpointUrlError, EndpointUrlErrorKind},
     network::{Network, NetworkError},

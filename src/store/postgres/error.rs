@@ -68,8 +68,9 @@ fn kind_of(code: &str) -> StoreErrorKind {
         "53100" => StoreErrorKind::Full,
         // undefined_table, undefined_column, invalid_schema_name, datatype_mismatch
         "42P01" | "42703" | "3F000" | "42804" => StoreErrorKind::Schema,
-        // query_canceled by statement_timeout; read_only_sql_transaction: the primary is elsewhere now
-        "57014" | "25006" => StoreErrorKind::Unavailable,
+        // query_canceled by statement_timeout; read_only_sql_transaction: the primary is elsewhere now;
+        // idle_in_transaction_session_timeout: we were too slow
+        "57014" | "25006" | "25P03" => StoreErrorKind::Unavailable,
         // protocol_violation: it will be one again
         "08P01" => StoreErrorKind::Rejected,
         // connection exceptions, out of connections or memory, shutdown, idle session timeout
@@ -97,6 +98,7 @@ mod tests {
             ("57P03", StoreErrorKind::Unavailable),
             ("57014", StoreErrorKind::Unavailable),
             ("25006", StoreErrorKind::Unavailable),
+            ("25P03", StoreErrorKind::Unavailable),
             ("08006", StoreErrorKind::Unavailable),
             ("42P01", StoreErrorKind::Schema),
             ("3F000", StoreErrorKind::Schema),

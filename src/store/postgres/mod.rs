@@ -1,12 +1,15 @@
-//! Claims in PostgreSQL: for many instances of an application, and for effects in one transaction with their mark.
+//! Claims and the outbox in PostgreSQL: for many instances of an application, and for effects in one transaction with their
+//! mark, or with what is dispatched.
 //!
 //! 1. A claim is one statement. It decides live and done records by a plain read, so a duplicate is answered at once,
 //!    also while an application's transaction holds the claim's row or another instance is claiming it.
 //! 2. The server's clock decides; the clocks of the instances do not matter.
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
-//!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made (another prefix by
-//!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched.
+//!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made, with the feature `send` also
+//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts` and `_event_types` (another prefix by
+//!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
+//!    it share a database.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
 //!    rolling deploy. A schema that this version cannot work with is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).
@@ -26,15 +29,39 @@
 //! for. Under repeatable read or serializable, a claim that was renewed after the transaction began is
 //! [`Busy`](crate::error::StoreErrorKind::Busy), and the transaction has to be rolled back, as for any other conflict.
 //!
+//! `OutboxStore::dispatch_in` takes the same connection, and is one statement unless another
+//! process stores the same message at that moment. It locks no endpoint, so a transaction that stays open for long stops
+//! nothing but a dispatch of the very same message, which waits for it, and is [`Busy`](crate::error::StoreErrorKind::Busy)
+//! after half of the timeout; in the application's own transaction its own `lock_timeout` decides. After a conflict the
+//! transaction goes on as it was. Under repeatable read or serializable, a message that
+//! another transaction has stored since this one began is `Busy`, and this one has to be rolled back. A transaction that has
+//! dispatched has sent a `NOTIFY`, so it cannot be prepared for a commit in two phases.
+//!
+//! Another database that happens to have tables of the same names is not told from the right one: what is written there is
+//! found by the workers of that database.
+//!
+//! # Workers
+//! `OutboxStore::lease` skips what another worker has locked, so any number of them share the outbox
+//! without waiting for each other. A worker with nothing to do asks one statement that writes nothing; whatever it leases at
+//! once, a batch is six round trips, and noting an attempt four.
+//!
+//! A dispatch tells workers with `NOTIFY` when it is committed. Each worker listens on one connection of its own, beside the
+//! pool; if that is lost, it looks every second all the same, and connects again. `NOTIFY` takes a lock of the whole server at
+//! the commit: where thousands of transactions a second dispatch, that is felt.
+//!
+//! Rows of deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is open,
+//! PostgreSQL keeps what was changed since, and each look for work reads over it.
+//!
 //! # Connection poolers
 //! Behind a pooler that hands out a connection for one transaction, such as PgBouncer in transaction mode, set
 //! [`PostgresStoreOptions::simple_queries`]: then nothing is prepared, and a call is one message that any connection can
 //! answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps nothing in a
-//! session: its locks and settings end with each statement's transaction.
+//! session: its locks and settings end with each statement's transaction. Workers then do not listen, and find new work when
+//! they next look.
 //!
 //! # What the server must be
-//! PostgreSQL 12 or later. The role needs to select, insert, update and delete in `webhook_claims` and to select from
-//! `webhook_migrations`; more only to migrate.
+//! PostgreSQL 12 or later, with a database in UTF-8. The role needs to select, insert, update and delete in `webhook_claims`
+//! and in the tables of the outbox, those that it uses, and to select from `webhook_migrations`; more only to migrate.
 //!
 //! # TLS
 //! Turn on one of sqlx's `tls-*` features in your own `Cargo.toml`; without one, `sslmode=require` is an error.

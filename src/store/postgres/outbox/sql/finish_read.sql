@@ -9,8 +9,9 @@ locked AS MATERIALIZED (
     SELECT count(*) AS count FROM endpoint
 ),
 delivery AS MATERIALIZED (
+    -- The sum keeps the planner from the index of what is in flight, which is empty when it learns of it, and is walked whole.
     SELECT d.attempt FROM {outbox_deliveries} AS d, locked
-    WHERE d.seq = $2::bigint AND d.state = 1 AND d.token = $3::bytea AND locked.count >= 0
+    WHERE d.seq = $2::bigint AND d.state + 0 = 1 AND d.token = $3::bytea AND locked.count >= 0
     FOR UPDATE OF d
 )
 SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
