@@ -289,10 +289,8 @@ impl World {
                 });
                 all!(self, store => {
                     let answers = store.store.dispatch(messages.clone()).await.unwrap();
-                    // Beside a conflict, how many deliveries the others have is not told.
-                    let conflict = answers.contains(&Dispatched::Conflict);
-                    let answers = answers.into_iter();
-                    answers.filter(|answer| !conflict || *answer == Dispatched::Conflict).collect::<Vec<_>>()
+                    // Beside a conflict nothing is stored, and no store has to look at the others.
+                    (!answers.contains(&Dispatched::Conflict)).then_some(answers)
                 });
             }
             Step::DispatchTo(which, sent) => {
@@ -327,17 +325,22 @@ impl World {
                 let Some(id) = self.endpoint(endpoint) else { return };
                 let mut recover = Recover::new(self.time.ago(*since));
                 recover.until = until.map(|until| self.time.ago(until));
-                all!(self, store => {
-                    let (mut recover, mut count) = (recover, 0);
-                    loop {
+                let mut after = vec![recover.after; self.stores.len()];
+                // Each page at its own moment: what is due at one is in the order of its numbers.
+                loop {
+                    let mut place = 0..;
+                    let is_more = all!(self, store => {
+                        let after = &mut after[place.next().unwrap()];
+                        recover.after = *after;
                         let recovered = store.store.recover(id, recover, *limit).await.unwrap();
-                        count += recovered.deliveries;
-                        recover.after = recovered.next;
-                        if recovered.next.is_none() {
-                            break count;
-                        }
+                        *after = recovered.next;
+                        (recovered.deliveries, after.is_some())
+                    });
+                    if !is_more.1 {
+                        break;
                     }
-                });
+                    self.time.pass(1);
+                }
             }
             Step::Resend(which) => {
                 let Some(key) = self.any_delivery(which).await else { return };
@@ -480,6 +483,8 @@ impl World {
                 break;
             }
         }
+        // Of what a worker died on, the lease has to pass.
+        self.time.pass(20);
         let retention = Retention::default();
         all!(self, store => while store.store.purge(retention, 100).await.unwrap() > 0 {});
         for (key, seen) in self.look().await {
