@@ -291,8 +291,9 @@ async fn a_message_for_thousands_is_one_write_and_one_copy() {
     assert_eq!(receipt.deliveries() as usize, endpoints);
     let grown = most.load(SeqCst).saturating_sub(before);
     println!("{endpoints} endpoints: {} KiB more memory at most", grown / 1024);
-    // 128 are in flight at a time: a copy for each would be 25 MiB, beside what the allocator keeps.
-    assert!(grown < 24 * 1024 * 1024, "{grown} bytes for {endpoints} endpoints");
+    // A copy for each endpoint would be 58 MiB here and 2 GiB in the long run. Other tests of this process take some as well, and
+    // so do the keys of the endpoints; that what is in flight is one body, tests/outbox.rs shows.
+    assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {endpoints} endpoints");
 }
 
 /// Takes its time, and holds what it sends.

@@ -24,7 +24,7 @@ use crate::{
 /// | state | meaning | how it ends |
 /// |---|---|---|
 /// | pending | waits until it is due | leased, cancelled, or held when its endpoint is disabled |
-/// | sending | leased to a worker | finished by it; leased again when the lease has passed |
+/// | sending | leased to a worker | finished by it; leased again when the lease has passed, or, where its endpoint is disabled, held by [`purge`](Self::purge) |
 /// | delivered | a 2xx | resent |
 /// | refused | the endpoint does not want it | resent |
 /// | exhausted | every attempt failed | resent |
@@ -235,7 +235,8 @@ pub trait OutboxStore: Send + Sync + 'static {
     fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each
-    /// kind; a delivery that was held for as long as rows are kept is cancelled. Tells how many rows it changed or removed.
+    /// kind; a delivery that was held for as long as rows are kept is cancelled. What a worker died on is held where its endpoint
+    /// is disabled, and cancelled where it is gone: nobody else would touch it. Tells how many rows it changed or removed.
     ///
     /// # Errors
     /// When the store cannot be asked.

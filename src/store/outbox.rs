@@ -55,6 +55,8 @@ impl Health {
         match finish.after {
             After::Unsent { wait } => {
                 self.rests_until = self.rests_until.max(after(now, wait));
+                // Much may be due when the rest ends, and what is leased until then was not sent.
+                self.pace.catching_up = true;
                 return None;
             }
             _ if finish.fault == Fault::Sender => return None,
@@ -316,7 +318,8 @@ mod tests {
         assert_eq!(health, Health::default());
 
         health.count(&ended(After::Unsent { wait: Duration::from_secs(60) }), 0);
-        assert_eq!((health.failures, health.room(0, None, 59_999), health.room(0, None, 60_000)), (0, 0, 4));
+        assert_eq!((health.failures, health.room(0, None, 59_999), health.room(0, None, 60_000)), (0, 0, 1));
+        assert!(health.pace.catching_up, "what waited meanwhile is worked off at the pace of a backlog");
     }
 
     #[test]

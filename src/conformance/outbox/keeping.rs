@@ -285,6 +285,36 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         self.erase(&tenant, 500).await;
     }
 
+    pub(super) async fn what_a_worker_died_on_goes_with_its_endpoint(&self) {
+        let tenant = new_tenant();
+        for deleted in [false, true] {
+            let endpoint = self.endpoint(&tenant, &["*"]).await;
+            self.dispatch(message(&tenant)).await;
+            let dead = token();
+            let id = self.lease_one(dead, "rule 4").await.id;
+            let gone = match deleted {
+                true => taken("delete", self.store.delete_endpoint(endpoint.id).await),
+                false => taken("switch", self.store.switch_endpoint(endpoint.id, Some(DisabledReason::Asked)).await),
+            };
+            check(gone, "setup", &"an endpoint is gone");
+            self.purge().await;
+            check(self.state(id).await == Some(DeliveryState::Sending), "purge", &"its worker may not have died");
+
+            (self.advance)(PAST_LEASE).await;
+            self.purge().await;
+
+            let (state, wanted) =
+                (self.state(id).await, if deleted { DeliveryState::Cancelled } else { DeliveryState::Held });
+            check(state == Some(wanted), "purge: what a worker died on", &(deleted, state));
+            let (late, _) = self.finish(id, dead, After::Delivered).await;
+            check(late == Fenced::Stale, "rule 6", &late);
+            taken("switch", self.store.switch_endpoint(endpoint.id, None).await);
+            let again = self.lease(token(), 64).await.len();
+            check(again == usize::from(!deleted), "rule 10", &again);
+            self.erase(&tenant, 500).await;
+        }
+    }
+
     pub(super) async fn the_catalogue_is_kept(&self) {
         let made = || -> Result<[EventType; 4], SendError> {
             Ok([

@@ -54,6 +54,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.a_message_is_known_by_tenant_and_id().await;
     suite.deliveries_are_found_by_what_they_are().await;
     suite.a_foreign_connection_is_refused().await;
+    suite.what_is_dispatched_together_is_leased_in_its_order().await;
     suite.simultaneous_workers_share_what_is_due().await;
     suite.a_passed_lease_is_leased_again_and_fences_its_owner().await;
     for _ in 0..8 {
@@ -78,6 +79,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_was_missed_is_recovered_in_pages().await;
     suite.a_tenant_is_erased_and_no_other().await;
     suite.what_was_held_for_long_goes().await;
+    suite.what_a_worker_died_on_goes_with_its_endpoint().await;
     suite.the_catalogue_is_kept().await;
     suite.unproven_endpoints_have_a_share_of_their_own().await;
     suite.what_is_the_senders_fault_does_not_count().await;
@@ -210,6 +212,26 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         leased.dedup();
         check(leased.len() == count, "rule 4: one delivery, one worker", &leased);
         check(count == IN_FLIGHT as usize, "rule 4: so many are in flight, whatever the workers", &count);
+        (self.advance)(PAST_LEASE).await;
+        self.drain().await;
+    }
+
+    async fn what_is_dispatched_together_is_leased_in_its_order(&self) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        // By no order of ids or types is one of them before the other.
+        let ids = ["c", "a", "d", "b"].map(|name| format!("{name}-{tenant}"));
+        let named = |id: &String| id.parse().map(|id| message(&tenant).id(id));
+        let messages: Vec<_> = ids.iter().filter_map(|id| named(id).ok()).collect();
+        taken("dispatch", self.store.dispatch(messages).await);
+
+        let mut leased = Vec::new();
+        for _ in &ids {
+            let delivery = self.lease(token(), 1).await;
+            leased.extend(delivery.iter().map(|delivery| delivery.message.message_id().to_string()));
+        }
+
+        check(leased == ids, "dispatch: the order of messages", &leased);
         (self.advance)(PAST_LEASE).await;
         self.drain().await;
     }

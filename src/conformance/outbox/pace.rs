@@ -101,8 +101,13 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let record = self.read(endpoint.id).await;
         check(record.failures == 0 && record.disabled.is_none(), "rule 7: not counted", &record);
         (self.advance)(Duration::from_secs(61)).await;
-        let later = self.lease(self::token(), 64).await;
-        let attempts: Vec<_> = later.iter().map(|delivery| delivery.attempt).collect();
+        let mut attempts = Vec::new();
+        for _ in 0..2 {
+            let later = self.lease(self::token(), 64).await;
+            check(later.len() == 1, "rule 14: what waited meanwhile comes one by one", &later);
+            attempts.extend(later.iter().map(|delivery| delivery.attempt));
+            (self.advance)(Duration::from_secs(1)).await;
+        }
         check(attempts == [1, 1], "rule 7: after the wait", &attempts);
         self.erase(&tenant, 500).await;
     }
@@ -116,7 +121,9 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let (looks, of_free) = self.looks(limited.id, Some(free.id), 2, 300).await;
 
         let (reached, took) = check_rate(&looks, TEN, "rule 14: a rate limit");
-        check(reached as f64 >= TEN * 0.7 * took, "rule 14: a rate limit is reached", &(reached, took));
+        // A store that is slow is not asked as often as the rate allows.
+        let most = (TEN * took).min(looks.len() as f64);
+        check(reached as f64 >= 0.6 * most, "rule 14: a rate limit is reached", &(reached, took));
         check(of_free == 60, "rule 14: it holds for that endpoint alone", &of_free);
         self.erase(&tenant, 500).await;
     }

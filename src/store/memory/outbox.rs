@@ -517,6 +517,7 @@ impl Tables {
     fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> u64 {
         let rows = before(now, retention.rows);
         let content = before(now, retention.content.min(retention.rows));
+        let left = self.leave(limit, now);
         let held = self.deliveries.values_mut();
         let held = held.filter(|delivery| delivery.state == DeliveryState::Held && delivery.due_at < rows).take(limit);
         let cancelled = held.map(|delivery| delivery.state = DeliveryState::Cancelled).count();
@@ -544,7 +545,24 @@ impl Tables {
                 }
             }
         }
-        (cancelled + old.len()) as u64
+        (left + cancelled + old.len()) as u64
+    }
+
+    /// A worker died on these, and nobody leases them again: their endpoint was disabled or deleted meanwhile.
+    fn leave(&mut self, limit: usize, now: Millis) -> usize {
+        let died = |delivery: &&mut Delivery| delivery.state == DeliveryState::Sending && delivery.due_at < now;
+        let mut left = 0;
+        for delivery in self.deliveries.values_mut().filter(died) {
+            delivery.state = match self.endpoints.get(&delivery.endpoint) {
+                _ if left == limit => break,
+                Some(endpoint) if endpoint.record.disabled.is_none() => continue,
+                Some(_) => DeliveryState::Held,
+                None => DeliveryState::Cancelled,
+            };
+            (delivery.due_at, delivery.token) = (now, None);
+            left += 1;
+        }
+        left
     }
 }
 

@@ -7,21 +7,40 @@ use crate::{
     store::{record::before, sqlite::error::store_error},
 };
 
-/// In the order in which rows lose their meaning. A message that is still to be delivered to somebody is kept whole, and none
-/// is emptied or removed before the last attempt at it is as old. Each step walks what may be old, from the oldest on, along
-/// an index of it: where nothing is, nothing is read.
-const STEPS: [(Age, &str); 7] = [
-    // A worker died on a delivery whose endpoint was deleted meanwhile.
-    (
-        Age::Now,
+/// The endpoints that have something pending or leased.
+macro_rules! active {
+    () => {
         "WITH RECURSIVE active (id) AS (\
          SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
          WHERE state IN (0, 1)) \
          UNION ALL SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
-         WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) \
-         UPDATE {}outbox_deliveries SET state = 6 WHERE seq IN (SELECT d.seq FROM active \
-         CROSS JOIN {}outbox_deliveries d ON d.endpoint = active.id AND d.state IN (0, 1) AND d.due_at < ?1 \
-         WHERE NOT EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = active.id) LIMIT ?2)",
+         WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) "
+    };
+}
+
+/// In the order in which rows lose their meaning. A message that is still to be delivered to somebody is kept whole, and none
+/// is emptied or removed before the last attempt at it is as old. Each step walks what may be old, from the oldest on, along
+/// an index of it: where nothing is, nothing is read.
+const STEPS: [(Age, &str); 8] = [
+    // A worker died on a delivery whose endpoint was deleted meanwhile.
+    (
+        Age::Now,
+        concat!(
+            active!(),
+            "UPDATE {}outbox_deliveries SET state = 6, token = NULL WHERE seq IN (SELECT d.seq FROM active \
+             CROSS JOIN {}outbox_deliveries d ON d.endpoint = active.id AND d.state IN (0, 1) AND d.due_at < ?1 \
+             WHERE NOT EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = active.id) LIMIT ?2)"
+        ),
+    ),
+    // Or disabled.
+    (
+        Age::Now,
+        concat!(
+            active!(),
+            "UPDATE {}outbox_deliveries SET state = 2, token = NULL, due_at = ?1 WHERE seq IN (SELECT d.seq FROM active \
+             CROSS JOIN {}outbox_endpoints e ON e.id = active.id AND e.disabled IS NOT NULL \
+             CROSS JOIN {}outbox_deliveries d ON d.endpoint = active.id AND d.state = 1 AND d.due_at < ?1 LIMIT ?2)"
+        ),
     ),
     // Nobody enables its endpoint any more.
     (

@@ -28,6 +28,8 @@ made AS (
     JOIN {outbox_endpoints} AS e ON e.tenant = fresh.tenant AND e.disabled IS NULL
         AND string_to_array(e.events, ' ') && string_to_array(m.patterns, ' '),
     clock
+    -- Their numbers are in the order of the messages, and so are their leases.
+    ORDER BY m.place, e.id
     RETURNING message
 ),
 counted AS MATERIALIZED (
