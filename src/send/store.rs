@@ -61,7 +61,7 @@ use crate::{
 ///     taken effect.
 /// 14. An endpoint with a [`rate_limit`](EndpointSettings::rate_limit) has its attempts leased at that rate, over all
 ///     workers. After a rest, an [`enable`](Self::switch_endpoint) or a [`recover`](Self::recover), until nothing that is due
-///     is left, its attempts are leased at no more than twice the rate at which they were before: see [`CATCH_UP`].
+///     is left, its attempts are leased at no more than twice the rate at which they are otherwise: see [`CATCH_UP`].
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.
@@ -264,9 +264,12 @@ pub trait OutboxStore: Send + Sync + 'static {
 /// How many deliveries of one endpoint are leased at once, over all workers.
 pub const IN_FLIGHT: u32 = 4;
 
-/// How much faster than before an endpoint's backlog is worked off: 1.9 times its steady rate, which is the mean of its first
-/// attempts over ten minutes or so in which nothing failed, and at least 10 a second. Twice the rate is what a receiver must
-/// be able to take; the rest of it is for what crosses the edges of a window.
+/// How much faster than it arises an endpoint's backlog is worked off: 1.9 times its steady rate, which is the mean of its first
+/// attempts over ten minutes or so in which nothing failed, and then of what was dispatched for it, and at least 10 a second.
+/// Twice the rate is what a receiver must be able to take; the rest of it is for what crosses the edges of a window.
+///
+/// An endpoint that gets more than it ever did before is caught up with all the same: the rate grows with what is dispatched,
+/// as its deliveries come to be leased. What is resent or recovered makes nothing faster.
 pub const CATCH_UP: f64 = 1.9;
 
 /// An endpoint whose last attempt took no longer than this is proven: it holds up no worker.

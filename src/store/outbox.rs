@@ -29,9 +29,10 @@ pub(super) struct Health {
 /// How fast an endpoint's deliveries go.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Pace {
-    /// First attempts a second while nothing fails: a mean that forgets in ten minutes.
+    /// First attempts a second while nothing fails, and otherwise dispatched messages a second: a mean that forgets in ten
+    /// minutes.
     pub(super) steady: f64,
-    /// When `steady` was that.
+    /// Until when it is counted.
     pub(super) steady_at: Millis,
     /// From when on the next attempt is in time, in microseconds. Of use only under a limit.
     pub(super) next_at: i64,
@@ -41,10 +42,12 @@ pub(super) struct Pace {
 
 /// What of an endpoint was just leased.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leased {
+pub(super) struct Leased<'a> {
     pub(super) attempts: u32,
     /// Those that are a delivery's first.
     pub(super) first: u32,
+    /// Of these, when the messages were dispatched, as far as the deliveries were made at that moment and not later.
+    pub(super) dispatched: &'a [Millis],
     /// Whether nothing that is due was left.
     pub(super) all: bool,
 }
@@ -111,17 +114,21 @@ impl Health {
     }
 
     /// Notes what was leased.
-    pub(super) fn leased(&mut self, leased: Leased, limit: Option<RateLimit>, now: Millis) {
+    pub(super) fn leased(&mut self, leased: Leased<'_>, limit: Option<RateLimit>, now: Millis) {
         if let Some(interval) = self.interval(limit) {
             let from = self.pace.next_at.max(micros(now));
             self.pace.next_at = from.saturating_add(interval.saturating_mul(i64::from(leased.attempts)));
         }
-        // What happens while the endpoint fails, or what came of that is worked off, is not how it is otherwise.
         if self.failures == 0 && !self.pace.catching_up {
-            let passed = now.saturating_sub(self.pace.steady_at).max(0) as f64 / 1000.0;
-            self.pace.steady = self.pace.steady * (-passed / FORGETS).exp() + f64::from(leased.first) / FORGETS;
+            self.pace.count(leased.first, now);
+        } else {
+            // How fast these are leased tells nothing, but when they were dispatched does. Without it, an endpoint that gets more
+            // than it did before would be late for ever. What was dispatched before the last one is here again.
+            let fresh = || leased.dispatched.iter().filter(|at| **at >= self.pace.steady_at);
+            if let Some(newest) = fresh().max() {
+                self.pace.count(u32::try_from(fresh().count()).unwrap_or(u32::MAX), *newest);
+            }
         }
-        self.pace.steady_at = now;
         self.pace.catching_up &= !(leased.all && self.failures == 0);
     }
 
@@ -131,6 +138,15 @@ impl Health {
         let catching_up =
             self.pace.catching_up.then(|| (1e6 / (self.pace.steady.max(SLOWEST_CATCH_UP) * CATCH_UP)).ceil() as i64);
         limit.into_iter().chain(catching_up).max().map(|interval| interval.max(1))
+    }
+}
+
+impl Pace {
+    /// Counts first attempts since the last count.
+    fn count(&mut self, first: u32, until: Millis) {
+        let passed = until.saturating_sub(self.steady_at).max(0) as f64 / 1000.0;
+        self.steady = self.steady * (-passed / FORGETS).exp() + f64::from(first) / FORGETS;
+        self.steady_at = until;
     }
 }
 
@@ -260,7 +276,7 @@ pub(super) fn from_time(at: SystemTime) -> Millis {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{ops::Range, time::Duration};
 
     use super::{Health, Leased, Shares, Standing, digest, next_state};
     use crate::send::{
@@ -338,20 +354,29 @@ mod tests {
         health: &mut Health,
         limit: Option<RateLimit>,
         due: impl Fn(u64) -> u64,
-        seconds: u64,
+        seconds: Range<u64>,
     ) -> Vec<u32> {
         let mut by_second = Vec::new();
-        let mut taken = 0;
-        for second in 0..seconds {
+        let (mut taken, mut made) = (0, 0);
+        for second in seconds {
             let mut count = 0;
             for look in 0..200 {
                 let now = i64::try_from(second * 1000 + look * 5).unwrap();
                 let left = due(second) - taken;
                 let room = health.room(0, limit, now).min(u32::try_from(left).unwrap());
                 if room > 0 {
+                    let dispatched: Vec<_> = (taken..taken + u64::from(room))
+                        .map(|number| {
+                            while due(made) <= number {
+                                made += 1;
+                            }
+                            i64::try_from(made * 1000).unwrap()
+                        })
+                        .collect();
                     taken += u64::from(room);
                     count += room;
-                    health.leased(Leased { attempts: room, first: room, all: u64::from(room) == left }, limit, now);
+                    let all = u64::from(room) == left;
+                    health.leased(Leased { attempts: room, first: room, dispatched: &dispatched, all }, limit, now);
                 }
             }
             by_second.push(count);
@@ -362,7 +387,7 @@ mod tests {
     #[test]
     fn a_rate_limit_is_kept_and_reached() {
         for (limit, most) in [("1/s", 1), ("10/s", 10), ("70/s", 70), ("400/s", 400), ("90/min", 2)] {
-            let counts = leased_by_second(&mut Health::default(), Some(limit.parse().unwrap()), |_| 1_000_000, 60);
+            let counts = leased_by_second(&mut Health::default(), Some(limit.parse().unwrap()), |_| 1_000_000, 0..60);
 
             let reached = counts.iter().sum::<u32>();
             assert!(counts.iter().all(|count| *count <= most + most / 50 + 1), "{limit}: {counts:?}");
@@ -374,7 +399,7 @@ mod tests {
     #[test]
     fn a_backlog_is_worked_off_at_less_than_twice_the_steady_rate() {
         let mut health = Health::default();
-        let before = leased_by_second(&mut health, None, |second| (second + 1) * 30, 3600);
+        let before = leased_by_second(&mut health, None, |second| (second + 1) * 30, 0..3600);
         assert!(before.iter().all(|count| *count == 30), "nothing is limited while all goes well");
 
         for _ in 0..5 {
@@ -385,7 +410,7 @@ mod tests {
         let mut later = health;
         later.pace.steady_at = 0;
         later.pace.next_at = 0;
-        let after = leased_by_second(&mut later, None, |second| 3600 * 30 + (second + 1) * 30, 3 * 3600);
+        let after = leased_by_second(&mut later, None, |second| (second + 1) * 30, 3600..4 * 3600);
 
         assert!(after.iter().all(|count| *count <= 60), "{:?}", after.iter().max());
         assert!(after.iter().take(3600).all(|count| *count >= 50), "{:?}", after.iter().take(3600).min());
@@ -393,11 +418,43 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_that_gets_more_than_ever_before_is_not_late_for_ever() {
+        let mut health = Health::default();
+        health.enable();
+
+        let counts = leased_by_second(&mut health, None, |second| (second + 1) * 50, 0..2 * 3600);
+
+        assert!(counts.iter().take(60).all(|count| *count <= 11), "it begins as slowly as ever");
+        let grows = |pair: &[u32]| pair[1] <= pair[0] + pair[0] / 2;
+        let minutes: Vec<u32> = counts.chunks(60).map(|minute| minute.iter().sum()).collect();
+        assert!(minutes.windows(2).all(grows), "it does not jump: {minutes:?}");
+        assert!(counts.iter().all(|count| *count <= 100), "{:?}", counts.iter().max());
+        assert!(!health.pace.catching_up && counts.last() == Some(&50), "{:?}", counts.last());
+    }
+
+    #[test]
+    fn what_is_sent_again_does_not_make_an_endpoint_faster() {
+        let mut health = Health::default();
+        leased_by_second(&mut health, None, |second| (second + 1) * 30, 0..3600);
+        health.pace.catching_up = true;
+        let steady = health.pace.steady;
+
+        for look in 0..100_000 {
+            // One that was dispatched before, and one that was made when it was recovered.
+            for dispatched in [&[3_000_000 + look / 2][..], &[]] {
+                health.leased(Leased { attempts: 1, first: 1, dispatched, all: false }, None, 3_600_000 + look * 20);
+            }
+        }
+
+        assert_eq!(health.pace.steady, steady);
+    }
+
+    #[test]
     fn an_endpoint_that_gets_little_does_not_wait_for_long() {
         let mut health = Health::default();
         health.enable();
 
-        let counts = leased_by_second(&mut health, None, |_| 100, 12);
+        let counts = leased_by_second(&mut health, None, |_| 100, 0..12);
 
         assert!(counts.iter().all(|count| *count <= 11), "{counts:?}");
         assert_eq!(counts.iter().sum::<u32>(), 100);

@@ -298,6 +298,7 @@ impl Tables {
             due.truncate(room as usize);
 
             let (attempts, mut first) = (u32::try_from(due.len()).unwrap_or(u32::MAX), 0);
+            let mut dispatched = Vec::new();
             for (_, number) in due {
                 let Some(delivery) = self.deliveries.get_mut(&number) else { continue };
                 delivery.state = DeliveryState::Sending;
@@ -305,10 +306,11 @@ impl Tables {
                 delivery.attempt = delivery.attempt.saturating_add(1);
                 delivery.due_at = after(now, request.lease);
                 first += u32::from(delivery.attempt == 1);
-                let Some(message) = self.messages.get(&delivery.message).and_then(|stored| stored.message.clone())
-                else {
-                    continue;
-                };
+                let stored = self.messages.get(&delivery.message);
+                if delivery.attempt == 1 && stored.is_some_and(|stored| stored.created_at == delivery.created_at) {
+                    dispatched.push(delivery.created_at);
+                }
+                let Some(message) = stored.and_then(|stored| stored.message.clone()) else { continue };
                 let age = Duration::from_millis(u64::try_from(now - delivery.created_at).unwrap_or_default());
                 let id = OutboxId::from_u64(number);
                 leased.push(LeasedDelivery::new(id, delivery.attempt, message, record.clone(), age));
@@ -316,7 +318,8 @@ impl Tables {
             shares.took(attempts, proven);
             if let Some(endpoint) = self.endpoints.get_mut(&id) {
                 endpoint.served_at = now;
-                endpoint.health.leased(Leased { attempts, first, all }, record.settings.rate_limit, now);
+                let leased = Leased { attempts, first, dispatched: &dispatched, all };
+                endpoint.health.leased(leased, record.settings.rate_limit, now);
             }
         }
         let next_due = if leased.is_empty() { self.next_due(now) } else { None };

@@ -79,8 +79,15 @@ struct Locked {
     endpoint: EndpointRecord,
     health: Health,
     in_flight: u32,
-    /// The numbers of its first deliveries that are due, and how often they were attempted.
-    due: Vec<(i64, i64)>,
+    /// Its first deliveries that are due.
+    due: Vec<Due>,
+}
+
+struct Due {
+    seq: i64,
+    is_first: bool,
+    /// When its message was dispatched, unless the delivery was made later.
+    dispatched_at: Option<Millis>,
 }
 
 async fn lease_in(
@@ -108,11 +115,13 @@ async fn lease_in(
             continue;
         }
         let attempts = count(taken.len() as i64);
-        let first = count(taken.iter().filter(|(_, attempt)| *attempt == 0).count() as i64);
-        picked.extend(taken.iter().map(|(seq, _)| *seq));
+        let first = count(taken.iter().filter(|due| due.is_first).count() as i64);
+        let dispatched = taken.iter().filter(|due| due.is_first).filter_map(|due| due.dispatched_at);
+        let dispatched: Vec<_> = dispatched.collect();
+        picked.extend(taken.iter().map(|due| due.seq));
         shares.took(attempts, proven);
         let all = taken.len() == locked.due.len();
-        locked.health.leased(Leased { attempts, first, all }, limit, now);
+        locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
         served.push(&*locked);
     }
     if picked.is_empty() {
@@ -148,7 +157,8 @@ async fn lock(
         let Some(locked) = id.parse().ok().and_then(|id: EndpointId| locked.get_mut(&id)) else { continue };
         locked.in_flight = count(row.try_get("in_flight")?);
         if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
-            locked.due.push((seq, row.try_get("attempt")?));
+            let is_first = row.try_get::<i64, _>("attempt")? == 0;
+            locked.due.push(Due { seq, is_first, dispatched_at: row.try_get("dispatched_at")? });
         }
     }
     Ok(Some((now, locked)))
@@ -167,6 +177,7 @@ async fn take(
     let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
     let paces = || served.iter().map(|locked| locked.health.pace);
     let steady: Vec<_> = paces().map(|pace| pace.steady).collect();
+    let steady_at: Vec<_> = paces().map(|pace| pace.steady_at).collect();
     let next_at: Vec<_> = paces().map(|pace| pace.next_at).collect();
     let catching_up: Vec<_> = paces().map(|pace| i64::from(pace.catching_up)).collect();
     let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
@@ -181,6 +192,7 @@ async fn take(
         Value::ManyInts(&next_at),
         Value::ManyInts(&catching_up),
         Value::ManyInts(&ready_at),
+        Value::ManyInts(&steady_at),
     ];
     let rows = tx.all(&store.statements().take, &values).await?;
 

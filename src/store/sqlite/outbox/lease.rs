@@ -51,13 +51,17 @@ pub(super) async fn lease(session: &mut Session<'_>, request: LeaseRequest) -> R
         let taken = take(&mut tx, prefix, id, &request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
+        let first = u32::try_from(first).unwrap_or(u32::MAX);
+        let dispatched =
+            taken.iter().filter(|taken| taken.attempt == 1 && taken.dispatched_at == Some(taken.created_at));
+        let dispatched: Vec<_> = dispatched.map(|taken| taken.created_at).collect();
         let all = !is_due(&mut tx, prefix, id, now).await?;
-        health.leased(Leased { attempts, first: u32::try_from(first).unwrap_or(u32::MAX), all }, limit, now);
+        health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
         endpoints::note(&mut tx, prefix, &endpoint, &health, Some(now)).await?;
         shares.took(attempts, proven);
 
         let endpoint = Arc::new(endpoint);
-        for Taken { seq, message: number, attempt, created_at } in taken {
+        for Taken { seq, message: number, attempt, created_at, .. } in taken {
             if let Entry::Vacant(entry) = messages.entry(number) {
                 entry.insert(message(&mut tx, prefix, number).await?);
             }
@@ -139,6 +143,8 @@ struct Taken {
     message: i64,
     attempt: i64,
     created_at: Millis,
+    /// When its message was dispatched, which is earlier if it was made by `recover`.
+    dispatched_at: Option<Millis>,
 }
 
 async fn take(
@@ -154,7 +160,8 @@ async fn take(
         prefix,
         "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ? WHERE seq IN (\
          SELECT seq FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? \
-         ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at",
+         ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at, \
+         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message)",
     )
     .bind(request.token.to_bytes().to_vec())
     .bind(after(now, request.lease))
@@ -170,6 +177,7 @@ async fn take(
             message: row.try_get(1)?,
             attempt: row.try_get(2)?,
             created_at: row.try_get(3)?,
+            dispatched_at: row.try_get(4)?,
         })
     });
     taken.collect::<Result<_, _>>().map_err(failed)

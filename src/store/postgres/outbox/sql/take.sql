@@ -1,5 +1,5 @@
 -- $1 now, $2 end of the lease, $3 token, $4 deliveries, in their order; of each endpoint: $5 id, $6 steady, $7 next_at,
--- $8 catching_up, $9 ready_at
+-- $8 catching_up, $9 ready_at, $10 steady_at
 WITH picked AS MATERIALIZED (
     SELECT p.place, p.seq, m.seq AS message,
            -- One copy, however many of its deliveries are leased at once.
@@ -23,10 +23,10 @@ leased AS (
 ),
 served AS (
     UPDATE {outbox_endpoints} AS e
-    SET served_at = $1::bigint, steady = u.steady, steady_at = $1::bigint, next_at = u.next_at,
+    SET served_at = $1::bigint, steady = u.steady, steady_at = u.steady_at, next_at = u.next_at,
         catching_up = u.catching_up <> 0, ready_at = u.ready_at
-    FROM unnest($5::text[], $6::double precision[], $7::bigint[], $8::bigint[], $9::bigint[])
-        AS u (id, steady, next_at, catching_up, ready_at)
+    FROM unnest($5::text[], $6::double precision[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+        AS u (id, steady, next_at, catching_up, ready_at, steady_at)
     WHERE e.id = u.id
 )
 SELECT leased.seq, leased.endpoint, leased.attempt, leased.created_at, picked.message, picked.payload,

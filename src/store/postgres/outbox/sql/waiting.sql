@@ -1,5 +1,7 @@
 -- $1 now, $2 endpoints, which are locked, $3 how many deliveries of each
-SELECT e.id, flight.count AS in_flight, d.seq, d.attempt
+SELECT e.id, flight.count AS in_flight, d.seq, d.attempt,
+       -- Nothing where it was made later than its message was dispatched, by recover.
+       (SELECT m.created_at FROM {outbox_messages} AS m WHERE m.seq = d.message AND m.created_at = d.created_at) AS dispatched_at
 FROM unnest($2::text[]) AS e (id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS count FROM {outbox_deliveries} AS d
@@ -7,7 +9,7 @@ CROSS JOIN LATERAL (
 ) AS flight
 LEFT JOIN LATERAL (
     -- Somebody may be cancelling one, or be sending it anew.
-    SELECT d.seq, d.attempt, d.due_at FROM {outbox_deliveries} AS d
+    SELECT d.seq, d.attempt, d.due_at, d.message, d.created_at FROM {outbox_deliveries} AS d
     WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= $1::bigint
     ORDER BY d.endpoint, d.due_at, d.seq
     LIMIT $3::bigint
