@@ -555,6 +555,25 @@ async fn the_system_s_resolver_is_held_to_the_policy() {
 }
 
 #[tokio::test]
+async fn an_address_in_the_url_is_checked_though_no_resolver_is_asked() {
+    let receiver = Receiver::answering(DELIVERED).await;
+    let port = receiver.address.port();
+    // A resolver that would call it public.
+    let names = Names::default().with("127.0.0.1", [&["93.184.216.34"]]).with("localhost", [&["127.0.0.1"]]);
+    let policy = DestinationPolicy::default().allow_ports(1024..=65535).insecure_plain_http();
+    let strict = builder(Duration::from_secs(5)).policy(policy).resolver(names.clone()).build().unwrap();
+
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "2130706433", "localhost"] {
+        let stored = loopback_policy().endpoint(&format!("http://{host}:{port}/")).unwrap();
+        let request = tower_webhooks::send::AttemptRequest::new(stored, http::HeaderMap::new(), bytes::Bytes::new());
+        let result = tower_webhooks::send::Transport::send(&strict, request).await;
+        assert_eq!(result.error_kind(), Some(AttemptErrorKind::RefusedDestination), "{host}");
+    }
+
+    assert_eq!((names.asked("127.0.0.1"), receiver.connections()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_url_that_was_stored_under_a_wider_policy_is_checked_again() {
     let receiver = Receiver::answering(DELIVERED).await;
     let stored = loopback_policy().endpoint(&receiver.url()).unwrap();

@@ -11,7 +11,41 @@ use crate::{
 
 /// Makes attempts. [`GuardedClient`](super::GuardedClient) is the one to use; tests have their own.
 ///
-/// An attempt never fails to give a result, and ends by its deadline.
+/// An attempt never fails to give a result, and ends by its deadline. A transport of your own has to see to both: nobody else ends
+/// an attempt of [`deliver`](super::deliver), while a worker ends it a moment after its deadline.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::StatusCode;
+/// use tower_webhooks::{
+///     BoxFuture, Secret,
+///     send::{Answer, AttemptRequest, AttemptResult, DeliverErrorKind, Message, Signer, Target, Transport, deliver},
+/// };
+///
+/// /// Sends nothing, and answers what the path asks for.
+/// struct Pretend;
+///
+/// impl Transport for Pretend {
+///     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+///         assert!(request.headers().contains_key("webhook-signature"));
+///         let gone = request.url().as_str().ends_with("/gone");
+///         let answer = Answer::new(if gone { StatusCode::GONE } else { StatusCode::OK });
+///         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::ZERO)))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let signer = Signer::standard_webhooks(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?)?;
+/// let message = Message::new("order.completed", &[7])?;
+///
+/// let there = Target::new("https://example.com/hook".parse()?, signer.clone());
+/// assert_eq!(deliver(&Pretend, &there, &message).await?.attempts().len(), 1);
+///
+/// let gone = Target::new("https://example.com/gone".parse()?, signer);
+/// assert_eq!(deliver(&Pretend, &gone, &message).await.unwrap_err().kind(), DeliverErrorKind::Gone);
+/// # Ok(()) }
+/// ```
 pub trait Transport: Send + Sync + 'static {
     /// Makes one attempt.
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult>;

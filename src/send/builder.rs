@@ -17,7 +17,25 @@ use crate::{
     queue::Room,
 };
 
-/// The settings of a [`Dispatcher`].
+/// The settings of a [`Dispatcher`]. Only how secrets are kept has to be said; docs/defaults.md gives the reason for each number.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::send::{Dispatcher, GuardedClient, OutboxStore, RetryPolicy, SealingKey};
+///
+/// fn dispatcher(store: impl OutboxStore) -> Result<Dispatcher, Box<dyn std::error::Error>> {
+///     Ok(Dispatcher::builder(store)
+///         .sealing_key(SealingKey::from_env("WEBHOOKS_KEY")?)
+///         .client(GuardedClient::builder().user_agent("acme-webhooks/1").build()?)
+///         .retry_policy(RetryPolicy::custom([5, 60, 3600].map(Duration::from_secs)))
+///         .on_exhausted(|given_up| eprintln!("{} was given up after attempt {}", given_up.delivery, given_up.attempt))
+///         .on_endpoint_disabled(|disabled| eprintln!("{} is disabled: {}", disabled.endpoint, disabled.reason.as_str()))
+///         .build()?)
+/// }
+///
+/// # #[cfg(feature = "idempotency")]
+/// assert!(Dispatcher::builder(tower_webhooks::store::MemoryOutbox::new()).build().is_err()); // it has no sealing key
+/// ```
 #[must_use]
 pub struct DispatcherBuilder {
     store: Arc<dyn OutboxStore>,

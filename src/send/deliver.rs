@@ -69,8 +69,28 @@ impl Target {
 ///
 /// It lives as long as the caller waits. If the process ends meanwhile the message is lost; an outbox is what keeps it.
 ///
+/// Dropping the future ends the attempts, also in the middle of one.
+///
 /// # Errors
-/// When no attempt was answered with a 2xx. The error tells each attempt.
+/// When no attempt was answered with a 2xx: [`Gone`](DeliverErrorKind::Gone) and [`Refused`](DeliverErrorKind::Refused) after the
+/// answer that says so, [`Exhausted`](DeliverErrorKind::Exhausted) after the last attempt. The error tells each attempt.
+///
+/// # Examples
+/// ```no_run
+/// use tower_webhooks::{Secret, send::{DeliverErrorKind, GuardedClient, Message, Signer, Target, deliver}};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = GuardedClient::new()?; // one for the process
+/// let signer = Signer::standard_webhooks(Secret::from_env("CUSTOMERS_WEBHOOK_SECRET")?)?;
+/// let customer = Target::new("https://customer.example/hook".parse()?, signer);
+///
+/// match deliver(&client, &customer, &Message::new("order.completed", &[7])?).await {
+///     Ok(delivered) => println!("after {} attempts", delivered.attempts().len()),
+///     Err(error) if error.kind() == DeliverErrorKind::Gone => println!("do not try again"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # Ok(()) }
+/// ```
 pub async fn deliver(
     transport: &(impl Transport + ?Sized),
     target: &Target,

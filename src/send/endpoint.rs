@@ -113,7 +113,16 @@ impl NewEndpoint {
     }
 }
 
-/// What is to be changed about an endpoint.
+/// What is to be changed about an endpoint; what is not named stays as it is.
+///
+/// ```
+/// use tower_webhooks::send::{EndpointUpdate, RateLimit};
+///
+/// let update = EndpointUpdate::new().events(["order.*"]).rate_limit(RateLimit::per_minute(30)?).no_api_version();
+/// assert!(EndpointUpdate::new().url("example.com/hook").is_err());
+/// # let _ = update;
+/// # Ok::<(), tower_webhooks::send::RateLimitError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct EndpointUpdate {

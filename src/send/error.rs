@@ -6,7 +6,24 @@ use crate::{
     error::{StoreError, StoreErrorKind},
 };
 
-/// A [`Dispatcher`](super::Dispatcher) could not do what it was asked.
+/// A [`Dispatcher`](super::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
+/// to whoever asked; that of the others is for the application's log, together with its `source()`.
+///
+/// ```
+/// use tower_webhooks::send::{SendError, SendErrorKind};
+///
+/// fn status(error: &SendError) -> u16 {
+///     match error.kind() {
+///         SendErrorKind::Conflict | SendErrorKind::Disabled => 409,
+///         SendErrorKind::Invalid => 422,
+///         SendErrorKind::NotFound => 404,
+///         SendErrorKind::Stale => 412,
+///         SendErrorKind::TooMany => 429,
+///         _ => 503, // ours; `source()` says what
+///     }
+/// }
+/// # let _ = status;
+/// ```
 #[derive(Debug)]
 pub struct SendError {
     kind: SendErrorKind,

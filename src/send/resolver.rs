@@ -9,6 +9,23 @@ use crate::boxed::BoxFuture;
 
 /// Looks names up. It is asked once for each attempt; whatever it says is checked against the policy before anything is
 /// dialled.
+///
+/// ```
+/// use std::{io, net::IpAddr};
+/// use tower_webhooks::{BoxFuture, send::{GuardedClient, Resolver}};
+///
+/// struct Fixed;
+///
+/// impl Resolver for Fixed {
+///     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+///         let known = name == "customer.example";
+///         Box::pin(async move { if known { Ok(vec![[93, 184, 216, 34].into()]) } else { Err(io::Error::other("no such name")) } })
+///     }
+/// }
+///
+/// let client = GuardedClient::builder().resolver(Fixed).build()?;
+/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// ```
 pub trait Resolver: Send + Sync + 'static {
     /// Gives the addresses of a name, in the order in which they are to be tried.
     ///

@@ -15,7 +15,8 @@ use crate::{
     queue::{Fenced, LeaseToken},
 };
 
-/// Keeps endpoints, messages, and the deliveries that come of the two.
+/// Keeps endpoints, messages, and the deliveries that come of the two. `MemoryOutbox`, `SqliteStore` and `PostgresStore` do; whoever
+/// writes another one runs `conformance::outbox` on it.
 ///
 /// # The contract
 /// A delivery is in one of seven states:

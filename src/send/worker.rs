@@ -38,6 +38,54 @@ use crate::{
 /// 3. Endpoints that are new, or whose last attempt took longer than 2 s, have at most half of its places together.
 /// 4. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
 ///    unless the store is down.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # mod example {
+/// use std::{sync::Arc, time::Duration};
+/// use http::StatusCode;
+/// use tokio::sync::Notify;
+/// use tower_webhooks::{
+///     BoxFuture,
+///     send::{
+///         Answer, AttemptRequest, AttemptResult, DeliveryState, DestinationPolicy, Dispatcher, Message, NewEndpoint, SealingKey,
+///         Transport,
+///     },
+///     store::MemoryOutbox,
+/// };
+///
+/// struct Pretend; // a test's own client
+///
+/// impl Transport for Pretend {
+///     fn send(&self, _: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+///         Box::pin(std::future::ready(AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)))
+///     }
+/// }
+///
+/// # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let done = Arc::new(Notify::new());
+/// let tell = done.clone();
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new())
+///     .sealing_key(SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?)
+///     .transport(Pretend, DestinationPolicy::default())
+///     .on_delivered(move |_| tell.notify_one())
+///     .build()?;
+/// webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?).await?;
+/// webhooks.dispatch(Message::new("order.completed", &[7])?).await?;
+///
+/// // An application spawns it, and stops it with itself.
+/// webhooks.worker().run(async move { done.notified().await }).await;
+///
+/// let delivery = webhooks.deliveries(None, Default::default()).await?.remove(0);
+/// assert_eq!(delivery.state, DeliveryState::Delivered);
+/// # Ok(()) }
+/// # }
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> { example::run().await }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 pub struct SendWorker {
     outbox: Arc<Outbox>,
 }
@@ -54,7 +102,8 @@ impl SendWorker {
         Self { outbox: Arc::new(outbox) }
     }
 
-    /// Works until `shutdown` is ready and what was begun has ended.
+    /// Works until `shutdown` is ready and what was begun has ended. It never fails: where the store does, that is logged, and it
+    /// tries again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let shared = &self.outbox.dispatcher.shared;
         let (room, new_work) = (shared.room, shared.new_work.clone());
