@@ -28,9 +28,13 @@ use tower::ServiceExt;
 use tower_webhooks::{
     BoxFuture, Delivery, Secret, VerifiedEvent, WebhookLayer,
     clock::ClockOffset,
+    error::{StoreError, StoreErrorKind},
     send::{
-        Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
-        Dispatcher, EndpointUpdate, Message, NewEndpoint, RetryPolicy, SealingKey, SendErrorKind, Transport,
+        Answer, AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState,
+        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
+        EndpointSettings, EndpointUpdate, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
+        NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy, SealingKey, SendErrorKind,
+        Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -575,6 +579,151 @@ async fn what_a_fan_out_has_in_flight_is_one_body() {
     let parked = transport.parked.lock().unwrap();
     assert!(parked.iter().all(|request| request.body().as_ptr() == parked[0].body().as_ptr()));
     worker.abort();
+}
+
+/// A store whose first answers to `finish` are lost on the way, though it did what was asked.
+struct Forgetful(SqliteStore, AtomicU32);
+
+impl OutboxStore for Forgetful {
+    fn finish(&self, id: OutboxId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<Finished, StoreError>> {
+        Box::pin(async move {
+            let done = self.0.finish(id, token, finish).await;
+            let is_lost = self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            if is_lost { Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")) } else { done }
+        })
+    }
+
+    fn create_endpoint(
+        &self,
+        endpoint: EndpointDraft,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        self.0.create_endpoint(endpoint, most)
+    }
+
+    fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        self.0.endpoint(id)
+    }
+
+    fn endpoints(
+        &self,
+        tenant: Option<Arc<str>>,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
+        self.0.endpoints(tenant, after, limit)
+    }
+
+    fn change_endpoint(
+        &self,
+        id: EndpointId,
+        revision: u64,
+        settings: EndpointSettings,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.0.change_endpoint(id, revision, settings)
+    }
+
+    fn switch_endpoint(
+        &self,
+        id: EndpointId,
+        disabled: Option<DisabledReason>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.switch_endpoint(id, disabled)
+    }
+
+    fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.delete_endpoint(id)
+    }
+
+    fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
+        self.0.dispatch(messages)
+    }
+
+    fn dispatch_to(&self, id: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+        self.0.dispatch_to(id, message)
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        self.0.lease(request)
+    }
+
+    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+        self.0.delivery(id)
+    }
+
+    fn deliveries(
+        &self,
+        tenant: Arc<str>,
+        query: DeliveryQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        self.0.deliveries(tenant, query, limit)
+    }
+
+    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+        self.0.attempts(id)
+    }
+
+    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.resend(id)
+    }
+
+    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.cancel(id)
+    }
+
+    fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        self.0.recover(id, recover, limit)
+    }
+
+    fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.0.erase(tenant, limit)
+    }
+
+    fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.0.purge(retention, limit)
+    }
+
+    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.put_event_types(event_types)
+    }
+
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+        self.0.event_types()
+    }
+
+    fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.remove_event_type(name)
+    }
+}
+
+type Finished = (Fenced, Option<DisabledReason>);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hooks_hear_of_what_was_noted_though_the_answer_was_lost() {
+    let place = Place::new();
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (one, two) = (heard.clone(), heard.clone());
+    let status = Arc::new(AtomicU32::new(200));
+    let answer = status.clone();
+    let handler = async move || StatusCode::from_u16(u16::try_from(answer.load(SeqCst)).unwrap()).unwrap();
+    let url = serve(Router::new().route("/hook", post(handler))).await;
+    let webhooks = quick(Forgetful(place.store().await, AtomicU32::new(2)))
+        .on_delivered(move |_| one.lock().unwrap().push("delivered".to_owned()))
+        .on_endpoint_disabled(move |disabled| two.lock().unwrap().push(disabled.reason.as_str().to_owned()))
+        .build()
+        .unwrap();
+    register(&webhooks, &url).await;
+    let worker = Working::start(&webhooks);
+
+    webhooks.dispatch(message(1)).await.unwrap();
+    until("the first hook", async || heard.lock().unwrap().len() == 1).await;
+    status.store(410, SeqCst);
+    webhooks.dispatch(message(2)).await.unwrap();
+    until("the second hook", async || heard.lock().unwrap().len() == 2).await;
+    worker.stop().await;
+
+    assert_eq!(*heard.lock().unwrap(), ["delivered", "gone"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -206,7 +206,7 @@ impl Queue for Outbox {
                 Err(error) => {
                     observe::not_opened(&endpoint.id, &error);
                     // Stale or not, there is nothing to tell.
-                    let _ = self.finish(id, token, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
+                    let _ = self.finish(id, token, attempt, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
                     return;
                 }
             };
@@ -236,7 +236,7 @@ impl Queue for Outbox {
             let next = self.next(&result, attempt);
             let mut finish = finish(&result, next);
             finish.notice = notice(&endpoint, &opened.url, next);
-            let (fenced, disabled) = self.finish(id, token, finish).await;
+            let (fenced, disabled) = self.finish(id, token, attempt, finish).await;
             if fenced == Fenced::Stale {
                 // Another worker has it by now, and tells what becomes of it.
                 return;
@@ -341,14 +341,23 @@ impl Outbox {
     }
 
     /// Notes how an attempt ended. A store that is down for a moment must not cost a second delivery.
-    async fn finish(&self, id: OutboxId, token: LeaseToken, mut finish: Finish) -> (Fenced, Option<DisabledReason>) {
+    async fn finish(
+        &self,
+        id: OutboxId,
+        token: LeaseToken,
+        attempt: u32,
+        mut finish: Finish,
+    ) -> (Fenced, Option<DisabledReason>) {
         let shared = &self.dispatcher.shared;
         finish.disable_after = shared.times.disable_after;
         let until = clock::monotonic().saturating_add(shared.times.lease);
+        let mut is_unknown = false;
         loop {
             match shared.store.finish(id, token, finish.clone()).await {
+                Ok((Fenced::Stale, _)) if is_unknown => return self.noted(id, attempt, &finish).await,
                 Ok(done) => return done,
                 Err(error) => {
+                    is_unknown = true;
                     observe::outbox_failed("finish", &error);
                     if clock::monotonic() >= until {
                         return (Fenced::Stale, None);
@@ -357,6 +366,27 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// Finds out whether an attempt was noted by a call whose answer was lost: the hooks are to hear of it.
+    async fn noted(&self, id: OutboxId, attempt: u32, finish: &Finish) -> (Fenced, Option<DisabledReason>) {
+        const NOT_OURS: (Fenced, Option<DisabledReason>) = (Fenced::Stale, None);
+        let store = &self.dispatcher.shared.store;
+        let Ok(attempts) = store.attempts(id).await else { return NOT_OURS };
+        let is_ours = attempts.last().is_some_and(|noted| {
+            (noted.attempt, noted.status, noted.error.as_deref()) == (attempt, finish.status, finish.error)
+                && millis(noted.duration) == millis(finish.duration)
+        });
+        if !is_ours {
+            return NOT_OURS;
+        }
+        let held = match (&finish.notice, store.delivery(id).await) {
+            (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
+            _ => Ok(None),
+        };
+        // Asked for by somebody else meanwhile, it is not a worker's doing.
+        let disabled = held.ok().flatten().and_then(|endpoint| endpoint.disabled);
+        (Fenced::Applied, disabled.filter(|reason| *reason != DisabledReason::Asked))
     }
 
     /// Tells the application, and the workers that the notice is there.
