@@ -61,7 +61,8 @@ pub(super) async fn lease(
         let taken = take(connection, prefix, id, request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
-        let all = !is_due(connection, prefix, id, now).await?;
+        // Where there was room for more, there is no more.
+        let all = attempts < room || !is_due(connection, prefix, id, now).await?;
         health.leased(Leased { attempts, first: u32::try_from(first).unwrap_or(u32::MAX), all }, limit, now);
         endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
         shares.took(attempts, proven);
