@@ -11,9 +11,10 @@ use std::{
 use tokio::{
     runtime::Builder,
     sync::{Notify, oneshot},
+    task::JoinSet,
 };
 use tower_webhooks::{
-    send::{DestinationPolicy, Dispatcher, GuardedClient, Message, NewEndpoint, OutboxStore, SealingKey},
+    send::{DestinationPolicy, Dispatcher, GuardedClient, Message, MessageId, NewEndpoint, OutboxStore, SealingKey},
     store::{MemoryOutbox, SqliteStore},
 };
 
@@ -27,6 +28,8 @@ use crate::{Receiver, cpu, table::now};
 /// A tenant can have no more.
 const EACH_TENANT: usize = 100;
 
+const DISPATCHERS: usize = 64;
+
 pub(crate) fn print(is_quick: bool) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let sizes: &[(usize, usize)] =
@@ -39,10 +42,10 @@ pub(crate) fn print(is_quick: bool) {
 
     println!("deliveries of 1 KiB by one worker, all of them dispatched before:\n");
     println!(
-        "| {:<10} | {:>9} | {:>12} | {:>18} | {:>12} |",
-        "store", "endpoints", "deliveries/s", "CPU, us a delivery", "dispatched/s"
+        "| {:<10} | {:>9} | {:>12} | {:>18} | {:>12} | {:>15} |",
+        "store", "endpoints", "deliveries/s", "CPU, us a delivery", "messages/s", "by 64 at once/s"
     );
-    println!("|{0:-<12}|{0:->11}|{0:->14}|{0:->20}|{0:->14}|", "");
+    println!("|{0:-<12}|{0:->11}|{0:->14}|{0:->20}|{0:->14}|{0:->17}|", "");
     for (endpoints, deliveries) in sizes.iter().copied() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
@@ -57,8 +60,10 @@ pub(crate) fn print(is_quick: bool) {
             ),
             ("memory", runtime.block_on(run(memory, &receiver, endpoints, deliveries))),
         ] {
-            let Measured { rate, cpu, dispatched } = measured;
-            println!("| {name:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} |");
+            let Measured { rate, cpu, dispatched, at_once } = measured;
+            println!(
+                "| {name:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} | {at_once:>15.0} |"
+            );
         }
     }
 }
@@ -73,8 +78,10 @@ struct Measured {
     rate: f64,
     /// Of this process, in microseconds a delivery.
     cpu: f64,
-    /// Deliveries that were dispatched in a second.
+    /// Messages that were dispatched in a second, one after the other.
     dispatched: f64,
+    /// The same by many tasks at once.
+    at_once: f64,
 }
 
 async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, deliveries: usize) -> Measured {
@@ -101,15 +108,17 @@ async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, del
         webhooks.endpoints().create(new).await.unwrap();
     }
 
+    let messages: Arc<Vec<Message>> = Arc::new({
+        let payload = "x".repeat(900);
+        let message = |number| Message::new("order.completed", &(number, &payload)).unwrap();
+        let tenants = (0..deliveries / endpoints).flat_map(|number| (0..tenants).map(move |tenant| (number, tenant)));
+        tenants.map(|(number, of)| message(number).tenant(tenant(of))).collect()
+    });
     let start = now();
-    let payload = "x".repeat(900);
-    for number in 0..deliveries / endpoints {
-        for tenant_number in 0..tenants {
-            let message = Message::new("order.completed", &(number, &payload)).unwrap();
-            webhooks.dispatch(message.tenant(tenant(tenant_number))).await.unwrap();
-        }
+    for message in messages.iter() {
+        webhooks.dispatch(message.clone()).await.unwrap();
     }
-    let dispatched = deliveries as f64 / start.elapsed().as_secs_f64();
+    let dispatched = messages.len() as f64 / start.elapsed().as_secs_f64();
 
     let (stop, stopped) = oneshot::channel::<()>();
     let (start, before) = (now(), cpu::of_this_process());
@@ -119,10 +128,26 @@ async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, del
     assert!(in_time.is_ok(), "{} of {deliveries} were delivered in five minutes", done.load(SeqCst));
     stop.send(()).unwrap();
     worker.await.unwrap();
+
+    // The same messages under other ids.
+    let (start, next) = (now(), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    for _ in 0..DISPATCHERS {
+        let (webhooks, messages, next) = (webhooks.clone(), messages.clone(), next.clone());
+        tasks.spawn(async move {
+            while let Some(message) = messages.get(next.fetch_add(1, SeqCst)) {
+                webhooks.dispatch(message.clone().id(MessageId::random().unwrap())).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let at_once = messages.len() as f64 / start.elapsed().as_secs_f64();
+
     Measured {
         rate: deliveries as f64 / time.as_secs_f64(),
         cpu: taken.as_secs_f64() * 1e6 / deliveries as f64,
         dispatched,
+        at_once,
     }
 }
 

@@ -22,6 +22,11 @@ pub(super) fn in_transaction(context: &'static str, error: sqlx::Error) -> Store
     }
 }
 
+/// Tells whether whatever is tried next would meet the same error.
+pub(super) fn concerns_all(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Schema | StoreErrorKind::Unavailable)
+}
+
 /// How long to go on asking while another connection holds the lock.
 ///
 /// SQLite's own handler waits ever longer between two looks, up to a tenth of a second, and loses the race against busy

@@ -1,5 +1,7 @@
 //! What the store is without the feature `send`: nothing is sent, and there are no tables for it.
 
+use std::time::Duration;
+
 use super::{schema::Part, store::Setup};
 
 pub(super) const PARTS: &[&Part] = &[];
@@ -7,7 +9,7 @@ pub(super) const PARTS: &[&Part] = &[];
 pub(super) struct Outbox;
 
 impl Outbox {
-    pub(super) fn new(_setup: &Setup) -> Self {
+    pub(super) fn new(_setup: &Setup, _limit: Duration) -> Self {
         Self
     }
 

@@ -152,7 +152,7 @@ impl SqliteStore {
         };
         Self {
             shared: Arc::new(Shared {
-                outbox: Outbox::new(&setup),
+                outbox: Outbox::new(&setup, limit),
                 setup,
                 reader: Queue::new("reader", limit),
                 writer: Queue::new("writer", limit),

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     connection::Connections,
-    error::{Patience, store_error},
+    error::{Patience, concerns_all, store_error},
     rows::{self, Found},
     schema::MAX_ROWS,
     store::Setup,
@@ -278,11 +278,6 @@ fn answer(changes: Vec<Change>, answers: Vec<Answer>) {
             (_, Answer::Unwanted | Answer::Claimed(_) | Answer::Done(_)) => {}
         }
     }
-}
-
-/// Tells whether the next change would meet the same error.
-fn concerns_all(error: &StoreError) -> bool {
-    matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Schema | StoreErrorKind::Unavailable)
 }
 
 const PURGE_PATIENCE: Duration = Duration::from_millis(200);

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::{Session, begin, corrupt, endpoints, query};
+use super::{corrupt, endpoints, query};
 use crate::{
     error::StoreError,
     send::{Dispatched, EndpointId, Message, OutboxId},
@@ -15,15 +15,17 @@ use crate::{
 
 const CONTEXT: &str = "dispatch";
 
-pub(super) async fn dispatch(session: &mut Session<'_>, messages: &[Message]) -> Result<Vec<Dispatched>, StoreError> {
-    let (prefix, clock) = (session.prefix, session.setup.clock.clone());
-    let mut tx = begin!(session, CONTEXT);
-    let dispatched =
-        store(&mut tx, prefix, messages, clock.now()).await.map_err(|error| store_error(CONTEXT, error))?;
-    tx.commit().await.map_err(|error| store_error(CONTEXT, error))?;
-    Ok(dispatched)
+/// Does what `dispatch` does inside a transaction that holds the write lock.
+pub(super) async fn dispatch(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    messages: &[Message],
+    now: Millis,
+) -> Result<Vec<Dispatched>, StoreError> {
+    store(connection, prefix, messages, now).await.map_err(|error| store_error(CONTEXT, error))
 }
 
+/// Does it inside the application's transaction.
 pub(super) async fn dispatch_in(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -35,26 +37,26 @@ pub(super) async fn dispatch_in(
         .map_err(|error| in_transaction("dispatch in the application's transaction", error))
 }
 
+/// Does what `dispatch_to` does inside a transaction that holds the write lock.
 pub(super) async fn dispatch_to(
-    session: &mut Session<'_>,
+    connection: &mut SqliteConnection,
+    prefix: &str,
     endpoint: EndpointId,
     message: &Message,
+    now: Millis,
 ) -> Result<Option<OutboxId>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let (prefix, clock) = (session.prefix, session.setup.clock.clone());
-    let mut tx = begin!(session, CONTEXT);
-    let now = clock.now();
-    let Some((found, _)) = endpoints::find(&mut tx, prefix, endpoint).await? else { return Ok(None) };
+    let Some((found, _)) = endpoints::find(connection, prefix, endpoint).await? else { return Ok(None) };
     if *found.tenant != *tenant(message) || found.disabled.is_some() {
         return Ok(None);
     }
     let (digest, endpoint) = (digest(message), endpoint.to_string());
-    let seq = match look_up(&mut tx, prefix, message, &digest).await.map_err(failed)? {
+    let seq = match look_up(connection, prefix, message, &digest).await.map_err(failed)? {
         Found::Other => return Ok(None),
         Found::Same(seq) => seq,
         Found::New => {
-            let seq = insert(&mut tx, prefix, message, &digest, Some(&endpoint), now).await.map_err(failed)?;
-            add(&mut tx, prefix, seq, message, &[&endpoint], now).await.map_err(failed)?;
+            let seq = insert(connection, prefix, message, &digest, Some(&endpoint), now).await.map_err(failed)?;
+            add(connection, prefix, seq, message, &[&endpoint], now).await.map_err(failed)?;
             seq
         }
     };
@@ -62,10 +64,9 @@ pub(super) async fn dispatch_to(
     let row = query(prefix, "SELECT seq FROM {}outbox_deliveries WHERE message = ? AND endpoint = ?")
         .bind(seq)
         .bind(endpoint)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut *connection)
         .await
         .map_err(failed)?;
-    tx.commit().await.map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
     let seq: i64 = row.try_get(0).map_err(failed)?;
     Ok(Some(OutboxId::from_u64(u64::try_from(seq).map_err(|_| corrupt("a delivery's id is none"))?)))
@@ -79,7 +80,7 @@ enum Found {
     Other,
 }
 
-/// Does what `dispatch` does inside a transaction.
+/// Stores messages and makes their deliveries.
 pub(super) async fn store(
     connection: &mut SqliteConnection,
     prefix: &str,

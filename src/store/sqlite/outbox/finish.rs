@@ -1,7 +1,7 @@
-use sqlx::{Connection, Row};
+use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Session, begin, corrupt, dispatch, endpoints, query,
+    corrupt, dispatch, endpoints, query,
     schema::{SENDING, number},
 };
 use crate::{
@@ -10,30 +10,29 @@ use crate::{
     send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
     store::{
         outbox::{Standing, next_state},
+        record::Millis,
         sqlite::error::store_error,
     },
 };
 
 const CONTEXT: &str = "finish an attempt";
 
+/// Does what `finish` does inside a transaction that holds the write lock.
 pub(super) async fn finish(
-    session: &mut Session<'_>,
-    id: OutboxId,
-    token: LeaseToken,
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    (id, token): (OutboxId, LeaseToken),
     finish: &Finish,
+    now: Millis,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let (prefix, clock) = (session.prefix, session.setup.clock.clone());
     let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
-    let mut tx = begin!(session, CONTEXT);
-    let now = clock.now();
-
     let row =
         query(prefix, "SELECT endpoint, attempt FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?")
             .bind(seq)
             .bind(SENDING)
             .bind(token.to_bytes().to_vec())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut *connection)
             .await
             .map_err(failed)?;
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
@@ -42,17 +41,17 @@ pub(super) async fn finish(
     let attempt: i64 = row.try_get(1).map_err(failed)?;
 
     let mut disabled = None;
-    let standing = match endpoints::find(&mut tx, prefix, endpoint).await? {
+    let standing = match endpoints::find(connection, prefix, endpoint).await? {
         None => Standing::Deleted,
         Some((found, mut health)) => {
             let reason = health.count(finish, now);
-            endpoints::note(&mut tx, prefix, &found, &health, None).await?;
+            endpoints::note(connection, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {
                 (None, Some(_)) => {
-                    endpoints::switch_in(&mut tx, prefix, endpoint, reason, now).await?;
+                    endpoints::switch_in(connection, prefix, endpoint, reason, now).await?;
                     if let Some(notice) = &finish.notice {
                         // One that is in conflict with another says the same.
-                        dispatch::store(&mut tx, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
+                        dispatch::store(connection, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
                     }
                     disabled = reason;
                     Standing::Disabled
@@ -70,7 +69,7 @@ pub(super) async fn finish(
         .bind(due)
         .bind(attempt - i64::from(unsent))
         .bind(seq)
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await
         .map_err(failed)?;
     if !unsent {
@@ -86,10 +85,9 @@ pub(super) async fn finish(
         .bind(finish.error)
         .bind(millis(finish.duration))
         .bind(finish.answer.to_vec())
-        .execute(&mut *tx)
+        .execute(&mut *connection)
         .await
         .map_err(failed)?;
     }
-    tx.commit().await.map_err(failed)?;
     Ok((Fenced::Applied, disabled))
 }

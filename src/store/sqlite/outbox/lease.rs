@@ -5,9 +5,9 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
-use super::{Session, begin, corrupt, endpoints, query};
+use super::{corrupt, endpoints, query};
 use crate::{
     error::StoreError,
     send::{EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId},
@@ -20,18 +20,28 @@ use crate::{
 
 const CONTEXT: &str = "lease deliveries";
 
-/// Looks without a lock first: most looks of an idle worker find nothing.
-pub(super) async fn lease(session: &mut Session<'_>, request: LeaseRequest) -> Result<Leases, StoreError> {
-    let (now, prefix, clock) = (session.now(), session.prefix, session.setup.clock.clone());
-    if candidates(&mut session.connection, prefix, now).await?.is_empty() {
-        return Ok(Leases::new(Vec::new(), next_due(&mut session.connection, prefix, now).await?));
+/// Looks whether there is something to lease, without a lock: most looks of an idle worker find nothing. Gives the answer if
+/// there is not.
+pub(super) async fn look(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    now: Millis,
+) -> Result<Option<Leases>, StoreError> {
+    if candidates(connection, prefix, now).await?.is_empty() {
+        return Ok(Some(Leases::new(Vec::new(), next_due(connection, prefix, now).await?)));
     }
+    Ok(None)
+}
 
-    let mut tx = begin!(session, CONTEXT);
-    // Time may have passed while others held the lock, and they may have leased.
-    let now = clock.now();
-    let candidates = candidates(&mut tx, prefix, now).await?;
-    let mut shares = Shares::new(&request, candidates.iter().map(|(_, proven)| *proven));
+/// Does what `lease` does inside a transaction that holds the write lock.
+pub(super) async fn lease(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    request: &LeaseRequest,
+    now: Millis,
+) -> Result<Leases, StoreError> {
+    let candidates = candidates(connection, prefix, now).await?;
+    let mut shares = Shares::new(request, candidates.iter().map(|(_, proven)| *proven));
     let mut leased = Vec::new();
     let mut messages = HashMap::new();
     for (id, proven) in candidates {
@@ -42,28 +52,29 @@ pub(super) async fn lease(session: &mut Session<'_>, request: LeaseRequest) -> R
         if share == 0 {
             continue;
         }
-        let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await? else { continue };
+        let Some((endpoint, mut health)) = endpoints::find(connection, prefix, id).await? else { continue };
         let limit = endpoint.settings.rate_limit;
-        let room = health.room(in_flight(&mut tx, prefix, id, now).await?, limit, now).min(share);
+        let room = health.room(in_flight(connection, prefix, id, now).await?, limit, now).min(share);
         if room == 0 {
             continue;
         }
-        let taken = take(&mut tx, prefix, id, &request, room, now).await?;
+        let taken = take(connection, prefix, id, request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
         let first = u32::try_from(first).unwrap_or(u32::MAX);
         let dispatched =
             taken.iter().filter(|taken| taken.attempt == 1 && taken.dispatched_at == Some(taken.created_at));
         let dispatched: Vec<_> = dispatched.map(|taken| taken.created_at).collect();
-        let all = !is_due(&mut tx, prefix, id, now).await?;
+        // Where there was room for more, there is no more.
+        let all = attempts < room || !is_due(connection, prefix, id, now).await?;
         health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
-        endpoints::note(&mut tx, prefix, &endpoint, &health, Some(now)).await?;
+        endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
         shares.took(attempts, proven);
 
         let endpoint = Arc::new(endpoint);
         for Taken { seq, message: number, attempt, created_at, .. } in taken {
             if let Entry::Vacant(entry) = messages.entry(number) {
-                entry.insert(message(&mut tx, prefix, number).await?);
+                entry.insert(message(connection, prefix, number).await?);
             }
             // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
             let Some(Some(message)) = messages.get(&number).cloned() else { continue };
@@ -72,9 +83,8 @@ pub(super) async fn lease(session: &mut Session<'_>, request: LeaseRequest) -> R
             leased.push(LeasedDelivery::new(id, attempt, message, endpoint.clone(), between(created_at, now)));
         }
     }
-    tx.commit().await.map_err(|error| store_error(CONTEXT, error))?;
     let next_due = match leased.is_empty() {
-        true => next_due(&mut session.connection, prefix, now).await?,
+        true => next_due(connection, prefix, now).await?,
         false => None,
     };
     Ok(Leases::new(leased, next_due))

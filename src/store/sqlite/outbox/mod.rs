@@ -2,6 +2,9 @@
 //!
 //! One connection of the store's own writes it, with `synchronous = FULL`: what was dispatched outlives a power cut. What is
 //! dispatched in the application's transaction is as safe as the application's connection makes it.
+//!
+//! The calls that come all the time (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one
+//! wait for the disk. The others use the connection for themselves, one after the other.
 
 mod deliveries;
 mod dispatch;
@@ -9,19 +12,22 @@ mod endpoints;
 mod erase;
 mod event_types;
 mod finish;
+mod group;
 mod lease;
 mod purge;
 mod schema;
 
-use std::{any::Any, path::Path, sync::Arc};
+use std::{any::Any, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
+use self::group::Write;
 pub(super) use self::schema::PARTS;
 use super::{
     connection::{Connections, Durability, Lent},
     error::{Patience, store_error},
+    queue::Queue,
     store::{Setup, SqliteStore},
 };
 use crate::{
@@ -34,22 +40,37 @@ use crate::{
     },
 };
 
-/// The outbox's own connection.
 pub(super) struct Outbox {
+    access: Arc<Access>,
+    group: Queue<Write>,
+}
+
+/// The outbox's own connection, until it is closed, and what its statements need to know.
+struct Access {
     setup: Setup,
     connections: Mutex<Option<Connections>>,
 }
 
 impl Outbox {
-    pub(super) fn new(setup: &Setup) -> Self {
+    pub(super) fn new(setup: &Setup, limit: Duration) -> Self {
         let connections = Connections::new(setup).of(&schema::OUTBOX, Durability::PowerCut);
-        Self { setup: setup.clone(), connections: Mutex::new(Some(connections)) }
+        let access = Access { setup: setup.clone(), connections: Mutex::new(Some(connections)) };
+        Self { access: Arc::new(access), group: Queue::new("outbox", limit) }
     }
 
     pub(super) async fn close(&self) {
-        if let Some(connections) = self.connections.lock().await.take() {
+        self.group.close().await;
+        if let Some(connections) = self.access.connections.lock().await.take() {
             connections.close().await;
         }
+    }
+
+    /// Has something written with what others write at the same time. It does not end with the call that asked for it.
+    async fn write<A>(
+        &self,
+        write: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> Write,
+    ) -> Result<A, StoreError> {
+        self.group.ask(write, |writes| group::run(self.access.clone(), writes)).await
     }
 }
 
@@ -118,18 +139,18 @@ fn corrupt(what: &str) -> StoreError {
 /// Runs `$work` on the outbox's connection; after an error the next call opens another.
 macro_rules! session {
     ($store:expr, $session:ident => $work:expr) => {{
-        let outbox = &$store.shared.outbox;
-        let mut connections = outbox.connections.lock().await;
+        let access = &$store.shared.outbox.access;
+        let mut connections = access.connections.lock().await;
         let Some(connections) = connections.as_mut() else {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the SQLite store was closed"));
         };
         let done = async {
-            let sql = &outbox.setup.sql;
+            let sql = &access.setup.sql;
             let mut $session = Session {
                 connection: connections.lend(sql).await?,
                 prefix: sql.prefix(),
-                patience: Patience::new(outbox.setup.patience),
-                setup: &outbox.setup,
+                patience: Patience::new(access.setup.patience),
+                setup: &access.setup,
             };
             $work.await
         }
@@ -187,7 +208,7 @@ impl OutboxStore for SqliteStore {
     }
 
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
-        Box::pin(async move { session!(self, session => dispatch::dispatch(&mut session, &messages)) })
+        Box::pin(self.shared.outbox.write(|reply| Write::Dispatch(messages, reply)))
     }
 
     fn dispatch_in<'a>(
@@ -218,11 +239,11 @@ impl OutboxStore for SqliteStore {
         endpoint: EndpointId,
         message: Message,
     ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
-        Box::pin(async move { session!(self, session => dispatch::dispatch_to(&mut session, endpoint, &message)) })
+        Box::pin(self.shared.outbox.write(move |reply| Write::DispatchTo(endpoint, message, reply)))
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
-        Box::pin(async move { session!(self, session => lease::lease(&mut session, request)) })
+        Box::pin(self.shared.outbox.write(move |reply| Write::Lease(request, reply)))
     }
 
     fn finish(
@@ -231,7 +252,7 @@ impl OutboxStore for SqliteStore {
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
-        Box::pin(async move { session!(self, session => finish::finish(&mut session, id, token, &finish)) })
+        Box::pin(self.shared.outbox.write(move |reply| Write::Finish(id, token, finish, reply)))
     }
 
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {

@@ -1,0 +1,371 @@
+//! How the outbox in SQLite commits what many write at the same time.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use sqlx::{
+    AssertSqlSafe, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
+};
+use tokio::{
+    runtime::{Handle, Runtime},
+    task::yield_now,
+    time::timeout,
+};
+use tower_webhooks::{
+    BoxFuture,
+    error::{StoreError, StoreErrorKind},
+    send::{
+        After, DeliveryQuery, DeliveryState, Dispatched, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish,
+        LeaseRequest, LeaseToken, Leases, Message, OutboxStore, Sealed, Style,
+    },
+    store::{SqliteStore, sqlite::SqliteStoreOptions},
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn attempts_that_end_at_the_same_time_share_a_commit() {
+    let file = File::new();
+    let store = file.store().await;
+    for _ in 0..10 {
+        register(&store).await;
+    }
+    store.dispatch(vec![message("1"), message("2"), message("3")]).await.unwrap();
+    let token = LeaseToken::random().unwrap();
+    let leases = lease(&store, token).await.unwrap();
+    assert_eq!(leases.deliveries.len(), 30);
+    let before = file.commits();
+
+    let finishes = leases.deliveries.iter().map(|leased| store.finish(leased.id, token, Finish::new(After::Delivered)));
+    let finished = at_once(finishes.collect()).await;
+
+    assert!(finished.into_iter().all(|finished| finished.unwrap() == (Fenced::Applied, None)));
+    assert_eq!(file.commits() - before, 1);
+    assert_eq!(count(&store, DeliveryState::Delivered).await, 30);
+}
+
+/// And those that are too many for one do not wait for more to come.
+#[tokio::test]
+async fn a_commit_has_at_most_64_calls() {
+    let file = File::new();
+    let store = file.store().await;
+    register(&store).await;
+    store.dispatch(vec![message("first")]).await.unwrap();
+    let before = file.commits();
+
+    let dispatches = (0..100).map(|number| store.dispatch(vec![message(&number.to_string())]));
+    let dispatched = at_once(dispatches.collect()).await;
+
+    assert!(dispatched.into_iter().all(|dispatched| dispatched.unwrap() == [Dispatched::Stored { deliveries: 1 }]));
+    assert_eq!(file.commits() - before, 2);
+}
+
+#[tokio::test]
+async fn a_worker_leases_what_was_dispatched_just_before_it() {
+    let file = File::new();
+    let store = file.store().await;
+    register(&store).await;
+    let (token, again) = (LeaseToken::random().unwrap(), LeaseToken::random().unwrap());
+
+    let (dispatched, leases) = tokio::join!(store.dispatch(vec![message("a")]), lease(&store, token));
+    let leased = &leases.unwrap().deliveries[0];
+    let (finished, leases) = tokio::join!(
+        store.finish(leased.id, token, Finish::new(After::Retry { wait: Duration::ZERO })),
+        lease(&store, again)
+    );
+
+    assert_eq!(dispatched.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+    assert_eq!(finished.unwrap().0, Fenced::Applied);
+    assert_eq!(leases.unwrap().deliveries[0].attempt, 2);
+}
+
+#[tokio::test]
+async fn a_conflict_is_in_nobodys_way() {
+    let file = File::new();
+    let store = file.store().await;
+    register(&store).await;
+    let other = |id: &str| Message::new("b", &2).unwrap().id(id.parse().unwrap());
+    let before = file.commits();
+
+    let dispatched = at_once(vec![
+        store.dispatch(vec![message("a")]),
+        store.dispatch(vec![message("b"), other("a")]),
+        store.dispatch(vec![message("a")]),
+        store.dispatch(vec![other("b")]),
+    ])
+    .await;
+
+    let dispatched: Vec<_> = dispatched.into_iter().map(Result::unwrap).collect();
+    let (stored, known) = (Dispatched::Stored { deliveries: 1 }, Dispatched::Known { deliveries: 1 });
+    assert_eq!(dispatched[0], [stored]);
+    assert_eq!(dispatched[1], [Dispatched::Known { deliveries: 0 }, Dispatched::Conflict]);
+    assert_eq!(dispatched[2], [known]);
+    assert_eq!(dispatched[3], [stored], "nothing of the second was stored");
+    assert_eq!(file.commits() - before, 1);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_written_fails_alone_and_whole() {
+    let file = File::new();
+    let store = file.store().await;
+    register(&store).await;
+    file.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON webhook_outbox_messages WHEN new.id = 'm-13' \
+         BEGIN SELECT raise(ABORT, 'not this one'); END",
+    )
+    .await;
+
+    let dispatches = (0..40).map(|number| {
+        let messages = [format!("n-{number}"), format!("m-{number}")];
+        store.dispatch(messages.iter().map(|id| message(id)).collect())
+    });
+    let dispatched = at_once(dispatches.collect()).await;
+
+    for (number, dispatched) in dispatched.into_iter().enumerate() {
+        match number {
+            13 => assert_eq!(dispatched.unwrap_err().kind(), StoreErrorKind::Rejected),
+            _ => assert_eq!(dispatched.unwrap(), [Dispatched::Stored { deliveries: 1 }; 2], "{number}"),
+        }
+    }
+    assert_eq!(count(&store, DeliveryState::Pending).await, 78);
+    assert_eq!(store.dispatch(vec![message("n-13")]).await.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+}
+
+#[tokio::test]
+async fn all_of_a_group_are_told_that_the_lock_was_held() {
+    let file = File::new();
+    let pool = file.pool().await;
+    let store = SqliteStoreOptions::new().busy_timeout(Duration::from_millis(200)).from_pool(pool.clone());
+    store.migrate().await.unwrap();
+    register(&store).await;
+    let held = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+
+    let dispatches: Vec<_> = (0..300)
+        .map(|number: u32| {
+            let store = store.clone();
+            tokio::spawn(async move { store.dispatch(vec![message(&number.to_string())]).await })
+        })
+        .collect();
+    let kinds = timeout(LONG, async {
+        let mut kinds = Vec::new();
+        for dispatch in dispatches {
+            kinds.push(dispatch.await.unwrap().unwrap_err().kind());
+        }
+        kinds
+    });
+    let kinds = kinds.await.unwrap();
+    held.rollback().await.unwrap();
+
+    assert!(kinds.iter().all(|kind| *kind == StoreErrorKind::Busy), "{kinds:?}");
+    assert_eq!(store.dispatch(vec![message("0")]).await.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_dropped_before_the_lock_is_free_dispatches_nothing() {
+    let file = File::new();
+    let pool = file.pool().await;
+    let store = SqliteStore::from_pool(pool.clone());
+    store.migrate().await.unwrap();
+    register(&store).await;
+    let held = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut calls: Vec<_> = (0..3).map(|number| store.dispatch(vec![message(&number.to_string())])).collect();
+    poll_all(&mut calls).await;
+
+    drop(calls.remove(1));
+    held.rollback().await.unwrap();
+
+    for call in calls {
+        assert_eq!(call.await.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+    }
+    assert_eq!(store.dispatch(vec![message("1")]).await.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+}
+
+/// At every point of it that the calls see.
+#[tokio::test]
+async fn a_caller_that_is_dropped_in_the_middle_of_a_group_is_in_nobodys_way() {
+    let file = File::new();
+    let store = file.store().await;
+    register(&store).await;
+    let other = file.pool().await;
+
+    for polls in 1..60 {
+        let mut calls: Vec<_> =
+            (0..3).map(|number| store.dispatch(vec![message(&format!("{polls}-{number}"))])).collect();
+        let mut early = Vec::new();
+        for _ in 0..polls {
+            early.extend(poll_all(&mut calls).await);
+            if !early.is_empty() {
+                break;
+            }
+            // The thread that writes needs a moment, the task none: it is on this one.
+            std::thread::yield_now();
+            yield_now().await;
+        }
+        if early.is_empty() {
+            drop(calls.remove(1));
+        }
+        for call in calls {
+            early.push(timeout(LONG, call).await.unwrap());
+        }
+
+        assert!(early.into_iter().all(|done| done.unwrap() == [Dispatched::Stored { deliveries: 1 }]), "{polls}");
+        let lock = timeout(LONG, other.begin_with("BEGIN IMMEDIATE")).await.unwrap().unwrap();
+        lock.rollback().await.unwrap();
+        // Whole or not at all.
+        let again = store.dispatch(vec![message(&format!("{polls}-1"))]).await.unwrap();
+        let known = Dispatched::Known { deliveries: 1 };
+        assert!(again == [known] || again == [Dispatched::Stored { deliveries: 1 }], "{polls}: {again:?}");
+    }
+}
+
+#[test]
+fn it_works_on_another_runtime_after_the_first_has_ended() {
+    let file = File::new();
+    let first = Runtime::new().unwrap();
+    let store = first.block_on(file.store());
+    first.block_on(register(&store));
+    first.block_on(store.dispatch(vec![message("a")])).unwrap();
+    drop(first);
+
+    let second = Runtime::new().unwrap();
+
+    let again = second.block_on(store.dispatch(vec![message("a")])).unwrap();
+    assert_eq!(again, [Dispatched::Known { deliveries: 1 }]);
+}
+
+#[tokio::test]
+async fn a_closed_store_has_written_what_was_asked_and_refuses_more() {
+    let file = File::new();
+    let store = SqliteStore::connect(&file.url()).await.unwrap();
+    register(&store).await;
+    let mut calls = vec![store.dispatch(vec![message("a")])];
+    poll_all(&mut calls).await;
+
+    store.close().await;
+
+    assert_eq!(calls.remove(0).await.unwrap(), [Dispatched::Stored { deliveries: 1 }]);
+    let refused = store.dispatch(vec![message("b")]).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test]
+async fn the_task_ends_with_the_last_clone_of_the_store() {
+    let file = File::new();
+    let store = SqliteStore::connect(&file.url()).await.unwrap();
+    register(&store).await;
+    store.clone().dispatch(vec![message("a")]).await.unwrap();
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+
+    drop(store);
+
+    let ended = async {
+        while Handle::current().metrics().num_alive_tasks() > 0 {
+            yield_now().await;
+        }
+    };
+    timeout(LONG, ended).await.unwrap();
+}
+
+// Small helpers.
+
+type Call<'a, A> = BoxFuture<'a, Result<A, StoreError>>;
+
+/// Begins all of them before any of them gets on, and waits for all. No more than 128, which is what the runtime lets a task do
+/// in one go.
+async fn at_once<A>(mut calls: Vec<Call<'_, A>>) -> Vec<Result<A, StoreError>> {
+    let early = poll_all(&mut calls).await;
+    assert!(early.is_empty());
+    let mut done = Vec::new();
+    for call in calls {
+        done.push(call.await);
+    }
+    done
+}
+
+/// Polls each once, and takes out those that are done.
+async fn poll_all<A>(calls: &mut Vec<Call<'_, A>>) -> Vec<Result<A, StoreError>> {
+    let mut done = Vec::new();
+    poll_fn(|cx: &mut Context<'_>| {
+        calls.retain_mut(|call| match call.as_mut().poll(cx) {
+            Poll::Ready(answer) => {
+                done.push(answer);
+                false
+            }
+            Poll::Pending => true,
+        });
+        Poll::Ready(())
+    })
+    .await;
+    done
+}
+
+/// A database file of its own for each test.
+struct File(tempfile::TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}/outbox.db", self.0.path().display())
+    }
+
+    async fn pool(&self) -> SqlitePool {
+        let options = SqliteConnectOptions::new()
+            .filename(self.0.path().join("outbox.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // The log then keeps all that was committed.
+            .pragma("wal_autocheckpoint", "0");
+        SqlitePool::connect_with(options).await.unwrap()
+    }
+
+    async fn store(&self) -> SqliteStore {
+        let store = SqliteStore::from_pool(self.pool().await);
+        store.migrate().await.unwrap();
+        store
+    }
+
+    async fn execute(&self, sql: &str) {
+        sqlx::query(AssertSqlSafe(sql)).execute(&self.pool().await).await.unwrap();
+    }
+
+    /// How many transactions stand in the write-ahead log. The last frame of each has the size of the database in its head:
+    /// <https://www.sqlite.org/fileformat.html#the_write_ahead_log>.
+    fn commits(&self) -> usize {
+        let log = std::fs::read(self.0.path().join("outbox.db-wal")).unwrap();
+        let (head, frames) = log.split_at(32);
+        let page = u32::from_be_bytes(head[8..12].try_into().unwrap()) as usize;
+        // A frame of another run of the log has another salt.
+        frames.chunks_exact(24 + page).filter(|frame| frame[8..16] == head[16..24] && frame[4..8] != [0; 4]).count()
+    }
+}
+
+async fn register(store: &SqliteStore) {
+    let sealed = Sealed::new("", &b"sealed"[..]);
+    let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+    let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+    store.create_endpoint(draft, u32::MAX).await.unwrap().unwrap();
+}
+
+fn message(id: &str) -> Message {
+    Message::new("a", &1).unwrap().id(id.parse().unwrap())
+}
+
+async fn lease(store: &SqliteStore, token: LeaseToken) -> Result<Leases, StoreError> {
+    store.lease(LeaseRequest::new(token, LONG, 100)).await
+}
+
+async fn count(store: &SqliteStore, state: DeliveryState) -> usize {
+    let mut query = DeliveryQuery::default();
+    query.state = Some(state);
+    store.deliveries("".into(), query, 1000).await.unwrap().len()
+}
