@@ -234,9 +234,10 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each
-    /// kind; a delivery that was held for as long as rows are kept is cancelled. What a worker died on is held where its endpoint
-    /// is disabled, and cancelled where it is gone: nobody else would touch it. Tells how many rows it changed or removed.
+    /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each kind. It
+    /// ended with its last attempt, or when it was dispatched where that is later. A delivery that was held for as long as rows
+    /// are kept is cancelled. What a worker died on is held where its endpoint is disabled, and cancelled where it is gone: nobody
+    /// else would touch it. Tells how many rows it changed or removed.
     ///
     /// # Errors
     /// When the store cannot be asked.

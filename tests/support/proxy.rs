@@ -110,7 +110,12 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
     let (mut asked, mut is_dead) = (false, false);
     let (mut question, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
-        is_dead |= *fault.borrow_and_update() == Fault::Hang;
+        // It may have been set while an answer was held back: then nobody tells of it again.
+        let now = *fault.borrow_and_update();
+        if now == Fault::Refuse {
+            return;
+        }
+        is_dead |= now == Fault::Hang;
         tokio::select! {
             changed = fault.changed() => {
                 if changed.is_err() || *fault.borrow() == Fault::Refuse {

@@ -71,6 +71,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_waits_is_cancelled_with_its_endpoint().await;
     suite.what_was_missed_is_recovered().await;
     suite.a_purge_spares_what_is_awaited().await;
+    suite.content_is_kept_from_the_last_attempt_on().await;
     suite.a_dropped_future_leaves_nothing_locked().await;
     suite.a_quota_holds_against_simultaneous_registrations().await;
     suite.endpoints_are_read_in_pages().await;
@@ -530,6 +531,21 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(taken("purge", self.store.attempts(done).await).is_empty(), "purge", &"its attempts are there");
         check(self.lease(self::token(), 64).await.len() == 1, "purge", &"what was awaited is gone");
         (self.advance)(PAST_LEASE).await;
+        self.drain().await;
+    }
+
+    async fn content_is_kept_from_the_last_attempt_on(&self) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        self.dispatch(message(&tenant)).await;
+        let token = token();
+        let late = self.lease_one(token, "purge").await.id;
+        (self.advance)(31 * DAY).await;
+        self.finishes(late, token, After::Delivered).await;
+
+        self.purge().await;
+
+        check(taken("purge", self.store.resend(late).await), "purge", &"what was just attempted has lost its content");
         self.drain().await;
     }
 
