@@ -29,9 +29,10 @@ use tower_webhooks::{
     BoxFuture, Secret,
     clock::{ClockOffset, ManualClock},
     send::{
-        Answer, AnswerEnd, ApiVersions, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliveryQuery,
-        DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointUpdate, EventType,
-        Message, NewEndpoint, Quotas, RateLimit, RetryPolicy, SealingKey, SendError, SendErrorKind, Style, Transport,
+        Answer, AnswerEnd, ApiVersions, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders,
+        DeliveryQuery, DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointUpdate,
+        EventType, Message, NewEndpoint, Quotas, RateLimit, RetryPolicy, SealingKey, SendError, SendErrorKind, Style,
+        Transport,
     },
     store::MemoryOutbox,
 };
@@ -286,6 +287,36 @@ async fn a_conversion_that_fails_is_tried_again_and_is_not_the_endpoints_fault()
 }
 
 // Endpoints.
+
+/// Lets nothing out, as a proxy does that is down.
+struct Walled;
+
+impl Transport for Walled {
+    fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+        Box::pin(async { AttemptResult::failed(AttemptError::new(AttemptErrorKind::Proxy), Duration::from_millis(1)) })
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_lets_nothing_out_is_not_the_endpoints_fault() {
+    let webhooks = Dispatcher::builder(MemoryOutbox::new())
+        .sealing_key(key(7))
+        .transport(Walled, DestinationPolicy::default())
+        .retry_policy(RetryPolicy::custom([Duration::from_millis(1); 6]))
+        .poll_interval(Duration::from_millis(10))
+        .disable_after(Duration::ZERO)
+        .build()
+        .unwrap();
+    let id = register(&webhooks, at("a.example")).await;
+    let worker = Working::start(&webhooks);
+
+    webhooks.dispatch(message("order.completed")).await.unwrap();
+    until("the last attempt", async || in_state(&webhooks, DeliveryState::Exhausted).await == 1).await;
+    worker.stop().await;
+
+    let endpoint = webhooks.endpoints().get(id).await.unwrap().unwrap();
+    assert_eq!((endpoint.is_enabled(), endpoint.failing_since()), (true, None));
+}
 
 #[tokio::test]
 async fn an_endpoint_is_pinged_once_in_ten_seconds_whatever_it_wants() {
