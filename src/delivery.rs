@@ -413,6 +413,11 @@ impl Layout {
         &self.provider
     }
 
+    /// Whether the scheme has a place for this fact.
+    pub(crate) fn says(&self, fact: Fact) -> bool {
+        self.fields[fact as usize].is_some()
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) fn places(&self, fact: Fact) -> Option<&Places> {
         self.fields[fact as usize].as_ref()

@@ -203,6 +203,24 @@ async fn copies_are_counted_as_such() {
     assert_eq!(counts.of(r#"webhook_replay_suspected_total{provider="github",outcome="run"}"#), 1);
 }
 
+#[tokio::test]
+async fn unknown_tenants_and_test_secrets_are_counted_by_their_kind() {
+    let counts = Counts::default();
+    let _guard = metrics::set_default_local_recorder(&counts);
+    let unknown = |_: tower_webhooks::RequestHead| async { Ok(Secrets::unknown_tenant()) };
+    let live = SignedRequest::new(Provider::STRIPE, &secret()).with_body(r#"{"livemode":true}"#);
+
+    assert_eq!(status(&app(WebhookLayer::standard_webhooks(unknown)), signed().build()).await, 401);
+    let secrets = Secrets::new(Secret::new(OTHER_SECRET).unwrap()).and_test(secret());
+    assert_eq!(status(&app(WebhookLayer::stripe(secrets)), live.build()).await, 401);
+
+    let of = |provider: &str, kind: &str| {
+        counts.of(&format!(r#"webhook_refused_total{{provider="{provider}",kind="{kind}"}}"#))
+    };
+    assert_eq!(of("standard-webhooks", "unknown_tenant"), 1);
+    assert_eq!(of("stripe", "test_secret"), 1);
+}
+
 // --- What must not be seen --------------------------------------------------------------------------------------------
 
 /// The signatures of a request, and every key that a secret may stand for.

@@ -44,6 +44,8 @@ pub enum HintKind {
     SecretForm,
     /// The signature is written in another way than the scheme's.
     SignatureForm,
+    /// A test secret is used where live data come.
+    TestSecret,
     /// The timestamp counts something else than the scheme's unit.
     TimestampUnit,
 }
@@ -60,6 +62,7 @@ impl HintKind {
             Self::PublicUrl => "public_url",
             Self::SecretForm => "secret_form",
             Self::SignatureForm => "signature_form",
+            Self::TestSecret => "test_secret",
             Self::TimestampUnit => "timestamp_unit",
         }
     }

@@ -14,8 +14,8 @@ pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
         VerifyErrorKind::SecretUnavailable => error!(
             target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
         ),
-        // Clients that go away and scanners that ask with GET are the weather of the internet.
-        VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed => {
+        // Clients that go away, scanners that ask with GET, and made-up tenants are everyday traffic of the internet.
+        VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed | VerifyErrorKind::UnknownTenant => {
             debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
         }
         _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),

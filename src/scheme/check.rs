@@ -204,7 +204,9 @@ impl Check {
                 }
                 let facts = template.head_facts(head, family, settings);
                 let tenant = ring.secrets().tenant_name().cloned();
-                Ok(Outcome::Delivery(Delivery::new(Arc::clone(&template.layout), facts, body, proof, tenant)))
+                let delivery = Delivery::new(Arc::clone(&template.layout), facts, body, proof, tenant);
+                ring.check_mode(&delivery)?;
+                Ok(Outcome::Delivery(delivery))
             }
             (Kind::Custom(custom), _) => {
                 Ok(custom_outcome(custom.name(), custom.payload(), Binding::default(), body, ring))

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use bytes::{Buf, Bytes};
@@ -14,7 +14,7 @@ use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::{Full, LengthLimitError};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use super::{
@@ -23,10 +23,11 @@ use super::{
     body::{Collected, ResponseBody},
     budget::Share,
     layer::{Config, Keyring, Verification},
+    look_up::{LookUp, look_up, refresh},
     rejection,
 };
 use crate::{
-    boxed::{BoxError, BoxFuture},
+    boxed::BoxError,
     delivery::Delivery,
     error::{VerifyError, VerifyErrorKind},
     head::Head,
@@ -57,9 +58,11 @@ pin_project! {
         // Nothing has been looked at.
         Start { inner: S, request: Request<B> },
         // The source of secrets is being asked.
-        Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
+        Secrets { future: LookUp<Secrets>, pending: Option<(S, Parts, B, SystemTime)> },
         // The body is being read and hashed.
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // No secret has matched, and the source is asked for newer ones. The body is in memory already.
+        Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs. A share of the budget is held as long as it may hold the body.
@@ -76,10 +79,21 @@ struct Reading<S> {
     parts: Parts,
     check: Check,
     ring: Arc<KeyRing>,
+    now: SystemTime,
     collected: Collected,
     /// How large the body may become: what it declares, within the limit.
     expected: usize,
     share: Option<Share>,
+}
+
+/// Everything that waits for newer secrets.
+struct Mismatched<S> {
+    inner: S,
+    parts: Parts,
+    body: Bytes,
+    now: SystemTime,
+    share: Option<Share>,
+    error: VerifyError,
 }
 
 /// Everything that waits for the inner service to be ready.
@@ -90,9 +104,6 @@ struct Passed<S> {
     delivery: Delivery,
     share: Option<Share>,
 }
-
-/// How long a source of secrets may look.
-const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
 // As for the state itself: it is moved once, and a box would be an allocation for every request.
@@ -176,6 +187,13 @@ where
                         Ok(()) => finish(this.config, reading),
                         Err(error) => Turn::Refuse(error),
                     }
+                }
+                StateProjection::Refresh { future, mismatched } => {
+                    let newer = ready!(future.as_mut().poll(cx));
+                    let Some(mismatched) = mismatched.take() else {
+                        unreachable!("what waits for newer secrets is taken once");
+                    };
+                    with_newer(this.config, newer, *mismatched)
                 }
                 StateProjection::Passed { passed } => {
                     let Some(passed) = passed.take() else {
@@ -325,18 +343,11 @@ where
     match &config.secrets {
         // A challenge is answered either way: it asks for the secret, not for a check.
         _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
-            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
+            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()), now)
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
-            let (source, head) = (Arc::clone(source), host::request_head(&mut parts));
-            let future = Box::pin(async move {
-                // A look-up that hangs must not hold the connection for ever.
-                match timeout(SECRETS_TIMEOUT, source.secrets(head)).await {
-                    Ok(secrets) => secrets,
-                    Err(_) => Err(format!("the source of secrets gave no answer within {SECRETS_TIMEOUT:?}").into()),
-                }
-            });
+            let future = look_up(Arc::clone(source), host::request_head(&mut parts));
             Turn::Next(State::Secrets { future, pending: Some((inner, parts, body, now)) })
         }
     }
@@ -377,8 +388,14 @@ where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
 {
+    if let Err(error) = ring.check_valid(now) {
+        return Turn::Refuse(error);
+    }
     let check = match step {
         Step::Answer(answer) => return Turn::Answer(answer.into_response()),
+        Step::Challenge(_) if ring.is_decoy() => {
+            return Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        }
         Step::Challenge(index) => {
             return match config.scheme.challenge(index, head(&parts), &ring, now) {
                 Ok(answer) => Turn::Answer(answer.into_response()),
@@ -388,7 +405,7 @@ where
         Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, &ring, now),
     };
     match check {
-        Ok(check) => read_with(config, inner, parts, body, check, ring),
+        Ok(check) => read_with(config, inner, parts, body, check, ring, now),
         Err(error) => Turn::Refuse(error),
     }
 }
@@ -400,6 +417,7 @@ fn read_with<S, B>(
     body: B,
     check: Check,
     ring: Arc<KeyRing>,
+    now: SystemTime,
 ) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
@@ -411,6 +429,7 @@ where
         parts,
         check,
         ring,
+        now,
         collected: Collected::default(),
         expected: declared.min(config.body_limit),
         share: config.budget.as_ref().map(|budget| budget.share()),
@@ -478,14 +497,74 @@ fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sl
     }
 }
 
-/// Compares, and calls the inner service.
+/// Compares. If no secret matches, a source that keeps its answers is asked for newer ones.
 fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
+    let Reading { inner, mut parts, check, ring, now, collected, share, .. } = reading;
     let body = collected.into_bytes();
-    match check.finish(&config.scheme, head(&parts), body, &ring) {
+    let Keyring::Source(source) = &config.secrets else {
+        let outcome = check.finish(&config.scheme, head(&parts), body, &ring);
+        return conclude(config, inner, parts, share, outcome);
+    };
+    let outcome = check.finish(&config.scheme, head(&parts), body.clone(), &ring);
+    match outcome {
+        // Whatever the decoy's check came to, after as much work as any other.
+        _ if ring.is_decoy() => Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
+            let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
+            let mismatched = Mismatched { inner, parts, body, now, share, error };
+            Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
+        }
+        outcome => conclude(config, inner, parts, share, outcome),
+    }
+}
+
+/// Verifies again, with newer secrets.
+fn with_newer<S, B, R>(
+    config: &Arc<Config>,
+    newer: Result<Option<Secrets>, BoxError>,
+    mismatched: Mismatched<S>,
+) -> Turn<S, B, S::Future, S::Response>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    let Mismatched { inner, parts, body, now, share, error } = mismatched;
+    let ring = match newer {
+        Ok(Some(secrets)) => config.ring(&secrets),
+        Ok(None) => Err(error.clone()),
+        Err(cause) => Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause)),
+    };
+    let ring = match ring.and_then(|ring| ring.check_valid(now).map(|()| ring)) {
+        Ok(ring) if ring.is_decoy() => return Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        Ok(ring) => ring,
+        Err(error) => return Turn::Refuse(error),
+    };
+    let check = match config.scheme.inspect(head(&parts), now) {
+        Ok(Step::Verify(inspected)) => config.scheme.begin(head(&parts), inspected, &ring, now),
+        Ok(Step::Answer(_) | Step::Challenge(_)) => Err(error),
+        Err(error) => Err(error),
+    };
+    let outcome = check.and_then(|mut check| {
+        check.update(&config.scheme, &body);
+        check.finish(&config.scheme, head(&parts), body, &ring)
+    });
+    conclude(config, inner, parts, share, outcome)
+}
+
+/// Rejects, answers, or goes on to the inner service.
+fn conclude<S, B, R>(
+    config: &Arc<Config>,
+    inner: S,
+    parts: Parts,
+    share: Option<Share>,
+    outcome: Result<Outcome, VerifyError>,
+) -> Turn<S, B, S::Future, S::Response>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    match outcome {
         Err(error) => Turn::Refuse(error),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
         Ok(Outcome::Delivery(delivery)) => {

@@ -1,4 +1,11 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -55,6 +62,8 @@ pub(crate) struct Config {
     pub(super) budget: Option<Arc<Budget>>,
     pub(super) verification: Verification,
     pub(super) meter: Meter,
+    /// Whether a short secret has been warned of. Clones share it.
+    pub(super) warned_of_short: Arc<AtomicBool>,
 }
 
 /// Where a request's keys come from.
@@ -127,6 +136,7 @@ impl WebhookLayer {
             rejection: None,
             budget: None,
             verification: Verification::On,
+            warned_of_short: Arc::default(),
         };
         Ok(Self { config, inner: Identity::new() })
     }
@@ -257,12 +267,19 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 }
 
 impl Config {
-    /// Keys the secrets that a source named for one request.
+    /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
+        if secrets.is_unknown_tenant() {
+            return Ok(Arc::new(self.scheme.decoy_ring()));
+        }
         if secrets.is_empty() {
-            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
+            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets has none for this request");
             return Err(self.scheme.unusable(secrets, cause));
         }
-        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(secrets, cause))
+        let ring = self.scheme.key_ring(secrets.clone()).map_err(|cause| self.scheme.unusable(secrets, cause))?;
+        if ring.has_short() && !self.warned_of_short.swap(true, Ordering::Relaxed) {
+            observe::short_secret(self.scheme.name());
+        }
+        Ok(Arc::new(ring))
     }
 }

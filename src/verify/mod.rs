@@ -39,6 +39,7 @@ mod body;
 mod budget;
 mod future;
 mod layer;
+mod look_up;
 mod providers;
 mod rejection;
 mod service;

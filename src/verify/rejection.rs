@@ -14,7 +14,9 @@ pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
         | VerifyErrorKind::MalformedTimestamp
         | VerifyErrorKind::Missing
         | VerifyErrorKind::SignatureMismatch
-        | VerifyErrorKind::Stale => refused,
+        | VerifyErrorKind::Stale
+        | VerifyErrorKind::TestSecret
+        | VerifyErrorKind::UnknownTenant => refused,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
