@@ -187,13 +187,18 @@ impl Delivery {
         }
     }
 
-    /// Id and event type, where they are known without a walk over the body.
+    /// Id and event type for the log. They are read here if nobody has read them yet, and kept; but not those of an ambiguous
+    /// body, since who listens to the log must not decide whether a handler sees it.
     #[cfg(feature = "tracing")]
-    pub(crate) fn known(&self) -> Option<(Option<&DeliveryId>, Option<&EventType>)> {
-        if self.0.facts.get().is_none() && !self.0.layout.pointers.is_empty() {
-            return None;
+    pub(crate) fn logged(&self) -> (Option<&DeliveryId>, Option<&EventType>) {
+        if self.0.facts.get().is_none() {
+            let facts = self.read_facts();
+            if facts.ambiguous {
+                return (None, None);
+            }
+            self.0.facts.get_or_init(|| facts);
         }
-        Some((self.id(), self.event_type()))
+        (self.id(), self.event_type())
     }
 
     /// Whether somebody has looked for a fact in the body and found a key on the way to it twice. A handler that reads such a
@@ -203,22 +208,24 @@ impl Delivery {
     }
 
     fn facts(&self) -> &Facts {
-        self.0.facts.get_or_init(|| {
-            let layout = &self.0.layout;
-            let scalars = if layout.pointers.is_empty() {
-                Scalars::new()
-            } else {
-                match crate::json::scalars(&self.0.body, &layout.pointers) {
-                    Ok(scalars) => scalars,
-                    // A body that cannot be read has no facts in it; whoever parses it is told why.
-                    Err(unread) => {
-                        let facts = layout.facts(&self.0.head, &Scalars::new());
-                        return Facts { ambiguous: unread == Unread::Repeated, ..facts };
-                    }
+        self.0.facts.get_or_init(|| self.read_facts())
+    }
+
+    fn read_facts(&self) -> Facts {
+        let layout = &self.0.layout;
+        let scalars = if layout.pointers.is_empty() {
+            Scalars::new()
+        } else {
+            match crate::json::scalars(&self.0.body, &layout.pointers) {
+                Ok(scalars) => scalars,
+                // A body that cannot be read has no facts in it; whoever parses it is told why.
+                Err(unread) => {
+                    let facts = layout.facts(&self.0.head, &Scalars::new());
+                    return Facts { ambiguous: unread == Unread::Repeated, ..facts };
                 }
-            };
-            layout.facts(&self.0.head, &scalars)
-        })
+            }
+        };
+        layout.facts(&self.0.head, &scalars)
     }
 }
 

@@ -172,6 +172,14 @@ pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
 }
 
+/// An attempt of a worker or of `deliver` did not deliver. Delivery, endpoint, host and number are fields of its span.
+#[cfg(feature = "send")]
+pub(crate) fn attempt_failed(end: &super::AttemptEnd<'_>) {
+    let super::AttemptEnd { outcome, status, reason, duration, .. } = *end;
+    let millis = crate::clock::millis(duration);
+    tracing::info!(target: TARGET, outcome, status, reason, millis, "an attempt did not deliver");
+}
+
 /// An attempt ended. The words are those of its span, and the cause is here alone.
 #[cfg(feature = "send")]
 pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
