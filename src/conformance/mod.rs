@@ -11,7 +11,7 @@
 //!    use the same store meanwhile.
 //! 5. It needs a tokio runtime; one with several threads finds more.
 //!
-//! With the feature `send`, [`outbox`] checks an [`OutboxStore`](crate::send::OutboxStore) in the same way.
+//! With the feature `send`, `outbox` checks an `OutboxStore` in the same way.
 //!
 //! It does not check what only your store can know: that records outlive a restart, that two processes see one clock, that
 //! the application's transaction takes the mark with it.

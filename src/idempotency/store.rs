@@ -38,7 +38,7 @@ use crate::{
 /// 7. A pending record is never dropped before its lease has passed, however full the store is.
 /// 8. A dropped future leaves no lock and no open transaction behind.
 ///
-/// Run [`conformance::idempotency`](crate::conformance::idempotency) against an implementation.
+/// Run `conformance::idempotency`, of the feature `conformance`, against an implementation.
 pub trait IdempotencyStore: Send + Sync + 'static {
     /// Claims a delivery for the holder of `claim.token`.
     ///

@@ -23,7 +23,7 @@ use crate::{
 /// Verifies every request of the routes it covers.
 ///
 /// It owns those routes: put it on a route with `post(handler).layer(…)`, which also sees the GET of a handshake, or on many
-/// with [`Router::route_layer`](axum::Router::route_layer).
+/// with [`Router::route_layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.route_layer).
 ///
 /// ```
 /// use axum::{Router, routing::post};
