@@ -36,6 +36,7 @@ has_postgres() {
 }
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_recipe_tools() { { command -v curl && command -v openssl; } >/dev/null; }
 has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 
 missing=()
@@ -45,6 +46,7 @@ has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
+has_recipe_tools || missing+=(curl openssl)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -54,7 +56,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler ||
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_recipe_tools ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
