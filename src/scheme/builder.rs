@@ -10,6 +10,7 @@ use super::{
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::Handshake,
     key_form::KeyForm,
+    settings::Settings,
     template::{Algorithm, Locate, Template},
 };
 use crate::{
@@ -454,6 +455,7 @@ impl SchemeBuilder {
         });
         let (unit, tolerance) = (self.unit, self.tolerance);
         Ok(Scheme::declared(Template {
+            settings: Settings::default(),
             layout: Arc::new(layout),
             algorithm: self.algorithm,
             locate,

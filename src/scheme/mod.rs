@@ -29,6 +29,7 @@
 //! ```
 
 mod answer;
+mod arrived;
 mod builder;
 mod check;
 mod content;
@@ -71,6 +72,8 @@ pub(crate) use self::{
     keys::KeyRing,
 };
 use self::{
+    handshake::CompiledHandshake,
+    hint::Checked,
     settings::{PublicUrl, Settings},
     template::{Algorithm, Template},
 };
@@ -89,12 +92,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Scheme {
     kind: Kind,
-    settings: Settings,
 }
 
 #[derive(Clone)]
 enum Kind {
-    Custom(Arc<dyn CustomScheme>),
+    Custom { code: Arc<dyn CustomScheme>, settings: Settings },
     Declared(Arc<Template>),
 }
 
@@ -155,11 +157,11 @@ impl Scheme {
 
     /// Takes a scheme that is written in code.
     pub fn custom(scheme: impl CustomScheme) -> Self {
-        Self { kind: Kind::Custom(Arc::new(scheme)), settings: Settings::default() }
+        Self { kind: Kind::Custom { code: Arc::new(scheme), settings: Settings::default() } }
     }
 
     pub(crate) fn declared(template: Template) -> Self {
-        Self { kind: Kind::Declared(Arc::new(template)), settings: Settings::default() }
+        Self { kind: Kind::Declared(Arc::new(template)) }
     }
 
     /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
@@ -179,14 +181,15 @@ impl Scheme {
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
         let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
+        let ring = Arc::new(ring);
         let inspected = match self.inspect(head, now)? {
             Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
             Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
             Step::Verify(inspected) => inspected,
         };
-        let mut check = self.begin(head, inspected, &ring, now)?;
-        check.update(self, &body);
-        match check.finish(self, head, body, &ring)? {
+        let mut check = self.begin(head, inspected, ring, now)?;
+        check.update(&body);
+        match check.finish(head, body)? {
             Outcome::Answer(answer) => Ok(Verdict::Handshake(answer)),
             Outcome::Delivery(delivery) => Ok(Verdict::Delivery(delivery)),
         }
@@ -195,7 +198,7 @@ impl Scheme {
     /// Replaces how far a signed timestamp may be from now, in either direction. Nought means nought.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
-        self.settings.tolerance = Some(tolerance);
+        self.settings_mut().tolerance = Some(tolerance);
         self
     }
 
@@ -204,21 +207,28 @@ impl Scheme {
     /// # Errors
     /// When `base` is not an http or https URL with a host and without a query.
     pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
-        self.settings.public_url = Some(PublicUrl::parse(base)?);
+        self.settings_mut().public_url = Some(PublicUrl::parse(base)?);
         Ok(self)
     }
 
     /// Sets the token that an unsigned handshake must show.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
-        self.settings.verify_token = Some(token);
+        self.settings_mut().verify_token = Some(token);
         self
     }
 
-    /// The scheme's name.
+    fn settings_mut(&mut self) -> &mut Settings {
+        match &mut self.kind {
+            Kind::Custom { settings, .. } => settings,
+            Kind::Declared(template) => &mut Arc::make_mut(template).settings,
+        }
+    }
+
+    /// Returns the scheme's name.
     pub fn name(&self) -> &str {
         match &self.kind {
-            Kind::Custom(custom) => custom.name(),
+            Kind::Custom { code, .. } => code.name(),
             Kind::Declared(template) => template.layout.provider(),
         }
     }
@@ -226,7 +236,7 @@ impl Scheme {
     /// Whether the signature binds the body.
     pub fn covers_body(&self) -> bool {
         match &self.kind {
-            Kind::Custom(custom) => custom.covers_body(),
+            Kind::Custom { code, .. } => code.covers_body(),
             Kind::Declared(template) => template.coverage.body,
         }
     }
@@ -249,7 +259,7 @@ impl Scheme {
     /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
     pub(crate) fn success(&self) -> Option<Answer> {
         match &self.kind {
-            Kind::Custom(custom) => custom.success(),
+            Kind::Custom { code, .. } => code.success(),
             Kind::Declared(template) => template.success.clone(),
         }
     }
@@ -257,7 +267,7 @@ impl Scheme {
     /// The status of an authentication failure.
     pub(crate) fn refused(&self) -> StatusCode {
         match &self.kind {
-            Kind::Custom(custom) => custom.refused(),
+            Kind::Custom { code, .. } => code.refused(),
             Kind::Declared(template) => template.refused,
         }
     }
@@ -265,7 +275,7 @@ impl Scheme {
     /// The largest body that the sender sends, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
         match &self.kind {
-            Kind::Custom(_) => builder::DEFAULT_BODY_LIMIT,
+            Kind::Custom { .. } => builder::DEFAULT_BODY_LIMIT,
             Kind::Declared(template) => template.body_limit,
         }
     }
@@ -274,7 +284,7 @@ impl Scheme {
     #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         match &self.kind {
-            Kind::Custom(_) => None,
+            Kind::Custom { .. } => None,
             Kind::Declared(template) => template.retention,
         }
     }
@@ -282,7 +292,7 @@ impl Scheme {
     /// What the operator should know that the declaration weakens.
     pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
         let (algorithm, window) = match &self.kind {
-            Kind::Custom(_) => (None, None),
+            Kind::Custom { .. } => (None, None),
             Kind::Declared(template) => (
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
@@ -306,7 +316,7 @@ impl Scheme {
     /// The methods that deliveries and handshakes come by, for `Allow`.
     pub(crate) fn methods(&self) -> Vec<Method> {
         match &self.kind {
-            Kind::Custom(custom) => custom.methods(),
+            Kind::Custom { code, .. } => code.methods(),
             Kind::Declared(template) => {
                 let mut methods = template.methods.clone();
                 for handshake in &template.handshakes {
@@ -322,13 +332,15 @@ impl Scheme {
     /// Checks that what only the application can say has been said.
     pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
-        if template.signs_url() && self.settings.public_url.is_none() {
+        if template.signs_url() && template.settings.public_url.is_none() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,
                 format!("`{}` signs the URL; add `.with_public_url(\"https://…\")`", self.name()),
             ));
         }
-        if template.handshakes.iter().any(Handshake::needs_verify_token) && self.settings.verify_token.is_none() {
+        if template.handshakes.iter().any(CompiledHandshake::needs_verify_token)
+            && template.settings.verify_token.is_none()
+        {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,
                 format!("`{}` has a handshake with a shared token; add `.with_verify_token(…)`", self.name()),
@@ -340,14 +352,21 @@ impl Scheme {
     /// The error of secrets that cannot be used.
     pub(crate) fn unusable(&self, secrets: &Secrets, cause: ConfigError) -> VerifyError {
         VerifyError::new(VerifyErrorKind::SecretUnavailable)
-            .with_hint(self.hint_about_secrets(secrets))
+            .with_hint(self.checked().hint_about_secrets(secrets))
             .with_source(cause)
+    }
+
+    fn checked(&self) -> Checked<'_> {
+        match &self.kind {
+            Kind::Custom { code, .. } => Checked::Custom(&**code),
+            Kind::Declared(template) => Checked::Declared(template),
+        }
     }
 
     /// Decodes and keys secrets.
     pub(crate) fn key_ring(&self, secrets: Secrets) -> Result<KeyRing, ConfigError> {
         match &self.kind {
-            Kind::Custom(_) => KeyRing::raw(secrets),
+            Kind::Custom { .. } => KeyRing::raw(secrets),
             Kind::Declared(template) => KeyRing::for_template(template, secrets),
         }
     }

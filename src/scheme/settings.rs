@@ -17,7 +17,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The URL that the sender called, as text: the public base with the path and query as they were received.
+    /// Returns the URL that the sender called, as text: the public base with the path and query as they were received.
     pub(crate) fn url(&self, head: Head<'_>) -> String {
         let base = self.public_url.as_ref().map_or(Cow::Borrowed(""), |url| Cow::Borrowed(url.0.as_str()));
         let path = head.uri().path_and_query().map_or("/", |path| path.as_str());
