@@ -115,7 +115,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .query("signature")
             .timestamp(Field::query("time"))
             .unit(TimestampUnit::Rfc3339)
-            .signs("{timestamp}{query:nonce}{body}"),
+            .signs("{timestamp}{query:nonce}.{body}"),
         hex()
             .name("json")
             .json_pointer("/signature/signature")
@@ -143,7 +143,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .hex()
             .name("hash1")
             .header("x-sig")
-            .signs("{secret}{param:n}{body}")
+            .signs("{secret}{param:n}.{body}")
             .pairs("=")
             .items(";")
             .key("s"),

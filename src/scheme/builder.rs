@@ -6,6 +6,7 @@ use super::{
     Scheme,
     answer::Answer,
     content::{self, Part},
+    cuts,
     freshness::{Freshness, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::Handshake,
@@ -76,6 +77,7 @@ pub struct SchemeBuilder {
     body_limit: usize,
     retention: Option<Duration>,
     encoded_bodies: bool,
+    json_alone: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -126,6 +128,7 @@ impl SchemeBuilder {
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
             encoded_bodies: false,
+            json_alone: false,
         }
     }
 
@@ -235,10 +238,13 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is refused: a header that holds the literal after it,
-    /// and before a timestamp one that ends in another fresh timestamp. Where nothing stands between a header and the
-    /// timestamp, no timestamp may begin in the header; where nothing stands between `{url}` and `{body}`, the path and query
-    /// must hold nothing that a JSON body begins with.
+    /// What could be cut at another place without the text changing is refused, since other values would then have the same
+    /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
+    /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
+    /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
+    /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
+    ///
+    /// A signed id may have 512 bytes, another signed part of the head 4096.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -409,6 +415,13 @@ impl SchemeBuilder {
         self
     }
 
+    /// The sender signs JSON objects alone. Where its URL stands directly before the body, no text that it has signed can then be
+    /// cut in another way, whatever body comes.
+    pub(crate) fn json_alone(mut self) -> Self {
+        self.json_alone = true;
+        self
+    }
+
     /// Checks that the declaration is whole and makes a scheme of it.
     ///
     /// # Errors
@@ -454,6 +467,8 @@ impl SchemeBuilder {
             _ => false,
         });
         let (unit, tolerance) = (self.unit, self.tolerance);
+        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance });
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
         Ok(Scheme::declared(Template {
             settings: Settings::default(),
             layout: Arc::new(layout),
@@ -466,8 +481,10 @@ impl SchemeBuilder {
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             content,
+            rules,
+            json_alone: self.json_alone,
             deferred,
-            freshness: timestamp.map(|places| Freshness { places, unit, tolerance }),
+            freshness,
             id,
             coverage,
             handshakes: self.handshakes.into_iter().map(Handshake::compile).collect::<Result<_, _>>()?,

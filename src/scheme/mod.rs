@@ -34,6 +34,7 @@ mod builder;
 mod check;
 mod content;
 mod custom;
+mod cuts;
 mod freshness;
 mod grammar;
 mod handshake;
@@ -74,7 +75,7 @@ pub(crate) use self::{
 use self::{
     handshake::CompiledHandshake,
     hint::Checked,
-    settings::{PublicUrl, Settings},
+    settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
 pub use crate::field::Field;
@@ -208,6 +209,16 @@ impl Scheme {
     /// When `base` is not an http or https URL with a host and without a query.
     pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
         self.settings_mut().public_url = Some(PublicUrl::parse(base)?);
+        Ok(self)
+    }
+
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// # Errors
+    /// When one of the two is not the beginning of a path, or both are the same.
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Result<Self, ConfigError> {
+        self.settings_mut().replaced_prefix = Some(ReplacedPrefix::parse(received, public)?);
         Ok(self)
     }
 

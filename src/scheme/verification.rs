@@ -89,6 +89,9 @@ impl Verification {
         if let Locate::Json(pointer) = &template.locate {
             candidates = in_body(template, body, pointer)?;
         }
+        if template.cuts_in_body() {
+            look.check_cuts(now)?;
+        }
         // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
         let mut matched = None;
         for (index, hasher) in hashers {

@@ -190,6 +190,32 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// ```
+    /// use tower_webhooks::{Secret, WebhookLayer};
+    ///
+    /// // nginx: `location /hooks/ { proxy_pass http://127.0.0.1:3000/inner/; }`
+    /// let layer = WebhookLayer::square(Secret::new("2gpxfBtfwhomtdd6mjf989")?)
+    ///     .with_public_url("https://example.com")
+    ///     .with_replaced_prefix("/inner", "/hooks");
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When one of the two is not the beginning of a path, or both are the same.
+    #[must_use]
+    #[track_caller]
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Self {
+        self.config.scheme = match self.config.scheme.with_replaced_prefix(received, public) {
+            Ok(scheme) => scheme,
+            Err(cause) => panic!("{cause}"),
+        };
+        self
+    }
+
     /// Sets the token that an unsigned handshake must show, for a provider that has one.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
