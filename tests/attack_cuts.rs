@@ -240,14 +240,14 @@ fn the_reason_names_the_part() {
     for target in ["/hook?a[]=1", "/hook?a={1}", "/\"hook\""] {
         let error = error(&scheme, target, &[line("x-sig", format!("s={}", "0".repeat(64)))], b"{}");
         assert_eq!(error.kind(), VerifyErrorKind::AmbiguousText);
-        assert_eq!(error.to_string(), "the signed URL could end elsewhere, with the signed text staying the same");
+        assert_eq!(error.to_string(), "the signed URL could be read in another way, with the same signature");
     }
 
     let scheme = declare("{header:x-a}.{body}").unwrap();
     let headers = [line("x-sig", format!("s={}", "0".repeat(64))), line("x-a", "1.2")];
     let error = error(&scheme, "/", &headers, b"{}");
     assert_eq!(error.kind(), VerifyErrorKind::AmbiguousText);
-    assert_eq!(error.to_string(), "`x-a` header could end elsewhere, with the signed text staying the same");
+    assert_eq!(error.to_string(), "`x-a` header could be read in another way, with the same signature");
 }
 
 // --- Every way to cut every text --------------------------------------------------------------------------------------------

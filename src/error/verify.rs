@@ -167,7 +167,7 @@ impl fmt::Display for VerifyError {
         match self.kind {
             VerifyErrorKind::Ambiguous => write!(f, "{subject} occurs more often than it may"),
             VerifyErrorKind::AmbiguousText => {
-                write!(f, "{subject} could end elsewhere, with the signed text staying the same")
+                write!(f, "{subject} could be read in another way, with the same signature")
             }
             VerifyErrorKind::BodyIncomplete => f.write_str("the body ended early"),
             VerifyErrorKind::BodyTooLarge => f.write_str("the body is larger than the limit"),

@@ -3,13 +3,13 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderName, Method, StatusCode};
 
 use super::{
-    Scheme,
+    Scheme, WIDEST_WINDOW,
     answer::Answer,
     content::{self, Part},
     cuts,
     freshness::{Freshness, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
-    handshake::Handshake,
+    handshake::{Handshake, is_in_challenges},
     key_form::KeyForm,
     settings::Settings,
     template::{Algorithm, Locate, Template},
@@ -18,7 +18,7 @@ use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
-    signature::Encoding,
+    signature::{Encoding, MacAlgorithm},
 };
 
 /// Declares how a sender signs, one fact a method.
@@ -61,8 +61,9 @@ pub struct SchemeBuilder {
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
     timestamp: Option<Field>,
-    unit: TimestampUnit,
-    tolerance: Option<Duration>,
+    unit: Option<TimestampUnit>,
+    /// The outer one says whether it was named.
+    tolerance: Option<Option<Duration>>,
     id: Option<Field>,
     event_type: Option<Field>,
     api_version: Option<Field>,
@@ -112,8 +113,8 @@ impl SchemeBuilder {
             secret_length: None,
             content: None,
             timestamp: None,
-            unit: TimestampUnit::Seconds,
-            tolerance: Some(DEFAULT_TOLERANCE),
+            unit: None,
+            tolerance: None,
             id: None,
             event_type: None,
             api_version: None,
@@ -305,20 +306,20 @@ impl SchemeBuilder {
 
     /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
     pub fn unit(mut self, unit: TimestampUnit) -> Self {
-        self.unit = unit;
+        self.unit = Some(unit);
         self
     }
 
     /// How far the timestamp may be from now, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = Some(tolerance);
+        self.tolerance = Some(Some(tolerance));
         self
     }
 
     /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
     /// [`with_tolerance`](Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
-        self.tolerance = None;
+        self.tolerance = Some(None);
         self
     }
 
@@ -432,6 +433,7 @@ impl SchemeBuilder {
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let locate = self.compile_locate()?;
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
         let families = Template::families(&locate);
         check_families(families, timestamp.iter().chain(&id))?;
@@ -466,8 +468,11 @@ impl SchemeBuilder {
             Part::Timestamp => in_body(timestamp.as_ref()),
             _ => false,
         });
-        let (unit, tolerance) = (self.unit, self.tolerance);
+        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
+        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
         let freshness = timestamp.map(|places| Freshness { places, unit, tolerance });
+        let compile = |handshake: Handshake| handshake.compile(&self.methods);
+        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
         Ok(Scheme::declared(Template {
             settings: Settings::default(),
@@ -487,7 +492,8 @@ impl SchemeBuilder {
             freshness,
             id,
             coverage,
-            handshakes: self.handshakes.into_iter().map(Handshake::compile).collect::<Result<_, _>>()?,
+            signs_challenges,
+            handshakes,
             methods: self.methods,
             success: self.success,
             refused: self.refused,
@@ -495,6 +501,25 @@ impl SchemeBuilder {
             retention: self.retention,
             encoded_bodies: self.encoded_bodies,
         }))
+    }
+
+    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
+    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
+        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
+        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+            return Ok(false);
+        }
+        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
+        if content.iter().any(is_apart) {
+            return Ok(false);
+        }
+        if content.iter().any(|part| matches!(part, Part::Body)) {
+            return Ok(true);
+        }
+        Err(error(
+            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
+             the signed text may be a challenge; add `.signed()` to the handshake",
+        ))
     }
 
     fn compile_locate(&self) -> Result<Locate, ConfigError> {
@@ -578,6 +603,12 @@ impl SchemeBuilder {
         let timestamp_is_signed = timestamp_part || timestamp.is_some_and(in_signed_body);
         if timestamp_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
+        }
+        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
+            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
+        }
+        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
         }
         if timestamp.is_some() && !timestamp_is_signed {
             return Err(error(

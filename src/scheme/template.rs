@@ -49,6 +49,8 @@ pub(crate) struct Template {
     pub(crate) rules: Vec<Rule>,
     /// Whether the sender signs JSON objects alone, so that a URL directly before a body ends where one begins.
     pub(crate) json_alone: bool,
+    /// Whether anybody can have a text signed by an unsigned challenge, so that a delivery must not be such a text.
+    pub(crate) signs_challenges: bool,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
     pub(crate) freshness: Option<Freshness>,
@@ -254,6 +256,10 @@ impl Template {
             Locate::Headers(names) => names.iter().position(|name| head.headers().contains_key(name)).unwrap_or(0),
             _ => 0,
         }
+    }
+
+    pub(crate) fn needs_verify_token(&self) -> bool {
+        self.handshakes.iter().any(CompiledHandshake::needs_verify_token)
     }
 
     pub(crate) fn signs_url(&self) -> bool {

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::{
     arrived::Arrived,
     grammar::Candidates,
+    handshake::{self, LONGEST_CHALLENGE},
     keys::{KeyRing, KeyState},
     template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template},
 };
@@ -103,6 +104,10 @@ impl Verification {
             }
         }
         let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
+        if template.signs_challenges && is_challenge(&look, body) {
+            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText)
+                .with_subject(super::template::named("the signed text")));
+        }
         if timestamp.is_none()
             && let Some(freshness) = &template.freshness
         {
@@ -165,6 +170,11 @@ fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
         }
     })?;
     Ok(text)
+}
+
+/// Whether anybody could have had this text signed as a challenge.
+fn is_challenge(look: &Look<'_>, body: &[u8]) -> bool {
+    body.len() <= LONGEST_CHALLENGE && whole(look, body).is_ok_and(|text| handshake::is_challenge(&text))
 }
 
 /// Enough for an id and a time, so that a body is mostly copied once.

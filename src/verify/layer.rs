@@ -94,13 +94,15 @@ impl WebhookLayer {
     /// Verifies by any scheme, where the scheme or the secrets come from a configuration.
     ///
     /// # Errors
-    /// When the scheme is not whole, or constant secrets are none or not of the scheme's form. What a
+    /// When the scheme is not whole or has an option without effect, or constant secrets are none or not of the scheme's form. What a
     /// [`SecretSource`] says at a request is checked then; a secret that cannot be used is answered with 503.
     pub fn try_new<S>(scheme: S, secrets: impl SecretSource) -> Result<Self, ConfigError>
     where
         S: TryInto<Scheme, Error: Into<ConfigError>>,
     {
         let scheme: Scheme = scheme.try_into().map_err(Into::into)?;
+        scheme.check_payload()?;
+        scheme.check_unread()?;
         let secrets = match secrets.fixed() {
             Some(fixed) => {
                 let ring = scheme.key_ring(fixed)?;
@@ -161,7 +163,7 @@ impl<L> WebhookLayer<L> {
     }
 
     /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. Nought means
-    /// nought; there is no "off" here.
+    /// nought; there is no "off" here. A scheme that signs no timestamp has no window to set: [`layer`](Self::layer) then panics.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.config.scheme = self.config.scheme.with_tolerance(tolerance);
@@ -249,13 +251,16 @@ impl<L> WebhookLayer<L> {
     /// Wraps a service.
     ///
     /// # Panics
-    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token.
+    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token. Also when the
+    /// layer has an option that has no effect on this scheme: a window where no timestamp is signed, a URL or token that nobody
+    /// reads.
     #[track_caller]
     pub fn layer<S>(&self, inner: S) -> Webhook<L::Service>
     where
         L: Layer<S>,
     {
-        if let Err(cause) = self.config.scheme.check_settings() {
+        let scheme = &self.config.scheme;
+        if let Err(cause) = scheme.check_unread().and_then(|()| scheme.check_missing()) {
             panic!("{cause}");
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
