@@ -309,7 +309,7 @@ where
     let now = config.clock.now();
     let step = match config.verification {
         Verification::On => config.scheme.inspect(head(&parts), now),
-        Verification::Off => config.scheme.inspect_unverified(head(&parts)),
+        Verification::Off => config.scheme.inspect_unverified(head(&parts), now),
     };
     let step = match step {
         Ok(step) => step,
