@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendWorker, Transport, hooks::Hooks, message::check_text, seal::Sealer,
 };
 use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
@@ -181,7 +181,7 @@ impl Dispatcher {
     /// name no tenant, not all tenants together.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
     ///
     /// # Examples
     /// ```
@@ -200,7 +200,11 @@ impl Dispatcher {
         tenant: Option<&str>,
         query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>, SendError> {
-        let tenant = Arc::from(tenant.unwrap_or_default());
+        let tenant = tenant.unwrap_or_default();
+        for text in [Some(tenant), query.message.as_deref(), query.event_type.as_deref()].into_iter().flatten() {
+            check_text(text)?;
+        }
+        let tenant = Arc::from(tenant);
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
@@ -250,6 +254,7 @@ impl Dispatcher {
         if name.is_empty() {
             return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
         }
+        check_text(name)?;
         let tenant: Arc<str> = name.into();
         let mut erased = 0;
         loop {

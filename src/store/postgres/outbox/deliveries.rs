@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
         outbox::{from_time, to_time, wants},
@@ -40,14 +41,28 @@ pub(super) async fn list(
     const CONTEXT: &str = "list deliveries";
 
     let endpoint = wanted.endpoint.map(|id| id.to_string());
-    let before = wanted.before.map_or(Value::from(i64::MAX), seq);
-    let mut values = vec![Value::from(&*tenant), before, Value::from(i64::from(limit))];
-    values.extend(endpoint.as_deref().map(Value::from));
-    values.extend(wanted.state.map(|state| Value::from(number(state))));
-    values.extend(wanted.message.as_deref().map(Value::from));
-    values.extend(wanted.event_type.as_deref().map(Value::from));
-    let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+    let mut before = wanted.before.map_or(i64::MAX, |id| i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut values = vec![Value::from(&*tenant), Value::from(before), Value::from(left)];
+        values.extend(endpoint.as_deref().map(Value::from));
+        values.extend(wanted.state.map(|state| Value::from(number(state))));
+        values.extend(wanted.message.as_deref().map(Value::from));
+        values.extend(wanted.event_type.as_deref().map(Value::from));
+        let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
+        for row in &rows {
+            before = row.try_get("seq").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok(record) => records.push(record),
+                Err(cause) => observe::unreadable("delivery", &before, &cause),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
 }
 
 pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -125,7 +140,7 @@ async fn recover_in(
         let made: Option<i64> = row.try_get("delivery")?;
         let patterns = endpoint.settings.events.iter().map(String::as_str);
         match (made, row.try_get::<Option<i16>, _>("state")?.and_then(state)) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
                 again.push(made);
             }
             (None, _) if wants(patterns, row.try_get("event_type")?) => missed.push(message),

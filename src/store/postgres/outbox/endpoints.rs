@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
@@ -84,17 +85,51 @@ pub(super) async fn list(
 ) -> Result<Vec<EndpointRecord>, StoreError> {
     const CONTEXT: &str = "list endpoints";
 
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let (after, limit) = (Value::from(&*after), Value::from(i64::from(limit)));
-    let rows = match &tenant {
-        None => store.ask(CONTEXT, &store.statements().endpoints, &[after, limit]).await?,
-        Some(tenant) => {
-            let values = [after, limit, Value::from(&**tenant)];
-            store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+    let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let values = [Value::from(&*after), Value::from(left)];
+        let rows = match &tenant {
+            None => store.ask(CONTEXT, &store.statements().endpoints, &values).await?,
+            Some(tenant) => {
+                let [after, left] = values;
+                let values = [after, left, Value::from(&**tenant)];
+                store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+            }
+        };
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok((endpoint, _)) => records.push(endpoint),
+                Err(cause) => observe::unreadable("endpoint", &after, &cause),
+            }
         }
-    };
-    let records = rows.iter().map(|row| Ok(read(row)?.0));
-    records.collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
+}
+
+/// The endpoints whose rows cannot be read.
+pub(super) async fn unreadable(store: &PostgresStore) -> Result<Vec<EndpointId>, StoreError> {
+    const CONTEXT: &str = "look for endpoints that cannot be read";
+
+    let (mut after, mut unreadable) = (String::new(), Vec::new());
+    loop {
+        let values = [Value::from(&*after), Value::from(PAGE)];
+        let rows = store.ask(CONTEXT, &store.statements().endpoints, &values).await?;
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            if read(row).is_err() {
+                unreadable.extend(after.parse::<EndpointId>());
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(unreadable);
+        }
+    }
 }
 
 pub(super) async fn change(
@@ -368,6 +403,9 @@ fn tenant_lock(tenant: &str, salt: u64) -> i64 {
     half.copy_from_slice(&Sha256::digest(tenant)[..8]);
     i64::from_ne_bytes((u64::from_be_bytes(half) ^ salt).to_ne_bytes())
 }
+
+/// How many rows are looked at in one go.
+const PAGE: i64 = 500;
 
 /// How many deliveries are moved in one transaction.
 const STEP: i64 = 10_000;
