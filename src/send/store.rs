@@ -178,6 +178,10 @@ pub trait OutboxStore: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// Has other processes told that something may have become due, where the store can: see [`listen`](Self::listen). The store
+    /// does so by itself after what it commits. By default it does nothing.
+    fn notify(&self) {}
+
     /// Leases deliveries that are due.
     ///
     /// # Errors
@@ -998,6 +1002,10 @@ macro_rules! forward {
 
             fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
                 (**self).listen(wake)
+            }
+
+            fn notify(&self) {
+                (**self).notify();
             }
 
             fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {

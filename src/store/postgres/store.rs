@@ -99,7 +99,7 @@ impl PostgresStore {
         Self {
             inner: Arc::new(Inner {
                 pool,
-                outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt),
+                outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt, options.notifies()),
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: lock_timeout.into(),
