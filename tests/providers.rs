@@ -549,7 +549,7 @@ async fn a_header_with_another_value_counts_as_not_there() {
 
 #[test]
 fn a_conditional_header_needs_a_value_and_is_no_signed_id() {
-    let scheme = |field| Scheme::hmac_sha256().header("x-sig").hex().signs("{header:x-id}{body}").id(field).build();
+    let scheme = |field| Scheme::hmac_sha256().header("x-sig").hex().signs("{header:x-id}.{body}").id(field).build();
 
     assert!(scheme(Field::header_if("x-id", "")).unwrap_err().to_string().contains("`x-id`"));
     assert!(scheme(Field::header("x-id")).unwrap().id_is_signed());

@@ -262,6 +262,12 @@ pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 
     error!(target: TARGET, %endpoint, cause, "an endpoint cannot be sent to; its deliveries wait");
 }
 
+/// A row of the outbox cannot be read: a newer version wrote it, or it is damaged.
+#[cfg(feature = "send")]
+pub(crate) fn unreadable(what: &'static str, id: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, what, %id, cause, "a row of the outbox cannot be read; it is left out, and all else goes on");
+}
+
 /// A delivery is given up.
 #[cfg(feature = "send")]
 pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &str) {

@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use crate::{
     error::{VerifyError, VerifyErrorKind},
@@ -24,6 +27,21 @@ pub(crate) struct Freshness {
     pub(crate) unit: TimestampUnit,
     /// `None` only where the application asked for it by its insecure name.
     pub(crate) tolerance: Option<Duration>,
+}
+
+impl Freshness {
+    /// The numbers that are fresh, in the scheme's unit; of dates, their seconds. One more at either end, so that no fraction
+    /// of a second matters. `None` where any time will do.
+    pub(crate) fn range(&self, now: SystemTime, tolerance: Option<Duration>) -> Option<RangeInclusive<u64>> {
+        let (now, tolerance) = (now.duration_since(UNIX_EPOCH).unwrap_or_default(), tolerance?);
+        let (from, to) = (now.saturating_sub(tolerance), now.saturating_add(tolerance));
+        let count = |time: Duration| match self.unit {
+            TimestampUnit::Milliseconds => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            TimestampUnit::Rfc3339 | TimestampUnit::Seconds => time.as_secs(),
+        };
+        let second = if self.unit == TimestampUnit::Milliseconds { 1000 } else { 1 };
+        Some(count(from).saturating_sub(second)..=count(to).saturating_add(1))
+    }
 }
 
 impl TimestampUnit {

@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Kind, Scheme,
+    arrived::Arrived,
     content::Part,
     freshness::TimestampUnit,
     key_form::KeyForm,
-    template::{Algorithm, Locate, Look, Piece, Render, Template, query},
+    template::{Algorithm, Locate, Look, Piece, Render, Template},
 };
 use crate::{
     delivery::Fact,
@@ -65,7 +66,7 @@ impl Scheme {
         let Kind::Declared(template) = &self.kind else {
             return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
         };
-        if template.signs_url() && self.settings.public_url.is_none() {
+        if template.signs_url() && template.settings.public_url.is_none() {
             return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
         }
         if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
@@ -244,7 +245,7 @@ impl Draft<'_> {
                 Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
                     self.params.push((key.clone(), FILLER.to_owned()));
                 }
-                Part::Query(key) if query(self.head(), key).is_ok_and(|value| value.is_none()) => {
+                Part::Query(key) if self.head().query(key).is_ok_and(|value| value.is_none()) => {
                     self.add_query(key, FILLER)?;
                 }
                 Part::Id => {
@@ -330,10 +331,10 @@ impl Draft<'_> {
             Algorithm::Ed25519 => Zeroizing::default(),
             _ => template.key_form.decode(secret.expose())?,
         };
-        let look =
-            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
+        let arrived = Arrived::whole(self.head(), &self.body);
+        let look = Look { template, arrived, family: self.family, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
-            look.render(Render::Whole(&self.body), sink)
+            look.render(Render::All, sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
         };
         let tag: Tag = match template.algorithm {

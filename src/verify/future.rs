@@ -75,7 +75,6 @@ struct Reading<S> {
     inner: S,
     parts: Parts,
     check: Check,
-    ring: Arc<KeyRing>,
     collected: Collected,
     /// How large the body may become: what it declares, within the limit.
     expected: usize,
@@ -310,7 +309,7 @@ where
     let now = config.clock.now();
     let step = match config.verification {
         Verification::On => config.scheme.inspect(head(&parts), now),
-        Verification::Off => config.scheme.inspect_unverified(head(&parts)),
+        Verification::Off => config.scheme.inspect_unverified(head(&parts), now),
     };
     let step = match step {
         Ok(step) => step,
@@ -325,7 +324,7 @@ where
     match &config.secrets {
         // A challenge is answered either way: it asks for the secret, not for a check.
         _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
-            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
+            read_with(config, inner, parts, body, config.scheme.skip(now))
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
@@ -385,22 +384,15 @@ where
                 Err(error) => Turn::Refuse(error),
             };
         }
-        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, &ring, now),
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
     };
     match check {
-        Ok(check) => read_with(config, inner, parts, body, check, ring),
+        Ok(check) => read_with(config, inner, parts, body, check),
         Err(error) => Turn::Refuse(error),
     }
 }
 
-fn read_with<S, B>(
-    config: &Config,
-    inner: S,
-    parts: Parts,
-    body: B,
-    check: Check,
-    ring: Arc<KeyRing>,
-) -> Turn<S, B, S::Future, S::Response>
+fn read_with<S, B>(config: &Config, inner: S, parts: Parts, body: B, check: Check) -> Turn<S, B, S::Future, S::Response>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -410,7 +402,6 @@ where
         inner,
         parts,
         check,
-        ring,
         collected: Collected::default(),
         expected: declared.min(config.body_limit),
         share: config.budget.as_ref().map(|budget| budget.share()),
@@ -455,7 +446,7 @@ where
         }
         // For the `Bytes` of an HTTP server this is a move, not a copy.
         let bytes = data.copy_to_bytes(length);
-        reading.check.update(&config.scheme, &bytes);
+        reading.check.update(&bytes);
         reading.collected.push(bytes, reading.expected);
     }
     // Frames may be as small as nought bytes, so that neither the limit nor a wait ends a body that is always there. The
@@ -483,9 +474,9 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
+    let Reading { inner, parts, check, collected, share, .. } = reading;
     let body = collected.into_bytes();
-    match check.finish(&config.scheme, head(&parts), body, &ring) {
+    match check.finish(head(&parts), body) {
         Err(error) => Turn::Refuse(error),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
         Ok(Outcome::Delivery(delivery)) => {

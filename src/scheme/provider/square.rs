@@ -20,6 +20,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .header("x-square-hmacsha256-signature")
         .base64()
         .signs("{url}{body}")
+        .json_alone()
         .id(Field::json("/event_id"))
         .event_type(Field::json("/type"))
         .attempt(Field::header("square-retry-number"), 0)

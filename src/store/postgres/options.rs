@@ -28,6 +28,8 @@ pub struct PostgresStoreOptions {
     pub(super) mode: Mode,
     pub(super) clock_offset: ClockOffset,
     max_connections: u32,
+    #[cfg_attr(not(feature = "send"), allow(dead_code))] // Claims tell nobody.
+    notifies: bool,
 }
 
 impl PostgresStoreOptions {
@@ -92,6 +94,15 @@ impl PostgresStoreOptions {
     #[must_use]
     pub fn simple_queries(mut self) -> Self {
         self.mode = Mode::Simple;
+        self
+    }
+
+    /// Sends no `NOTIFY` when something was dispatched: the workers of other processes find it when they next look, within a
+    /// second by default. By default one `NOTIFY` is sent after the commit, on a connection of its own, for all that was
+    /// dispatched within some milliseconds. With [`simple_queries`](Self::simple_queries) none is sent either.
+    #[must_use]
+    pub fn without_notify(mut self) -> Self {
+        self.notifies = false;
         self
     }
 
@@ -179,6 +190,11 @@ impl PostgresStoreOptions {
         Ok(())
     }
 
+    /// Whether others are told of what was dispatched. Behind a pooler nobody could listen.
+    pub(super) fn notifies(&self) -> bool {
+        self.notifies && self.mode == Mode::Prepared
+    }
+
     pub(super) fn tables(&self) -> Tables {
         Tables::new(self.schema.as_ref(), &self.prefix)
     }
@@ -194,6 +210,7 @@ impl Default for PostgresStoreOptions {
             mode: Mode::Prepared,
             clock_offset: ClockOffset::default(),
             max_connections: 10,
+            notifies: true,
         }
     }
 }

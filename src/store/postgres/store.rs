@@ -104,7 +104,7 @@ impl PostgresStore {
             inner: Arc::new(Inner {
                 application: options.application,
                 pool,
-                outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt),
+                outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt, options.notifies()),
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: lock_timeout.into(),
