@@ -57,7 +57,9 @@ mod support {
 /// How the application has set things up.
 #[derive(Debug, Clone, Copy)]
 struct Setup {
-    missing_id: MissingId,
+    /// `None` where the scheme decides.
+    missing_id: Option<MissingId>,
+    bodies_are_unique: bool,
     has_guard: bool,
 }
 
@@ -170,7 +172,8 @@ struct Reference {
 impl Reference {
     fn keys(&self, delivery: Delivery) -> Result<(Option<Key>, Option<Key>), u16> {
         let guard = self.setup.has_guard.then_some(Key::Guard(delivery.body));
-        match (delivery.id, self.setup.missing_id) {
+        let by_scheme = if self.setup.bodies_are_unique { MissingId::BodyDigest } else { MissingId::Skip };
+        match (delivery.id, self.setup.missing_id.unwrap_or(by_scheme)) {
             (Id::Is(id), _) => Ok((Some(Key::Id(id)), guard)),
             (_, MissingId::BodyDigest) => Ok((Some(Key::Body(delivery.body)), guard)),
             (_, MissingId::Skip) => Ok((guard, None)),
@@ -500,12 +503,14 @@ impl History {
             .with_local_cache(0)
             .with_lease(days(LEASE))
             .with_handler_timeout(days(LEASE) - SLACK)
-            .with_missing_id(setup.missing_id)
             .retention(days(RETENTION));
+        if let Some(choice) = setup.missing_id {
+            once = once.with_missing_id(choice);
+        }
         if setup.has_guard {
             once = once.with_replay_guard(days(GUARD));
         }
-        let scheme = Scheme::hmac_sha256()
+        let mut scheme = Scheme::hmac_sha256()
             .name("theirs")
             .header("x-signature")
             .prefix("sha256=")
@@ -514,6 +519,9 @@ impl History {
             .id(Field::header("x-id"))
             .event_type(Field::header("x-type"))
             .api_version(Field::header("x-version"));
+        if setup.bodies_are_unique {
+            scheme = scheme.bodies_are_unique();
+        }
         let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
         // Whatever its version, somebody handles it.
         let events = EventRouter::new().on_version("order.paid", ["0"], handler).on("order.*", handler);
@@ -690,8 +698,13 @@ const BODIES: u8 = 3;
 const VERSIONS: u8 = 1;
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let missing_id = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];
-    (missing_id, any::<bool>()).prop_map(|(missing_id, has_guard)| Setup { missing_id, has_guard })
+    let said = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];
+    let missing_id = prop_oneof![1 => Just(None), 2 => said.prop_map(Some)];
+    (missing_id, any::<bool>(), any::<bool>()).prop_map(|(missing_id, bodies_are_unique, has_guard)| Setup {
+        missing_id,
+        bodies_are_unique,
+        has_guard,
+    })
 }
 
 fn failure() -> impl Strategy<Value = Failure> {

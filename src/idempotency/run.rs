@@ -39,7 +39,7 @@ use crate::{
 
 /// What a request is about, as the store knows it.
 pub(super) struct Subject {
-    /// `None` where it runs without a claim, by the application's choice.
+    /// `None` where it runs without a claim, by the choice of the application or the scheme.
     pub(super) key: Option<ClaimKey>,
     retention: Duration,
     guard: GuardedBy,
@@ -77,7 +77,8 @@ impl Subject {
                 Err(answers::internal())
             }
         };
-        Ok(match (delivery.id(), context.missing_id, window) {
+        let by_scheme = || if verified.bodies_are_unique() { MissingId::BodyDigest } else { MissingId::Skip };
+        Ok(match (delivery.id(), context.missing_id.unwrap_or_else(by_scheme), window) {
             (Some(id), ..) => Self { key: key(Kind::Id, id.as_str().as_bytes())?, retention, guard },
             (None, MissingId::BodyDigest, _) => {
                 let retention = retention.min(LONGEST_BODY_DIGEST);
