@@ -492,7 +492,7 @@ impl Desk<'_> {
 
     /// Lets the guard know that the delivery is handled, now or in the background.
     async fn complete_guard(&self, held: &Held) {
-        let Some(guard) = held.guard else { return };
+        let Some(guard) = held.unmarked_guard() else { return };
         if self.complete(guard.key, held.token, Completion::new(guard.window)).await.is_none() {
             self.later(held.token, held.lease_end(), guard.completion());
         }
