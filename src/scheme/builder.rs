@@ -7,7 +7,7 @@ use super::{
     answer::Answer,
     content::{self, Part},
     cuts,
-    freshness::{Freshness, TimestampUnit},
+    freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::{Handshake, is_in_challenges},
     key_form::KeyForm,
@@ -62,6 +62,7 @@ pub struct SchemeBuilder {
     content: Option<Cow<'static, str>>,
     timestamp: Option<Field>,
     unit: Option<TimestampUnit>,
+    timestamp_json: Option<JsonForm>,
     /// The outer one says whether it was named.
     tolerance: Option<Option<Duration>>,
     id: Option<Field>,
@@ -115,6 +116,7 @@ impl SchemeBuilder {
             content: None,
             timestamp: None,
             unit: None,
+            timestamp_json: None,
             tolerance: None,
             id: None,
             event_type: None,
@@ -325,6 +327,13 @@ impl SchemeBuilder {
         self
     }
 
+    /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
+    /// With one of the two named, the other is refused as malformed.
+    pub fn timestamp_json(mut self, form: JsonForm) -> Self {
+        self.timestamp_json = Some(form);
+        self
+    }
+
     // What the delivery says about itself.
 
     /// Where the delivery's id is, which must be the same on every attempt.
@@ -482,7 +491,8 @@ impl SchemeBuilder {
         });
         let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
         let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
-        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance });
+        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
+        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
@@ -610,6 +620,16 @@ impl SchemeBuilder {
         {
             return Err(error("in a batch the id is in the item, or all items would have one id"));
         }
+        let is_signed = |place: &Place| match place {
+            Place::Json(pointer) => {
+                body || content.iter().any(|part| matches!(part, Part::Json(signed) if signed == pointer))
+            }
+            Place::Header(name) => content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name)),
+            Place::HeaderIf(..) => false,
+            Place::Nowhere => true,
+            Place::Param(key) => content.iter().any(|part| matches!(part, Part::Param(signed) if signed == key)),
+            Place::Query(key) => content.iter().any(|part| matches!(part, Part::Query(signed) if signed == key)),
+        };
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let timestamp_part = has(|part| matches!(part, Part::Timestamp));
@@ -620,26 +640,25 @@ impl SchemeBuilder {
         if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
             return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
         }
+        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
+            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
+        }
         if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
             return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
+        }
+        if timestamp.is_some_and(|places| places.joined.is_some()) {
+            return Err(error("a timestamp is one field; take `.joined(…)` away"));
         }
         if timestamp.is_some() && !timestamp_is_signed {
             return Err(error(
                 "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
             ));
         }
-        let id_is_signed = has(|part| matches!(part, Part::Id))
-            || id.is_some_and(|places| {
-                in_signed_body(places)
-                    || places.places.iter().all(|place| {
-                        content.iter().any(|part| match (part, place) {
-                            (Part::Header(signed), Place::Header(name)) => signed == name,
-                            (Part::Json(signed), Place::Json(pointer)) => signed == pointer,
-                            (Part::Query(signed), Place::Query(key)) => signed == key,
-                            _ => false,
-                        })
-                    })
-            });
+        // `{id}` is the first part of an id that is joined from two.
+        let id_is_signed = id.is_some_and(|places| {
+            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
+        });
         Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
     }
 }

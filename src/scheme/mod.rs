@@ -63,7 +63,7 @@ pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
     custom::{Binding, CustomScheme, Plan},
-    freshness::TimestampUnit,
+    freshness::{JsonForm, TimestampUnit},
     handshake::Handshake,
     keys::Keys,
     provider::Provider,

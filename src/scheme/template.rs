@@ -283,7 +283,7 @@ impl Template {
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
             Place::Header(name) => head.header(name).ok()?.cloned().map(HeadText::Header),
-            Place::Json(_) => None,
+            Place::Json(_) | Place::Nowhere => None,
             Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
@@ -352,7 +352,7 @@ impl Look<'_> {
     pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
         let text = match part {
             Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
-            Part::Id => self.first(self.template.id.as_ref())?,
+            Part::Id => self.id()?,
             Part::Timestamp => match self.timestamp {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
@@ -367,6 +367,22 @@ impl Look<'_> {
             return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(part.subject()));
         }
         Ok(text)
+    }
+
+    /// The id that the delivery will have: of its places in their order the first that holds something.
+    fn id<'p>(&'p self) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = &self.template.id else { return Ok(None) };
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            let text = match place {
+                Place::Json(pointer) => self.in_body(pointer),
+                place => self.in_head(place)?,
+            };
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
     }
 
     fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
@@ -395,7 +411,7 @@ impl Look<'_> {
                 .header(name)?
                 .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
-            Place::Json(_) => None,
+            Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
         })

@@ -7,7 +7,7 @@ use super::{
     grammar::Candidates,
     handshake::{self, LONGEST_CHALLENGE},
     keys::{KeyRing, KeyState},
-    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template},
+    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template, named},
 };
 use crate::{
     delivery::Proof,
@@ -105,17 +105,13 @@ impl Verification {
         }
         let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
         if template.signs_challenges && is_challenge(&look, body) {
-            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText)
-                .with_subject(super::template::named("the signed text")));
+            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
         }
         if timestamp.is_none()
             && let Some(freshness) = &template.freshness
         {
-            let pointers: Vec<_> = freshness.places.pointers().cloned().collect();
-            let found = crate::json::scalars(body, &pointers).unwrap_or_default();
-            let text = found.into_iter().flatten().next().ok_or_else(|| {
-                VerifyError::new(VerifyErrorKind::Missing).with_subject(super::template::named("the signed timestamp"))
-            })?;
+            let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp"));
+            let text = freshness.in_body(body)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
