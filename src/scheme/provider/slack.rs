@@ -8,7 +8,8 @@
 //!
 //! Quirks:
 //! 1. The handshake `url_verification` is signed like everything else, and answered only after the signature has passed.
-//! 2. Slash commands and interactive components are forms; they are signed as they are, and have no event type.
+//! 2. Slash commands and interactive components are forms; they are signed as they are, and have no event type and no id. Slack
+//!    does not repeat them, so that nothing is lost by running each that comes.
 //! 3. `X-Slack-Retry-Num` counts repetitions, from 1 on the second attempt.
 
 use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder};
