@@ -516,6 +516,9 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let family = template.family(head);
     let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
     let text = look.first_in_head(&freshness.places).ok()??;
+    if text.len() > LONGEST_HEADER {
+        return None;
+    }
     let mut values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     if text.contains(&b',') && values.all(|value| freshness.unit.parse(value).is_some()) {
         return freshness.places.header(family).map(joined);
