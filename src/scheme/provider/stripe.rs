@@ -10,7 +10,8 @@
 //! 1. The whole `whsec_…` text is the key; it is not decoded. Each endpoint has its own, and so has the Stripe CLI.
 //! 2. `v0` is a signature of the test scheme, and never a fallback.
 //! 3. `v1` is repeated while a secret is being rolled.
-//! 4. Live events are repeated for up to three days.
+//! 4. Bodies are indented JSON: one without a line break has been written anew on its way.
+//! 5. Live events are repeated for up to three days.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(super) fn scheme() -> SchemeBuilder {
         .hex()
         .timestamp(Field::param("t"))
         .signs("{timestamp}.{body}")
-        .secret_prefix("whsec_")
+        .expects_secret_prefix("whsec_")
+        .indented_json()
         .secret_length(38)
         .id(Field::json("/id"))
         .event_type(Field::json("/type"))
