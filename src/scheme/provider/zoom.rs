@@ -20,7 +20,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .timestamp(Field::header("x-zm-request-timestamp"))
         .signs("v0:{timestamp}:{body}")
         .event_type(Field::json("/event"))
-        .payload("/payload")
+        .payload_or_envelope("/payload")
         .handshake(
             Handshake::challenge(Field::json("/payload/plainToken"), "encryptedToken")
                 .with_echo("plainToken")
