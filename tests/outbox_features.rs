@@ -7,7 +7,7 @@
 mod logs;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::{
         Arc, Mutex,
@@ -604,6 +604,61 @@ async fn what_a_message_cannot_be_is_refused_when_it_is_dispatched() {
 }
 
 #[tokio::test]
+async fn a_text_that_no_database_can_keep_is_refused_before_it_gets_there() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let (endpoints, nul) = (webhooks.endpoints(), "a\0b");
+    let id = register(&webhooks, at("a.example")).await;
+    let query = DeliveryQuery::default;
+
+    let refused = [
+        kind(webhooks.dispatch(message("a").tenant(nul)).await),
+        kind(endpoints.create(at("a.example").tenant(nul)).await),
+        kind(endpoints.create(at("a.example").description(nul)).await),
+        kind(endpoints.update(id, EndpointUpdate::new().description(nul)).await),
+        kind(endpoints.list(Some(nul)).await),
+        kind(webhooks.deliveries(Some(nul), query()).await),
+        kind(webhooks.deliveries(None, query().message(nul)).await),
+        kind(webhooks.deliveries(None, query().event_type(nul)).await),
+        kind(webhooks.erase_tenant(nul).await),
+        kind(webhooks.event_types().remove(nul).await),
+        kind(EventType::new("a").unwrap().description(nul)),
+        kind(EventType::new("a").unwrap().schema(nul)),
+    ];
+
+    assert_eq!(refused, [Some(SendErrorKind::Invalid); 12]);
+}
+
+#[tokio::test]
+async fn the_same_payload_in_another_order_is_the_same_message() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let mut dispatched = Vec::new();
+    for _ in 0..20 {
+        // Its order is another one in each map.
+        let payload: HashMap<String, u32> = (0..50).map(|number| (format!("key-{number}"), number)).collect();
+        let message = Message::new("a", &payload).unwrap().id("m".parse().unwrap());
+        dispatched.push(webhooks.dispatch(message).await.unwrap().is_new());
+    }
+    let other = Message::new("a", &json!({ "key-0": 0 })).unwrap().id("m".parse().unwrap());
+
+    assert!(dispatched[0] && dispatched[1..].iter().all(|is_new| !is_new));
+    assert_eq!(kind(webhooks.dispatch(other).await), Some(SendErrorKind::Conflict));
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_not_recovered_and_can_be_sent_again() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let id = register(&webhooks, at("a.example")).await;
+    webhooks.dispatch(message("a")).await.unwrap();
+    let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap()[0].id;
+    webhooks.cancel(delivery).await.unwrap();
+
+    assert_eq!(webhooks.endpoints().recover(id, UNIX_EPOCH..).await.unwrap(), 0);
+    assert_eq!(in_state(&webhooks, DeliveryState::Cancelled).await, 1);
+    webhooks.resend(delivery).await.unwrap();
+    assert_eq!(in_state(&webhooks, DeliveryState::Pending).await, 1);
+}
+
+#[tokio::test]
 async fn a_large_payload_is_warned_of_and_not_shown() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let (logs, _guard) = Logs::capture();
@@ -711,6 +766,33 @@ async fn the_notice_of_each_disabling_tells_the_origin_and_no_more() {
     assert_ne!(notices[0]["id"], notices[1]["id"]);
     assert!(receivers.got("stranger.example").is_empty());
     assert_eq!(*hooked.lock().unwrap(), [url, url]);
+}
+
+#[tokio::test]
+async fn without_a_tenant_nobody_but_the_operator_is_told_that_an_endpoint_is_disabled() {
+    let receivers = Receivers::new();
+    let hooked = Arc::new(AtomicU32::new(0));
+    let hook = hooked.clone();
+    let webhooks = receivers
+        .dispatcher()
+        .on_endpoint_disabled(move |disabled| {
+            assert_eq!(disabled.tenant, None);
+            hook.fetch_add(1, SeqCst);
+        })
+        .build()
+        .unwrap();
+    register(&webhooks, at("gone.example")).await;
+    register(&webhooks, at("another-customer.example")).await;
+
+    webhooks.dispatch(message("a")).await.unwrap();
+    work_off(&webhooks).await;
+    webhooks.dispatch(message("b")).await.unwrap();
+    work_off(&webhooks).await;
+
+    assert_eq!(hooked.load(SeqCst), 1);
+    let got = receivers.got("another-customer.example");
+    let types: Vec<_> = got.iter().map(|body| body["type"].clone()).collect();
+    assert_eq!(types, ["a", "b"]);
 }
 
 // Redaction.

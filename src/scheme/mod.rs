@@ -34,6 +34,7 @@ mod builder;
 mod check;
 mod content;
 mod custom;
+mod cuts;
 mod freshness;
 mod grammar;
 mod handshake;
@@ -62,7 +63,7 @@ pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
     custom::{Binding, CustomScheme, Plan},
-    freshness::TimestampUnit,
+    freshness::{JsonForm, TimestampUnit},
     handshake::Handshake,
     keys::Keys,
     provider::Provider,
@@ -72,15 +73,15 @@ pub(crate) use self::{
     keys::KeyRing,
 };
 use self::{
-    handshake::CompiledHandshake,
     hint::Checked,
-    settings::{PublicUrl, Settings},
+    settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
 use crate::{
     delivery::Delivery,
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
     head::Head,
+    json::Pointer,
     secret::{Secret, Secrets},
     signature::{HashAlgorithm, MacAlgorithm},
 };
@@ -211,6 +212,16 @@ impl Scheme {
         Ok(self)
     }
 
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// # Errors
+    /// When one of the two is not the beginning of a path, or both are the same.
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Result<Self, ConfigError> {
+        self.settings_mut().replaced_prefix = Some(ReplacedPrefix::parse(received, public)?);
+        Ok(self)
+    }
+
     /// Sets the token that an unsigned handshake must show.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
@@ -329,24 +340,76 @@ impl Scheme {
         }
     }
 
+    /// Returns `true` if the scheme signs the URL, so that it needs [`with_public_url`](Self::with_public_url).
+    pub fn signs_url(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.signs_url())
+    }
+
+    /// Returns `true` if the scheme has a handshake with a shared token, so that it needs
+    /// [`with_verify_token`](Self::with_verify_token).
+    pub fn needs_verify_token(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
+    }
+
     /// Checks that what only the application can say has been said.
-    pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_missing(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
         if template.signs_url() && template.settings.public_url.is_none() {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Option,
-                format!("`{}` signs the URL; add `.with_public_url(\"https://…\")`", self.name()),
-            ));
+            return Err(self.option("signs the URL; add `.with_public_url(\"https://…\")`"));
         }
-        if template.handshakes.iter().any(CompiledHandshake::needs_verify_token)
-            && template.settings.verify_token.is_none()
-        {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Option,
-                format!("`{}` has a handshake with a shared token; add `.with_verify_token(…)`", self.name()),
-            ));
+        if template.needs_verify_token() && template.settings.verify_token.is_none() {
+            return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
         }
         Ok(())
+    }
+
+    /// Checks that everything that the application has said has an effect: whoever sets a replay window must not believe in one
+    /// that is not there.
+    pub(crate) fn check_unread(&self) -> Result<(), ConfigError> {
+        let (settings, template) = match &self.kind {
+            Kind::Custom { settings, .. } => (settings, None),
+            Kind::Declared(template) => (&template.settings, Some(template)),
+        };
+        let code = if template.is_none() { "is written in code, which does not read it" } else { "" };
+        let unread = |why: &'static str, option: &str| {
+            let why = if code.is_empty() { why } else { code };
+            Err(self.option(&format!("{why}; take `.{option}(…)` away")))
+        };
+        if settings.tolerance.is_some() && template.is_none_or(|template| template.freshness.is_none()) {
+            return unread("signs no timestamp, so that no window can be held", "with_tolerance");
+        }
+        if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(self
+                .option("has a window of more than 10 years, which is none; declare `.insecure_no_replay_window()`"));
+        }
+        if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_public_url");
+        }
+        if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if settings.verify_token.is_some() && template.is_none_or(|template| !template.needs_verify_token()) {
+            return unread("has no handshake with a shared token", "with_verify_token");
+        }
+        Ok(())
+    }
+
+    /// Checks that the place of a scheme in code's payload is one.
+    pub(crate) fn check_payload(&self) -> Result<(), ConfigError> {
+        match &self.kind {
+            Kind::Custom { code, .. } if Pointer::parse(code.payload()).is_none() => {
+                let what = format!(
+                    "has its payload at `{}`, which is not a JSON pointer; one begins with `/`",
+                    code.payload()
+                );
+                Err(ConfigError::new(ConfigErrorKind::Scheme, format!("`{}` {what}", code.name())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn option(&self, what: &str) -> ConfigError {
+        ConfigError::new(ConfigErrorKind::Option, format!("`{}` {what}", self.name()))
     }
 
     /// The error of secrets that cannot be used.
@@ -366,7 +429,7 @@ impl Scheme {
     /// Decodes and keys secrets.
     pub(crate) fn key_ring(&self, secrets: Secrets) -> Result<KeyRing, ConfigError> {
         match &self.kind {
-            Kind::Custom { .. } => KeyRing::raw(secrets),
+            Kind::Custom { .. } => self.check_payload().and_then(|()| KeyRing::raw(secrets)),
             Kind::Declared(template) => KeyRing::for_template(template, secrets),
         }
     }
@@ -377,6 +440,9 @@ impl fmt::Debug for Scheme {
         f.debug_struct("Scheme").field("name", &self.name()).finish_non_exhaustive()
     }
 }
+
+/// A wider window keeps nobody from sending a recorded delivery again, and numbers of several lengths would be fresh in it.
+pub(crate) const WIDEST_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// What a request that passed is.
 #[derive(Debug, Clone)]

@@ -272,7 +272,13 @@ impl Draft<'_> {
             (template.layout.places(Fact::ApiVersion), api_version),
         ] {
             let (Some(places), Some(text)) = (places, text) else { continue };
-            let (base, joined) = split(places, text);
+            let (base, joined) = match event_type {
+                // An id that is joined with the event type, as Shopify's, is the text before it.
+                Some(event_type) if std::ptr::eq(text, id.unwrap_or_default()) && places.joined.is_some() => {
+                    (text.strip_suffix(event_type).and_then(|base| base.strip_suffix('.')).unwrap_or(text), None)
+                }
+                _ => split(places, text),
+            };
             self.place_in_head(places, base)?;
             if let Some((joined, text)) = joined {
                 self.place_in_head(joined, text)?;
@@ -511,7 +517,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
-            Some(Place::HeaderIf(..) | Place::Json(_)) | None => {}
+            Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())
     }

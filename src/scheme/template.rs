@@ -11,8 +11,9 @@ use super::{
     answer::Answer,
     arrived::Arrived,
     content::Part,
-    freshness::{Freshness, TimestampUnit, check, rfc3339},
-    grammar::{Candidates, Grammar, LONGEST_HEADER, split},
+    cuts::Rule,
+    freshness::{Freshness, check},
+    grammar::{Candidates, Grammar, LONGEST_HEADER},
     handshake::CompiledHandshake,
     key_form::KeyForm,
     settings::Settings,
@@ -44,6 +45,12 @@ pub(crate) struct Template {
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
     pub(crate) content: Vec<Part>,
+    /// What keeps the content from being cut in another way.
+    pub(crate) rules: Vec<Rule>,
+    /// Whether the sender signs JSON objects alone, so that a URL directly before a body ends where one begins.
+    pub(crate) json_alone: bool,
+    /// Whether anybody can have a text signed by an unsigned challenge, so that a delivery must not be such a text.
+    pub(crate) signs_challenges: bool,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
     pub(crate) freshness: Option<Freshness>,
@@ -58,9 +65,6 @@ pub(crate) struct Template {
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
-
-/// No timestamp is longer: the digits of 2^64.
-const MOST_DIGITS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -126,67 +130,8 @@ impl Template {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
         }
-        self.check_one_reading(&look, now)?;
+        look.check_cuts(now)?;
         Ok(inspected)
-    }
-
-    /// Refuses a header whose end could be moved into what follows it, with the signed text staying the same.
-    ///
-    /// An id may hold the dot that ends it, since some senders' ids do; but `id.1700000000` before a timestamp is also the
-    /// id `id` with that timestamp and a longer body, and is refused while that timestamp would be fresh. Before anything
-    /// else than a timestamp the literal must not be in the header at all. Where no literal is between a header and the
-    /// timestamp, or between the URL and the body, it is their form that says where one ends.
-    fn check_one_reading(&self, look: &Look<'_>, now: SystemTime) -> Result<(), VerifyError> {
-        for (index, part) in self.content.iter().enumerate() {
-            let refused = match (part, self.content.get(index + 1)) {
-                (Part::Header(_) | Part::Id, Some(Part::Literal(end))) => {
-                    let Ok(text) = look.text(part) else { continue };
-                    let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
-                    match &self.freshness {
-                        Some(freshness) if before_timestamp => {
-                            split(&text, Some(end)).skip(1).any(|segment| self.fresh(freshness, segment, now).is_ok())
-                        }
-                        _ => split(&text, Some(end)).nth(1).is_some(),
-                    }
-                }
-                (Part::Header(_) | Part::Id, Some(timestamp @ Part::Timestamp)) => {
-                    let Ok(text) = look.text(part) else { continue };
-                    let Ok(timestamp) = look.text(timestamp) else { continue };
-                    self.begins_earlier(&text, &timestamp, now)
-                }
-                // A URL holds these only escaped (RFC 3986, section 3.3), and a JSON body begins with one of them.
-                (Part::Url, Some(Part::Body)) => {
-                    look.arrived.head.uri().path_and_query().is_some_and(|path| path.as_str().contains(['{', '[', '"']))
-                }
-                _ => false,
-            };
-            if refused {
-                let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
-                return Err(error.with_subject(named("a signed part of the head")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a timestamp could begin in `before`, which stands directly before the timestamp. Dates show by their form; of
-    /// digits only those count that would be fresh.
-    fn begins_earlier(&self, before: &[u8], timestamp: &[u8], now: SystemTime) -> bool {
-        let Some(freshness) = &self.freshness else { return false };
-        if before.len() > LONGEST_HEADER {
-            return true;
-        }
-        let has_window = self.settings.tolerance.or(freshness.tolerance).is_some();
-        let joined = [before, timestamp].concat();
-        (0..before.len()).any(|start| match freshness.unit {
-            TimestampUnit::Rfc3339 => rfc3339(&joined[start..]).is_some(),
-            TimestampUnit::Milliseconds | TimestampUnit::Seconds => {
-                let rest = joined[start..].iter().take(MOST_DIGITS);
-                let digits = rest.take_while(|byte| byte.is_ascii_digit()).count();
-                // Where any time will do, any digit would be one.
-                has_window
-                    && (1..=digits).any(|length| self.fresh(freshness, &joined[start..start + length], now).is_ok())
-            }
-        })
     }
 
     /// Checks a timestamp's form and age.
@@ -195,10 +140,20 @@ impl Template {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
         // What the application asks for also holds for a scheme that is declared without a window.
-        if let Some(tolerance) = self.settings.tolerance.or(freshness.tolerance) {
+        if let Some(tolerance) = self.tolerance() {
             check(stamp, now, tolerance)?;
         }
         Ok(stamp)
+    }
+
+    /// How far a timestamp may be from now, if there is a limit.
+    pub(crate) fn tolerance(&self) -> Option<Duration> {
+        self.settings.tolerance.or_else(|| self.freshness.as_ref()?.tolerance)
+    }
+
+    /// Whether something that keeps the signed text from being cut in another way is in the body.
+    pub(crate) fn cuts_in_body(&self) -> bool {
+        self.deferred || self.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)))
     }
 
     /// Decodes what one place holds into a tag.
@@ -303,6 +258,10 @@ impl Template {
         }
     }
 
+    pub(crate) fn needs_verify_token(&self) -> bool {
+        self.handshakes.iter().any(CompiledHandshake::needs_verify_token)
+    }
+
     pub(crate) fn signs_url(&self) -> bool {
         self.content.iter().any(|part| matches!(part, Part::Url))
     }
@@ -324,7 +283,7 @@ impl Template {
                 Ok(value) => value.cloned().map(HeadText::Header),
                 Err(_) => Some(HeadText::Repeated),
             },
-            Place::Json(_) => None,
+            Place::Json(_) | Place::Nowhere => None,
             Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
@@ -390,10 +349,10 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
+    pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
         let text = match part {
             Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
-            Part::Id => self.first(self.template.id.as_ref())?,
+            Part::Id => self.id()?,
             Part::Timestamp => match self.timestamp {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
@@ -403,15 +362,27 @@ impl Look<'_> {
             Part::Query(key) => self.query(key)?,
             Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
         };
-        text.ok_or_else(|| {
-            VerifyError::new(VerifyErrorKind::Missing).with_subject(match part {
-                Part::Header(name) => Subject::Header(name.clone()),
-                Part::Id => named("the signed id"),
-                Part::Timestamp => named("the signed timestamp"),
-                Part::Param(key) | Part::Query(key) => named_key(key),
-                _ => named("a signed part of the body"),
-            })
-        })
+        let text = text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(part.subject()))?;
+        if text.len() > part.longest() {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(part.subject()));
+        }
+        Ok(text)
+    }
+
+    /// The id that the delivery will have: of its places in their order the first that holds something.
+    fn id<'p>(&'p self) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = &self.template.id else { return Ok(None) };
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            let text = match place {
+                Place::Json(pointer) => self.in_body(pointer),
+                place => self.in_head(place)?,
+            };
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
     }
 
     fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
@@ -440,7 +411,7 @@ impl Look<'_> {
                 .header(name)?
                 .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
-            Place::Json(_) => None,
+            Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
         })
@@ -482,6 +453,6 @@ pub(crate) fn named(what: &'static str) -> Subject {
     Subject::Named(Cow::Borrowed(what))
 }
 
-fn named_key(key: &str) -> Subject {
+pub(crate) fn named_key(key: &str) -> Subject {
     Subject::Named(Cow::Owned(format!("parameter `{key}`")))
 }

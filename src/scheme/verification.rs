@@ -5,8 +5,9 @@ use smallvec::SmallVec;
 use super::{
     arrived::Arrived,
     grammar::Candidates,
+    handshake::{self, LONGEST_CHALLENGE},
     keys::{KeyRing, KeyState},
-    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template},
+    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template, named},
 };
 use crate::{
     delivery::Proof,
@@ -89,6 +90,9 @@ impl Verification {
         if let Locate::Json(pointer) = &template.locate {
             candidates = in_body(template, body, pointer)?;
         }
+        if template.cuts_in_body() {
+            look.check_cuts(now)?;
+        }
         // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
         let mut matched = None;
         for (index, hasher) in hashers {
@@ -100,14 +104,14 @@ impl Verification {
             }
         }
         let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
+        if template.signs_challenges && is_challenge(&look, body) {
+            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
+        }
         if timestamp.is_none()
             && let Some(freshness) = &template.freshness
         {
-            let pointers: Vec<_> = freshness.places.pointers().cloned().collect();
-            let found = crate::json::scalars(body, &pointers).unwrap_or_default();
-            let text = found.into_iter().flatten().next().ok_or_else(|| {
-                VerifyError::new(VerifyErrorKind::Missing).with_subject(super::template::named("the signed timestamp"))
-            })?;
+            let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp"));
+            let text = freshness.in_body(body)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
@@ -162,6 +166,11 @@ fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
         }
     })?;
     Ok(text)
+}
+
+/// Whether anybody could have had this text signed as a challenge.
+fn is_challenge(look: &Look<'_>, body: &[u8]) -> bool {
+    body.len() <= LONGEST_CHALLENGE && whole(look, body).is_ok_and(|text| handshake::is_challenge(&text))
 }
 
 /// Enough for an id and a time, so that a body is mostly copied once.

@@ -212,7 +212,8 @@ impl DispatcherBuilder {
     }
 
     /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint.
+    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint. Where the endpoint has no tenant,
+    /// this hook alone is told: its other endpoints may be those of other customers.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendWorker, Transport, hooks::Hooks, message::check_text, seal::Sealer,
 };
 use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
@@ -137,7 +137,7 @@ impl Dispatcher {
     /// Stores a message in the application's own transaction, which must be of the store's database: if that is committed
     /// the message is there, and otherwise it never was.
     ///
-    /// A worker finds it when it next looks, within a second.
+    /// A worker finds it when it next looks, within a second, or at once where [`wake`](Self::wake) is called after the commit.
     ///
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
@@ -152,6 +152,13 @@ impl Dispatcher {
         let messages = vec![message];
         let dispatched = self.shared.store.dispatch_in(transaction.connection(), messages.clone()).await?;
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
+    }
+
+    /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
+    /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
+    pub fn wake(&self) {
+        self.shared.wake();
+        self.shared.store.notify();
     }
 
     fn check(&self, message: &Message) -> Result<(), SendError> {
@@ -181,7 +188,7 @@ impl Dispatcher {
     /// name no tenant, not all tenants together.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
     ///
     /// # Examples
     /// ```
@@ -200,7 +207,11 @@ impl Dispatcher {
         tenant: Option<&str>,
         query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>, SendError> {
-        let tenant = Arc::from(tenant.unwrap_or_default());
+        let tenant = tenant.unwrap_or_default();
+        for text in [Some(tenant), query.message.as_deref(), query.event_type.as_deref()].into_iter().flatten() {
+            check_text(text)?;
+        }
+        let tenant = Arc::from(tenant);
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
@@ -250,6 +261,7 @@ impl Dispatcher {
         if name.is_empty() {
             return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
         }
+        check_text(name)?;
         let tenant: Arc<str> = name.into();
         let mut erased = 0;
         loop {

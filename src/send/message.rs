@@ -333,6 +333,11 @@ pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
     Ok(())
 }
 
+/// Checks a text that is kept, or looked for. PostgreSQL has no text with a NUL in it.
+pub(super) fn check_text(text: &str) -> Result<(), SendError> {
+    if text.contains('\0') { Err(SendError::invalid("a text holds a NUL character")) } else { Ok(()) }
+}
+
 pub(super) fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.split(SEPARATORS).all(|part| !part.is_empty() && part.bytes().all(is_word))
 }

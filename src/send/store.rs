@@ -62,6 +62,10 @@ use crate::{
 /// 14. An endpoint with a [`rate_limit`](EndpointSettings::rate_limit) has its attempts leased at that rate, over all
 ///     workers. After a rest, an [`enable`](Self::switch_endpoint) or a [`recover`](Self::recover), until nothing that is due
 ///     is left, its attempts are leased at no more than twice the rate at which they are otherwise: see [`CATCH_UP`].
+/// 15. A row that cannot be read, since a newer version wrote it or it is damaged, stops nothing but itself. An endpoint or a
+///     message rests for some minutes at a time, its deliveries use up no attempt, and an error is logged. Lists leave such
+///     rows out. An attempt that was begun before is noted, whatever its endpoint's row has become.
+/// 16. A delivery whose message has lost its content is cancelled when it would be leased. No attempt is counted.
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.
@@ -91,6 +95,15 @@ pub trait OutboxStore: Send + Sync + 'static {
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>>;
+
+    /// Reads the ids of the endpoints that [`endpoints`](Self::endpoints) leaves out, since their rows cannot be read. By default
+    /// there are none.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Replaces what an endpoint's owner can change, if the endpoint is still of `revision`. [`Stale`](Fenced::Stale) when
     /// it is not, or is not there.
@@ -165,6 +178,10 @@ pub trait OutboxStore: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// Has other processes told that something may have become due, where the store can: see [`listen`](Self::listen). The store
+    /// does so by itself after what it commits. By default it does nothing.
+    fn notify(&self) {}
+
     /// Leases deliveries that are due.
     ///
     /// # Errors
@@ -219,9 +236,9 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused, exhausted and
-    /// cancelled deliveries, and those that were never made since it was disabled or not there. It looks at up to `limit`
-    /// messages, in one transaction; [`Recovered::next`] is where to go on.
+    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused and exhausted
+    /// deliveries, and those that were never made since it was disabled or not there. What was cancelled stays so. It looks at up
+    /// to `limit` messages, in one transaction; [`Recovered::next`] is where to go on.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -938,6 +955,10 @@ macro_rules! forward {
                 (**self).endpoints(tenant, after, limit)
             }
 
+            fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+                (**self).unreadable_endpoints()
+            }
+
             fn change_endpoint(
                 &self,
                 id: EndpointId,
@@ -981,6 +1002,10 @@ macro_rules! forward {
 
             fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
                 (**self).listen(wake)
+            }
+
+            fn notify(&self) {
+                (**self).notify();
             }
 
             fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {

@@ -380,7 +380,7 @@ impl Outbox {
         if !is_ours {
             return NOT_OURS;
         }
-        let held = match (&finish.notice, store.delivery(id).await) {
+        let held = match (disables_for(finish.after), store.delivery(id).await) {
             (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
             _ => Ok(None),
         };
@@ -440,16 +440,25 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
     finish
 }
 
-/// What the tenant's other endpoints are told if this attempt disables its endpoint. Of its URL they learn no path and no
+/// What the tenant's other endpoints are told if this attempt disables its endpoint; nothing where there is no tenant. Of its URL they learn no path and no
 /// query, which may hold its credentials. Each has a random id of its own: an endpoint can be disabled more than once.
 fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After) -> Option<Message> {
-    let reason = match after {
-        After::Gone => DisabledReason::Gone,
-        After::Exhausted | After::Refused | After::Retry { .. } => DisabledReason::Failing,
-        After::Delivered | After::Unsent { .. } => return None,
-    };
+    // Without tenants, all endpoints are of one: those of other customers would learn where this one is.
+    if endpoint.tenant.is_empty() {
+        return None;
+    }
+    let reason = disables_for(after)?;
     let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url.origin(), "reason": reason.as_str() });
     Some(Message::new(ENDPOINT_DISABLED, &payload).ok()?.tenant(endpoint.tenant.clone()))
+}
+
+/// For what reason an attempt that ended so may disable its endpoint.
+fn disables_for(after: After) -> Option<DisabledReason> {
+    match after {
+        After::Gone => Some(DisabledReason::Gone),
+        After::Exhausted | After::Refused | After::Retry { .. } => Some(DisabledReason::Failing),
+        After::Delivered | After::Unsent { .. } => None,
+    }
 }
 
 fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {

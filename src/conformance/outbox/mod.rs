@@ -1,3 +1,4 @@
+mod damaged;
 mod keeping;
 mod pace;
 
@@ -12,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Barrier;
 
+pub use self::damaged::{Damage, damaged_outbox};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},

@@ -83,7 +83,7 @@ impl CompiledHandshake {
             }
             Reply::Challenge { from, echo, response, prefix, encoding } => {
                 let challenge = text(from)?;
-                if !self.signed && !is_harmless(&challenge) {
+                if !self.signed && !is_challenge(challenge.as_bytes()) {
                     return Err(refused());
                 }
                 let (secret, form) = secret.ok_or_else(refused)?;
@@ -113,15 +113,19 @@ impl CompiledHandshake {
     }
 }
 
-/// Whether anyone may have this text signed. The answer to an unsigned challenge is a MAC under the very key that signs
-/// deliveries: a text that is free to choose would be a forged delivery with its signature. A token of these characters is
-/// neither a JSON object or list nor a form with a value.
-fn is_harmless(challenge: &str) -> bool {
-    let token = challenge.trim_end_matches('=');
-    challenge.len() <= LONGEST_CHALLENGE
+/// Whether an unsigned challenge may be this text. The answer is a MAC under the very key that signs deliveries, so that a text
+/// which is free to choose would be a forged delivery with its signature. No delivery passes whose signed text is one of these.
+pub(crate) fn is_challenge(text: &[u8]) -> bool {
+    let token = text.iter().rposition(|byte| *byte != b'=').map_or(&b""[..], |last| &text[..=last]);
+    text.len() <= LONGEST_CHALLENGE
         && !token.is_empty()
-        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/:".contains(&byte))
+        && token.iter().all(|byte| *byte != b'=' && is_in_challenges(*byte))
+}
+
+/// Whether a challenge may hold this byte.
+pub(crate) fn is_in_challenges(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~+/:=".contains(&byte)
 }
 
 /// Challenges are random tokens; none is known to be longer than a hundred characters.
-const LONGEST_CHALLENGE: usize = 256;
+pub(crate) const LONGEST_CHALLENGE: usize = 256;

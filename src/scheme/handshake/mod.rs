@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-pub(crate) use self::compiled::CompiledHandshake;
+pub(crate) use self::compiled::{CompiledHandshake, LONGEST_CHALLENGE, is_challenge, is_in_challenges};
 use super::answer::Answer;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -42,6 +42,8 @@ pub struct Handshake {
     when: Option<(Field, Option<Cow<'static, str>>)>,
     verify_token: Option<Cow<'static, str>>,
     reply: Reply<Field>,
+    /// A word about the answer that this kind of handshake has no use for.
+    misplaced: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -87,8 +89,13 @@ impl Handshake {
     /// Answers 200 with `{"response": hex of HMAC-SHA-256(secret, text of from)}`: a challenge that only the holder of the
     /// secret can answer.
     ///
-    /// Unless it is [`signed`](Self::signed), a challenge must be a token of at most 256 letters, digits and `-._~+/:`, with
-    /// `=` at its end. Anything else is refused, for it might be a delivery that an attacker wants to have signed.
+    /// Unless it is [`signed`](Self::signed), anybody may ask for it, and the answer to HMAC-SHA-256 deliveries is made with the
+    /// key that signs them. So that nobody has a delivery signed in this way:
+    ///
+    /// 1. A challenge must be a token of at most 256 letters, digits and `-._~+/:`, with `=` at its end. Anything else is rejected.
+    /// 2. A delivery whose whole signed text could be such a token is rejected, whatever its signature. JSON objects and arrays and
+    ///    forms never are; a bare number, `true` and `null` are.
+    /// 3. A scheme that signs no body, and of whose text no literal keeps it from being such a token, does not build.
     pub fn challenge(from: Field, response: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reply::Challenge {
             from,
@@ -145,6 +152,8 @@ impl Handshake {
     pub fn with_echo(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         if let Reply::Challenge { echo, .. } = &mut self.reply {
             *echo = Some(field.into());
+        } else {
+            self.misplaced = Some("with_echo");
         }
         self
     }
@@ -153,6 +162,8 @@ impl Handshake {
     pub fn with_prefix(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         if let Reply::Challenge { prefix, .. } = &mut self.reply {
             *prefix = text.into();
+        } else {
+            self.misplaced = Some("with_prefix");
         }
         self
     }
@@ -161,17 +172,28 @@ impl Handshake {
     pub fn with_base64(mut self) -> Self {
         if let Reply::Challenge { encoding, .. } = &mut self.reply {
             *encoding = Encoding::Base64;
+        } else {
+            self.misplaced = Some("with_base64");
         }
         self
     }
 
     fn new(reply: Reply<Field>) -> Self {
-        Self { method: Method::POST, signed: false, when: None, verify_token: None, reply }
+        Self { method: Method::POST, signed: false, when: None, verify_token: None, reply, misplaced: None }
     }
 
-    /// Checks the declaration, and parses its names.
-    pub(crate) fn compile(self) -> Result<CompiledHandshake, ConfigError> {
-        let Self { method, signed, when, verify_token, reply } = self;
+    /// Checks the declaration, and parses its names. `deliveries` are the methods that deliveries come by.
+    pub(crate) fn compile(self, deliveries: &[Method]) -> Result<CompiledHandshake, ConfigError> {
+        let Self { method, signed, when, verify_token, reply, misplaced } = self;
+        if let Some(word) = misplaced {
+            return Err(error(format!("`.{word}(…)` is for `Handshake::challenge`, whose answer it shapes")));
+        }
+        if when.is_none() && deliveries.contains(&method) {
+            return Err(error(format!(
+                "a handshake by {method}, by which deliveries come too, would answer each of them; say what tells it apart with \
+                 `.when(…)` or `.present(…)`"
+            )));
+        }
         let when = match when {
             Some((field, value)) => Some((field.compile()?, value)),
             None => None,
@@ -191,10 +213,7 @@ impl Handshake {
         };
         let compiled = CompiledHandshake { method, signed, when, verify_token, reply };
         if !signed && compiled.reads_body() {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Scheme,
-                "a handshake that reads the body must be signed; add `.signed()`",
-            ));
+            return Err(error("a handshake that reads the body must be signed; add `.signed()`"));
         }
         Ok(compiled)
     }
@@ -202,6 +221,11 @@ impl Handshake {
     /// Whether the answer is made with a secret.
     pub(crate) fn needs_secret(&self) -> bool {
         matches!(self.reply, Reply::Challenge { .. })
+    }
+
+    /// Whether anybody can have it answered with a secret.
+    pub(crate) fn signs_for_anybody(&self) -> bool {
+        self.needs_secret() && !self.signed
     }
 }
 
@@ -215,6 +239,10 @@ impl<F> Reply<F> {
             Self::AllowOrigin | Self::Fixed(_) => None,
         }
     }
+}
+
+fn error(message: impl Into<Cow<'static, str>>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Scheme, message.into())
 }
 
 /// Whether the body is asked for any of these places.

@@ -301,16 +301,19 @@ impl Tables {
             let mut dispatched = Vec::new();
             for (_, number) in due {
                 let Some(delivery) = self.deliveries.get_mut(&number) else { continue };
+                let stored = self.messages.get(&delivery.message);
+                let Some(message) = stored.and_then(|stored| stored.message.clone()) else {
+                    (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Cancelled, now, None);
+                    continue;
+                };
                 delivery.state = DeliveryState::Sending;
                 delivery.token = Some(request.token);
                 delivery.attempt = delivery.attempt.saturating_add(1);
                 delivery.due_at = after(now, request.lease);
                 first += u32::from(delivery.attempt == 1);
-                let stored = self.messages.get(&delivery.message);
                 if delivery.attempt == 1 && stored.is_some_and(|stored| stored.created_at == delivery.created_at) {
                     dispatched.push(delivery.created_at);
                 }
-                let Some(message) = stored.and_then(|stored| stored.message.clone()) else { continue };
                 let age = Duration::from_millis(u64::try_from(now - delivery.created_at).unwrap_or_default());
                 let id = OutboxId::from_u64(number);
                 leased.push(LeasedDelivery::new(id, delivery.attempt, message, record.clone(), age));
@@ -454,9 +457,7 @@ impl Tables {
             }
             let wanted = wants(record.settings.events.iter().map(String::as_str), &stored.event_type);
             match self.made(*message, id) {
-                Some((number, DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
-                    self.again(number, state, now)
-                }
+                Some((number, DeliveryState::Refused | DeliveryState::Exhausted)) => self.again(number, state, now),
                 None if wanted => drop(self.add(*message, id, state, now)),
                 _ => continue,
             }

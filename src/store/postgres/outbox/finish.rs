@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::millis,
     error::StoreError,
+    observe,
     send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
     store::{
         outbox::{Standing, next_state},
@@ -28,7 +29,12 @@ pub(super) async fn finish(
     finish: Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))
+    let finished =
+        transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))?;
+    if finished.1.is_some() && finish.notice.is_some() {
+        store.announce();
+    }
+    Ok(finished)
 }
 
 async fn finish_in(
@@ -49,24 +55,33 @@ async fn finish_in(
     let mut found = None;
     let standing = match row.try_get::<Option<&str>, _>("id")? {
         None => Standing::Deleted,
-        Some(_) => {
-            let (endpoint, mut health) = endpoints::read(&row)?;
-            let reason = health.count(finish, now);
-            let locked = found.insert(Found { endpoint, health, now });
-            match (locked.endpoint.disabled, reason) {
-                (None, Some(_)) => {
-                    endpoints::switch_in(store, tx, locked, reason).await?;
-                    if let Some(notice) = &finish.notice {
-                        // One that is in conflict with another says the same.
-                        dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
-                    }
-                    disabled = reason;
-                    Standing::Disabled
+        Some(id) => match endpoints::read(&row) {
+            // The attempt was made all the same, and is noted.
+            Err(cause) => {
+                observe::unreadable("endpoint", &id, &cause);
+                match row.try_get::<Option<&str>, _>("disabled")? {
+                    Some(_) => Standing::Disabled,
+                    None => Standing::Enabled,
                 }
-                (Some(_), _) => Standing::Disabled,
-                (None, None) => Standing::Enabled,
             }
-        }
+            Ok((endpoint, mut health)) => {
+                let reason = health.count(finish, now);
+                let locked = found.insert(Found { endpoint, health, now });
+                match (locked.endpoint.disabled, reason) {
+                    (None, Some(_)) => {
+                        endpoints::switch_in(store, tx, locked, reason).await?;
+                        if let Some(notice) = &finish.notice {
+                            // One that is in conflict with another says the same.
+                            dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
+                        }
+                        disabled = reason;
+                        Standing::Disabled
+                    }
+                    (Some(_), _) => Standing::Disabled,
+                    (None, None) => Standing::Enabled,
+                }
+            }
+        },
     };
 
     let is_noted = !matches!(finish.after, After::Unsent { .. });

@@ -1,6 +1,5 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use serde_json::value::RawValue;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
@@ -12,9 +11,10 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message},
     store::{
-        outbox::{Health, Leased, Shares, to_time},
+        outbox::{Health, Leased, MESSAGE_RESTS, Shares, StoredMessage, UNREADABLE_RESTS},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -68,7 +68,10 @@ async fn look(
             let Some(less) = left_unproven.checked_sub(1) else { continue };
             left_unproven = less;
         }
-        candidates.push(id.parse().map_err(|_| corrupt("an endpoint's id is none"))?);
+        match id.parse() {
+            Ok(id) => candidates.push(id),
+            Err(cause) => observe::unreadable("endpoint", &id, &cause),
+        }
     }
     candidates.truncate(request.limit as usize);
     Ok(Look { candidates, next_due: wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())) })
@@ -143,9 +146,22 @@ async fn lock(
     let Some(first) = rows.first() else { return Ok(None) };
     let now = first.try_get("now")?;
     let mut locked = HashMap::new();
+    let mut unreadable = Vec::new();
     for row in &rows {
-        let (endpoint, health) = endpoints::read(row)?;
-        locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, due: Vec::new() });
+        match endpoints::read(row) {
+            Ok((endpoint, health)) => {
+                locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, due: Vec::new() });
+            }
+            Err(cause) => {
+                let id = row.try_get::<&str, _>("id")?;
+                observe::unreadable("endpoint", &id, &cause);
+                unreadable.push(Some(id));
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        let until = Value::from(after(now, UNREADABLE_RESTS));
+        tx.all(&store.statements().rest, &[Value::ManyTexts(&unreadable), until]).await?;
     }
 
     let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
@@ -200,15 +216,19 @@ async fn take(
     let records: HashMap<_, _> = records.collect();
     let mut messages = HashMap::new();
     let mut leased = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in &rows {
         let number: i64 = row.try_get("message")?;
         if let Some(payload) = row.try_get::<Option<String>, _>("payload")? {
             messages.insert(number, message(row, payload)?);
         }
+        let Some(Some(message)) = messages.get(&number) else {
+            unreadable.push(row.try_get("seq")?);
+            continue;
+        };
         let endpoint: EndpointId =
-            row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
-        // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-        let (Some(Some(message)), Some(endpoint)) = (messages.get(&number), records.get(&endpoint)) else { continue };
+            row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?;
+        let Some(endpoint) = records.get(&endpoint) else { continue };
         let age = now.saturating_sub(row.try_get("created_at")?);
         leased.push(LeasedDelivery::new(
             outbox_id(row.try_get("seq")?)?,
@@ -218,26 +238,25 @@ async fn take(
             Duration::from_millis(u64::try_from(age).unwrap_or_default()),
         ));
     }
+    if !unreadable.is_empty() {
+        let due = Value::from(after(now, MESSAGE_RESTS));
+        tx.all(&store.statements().put_back, &[Value::ManyInts(&unreadable), due]).await?;
+    }
     Ok(leased)
 }
 
+/// Makes a message of its row. Nothing when it cannot be read, which the operator is told.
 fn message(row: &PgRow, payload: String) -> Result<Option<Message>, sqlx::Error> {
-    let tenant: String = row.try_get("tenant")?;
-    let id: &str = row.try_get("id")?;
-    let event_type: String = row.try_get("event_type")?;
-    let version: Option<String> = row.try_get("version")?;
-    let happened_at: i64 = row.try_get("happened_at")?;
-
-    let read = || {
-        let payload = RawValue::from_string(payload).ok()?;
-        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
-        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
-        Some(match version {
-            Some(version) => message.version(version),
-            None => message,
-        })
+    let id: String = row.try_get("id")?;
+    let stored = StoredMessage {
+        tenant: row.try_get("tenant")?,
+        id: id.clone(),
+        event_type: row.try_get("event_type")?,
+        version: row.try_get("version")?,
+        payload,
+        happened_at: row.try_get("happened_at")?,
     };
-    Ok(read())
+    Ok(stored.read().map_err(|cause| observe::unreadable("message", &id, &*cause)).ok())
 }
 
 /// When a worker looks again that found everything locked.

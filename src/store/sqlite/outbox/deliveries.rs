@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
         outbox::{from_time, to_time, wants},
@@ -34,26 +35,38 @@ pub(super) async fn list(
     wanted: &DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let failed = |error| store_error("list deliveries", error);
     let statement = statement(wanted);
-    let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(wanted.before.map_or(i64::MAX, seq));
-    if let Some(endpoint) = wanted.endpoint {
-        rows = rows.bind(endpoint.to_string());
+    let mut before = wanted.before.map_or(i64::MAX, seq);
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(before);
+        if let Some(endpoint) = wanted.endpoint {
+            rows = rows.bind(endpoint.to_string());
+        }
+        if let Some(state) = wanted.state {
+            rows = rows.bind(number(state));
+        }
+        if let Some(message) = &wanted.message {
+            rows = rows.bind(message.clone());
+        }
+        if let Some(event_type) = &wanted.event_type {
+            rows = rows.bind(event_type.clone());
+        }
+        let rows = rows.bind(left).fetch_all(&mut *session.connection).await.map_err(failed)?;
+        for row in &rows {
+            before = row.try_get(0).map_err(failed)?;
+            match read(row) {
+                Ok(record) => records.push(record),
+                Err(error) => observe::unreadable("delivery", &before, &error),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
     }
-    if let Some(state) = wanted.state {
-        rows = rows.bind(number(state));
-    }
-    if let Some(message) = &wanted.message {
-        rows = rows.bind(message.clone());
-    }
-    if let Some(event_type) = &wanted.event_type {
-        rows = rows.bind(event_type.clone());
-    }
-    let rows = rows
-        .bind(i64::from(limit))
-        .fetch_all(&mut *session.connection)
-        .await
-        .map_err(|error| store_error("list deliveries", error))?;
-    rows.iter().map(read).collect()
 }
 
 /// The same few texts again and again, so that each is prepared once.
@@ -195,7 +208,7 @@ pub(super) async fn recover(
         let state = row.try_get::<Option<i64>, _>(4).map_err(failed)?.and_then(state);
         let patterns = endpoint.settings.events.iter().map(String::as_str);
         match (made, state) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
                 again.push(made);
             }
             (None, _) if wants(patterns, row.try_get(1).map_err(failed)?) => missed.push(message),

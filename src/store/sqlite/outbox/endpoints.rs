@@ -9,12 +9,13 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
     store::{
-        outbox::{Health, Pace, to_time},
-        record::Millis,
+        outbox::{Health, Pace, UNREADABLE_RESTS, to_time},
+        record::{Millis, after},
         sqlite::error::store_error,
     },
 };
@@ -85,18 +86,88 @@ pub(super) async fn list(
 ) -> Result<Vec<EndpointRecord>, StoreError> {
     let of_tenant = if tenant.is_some() { "tenant = ? AND " } else { "" };
     let statement = format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE {of_tenant}id > ? ORDER BY id LIMIT ?");
-    let mut rows = query(session.prefix, &statement);
-    if let Some(tenant) = tenant {
-        rows = rows.bind(tenant.to_owned());
+    let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut rows = query(session.prefix, &statement);
+        if let Some(tenant) = tenant {
+            rows = rows.bind(tenant.to_owned());
+        }
+        let rows = rows
+            .bind(after.clone())
+            .bind(left)
+            .fetch_all(&mut *session.connection)
+            .await
+            .map_err(|error| store_error("list endpoints", error))?;
+        for row in &rows {
+            after = row.try_get(0).map_err(|error| store_error("list endpoints", error))?;
+            match read(row) {
+                Ok((endpoint, _)) => records.push(endpoint),
+                Err(error) => observe::unreadable("endpoint", &after, &error),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
     }
-    let rows = rows
-        .bind(after.map(|id| id.to_string()).unwrap_or_default())
-        .bind(i64::from(limit))
-        .fetch_all(&mut *session.connection)
-        .await
-        .map_err(|error| store_error("list endpoints", error))?;
-    rows.iter().map(|row| read(row).map(|(endpoint, _)| endpoint)).collect()
 }
+
+/// The endpoints whose rows cannot be read.
+pub(super) async fn unreadable(session: &mut Session<'_>) -> Result<Vec<EndpointId>, StoreError> {
+    let failed = |error| store_error("look for endpoints that cannot be read", error);
+    let statement = format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE id > ? ORDER BY id LIMIT ?");
+    let (mut after, mut unreadable) = (String::new(), Vec::new());
+    loop {
+        let rows = query(session.prefix, &statement).bind(after.clone()).bind(PAGE);
+        let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
+        for row in &rows {
+            after = row.try_get(0).map_err(failed)?;
+            if read(row).is_err() {
+                unreadable.extend(after.parse::<EndpointId>());
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(unreadable);
+        }
+    }
+}
+
+/// Lets an endpoint rest whose row cannot be read, and tells the operator.
+pub(super) async fn rest_unreadable(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    cause: &StoreError,
+    now: Millis,
+) -> Result<(), StoreError> {
+    observe::unreadable("endpoint", &id, cause);
+    query(prefix, "UPDATE {}outbox_endpoints SET ready_at = ? WHERE id = ?")
+        .bind(after(now, UNREADABLE_RESTS))
+        .bind(id.to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| store_error("let an endpoint rest", error))
+}
+
+/// Tells whether an endpoint is disabled whose row cannot be read; nothing where there is no row.
+pub(super) async fn is_disabled(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+) -> Result<Option<bool>, StoreError> {
+    let row = query(prefix, "SELECT disabled IS NOT NULL FROM {}outbox_endpoints WHERE id = ?")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await;
+    let disabled = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+    disabled.map_err(|error| store_error("read an endpoint", error))
+}
+
+/// How many rows are looked at in one go.
+const PAGE: i64 = 500;
 
 pub(super) async fn change(
     session: &mut Session<'_>,

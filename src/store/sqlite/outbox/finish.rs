@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     clock::millis,
-    error::StoreError,
+    error::{StoreError, StoreErrorKind},
+    observe,
     send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
     store::{
         outbox::{Standing, next_state},
@@ -41,9 +42,22 @@ pub(super) async fn finish(
     let attempt: i64 = row.try_get(1).map_err(failed)?;
 
     let mut disabled = None;
-    let standing = match endpoints::find(connection, prefix, endpoint).await? {
-        None => Standing::Deleted,
-        Some((found, mut health)) => {
+    let found = match endpoints::find(connection, prefix, endpoint).await {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => Err(error),
+        found => Ok(found?),
+    };
+    let standing = match found {
+        // The attempt was made all the same, and is noted.
+        Err(error) => {
+            observe::unreadable("endpoint", &endpoint, &error);
+            match endpoints::is_disabled(connection, prefix, endpoint).await? {
+                None => Standing::Deleted,
+                Some(true) => Standing::Disabled,
+                Some(false) => Standing::Enabled,
+            }
+        }
+        Ok(None) => Standing::Deleted,
+        Ok(Some((found, mut health))) => {
             let reason = health.count(finish, now);
             endpoints::note(connection, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {

@@ -4,15 +4,17 @@ use std::{
     time::Duration,
 };
 
-use serde_json::value::RawValue;
 use sqlx::{Row, SqliteConnection};
 
-use super::{corrupt, endpoints, query};
+use super::{endpoints, query, schema::number};
 use crate::{
-    error::StoreError,
-    send::{EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    send::{
+        DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId,
+    },
     store::{
-        outbox::{Leased, Shares, to_time},
+        outbox::{Leased, MESSAGE_RESTS, Shares, StoredMessage},
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -43,7 +45,7 @@ pub(super) async fn lease(
     let candidates = candidates(connection, prefix, now).await?;
     let mut shares = Shares::new(request, candidates.iter().map(|(_, proven)| *proven));
     let mut leased = Vec::new();
-    let mut messages = HashMap::new();
+    let mut messages: HashMap<i64, Content> = HashMap::new();
     for (id, proven) in candidates {
         if shares.is_used_up() {
             break;
@@ -52,7 +54,14 @@ pub(super) async fn lease(
         if share == 0 {
             continue;
         }
-        let Some((endpoint, mut health)) = endpoints::find(connection, prefix, id).await? else { continue };
+        let found = match endpoints::find(connection, prefix, id).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                endpoints::rest_unreadable(connection, prefix, id, &error, now).await?;
+                continue;
+            }
+            found => found?,
+        };
+        let Some((endpoint, mut health)) = found else { continue };
         let limit = endpoint.settings.rate_limit;
         let room = health.room(in_flight(connection, prefix, id, now).await?, limit, now).min(share);
         if room == 0 {
@@ -73,11 +82,22 @@ pub(super) async fn lease(
 
         let endpoint = Arc::new(endpoint);
         for Taken { seq, message: number, attempt, created_at, .. } in taken {
-            if let Entry::Vacant(entry) = messages.entry(number) {
-                entry.insert(message(connection, prefix, number).await?);
-            }
-            // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-            let Some(Some(message)) = messages.get(&number).cloned() else { continue };
+            let message = match messages.entry(number) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => entry.insert(message(connection, prefix, number).await?).clone(),
+            };
+            let message = match message {
+                Content::Readable(message) => message,
+                Content::Gone => {
+                    put_back(connection, prefix, seq, DeliveryState::Cancelled, now).await?;
+                    continue;
+                }
+                Content::Unreadable => {
+                    let due = after(now, MESSAGE_RESTS);
+                    put_back(connection, prefix, seq, DeliveryState::Pending, due).await?;
+                    continue;
+                }
+            };
             let id = OutboxId::from_u64(u64::try_from(seq).unwrap_or_default());
             let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
             leased.push(LeasedDelivery::new(id, attempt, message, endpoint.clone(), between(created_at, now)));
@@ -123,13 +143,16 @@ async fn candidates(
         .fetch_all(connection)
         .await
         .map_err(|error| store_error(CONTEXT, error))?;
-    rows.iter()
-        .map(|row| {
-            let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
-            let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
-            Ok((id.parse().map_err(|_| corrupt("an endpoint's id is none"))?, proven != 0))
-        })
-        .collect()
+    let mut candidates = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
+        let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
+        match id.parse() {
+            Ok(id) => candidates.push((id, proven != 0)),
+            Err(cause) => observe::unreadable("endpoint", &id, &cause),
+        }
+    }
+    Ok(candidates)
 }
 
 async fn in_flight(
@@ -209,7 +232,36 @@ async fn is_due(
         .map_err(|error| store_error(CONTEXT, error))
 }
 
-async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Option<Message>, StoreError> {
+/// Takes the lease of a delivery back that nobody can send.
+async fn put_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    seq: i64,
+    state: DeliveryState,
+    due_at: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = attempt - 1 WHERE seq = ?",
+    )
+    .bind(number(state))
+    .bind(due_at)
+    .bind(seq)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
+}
+
+/// What is there of a message.
+#[derive(Clone)]
+enum Content {
+    Gone,
+    Readable(Message),
+    Unreadable,
+}
+
+async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Content, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let row = query(
         prefix,
@@ -219,7 +271,7 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     .fetch_optional(connection)
     .await
     .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else { return Ok(Content::Gone) };
     let tenant: String = row.try_get(0).map_err(failed)?;
     let id: String = row.try_get(1).map_err(failed)?;
     let event_type: String = row.try_get(2).map_err(failed)?;
@@ -227,16 +279,15 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     let payload: Option<String> = row.try_get(4).map_err(failed)?;
     let happened_at: i64 = row.try_get(5).map_err(failed)?;
 
-    let read = || {
-        let payload = RawValue::from_string(payload?).ok()?;
-        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
-        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
-        Some(match version {
-            Some(version) => message.version(version),
-            None => message,
-        })
-    };
-    Ok(read())
+    let Some(payload) = payload else { return Ok(Content::Gone) };
+    let stored = StoredMessage { tenant, id: id.clone(), event_type, version, payload, happened_at };
+    Ok(match stored.read() {
+        Ok(message) => Content::Readable(message),
+        Err(cause) => {
+            observe::unreadable("message", &id, &*cause);
+            Content::Unreadable
+        }
+    })
 }
 
 /// When something becomes due, or an endpoint that has something due is ready for it.

@@ -186,6 +186,10 @@ impl OutboxStore for SqliteStore {
         )
     }
 
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::unreadable(&mut session)) })
+    }
+
     fn change_endpoint(
         &self,
         id: EndpointId,

@@ -1,4 +1,4 @@
--- $1 offset of the clock, $2 lock_timeout, $3 delivery, $4 channel
+-- $1 offset of the clock, $2 lock_timeout, $3 delivery
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
            set_config('lock_timeout', $2::text, true) AS lock_timeout
@@ -22,4 +22,4 @@ again AS (
     WHERE d.seq = $3::bigint AND d.state <> 1
     RETURNING d.state
 )
-SELECT count(*) AS done, CASE WHEN min(again.state) = 0 THEN pg_notify($4::text, '')::text END AS woken FROM again
+SELECT count(*) AS done, coalesce(min(again.state) = 0, false) AS is_due FROM again
