@@ -18,6 +18,7 @@ use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
+    form::Form,
     signature::{Encoding, MacAlgorithm},
 };
 
@@ -72,6 +73,9 @@ pub struct SchemeBuilder {
     attempt: Option<(Field, u32)>,
     live: Option<(Field, Cow<'static, str>)>,
     payload: Cow<'static, str>,
+    or_envelope: bool,
+    form: Option<Form>,
+    account: Option<Field>,
     batch: Option<Cow<'static, str>>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
@@ -127,6 +131,9 @@ impl SchemeBuilder {
             attempt: None,
             live: None,
             payload: Cow::Borrowed(""),
+            or_envelope: false,
+            form: None,
+            account: None,
             batch: None,
             handshakes: Vec::new(),
             methods: vec![Method::POST],
@@ -378,9 +385,30 @@ impl SchemeBuilder {
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default.
+    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    pub fn account(mut self, field: Field) -> Self {
+        self.account = Some(field);
+        self
+    }
+
+    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.payload = pointer.into();
+        (self.payload, self.or_envelope) = (pointer.into(), false);
+        self
+    }
+
+    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// envelope, which is the whole body.
+    pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        (self.payload, self.or_envelope) = (pointer.into(), true);
+        self
+    }
+
+    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
+    /// is what is signed.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = Some(form);
         self
     }
 
@@ -478,7 +506,14 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        if self.or_envelope {
+            layout.set_or_envelope();
+        }
+        if let Some(form) = self.form {
+            layout.set_form(form);
+        }
         let facts = [
+            (Fact::Account, places(&self.account)?),
             (Fact::ApiVersion, places(&self.api_version)?),
             (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
             (Fact::EventType, places(&self.event_type)?),
