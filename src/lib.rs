@@ -21,6 +21,7 @@ mod fencing;
 mod head;
 mod field;
 mod json;
+mod form;
 mod pattern;
 mod host;
 mod observe;
@@ -66,9 +67,9 @@ pub use self::{
 };
 
 /// The guides are pages of the documentation. Their code is compiled and run with the documentation tests, each where the
-/// features are on that it uses.
+/// features are on that it uses: what is in brackets.
 macro_rules! guides {
-    ($($(#[$summary:meta])* $name:ident = $file:literal, [$($feature:literal),*];)*) => {
+    ($($(#[$summary:meta])* $name:ident = $file:literal, [$($tested:tt)*];)*) => {
         /// The guides. They exist in the documentation alone.
         #[cfg(doc)]
         pub mod guides {
@@ -76,7 +77,7 @@ macro_rules! guides {
                 $(#[$summary])*
                 ///
                 #[doc = include_str!("links.md")]
-                #[cfg_attr(any(not(doctest), all($(feature = $feature),*)), doc = include_str!($file))]
+                #[cfg_attr(any(not(doctest), $($tested)*), doc = include_str!($file))]
                 pub mod $name {}
             )*
         }
@@ -85,25 +86,27 @@ macro_rules! guides {
 
 guides! {
     /// Each default number, with its reason.
-    defaults = "../docs/defaults.md", [];
+    defaults = "../docs/defaults.md", [all()];
     /// What happens to a delivery that comes again, crash point by crash point.
-    idempotency = "../docs/idempotency.md", ["axum", "conformance", "sqlite"];
+    idempotency = "../docs/idempotency.md", [all(feature = "axum", feature = "conformance", feature = "sqlite")];
     /// How to receive webhooks on your own machine.
-    local_development = "../docs/local-development.md", ["axum", "testing"];
+    local_development = "../docs/local-development.md", [all(feature = "axum", feature = "testing")];
     /// Log events, spans, counters, hints and alerts.
-    observability = "../docs/observability.md", ["axum"];
+    observability = "../docs/observability.md", [all(feature = "axum")];
     /// What to know before a webhook route stands on the internet.
-    operating = "../docs/operating.md", ["axum"];
+    operating = "../docs/operating.md", [all(feature = "axum")];
     /// Endpoints, messages, workers and states of an application that sends webhooks.
-    outbox = "../docs/outbox.md", ["send", "sqlite"];
+    outbox = "../docs/outbox.md", [all(feature = "send", feature = "sqlite")];
     /// What receiving and sending cost, and how that was measured.
-    performance = "../docs/performance.md", [];
+    performance = "../docs/performance.md", [all()];
     /// The senders that are built in, and what their signatures cover.
-    providers = "../docs/providers.md", [];
+    providers = "../docs/providers.md", [all()];
     /// How to declare a sender of your own.
-    schemes = "../docs/schemes.md", [];
+    schemes = "../docs/schemes.md", [all()];
     /// What is promised, against whom, and how to report a fault.
-    security = "../SECURITY.md", [];
+    security = "../SECURITY.md", [all()];
     /// What is signed, where deliveries may go, and when they are tried again.
-    sending = "../docs/sending.md", ["send"];
+    sending = "../docs/sending.md", [all(feature = "send")];
+    /// Types for payloads: your own, and those of GitHub's and Stripe's libraries. Its code is run by `examples/typed_payloads`.
+    typed_payloads = "../docs/typed-payloads.md", [any()];
 }
