@@ -78,7 +78,6 @@ struct Reading<S> {
     inner: S,
     parts: Parts,
     check: Check,
-    ring: Arc<KeyRing>,
     kept: Kept,
     received: usize,
     /// How large the body may become: what it declares, within the limit.
@@ -422,7 +421,7 @@ where
     let now = config.clock.now();
     let step = match config.verification {
         Verification::On => config.scheme.inspect(head(&parts), now),
-        Verification::Off => config.scheme.inspect_unverified(head(&parts)),
+        Verification::Off => config.scheme.inspect_unverified(head(&parts), now),
     };
     let step = match step {
         Ok(step) => step,
@@ -437,7 +436,7 @@ where
     match &config.secrets {
         // A challenge is answered either way: it asks for the secret, not for a check.
         _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
-            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
+            read_with(config, inner, parts, body, config.scheme.skip(now))
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
@@ -497,10 +496,10 @@ where
                 Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
             };
         }
-        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, &ring, now),
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
     };
     match check {
-        Ok(check) => read_with(config, inner, parts, body, check, ring),
+        Ok(check) => read_with(config, inner, parts, body, check),
         Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
     }
 }
@@ -511,7 +510,6 @@ fn read_with<S, B>(
     parts: Parts,
     body: B,
     check: Check,
-    ring: Arc<KeyRing>,
 ) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>>,
@@ -522,7 +520,6 @@ where
         inner,
         parts,
         check,
-        ring,
         kept: Kept::new(config.budget.as_ref()),
         received: 0,
         expected: declared.min(config.body_limit),
@@ -574,7 +571,7 @@ where
         reading.received += length;
         // For the `Bytes` of an HTTP server this is a move, not a copy.
         let bytes = data.copy_to_bytes(length);
-        reading.check.update(&config.scheme, &bytes);
+        reading.check.update(&bytes);
         if reading.kept.push(bytes, reading.expected) == Err(OverBudget) {
             return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
         }
@@ -604,11 +601,11 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, parts, check, ring, kept, .. } = reading;
+    let Reading { inner, parts, check, kept, .. } = reading;
     let Ok(body) = kept.into_bytes() else {
         return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), Left::Nothing);
     };
-    match check.finish(&config.scheme, head(&parts), body, &ring) {
+    match check.finish(head(&parts), body) {
         Err(error) => Turn::Refuse(error, Left::Nothing),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), Left::Nothing),
         Ok(Outcome::Delivery(delivery)) => {
