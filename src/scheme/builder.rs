@@ -18,6 +18,7 @@ use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
+    form::Form,
     signature::{Encoding, MacAlgorithm},
 };
 
@@ -72,6 +73,9 @@ pub struct SchemeBuilder {
     attempt: Option<(Field, u32)>,
     live: Option<(Field, Cow<'static, str>)>,
     payload: Cow<'static, str>,
+    or_envelope: bool,
+    form: Option<Form>,
+    account: Option<Field>,
     batch: Option<Cow<'static, str>>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
@@ -79,6 +83,7 @@ pub struct SchemeBuilder {
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
+    unique_bodies: bool,
     encoded_bodies: bool,
     json_alone: bool,
     indented_json: bool,
@@ -126,6 +131,9 @@ impl SchemeBuilder {
             attempt: None,
             live: None,
             payload: Cow::Borrowed(""),
+            or_envelope: false,
+            form: None,
+            account: None,
             batch: None,
             handshakes: Vec::new(),
             methods: vec![Method::POST],
@@ -133,6 +141,7 @@ impl SchemeBuilder {
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
+            unique_bodies: false,
             encoded_bodies: false,
             json_alone: false,
             indented_json: false,
@@ -376,9 +385,30 @@ impl SchemeBuilder {
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default.
+    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    pub fn account(mut self, field: Field) -> Self {
+        self.account = Some(field);
+        self
+    }
+
+    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.payload = pointer.into();
+        (self.payload, self.or_envelope) = (pointer.into(), false);
+        self
+    }
+
+    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// envelope, which is the whole body.
+    pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        (self.payload, self.or_envelope) = (pointer.into(), true);
+        self
+    }
+
+    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
+    /// is what is signed.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = Some(form);
         self
     }
 
@@ -431,6 +461,16 @@ impl SchemeBuilder {
         self
     }
 
+    /// No two events of this sender have equal bodies, so that a delivery without an id is known by its body. Say so only where
+    /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
+    ///
+    /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    pub fn bodies_are_unique(mut self) -> Self {
+        self.unique_bodies = true;
+        self
+    }
+
     /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
@@ -466,7 +506,14 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        if self.or_envelope {
+            layout.set_or_envelope();
+        }
+        if let Some(form) = self.form {
+            layout.set_form(form);
+        }
         let facts = [
+            (Fact::Account, places(&self.account)?),
             (Fact::ApiVersion, places(&self.api_version)?),
             (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
             (Fact::EventType, places(&self.event_type)?),
@@ -528,6 +575,7 @@ impl SchemeBuilder {
             refused: self.refused,
             body_limit: self.body_limit,
             retention: self.retention,
+            unique_bodies: self.unique_bodies,
             encoded_bodies: self.encoded_bodies,
         }))
     }

@@ -64,6 +64,9 @@ pub(crate) struct Template {
     pub(crate) refused: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,
+    /// Whether a body stands for its event.
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    pub(crate) unique_bodies: bool,
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
@@ -281,7 +284,10 @@ impl Template {
         let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
-            Place::Header(name) => head.header(name).ok()?.cloned().map(HeadText::Header),
+            Place::Header(name) => match head.header(name) {
+                Ok(value) => value.cloned().map(HeadText::Header),
+                Err(_) => Some(HeadText::Repeated),
+            },
             Place::Json(_) | Place::Nowhere => None,
             Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
