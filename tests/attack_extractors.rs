@@ -402,6 +402,33 @@ impl tower_webhooks::clock::Clock for Broken {
     }
 }
 
+/// A scheme that lets nothing pass.
+struct Refusing;
+
+impl tower_webhooks::scheme::CustomScheme for Refusing {
+    fn name(&self) -> &str {
+        "refusing"
+    }
+
+    fn inspect(
+        &self,
+        _: tower_webhooks::Head<'_>,
+        _: std::time::SystemTime,
+    ) -> Result<tower_webhooks::scheme::Plan, VerifyError> {
+        Err(VerifyError::new(tower_webhooks::error::VerifyErrorKind::Missing))
+    }
+
+    fn verify(
+        &self,
+        _: tower_webhooks::Head<'_>,
+        _: &[u8],
+        _: tower_webhooks::scheme::Keys<'_>,
+        _: std::time::SystemTime,
+    ) -> Result<tower_webhooks::scheme::Binding, VerifyError> {
+        Err(VerifyError::new(tower_webhooks::error::VerifyErrorKind::SignatureMismatch))
+    }
+}
+
 impl tower_webhooks::scheme::CustomScheme for Broken {
     fn name(&self) -> &str {
         "broken"
@@ -636,10 +663,11 @@ async fn without_verification_the_limits_and_methods_stay() {
             }
             _ => Sender::StandardWebhooks.secret(),
         };
-        let layer = WebhookLayer::new(*provider, secret)
-            .with_public_url("https://example.com")
-            .with_verify_token(Sender::GitHub.secret())
-            .with_insecure_no_verification();
+        let layer = WebhookLayer::new(*provider, secret).with_insecure_no_verification();
+        let scheme = tower_webhooks::Scheme::from(*provider);
+        let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
+        let token = Sender::GitHub.secret();
+        let layer = if scheme.needs_verify_token() { layer.with_verify_token(token) } else { layer };
         let runs = Arc::new(AtomicUsize::new(0));
         let handler = {
             let runs = Arc::clone(&runs);
@@ -658,7 +686,8 @@ async fn without_verification_the_limits_and_methods_stay() {
         let refused = if [Provider::DROPBOX, Provider::META].contains(provider) { 403 } else { 405 };
         assert_eq!((got.status, runs.load(Ordering::SeqCst)), (refused, 1), "{provider}");
     }
-    let custom = WebhookLayer::new(tower_webhooks::Scheme::custom(Broken), Sender::GitHub.secret());
+    // A scheme in code is asked whether it answers from the head, and for nothing else.
+    let custom = WebhookLayer::new(tower_webhooks::Scheme::custom(Refusing), Sender::GitHub.secret());
     let router = Router::new().route("/hook", any(async || "").layer(custom.with_insecure_no_verification()));
     let server = Server::start(router).await;
     assert_eq!(send(&server, "/hook", &[], b"{}").await.0, 200);

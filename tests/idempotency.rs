@@ -395,6 +395,130 @@ async fn the_prescribed_success_is_what_a_copy_gets() {
     assert_eq!(text(copy).await, "Hello API Event Received");
 }
 
+/// A scheme whose sender says what a success looks like, and one whose sender does not.
+fn body_signed() -> tower_webhooks::scheme::SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("x-hub-signature-256")
+        .prefix("sha256=")
+        .hex()
+        .signs("{body}")
+        .id(tower_webhooks::scheme::Field::header("x-github-delivery"))
+}
+
+/// What the crate acknowledges by itself looks as the sender wants it, for the first one and for copies of it.
+#[tokio::test]
+async fn a_stored_response_keeps_the_form_of_success_that_the_sender_prescribes() {
+    for cache in [0, 10] {
+        let once = || IdempotencyLayer::new(MemoryStore::new()).with_stored_responses(100).with_local_cache(cache);
+        let prescribed = body_signed().success(Answer::new(StatusCode::ACCEPTED).text("[accepted]"));
+        let prescribed = WebhookLayer::new(prescribed, Secret::new(SECRET).unwrap()).with_idempotency(once());
+        let free = WebhookLayer::new(body_signed(), Secret::new(SECRET).unwrap()).with_idempotency(once());
+        let discard = || async { Discard::new("no such order") };
+        let app = |layer| Router::new().route("/hook", post(discard).layer(layer));
+
+        for (app, status, expected) in
+            [(app(prescribed), 202, "[accepted]"), (app(free), 200, r#"{"status":"discarded"}"#)]
+        {
+            for is_copy in [false, true, true] {
+                let answer = send(&app, "a").await;
+                assert_eq!(answer.status().as_u16(), status);
+                assert_eq!(answer.headers().contains_key("idempotent-replayed"), is_copy);
+                assert_eq!(text(answer).await, expected, "{is_copy}");
+            }
+        }
+    }
+}
+
+// Who handles
+
+async fn send_to(app: &Router, path: &str, id: &str) -> Response<Body> {
+    let mut request = request(id);
+    *request.uri_mut() = path.parse().unwrap();
+    app.clone().oneshot(request).await.unwrap()
+}
+
+/// A service that says its name and counts its runs.
+fn service(name: &'static str, once: IdempotencyLayer, runs: &Arc<AtomicU32>) -> axum::routing::MethodRouter {
+    let seen = Arc::clone(runs);
+    let handler = move || async move {
+        seen.fetch_add(1, SeqCst);
+        name
+    };
+    post(handler).layer(layer(once))
+}
+
+#[tokio::test]
+async fn two_services_that_are_nested_are_two_consumers() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new());
+    let service = |name| service(name, once.clone(), &runs);
+    let inner = |name| Router::new().route("/stripe", service(name)).fallback_service(service(name));
+    let app = Router::new()
+        .route("/direct", service("direct"))
+        .nest_service("/billing", service("billing"))
+        .nest_service("/crm", service("crm"))
+        .nest("/shop", inner("shop"))
+        .nest("/outer", Router::new().nest_service("/inner", service("inner")).nest("/deep", inner("deep")))
+        .nest("/{tenant}/hook", Router::new().route("/", service("hook")));
+
+    // Each line is one consumer, whatever its spelling.
+    let consumers: [&[&str]; 8] = [
+        &["/direct", "/direct?a=b"],
+        &["/billing/stripe", "/billing", "/billing/", "/billing/stripe/", "/billing/STRIPE", "/billing/%73tripe"],
+        &["/crm/stripe", "/crm"],
+        &["/shop/stripe"],
+        &["/shop/other", "/shop/another", "/shop/%6fther"],
+        &["/outer/inner/stripe", "/outer/inner"],
+        &["/outer/deep/stripe"],
+        &["/a/hook", "/b/hook"],
+    ];
+    for (index, paths) in consumers.into_iter().enumerate() {
+        for (number, path) in paths.iter().enumerate() {
+            let answer = send_to(&app, path, "evt_1").await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(answer.headers().contains_key("idempotent-replayed"), number > 0, "{path}");
+            assert_eq!(runs.load(SeqCst) as usize, index + 1, "{path}");
+        }
+    }
+}
+
+/// Behind a fallback the path is the sender's to choose, and with it the consumer would be.
+#[tokio::test]
+async fn behind_a_fallback_the_consumer_has_to_be_named() {
+    const SPELLINGS: [&str; 5] = ["/hook", "/hook/", "/hook//", "/HOOK", "/%68ook"];
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new());
+
+    let unnamed = Router::new().fallback_service(service("fallback", once.clone(), &runs));
+    for path in SPELLINGS {
+        let answer = send_to(&unnamed, path, "a").await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert_eq!(text(answer).await, r#"{"error":"internal"}"#);
+    }
+    assert_eq!(runs.load(SeqCst), 0);
+
+    let named = Router::new().fallback_service(service("fallback", once.with_consumer("hook"), &runs));
+    for path in SPELLINGS {
+        assert_eq!(send_to(&named, path, "a").await.status(), StatusCode::OK, "{path}");
+    }
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+/// Without a claim nobody has to be named.
+#[tokio::test]
+async fn behind_a_fallback_a_delivery_that_runs_unclaimed_runs() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new()).with_missing_id(MissingId::Skip);
+    let app = Router::new().fallback_service(service("fallback", once, &runs));
+
+    for _ in 0..2 {
+        let mut request = request("a");
+        request.headers_mut().remove("x-github-delivery");
+        assert_eq!(app.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(runs.load(SeqCst), 2);
+}
+
 #[tokio::test]
 async fn in_the_wrong_order_it_is_a_500() {
     let app = Router::new()

@@ -60,7 +60,10 @@ async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Del
         *seen.lock().unwrap() = Some(delivery);
     };
     let secret_of_scheme = held_by_receiver(&scheme);
-    let layer = WebhookLayer::new(scheme, secret_of_scheme).with_public_url(PUBLIC_URL).with_verify_token(secret());
+    let (signs_url, needs_token) = (scheme.signs_url(), scheme.needs_verify_token());
+    let layer = WebhookLayer::new(scheme, secret_of_scheme);
+    let layer = if signs_url { layer.with_public_url(PUBLIC_URL) } else { layer };
+    let layer = if needs_token { layer.with_verify_token(secret()) } else { layer };
     let app = Router::new().route("/hook", any(handler).layer(layer)).with_state(Arc::clone(&seen));
 
     let status = app.oneshot(request).await.unwrap().status();
@@ -115,7 +118,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .query("signature")
             .timestamp(Field::query("time"))
             .unit(TimestampUnit::Rfc3339)
-            .signs("{timestamp}{query:nonce}{body}"),
+            .signs("{timestamp}{query:nonce}.{body}"),
         hex()
             .name("json")
             .json_pointer("/signature/signature")
@@ -143,7 +146,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .hex()
             .name("hash1")
             .header("x-sig")
-            .signs("{secret}{param:n}{body}")
+            .signs("{secret}{param:n}.{body}")
             .pairs("=")
             .items(";")
             .key("s"),

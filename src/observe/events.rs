@@ -126,6 +126,36 @@ pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
     warn!(target: TARGET, provider, outcome, "equal bytes came under another id, which is not signed: it may be a replay");
 }
 
+/// Two programs claim for one consumer in one store, and neither says whose claims they are.
+#[cfg(feature = "idempotency")]
+pub(crate) fn shared_store(provider: &str, consumer: &str, program: &str, other: &str) {
+    warn!(
+        target: TARGET, provider, consumer, program, other,
+        "another program claims for the same consumer in the same store: if it is another application, each loses the events \
+         that the other has handled. Give each a name with `application_name(\"…\")` in the options of its store"
+    );
+}
+
+/// An SQLite database is in a mode in which readers and the writer wait for each other.
+#[cfg(feature = "sqlite")]
+pub(crate) fn journal_mode(mode: &str) {
+    warn!(
+        target: TARGET, journal_mode = mode,
+        "the SQLite database of the store is in the journal mode `{mode}`, in which every reader holds commits up; switch it to \
+         write-ahead logging: `SqliteConnectOptions::journal_mode(SqliteJournalMode::Wal)`, or `PRAGMA journal_mode = WAL`"
+    );
+}
+
+/// No route names who handles a delivery, and the application does not either.
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_consumer(provider: &str) {
+    error!(
+        target: TARGET, provider,
+        "no route matched this delivery, so nothing names who handles it; it is answered with 500. Call \
+         `IdempotencyLayer::with_consumer(\"…\")`, or put the layer on a route"
+    );
+}
+
 /// A delivery has no id, and the application wants one.
 #[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(provider: &str) {
@@ -155,8 +185,18 @@ pub(crate) fn overtaken(provider: &str) {
 pub(crate) fn commit_forgotten(provider: &str) {
     error!(
         target: TARGET, provider,
-        "a handler called `complete_in` and answered a success, but its transaction was not committed; the delivery is not \
-         acknowledged. Commit it, or use `claim.commit(tx)`"
+        "a handler marked its claim in a transaction and answered a success, but the transaction is not committed; the delivery \
+         is not acknowledged. Wait for `claim.commit(tx)`, or commit after `complete_in`"
+    );
+}
+
+/// A delivery was handled, and the store could not be told.
+#[cfg(feature = "idempotency")]
+pub(crate) fn record_given_up(provider: &str) {
+    error!(
+        target: TARGET, provider,
+        "a delivery was handled, and its record could not be made: the store was away for an hour, or too many records wait; \
+         a copy may run it again"
     );
 }
 

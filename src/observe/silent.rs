@@ -42,6 +42,15 @@ pub(crate) fn other_body(_provider: &str) {}
 pub(crate) fn replay_suspected(_provider: &str, _outcome: &'static str) {}
 
 #[cfg(feature = "idempotency")]
+pub(crate) fn shared_store(_provider: &str, _consumer: &str, _program: &str, _other: &str) {}
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn journal_mode(_mode: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_consumer(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
@@ -55,6 +64,9 @@ pub(crate) fn overtaken(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn commit_forgotten(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn record_given_up(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {}

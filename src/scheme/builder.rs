@@ -3,20 +3,22 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderName, Method, StatusCode};
 
 use super::{
-    Scheme,
+    Scheme, WIDEST_WINDOW,
     answer::Answer,
     content::{self, Part},
-    freshness::{Freshness, TimestampUnit},
+    cuts,
+    freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
-    handshake::Handshake,
+    handshake::{Handshake, is_in_challenges},
     key_form::KeyForm,
+    settings::Settings,
     template::{Algorithm, Locate, Template},
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
-    signature::Encoding,
+    signature::{Encoding, MacAlgorithm},
 };
 
 /// Declares how a sender signs, one fact a method.
@@ -59,8 +61,10 @@ pub struct SchemeBuilder {
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
     timestamp: Option<Field>,
-    unit: TimestampUnit,
-    tolerance: Option<Duration>,
+    unit: Option<TimestampUnit>,
+    timestamp_json: Option<JsonForm>,
+    /// The outer one says whether it was named.
+    tolerance: Option<Option<Duration>>,
     id: Option<Field>,
     event_type: Option<Field>,
     api_version: Option<Field>,
@@ -75,6 +79,7 @@ pub struct SchemeBuilder {
     body_limit: usize,
     retention: Option<Duration>,
     encoded_bodies: bool,
+    json_alone: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -109,8 +114,9 @@ impl SchemeBuilder {
             secret_length: None,
             content: None,
             timestamp: None,
-            unit: TimestampUnit::Seconds,
-            tolerance: Some(DEFAULT_TOLERANCE),
+            unit: None,
+            timestamp_json: None,
+            tolerance: None,
             id: None,
             event_type: None,
             api_version: None,
@@ -125,6 +131,7 @@ impl SchemeBuilder {
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
             encoded_bodies: false,
+            json_alone: false,
         }
     }
 
@@ -234,10 +241,13 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is refused: a header that holds the literal after it,
-    /// and before a timestamp one that ends in another fresh timestamp. Where nothing stands between a header and the
-    /// timestamp, no timestamp may begin in the header; where nothing stands between `{url}` and `{body}`, the path and query
-    /// must hold nothing that a JSON body begins with.
+    /// What could be cut at another place without the text changing is refused, since other values would then have the same
+    /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
+    /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
+    /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
+    /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
+    ///
+    /// A signed id may have 512 bytes, another signed part of the head 4096.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -298,20 +308,27 @@ impl SchemeBuilder {
 
     /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
     pub fn unit(mut self, unit: TimestampUnit) -> Self {
-        self.unit = unit;
+        self.unit = Some(unit);
         self
     }
 
     /// How far the timestamp may be from now, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = Some(tolerance);
+        self.tolerance = Some(Some(tolerance));
         self
     }
 
     /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
     /// [`with_tolerance`](Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
-        self.tolerance = None;
+        self.tolerance = Some(None);
+        self
+    }
+
+    /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
+    /// With one of the two named, the other is refused as malformed.
+    pub fn timestamp_json(mut self, form: JsonForm) -> Self {
+        self.timestamp_json = Some(form);
         self
     }
 
@@ -408,6 +425,13 @@ impl SchemeBuilder {
         self
     }
 
+    /// The sender signs JSON objects alone. Where its URL stands directly before the body, no text that it has signed can then be
+    /// cut in another way, whatever body comes.
+    pub(crate) fn json_alone(mut self) -> Self {
+        self.json_alone = true;
+        self
+    }
+
     /// Checks that the declaration is whole and makes a scheme of it.
     ///
     /// # Errors
@@ -418,6 +442,7 @@ impl SchemeBuilder {
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let locate = self.compile_locate()?;
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
         let families = Template::families(&locate);
         check_families(families, timestamp.iter().chain(&id))?;
@@ -452,8 +477,15 @@ impl SchemeBuilder {
             Part::Timestamp => in_body(timestamp.as_ref()),
             _ => false,
         });
-        let (unit, tolerance) = (self.unit, self.tolerance);
+        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
+        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
+        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
+        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
+        let compile = |handshake: Handshake| handshake.compile(&self.methods);
+        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
         Ok(Scheme::declared(Template {
+            settings: Settings::default(),
             layout: Arc::new(layout),
             algorithm: self.algorithm,
             locate,
@@ -464,11 +496,14 @@ impl SchemeBuilder {
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             content,
+            rules,
+            json_alone: self.json_alone,
             deferred,
-            freshness: timestamp.map(|places| Freshness { places, unit, tolerance }),
+            freshness,
             id,
             coverage,
-            handshakes: self.handshakes.into_iter().map(Handshake::compile).collect::<Result<_, _>>()?,
+            signs_challenges,
+            handshakes,
             methods: self.methods,
             success: self.success,
             refused: self.refused,
@@ -476,6 +511,25 @@ impl SchemeBuilder {
             retention: self.retention,
             encoded_bodies: self.encoded_bodies,
         }))
+    }
+
+    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
+    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
+        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
+        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+            return Ok(false);
+        }
+        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
+        if content.iter().any(is_apart) {
+            return Ok(false);
+        }
+        if content.iter().any(|part| matches!(part, Part::Body)) {
+            return Ok(true);
+        }
+        Err(error(
+            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
+             the signed text may be a challenge; add `.signed()` to the handshake",
+        ))
     }
 
     fn compile_locate(&self) -> Result<Locate, ConfigError> {
@@ -553,6 +607,16 @@ impl SchemeBuilder {
         {
             return Err(error("in a batch the id is in the item, or all items would have one id"));
         }
+        let is_signed = |place: &Place| match place {
+            Place::Json(pointer) => {
+                body || content.iter().any(|part| matches!(part, Part::Json(signed) if signed == pointer))
+            }
+            Place::Header(name) => content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name)),
+            Place::HeaderIf(..) => false,
+            Place::Nowhere => true,
+            Place::Param(key) => content.iter().any(|part| matches!(part, Part::Param(signed) if signed == key)),
+            Place::Query(key) => content.iter().any(|part| matches!(part, Part::Query(signed) if signed == key)),
+        };
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let timestamp_part = has(|part| matches!(part, Part::Timestamp));
@@ -560,23 +624,28 @@ impl SchemeBuilder {
         if timestamp_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
+        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
+            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
+        }
+        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
+            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
+        }
+        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
+        }
+        if timestamp.is_some_and(|places| places.joined.is_some()) {
+            return Err(error("a timestamp is one field; take `.joined(…)` away"));
+        }
         if timestamp.is_some() && !timestamp_is_signed {
             return Err(error(
                 "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
             ));
         }
-        let id_is_signed = has(|part| matches!(part, Part::Id))
-            || id.is_some_and(|places| {
-                in_signed_body(places)
-                    || places.places.iter().all(|place| {
-                        content.iter().any(|part| match (part, place) {
-                            (Part::Header(signed), Place::Header(name)) => signed == name,
-                            (Part::Json(signed), Place::Json(pointer)) => signed == pointer,
-                            (Part::Query(signed), Place::Query(key)) => signed == key,
-                            _ => false,
-                        })
-                    })
-            });
+        // `{id}` is the first part of an id that is joined from two.
+        let id_is_signed = id.is_some_and(|places| {
+            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
+        });
         Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
     }
 }

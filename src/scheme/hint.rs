@@ -11,7 +11,7 @@
 //!    constant time like all others.
 
 use std::{
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,12 +19,14 @@ use http::{HeaderName, header};
 
 use super::{
     Kind, Scheme,
+    arrived::Arrived,
+    custom::CustomScheme,
     freshness::TimestampUnit,
     grammar::{Grammar, LONGEST_HEADER, split},
     key_form::{KeyForm, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
     provider::Provider,
-    template::{Algorithm, Locate, Look, Template, query},
+    template::{Algorithm, Locate, Look, Template},
     verification::Verification,
 };
 use crate::{
@@ -37,14 +39,19 @@ use crate::{
 /// Further off than this, a timestamp in another unit is no explanation any more.
 const NEAR: i64 = 24 * 60 * 60;
 
-impl Scheme {
+/// The scheme that a request was checked by.
+#[derive(Clone, Copy)]
+pub(super) enum Checked<'a> {
+    Custom(&'a dyn CustomScheme),
+    Declared(&'a Arc<Template>),
+}
+
+impl<'a> Checked<'a> {
     /// Adds what the head says about an error.
-    pub(super) fn hint_from_head(&self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
+    pub(super) fn hint_from_head(self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
         let hint = match error.kind() {
             VerifyErrorKind::MalformedSignature => self.template().and_then(|template| signature_form(template, head)),
-            VerifyErrorKind::MalformedTimestamp => {
-                self.template().and_then(|template| timestamp_form(self, template, head))
-            }
+            VerifyErrorKind::MalformedTimestamp => self.template().and_then(|template| timestamp_form(template, head)),
             VerifyErrorKind::Missing => self.other_provider(head),
             VerifyErrorKind::Stale => self.stale(&error, now),
             _ => None,
@@ -54,25 +61,25 @@ impl Scheme {
 
     /// Adds what head, body and secrets say about an error.
     pub(super) fn hint_from_body(
-        &self,
+        self,
         error: VerifyError,
-        head: Head<'_>,
-        body: &[u8],
+        arrived: Arrived<'_>,
         ring: &KeyRing,
         now: SystemTime,
     ) -> VerifyError {
         if error.kind() != VerifyErrorKind::SignatureMismatch {
-            return self.hint_from_head(error, head, now);
+            return self.hint_from_head(error, arrived.head, now);
         }
-        let hint = body_changed(self, head, body)
-            .or_else(|| self.expired(head, body, ring, now))
+        let hint = self
+            .body_changed(arrived)
+            .or_else(|| self.expired(arrived, ring, now))
             .or_else(|| self.odd_secrets(ring, now))
             .or_else(|| self.public_url());
         error.with_hint(hint)
     }
 
     /// What is odd about secrets that cannot be used at all.
-    pub(crate) fn hint_about_secrets(&self, secrets: &Secrets) -> Option<Hint> {
+    pub(super) fn hint_about_secrets(self, secrets: &Secrets) -> Option<Hint> {
         let template = self.template()?;
         secrets.entries().iter().find_map(|entry| {
             let cause = template.key_form.decode(entry.secret.expose()).err()?;
@@ -80,14 +87,28 @@ impl Scheme {
         })
     }
 
-    fn template(&self) -> Option<&Template> {
-        match &self.kind {
-            Kind::Custom(_) => None,
-            Kind::Declared(template) => Some(template),
+    fn template(self) -> Option<&'a Template> {
+        match self {
+            Self::Custom(_) => None,
+            Self::Declared(template) => Some(template),
         }
     }
 
-    fn other_provider(&self, head: Head<'_>) -> Option<Hint> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::Custom(code) => code.name(),
+            Self::Declared(template) => template.layout.provider(),
+        }
+    }
+
+    fn covers_body(self) -> bool {
+        match self {
+            Self::Custom(code) => code.covers_body(),
+            Self::Declared(template) => template.coverage.body,
+        }
+    }
+
+    fn other_provider(self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
         // The few names that a signature could have are looked for in the catalogue, not the catalogue in the request.
         let (name, provider) = head.headers().keys().filter(|name| may_hold_signature(name)).find_map(|name| {
@@ -102,7 +123,7 @@ impl Scheme {
         Some(Hint::new(HintKind::OtherProvider, text))
     }
 
-    fn stale(&self, error: &VerifyError, now: SystemTime) -> Option<Hint> {
+    fn stale(self, error: &VerifyError, now: SystemTime) -> Option<Hint> {
         let skew = error.skew_seconds()?;
         let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
         let stamp = now.saturating_sub(skew);
@@ -125,7 +146,7 @@ impl Scheme {
             return Some(Hint::new(HintKind::ClockSkew, HintText::Ahead(skew.unsigned_abs())));
         }
         let own = freshness.and_then(|freshness| freshness.tolerance);
-        let set = self.settings.tolerance;
+        let set = self.template().and_then(|template| template.settings.tolerance);
         let text = match (own.map(|own| own.as_secs()), set.map(|set| set.as_secs())) {
             (Some(own), Some(set)) if set < own && skew.unsigned_abs() <= own => HintText::from(format!(
                 "the timestamp is {skew} s old: within the sender's own window of {own} s, and outside of the {set} s that \
@@ -138,16 +159,16 @@ impl Scheme {
     }
 
     /// Whether the secret that ended last would have matched. One MAC over the body, and no more.
-    fn expired(&self, head: Head<'_>, body: &[u8], ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+    fn expired(self, arrived: Arrived<'_>, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let (ring, ended) = ring.last_expired(now)?;
-        match &self.kind {
-            Kind::Custom(custom) => drop(custom.verify(head, body, Keys { ring: &ring, now }, now).ok()?),
-            Kind::Declared(template) => {
-                let settings = &self.settings;
-                let inspected = template.inspect(head, now, settings).ok()?;
-                let mut check = Verification::begin(template, head, settings, inspected, &ring, now).ok()?;
-                check.update(template, body);
-                check.finish(template, head, settings, body, now).ok()?;
+        let (head, body) = (arrived.head, arrived.body?);
+        match self {
+            Self::Custom(code) => drop(code.verify(head, body, Keys { ring: &ring, now }, now).ok()?),
+            Self::Declared(template) => {
+                let inspected = template.inspect(head, now).ok()?;
+                let mut check = Verification::begin(template, head, inspected, &ring, now).ok()?;
+                check.update(body);
+                check.finish(head, body, now).ok()?;
             }
         }
         let ago = now.duration_since(ended).unwrap_or(Duration::ZERO).as_secs();
@@ -159,13 +180,13 @@ impl Scheme {
     }
 
     /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
-    fn odd_secrets(&self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+    fn odd_secrets(self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
         hints?.into_iter().next()
     }
 
     /// What is odd about a secret, for this scheme.
-    fn odd_secret(&self, secret: &Secret) -> Option<Hint> {
+    fn odd_secret(self, secret: &Secret) -> Option<Hint> {
         let template = self.template()?;
         let secret = secret.expose();
         let (prefix, length) = (&template.secret_prefix, template.secret_length);
@@ -211,16 +232,40 @@ impl Scheme {
         Some(Hint::new(HintKind::SecretForm, text))
     }
 
-    fn public_url(&self) -> Option<Hint> {
-        let url = self.settings.public_url.as_ref()?;
-        if !self.template()?.signs_url() {
-            return None;
-        }
+    fn public_url(self) -> Option<Hint> {
+        let template = self.template().filter(|template| template.signs_url())?;
+        let url = template.settings.public_url.as_ref()?;
         let text = format!(
             "the scheme signs the URL, here under `{}`: it must be the one that the sender calls, to the letter",
             url.as_str()
         );
         Some(Hint::new(HintKind::PublicUrl, text))
+    }
+
+    /// Whether the body is another than the sender announced.
+    fn body_changed(self, arrived: Arrived<'_>) -> Option<Hint> {
+        let (head, body) = (arrived.head, arrived.body?);
+        if !self.covers_body() {
+            return None;
+        }
+        let text = match head.headers().get(header::CONTENT_LENGTH) {
+            Some(announced) => {
+                let announced: u64 = announced.to_str().ok()?.parse().ok()?;
+                if u64::try_from(body.len()).is_ok_and(|length| length == announced) {
+                    return None;
+                }
+                format!(
+                    "the body has {} bytes, and `Content-Length` says {announced}: a layer outside has changed, decoded or read it; \
+                     put it inside of this one, or take it away",
+                    body.len()
+                )
+            }
+            None if body.is_empty() => {
+                "the body is empty: a layer outside may have read it; put it inside of this one, or take it away".into()
+            }
+            None => return None,
+        };
+        Some(Hint::new(HintKind::BodyChanged, text))
     }
 }
 
@@ -242,7 +287,7 @@ fn signature_headers() -> &'static [(HeaderName, &'static str)] {
         let mut headers = Vec::new();
         for provider in Provider::ALL {
             let scheme = Scheme::from(*provider);
-            let Some(template) = scheme.template() else { continue };
+            let Kind::Declared(template) = &scheme.kind else { continue };
             for name in template.locate.headers() {
                 // Every other sender may use this one too.
                 if name != header::AUTHORIZATION && !headers.iter().any(|(present, _)| present == name) {
@@ -260,35 +305,10 @@ fn may_hold_signature(name: &HeaderName) -> bool {
     ENDS.iter().any(|end| name.as_str().ends_with(end))
 }
 
-/// Whether the body is another than the sender announced.
-fn body_changed(scheme: &Scheme, head: Head<'_>, body: &[u8]) -> Option<Hint> {
-    if !scheme.covers_body() {
-        return None;
-    }
-    let text = match head.headers().get(header::CONTENT_LENGTH) {
-        Some(announced) => {
-            let announced: u64 = announced.to_str().ok()?.parse().ok()?;
-            if u64::try_from(body.len()).is_ok_and(|length| length == announced) {
-                return None;
-            }
-            format!(
-                "the body has {} bytes, and `Content-Length` says {announced}: a layer outside has changed, decoded or read it; \
-                 put it inside of this one, or take it away",
-                body.len()
-            )
-        }
-        None if body.is_empty() => {
-            "the body is empty: a layer outside may have read it; put it inside of this one, or take it away".into()
-        }
-        None => return None,
-    };
-    Some(Hint::new(HintKind::BodyChanged, text))
-}
-
 /// How a signature that is not of the scheme's form is written.
 fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let value = match &template.locate {
-        Locate::Query(key) => query(head, key).ok()??.into_owned(),
+        Locate::Query(key) => head.query(key).ok()??.into_owned(),
         locate => locate.headers().iter().find_map(|name| head.headers().get(name))?.as_bytes().to_vec(),
     };
     if value.len() > LONGEST_HEADER {
@@ -362,10 +382,10 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 }
 
 /// How a timestamp that is not of the scheme's form is written.
-fn timestamp_form(scheme: &Scheme, template: &Template, head: Head<'_>) -> Option<Hint> {
+fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, head, family, settings: &scheme.settings, timestamp: None };
+    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
     let text = look.first_in_head(&freshness.places).ok()??;
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let hint = if freshness.unit == TimestampUnit::Rfc3339 {

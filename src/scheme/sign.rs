@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Kind, Scheme,
+    arrived::Arrived,
     content::Part,
     freshness::TimestampUnit,
     key_form::KeyForm,
-    template::{Algorithm, Locate, Look, Piece, Render, Template, query},
+    template::{Algorithm, Locate, Look, Piece, Render, Template},
 };
 use crate::{
     delivery::Fact,
@@ -65,7 +66,7 @@ impl Scheme {
         let Kind::Declared(template) = &self.kind else {
             return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
         };
-        if template.signs_url() && self.settings.public_url.is_none() {
+        if template.signs_url() && template.settings.public_url.is_none() {
             return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
         }
         if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
@@ -192,7 +193,13 @@ impl Draft<'_> {
             (template.layout.places(Fact::ApiVersion), api_version),
         ] {
             let (Some(places), Some(text)) = (places, text) else { continue };
-            let (base, joined) = split(places, text);
+            let (base, joined) = match event_type {
+                // An id that is joined with the event type, as Shopify's, is the text before it.
+                Some(event_type) if std::ptr::eq(text, id.unwrap_or_default()) && places.joined.is_some() => {
+                    (text.strip_suffix(event_type).and_then(|base| base.strip_suffix('.')).unwrap_or(text), None)
+                }
+                _ => split(places, text),
+            };
             self.place_in_head(places, base)?;
             if let Some((joined, text)) = joined {
                 self.place_in_head(joined, text)?;
@@ -244,7 +251,7 @@ impl Draft<'_> {
                 Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
                     self.params.push((key.clone(), FILLER.to_owned()));
                 }
-                Part::Query(key) if query(self.head(), key).is_ok_and(|value| value.is_none()) => {
+                Part::Query(key) if self.head().query(key).is_ok_and(|value| value.is_none()) => {
                     self.add_query(key, FILLER)?;
                 }
                 Part::Id => {
@@ -330,10 +337,10 @@ impl Draft<'_> {
             Algorithm::Ed25519 => Zeroizing::default(),
             _ => template.key_form.decode(secret.expose())?,
         };
-        let look =
-            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
+        let arrived = Arrived::whole(self.head(), &self.body);
+        let look = Look { template, arrived, family: self.family, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
-            look.render(Render::Whole(&self.body), sink)
+            look.render(Render::All, sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
         };
         let tag: Tag = match template.algorithm {
@@ -431,7 +438,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
-            Some(Place::HeaderIf(..) | Place::Json(_)) | None => {}
+            Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())
     }

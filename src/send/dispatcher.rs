@@ -138,7 +138,7 @@ impl Dispatcher {
     /// Stores a message in the application's own transaction, which must be of the store's database: if that is committed
     /// the message is there, and otherwise it never was.
     ///
-    /// A worker finds it when it next looks, within a second.
+    /// A worker finds it when it next looks, within a second, or at once where [`wake`](Self::wake) is called after the commit.
     ///
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
@@ -153,6 +153,13 @@ impl Dispatcher {
         let messages = vec![message];
         let dispatched = self.shared.store.dispatch_in(transaction.connection(), messages.clone()).await?;
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
+    }
+
+    /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
+    /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
+    pub fn wake(&self) {
+        self.shared.wake();
+        self.shared.store.notify();
     }
 
     fn check(&self, message: &Message) -> Result<(), SendError> {

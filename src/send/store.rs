@@ -187,6 +187,10 @@ pub trait OutboxStore: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// Has other processes told that something may have become due, where the store can: see [`listen`](Self::listen). The store
+    /// does so by itself after what it commits. By default it does nothing.
+    fn notify(&self) {}
+
     /// Leases deliveries that are due.
     ///
     /// # Errors
@@ -722,7 +726,8 @@ impl Finish {
 pub enum Fault {
     /// The endpoint's: it counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version, or our own proxy let nothing out.
+    /// Ours: the payload could not be converted to the endpoint's version, our own proxy let nothing out, or this machine had no file,
+    /// port or network left for a connection.
     Sender,
 }
 
@@ -1055,6 +1060,10 @@ macro_rules! forward {
 
             fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
                 (**self).listen(wake)
+            }
+
+            fn notify(&self) {
+                (**self).notify();
             }
 
             fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {

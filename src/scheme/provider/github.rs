@@ -2,6 +2,9 @@
 //!
 //! `X-Hub-Signature-256: sha256=<hex>` with `HMAC-SHA-256(secret, body)`.
 //!
+//! A duplicate, for GitHub: the same `X-GitHub-Delivery` ("Best practices for using webhooks", section "Use the X-GitHub-Delivery
+//! header"). It is the event's: a redelivery has it again, and so have the deliveries of one event to several hooks.
+//!
 //! Quirks:
 //! 1. Neither id nor event type nor time is signed: whoever overhears a delivery can replay it, under any id.
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.

@@ -2,8 +2,12 @@
 //!
 //! `Linear-Signature: <hex>` with `HMAC-SHA-256(secret, body)`; the time is `webhookTimestamp` in the signed body.
 //!
+//! A duplicate, for Linear: it does not use the word. `Linear-Delivery` is the UUID that identifies a payload, which is sent again up to
+//! three times.
+//!
 //! Quirks:
-//! 1. Times are in milliseconds, and a minute is the window in either direction.
+//! 1. Times are in milliseconds, as JSON numbers, and a minute is the window in either direction. Linear's own library takes no
+//!    string for a time.
 //! 2. `Linear-Timestamp` says the time too, but is not signed, and is not looked at. A body without `webhookTimestamp` is
 //!    refused.
 //! 3. `Linear-Delivery` is the id and is not signed. The body's `webhookId` is that of the configuration, the same in all
@@ -14,7 +18,7 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, Scheme, SchemeBuilder, TimestampUnit};
+use crate::scheme::{Field, JsonForm, Scheme, SchemeBuilder, TimestampUnit};
 
 pub(super) fn scheme() -> SchemeBuilder {
     Scheme::hmac_sha256()
@@ -22,6 +26,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .hex()
         .timestamp(Field::json("/webhookTimestamp"))
         .unit(TimestampUnit::Milliseconds)
+        .timestamp_json(JsonForm::Number)
         .tolerance(Duration::from_secs(60))
         .signs("{body}")
         .id(Field::header("linear-delivery"))

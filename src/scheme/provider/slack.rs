@@ -3,6 +3,9 @@
 //! `X-Slack-Signature: v0=<hex>` with `HMAC-SHA-256(secret, "v0:" timestamp ":" body)`; the timestamp is in
 //! `X-Slack-Request-Timestamp`.
 //!
+//! A duplicate, for Slack: the same `event_id`, "globally unique across all workspaces" ("The Events API"). It is the event's, and a retry has
+//! it again.
+//!
 //! Quirks:
 //! 1. The handshake `url_verification` is signed like everything else, and answered only after the signature has passed.
 //! 2. Slash commands and interactive components are forms; they are signed as they are, and have no event type.

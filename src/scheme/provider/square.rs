@@ -4,6 +4,9 @@
 //! `x-square-hmacsha256-signature: <base64>` with `HMAC-SHA-256(signature key, notification URL body)`, nothing between the
 //! two.
 //!
+//! A duplicate, for Square: the same `event_id`, which identifies the event and is there for idempotency ("Webhooks Overview"). A retry has
+//! it again.
+//!
 //! Quirks:
 //! 1. The URL is the one that is registered with Square, letter by letter, with its query. `with_public_url` gives its
 //!    base; no header is asked.
@@ -20,6 +23,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .header("x-square-hmacsha256-signature")
         .base64()
         .signs("{url}{body}")
+        .json_alone()
         .id(Field::json("/event_id"))
         .event_type(Field::json("/type"))
         .attempt(Field::header("square-retry-number"), 0)

@@ -6,6 +6,10 @@
 //! `webhook-signature: v1,<base64>[ v1,<base64>]` with `HMAC-SHA-256(key, id "." timestamp "." body)`; `webhook-id` and
 //! `webhook-timestamp` are headers. Svix sends the same in `svix-id`, `svix-timestamp` and `svix-signature`.
 //!
+//! A duplicate: the same `webhook-id`, "the unique webhook message identifier", which stays the same when a message is sent again
+//! (the specification, section "Webhook Headers"; Svix, "Idempotency"; OpenAI, Clerk and Resend point to the same header). It is the
+//! message's; whether two messages tell of one event is the sender's business.
+//!
 //! Quirks:
 //! 1. The key is the base64 after `whsec_`.
 //! 2. Unknown versions are skipped. `v1a` is one of them for the schemes with a shared secret, and `v1` for the one with public

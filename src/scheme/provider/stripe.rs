@@ -2,6 +2,10 @@
 //!
 //! `Stripe-Signature: t=<seconds>,v1=<hex>[,v1=<hex>]` with `v1 = HMAC-SHA-256(secret, t "." body)`.
 //!
+//! A duplicate, for Stripe: the same event id ("Receive Stripe events in your webhook endpoint", section "Handle duplicate events"). It is
+//! the event's: every endpoint gets the same one. Now and then Stripe makes two events of one change; those are told by the id of
+//! `data.object` with the type, and only the handler knows whether that may be.
+//!
 //! Quirks:
 //! 1. The whole `whsec_…` text is the key; it is not decoded. Each endpoint has its own, and so has the Stripe CLI.
 //! 2. `v0` is a signature of the test scheme, and never a fallback.

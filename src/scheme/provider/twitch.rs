@@ -3,6 +3,9 @@
 //! `Twitch-Eventsub-Message-Signature: sha256=<hex>` with `HMAC-SHA-256(secret, id timestamp body)`, nothing between the
 //! three; id and timestamp are `Twitch-Eventsub-Message-Id` and `Twitch-Eventsub-Message-Timestamp`.
 //!
+//! A duplicate, for Twitch: the same `Twitch-Eventsub-Message-Id` ("EventSub", section "Handling duplicate events"). It is that of one
+//! subscription's message; a repetition has it again.
+//!
 //! Quirks:
 //! 1. The timestamp is a date of RFC 3339 with nanoseconds; it may be ten minutes off.
 //! 2. Since nothing separates them, an id that holds such a date is refused.

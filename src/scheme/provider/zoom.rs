@@ -4,6 +4,9 @@
 //! `x-zm-signature: v0=<hex>` with `HMAC-SHA-256(secret token, "v0:" timestamp ":" body)`; the timestamp is in
 //! `x-zm-request-timestamp`.
 //!
+//! A duplicate, for Zoom: it does not say. `x-zm-trackingid` identifies a request, and whether a retry has it again is nowhere
+//! written, so that it is not taken for an id.
+//!
 //! Quirks:
 //! 1. `endpoint.url_validation` is signed like everything else; it is answered with its `plainToken` and the HMAC of that
 //!    token in hex, once the signature has passed. Zoom repeats it every few days, and stops to deliver where it fails.

@@ -89,10 +89,15 @@ pub(super) async fn resend(store: &PostgresStore, id: OutboxId) -> Result<bool, 
     const CONTEXT: &str = "resend a delivery";
 
     let outbox = &store.inner.outbox;
-    let values = [store.offset(), Value::from(&*outbox.lock_timeout), seq(id), Value::from(&*outbox.channel)];
+    let values = [store.offset(), Value::from(&*outbox.lock_timeout), seq(id)];
     let rows = store.ask(CONTEXT, &store.statements().resend, &values).await?;
-    let done = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>("done"));
-    done.map(|done| done > 0).map_err(|error| store_error(error, CONTEXT))
+    let read = |row: &PgRow| Ok((row.try_get::<i64, _>("done")? > 0, row.try_get::<bool, _>("is_due")?));
+    let done = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(read);
+    let (done, is_due) = done.map_err(|error| store_error(error, CONTEXT))?;
+    if is_due {
+        store.announce();
+    }
+    Ok(done)
 }
 
 pub(super) async fn cancel(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
@@ -108,7 +113,12 @@ pub(super) async fn recover(
     limit: u32,
 ) -> Result<Recovered, StoreError> {
     let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "recover an endpoint", tx => recover_in(store, &mut tx, id, recover, limit))
+    let recovered =
+        transaction!(store, deadline, "recover an endpoint", tx => recover_in(store, &mut tx, id, recover, limit))?;
+    if recovered.deliveries > 0 {
+        store.announce();
+    }
+    Ok(recovered)
 }
 
 async fn recover_in(
@@ -151,7 +161,6 @@ async fn recover_in(
     let mut deliveries = 0;
     if !again.is_empty() || !missed.is_empty() {
         let is_disabled = endpoint.disabled.is_some();
-        let channel = if is_disabled { "" } else { &*store.inner.outbox.channel };
         let values = [
             Value::from(found.now),
             Value::from(&*id),
@@ -159,7 +168,6 @@ async fn recover_in(
             Value::from(if is_disabled { HELD } else { PENDING }),
             Value::ManyInts(&again),
             Value::ManyInts(&missed),
-            Value::from(channel),
         ];
         let row = tx.first(&store.statements().recover, &values).await?.ok_or(sqlx::Error::RowNotFound)?;
         deliveries = row.try_get::<i64, _>("count")?;

@@ -177,6 +177,9 @@ pub(super) async fn switch(
     let switched = transaction!(store, deadline, CONTEXT, tx => find_and_switch(store, &mut tx, id, disabled))?;
     let Some(mut moved) = switched else { return Ok(false) };
     // From here on it is switched, for all who lease. What is too much for the rest of the time, `purge` goes on with.
+    if disabled.is_none() && moved > 0 {
+        store.announce();
+    }
     while moved >= STEP {
         match transaction!(store, deadline, CONTEXT, tx => go_on(store, &mut tx, id, disabled)) {
             Ok(more) => moved = more,
@@ -237,8 +240,7 @@ async fn move_waiting(
     disabled: Option<DisabledReason>,
 ) -> Result<i64, sqlx::Error> {
     let (from, to) = if disabled.is_some() { (PENDING, HELD) } else { (HELD, PENDING) };
-    let channel = if disabled.is_some() { "" } else { &*store.inner.outbox.channel };
-    move_all(store, tx, &found.endpoint.id.to_string(), found.now, (&[from], to), channel).await
+    move_all(store, tx, &found.endpoint.id.to_string(), found.now, (&[from], to)).await
 }
 
 async fn move_all(
@@ -247,16 +249,8 @@ async fn move_all(
     id: &str,
     now: Millis,
     (from, to): (&[i64], i64),
-    channel: &str,
 ) -> Result<i64, sqlx::Error> {
-    let values = [
-        Value::from(now),
-        Value::from(id),
-        Value::ManyInts(from),
-        Value::from(to),
-        Value::from(STEP),
-        Value::from(channel),
-    ];
+    let values = [Value::from(now), Value::from(id), Value::ManyInts(from), Value::from(to), Value::from(STEP)];
     let row = tx.first(&store.statements().move_waiting, &values).await?;
     row.ok_or(sqlx::Error::RowNotFound)?.try_get("moved")
 }
@@ -287,7 +281,7 @@ async fn delete_in(store: &PostgresStore, tx: &mut Tx, id: &str) -> Result<Optio
 }
 
 async fn cancel_all(store: &PostgresStore, tx: &mut Tx, id: &str, now: Millis) -> Result<i64, sqlx::Error> {
-    move_all(store, tx, id, now, (&[PENDING, HELD], number(DeliveryState::Cancelled)), "").await
+    move_all(store, tx, id, now, (&[PENDING, HELD], number(DeliveryState::Cancelled))).await
 }
 
 /// An endpoint whose row is locked, how it is doing, and the time.

@@ -29,7 +29,12 @@ pub(super) async fn finish(
     finish: Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))
+    let finished =
+        transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))?;
+    if finished.1.is_some() && finish.notice.is_some() {
+        store.announce();
+    }
+    Ok(finished)
 }
 
 async fn finish_in(

@@ -1,4 +1,4 @@
--- $1 offset of the clock, $2 lock_timeout, $3 delivery, $4 channel
+-- $1 offset of the clock, $2 lock_timeout, $3 delivery
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
            set_config('lock_timeout', $2::text, true) AS lock_timeout
@@ -32,4 +32,4 @@ urged AS (
         ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END
     FROM again WHERE e.id = again.endpoint AND again.state = 0
 )
-SELECT count(*) AS done, CASE WHEN min(again.state) = 0 THEN pg_notify($4::text, '')::text END AS woken FROM again
+SELECT count(*) AS done, coalesce(min(again.state) = 0, false) AS is_due FROM again
