@@ -10,7 +10,7 @@ use super::{
     freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::{Handshake, is_in_challenges},
-    key_form::KeyForm,
+    key_form::{KeyForm, KeyText},
     settings::Settings,
     template::{Algorithm, Locate, Template},
 };
@@ -18,6 +18,7 @@ use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
+    form::Form,
     signature::{Encoding, MacAlgorithm},
 };
 
@@ -57,6 +58,7 @@ pub struct SchemeBuilder {
     grammar: Grammar,
     encoding: Option<Encoding>,
     key_form: KeyForm,
+    key_prefix: Option<Cow<'static, str>>,
     secret_prefix: Option<Cow<'static, str>>,
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
@@ -71,6 +73,9 @@ pub struct SchemeBuilder {
     attempt: Option<(Field, u32)>,
     live: Option<(Field, Cow<'static, str>)>,
     payload: Cow<'static, str>,
+    or_envelope: bool,
+    form: Option<Form>,
+    account: Option<Field>,
     batch: Option<Cow<'static, str>>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
@@ -78,8 +83,10 @@ pub struct SchemeBuilder {
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
+    unique_bodies: bool,
     encoded_bodies: bool,
     json_alone: bool,
+    indented_json: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +117,7 @@ impl SchemeBuilder {
             },
             encoding: None,
             key_form: KeyForm::Utf8,
+            key_prefix: None,
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -123,6 +131,9 @@ impl SchemeBuilder {
             attempt: None,
             live: None,
             payload: Cow::Borrowed(""),
+            or_envelope: false,
+            form: None,
+            account: None,
             batch: None,
             handshakes: Vec::new(),
             methods: vec![Method::POST],
@@ -130,8 +141,10 @@ impl SchemeBuilder {
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
+            unique_bodies: false,
             encoded_bodies: false,
             json_alone: false,
+            indented_json: false,
         }
     }
 
@@ -271,9 +284,17 @@ impl SchemeBuilder {
         self
     }
 
-    /// How the sender's secrets begin. Nothing is refused for it: it lets a [`Hint`](crate::error::Hint) say that a secret
-    /// which does not match looks like somebody else's.
-    pub fn secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+    /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
+    /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
+    pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or refused for it: it lets a
+    /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
+    /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
+    pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.secret_prefix = Some(prefix.into());
         self
     }
@@ -364,9 +385,30 @@ impl SchemeBuilder {
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default.
+    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    pub fn account(mut self, field: Field) -> Self {
+        self.account = Some(field);
+        self
+    }
+
+    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.payload = pointer.into();
+        (self.payload, self.or_envelope) = (pointer.into(), false);
+        self
+    }
+
+    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// envelope, which is the whole body.
+    pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        (self.payload, self.or_envelope) = (pointer.into(), true);
+        self
+    }
+
+    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
+    /// is what is signed.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = Some(form);
         self
     }
 
@@ -419,6 +461,16 @@ impl SchemeBuilder {
         self
     }
 
+    /// No two events of this sender have equal bodies, so that a delivery without an id is known by its body. Say so only where
+    /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
+    ///
+    /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    pub fn bodies_are_unique(mut self) -> Self {
+        self.unique_bodies = true;
+        self
+    }
+
     /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
@@ -429,6 +481,12 @@ impl SchemeBuilder {
     /// cut in another way, whatever body comes.
     pub(crate) fn json_alone(mut self) -> Self {
         self.json_alone = true;
+        self
+    }
+
+    /// The sender's JSON has line breaks, so that a body without one is not as it was sent.
+    pub(crate) fn indented_json(mut self) -> Self {
+        self.indented_json = true;
         self
     }
 
@@ -448,7 +506,14 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        if self.or_envelope {
+            layout.set_or_envelope();
+        }
+        if let Some(form) = self.form {
+            layout.set_form(form);
+        }
         let facts = [
+            (Fact::Account, places(&self.account)?),
             (Fact::ApiVersion, places(&self.api_version)?),
             (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
             (Fact::EventType, places(&self.event_type)?),
@@ -492,9 +557,10 @@ impl SchemeBuilder {
             every_line: self.every_line,
             grammar: self.grammar,
             encoding: self.encoding,
-            key_form: self.key_form,
+            key: KeyText { form: self.key_form, prefix: self.key_prefix.map(Cow::into_owned) },
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
+            indented_json: self.indented_json,
             content,
             rules,
             json_alone: self.json_alone,
@@ -509,6 +575,7 @@ impl SchemeBuilder {
             refused: self.refused,
             body_limit: self.body_limit,
             retention: self.retention,
+            unique_bodies: self.unique_bodies,
             encoded_bodies: self.encoded_bodies,
         }))
     }
@@ -581,6 +648,13 @@ impl SchemeBuilder {
         }
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
+        }
+        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some();
+        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
+            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
+        }
+        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
+            return Err(error("`.key_prefix(…)` needs a text"));
         }
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));

@@ -58,7 +58,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 #[cfg(feature = "testing")]
-pub(crate) use self::sign::{Content, Signed, Unsigned};
+pub(crate) use self::sign::{Content, Shape, Signed, Unsigned};
 pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
@@ -77,7 +77,6 @@ use self::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
-pub use crate::field::Field;
 use crate::{
     delivery::Delivery,
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
@@ -86,6 +85,7 @@ use crate::{
     secret::{Secret, Secrets},
     signature::{HashAlgorithm, MacAlgorithm},
 };
+pub use crate::{field::Field, form::Form};
 
 /// How one sender signs. Cheap to clone.
 ///
@@ -298,6 +298,21 @@ impl Scheme {
             Kind::Custom { .. } => None,
             Kind::Declared(template) => template.retention,
         }
+    }
+
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.bodies_are_unique(),
+            Kind::Declared(template) => template.unique_bodies,
+        }
+    }
+
+    /// Whether the sender's deliveries have no id. What is in code tells it with each delivery.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn has_no_ids(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.id.is_none())
     }
 
     /// What the operator should know that the declaration weakens.

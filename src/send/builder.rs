@@ -275,6 +275,7 @@ impl DispatcherBuilder {
                 times: self.times,
                 room: self.room,
                 new_work: Arc::default(),
+                to_purge: tokio::sync::Notify::new(),
             }),
         })
     }

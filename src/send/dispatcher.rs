@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) times: Times,
     pub(super) room: Room,
     pub(super) new_work: Arc<Notify>,
+    /// There is something to purge now.
+    pub(super) to_purge: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -50,6 +50,7 @@ mod event_types;
 mod hooks;
 mod message;
 mod profile;
+mod purge;
 mod quotas;
 mod rate_limit;
 mod resolver;

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     task::Poll,
     time::{Duration, SystemTime},
@@ -16,6 +16,7 @@ use std::{
 
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
@@ -25,6 +26,7 @@ use super::{
     content::{Content, Contents},
     echoes::Echoes,
     profile::Profile,
+    purge,
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
@@ -98,13 +100,8 @@ pub struct SendWorker {
 
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
-        let outbox = Outbox {
-            dispatcher,
-            opened: Mutex::default(),
-            contents: Contents::default(),
-            places: Arc::default(),
-            purge_at: AtomicU64::new(0),
-        };
+        let outbox =
+            Outbox { dispatcher, opened: Mutex::default(), contents: Contents::default(), places: Arc::default() };
         Self { outbox: Arc::new(outbox) }
     }
 
@@ -115,6 +112,10 @@ impl SendWorker {
         let (room, new_work) = (shared.room, shared.new_work.clone());
         let store = self.outbox.dispatcher.shared.store.clone();
         let wake = new_work.clone();
+        // A task of its own, which ends with this future.
+        let of_purge = self.outbox.dispatcher.shared.clone();
+        let mut purging = JoinSet::new();
+        purging.spawn(async move { purge::run(&of_purge).await });
         let mut listen = Some(store.listen(Box::new(move || wake.notify_waiters())));
         let mut run = pin!(queue::run(self.outbox, room, new_work, shutdown));
         poll_fn(|cx| {
@@ -140,8 +141,6 @@ struct Outbox {
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
     contents: Contents,
     places: Arc<Places>,
-    /// When to purge next, in milliseconds of the monotonic clock.
-    purge_at: AtomicU64,
 }
 
 /// An endpoint as an attempt needs it.
@@ -245,7 +244,6 @@ impl Queue for Outbox {
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
         Box::pin(async move {
             let shared = &self.dispatcher.shared;
-            self.purge().await;
             let token = LeaseToken::random().map_err(|cause| {
                 StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
             })?;
@@ -491,26 +489,9 @@ impl Outbox {
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
         shared.wake();
+        // What waits for it is held in steps, of which this was the first.
+        shared.to_purge.notify_one();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
-    }
-
-    async fn purge(&self) {
-        let now = u64::try_from(millis(clock::monotonic())).unwrap_or_default();
-        let due = self.purge_at.load(Ordering::Relaxed);
-        let next = now + PURGE_EVERY;
-        // Of several takers one purges.
-        if now < due || self.purge_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return;
-        }
-        let shared = &self.dispatcher.shared;
-        match shared.store.purge(shared.times.retention, PURGE_STEP).await {
-            // There is more; deliveries come first.
-            Ok(changed) if changed >= u64::from(PURGE_STEP) => {
-                self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
-            }
-            Ok(_) => {}
-            Err(error) => observe::outbox_failed("purge", &error),
-        }
     }
 }
 
@@ -600,10 +581,3 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// More endpoints than this and their keys are set up anew.
 const MOST_OPENED: usize = 10_000;
-
-// Milliseconds.
-const PURGE_EVERY: u64 = 60 * 60 * 1000;
-const PURGE_AGAIN: u64 = 1000;
-
-/// How many rows of a kind are purged at once.
-const PURGE_STEP: u32 = 500;

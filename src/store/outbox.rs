@@ -445,7 +445,7 @@ pub(super) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &st
 /// Every pattern that matches an event type.
 #[cfg(feature = "postgres")]
 pub(super) fn matching(event_type: &str) -> Vec<String> {
-    let prefixes = event_type.match_indices('.').map(|(dot, _)| format!("{}.*", &event_type[..dot]));
+    let prefixes = pattern::prefixes(event_type).map(|prefix| format!("{prefix}*"));
     [event_type.to_owned(), "*".to_owned()].into_iter().chain(prefixes).collect()
 }
 
@@ -955,8 +955,11 @@ mod tests {
     #[cfg(feature = "postgres")]
     #[test]
     fn the_patterns_that_match_are_those_by_which_a_type_is_wanted() {
-        let patterns = ["*", "a", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "b.*", "a*", "*.b", ""];
-        for event_type in ["a", "a.b", "a.b.c", "ab.c", "b"] {
+        let patterns = [
+            "*", "a", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "b.*", "a*", "*.b", "", "a/*", "a/b", "a:*",
+            "a/b.*", "a.b:*",
+        ];
+        for event_type in ["a", "a.b", "a.b.c", "ab.c", "b", "a/b", "a/b.c", "a:b", "a.b:c", "a/b/c"] {
             let matching = super::matching(event_type);
             for pattern in patterns {
                 let wanted = super::wants([pattern].into_iter(), event_type);
