@@ -953,6 +953,28 @@ mod in_a_transaction {
         assert!(is_replayed(&send(&app, "a").await));
     }
 
+    /// A process that dies right after the commit has told nobody of the guard: it is in the commit.
+    #[tokio::test]
+    async fn the_guard_is_committed_with_the_claim() {
+        let (_folder, store, pool) = database().await;
+        let database = pool.clone();
+        let handler = move |claim: Claim| async move {
+            let mut tx = database.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            sqlx::query("INSERT INTO effects VALUES (1)").execute(&mut *tx).await.unwrap();
+            claim.commit(tx).await.unwrap();
+        };
+        let once = IdempotencyLayer::new(store.clone()).with_replay_guard(DAY).with_local_cache(0);
+        let app = Router::new().route("/hook", post(handler).layer(layer(once)));
+
+        assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
+
+        // Two claims and two marks: nothing is left to be done after the commit.
+        assert_eq!((store.calls(Call::Claim), store.calls(Call::CompleteIn)), (2, 2));
+        assert_eq!((store.calls(Call::Complete), store.calls(Call::IsDone)), (0, 0));
+        assert!(is_replayed(&send(&app, "b").await));
+        assert_eq!(effects(&pool).await, 1);
+    }
+
     /// Whether it is done is unknown when the answer leaves; the guard follows what is found later.
     #[tokio::test]
     async fn the_guard_of_a_mark_that_cannot_be_checked_is_decided_when_the_store_is_back() {

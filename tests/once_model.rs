@@ -33,7 +33,7 @@ use tower::ServiceExt;
 use tower_webhooks::{
     BoxFuture, Claim, EventRouter, Scheme, Secret, WebhookLayer,
     clock::ClockOffset,
-    error::{StoreError, StoreErrorKind},
+    error::StoreError,
     idempotency::{
         ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, IdempotencyLayer,
         IdempotencyStore, MissingId,
@@ -57,7 +57,9 @@ mod support {
 /// How the application has set things up.
 #[derive(Debug, Clone, Copy)]
 struct Setup {
-    missing_id: MissingId,
+    /// `None` where the scheme decides.
+    missing_id: Option<MissingId>,
+    bodies_are_unique: bool,
     has_guard: bool,
 }
 
@@ -170,7 +172,8 @@ struct Reference {
 impl Reference {
     fn keys(&self, delivery: Delivery) -> Result<(Option<Key>, Option<Key>), u16> {
         let guard = self.setup.has_guard.then_some(Key::Guard(delivery.body));
-        match (delivery.id, self.setup.missing_id) {
+        let by_scheme = if self.setup.bodies_are_unique { MissingId::BodyDigest } else { MissingId::Skip };
+        match (delivery.id, self.setup.missing_id.unwrap_or(by_scheme)) {
             (Id::Is(id), _) => Ok((Some(Key::Id(id)), guard)),
             (_, MissingId::BodyDigest) => Ok((Some(Key::Body(delivery.body)), guard)),
             (_, MissingId::Skip) => Ok((guard, None)),
@@ -231,7 +234,8 @@ impl Reference {
 
     /// How a handler that runs must be answered, once it ends.
     fn ends(&mut self, run: Run, end: End) -> u16 {
-        let is_ours = run.key.is_none_or(|key| self.is_held(key, run.number));
+        // A commit takes the mark of the delivery and that of its body with it, or nothing.
+        let is_ours = [run.key, run.guard].into_iter().flatten().all(|key| self.is_held(key, run.number));
         let (status, is_done) = match end {
             End::Fails | End::StoreFails(Call::Release, ..) => (500, false),
             End::Panics => (500, false),
@@ -291,9 +295,24 @@ impl Reference {
 
 #[derive(Clone)]
 struct Ledger {
-    store: Watched<MemoryStore>,
-    /// The next mark never comes to an end.
+    store: MemoryStore,
+    /// Who holds what. Here a mark finds out whether it is its owner's.
+    owners: Arc<Mutex<HashMap<ClaimKey, ClaimToken>>>,
+    /// So many marks never come to an end.
     hangs: Arc<AtomicU32>,
+}
+
+impl Ledger {
+    fn is_owner(&self, key: ClaimKey, token: ClaimToken) -> bool {
+        self.owners.lock().unwrap().get(&key) == Some(&token)
+    }
+
+    fn ended(&self, key: ClaimKey, fenced: Fenced) -> Fenced {
+        if fenced == Fenced::Applied {
+            self.owners.lock().unwrap().remove(&key);
+        }
+        fenced
+    }
 }
 
 type Marks = Vec<(ClaimKey, ClaimToken, Completion)>;
@@ -310,26 +329,21 @@ impl StoreTransaction for Transaction {
 
     async fn commit(self) -> Result<(), StoreError> {
         for (key, token, completion) in self.marks {
-            if self.ledger.store.inner().complete(key, token, completion).await? == Fenced::Stale {
-                return Err(StoreError::new(StoreErrorKind::Rejected, "commit: the claim is somebody else's"));
-            }
+            assert_eq!(self.ledger.complete(key, token, completion).await?, Fenced::Applied, "a row that was locked");
         }
         Ok(())
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
 impl IdempotencyStore for Ledger {
-    fn application(&self) -> Option<&str> {
-        self.store.application()
-    }
-
-    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        self.store.introduce(key, program)
-    }
-
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
-        self.store.claim(claim)
+        Box::pin(async move {
+            let outcome = self.store.claim(claim).await?;
+            if matches!(outcome, ClaimOutcome::Acquired { .. }) {
+                self.owners.lock().unwrap().insert(claim.key, claim.token);
+            }
+            Ok(outcome)
+        })
     }
 
     fn complete(
@@ -338,11 +352,11 @@ impl IdempotencyStore for Ledger {
         token: ClaimToken,
         completion: Completion,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.store.complete(key, token, completion)
+        Box::pin(async move { Ok(self.ended(key, self.store.complete(key, token, completion).await?)) })
     }
 
     fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.store.release(key, token)
+        Box::pin(async move { Ok(self.ended(key, self.store.release(key, token).await?)) })
     }
 
     fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
@@ -364,8 +378,11 @@ impl IdempotencyStore for Ledger {
             return Box::pin(std::future::pending());
         }
         let marks = connection.downcast_mut::<Marks>().expect("the connection is of the ledger");
-        marks.push((key, token, completion));
-        Box::pin(std::future::ready(Ok(Fenced::Applied)))
+        let is_owner = self.is_owner(key, token);
+        if is_owner {
+            marks.push((key, token, completion));
+        }
+        Box::pin(std::future::ready(Ok(if is_owner { Fenced::Applied } else { Fenced::Stale })))
     }
 
     fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -431,16 +448,16 @@ async fn act(world: &World, claim: Option<&Claim>, end: End) -> StatusCode {
             OK
         }
         (End::ForgetsCommit, Some(claim)) => {
-            claim.complete_in(&mut transaction).await.unwrap();
+            let _ = claim.complete_in(&mut transaction).await;
             OK
         }
-        (End::StoreFailsAtCheck, Some(claim)) => {
-            claim.complete_in(&mut transaction).await.unwrap();
-            match transaction.commit().await {
-                Ok(()) => OK,
-                Err(_) => FAILED,
+        (End::StoreFailsAtCheck, Some(claim)) => match claim.complete_in(&mut transaction).await {
+            Ok(()) => {
+                transaction.commit().await.unwrap();
+                OK
             }
-        }
+            Err(_) => FAILED,
+        },
     }
 }
 
@@ -478,7 +495,7 @@ struct Open {
 struct History {
     setup: Setup,
     offset: ClockOffset,
-    ledger: Ledger,
+    store: Watched<Ledger>,
     once: IdempotencyLayer,
     world: Arc<World>,
     begun: mpsc::UnboundedReceiver<Option<u32>>,
@@ -492,20 +509,23 @@ struct History {
 impl History {
     fn new(setup: Setup) -> Self {
         let offset = ClockOffset::default();
-        let store = Watched::new(MemoryStore::with_capacity_and_offset(1_000, offset.clone()));
-        let ledger = Ledger { store, hangs: Arc::default() };
+        let store = MemoryStore::with_capacity_and_offset(1_000, offset.clone());
+        let ledger = Ledger { store, owners: Arc::default(), hangs: Arc::default() };
+        let store = Watched::new(ledger.clone());
         let (begin, begun) = mpsc::unbounded_channel();
-        let world = Arc::new(World { ledger: ledger.clone(), commands: Mutex::default(), begun: begin });
-        let mut once = IdempotencyLayer::new(ledger.clone())
+        let world = Arc::new(World { ledger, commands: Mutex::default(), begun: begin });
+        let mut once = IdempotencyLayer::new(store.clone())
             .with_local_cache(0)
             .with_lease(days(LEASE))
             .with_handler_timeout(days(LEASE) - SLACK)
-            .with_missing_id(setup.missing_id)
             .retention(days(RETENTION));
+        if let Some(choice) = setup.missing_id {
+            once = once.with_missing_id(choice);
+        }
         if setup.has_guard {
             once = once.with_replay_guard(days(GUARD));
         }
-        let scheme = Scheme::hmac_sha256()
+        let mut scheme = Scheme::hmac_sha256()
             .name("theirs")
             .header("x-signature")
             .prefix("sha256=")
@@ -514,13 +534,16 @@ impl History {
             .id(Field::header("x-id"))
             .event_type(Field::header("x-type"))
             .api_version(Field::header("x-version"));
+        if setup.bodies_are_unique {
+            scheme = scheme.bodies_are_unique();
+        }
         let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
         // Whatever its version, somebody handles it.
         let events = EventRouter::new().on_version("order.paid", ["0"], handler).on("order.*", handler);
         let app = Router::new().route("/hook", post(events).layer(hook)).with_state(Arc::clone(&world));
         let reference = Reference { setup, now: 0, runs: 0, records: HashMap::new() };
         let (requests, bodies, open) = (0, Arc::default(), Vec::new());
-        Self { setup, offset, ledger, once, world, begun, app, reference, requests, bodies, open }
+        Self { setup, offset, store, once, world, begun, app, reference, requests, bodies, open }
     }
 
     /// Sends a delivery, and tells what its handler is to be told by.
@@ -550,7 +573,7 @@ impl History {
 
     async fn take(&mut self, step: Step) {
         // What is purged begins with the first attempt again. When that is, is not in the history.
-        self.ledger.store.fail(Call::Purge, Failure::Before, u32::MAX);
+        self.store.fail(Call::Purge, Failure::Before, u32::MAX);
         match step {
             Step::Begin(delivery) => {
                 let (commands, answer) = self.send(delivery);
@@ -604,17 +627,17 @@ impl History {
         }
         // What is left to the background is done, by the clock of a paused runtime.
         assert_eq!(self.once.drain(Duration::from_secs(600)).await, self.open.len());
-        self.ledger.store.heal();
-        self.ledger.hangs.store(0, SeqCst);
+        self.store.heal();
+        self.store.inner().hangs.store(0, SeqCst);
         assert!(self.begun.try_recv().is_err(), "a handler ran that must not");
         assert_eq!(self.bodies.load(SeqCst), self.open.len(), "a body is kept that nobody handles");
     }
 
     fn fail(&self, end: End) {
         match end {
-            End::StoreFails(call, successes, failure) => self.ledger.store.fail_after(call, successes, failure, 1),
+            End::StoreFails(call, successes, failure) => self.store.fail_after(call, successes, failure, 1),
             // Once at the answer, and once in the background.
-            End::StoreFailsAtCheck => self.ledger.store.fail(Call::IsDone, Failure::Before, 2),
+            End::StoreFailsAtCheck => self.store.fail(Call::IsDone, Failure::Before, 2),
             _ => {}
         }
     }
@@ -623,7 +646,7 @@ impl History {
     async fn crash(&mut self, delivery: Delivery) {
         let Ok((key, guard)) = self.reference.keys(delivery) else { return };
         let token = ClaimToken::random().unwrap();
-        let store = self.ledger.store.inner();
+        let store = self.store.inner().clone();
         for (index, claimed) in [key, guard].into_iter().flatten().enumerate() {
             let request = ClaimRequest::new(claim_key(claimed), token, days(LEASE), Fingerprint::of(b""));
             match (store.claim(request).await.unwrap(), index) {
@@ -690,8 +713,13 @@ const BODIES: u8 = 3;
 const VERSIONS: u8 = 1;
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let missing_id = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];
-    (missing_id, any::<bool>()).prop_map(|(missing_id, has_guard)| Setup { missing_id, has_guard })
+    let said = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];
+    let missing_id = prop_oneof![1 => Just(None), 2 => said.prop_map(Some)];
+    (missing_id, any::<bool>(), any::<bool>()).prop_map(|(missing_id, bodies_are_unique, has_guard)| Setup {
+        missing_id,
+        bodies_are_unique,
+        has_guard,
+    })
 }
 
 fn failure() -> impl Strategy<Value = Failure> {

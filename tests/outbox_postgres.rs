@@ -448,7 +448,8 @@ async fn a_delivery_without_content_is_cancelled_when_it_is_due() {
 
 #[tokio::test]
 async fn each_call_takes_few_round_trips_however_much_it_does() {
-    let (_server, proxy, store) = store_behind_proxy(PostgresStore::options().max_connections(1).without_notify()).await;
+    let (_server, proxy, store) =
+        store_behind_proxy(PostgresStore::options().max_connections(1).without_notify()).await;
     for _ in 0..25 {
         register(&store, "acme").await;
     }

@@ -52,7 +52,9 @@ impl EventRejection {
         Self(Arc::new(Inner {
             kind: EventRejectionKind::NoLayer,
             path: String::new(),
-            message: "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`".into(),
+            message: "no idempotency on this route, or a delivery without an id that runs without a claim; add \
+                      `.with_idempotency(store)` to its `WebhookLayer`, or take `Option<Claim>`"
+                .into(),
             source: None,
         }))
     }

@@ -2,7 +2,7 @@ use std::{
     any::Any,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(super) struct Held {
     times: Mutex<Times>,
     moved: Notify,
     state: AtomicU8,
+    /// Whether the guard is done if the claim is, by the handler's own transaction.
+    guard_is_marked: AtomicBool,
     /// How many marks in transactions were begun, but for those that found a transaction of another database.
     marks: AtomicU32,
 }
@@ -98,6 +100,7 @@ impl Held {
             times: Mutex::new(times),
             moved: Notify::new(),
             state: AtomicU8::new(HeldState::Open as u8),
+            guard_is_marked: AtomicBool::new(false),
             marks: AtomicU32::new(0),
         }
     }
@@ -114,6 +117,11 @@ impl Held {
     /// When the handler must be done.
     pub(super) fn handler_deadline(&self) -> Instant {
         self.times().handler
+    }
+
+    /// The guard, where the delivery's own mark does not bring that of the guard with it.
+    pub(super) fn unmarked_guard(&self) -> Option<Guard> {
+        self.guard.filter(|_| !self.guard_is_marked.load(Ordering::SeqCst))
     }
 
     /// When the lease ends, as far as this process knows.
@@ -205,8 +213,14 @@ impl ClaimHandle for Held {
 
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
         Box::pin(async move {
+            let store = &self.context.store;
             let completion = Completion::new(self.retention);
-            let marked = self.context.store.complete_in(connection, self.key, self.token, completion).await;
+            let mut marked = store.complete_in(connection, self.key, self.token, completion).await;
+            if let (Ok(Fenced::Applied), Some(guard)) = (&marked, self.guard) {
+                // With the effect as well, so that no crash lets the same bytes run under another id.
+                marked = store.complete_in(connection, guard.key, self.token, Completion::new(guard.window)).await;
+                self.guard_is_marked.store(matches!(marked, Ok(Fenced::Applied)), Ordering::SeqCst);
+            }
             match marked.map_err(ClaimError::store).and_then(|fenced| self.fenced(fenced)) {
                 Ok(()) => {
                     // What is done stays done.

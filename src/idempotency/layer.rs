@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    host,
+    host, observe,
     verify::WebhookLayer,
 };
 
@@ -61,7 +61,8 @@ pub(super) struct Context {
     pub(super) store_timeout: Duration,
     pub(super) retention: Option<Duration>,
     pub(super) in_flight: InFlight,
-    pub(super) missing_id: MissingId,
+    /// `None` where the scheme decides.
+    pub(super) missing_id: Option<MissingId>,
     pub(super) replay_guard: Option<Duration>,
     pub(super) stored_responses: Option<usize>,
     pub(super) store_down: StoreDown,
@@ -91,7 +92,8 @@ pub enum InFlight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingId {
-    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one.
+    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one. **Two events with equal bytes are one as
+    /// well**, so that the second is lost.
     BodyDigest,
     /// It is refused with 400.
     Reject,
@@ -141,7 +143,7 @@ impl IdempotencyLayer {
                 store_timeout: DEFAULT_STORE_TIMEOUT,
                 retention: None,
                 in_flight: InFlight::Retry,
-                missing_id: MissingId::BodyDigest,
+                missing_id: None,
                 replay_guard: None,
                 stored_responses: None,
                 store_down: StoreDown::Refuse,
@@ -201,10 +203,12 @@ impl IdempotencyLayer {
         self
     }
 
-    /// Replaces what becomes of a delivery without an id; [`MissingId::BodyDigest`] by default.
+    /// Replaces what becomes of a delivery without an id. By default the scheme decides: [`MissingId::BodyDigest`] where it says that
+    /// [no two events have equal bodies](crate::scheme::SchemeBuilder::bodies_are_unique), else [`MissingId::Skip`], which loses
+    /// nothing.
     #[must_use]
     pub fn with_missing_id(mut self, choice: MissingId) -> Self {
-        self.context.missing_id = choice;
+        self.context.missing_id = Some(choice);
         self
     }
 
@@ -310,7 +314,12 @@ impl WebhookLayer<Identity> {
     /// ```
     #[must_use]
     pub fn with_idempotency(self, layer: impl Into<IdempotencyLayer>) -> WebhookLayer<IdempotencyLayer> {
-        self.with_inner(layer.into())
+        let layer = layer.into();
+        let scheme = self.scheme();
+        if layer.context.missing_id.is_none() && scheme.has_no_ids() && !scheme.bodies_are_unique() {
+            observe::nothing_to_claim(scheme.name());
+        }
+        self.with_inner(layer)
     }
 }
 

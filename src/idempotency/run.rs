@@ -39,7 +39,7 @@ use crate::{
 
 /// What a request is about, as the store knows it.
 pub(super) struct Subject {
-    /// `None` where it runs without a claim, by the application's choice.
+    /// `None` where it runs without a claim, by the choice of the application or the scheme.
     pub(super) key: Option<ClaimKey>,
     retention: Duration,
     guard: GuardedBy,
@@ -77,7 +77,8 @@ impl Subject {
                 Err(answers::internal())
             }
         };
-        Ok(match (delivery.id(), context.missing_id, window) {
+        let by_scheme = || if verified.bodies_are_unique() { MissingId::BodyDigest } else { MissingId::Skip };
+        Ok(match (delivery.id(), context.missing_id.unwrap_or_else(by_scheme), window) {
             (Some(id), ..) => Self { key: key(Kind::Id, id.as_str().as_bytes())?, retention, guard },
             (None, MissingId::BodyDigest, _) => {
                 let retention = retention.min(LONGEST_BODY_DIGEST);
@@ -491,7 +492,7 @@ impl Desk<'_> {
 
     /// Lets the guard know that the delivery is handled, now or in the background.
     async fn complete_guard(&self, held: &Held) {
-        let Some(guard) = held.guard else { return };
+        let Some(guard) = held.unmarked_guard() else { return };
         if self.complete(guard.key, held.token, Completion::new(guard.window)).await.is_none() {
             self.later(held.token, held.lease_end(), guard.completion());
         }

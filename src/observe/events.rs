@@ -64,7 +64,11 @@ pub(crate) fn no_layer(extractor: &str) {
 /// A handler asks for a claim on a route without idempotency.
 #[cfg(feature = "axum")]
 pub(crate) fn no_claim() {
-    error!(target: TARGET, "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`");
+    error!(
+        target: TARGET,
+        "no idempotency on this route, or a delivery without an id that runs without a claim; add `.with_idempotency(store)` to \
+         its `WebhookLayer`, or take `Option<Claim>`"
+    );
 }
 
 /// A handler gave an event up for good.
@@ -163,6 +167,16 @@ pub(crate) fn other_body(provider: &str) {
 #[cfg(feature = "idempotency")]
 pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
     warn!(target: TARGET, provider, outcome, "equal bytes came under another id, which is not signed: it may be a replay");
+}
+
+/// A layer was built that will claim no delivery.
+#[cfg(feature = "idempotency")]
+pub(crate) fn nothing_to_claim(provider: &str) {
+    warn!(
+        target: TARGET, provider,
+        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency claims none, and each copy \
+         runs. Say `.id(…)` or `.bodies_are_unique()` in the scheme, or choose with `IdempotencyLayer::with_missing_id`"
+    );
 }
 
 /// Two programs claim for one consumer in one store, and neither says whose claims they are.

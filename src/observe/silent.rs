@@ -57,6 +57,9 @@ pub(crate) fn other_body(_provider: &str) {}
 pub(crate) fn replay_suspected(_provider: &str, _outcome: &'static str) {}
 
 #[cfg(feature = "idempotency")]
+pub(crate) fn nothing_to_claim(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
 pub(crate) fn shared_store(_provider: &str, _consumer: &str, _program: &str, _other: &str) {}
 
 #[cfg(feature = "sqlite")]

@@ -82,6 +82,7 @@ pub struct SchemeBuilder {
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
+    unique_bodies: bool,
     encoded_bodies: bool,
     json_alone: bool,
 }
@@ -137,6 +138,7 @@ impl SchemeBuilder {
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
+            unique_bodies: false,
             encoded_bodies: false,
             json_alone: false,
         }
@@ -447,6 +449,16 @@ impl SchemeBuilder {
         self
     }
 
+    /// No two events of this sender have equal bodies, so that a delivery without an id is known by its body. Say so only where
+    /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
+    ///
+    /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    pub fn bodies_are_unique(mut self) -> Self {
+        self.unique_bodies = true;
+        self
+    }
+
     /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
@@ -544,6 +556,7 @@ impl SchemeBuilder {
             refused: self.refused,
             body_limit: self.body_limit,
             retention: self.retention,
+            unique_bodies: self.unique_bodies,
             encoded_bodies: self.encoded_bodies,
         }))
     }

@@ -300,6 +300,21 @@ impl Scheme {
         }
     }
 
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.bodies_are_unique(),
+            Kind::Declared(template) => template.unique_bodies,
+        }
+    }
+
+    /// Whether the sender's deliveries have no id. What is in code tells it with each delivery.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn has_no_ids(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.id.is_none())
+    }
+
     /// What the operator should know that the declaration weakens.
     pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
         let (algorithm, window) = match &self.kind {

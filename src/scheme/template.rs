@@ -62,6 +62,9 @@ pub(crate) struct Template {
     pub(crate) refused: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,
+    /// Whether a body stands for its event.
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    pub(crate) unique_bodies: bool,
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }

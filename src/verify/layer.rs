@@ -245,6 +245,11 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.config.scheme
+    }
+
     /// Puts another layer between verification and the inner service.
     #[cfg(feature = "idempotency")]
     pub(crate) fn with_inner<M>(self, inner: M) -> WebhookLayer<M> {

@@ -87,6 +87,12 @@ impl Verified {
         self.config.scheme.retries_for()
     }
 
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        self.config.scheme.bodies_are_unique()
+    }
+
     /// Whether the sender says what an answer that the crate gives by itself must look like.
     #[cfg(feature = "idempotency")]
     pub(crate) fn prescribes_success(&self) -> bool {

@@ -13,6 +13,8 @@
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.
 //! 3. A delivery holds many changes, `/entry/*/changes/*` or `/entry/*/messaging/*`. It has no id of its own; messages
 //!    have.
+//!    Whether a body is its event's own is not documented: `time` counts seconds, and a change may be told by the name of its
+//!    field alone. So with idempotency each delivery runs, unless `with_missing_id` says otherwise; know messages by their ids.
 //! 4. The type is the body's `object`, such as `page` or `whatsapp_business_account`; each change has a `field`.
 //! 5. Letters outside ASCII are escaped in the body, and are signed so.
 //! 6. Bodies may have 3 MB.

@@ -102,7 +102,7 @@ impl PostgresStore {
         let lock_timeout = format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000));
         Self {
             inner: Arc::new(Inner {
-                application: options.application,
+                application: options.application.clone(),
                 pool,
                 outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt, options.notifies()),
                 mode: options.mode,

@@ -1,7 +1,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -86,7 +86,10 @@ impl RedisStoreOptions {
         let client = info(url, self.timeout).and_then(Client::open).map_err(|error| store_error(error, READ_URL))?;
         let address = client.get_connection_info().addr().to_string();
         // The manager tries again and again before it says that nobody is there. At start the first answer counts.
-        drop(self.bounded(&address, client.get_multiplexed_async_connection()).await?);
+        let once = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout));
+        drop(self.bounded(&address, client.get_multiplexed_async_connection_with_config(&once)).await?);
         let connect = ConnectionManager::new_with_config(client.clone(), config.clone());
         let manager = self.bounded(&address, connect).await?;
         let connection = Replaceable::ours(Connection::Single(manager), move |_| {

@@ -247,13 +247,7 @@ async fn move_all(
     now: Millis,
     (from, to): (&[i64], i64),
 ) -> Result<i64, sqlx::Error> {
-    let values = [
-        Value::from(now),
-        Value::from(id),
-        Value::ManyInts(from),
-        Value::from(to),
-        Value::from(STEP),
-    ];
+    let values = [Value::from(now), Value::from(id), Value::ManyInts(from), Value::from(to), Value::from(STEP)];
     let row = tx.first(&store.statements().move_waiting, &values).await?;
     row.ok_or(sqlx::Error::RowNotFound)?.try_get("moved")
 }

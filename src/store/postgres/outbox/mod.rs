@@ -70,13 +70,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(
-        tables: &Tables,
-        timeout: Duration,
-        lock_timeout: &str,
-        salt: u64,
-        notifies: bool,
-    ) -> Self {
+    pub(super) fn new(tables: &Tables, timeout: Duration, lock_timeout: &str, salt: u64, notifies: bool) -> Self {
         Self {
             statements: Statements::new(tables),
             begin: transaction::begin_text(lock_timeout, timeout).into(),
