@@ -99,12 +99,16 @@ guides! {
     outbox = "../docs/outbox.md", [all(feature = "send", feature = "sqlite")];
     /// What receiving and sending cost, and how that was measured.
     performance = "../docs/performance.md", [all()];
+    /// What each reverse proxy does to a webhook, and the line that mends it.
+    proxies = "../docs/proxies.md", [all(feature = "axum")];
     /// The senders that are built in, and what their signatures cover.
     providers = "../docs/providers.md", [all()];
     /// How to declare a sender of your own.
     schemes = "../docs/schemes.md", [all()];
     /// What is promised, against whom, and how to report a fault.
     security = "../SECURITY.md", [all()];
+    /// Receivers that run as functions.
+    serverless = "../docs/serverless.md", [all(feature = "axum")];
     /// What is signed, where deliveries may go, and when they are tried again.
     sending = "../docs/sending.md", [all(feature = "send")];
     /// Types for payloads: your own, and those of GitHub's and Stripe's libraries. Its code is run by `examples/typed_payloads`.
