@@ -36,6 +36,7 @@ has_postgres() {
 }
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_recipe_tools() { { command -v curl && command -v openssl; } >/dev/null; }
 has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 # Debian's package of a proxy, by the program that it brings.
 declare -A proxies=([apache2]=apache2 [caddy]=caddy [haproxy]=haproxy [lighttpd]=lighttpd [nginx]=nginx-light [varnishd]=varnish)
@@ -53,6 +54,7 @@ has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
+has_recipe_tools || missing+=(curl openssl)
 mapfile -t -O "${#missing[@]}" missing < <(missing_proxies)
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -70,7 +72,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && [ -z "$(missing_proxies)" ] ||
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'

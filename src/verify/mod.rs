@@ -41,6 +41,7 @@ mod budget;
 mod drain;
 mod future;
 mod layer;
+mod look_up;
 mod providers;
 mod rejection;
 mod service;
