@@ -41,6 +41,7 @@ mod budget;
 mod drain;
 mod future;
 mod layer;
+mod pieces;
 mod providers;
 mod rejection;
 mod service;
