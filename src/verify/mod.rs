@@ -42,6 +42,7 @@ mod drain;
 mod future;
 mod layer;
 mod look_up;
+mod pieces;
 mod providers;
 mod rejection;
 mod service;
