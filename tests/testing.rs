@@ -260,6 +260,43 @@ async fn facts_are_where_the_scheme_has_them() {
 }
 
 #[tokio::test]
+async fn a_request_can_be_a_form() {
+    let github = Scheme::from(Provider::GITHUB);
+    let event = json!({ "issue": { "number": 7, "title": "a+b c&d é=%" } });
+    let request = || signed(&github).with_event("issues.opened", event.clone()).as_form();
+
+    let built: Request<Body> = request().build();
+    assert_eq!(built.headers()[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
+    let (status, delivery) = send(github.clone(), built).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(delivery.unwrap().event_type().unwrap().as_str(), "issues.opened");
+    assert_eq!(send(github.clone(), request().tampered().build()).await.0, StatusCode::UNAUTHORIZED);
+
+    let slack = Scheme::from(Provider::SLACK);
+    let fields = json!({ "team_id": "T1", "text": "San José", "is_enterprise_install": false, "tags": ["a", "b"] });
+    let command = signed(&slack).with_event("/weather", fields).as_form_fields();
+    let (status, delivery) = send(slack.clone(), command.build()).await;
+    assert_eq!(status, StatusCode::OK);
+    let delivery = delivery.unwrap();
+    assert_eq!(delivery.event_type().unwrap().as_str(), "/weather");
+    assert_eq!(delivery.account(), Some("T1"));
+    let interaction = signed(&slack).with_body(r#"{"type":"block_actions","actions":[]}"#).as_form();
+    assert_eq!(send(slack, interaction.build()).await.1.unwrap().event_type().unwrap().as_str(), "block_actions");
+}
+
+#[test]
+fn a_form_that_the_scheme_does_not_declare_cannot_be_built() {
+    let error = |request: SignedRequest| request.try_build::<Bytes>().unwrap_err().to_string();
+    let github = Scheme::from(Provider::GITHUB);
+    let slack = Scheme::from(Provider::SLACK);
+
+    assert!(error(signed(&Scheme::from(Provider::STRIPE)).as_form()).contains("names no field of a form"));
+    assert!(error(signed(&github).as_form_fields()).contains("takes no form whose fields"));
+    let nested = signed(&slack).with_event("/weather", json!({ "a": { "b": 1 } })).as_form_fields();
+    assert!(error(nested).contains("the field `a` of a form is text"));
+}
+
+#[tokio::test]
 async fn either_family_of_headers_can_be_used() {
     let scheme = Scheme::from(Provider::STANDARD_WEBHOOKS);
     let request: Request<Body> = signed(&scheme).signed_in("svix-signature").with_id("msg1").build();

@@ -1,9 +1,11 @@
 use std::error::Error;
 
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
+#[cfg(feature = "axum")]
+use crate::pattern::Mistake;
 
 /// A request did not pass.
 pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
@@ -89,8 +91,45 @@ pub(crate) fn not_upcast(provider: &str, event_type: Option<&str>, cause: &(dyn 
 
 /// A verified payload could not be parsed.
 #[cfg(feature = "axum")]
-pub(crate) fn not_parsed(provider: &str, status: u16, event_type: Option<&str>, path: &str, message: &str) {
-    warn!(target: TARGET, provider, status, event_type, path, "a verified event could not be parsed: {message}");
+pub(crate) fn not_parsed(provider: &str, event_type: Option<&str>, path: &str, message: &str) {
+    // Without a status: a handler may take the `Result` and answer as it likes. The span has the true one.
+    warn!(target: TARGET, provider, event_type, path, "a verified event could not be parsed: {message}");
+}
+
+/// No handler could be chosen for an event whose body cannot be read.
+#[cfg(feature = "axum")]
+pub(crate) fn not_routed(provider: &str, event_type: Option<&str>, message: &str) {
+    let event_type = event_type.map(super::line);
+    warn!(target: TARGET, provider, event_type, "a verified event could not be routed: {message}");
+}
+
+/// An event's type is handled for other API versions alone.
+#[cfg(feature = "axum")]
+pub(crate) fn version_unhandled(provider: &str, event_type: Option<&str>, api_version: Option<&str>) {
+    let (event_type, api_version) = (event_type.map(super::line), api_version.map(super::line));
+    warn!(
+        target: TARGET, provider, event_type, api_version,
+        "nobody handles this API version, though others of this event type are handled; the sender is told that it is done"
+    );
+}
+
+/// Nobody handles an event's type, and that looks like a mistake. `place` is an enum or a router.
+#[cfg(feature = "axum")]
+pub(crate) fn never_matches(place: &'static str, provider: &str, event_type: &str, mistake: Mistake<'_>) {
+    let event_type = super::line(event_type);
+    match mistake {
+        Mistake::NoneHasParts => warn!(
+            target: TARGET, provider, event_type,
+            "no pattern of this {place} can match an event type such as this one, and the sender is told that the event is \
+             done; in an enum, name each variant with `#[serde(rename = \"…\")]`"
+        ),
+        Mistake::Written(pattern) => warn!(
+            target: TARGET, provider, event_type, pattern = super::line(pattern),
+            "a pattern of this {place} looks like this event type and does not match it, and the sender is told that the \
+             event is done; patterns are compared letter by letter; in an enum, name each variant with \
+             `#[serde(rename = \"…\")]`"
+        ),
+    }
 }
 
 fn source(error: &VerifyError) -> Option<&(dyn Error + 'static)> {
@@ -244,6 +283,17 @@ pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {
     warn!(target: TARGET, "the secrets of endpoints are kept unsealed: whoever reads the database can sign as you");
+}
+
+/// Purge does not keep up, or does again.
+#[cfg(feature = "send")]
+pub(crate) fn purge_behind(since: std::time::Duration) {
+    let seconds = since.as_secs();
+    if seconds == 0 {
+        info!(target: TARGET, "the purge of the outbox keeps up again");
+    } else {
+        warn!(target: TARGET, seconds, "the purge of the outbox does not keep up; its tables grow");
+    }
 }
 
 /// A worker's store failed.

@@ -53,7 +53,7 @@ impl Freshness {
         let malformed =
             || VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp in the body"));
         for pointer in self.places.pointers() {
-            let Ok((raw, _)) = crate::json::payload::<&RawValue>(body, pointer, &[]) else { continue };
+            let Ok((Some(raw), _)) = crate::json::payload::<&RawValue>(body, pointer, &[]) else { continue };
             let is_string = raw.get().starts_with('"');
             let text = match (is_string, self.json) {
                 (true, JsonForm::Number) | (false, JsonForm::String) => return Err(malformed()),

@@ -58,7 +58,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 #[cfg(feature = "testing")]
-pub(crate) use self::sign::{Content, Signed, Unsigned};
+pub(crate) use self::sign::{Content, Shape, Signed, Unsigned};
 pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
@@ -77,7 +77,6 @@ use self::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
-pub use crate::field::Field;
 use crate::{
     delivery::Delivery,
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
@@ -86,6 +85,7 @@ use crate::{
     secret::{Secret, Secrets},
     signature::{HashAlgorithm, MacAlgorithm},
 };
+pub use crate::{field::Field, form::Form};
 
 /// How one sender signs. Cheap to clone.
 ///

@@ -19,6 +19,7 @@ use crate::{
     delivery::Fact,
     error::{ConfigError, ConfigErrorKind},
     field::{Place, Places},
+    form::{self, Form},
     head::Head,
     json::Pointer,
     secret::Secret,
@@ -38,6 +39,17 @@ pub(crate) struct Unsigned {
     /// Which of the alternative signature headers is used; the first by default.
     pub(crate) header: Option<HeaderName>,
     pub(crate) tampered: bool,
+    pub(crate) shape: Shape,
+}
+
+/// What the body is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A form whose fields are the payload.
+    Fields,
+    /// A form with the JSON in the field that the scheme names.
+    Form,
+    Json,
 }
 
 #[derive(Debug, Clone)]
@@ -82,11 +94,13 @@ impl Scheme {
             headers: unsigned.headers,
             params: Vec::new(),
             body: Vec::new(),
+            shape: unsigned.shape,
         };
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
         draft.place_timestamp(now)?;
         draft.fill()?;
+        draft.write_form()?;
         draft.place_signatures(secrets, unsigned.tampered)?;
         let Draft { method, uri, headers, body, .. } = draft;
         Ok(Signed { method, uri, headers, body: body.into() })
@@ -99,7 +113,7 @@ impl Scheme {
             return Ok(secret.clone());
         }
         let key = PrivateKey::parse(secret.expose())?;
-        match template.key_form {
+        match template.key.form {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
             KeyForm::Hex => Secret::new(Encoding::Hex.encode(key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
@@ -134,6 +148,7 @@ struct Draft<'a> {
     /// Of the signature header, beside the signature itself.
     params: Vec<(String, String)>,
     body: Vec<u8>,
+    shape: Shape,
 }
 
 impl Draft<'_> {
@@ -151,6 +166,9 @@ impl Draft<'_> {
             Content::Payload(payload) => payload,
         };
         let layout = &self.template.layout;
+        if self.shape == Shape::Fields {
+            return self.write_fields(payload, id, event_type);
+        }
         let mut envelope = Value::Object(Map::new());
         self.put(&mut envelope, layout.payload(), payload)?;
         // The type was asked for by name; an id of the payload's own is left to it.
@@ -175,6 +193,67 @@ impl Draft<'_> {
             envelope = whole;
         }
         self.body = envelope.to_string().into_bytes();
+        Ok(())
+    }
+
+    /// Writes what becomes the fields of a form: an object without a level below.
+    fn write_fields(&mut self, payload: Value, id: Option<&str>, event_type: Option<&str>) -> Result<(), ConfigError> {
+        let layout = &self.template.layout;
+        let mut fields = payload;
+        for (fact, text) in [(Fact::Id, id), (Fact::EventType, event_type)] {
+            let (Some(places), Some(text)) = (layout.places(fact), text) else { continue };
+            let names: Vec<_> = places.pointers().filter(|pointer| pointer.tokens().len() == 1).collect();
+            // A scheme for JSON and forms names the places of its forms last.
+            if let Some(place) = names.last()
+                && !names.iter().any(|pointer| fields.get(&pointer.tokens()[0]).is_some())
+            {
+                self.put(&mut fields, place, text.into())?;
+            }
+        }
+        self.body = fields.to_string().into_bytes();
+        Ok(())
+    }
+
+    /// Makes a form of the JSON that is the body so far.
+    fn write_form(&mut self) -> Result<(), ConfigError> {
+        let form = self.template.layout.form();
+        match self.shape {
+            Shape::Json => {}
+            Shape::Form => {
+                let field = form
+                    .and_then(Form::json_field)
+                    .ok_or_else(|| self.scheme.unsignable("it names no field of a form that holds JSON"))?;
+                self.body = form::write([(field, &*self.body)]);
+            }
+            Shape::Fields => {
+                if !form.is_some_and(Form::has_fields) {
+                    return Err(self.scheme.unsignable("it takes no form whose fields are the payload"));
+                }
+                let Ok(Value::Object(fields)) = serde_json::from_slice(&self.body) else {
+                    return Err(self.scheme.unsignable("the payload of a form is an object"));
+                };
+                let mut pairs = Vec::new();
+                for (name, value) in &fields {
+                    let values = match value {
+                        Value::Array(values) => values.as_slice(),
+                        value => std::slice::from_ref(value),
+                    };
+                    for value in values {
+                        let text = match value {
+                            Value::Null => continue,
+                            Value::String(text) => text.clone(),
+                            Value::Bool(_) | Value::Number(_) => value.to_string(),
+                            Value::Array(_) | Value::Object(_) => {
+                                let why = format!("the field `{name}` of a form is text, or a list of texts");
+                                return Err(self.scheme.unsignable(&why));
+                            }
+                        };
+                        pairs.push((name.as_str(), text));
+                    }
+                }
+                self.body = form::write(pairs.iter().map(|(name, text)| (*name, text.as_bytes())));
+            }
+        }
         Ok(())
     }
 
@@ -335,7 +414,7 @@ impl Draft<'_> {
         let key = match template.algorithm {
             // The receiver's secret is the public key, which cannot sign.
             Algorithm::Ed25519 => Zeroizing::default(),
-            _ => template.key_form.decode(secret.expose())?,
+            _ => template.key.decode(secret.expose())?,
         };
         let arrived = Arrived::whole(self.head(), &self.body);
         let look = Look { template, arrived, family: self.family, timestamp: None };

@@ -15,7 +15,7 @@ use super::{
     freshness::{Freshness, check},
     grammar::{Candidates, Grammar, LONGEST_HEADER},
     handshake::CompiledHandshake,
-    key_form::KeyForm,
+    key_form::KeyText,
     settings::Settings,
 };
 use crate::{
@@ -40,10 +40,12 @@ pub(crate) struct Template {
     pub(crate) grammar: Grammar,
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
-    pub(crate) key_form: KeyForm,
+    pub(crate) key: KeyText,
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
+    /// Whether the sender's JSON has line breaks, but for bodies that hold this text. For a hint.
+    pub(crate) indented_json: Option<&'static str>,
     pub(crate) content: Vec<Part>,
     /// What keeps the content from being cut in another way.
     pub(crate) rules: Vec<Rule>,
@@ -282,7 +284,10 @@ impl Template {
         let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
-            Place::Header(name) => head.header(name).ok()?.cloned().map(HeadText::Header),
+            Place::Header(name) => match head.header(name) {
+                Ok(value) => value.cloned().map(HeadText::Header),
+                Err(_) => Some(HeadText::Repeated),
+            },
             Place::Json(_) | Place::Nowhere => None,
             Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;

@@ -398,9 +398,15 @@ impl Endpoints<'_> {
             if revision.is_some_and(|revision| revision != record.revision) {
                 break;
             }
+            let url = record.settings.url.clone();
             change(&mut record.settings)?;
             if store.change_endpoint(id, record.revision, record.settings.clone()).await? == Fenced::Applied {
                 record.revision += 1;
+                if record.settings.url != url {
+                    (record.failures, record.failing_since, record.proven) = (0, None, false);
+                }
+                // It may have ended a rest.
+                self.0.wake();
                 return Ok(Endpoint(record));
             }
         }
@@ -464,11 +470,11 @@ fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
         return Err(SendError::invalid("an endpoint wants at least one event type; `*` is all of them"));
     }
     for pattern in patterns {
-        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.*".contains(&byte);
+        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
         if pattern.len() > LONGEST_PATTERN || !pattern.bytes().all(written) || Pattern::parse(pattern).is_none() {
             let shown: String = pattern.chars().take(LONGEST_PATTERN).collect();
             return Err(SendError::invalid(format!(
-                "`{}` is no pattern of event types; one is a name, `prefix.*`, or `*`",
+                "`{}` is not a pattern of event types; one is a name, `prefix.*`, `prefix/*`, `prefix:*`, or `*`",
                 shown.escape_debug()
             )));
         }

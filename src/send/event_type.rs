@@ -39,7 +39,7 @@ impl EventType {
         let name = name.into();
         if !is_event_type(&name) {
             return Err(SendError::invalid(
-                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a dot between them",
+                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them",
             ));
         }
         Ok(Self { name, description: String::new(), version: None, schema: None })

@@ -39,6 +39,11 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         let mut parts = self.parts.clone();
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         parts.headers.remove(header::TRANSFER_ENCODING);
+        // An item of a form is the JSON that the form held.
+        let is_form = |value: &HeaderValue| value.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(is_form) {
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         Some(verified_request(parts, delivery, &self.config))
     }
 

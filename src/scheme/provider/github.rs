@@ -9,11 +9,11 @@
 //! 1. Neither id nor event type nor time is signed: whoever overhears a delivery can replay it, under any id.
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.
 //! 3. The type is the header's with the body's `action`, as in `issues.opened`; `ping` has no action.
-//! 4. With the content type `application/x-www-form-urlencoded` the form is signed as it is, and the JSON is in its field
-//!    `payload`; the type is then the header's alone.
+//! 4. With the content type `application/x-www-form-urlencoded`, which GitHub preselects, the form is signed as it is, and the
+//!    JSON is in its field `payload`.
 //! 5. Payloads are capped at 25 MB. Deliveries are not repeated by themselves; a redelivery has the same id.
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Form, Scheme, SchemeBuilder};
 
 pub(super) fn scheme() -> SchemeBuilder {
     Scheme::hmac_sha256()
@@ -23,5 +23,6 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::header("x-github-delivery"))
         .event_type(Field::header("x-github-event").joined(Field::json("/action")))
+        .form(Form::json("payload"))
         .body_limit(25 * 1024 * 1024)
 }

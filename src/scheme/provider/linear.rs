@@ -14,7 +14,8 @@
 //!    deliveries.
 //! 4. The type is the body's `type` with its `action`, as in `Issue.create`.
 //! 5. Changes of data have their object at `/data`, with `updatedFrom` beside it. Other events, such as those of agent
-//!    sessions, have none; take `VerifiedEnvelope` for them.
+//!    sessions, have none: their payload is the whole body.
+//! 6. The account is the workspace, `organizationId`.
 
 use std::time::Duration;
 
@@ -31,5 +32,6 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::header("linear-delivery"))
         .event_type(Field::json("/type").joined(Field::json("/action")))
-        .payload("/data")
+        .account(Field::json("/organizationId"))
+        .payload_or_envelope("/data")
 }

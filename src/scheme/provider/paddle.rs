@@ -29,5 +29,5 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{timestamp}:{body}")
         .id(Field::json("/event_id"))
         .event_type(Field::json("/event_type"))
-        .payload("/data")
+        .payload_or_envelope("/data")
 }

@@ -26,7 +26,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::json("/event/id"))
         .event_type(Field::json("/event/event_type"))
-        .payload("/event/data")
+        .payload_or_envelope("/event/data")
         .refused(StatusCode::FORBIDDEN)
         .body_limit(2 * 1024 * 1024)
 }

@@ -14,7 +14,8 @@
 //!    could begin there.
 //! 3. `square-retry-number` counts repetitions, from 1 on the second attempt, and is absent on the first.
 //! 4. `square-environment` is `Production` or `Sandbox`. Like all headers it is not signed.
-//! 5. The time of a delivery is not signed: it can be replayed.
+//! 5. The account is the merchant, `merchant_id`.
+//! 6. The time of a delivery is not signed: it can be replayed.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
@@ -28,5 +29,6 @@ pub(super) fn scheme() -> SchemeBuilder {
         .event_type(Field::json("/type"))
         .attempt(Field::header("square-retry-number"), 0)
         .live(Field::header("square-environment"), "Production")
-        .payload("/data")
+        .account(Field::json("/merchant_id"))
+        .payload_or_envelope("/data")
 }

@@ -20,7 +20,9 @@
 //! 5. OpenAI's library takes a secret without `whsec_` as text, even where it could be base64.
 //! 6. A public key is `whpk_` and 32 bytes in base64, and the prefix must be there. Svix's private keys are `whsk_` and 64
 //!    bytes, seed and public key; others may write the seed alone.
-//! 7. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
+//! 7. The specification advises an envelope with `type`, `timestamp` and `data`, and does not ask for it. The payload of a body
+//!    without `data` is the whole body.
+//! 8. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
@@ -70,5 +72,5 @@ fn signed(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
 
 /// The envelope that the specification advises.
 fn enveloped(scheme: SchemeBuilder) -> SchemeBuilder {
-    scheme.event_type(Field::json("/type")).payload("/data")
+    scheme.event_type(Field::json("/type")).payload_or_envelope("/data")
 }

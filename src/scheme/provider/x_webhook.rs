@@ -20,5 +20,5 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::json("/id"))
         .event_type(Field::json("/event"))
-        .payload("/data")
+        .payload_or_envelope("/data")
 }

@@ -24,7 +24,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .timestamp(Field::header("x-zm-request-timestamp"))
         .signs("v0:{timestamp}:{body}")
         .event_type(Field::json("/event"))
-        .payload("/payload")
+        .payload_or_envelope("/payload")
         .bodies_are_unique()
         .handshake(
             Handshake::challenge(Field::json("/payload/plainToken"), "encryptedToken")
