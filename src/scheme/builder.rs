@@ -509,7 +509,7 @@ impl SchemeBuilder {
         if self.or_envelope {
             layout.set_or_envelope();
         }
-        let has_form = self.form.is_some();
+        let is_form = self.form.is_some();
         if let Some(form) = self.form {
             layout.set_form(form);
         }
@@ -550,7 +550,7 @@ impl SchemeBuilder {
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
-        if has_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
+        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
             return Err(error(
                 "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
                  signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",

@@ -726,7 +726,8 @@ impl Finish {
 pub enum Fault {
     /// The endpoint's: it counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version, or our own proxy let nothing out.
+    /// Ours: the payload could not be converted to the endpoint's version, our own proxy let nothing out, or this machine had no file,
+    /// port or network left for a connection.
     Sender,
 }
 

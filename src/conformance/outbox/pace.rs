@@ -266,12 +266,12 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let first = token();
         let leased = self.lease(first, 1).await;
         let mut finish = Finish::new(FAILED);
-        finish.retry_after = Some(Duration::from_secs(600));
+        finish.retry_after = Some(Duration::from_secs(1800));
         self.finishes_as(leased[0].id, first, finish).await;
 
-        (self.advance)(Duration::from_secs(590)).await;
+        (self.advance)(Duration::from_secs(1700)).await;
         check(self.lease(token(), 64).await.is_empty(), "rule 8: it asked for longer", &"leased");
-        (self.advance)(Duration::from_secs(11)).await;
+        (self.advance)(Duration::from_secs(101)).await;
         let later = self.lease(token(), 64).await;
         check(later.len() == 1 && later[0].id != leased[0].id, "rule 8: and then one by one", &later);
         self.erase(&tenant, 500).await;
@@ -355,15 +355,17 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     // Steps.
 
-    /// Lets an endpoint's deliveries fail, one after the other, until it rests.
+    /// Lets an endpoint's deliveries fail, one after the other, until it rests, for long enough that a slow machine meets it.
     async fn fail(&self, tenant: &str, times: u32) {
-        for _ in 0..times {
+        for number in 1..=times {
             self.dispatch(message(tenant)).await;
             let token = token();
             let leased = self.lease(token, 1).await;
             check(leased.len() == 1, "setup: something to fail", &leased);
             for delivery in leased {
-                self.finishes(delivery.id, token, After::Exhausted).await;
+                let mut finish = Finish::new(After::Exhausted);
+                finish.retry_after = (number == times).then_some(Duration::from_secs(600));
+                self.finishes_as(delivery.id, token, finish).await;
             }
         }
     }
