@@ -145,6 +145,16 @@ impl Places {
         self.places.iter().enumerate().filter(move |(index, _)| !split || *index == family)
     }
 
+    /// The header of a family's, where it has one.
+    pub(crate) fn header(&self, family: usize) -> Option<&HeaderName> {
+        let headers = self.places.iter().filter_map(|place| match place {
+            Place::Header(name) => Some(name),
+            _ => None,
+        });
+        let count = headers.clone().count();
+        headers.skip(family.min(count.saturating_sub(1))).next()
+    }
+
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.places.iter().chain(self.joined.iter().flat_map(|joined| joined.places.iter())).filter_map(|place| {
             match place {

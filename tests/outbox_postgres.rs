@@ -294,7 +294,8 @@ async fn an_open_transaction_that_has_dispatched_is_in_nobodys_way() {
     let _ = finish(&store, &leased[1], After::Delivered).await;
     assert!(store.cancel(leased[0].id).await.unwrap());
     assert!(store.resend(ended.id).await.unwrap());
-    assert_eq!(recover(&store, endpoint).await, 1);
+    // What was cancelled stays so, and the rest waits already.
+    assert_eq!(recover(&store, endpoint).await, 0);
     purge(&store, 100).await;
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
     assert!(store.switch_endpoint(endpoint, None).await.unwrap());

@@ -285,6 +285,32 @@ fn a_provider_is_found_by_any_of_its_names() {
     }
 }
 
+// A configuration names a provider; what is wrong in it says what would be right.
+#[test]
+fn a_provider_is_read_from_a_configuration_and_written_to_one() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Configuration {
+        provider: Provider,
+    }
+    for provider in Provider::ALL {
+        let text = serde_json::to_string(&Configuration { provider: *provider }).unwrap();
+        assert_eq!(text, format!(r#"{{"provider":"{provider}"}}"#));
+        assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), Configuration { provider: *provider });
+    }
+    for (text, provider) in [("GitLab", Provider::GITLAB_TOKEN), ("standard_webhooks", Provider::STANDARD_WEBHOOKS)] {
+        let read: Configuration = serde_json::from_value(json!({ "provider": text })).unwrap();
+        assert_eq!(read.provider, provider);
+    }
+    for wrong in [json!("strype"), json!(1), json!(null), json!(["stripe"])] {
+        assert!(serde_json::from_value::<Configuration>(json!({ "provider": wrong })).is_err());
+    }
+    let error = serde_json::from_str::<Configuration>(r#"{"provider":"strype"}"#).unwrap_err().to_string();
+    assert!(
+        error.contains("there is no provider \"strype\"; the known ones are `clerk`") && error.contains("`zoom`"),
+        "{error}"
+    );
+}
+
 // --- Quirks -------------------------------------------------------------------------------------------------------------
 
 async fn status(provider: Provider, headers: &[(&str, String)], body: &str) -> StatusCode {
@@ -319,7 +345,7 @@ async fn shopifys_duplicates_are_those_of_its_guide() {
         }
     };
     let layer = layer(Provider::SHOPIFY).with_idempotency(tower_webhooks::store::MemoryStore::new());
-    let router: Router = Router::new().fallback(on_post(handler).layer(layer));
+    let router: Router = Router::new().route("/{*path}", on_post(handler).layer(layer));
     let [(_, tag)] = &signature(Provider::SHOPIFY, "{}")[..] else { panic!("there is one header") };
     let send = async |family: &str, event: &str, webhook: &str, topic: &str| {
         let headers = [

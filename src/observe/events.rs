@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
@@ -283,6 +283,17 @@ pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {
     warn!(target: TARGET, "the secrets of endpoints are kept unsealed: whoever reads the database can sign as you");
+}
+
+/// Purge does not keep up, or does again.
+#[cfg(feature = "send")]
+pub(crate) fn purge_behind(since: std::time::Duration) {
+    let seconds = since.as_secs();
+    if seconds == 0 {
+        info!(target: TARGET, "the purge of the outbox keeps up again");
+    } else {
+        warn!(target: TARGET, seconds, "the purge of the outbox does not keep up; its tables grow");
+    }
 }
 
 /// A worker's store failed.

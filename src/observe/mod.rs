@@ -106,6 +106,19 @@ pub(crate) fn endpoint_disabled_as_asked(reason: &'static str) {
     send_meter::endpoint_disabled(reason);
 }
 
+/// Purge changed or removed so many rows.
+#[cfg(feature = "send")]
+pub(crate) fn purged(rows: u64) {
+    send_meter::purged(rows);
+}
+
+/// There has been more to purge than was purged, for so long; no time at all tells that it is over.
+#[cfg(feature = "send")]
+pub(crate) fn purge_behind(since: std::time::Duration) {
+    sink::purge_behind(since);
+    send_meter::purge_behind(since);
+}
+
 /// The outbox failed under a worker.
 #[cfg(feature = "send")]
 pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {

@@ -105,6 +105,9 @@ pub(crate) fn attempted(_host: &str, _end: &super::AttemptEnd<'_>) {}
 pub(crate) fn plain_secrets() {}
 
 #[cfg(feature = "send")]
+pub(crate) fn purge_behind(_since: std::time::Duration) {}
+
+#[cfg(feature = "send")]
 pub(crate) fn outbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "send")]

@@ -6,11 +6,11 @@ use super::{
     Scheme, WIDEST_WINDOW,
     answer::Answer,
     content::{self, Part},
-    cuts,
+    cuts::{self, Rule},
     freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::{Handshake, is_in_challenges},
-    key_form::KeyForm,
+    key_form::{KeyForm, KeyText},
     settings::Settings,
     template::{Algorithm, Locate, Template},
 };
@@ -58,6 +58,7 @@ pub struct SchemeBuilder {
     grammar: Grammar,
     encoding: Option<Encoding>,
     key_form: KeyForm,
+    key_prefix: Option<Cow<'static, str>>,
     secret_prefix: Option<Cow<'static, str>>,
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
@@ -85,6 +86,7 @@ pub struct SchemeBuilder {
     unique_bodies: bool,
     encoded_bodies: bool,
     json_alone: bool,
+    indented_json: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,6 +117,7 @@ impl SchemeBuilder {
             },
             encoding: None,
             key_form: KeyForm::Utf8,
+            key_prefix: None,
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -141,6 +144,7 @@ impl SchemeBuilder {
             unique_bodies: false,
             encoded_bodies: false,
             json_alone: false,
+            indented_json: None,
         }
     }
 
@@ -280,9 +284,17 @@ impl SchemeBuilder {
         self
     }
 
-    /// How the sender's secrets begin. Nothing is refused for it: it lets a [`Hint`](crate::error::Hint) say that a secret
-    /// which does not match looks like somebody else's.
-    pub fn secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+    /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
+    /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
+    pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or refused for it: it lets a
+    /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
+    /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
+    pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.secret_prefix = Some(prefix.into());
         self
     }
@@ -472,6 +484,12 @@ impl SchemeBuilder {
         self
     }
 
+    /// The sender's JSON has line breaks, so that a body without one is not as it was sent, unless it holds `mark`.
+    pub(crate) fn indented_json_unless(mut self, mark: &'static str) -> Self {
+        self.indented_json = Some(mark);
+        self
+    }
+
     /// Checks that the declaration is whole and makes a scheme of it.
     ///
     /// # Errors
@@ -491,6 +509,7 @@ impl SchemeBuilder {
         if self.or_envelope {
             layout.set_or_envelope();
         }
+        let is_form = self.form.is_some();
         if let Some(form) = self.form {
             layout.set_form(form);
         }
@@ -531,6 +550,12 @@ impl SchemeBuilder {
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
+        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
+            return Err(error(
+                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
+                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
+            ));
+        }
         Ok(Scheme::declared(Template {
             settings: Settings::default(),
             layout: Arc::new(layout),
@@ -539,9 +564,10 @@ impl SchemeBuilder {
             every_line: self.every_line,
             grammar: self.grammar,
             encoding: self.encoding,
-            key_form: self.key_form,
+            key: KeyText { form: self.key_form, prefix: self.key_prefix.map(Cow::into_owned) },
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
+            indented_json: self.indented_json,
             content,
             rules,
             json_alone: self.json_alone,
@@ -629,6 +655,13 @@ impl SchemeBuilder {
         }
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
+        }
+        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some();
+        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
+            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
+        }
+        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
+            return Err(error("`.key_prefix(…)` needs a text"));
         }
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));

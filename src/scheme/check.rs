@@ -121,7 +121,7 @@ impl Scheme {
         let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
         let Kind::Declared(template) = &self.kind else { return Err(refused()) };
         let handshake = template.handshakes.get(index).ok_or_else(refused)?;
-        let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, template.key_form));
+        let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, &template.key));
         handshake.answer(Arrived::head(head), &template.settings, secret)
     }
 
@@ -245,7 +245,7 @@ impl Template {
                 let secret = ring
                     .usable(SystemTime::UNIX_EPOCH)
                     .find(|(index, ..)| Some(*index) == proof.secret_index)
-                    .map(|(_, secret, _)| (secret, self.key_form));
+                    .map(|(_, secret, _)| (secret, &self.key));
                 return handshake.answer(arrived, &self.settings, secret).map(Some);
             }
         }

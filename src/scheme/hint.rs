@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! 1. A hint is for the operator. It never reaches the network, and holds nothing of the sender's: no payload, no secret, no
-//!    signature, no header that is not named in the scheme or the catalogue.
+//!    signature, no header that is not named in the scheme or the catalogue. Where the URL is signed, it has the path and the keys of the
+//!    query, which every access log has too, cut to a length and without the query's values.
 //! 2. It is worked out on the way to a refusal and nowhere else, from what is in memory. Its cost is bounded: a look at each
 //!    header's name, at one value of at most 4 KiB, and, where a secret has ended, one MAC more over the body, whatever the
 //!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use. With public
@@ -20,10 +21,12 @@ use http::{HeaderName, header};
 use super::{
     Kind, Scheme,
     arrived::Arrived,
+    content::Part,
     custom::CustomScheme,
+    cuts::Rule,
     freshness::TimestampUnit,
     grammar::{Grammar, LONGEST_HEADER, split},
-    key_form::{KeyForm, foreign_prefix, looks_like_hex},
+    key_form::{KeyForm, behind_prefix, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
     provider::Provider,
     template::{Algorithm, Locate, Look, Template},
@@ -50,6 +53,7 @@ impl<'a> Checked<'a> {
     /// Adds what the head says about an error.
     pub(super) fn hint_from_head(self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
         let hint = match error.kind() {
+            VerifyErrorKind::AmbiguousText => self.template().and_then(|template| signed_text(template, head)),
             VerifyErrorKind::MalformedSignature => self.template().and_then(|template| signature_form(template, head)),
             VerifyErrorKind::MalformedTimestamp => self.template().and_then(|template| timestamp_form(template, head)),
             VerifyErrorKind::Missing => self.other_provider(head),
@@ -73,8 +77,11 @@ impl<'a> Checked<'a> {
         let hint = self
             .body_changed(arrived)
             .or_else(|| self.expired(arrived, ring, now))
+            .or_else(|| self.relayed(arrived.head))
+            .or_else(|| self.joined_header(arrived.head))
             .or_else(|| self.odd_secrets(ring, now))
-            .or_else(|| self.public_url());
+            .or_else(|| self.written_anew(arrived))
+            .or_else(|| self.public_url(arrived.head));
         error.with_hint(hint)
     }
 
@@ -82,7 +89,7 @@ impl<'a> Checked<'a> {
     pub(super) fn hint_about_secrets(self, secrets: &Secrets) -> Option<Hint> {
         let template = self.template()?;
         secrets.entries().iter().find_map(|entry| {
-            let cause = template.key_form.decode(entry.secret.expose()).err()?;
+            let cause = template.key.decode(entry.secret.expose()).err()?;
             Some(self.odd_secret(&entry.secret).unwrap_or_else(|| Hint::new(HintKind::SecretForm, cause.to_string())))
         })
     }
@@ -188,23 +195,23 @@ impl<'a> Checked<'a> {
     /// What is odd about a secret, for this scheme.
     fn odd_secret(self, secret: &Secret) -> Option<Hint> {
         let template = self.template()?;
-        let secret = secret.expose();
+        let (whole, secret) = (secret.expose(), template.key.strip(secret.expose()));
         let (prefix, length) = (&template.secret_prefix, template.secret_length);
         let hex = looks_like_hex(secret);
-        let text = if let Some(what) = foreign_prefix(template.key_form, secret) {
+        let text = if let Some(what) = foreign_prefix(template.key.form, secret) {
             format!("a secret is not what the scheme takes: {what}")
-        } else if let Some(prefix) = prefix.as_deref().filter(|prefix| !secret.starts_with(prefix.as_bytes())) {
+        } else if let Some(prefix) = prefix.as_deref().filter(|prefix| !whole.starts_with(prefix.as_bytes())) {
             format!(
                 "a secret does not begin with `{prefix}`, as this sender's do: it may be an API key, or another sender's"
             )
-        } else if let Some(length) = length.filter(|length| *length != secret.len()) {
+        } else if let Some(length) = length.filter(|length| *length != whole.len()) {
             format!(
                 "a secret has {} characters, and this sender's have {length}: it may have been cut, or be that of another \
                  endpoint or of a command-line tool, each of which has its own",
-                secret.len()
+                whole.len()
             )
         } else {
-            match template.key_form {
+            match template.key.form {
                 KeyForm::Base64 | KeyForm::StandardWebhooks if hex => {
                     "a secret consists of hexadecimal digits, and the scheme reads base64: it may be another sender's".into()
                 }
@@ -213,7 +220,12 @@ impl<'a> Checked<'a> {
                 KeyForm::Utf8 if Provider::ALL.iter().any(|provider| provider.name() == self.name()) => return None,
                 KeyForm::Utf8 if secret.starts_with(b"whsec_") => {
                     "a secret begins with `whsec_`, and its text is the key; if the sender follows Standard Webhooks, declare \
-                     `.key_standard_webhooks()`"
+                     `.key_standard_webhooks()`, and if it signs with the text behind the prefix, `.key_prefix(\"whsec_\")`"
+                        .into()
+                }
+                KeyForm::Utf8 if prefix.is_none() && behind_prefix(secret).is_some() => {
+                    "a secret begins with a prefix that ends in `_`, and the whole text is the key; if the sender signs with what stands \
+                     behind the prefix, declare `.key_prefix(…)`"
                         .into()
                 }
                 KeyForm::Utf8 if hex => {
@@ -232,14 +244,65 @@ impl<'a> Checked<'a> {
         Some(Hint::new(HintKind::SecretForm, text))
     }
 
-    fn public_url(self) -> Option<Hint> {
+    fn public_url(self, head: Head<'_>) -> Option<Hint> {
         let template = self.template().filter(|template| template.signs_url())?;
-        let url = template.settings.public_url.as_ref()?;
         let text = format!(
-            "the scheme signs the URL, here under `{}`: it must be the one that the sender calls, to the letter",
-            url.as_str()
+            "the scheme signs the URL, here `{}`: it must be the one that the sender calls, to the letter",
+            redacted_url(template, head)
         );
         Some(Hint::new(HintKind::PublicUrl, text))
+    }
+
+    /// Whether the request has come through smee-client, which parses a body and writes it again.
+    fn relayed(self, head: Head<'_>) -> Option<Hint> {
+        let headers = head.headers();
+        let is =
+            |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+        let in_milliseconds =
+            |value: &http::HeaderValue| value.len() == 13 && value.as_bytes().iter().all(u8::is_ascii_digit);
+        let marks = self.covers_body()
+            && is("sec-fetch-mode", "cors")
+            && is("accept-language", "*")
+            && headers.get("timestamp").is_some_and(in_milliseconds);
+        let text = "the request has the marks of smee-client, which parses bodies and writes them anew: only compact JSON comes through it \
+                    as it was; use a tunnel that forwards bytes";
+        marks.then(|| Hint::new(HintKind::BodyChanged, text))
+    }
+
+    /// Whether a body lacks what this sender's bodies have.
+    fn written_anew(self, arrived: Arrived<'_>) -> Option<Hint> {
+        let template = self.template()?;
+        let (mark, body) = (template.indented_json?.as_bytes(), arrived.body?);
+        let is_compact = matches!(body, [b'{', .., b'}'])
+            && !body.contains(&b'\n')
+            && !body.windows(mark.len()).any(|text| text == mark);
+        is_compact.then(|| {
+            let text = format!(
+                "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it anew; the signature \
+                 is over the bytes as they were sent",
+                template.layout.provider()
+            );
+            Hint::new(HintKind::BodyChanged, text)
+        })
+    }
+
+    /// Whether a signed header holds the same value twice, as when a proxy has joined two lines of it.
+    fn joined_header(self, head: Head<'_>) -> Option<Hint> {
+        let template = self.template()?;
+        let family = template.family(head);
+        let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
+        template.content.iter().find_map(|part| {
+            let name = match part {
+                Part::Header(name) => name,
+                Part::Id => template.id.as_ref()?.header(family)?,
+                _ => return None,
+            };
+            let text = look.text(part).ok()?;
+            let mut values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let first = values.next()?;
+            let mut others = values.peekable();
+            (others.peek().is_some() && others.all(|other| other == first)).then(|| joined(name))
+        })
     }
 
     /// Whether the body is another than the sender announced.
@@ -305,6 +368,63 @@ fn may_hold_signature(name: &HeaderName) -> bool {
     ENDS.iter().any(|end| name.as_str().ends_with(end))
 }
 
+/// What says that a header has been joined from several lines.
+fn joined(name: &HeaderName) -> Hint {
+    let text = format!(
+        "`{name}` holds several values with commas between them: a proxy has joined several lines of it into one, as Apache and lighttpd do; \
+         the sender, or something on the way, sets it twice"
+    );
+    Hint::new(HintKind::JoinedHeader, text)
+}
+
+/// The URL that went into the signed text, without what may be secret in it, and no longer than a line of a log.
+fn redacted_url(template: &Template, head: Head<'_>) -> String {
+    const LONGEST: usize = 400;
+    let target = template.settings.target(head);
+    let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+    let mut text: String = template.settings.base().chars().chain(path.chars()).take(LONGEST).collect();
+    let keys = query.into_iter().flat_map(|query| query.split('&')).enumerate();
+    for (index, pair) in keys {
+        let (key, value) = pair.split_once('=').map_or(("…", ""), |(key, _)| (key, "=…"));
+        if text.len() + key.len() > LONGEST {
+            text.push('…');
+            break;
+        }
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(key);
+        text.push_str(value);
+    }
+    // What a log takes for something else than text is escaped.
+    text.escape_debug().to_string()
+}
+
+/// Why a signed text could be cut in two ways.
+fn signed_text(template: &Template, head: Head<'_>) -> Option<Hint> {
+    let before_body = template.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)));
+    let url = || redacted_url(template, head);
+    let text = if before_body {
+        format!(
+            "`{{url}}` and `{{body}}` stand beside each other in the signed text, so that the URL must hold no `{{`, `[` or `\"`, and the body \
+             must begin with one of them or be empty; the URL is `{}`: have the sender call one where they are escaped",
+            url()
+        )
+    } else if template.signs_url() {
+        format!(
+            "the text that ends the URL in the signed text, or the public URL, stands in the URL as well, which is `{}`",
+            url()
+        )
+    } else if template.signs_challenges {
+        "the whole signed text is a token that anybody could have had signed by the unsigned challenge of the scheme; true deliveries \
+         are JSON objects, arrays or forms"
+            .into()
+    } else {
+        "a part of the signed text holds what ends it, so that the same text has two readings; if the sender sends such values, the \
+         declaration of the signed text is not the sender's"
+            .into()
+    };
+    Some(Hint::new(HintKind::SignedText, text))
+}
+
 /// How a signature that is not of the scheme's form is written.
 fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let value = match &template.locate {
@@ -315,6 +435,17 @@ fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
         return None;
     }
     let Grammar { prefix, items, pairs, keys, most: _ } = &template.grammar;
+    if items.is_none()
+        && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
+    {
+        let plain = |item: &[u8]| {
+            let item = item.trim_ascii();
+            template.decode(prefix.as_ref().map_or(Some(item), |prefix| item.strip_prefix(prefix.as_bytes()))?)
+        };
+        if value.contains(&b',') && value.split(|byte| *byte == b',').all(|item| plain(item).is_some()) {
+            return Some(joined(name));
+        }
+    }
     let hint = |text: String| Some(Hint::new(HintKind::SignatureForm, text));
     let mut rest = value.as_slice();
     if let Some(prefix) = prefix {
@@ -387,6 +518,13 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let family = template.family(head);
     let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
     let text = look.first_in_head(&freshness.places).ok()??;
+    if text.len() > LONGEST_HEADER {
+        return None;
+    }
+    let mut values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if text.contains(&b',') && values.all(|value| freshness.unit.parse(value).is_some()) {
+        return freshness.places.header(family).map(joined);
+    }
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let hint = if freshness.unit == TimestampUnit::Rfc3339 {
         if !is_number {

@@ -80,10 +80,6 @@ impl ReplacedPrefix {
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let error = |what: &str| {
             ConfigError::new(ConfigErrorKind::Option, format!("`{text}` is not a public base URL: {what}"))

@@ -113,7 +113,7 @@ impl Scheme {
             return Ok(secret.clone());
         }
         let key = PrivateKey::parse(secret.expose())?;
-        match template.key_form {
+        match template.key.form {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
             KeyForm::Hex => Secret::new(Encoding::Hex.encode(key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
@@ -414,7 +414,7 @@ impl Draft<'_> {
         let key = match template.algorithm {
             // The receiver's secret is the public key, which cannot sign.
             Algorithm::Ed25519 => Zeroizing::default(),
-            _ => template.key_form.decode(secret.expose())?,
+            _ => template.key.decode(secret.expose())?,
         };
         let arrived = Arrived::whole(self.head(), &self.body);
         let look = Look { template, arrived, family: self.family, timestamp: None };

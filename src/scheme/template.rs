@@ -15,7 +15,7 @@ use super::{
     freshness::{Freshness, check},
     grammar::{Candidates, Grammar, LONGEST_HEADER},
     handshake::CompiledHandshake,
-    key_form::KeyForm,
+    key_form::KeyText,
     settings::Settings,
 };
 use crate::{
@@ -40,10 +40,12 @@ pub(crate) struct Template {
     pub(crate) grammar: Grammar,
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
-    pub(crate) key_form: KeyForm,
+    pub(crate) key: KeyText,
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
+    /// Whether the sender's JSON has line breaks, but for bodies that hold this text. For a hint.
+    pub(crate) indented_json: Option<&'static str>,
     pub(crate) content: Vec<Part>,
     /// What keeps the content from being cut in another way.
     pub(crate) rules: Vec<Rule>,

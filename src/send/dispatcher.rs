@@ -46,9 +46,12 @@ pub(super) struct Shared {
     pub(super) quotas: Quotas,
     pub(super) api_versions: Option<ApiVersions>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) attempt_header: bool,
     pub(super) times: Times,
     pub(super) room: Room,
     pub(super) new_work: Arc<Notify>,
+    /// There is something to purge now.
+    pub(super) to_purge: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -224,8 +227,9 @@ impl Dispatcher {
         Ok(self.shared.store.attempts(id).await?)
     }
 
-    /// Sends a delivery now, whatever became of it, with all its attempts before it. One that waits for a retry does not
-    /// wait any longer.
+    /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not
+    /// wait any longer. It goes before all else that waits for its endpoint, and does not wait for the endpoint's rest. Attempts are
+    /// numbered on, and the first one of the round is [`manual`](AttemptRecord::manual) in the log.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,

@@ -398,9 +398,15 @@ impl Endpoints<'_> {
             if revision.is_some_and(|revision| revision != record.revision) {
                 break;
             }
+            let url = record.settings.url.clone();
             change(&mut record.settings)?;
             if store.change_endpoint(id, record.revision, record.settings.clone()).await? == Fenced::Applied {
                 record.revision += 1;
+                if record.settings.url != url {
+                    (record.failures, record.failing_since, record.proven) = (0, None, false);
+                }
+                // It may have ended a rest.
+                self.0.wake();
                 return Ok(Endpoint(record));
             }
         }

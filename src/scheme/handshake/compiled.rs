@@ -6,7 +6,7 @@ use super::{Reply, reads_body};
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,
-    scheme::{answer::Answer, arrived::Arrived, key_form::KeyForm, settings::Settings},
+    scheme::{answer::Answer, arrived::Arrived, key_form::KeyText, settings::Settings},
     secret::Secret,
     signature::{MacAlgorithm, MacState, token_tag, verify_any},
 };
@@ -62,7 +62,7 @@ impl CompiledHandshake {
         &self,
         arrived: Arrived<'_>,
         settings: &Settings,
-        secret: Option<(&Secret, KeyForm)>,
+        secret: Option<(&Secret, &KeyText)>,
     ) -> Result<Answer, VerifyError> {
         let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
         if let Some(parameter) = &self.verify_token {
@@ -72,7 +72,7 @@ impl CompiledHandshake {
                 return Err(refused());
             }
         }
-        let text = |places: &Places| arrived.find(places).ok_or_else(refused);
+        let found = |places: &Places| arrived.find(places).ok_or_else(refused);
         let ok = Answer::new(StatusCode::OK);
         Ok(match &self.reply {
             Reply::AllowOrigin => {
@@ -82,12 +82,12 @@ impl CompiledHandshake {
                     .header(header::ALLOW, HeaderValue::from_static("POST"))
             }
             Reply::Challenge { from, echo, response, prefix, encoding } => {
-                let challenge = text(from)?;
+                let challenge = found(from)?;
                 if !self.signed && !is_challenge(challenge.as_bytes()) {
                     return Err(refused());
                 }
-                let (secret, form) = secret.ok_or_else(refused)?;
-                let key = form.decode(secret.expose()).map_err(|_| refused())?;
+                let (secret, text) = secret.ok_or_else(refused)?;
+                let key = text.decode(secret.expose()).map_err(|_| refused())?;
                 let mut mac = MacState::new(MacAlgorithm::Sha256, &key);
                 mac.update(challenge.as_bytes());
                 let mut object = serde_json::Map::new();
@@ -99,15 +99,15 @@ impl CompiledHandshake {
                 ok.json(serde_json::Value::Object(object).to_string())
             }
             Reply::EchoHeader { from, name } => {
-                let value = HeaderValue::from_str(&text(from)?).map_err(|_| refused())?;
+                let value = HeaderValue::from_str(&found(from)?).map_err(|_| refused())?;
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
                 ok.header(name, value)
             }
             Reply::EchoJson { from, field } => {
-                let object = serde_json::Map::from_iter([(field.clone().into_owned(), text(from)?.into())]);
+                let object = serde_json::Map::from_iter([(field.clone().into_owned(), found(from)?.into())]);
                 ok.json(serde_json::Value::Object(object).to_string())
             }
-            Reply::EchoText { from } => ok.text(text(from)?),
+            Reply::EchoText { from } => ok.text(found(from)?),
             Reply::Fixed(answer) => answer.clone(),
         })
     }

@@ -102,9 +102,9 @@ impl PostgresStore {
         let lock_timeout = format!("{}ms", (options.timeout.as_millis() / 2).clamp(1, 60_000));
         Self {
             inner: Arc::new(Inner {
-                application: options.application.clone(),
                 pool,
                 outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt, options.notifies()),
+                application: options.application,
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: lock_timeout.into(),

@@ -16,7 +16,7 @@ use crate::{
     observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, to_time, wants},
+        outbox::{from_time, shown_due, to_time, wants},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -74,6 +74,7 @@ pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<
         let millis: i64 = row.try_get("millis")?;
         Ok(AttemptRecord {
             attempt: count(row.try_get("attempt")?),
+            manual: row.try_get("manual")?,
             ended_at: to_time(row.try_get("ended_at")?),
             status: status.and_then(|status| u16::try_from(status).ok()),
             error: row.try_get("error")?,
@@ -100,7 +101,7 @@ pub(super) async fn resend(store: &PostgresStore, id: OutboxId) -> Result<bool, 
 }
 
 pub(super) async fn cancel(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
-    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id)];
+    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id), store.offset()];
     let rows = store.ask("cancel a delivery", &store.statements().cancel, &values).await?;
     Ok(!rows.is_empty())
 }
@@ -189,7 +190,8 @@ fn read(row: &PgRow) -> Result<DeliveryRecord, sqlx::Error> {
         state,
         attempt: count(row.try_get("attempt")?),
         created_at: to_time(row.try_get("created_at")?),
-        due_at: (state == DeliveryState::Pending).then_some(to_time(row.try_get("due_at")?)),
+        due_at: (state == DeliveryState::Pending)
+            .then_some(shown_due(row.try_get("due_at")?, row.try_get("created_at")?)),
     })
 }
 

@@ -153,12 +153,15 @@ async fn change_in(
     if found.endpoint.revision != revision {
         return Ok(Fenced::Stale);
     }
-    let ready_at = found.health.ready_at(settings.rate_limit);
+    let mut health = found.health;
+    health.changed(&found.endpoint.settings, settings);
+    let mut changed = found.endpoint;
+    changed.settings.rate_limit = settings.rate_limit;
+    note(store, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
     let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
     let id = Value::from(&*id);
-    let ready_at = Value::from(ready_at);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, ready_at];
+    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version];
     tx.all(&store.statements().change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -315,6 +318,10 @@ pub(super) async fn note(
         Value::from(health.rests_until),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(endpoint.settings.rate_limit)),
+        Value::from(i64::from(health.proven)),
+        Value::from(health.epoch),
+        Value::from(health.url_epoch),
+        Value::from(i64::from(health.strikes)),
     ];
     tx.all(&store.statements().note, &values).await.map(drop)
 }
@@ -370,8 +377,14 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
     let health = Health {
         failures: u32::try_from(row.try_get::<i64, _>("failures")?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get("failing_since")?,
+        strikes: u32::try_from(row.try_get::<i64, _>("strikes")?).map_err(|_| corrupt("a count is out of range"))?,
+        struck_at: row.try_get("struck_at")?,
         rests_until: row.try_get("rests_until")?,
+        epoch: row.try_get("epoch")?,
+        url_epoch: row.try_get("url_epoch")?,
         proven: row.try_get("proven")?,
+        slow_at: row.try_get("slow_at")?,
+        urgent: row.try_get("urgent")?,
         pace: Pace {
             steady: row.try_get("steady")?,
             steady_at: row.try_get("steady_at")?,

@@ -13,7 +13,7 @@ use crate::{
     observe,
     send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
     store::{
-        outbox::{Standing, next_state},
+        outbox::{Standing, next_state, round},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -50,6 +50,8 @@ async fn finish_in(
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
     let now = row.try_get("now")?;
     let attempt: i64 = row.try_get("delivery_attempt")?;
+    let epoch: i64 = row.try_get("delivery_epoch")?;
+    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>("resent_after")?.map(count));
 
     let mut disabled = None;
     let mut found = None;
@@ -65,7 +67,7 @@ async fn finish_in(
                 }
             }
             Ok((endpoint, mut health)) => {
-                let reason = health.count(finish, now);
+                let reason = health.count(finish, epoch, now);
                 let locked = found.insert(Found { endpoint, health, now });
                 match (locked.endpoint.disabled, reason) {
                     (None, Some(_)) => {
@@ -78,7 +80,7 @@ async fn finish_in(
                         Standing::Disabled
                     }
                     (Some(_), _) => Standing::Disabled,
-                    (None, None) => Standing::Enabled,
+                    (None, None) => locked.health.standing(epoch),
                 }
             }
         },
@@ -108,6 +110,11 @@ async fn finish_in(
         Value::from(i64::from(health.proven)),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(limit)),
+        Value::from(health.epoch),
+        Value::from(i64::from(health.strikes)),
+        Value::from(health.struck_at),
+        Value::from(health.slow_at),
+        Value::from(i64::from(manual)),
     ];
     tx.all(&store.statements().finish_write, &values).await?;
     Ok((Fenced::Applied, disabled))

@@ -12,9 +12,14 @@ use super::{
 use crate::{
     error::StoreError,
     observe,
-    send::{EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message},
+    send::{
+        EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
+        Message,
+    },
     store::{
-        outbox::{Health, Leased, MESSAGE_RESTS, Shares, StoredMessage, UNREADABLE_RESTS},
+        outbox::{
+            Health, Leased, MESSAGE_RESTS, Shares, StoredMessage, UNREADABLE_RESTS, URGENT_DUE, full_tenants, round,
+        },
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -51,12 +56,16 @@ async fn look(
     deadline: tokio::time::Instant,
     request: &LeaseRequest,
 ) -> Result<Look, sqlx::Error> {
+    let [full, full_of_unproven] =
+        full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect::<Vec<_>>());
     let values = [
         store.offset(),
         Value::from(i64::from(request.limit)),
         Value::from(i64::from(IN_FLIGHT)),
         Value::from(1),
         Value::from(i64::from(FAILURES_TO_REST)),
+        Value::ManyTexts(&full),
+        Value::ManyTexts(&full_of_unproven),
     ];
     let rows = store.ask_by(deadline, &store.statements().look, &values).await?;
     let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
@@ -89,6 +98,7 @@ struct Locked {
 struct Due {
     seq: i64,
     is_first: bool,
+    is_urgent: bool,
     /// When its message was dispatched, unless the delivery was made later.
     dispatched_at: Option<Millis>,
 }
@@ -103,16 +113,17 @@ async fn lease_in(
 
     // In the order in which they are served.
     let mut order: Vec<_> = candidates.iter().filter_map(|id| locked.remove(id)).collect();
+    let tenants: Vec<_> = order.iter().map(|locked| locked.endpoint.tenant.clone()).collect();
     let mut shares = Shares::new(request, order.iter().map(|locked| locked.health.proven));
     let mut picked = Vec::new();
     let mut served = Vec::new();
-    for locked in &mut order {
+    for (locked, tenant) in order.iter_mut().zip(&tenants) {
         if shares.is_used_up() {
             break;
         }
         let limit = locked.endpoint.settings.rate_limit;
         let proven = locked.health.proven;
-        let room = locked.health.room(locked.in_flight, limit, now).min(shares.next(proven)) as usize;
+        let room = locked.health.room(locked.in_flight, limit, now).min(shares.next(proven, tenant)) as usize;
         let taken = &locked.due[..room.min(locked.due.len())];
         if taken.is_empty() {
             continue;
@@ -122,9 +133,10 @@ async fn lease_in(
         let dispatched = taken.iter().filter(|due| due.is_first).filter_map(|due| due.dispatched_at);
         let dispatched: Vec<_> = dispatched.collect();
         picked.extend(taken.iter().map(|due| due.seq));
-        shares.took(attempts, proven);
+        shares.took(attempts, proven, tenant);
         let all = taken.len() == locked.due.len();
-        locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
+        let urgent_left = locked.due[taken.len()..].iter().any(|due| due.is_urgent);
+        locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
         served.push(&*locked);
     }
     if picked.is_empty() {
@@ -174,7 +186,8 @@ async fn lock(
         locked.in_flight = count(row.try_get("in_flight")?);
         if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
             let is_first = row.try_get::<i64, _>("attempt")? == 0;
-            locked.due.push(Due { seq, is_first, dispatched_at: row.try_get("dispatched_at")? });
+            let is_urgent = row.try_get::<i64, _>("due_at")? == URGENT_DUE;
+            locked.due.push(Due { seq, is_first, is_urgent, dispatched_at: row.try_get("dispatched_at")? });
         }
     }
     Ok(Some((now, locked)))
@@ -196,11 +209,12 @@ async fn take(
     let steady_at: Vec<_> = paces().map(|pace| pace.steady_at).collect();
     let next_at: Vec<_> = paces().map(|pace| pace.next_at).collect();
     let catching_up: Vec<_> = paces().map(|pace| i64::from(pace.catching_up)).collect();
+    let urgent: Vec<_> = served.iter().map(|locked| i64::from(locked.health.urgent)).collect();
     let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
     let ready_at: Vec<_> = ready_at.collect();
     let values = [
         Value::from(now),
-        Value::from(after(now, request.lease)),
+        Value::from(after(now, request.lease.min(LONGEST_LEASE))),
         Value::from(&token),
         Value::ManyInts(picked),
         Value::ManyTexts(&ids),
@@ -209,6 +223,7 @@ async fn take(
         Value::ManyInts(&catching_up),
         Value::ManyInts(&ready_at),
         Value::ManyInts(&steady_at),
+        Value::ManyInts(&urgent),
     ];
     let rows = tx.all(&store.statements().take, &values).await?;
 
@@ -230,13 +245,17 @@ async fn take(
             row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?;
         let Some(endpoint) = records.get(&endpoint) else { continue };
         let age = now.saturating_sub(row.try_get("created_at")?);
-        leased.push(LeasedDelivery::new(
+        let attempt = count(row.try_get("attempt")?);
+        let mut delivery = LeasedDelivery::new(
             outbox_id(row.try_get("seq")?)?,
-            count(row.try_get("attempt")?),
+            attempt,
             message.clone(),
             endpoint.clone(),
             Duration::from_millis(u64::try_from(age).unwrap_or_default()),
-        ));
+        );
+        (delivery.round_attempt, delivery.manual) =
+            round(attempt, row.try_get::<Option<i64>, _>("resent_after")?.map(count));
+        leased.push(delivery);
     }
     if !unreadable.is_empty() {
         let due = Value::from(after(now, MESSAGE_RESTS));

@@ -14,7 +14,7 @@ use crate::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
     store::{
-        outbox::{Health, Pace, UNREADABLE_RESTS, to_time},
+        outbox::{Health, Pace, UNREADABLE_RESTS, URGENT_DUE, to_time},
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -22,7 +22,7 @@ use crate::{
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
                        failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up";
+                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -178,14 +178,17 @@ pub(super) async fn change(
     let context = "change an endpoint";
     let prefix = session.prefix;
     let mut tx = begin!(session, context);
-    let Some((found, health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
+    let Some((mut found, mut health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
     if found.revision != revision {
         return Ok(Fenced::Stale);
     }
+    health.changed(&found.settings, &settings);
+    found.settings.rate_limit = settings.rate_limit;
+    note(&mut tx, prefix, &found, &health, None).await?;
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         rate_limit = ?, api_version = ?, ready_at = ?, revision = revision + 1 WHERE id = ?",
+         rate_limit = ?, api_version = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
     .bind(settings.events.join(" "))
@@ -195,7 +198,6 @@ pub(super) async fn change(
     .bind(settings.sealed.bytes.to_vec())
     .bind(settings.rate_limit.map(|limit| limit.to_string()))
     .bind(settings.api_version)
-    .bind(health.ready_at(settings.rate_limit))
     .bind(id.to_string())
     .execute(&mut *tx)
     .await
@@ -265,7 +267,8 @@ pub(super) async fn note(
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ?, proven = ?, steady = ?, \
-         steady_at = ?, next_at = ?, catching_up = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
+         steady_at = ?, next_at = ?, catching_up = ?, epoch = ?, url_epoch = ?, strikes = ?, struck_at = ?, slow_at = ?, \
+         urgent = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
     )
     .bind(i64::from(health.failures))
     .bind(health.failing_since)
@@ -275,6 +278,12 @@ pub(super) async fn note(
     .bind(health.pace.steady_at)
     .bind(health.pace.next_at)
     .bind(health.pace.catching_up)
+    .bind(health.epoch)
+    .bind(health.url_epoch)
+    .bind(i64::from(health.strikes))
+    .bind(health.struck_at)
+    .bind(health.slow_at)
+    .bind(health.urgent)
     .bind(health.ready_at(endpoint.settings.rate_limit))
     .bind(served_at)
     .bind(endpoint.id.to_string())
@@ -282,6 +291,29 @@ pub(super) async fn note(
     .await
     .map(drop)
     .map_err(|error| store_error("note how an endpoint is doing", error))
+}
+
+/// Lets something of an endpoint go before all else, which is due at [`URGENT_DUE`]. That it may be leased from then on is as
+/// `Health::ready_at` has it.
+pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delivery: i64) -> Result<(), StoreError> {
+    let failed = |error| store_error("let a delivery go first", error);
+    query(
+        prefix,
+        "UPDATE {}outbox_endpoints SET urgent = 1, \
+         ready_at = CASE WHEN rate_limit IS NULL THEN 0 ELSE min(ready_at, max(next_at - 19001, 0) / 1000) END \
+         WHERE id = (SELECT endpoint FROM {}outbox_deliveries WHERE seq = ?)",
+    )
+    .bind(delivery)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    query(prefix, "UPDATE {}outbox_deliveries SET due_at = ? WHERE seq = ?")
+        .bind(URGENT_DUE)
+        .bind(delivery)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<bool, StoreError> {
@@ -323,8 +355,14 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
     let health = Health {
         failures: u32::try_from(number(11)?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get(12).map_err(undecoded)?,
+        strikes: u32::try_from(number(23)?).map_err(|_| corrupt("a count is out of range"))?,
+        struck_at: number(24)?,
         rests_until: number(13)?,
+        epoch: number(21)?,
+        url_epoch: number(22)?,
         proven: number(16)? != 0,
+        slow_at: number(25)?,
+        urgent: number(26)? != 0,
         pace: Pace {
             steady: row.try_get(17).map_err(undecoded)?,
             steady_at: number(18)?,

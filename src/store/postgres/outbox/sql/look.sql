@@ -1,4 +1,5 @@
--- $1 offset of the clock, $2 how many endpoints of a kind, $3 in flight, $4 in flight where it fails, $5 failures to rest
+-- $1 offset of the clock, $2 how many endpoints of a kind, $3 in flight, $4 in flight where it fails, $5 failures to rest,
+-- $6 tenants of which nothing is leased, $7 those of whose unproven endpoints nothing is
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now
 ),
@@ -36,7 +37,9 @@ due AS MATERIALIZED (
     FROM with_due
     CROSS JOIN LATERAL (
         SELECT e.id, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
-        WHERE e.id = with_due.endpoint AND e.disabled IS NULL LIMIT 1
+        WHERE e.id = with_due.endpoint AND e.disabled IS NULL
+            AND e.tenant <> ALL ($6::text[]) AND (e.proven OR e.tenant <> ALL ($7::text[]))
+        LIMIT 1
     ) AS e
 ),
 ready AS MATERIALIZED (
