@@ -3,7 +3,8 @@
 #
 #   tests/run.sh              installs what is missing, tests, doc tests, examples
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
-#   tests/run.sh --long       the same as the first, in release and with the big counts
+#   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
+#                             libraries take minutes to compile
 #   tests/run.sh --interop    only installs the libraries that tests/send_interop.rs verifies with
 #
 # The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
@@ -149,5 +150,13 @@ for file in examples/*.rs examples/*/main.rs; do
         fail "the example $name failed, or did not end within two minutes"
     examples=$((examples + 1))
 done
+
+# --- Other people's types --------------------------------------------------------------------------------------------
+
+if [ "$long" = 1 ]; then
+    payloads=(cargo test --locked --manifest-path examples/typed_payloads/Cargo.toml)
+    say "${payloads[*]}"
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/typed_payloads" "${payloads[@]}"
+fi
 
 say "All tests passed, and $examples examples ran."
