@@ -65,7 +65,9 @@ pub use self::{
 #[cfg_attr(feature = "testing", doc = include_str!("../docs/local-development.md"))]
 #[doc = include_str!("../docs/observability.md")]
 #[doc = include_str!("../docs/operating.md")]
+#[doc = include_str!("../docs/proxies.md")]
 #[doc = include_str!("../docs/schemes.md")]
+#[doc = include_str!("../docs/serverless.md")]
 struct Guides;
 
 #[cfg(all(doctest, feature = "send"))]

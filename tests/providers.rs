@@ -345,7 +345,7 @@ async fn shopifys_duplicates_are_those_of_its_guide() {
         }
     };
     let layer = layer(Provider::SHOPIFY).with_idempotency(tower_webhooks::store::MemoryStore::new());
-    let router: Router = Router::new().fallback(on_post(handler).layer(layer));
+    let router: Router = Router::new().route("/{*path}", on_post(handler).layer(layer));
     let [(_, tag)] = &signature(Provider::SHOPIFY, "{}")[..] else { panic!("there is one header") };
     let send = async |family: &str, event: &str, webhook: &str, topic: &str| {
         let headers = [

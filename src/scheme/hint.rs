@@ -271,9 +271,11 @@ impl<'a> Checked<'a> {
 
     /// Whether a body lacks what this sender's bodies have.
     fn written_anew(self, arrived: Arrived<'_>) -> Option<Hint> {
-        let template = self.template().filter(|template| template.indented_json)?;
-        let body = arrived.body?;
-        let is_compact = matches!(body, [b'{', .., b'}']) && !body.contains(&b'\n');
+        let template = self.template()?;
+        let (mark, body) = (template.indented_json?.as_bytes(), arrived.body?);
+        let is_compact = matches!(body, [b'{', .., b'}'])
+            && !body.contains(&b'\n')
+            && !body.windows(mark.len()).any(|text| text == mark);
         is_compact.then(|| {
             let text = format!(
                 "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it anew; the signature \
