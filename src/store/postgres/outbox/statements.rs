@@ -89,6 +89,7 @@ statements! {
     resend,
     rest,
     take,
+    take_back,
     undo,
     waiting,
 }

@@ -73,6 +73,9 @@ pub(super) async fn lease(
         if room == 0 {
             continue;
         }
+        if health.in_order {
+            take_back(connection, prefix, id, now).await?;
+        }
         let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
@@ -134,7 +137,7 @@ const CANDIDATES: &str = "WITH RECURSIVE active (id) AS (\
      AND (e.proven <> 0 OR e.tenant NOT IN (SELECT value FROM json_each(?))) AND EXISTS (\
      SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
      AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
-     < CASE WHEN e.failures >= ? THEN 1 ELSE ? END) \
+     < CASE WHEN e.failures >= ? OR e.in_order <> 0 THEN 1 ELSE ? END) \
      WHERE place <= ? ORDER BY served_at, id";
 
 /// An endpoint that has something due.
@@ -194,6 +197,26 @@ async fn in_flight(
         .await;
     let count = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| store_error(CONTEXT, error))?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Gives what a worker died on its place again, where the order counts.
+async fn take_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = 0, token = NULL, due_at = created_at \
+         WHERE endpoint = ? AND state = 1 AND due_at <= ?",
+    )
+    .bind(id.to_string())
+    .bind(now)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
 }
 
 /// A delivery that was just leased.
