@@ -233,7 +233,7 @@ async fn a_delivery_of_each_provider_says_who_it_is() {
 
 // --- What a signature binds ---------------------------------------------------------------------------------------------
 
-/// The table of the README: the body, the id, a timestamp.
+/// The table of docs/providers.md: the body, the id, a timestamp.
 const BINDS: &[(Provider, bool, bool, bool)] = &[
     (Provider::CLERK, true, true, true),
     (Provider::DROPBOX, true, false, false),

@@ -3,7 +3,8 @@
 #
 #   tests/run.sh              installs what is missing, tests, doc tests, examples
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
-#   tests/run.sh --long       the same as the first, in release and with the big counts
+#   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
+#                             libraries take minutes to compile
 #   tests/run.sh --interop    only installs the libraries that tests/send_interop.rs verifies with
 #
 # The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
@@ -36,6 +37,7 @@ has_postgres() {
 }
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_recipe_tools() { { command -v curl && command -v openssl; } >/dev/null; }
 has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 # Debian's package of a proxy, by the program that it brings.
 declare -A proxies=([apache2]=apache2 [caddy]=caddy [haproxy]=haproxy [lighttpd]=lighttpd [nginx]=nginx-light [varnishd]=varnish)
@@ -53,6 +55,7 @@ has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
+has_recipe_tools || missing+=(curl openssl)
 mapfile -t -O "${#missing[@]}" missing < <(missing_proxies)
 
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -70,7 +73,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && [ -z "$(missing_proxies)" ] ||
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
@@ -147,5 +150,13 @@ for file in examples/*.rs examples/*/main.rs; do
         fail "the example $name failed, or did not end within two minutes"
     examples=$((examples + 1))
 done
+
+# --- Other people's types --------------------------------------------------------------------------------------------
+
+if [ "$long" = 1 ]; then
+    payloads=(cargo test --locked --manifest-path examples/typed_payloads/Cargo.toml)
+    say "${payloads[*]}"
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/typed_payloads" "${payloads[@]}"
+fi
 
 say "All tests passed, and $examples examples ran."

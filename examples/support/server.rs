@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(10), connections: 4096, buffer: 64 * 1024, drain: Duration::from_secs(30) }
+        Self { wait: Duration::from_secs(10), connections: 4096, buffer: 16 * 1024, drain: Duration::from_secs(30) }
     }
 }
 
