@@ -12,6 +12,9 @@ use crate::delivery::Delivery;
 ///
 /// It exists only because the provider's own check passed on this request, over the raw bytes. `T` is what is at the
 /// scheme's payload pointer, such as `/data/object` for Stripe; the whole body is [`VerifiedEnvelope`](super::VerifiedEnvelope).
+/// The events of some senders do not all have that place: where the scheme declares
+/// [`payload_or_envelope`](crate::scheme::SchemeBuilder::payload_or_envelope), as those of the catalogue do, `T` is then
+/// read from the whole body.
 ///
 /// A body that does not fit `T` is answered with 422, so that its sender comes again. Where events of several types come to
 /// one route, let `T` be an enum over event types, or an [`EventRouter`](crate::EventRouter) choose the handler: what neither
@@ -40,15 +43,29 @@ use crate::delivery::Delivery;
 /// }
 /// ```
 ///
+/// `T` implements `Deserialize`. Where the compiler says that a handler is not one, `#[axum::debug_handler]` on it names the
+/// argument that is wrong:
+///
+/// ```
+/// use tower_webhooks::VerifiedEvent;
+///
+/// #[axum::debug_handler]
+/// async fn on_event(event: VerifiedEvent<serde_json::Value>) -> String {
+///     event.to_string()
+/// }
+/// # let _ = on_event;
+/// ```
+///
 /// `Option<VerifiedEvent<T>>` is `None` only where no layer covers the route: **such a handler runs for unsigned requests
 /// too**. `Result<VerifiedEvent<T>, EventRejection>` lets a handler answer a payload that does not fit.
 #[derive(Clone)]
-pub struct VerifiedEvent<T> {
+// The bound is here, so that a type without `Deserialize` is the first thing that the compiler names, and not `Handler`.
+pub struct VerifiedEvent<T: DeserializeOwned> {
     delivery: Delivery,
     payload: T,
 }
 
-impl<T> VerifiedEvent<T> {
+impl<T: DeserializeOwned> VerifiedEvent<T> {
     /// One of the two named exceptions: nothing has been verified.
     #[cfg(feature = "testing")]
     pub(crate) fn for_test(delivery: Delivery, payload: T) -> Self {
@@ -79,7 +96,7 @@ impl<T> VerifiedEvent<T> {
     }
 }
 
-impl<T> Deref for VerifiedEvent<T> {
+impl<T: DeserializeOwned> Deref for VerifiedEvent<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -108,7 +125,7 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEvent
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for VerifiedEvent<T> {
+impl<T: DeserializeOwned + fmt::Debug> fmt::Debug for VerifiedEvent<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedEvent").field("delivery", &self.delivery).field("payload", &self.payload).finish()
     }

@@ -20,4 +20,8 @@ pub(crate) fn dispatched(_deliveries: u32) {}
 
 pub(crate) fn endpoint_disabled(_reason: &'static str) {}
 
+pub(crate) fn purged(_rows: u64) {}
+
+pub(crate) fn purge_behind(_since: Duration) {}
+
 pub(crate) fn outbox_failed(_call: &'static str) {}

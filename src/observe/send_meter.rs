@@ -54,6 +54,16 @@ pub(crate) fn endpoint_disabled(reason: &'static str) {
     metrics::counter!("webhook_endpoints_disabled_total", "reason" => reason).increment(1);
 }
 
+/// Purge changed or removed so many rows.
+pub(crate) fn purged(rows: u64) {
+    metrics::counter!("webhook_outbox_purged_rows_total").increment(rows);
+}
+
+/// There has been more to purge than was purged, for so long.
+pub(crate) fn purge_behind(since: Duration) {
+    metrics::gauge!("webhook_outbox_purge_behind_seconds").set(since.as_secs_f64());
+}
+
 /// The outbox failed under a worker.
 pub(crate) fn outbox_failed(call: &'static str) {
     metrics::counter!("webhook_outbox_failures_total", "call" => call).increment(1);

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendWorker, Transport, hooks::Hooks, message::check_text, seal::Sealer,
 };
 use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
@@ -46,9 +46,12 @@ pub(super) struct Shared {
     pub(super) quotas: Quotas,
     pub(super) api_versions: Option<ApiVersions>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) attempt_header: bool,
     pub(super) times: Times,
     pub(super) room: Room,
     pub(super) new_work: Arc<Notify>,
+    /// There is something to purge now.
+    pub(super) to_purge: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +140,7 @@ impl Dispatcher {
     /// Stores a message in the application's own transaction, which must be of the store's database: if that is committed
     /// the message is there, and otherwise it never was.
     ///
-    /// A worker finds it when it next looks, within a second.
+    /// A worker finds it when it next looks, within a second, or at once where [`wake`](Self::wake) is called after the commit.
     ///
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
@@ -152,6 +155,13 @@ impl Dispatcher {
         let messages = vec![message];
         let dispatched = self.shared.store.dispatch_in(transaction.connection(), messages.clone()).await?;
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
+    }
+
+    /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
+    /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
+    pub fn wake(&self) {
+        self.shared.wake();
+        self.shared.store.notify();
     }
 
     fn check(&self, message: &Message) -> Result<(), SendError> {
@@ -181,7 +191,7 @@ impl Dispatcher {
     /// name no tenant, not all tenants together.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
     ///
     /// # Examples
     /// ```
@@ -200,7 +210,11 @@ impl Dispatcher {
         tenant: Option<&str>,
         query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>, SendError> {
-        let tenant = Arc::from(tenant.unwrap_or_default());
+        let tenant = tenant.unwrap_or_default();
+        for text in [Some(tenant), query.message.as_deref(), query.event_type.as_deref()].into_iter().flatten() {
+            check_text(text)?;
+        }
+        let tenant = Arc::from(tenant);
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
@@ -213,8 +227,9 @@ impl Dispatcher {
         Ok(self.shared.store.attempts(id).await?)
     }
 
-    /// Sends a delivery now, whatever became of it, with all its attempts before it. One that waits for a retry does not
-    /// wait any longer.
+    /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not
+    /// wait any longer. It goes before all else that waits for its endpoint, and does not wait for the endpoint's rest. Attempts are
+    /// numbered on, and the first one of the round is [`manual`](AttemptRecord::manual) in the log.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
@@ -250,6 +265,7 @@ impl Dispatcher {
         if name.is_empty() {
             return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
         }
+        check_text(name)?;
         let tenant: Arc<str> = name.into();
         let mut erased = 0;
         loop {

@@ -1,27 +1,32 @@
 use std::{
     collections::HashMap,
+    error::Error,
     fmt,
     future::{Future, poll_fn},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     task::Poll,
     time::{Duration, SystemTime},
 };
 
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
     DeliveryState, Disabled, DisabledReason, Dispatcher, ENDPOINT_DISABLED, EndpointId, EndpointRecord, EndpointUrl,
-    Fault, Fenced, Finish, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError,
-    SendErrorKind, Signer, Transport,
+    Fault, Fenced, Finish, Held, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, PROVEN_WITHIN,
+    SendError, SendErrorKind, Signer, Transport,
     content::{Content, Contents},
     echoes::Echoes,
     profile::Profile,
+    purge,
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
@@ -35,8 +40,11 @@ use crate::{
 ///
 /// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
 /// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
-/// 3. Endpoints that are new, or whose last attempt took longer than 2 s, have at most half of its places together.
-/// 4. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
+/// 3. Endpoints that are new, or had an attempt that took longer than 2 s within ten minutes, have at most half of its places together.
+///    An attempt that takes longer than 2 s leaves its place to others, and counts among that half.
+/// 4. No tenant with a name has more places than are free, which is half of them where it is alone. So others find room whatever it
+///    does.
+/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
 ///    unless the store is down.
 ///
 /// ```
@@ -92,13 +100,8 @@ pub struct SendWorker {
 
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
-        let outbox = Outbox {
-            dispatcher,
-            opened: Mutex::default(),
-            contents: Contents::default(),
-            unproven: Arc::default(),
-            purge_at: AtomicU64::new(0),
-        };
+        let outbox =
+            Outbox { dispatcher, opened: Mutex::default(), contents: Contents::default(), places: Arc::default() };
         Self { outbox: Arc::new(outbox) }
     }
 
@@ -109,6 +112,10 @@ impl SendWorker {
         let (room, new_work) = (shared.room, shared.new_work.clone());
         let store = self.outbox.dispatcher.shared.store.clone();
         let wake = new_work.clone();
+        // A task of its own, which ends with this future.
+        let of_purge = self.outbox.dispatcher.shared.clone();
+        let mut purging = JoinSet::new();
+        purging.spawn(async move { purge::run(&of_purge).await });
         let mut listen = Some(store.listen(Box::new(move || wake.notify_waiters())));
         let mut run = pin!(queue::run(self.outbox, room, new_work, shutdown));
         poll_fn(|cx| {
@@ -133,10 +140,7 @@ struct Outbox {
     /// What was opened, by endpoint: its keys are set up once for each revision.
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
     contents: Contents,
-    /// How many jobs are of endpoints that are not proven.
-    unproven: Arc<AtomicU32>,
-    /// When to purge next, in milliseconds of the monotonic clock.
-    purge_at: AtomicU64,
+    places: Arc<Places>,
 }
 
 /// An endpoint as an attempt needs it.
@@ -151,23 +155,86 @@ struct Opened {
 struct Job {
     token: LeaseToken,
     delivery: LeasedDelivery,
-    /// Held until the job ends.
-    _place: Option<UnprovenPlace>,
+    place: Place,
 }
 
-/// A place among those for endpoints that are not proven.
-struct UnprovenPlace(Arc<AtomicU32>);
+/// What is taken of a worker's places.
+#[derive(Default)]
+struct Places {
+    /// How many jobs are of endpoints that are not proven, or slow at this moment.
+    unproven: AtomicU32,
+    /// How many jobs were of proven endpoints and are slow: they are in nobody's way any longer.
+    aside: AtomicU32,
+    /// What each tenant with a name has.
+    tenants: Mutex<HashMap<Arc<str>, OfTenant>>,
+}
 
-impl UnprovenPlace {
-    fn take(taken: &Arc<AtomicU32>) -> Self {
-        taken.fetch_add(1, Ordering::Relaxed);
-        Self(taken.clone())
+#[derive(Clone, Copy, Default)]
+struct OfTenant {
+    all: u32,
+    unproven: u32,
+}
+
+impl Places {
+    fn held(&self) -> Arc<[Held]> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.iter().map(|(tenant, has)| Held::new(tenant.clone(), has.all, has.unproven)).collect()
+    }
+
+    fn change(&self, tenant: &Arc<str>, change: impl FnOnce(&mut OfTenant)) {
+        if tenant.is_empty() {
+            return;
+        }
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = tenants.entry(tenant.clone()).or_default();
+        change(has);
+        if has.all == 0 {
+            tenants.remove(tenant);
+        }
     }
 }
 
-impl Drop for UnprovenPlace {
+/// A job's place, until it is dropped.
+struct Place {
+    places: Arc<Places>,
+    tenant: Arc<str>,
+    is_unproven: bool,
+    is_aside: bool,
+}
+
+impl Place {
+    fn take(places: &Arc<Places>, endpoint: &EndpointRecord) -> Self {
+        let is_unproven = !endpoint.proven;
+        let one = u32::from(is_unproven);
+        places.unproven.fetch_add(one, Ordering::Relaxed);
+        places.change(&endpoint.tenant, |has| {
+            has.all += 1;
+            has.unproven += one;
+        });
+        Self { places: places.clone(), tenant: endpoint.tenant.clone(), is_unproven, is_aside: false }
+    }
+
+    /// Leaves the place of a quick attempt to others, if it is one.
+    fn set_aside(&mut self) {
+        if self.is_unproven {
+            return;
+        }
+        (self.is_unproven, self.is_aside) = (true, true);
+        self.places.aside.fetch_add(1, Ordering::Relaxed);
+        self.places.unproven.fetch_add(1, Ordering::Relaxed);
+        self.places.change(&self.tenant, |has| has.unproven += 1);
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let one = u32::from(self.is_unproven);
+        self.places.unproven.fetch_sub(one, Ordering::Relaxed);
+        self.places.aside.fetch_sub(u32::from(self.is_aside), Ordering::Relaxed);
+        self.places.change(&self.tenant, |has| {
+            has.all = has.all.saturating_sub(1);
+            has.unproven = has.unproven.saturating_sub(one);
+        });
     }
 }
 
@@ -177,18 +244,18 @@ impl Queue for Outbox {
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
         Box::pin(async move {
             let shared = &self.dispatcher.shared;
-            self.purge().await;
             let token = LeaseToken::random().map_err(|cause| {
                 StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
             })?;
             let mut request = LeaseRequest::new(token, shared.times.lease, limit);
             // Half of the places, so that any number of slow newcomers leaves the others the other half.
             let places = u32::try_from(shared.room.jobs / 2).unwrap_or(u32::MAX).max(1);
-            request.unproven = places.saturating_sub(self.unproven.load(Ordering::Relaxed)).min(limit);
+            request.unproven = places.saturating_sub(self.places.unproven.load(Ordering::Relaxed)).min(limit);
+            request.held = Some(self.places.held());
             let leases = shared.store.lease(request).await?;
             let job = |delivery: LeasedDelivery| {
-                let place = (!delivery.endpoint.proven).then(|| UnprovenPlace::take(&self.unproven));
-                Job { token, delivery, _place: place }
+                let place = Place::take(&self.places, &delivery.endpoint);
+                Job { token, delivery, place }
             };
             let jobs = leases.deliveries.into_iter().map(job).collect();
             Ok(Taken { jobs, next_due: leases.next_due })
@@ -197,8 +264,8 @@ impl Queue for Outbox {
 
     fn work(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Job { token, delivery, _place } = job;
-            let LeasedDelivery { id, attempt, message, endpoint, age } = delivery;
+            let Job { token, delivery, mut place } = job;
+            let LeasedDelivery { id, attempt, round_attempt, manual, message, endpoint, age } = delivery;
             let begun = clock::monotonic();
             let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
@@ -220,8 +287,19 @@ impl Queue for Outbox {
                 endpoint: Some(&endpoint.id),
             });
             let sending = async {
-                match self.converted(&endpoint, &message) {
-                    Ok(content) => self.attempt(&opened, &content).await,
+                match self.converted(&endpoint, &message).await {
+                    Ok(content) => {
+                        let sending = self.attempt(&opened, &content, attempt);
+                        let mut sending = pin!(sending);
+                        match tokio::time::timeout(PROVEN_WITHIN, &mut sending).await {
+                            Ok(result) => result,
+                            Err(_) => {
+                                place.set_aside();
+                                self.dispatcher.shared.wake();
+                                sending.await
+                            }
+                        }
+                    }
                     Err(cause) => {
                         let version = endpoint.settings.api_version.as_deref();
                         observe::not_converted(&endpoint.id, message.event_type(), version, &*cause);
@@ -233,7 +311,7 @@ impl Queue for Outbox {
             let mut result = attempting.inside(sending).await;
             attempting.end(&result.seen());
             result.keep(|answer| self.dispatcher.shared.hooks.redacted(&endpoint, opened.echoes.take_out(answer)));
-            let next = self.next(&result, attempt);
+            let next = self.next(&result, round_attempt);
             let mut finish = finish(&result, next);
             finish.notice = notice(&endpoint, &opened.url, next);
             let (fenced, disabled) = self.finish(id, token, attempt, finish).await;
@@ -242,7 +320,14 @@ impl Queue for Outbox {
                 return;
             }
             let shared = &self.dispatcher.shared;
-            let state = state(next, disabled);
+            let state = match (next, disabled) {
+                // It is held where somebody else has disabled the endpoint, and tried again where the endpoint has moved.
+                (After::Gone | After::Refused, None) => match shared.store.delivery(id).await {
+                    Ok(Some(record)) => record.state,
+                    _ => state(next, disabled),
+                },
+                _ => state(next, disabled),
+            };
             match state {
                 DeliveryState::Delivered => observe::delivered(age + clock::monotonic().saturating_sub(begun)),
                 DeliveryState::Exhausted | DeliveryState::Refused => {
@@ -259,10 +344,15 @@ impl Queue for Outbox {
                 message: &message,
                 endpoint: endpoint.id,
                 attempt,
+                manual,
                 result: &result,
                 state,
             });
         })
+    }
+
+    fn set_aside(&self) -> usize {
+        usize::try_from(self.places.aside.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     fn failed(&self, error: Option<&StoreError>) {
@@ -296,15 +386,15 @@ impl Outbox {
     }
 
     /// The message in the endpoint's version.
-    fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
+    async fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
         let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
         match &self.dispatcher.shared.api_versions {
-            Some(versions) => message.in_version(version, |message| versions.convert(message, version)),
+            Some(versions) => message.in_version(version, |message| versions.convert(message, version)).await,
             None => Err("this dispatcher has no `.api_versions(..)`".into()),
         }
     }
 
-    async fn attempt(&self, opened: &Opened, message: &Content) -> AttemptResult {
+    async fn attempt(&self, opened: &Opened, message: &Content, attempt: u32) -> AttemptResult {
         let shared = &self.dispatcher.shared;
         let started = clock::monotonic();
         let now = shared.clock.now();
@@ -312,6 +402,9 @@ impl Outbox {
         let body = message.body(opened.signer.style(), now);
         let mut headers = opened.signer.headers(message, now, &body);
         opened.headers.add_to(&mut headers);
+        if shared.attempt_header {
+            headers.insert(opened.signer.style().attempt_header(), HeaderValue::from(attempt));
+        }
         let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
         // The lease counts on the deadline, so a transport that forgets it is reminded.
         let sending = unless_it_panics(async { shared.transport.send(request).await });
@@ -380,7 +473,7 @@ impl Outbox {
         if !is_ours {
             return NOT_OURS;
         }
-        let held = match (&finish.notice, store.delivery(id).await) {
+        let held = match (disables_for(finish.after), store.delivery(id).await) {
             (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
             _ => Ok(None),
         };
@@ -396,26 +489,9 @@ impl Outbox {
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
         shared.wake();
+        // What waits for it is held in steps, of which this was the first.
+        shared.to_purge.notify_one();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
-    }
-
-    async fn purge(&self) {
-        let now = u64::try_from(millis(clock::monotonic())).unwrap_or_default();
-        let due = self.purge_at.load(Ordering::Relaxed);
-        let next = now + PURGE_EVERY;
-        // Of several takers one purges.
-        if now < due || self.purge_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return;
-        }
-        let shared = &self.dispatcher.shared;
-        match shared.store.purge(shared.times.retention, PURGE_STEP).await {
-            // There is more; deliveries come first.
-            Ok(changed) if changed >= u64::from(PURGE_STEP) => {
-                self.purge_at.store(now + PURGE_AGAIN, Ordering::Relaxed);
-            }
-            Ok(_) => {}
-            Err(error) => observe::outbox_failed("purge", &error),
-        }
     }
 }
 
@@ -433,23 +509,55 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
     finish.status = result.status().map(|status| status.as_u16());
     finish.error = result.error_kind().map(AttemptErrorKind::as_str);
     finish.duration = result.duration();
-    if matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy)) {
+    let is_ours = matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy));
+    if is_ours || result.error().is_some_and(is_of_this_machine) {
         finish.fault = Fault::Sender;
     }
     finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
+    let throttles =
+        |answer: &&Answer| matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    finish.retry_after = result.answer().filter(throttles).and_then(Answer::retry_after);
     finish
 }
 
-/// What the tenant's other endpoints are told if this attempt disables its endpoint. Of its URL they learn no path and no
+/// Whether no connection was made since this machine has no file, port or network left for it: that is no endpoint's fault, or all of
+/// them would rest for it.
+fn is_of_this_machine(error: &AttemptError) -> bool {
+    // ENFILE and EMFILE, which have no kind, and ENOBUFS.
+    const CODES: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let is_kind = matches!(
+                error.kind(),
+                io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkDown | io::ErrorKind::OutOfMemory
+            );
+            return is_kind || cfg!(unix) && error.raw_os_error().is_some_and(|code| CODES.contains(&code));
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What the tenant's other endpoints are told if this attempt disables its endpoint; nothing where there is no tenant. Of its URL they learn no path and no
 /// query, which may hold its credentials. Each has a random id of its own: an endpoint can be disabled more than once.
 fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After) -> Option<Message> {
-    let reason = match after {
-        After::Gone => DisabledReason::Gone,
-        After::Exhausted | After::Refused | After::Retry { .. } => DisabledReason::Failing,
-        After::Delivered | After::Unsent { .. } => return None,
-    };
+    // Without tenants, all endpoints are of one: those of other customers would learn where this one is.
+    if endpoint.tenant.is_empty() {
+        return None;
+    }
+    let reason = disables_for(after)?;
     let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url.origin(), "reason": reason.as_str() });
     Some(Message::new(ENDPOINT_DISABLED, &payload).ok()?.tenant(endpoint.tenant.clone()))
+}
+
+/// For what reason an attempt that ended so may disable its endpoint.
+fn disables_for(after: After) -> Option<DisabledReason> {
+    match after {
+        After::Gone => Some(DisabledReason::Gone),
+        After::Exhausted | After::Refused | After::Retry { .. } => Some(DisabledReason::Failing),
+        After::Delivered | After::Unsent { .. } => None,
+    }
 }
 
 fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
@@ -473,10 +581,3 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 /// More endpoints than this and their keys are set up anew.
 const MOST_OPENED: usize = 10_000;
-
-// Milliseconds.
-const PURGE_EVERY: u64 = 60 * 60 * 1000;
-const PURGE_AGAIN: u64 = 1000;
-
-/// How many rows of a kind are purged at once.
-const PURGE_STEP: u32 = 500;

@@ -80,10 +80,6 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    pub(super) fn len(&self) -> usize {
-        self.single.as_ref().map_or(self.rest.len(), Bytes::len)
-    }
-
     /// Takes a frame. `expected` is how large the body may become: memory grows with what has arrived, and stops there.
     pub(super) fn push(&mut self, frame: Bytes, expected: usize) {
         if frame.is_empty() {

@@ -12,7 +12,7 @@ pub(super) const PARTS: &[&Part] = &[&CLAIMS];
 pub(super) struct Outbox;
 
 impl Outbox {
-    pub(super) fn new(_tables: &Tables, _timeout: Duration, _lock_timeout: &str, _salt: u64) -> Self {
+    pub(super) fn new(_tables: &Tables, _timeout: Duration, _lock_timeout: &str, _salt: u64, _notifies: bool) -> Self {
         Self
     }
 

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, to_time, wants},
+        outbox::{from_time, shown_due, to_time, wants},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -40,14 +41,28 @@ pub(super) async fn list(
     const CONTEXT: &str = "list deliveries";
 
     let endpoint = wanted.endpoint.map(|id| id.to_string());
-    let before = wanted.before.map_or(Value::from(i64::MAX), seq);
-    let mut values = vec![Value::from(&*tenant), before, Value::from(i64::from(limit))];
-    values.extend(endpoint.as_deref().map(Value::from));
-    values.extend(wanted.state.map(|state| Value::from(number(state))));
-    values.extend(wanted.message.as_deref().map(Value::from));
-    values.extend(wanted.event_type.as_deref().map(Value::from));
-    let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+    let mut before = wanted.before.map_or(i64::MAX, |id| i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut values = vec![Value::from(&*tenant), Value::from(before), Value::from(left)];
+        values.extend(endpoint.as_deref().map(Value::from));
+        values.extend(wanted.state.map(|state| Value::from(number(state))));
+        values.extend(wanted.message.as_deref().map(Value::from));
+        values.extend(wanted.event_type.as_deref().map(Value::from));
+        let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
+        for row in &rows {
+            before = row.try_get("seq").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok(record) => records.push(record),
+                Err(cause) => observe::unreadable("delivery", &before, &cause),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
 }
 
 pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -59,6 +74,7 @@ pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<
         let millis: i64 = row.try_get("millis")?;
         Ok(AttemptRecord {
             attempt: count(row.try_get("attempt")?),
+            manual: row.try_get("manual")?,
             ended_at: to_time(row.try_get("ended_at")?),
             status: status.and_then(|status| u16::try_from(status).ok()),
             error: row.try_get("error")?,
@@ -73,14 +89,19 @@ pub(super) async fn resend(store: &PostgresStore, id: OutboxId) -> Result<bool, 
     const CONTEXT: &str = "resend a delivery";
 
     let outbox = &store.inner.outbox;
-    let values = [store.offset(), Value::from(&*outbox.lock_timeout), seq(id), Value::from(&*outbox.channel)];
+    let values = [store.offset(), Value::from(&*outbox.lock_timeout), seq(id)];
     let rows = store.ask(CONTEXT, &store.statements().resend, &values).await?;
-    let done = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get::<i64, _>("done"));
-    done.map(|done| done > 0).map_err(|error| store_error(error, CONTEXT))
+    let read = |row: &PgRow| Ok((row.try_get::<i64, _>("done")? > 0, row.try_get::<bool, _>("is_due")?));
+    let done = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(read);
+    let (done, is_due) = done.map_err(|error| store_error(error, CONTEXT))?;
+    if is_due {
+        store.announce();
+    }
+    Ok(done)
 }
 
 pub(super) async fn cancel(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
-    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id)];
+    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id), store.offset()];
     let rows = store.ask("cancel a delivery", &store.statements().cancel, &values).await?;
     Ok(!rows.is_empty())
 }
@@ -92,7 +113,12 @@ pub(super) async fn recover(
     limit: u32,
 ) -> Result<Recovered, StoreError> {
     let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "recover an endpoint", tx => recover_in(store, &mut tx, id, recover, limit))
+    let recovered =
+        transaction!(store, deadline, "recover an endpoint", tx => recover_in(store, &mut tx, id, recover, limit))?;
+    if recovered.deliveries > 0 {
+        store.announce();
+    }
+    Ok(recovered)
 }
 
 async fn recover_in(
@@ -125,7 +151,7 @@ async fn recover_in(
         let made: Option<i64> = row.try_get("delivery")?;
         let patterns = endpoint.settings.events.iter().map(String::as_str);
         match (made, row.try_get::<Option<i16>, _>("state")?.and_then(state)) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
                 again.push(made);
             }
             (None, _) if wants(patterns, row.try_get("event_type")?) => missed.push(message),
@@ -135,7 +161,6 @@ async fn recover_in(
     let mut deliveries = 0;
     if !again.is_empty() || !missed.is_empty() {
         let is_disabled = endpoint.disabled.is_some();
-        let channel = if is_disabled { "" } else { &*store.inner.outbox.channel };
         let values = [
             Value::from(found.now),
             Value::from(&*id),
@@ -143,7 +168,6 @@ async fn recover_in(
             Value::from(if is_disabled { HELD } else { PENDING }),
             Value::ManyInts(&again),
             Value::ManyInts(&missed),
-            Value::from(channel),
         ];
         let row = tx.first(&store.statements().recover, &values).await?.ok_or(sqlx::Error::RowNotFound)?;
         deliveries = row.try_get::<i64, _>("count")?;
@@ -166,7 +190,8 @@ fn read(row: &PgRow) -> Result<DeliveryRecord, sqlx::Error> {
         state,
         attempt: count(row.try_get("attempt")?),
         created_at: to_time(row.try_get("created_at")?),
-        due_at: (state == DeliveryState::Pending).then_some(to_time(row.try_get("due_at")?)),
+        due_at: (state == DeliveryState::Pending)
+            .then_some(shown_due(row.try_get("due_at")?, row.try_get("created_at")?)),
     })
 }
 

@@ -24,13 +24,18 @@ const CONTEXT: &str = "dispatch";
 
 pub(super) async fn dispatch(store: &PostgresStore, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
     let deadline = store.outbox_deadline().await?;
-    if messages.len() <= 1 {
+    let dispatched = if messages.len() <= 1 {
         // One statement stores it, or does not: it needs no transaction around it.
         let lock_timeout = &*store.inner.outbox.lock_timeout;
         let done = store_all(store, Way::Alone { store, deadline }, &messages, lock_timeout).await;
-        return done.map_err(|error| store_error(error, CONTEXT));
+        done.map_err(|error| store_error(error, CONTEXT))?
+    } else {
+        transaction!(store, deadline, CONTEXT, tx => dispatch_with(store, &mut tx, &messages))?
+    };
+    if dispatched.iter().any(|stored| matches!(stored, Dispatched::Stored { deliveries: 1.. })) {
+        store.announce();
     }
-    transaction!(store, deadline, CONTEXT, tx => dispatch_with(store, &mut tx, &messages))
+    Ok(dispatched)
 }
 
 /// Does what `dispatch` does inside a transaction of the store's.
@@ -85,7 +90,6 @@ pub(super) async fn dispatch_to(
     let values = [
         store.offset(),
         Value::from(&*outbox.lock_timeout),
-        Value::from(&*outbox.channel),
         Value::from(&*endpoint),
         Value::from(tenant(&message)),
         Value::from(message.message_id().as_str()),
@@ -109,7 +113,11 @@ pub(super) async fn dispatch_to(
         }
         Err(too_busy())
     };
-    look().await.map_err(|error| store_error(error, CONTEXT))
+    let made = look().await.map_err(|error| store_error(error, CONTEXT))?;
+    if made.is_some() {
+        store.announce();
+    }
+    Ok(made)
 }
 
 /// How statements reach the server.
@@ -219,7 +227,6 @@ async fn ask(
     let values = [
         store.offset(),
         Value::from(lock_timeout),
-        Value::from(&*store.inner.outbox.channel),
         Value::ManyTexts(&tenants),
         Value::ManyTexts(&ids),
         Value::ManyTexts(&event_types),

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
@@ -49,7 +50,7 @@ async fn create_in(
 
     let id = draft.id.to_string();
     let settings = Settings::new(&draft.settings);
-    let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let values = [
         store.offset(),
         Value::from(i64::from(most)),
@@ -63,6 +64,7 @@ async fn create_in(
         sealed,
         rate_limit,
         api_version,
+        in_order,
     ];
     tx.first(&store.statements().create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
@@ -84,17 +86,51 @@ pub(super) async fn list(
 ) -> Result<Vec<EndpointRecord>, StoreError> {
     const CONTEXT: &str = "list endpoints";
 
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let (after, limit) = (Value::from(&*after), Value::from(i64::from(limit)));
-    let rows = match &tenant {
-        None => store.ask(CONTEXT, &store.statements().endpoints, &[after, limit]).await?,
-        Some(tenant) => {
-            let values = [after, limit, Value::from(&**tenant)];
-            store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+    let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let values = [Value::from(&*after), Value::from(left)];
+        let rows = match &tenant {
+            None => store.ask(CONTEXT, &store.statements().endpoints, &values).await?,
+            Some(tenant) => {
+                let [after, left] = values;
+                let values = [after, left, Value::from(&**tenant)];
+                store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+            }
+        };
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok((endpoint, _)) => records.push(endpoint),
+                Err(cause) => observe::unreadable("endpoint", &after, &cause),
+            }
         }
-    };
-    let records = rows.iter().map(|row| Ok(read(row)?.0));
-    records.collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
+}
+
+/// The endpoints whose rows cannot be read.
+pub(super) async fn unreadable(store: &PostgresStore) -> Result<Vec<EndpointId>, StoreError> {
+    const CONTEXT: &str = "look for endpoints that cannot be read";
+
+    let (mut after, mut unreadable) = (String::new(), Vec::new());
+    loop {
+        let values = [Value::from(&*after), Value::from(PAGE)];
+        let rows = store.ask(CONTEXT, &store.statements().endpoints, &values).await?;
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            if read(row).is_err() {
+                unreadable.extend(after.parse::<EndpointId>());
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(unreadable);
+        }
+    }
 }
 
 pub(super) async fn change(
@@ -118,12 +154,15 @@ async fn change_in(
     if found.endpoint.revision != revision {
         return Ok(Fenced::Stale);
     }
-    let ready_at = found.health.ready_at(settings.rate_limit);
+    let mut health = found.health;
+    health.changed(&found.endpoint.settings, settings);
+    let mut changed = found.endpoint;
+    changed.settings.rate_limit = settings.rate_limit;
+    note(store, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
-    let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let id = Value::from(&*id);
-    let ready_at = Value::from(ready_at);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, ready_at];
+    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order];
     tx.all(&store.statements().change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -139,6 +178,9 @@ pub(super) async fn switch(
     let switched = transaction!(store, deadline, CONTEXT, tx => find_and_switch(store, &mut tx, id, disabled))?;
     let Some(mut moved) = switched else { return Ok(false) };
     // From here on it is switched, for all who lease. What is too much for the rest of the time, `purge` goes on with.
+    if disabled.is_none() && moved > 0 {
+        store.announce();
+    }
     while moved >= STEP {
         match transaction!(store, deadline, CONTEXT, tx => go_on(store, &mut tx, id, disabled)) {
             Ok(more) => moved = more,
@@ -199,8 +241,7 @@ async fn move_waiting(
     disabled: Option<DisabledReason>,
 ) -> Result<i64, sqlx::Error> {
     let (from, to) = if disabled.is_some() { (PENDING, HELD) } else { (HELD, PENDING) };
-    let channel = if disabled.is_some() { "" } else { &*store.inner.outbox.channel };
-    move_all(store, tx, &found.endpoint.id.to_string(), found.now, (&[from], to), channel).await
+    move_all(store, tx, &found.endpoint.id.to_string(), found.now, (&[from], to)).await
 }
 
 async fn move_all(
@@ -209,16 +250,8 @@ async fn move_all(
     id: &str,
     now: Millis,
     (from, to): (&[i64], i64),
-    channel: &str,
 ) -> Result<i64, sqlx::Error> {
-    let values = [
-        Value::from(now),
-        Value::from(id),
-        Value::ManyInts(from),
-        Value::from(to),
-        Value::from(STEP),
-        Value::from(channel),
-    ];
+    let values = [Value::from(now), Value::from(id), Value::ManyInts(from), Value::from(to), Value::from(STEP)];
     let row = tx.first(&store.statements().move_waiting, &values).await?;
     row.ok_or(sqlx::Error::RowNotFound)?.try_get("moved")
 }
@@ -249,7 +282,7 @@ async fn delete_in(store: &PostgresStore, tx: &mut Tx, id: &str) -> Result<Optio
 }
 
 async fn cancel_all(store: &PostgresStore, tx: &mut Tx, id: &str, now: Millis) -> Result<i64, sqlx::Error> {
-    move_all(store, tx, id, now, (&[PENDING, HELD], number(DeliveryState::Cancelled)), "").await
+    move_all(store, tx, id, now, (&[PENDING, HELD], number(DeliveryState::Cancelled))).await
 }
 
 /// An endpoint whose row is locked, how it is doing, and the time.
@@ -286,6 +319,10 @@ pub(super) async fn note(
         Value::from(health.rests_until),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(endpoint.settings.rate_limit)),
+        Value::from(i64::from(health.proven)),
+        Value::from(health.epoch),
+        Value::from(health.url_epoch),
+        Value::from(i64::from(health.strikes)),
     ];
     tx.all(&store.statements().note, &values).await.map(drop)
 }
@@ -303,7 +340,7 @@ impl<'a> Settings<'a> {
         Self { settings, events: settings.events.join(" "), rate_limit }
     }
 
-    fn values(&self) -> [Value<'_>; 8] {
+    fn values(&self) -> [Value<'_>; 9] {
         let settings = self.settings;
         [
             Value::from(&*settings.url),
@@ -314,6 +351,7 @@ impl<'a> Settings<'a> {
             Value::Bytes(Some(&settings.sealed.bytes)),
             Value::Text(self.rate_limit.as_deref()),
             Value::Text(settings.api_version.as_deref()),
+            Value::from(i64::from(settings.in_order)),
         ]
     }
 }
@@ -328,6 +366,7 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
     let mut settings = EndpointSettings::new(text("url")?, events, style, sealed);
     settings.description = text("description")?;
     settings.api_version = row.try_get("api_version")?;
+    settings.in_order = row.try_get("in_order")?;
     settings.rate_limit = match row.try_get::<Option<String>, _>("rate_limit")? {
         None => None,
         Some(limit) => Some(limit.parse().map_err(|_| corrupt("an endpoint's rate limit is none"))?),
@@ -341,8 +380,15 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
     let health = Health {
         failures: u32::try_from(row.try_get::<i64, _>("failures")?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get("failing_since")?,
+        strikes: u32::try_from(row.try_get::<i64, _>("strikes")?).map_err(|_| corrupt("a count is out of range"))?,
+        struck_at: row.try_get("struck_at")?,
         rests_until: row.try_get("rests_until")?,
+        epoch: row.try_get("epoch")?,
+        url_epoch: row.try_get("url_epoch")?,
         proven: row.try_get("proven")?,
+        slow_at: row.try_get("slow_at")?,
+        urgent: row.try_get("urgent")?,
+        in_order: row.try_get("in_order")?,
         pace: Pace {
             steady: row.try_get("steady")?,
             steady_at: row.try_get("steady_at")?,
@@ -368,6 +414,9 @@ fn tenant_lock(tenant: &str, salt: u64) -> i64 {
     half.copy_from_slice(&Sha256::digest(tenant)[..8]);
     i64::from_ne_bytes((u64::from_be_bytes(half) ^ salt).to_ne_bytes())
 }
+
+/// How many rows are looked at in one go.
+const PAGE: i64 = 500;
 
 /// How many deliveries are moved in one transaction.
 const STEP: i64 = 10_000;

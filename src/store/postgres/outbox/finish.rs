@@ -10,9 +10,10 @@ use super::{
 use crate::{
     clock::millis,
     error::StoreError,
+    observe,
     send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
     store::{
-        outbox::{Standing, next_state},
+        outbox::{Standing, next_state, round},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -28,7 +29,12 @@ pub(super) async fn finish(
     finish: Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))
+    let finished =
+        transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))?;
+    if finished.1.is_some() && finish.notice.is_some() {
+        store.announce();
+    }
+    Ok(finished)
 }
 
 async fn finish_in(
@@ -44,33 +50,46 @@ async fn finish_in(
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
     let now = row.try_get("now")?;
     let attempt: i64 = row.try_get("delivery_attempt")?;
+    let epoch: i64 = row.try_get("delivery_epoch")?;
+    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>("resent_after")?.map(count));
 
     let mut disabled = None;
     let mut found = None;
     let standing = match row.try_get::<Option<&str>, _>("id")? {
         None => Standing::Deleted,
-        Some(_) => {
-            let (endpoint, mut health) = endpoints::read(&row)?;
-            let reason = health.count(finish, now);
-            let locked = found.insert(Found { endpoint, health, now });
-            match (locked.endpoint.disabled, reason) {
-                (None, Some(_)) => {
-                    endpoints::switch_in(store, tx, locked, reason).await?;
-                    if let Some(notice) = &finish.notice {
-                        // One that is in conflict with another says the same.
-                        dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
-                    }
-                    disabled = reason;
-                    Standing::Disabled
+        Some(id) => match endpoints::read(&row) {
+            // The attempt was made all the same, and is noted.
+            Err(cause) => {
+                observe::unreadable("endpoint", &id, &cause);
+                match row.try_get::<Option<&str>, _>("disabled")? {
+                    Some(_) => Standing::Disabled,
+                    None => Standing::Enabled,
                 }
-                (Some(_), _) => Standing::Disabled,
-                (None, None) => Standing::Enabled,
             }
-        }
+            Ok((endpoint, mut health)) => {
+                let reason = health.count(finish, epoch, now);
+                let locked = found.insert(Found { endpoint, health, now });
+                match (locked.endpoint.disabled, reason) {
+                    (None, Some(_)) => {
+                        endpoints::switch_in(store, tx, locked, reason).await?;
+                        if let Some(notice) = &finish.notice {
+                            // One that is in conflict with another says the same.
+                            dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
+                        }
+                        disabled = reason;
+                        Standing::Disabled
+                    }
+                    (Some(_), _) => Standing::Disabled,
+                    (None, None) => locked.health.standing(epoch),
+                }
+            }
+        },
     };
 
     let is_noted = !matches!(finish.after, After::Unsent { .. });
     let (state, due) = next_state(finish.after, standing, now);
+    let created_at = row.try_get("delivery_created_at")?;
+    let due = found.as_ref().map_or(due, |found| found.health.due(state, due, created_at));
     let endpoint = found.as_ref().map(|found| found.endpoint.id.to_string());
     let health = found.as_ref().map(|found| found.health).unwrap_or_default();
     let limit = found.as_ref().and_then(|found| found.endpoint.settings.rate_limit);
@@ -93,6 +112,11 @@ async fn finish_in(
         Value::from(i64::from(health.proven)),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(limit)),
+        Value::from(health.epoch),
+        Value::from(i64::from(health.strikes)),
+        Value::from(health.struck_at),
+        Value::from(health.slow_at),
+        Value::from(i64::from(manual)),
     ];
     tx.all(&store.statements().finish_write, &values).await?;
     Ok((Fenced::Applied, disabled))

@@ -15,6 +15,7 @@ mod event_types;
 mod finish;
 mod lease;
 mod listen;
+mod notify;
 mod purge;
 mod schema;
 mod statements;
@@ -32,7 +33,7 @@ use std::{
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
-use self::{schema::OUTBOX, statements::Statements, transaction::is_conflict};
+use self::{notify::Notifier, schema::OUTBOX, statements::Statements, transaction::is_conflict};
 use super::{
     error::store_error,
     migration::{CLAIMS, Part},
@@ -60,6 +61,8 @@ pub(super) struct Outbox {
     lock_timeout: Box<str>,
     /// Where workers are told that there is something to do.
     channel: Box<str>,
+    /// Nothing where nobody is to be told.
+    notifier: Option<Notifier>,
     /// Keeps the advisory locks of two stores in one database apart.
     salt: u64,
     /// Set once the tables were found to fit; until then each call looks.
@@ -67,12 +70,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(tables: &Tables, timeout: Duration, lock_timeout: &str, salt: u64) -> Self {
+    pub(super) fn new(tables: &Tables, timeout: Duration, lock_timeout: &str, salt: u64, notifies: bool) -> Self {
         Self {
             statements: Statements::new(tables),
             begin: transaction::begin_text(lock_timeout, timeout).into(),
             lock_timeout: lock_timeout.into(),
             channel: tables.channel(salt).into(),
+            notifier: notifies.then(Notifier::default),
             salt,
             checked: AtomicBool::new(false),
         }
@@ -91,6 +95,15 @@ impl PostgresStore {
 
     fn offset(&self) -> Value<'static> {
         Value::from(self.inner.clock_offset.as_millis())
+    }
+
+    /// Has the workers of other processes told, soon, that there is something to do. What they are told of is committed.
+    fn announce(&self) {
+        let outbox = &self.inner.outbox;
+        if let Some(notifier) = &outbox.notifier {
+            let pool = &self.inner.pool.current().value;
+            notifier.notify(|asked| notify::run(pool.connect_options(), &outbox.channel, self.inner.timeout, asked));
+        }
     }
 
     /// When a call that begins now has to be over.
@@ -154,6 +167,10 @@ impl OutboxStore for PostgresStore {
         Box::pin(endpoints::list(self, tenant, after, limit))
     }
 
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(endpoints::unreadable(self))
+    }
+
     fn change_endpoint(
         &self,
         id: EndpointId,
@@ -197,6 +214,10 @@ impl OutboxStore for PostgresStore {
 
     fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
         Box::pin(listen::listen(self, wake))
+    }
+
+    fn notify(&self) {
+        self.announce();
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {

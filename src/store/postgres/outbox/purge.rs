@@ -27,7 +27,7 @@ pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u3
         let now = store.ask_by(deadline, &statements.now, &[store.offset()]).await?;
         let now: i64 = now.first().ok_or(sqlx::Error::RowNotFound)?.try_get("now")?;
         let (content, rows) = (before(now, retention.content), before(now, retention.rows));
-        let (limit, channel) = (Value::from(i64::from(limit)), Value::from(&*store.inner.outbox.channel));
+        let limit = Value::from(i64::from(limit));
         let mut changed = 0;
         // In the order in which rows lose their meaning. A message that is still to be delivered to somebody is not touched.
         for (statement, until) in [
@@ -42,9 +42,11 @@ pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u3
         ] {
             changed += done(&store.ask_by(deadline, statement, &[Value::from(until), limit]).await?)?;
         }
-        let values = [Value::from(now), limit, channel];
-        changed += done(&store.ask_by(deadline, &statements.purge_held, &values).await?)?;
-        Ok(changed)
+        let resumed = done(&store.ask_by(deadline, &statements.purge_held, &[Value::from(now), limit]).await?)?;
+        if resumed > 0 {
+            store.announce();
+        }
+        Ok(changed + resumed)
     };
     steps().await.map_err(|error| store_error(error, CONTEXT))
 }

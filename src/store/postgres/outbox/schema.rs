@@ -5,7 +5,10 @@ use crate::{
 
 pub(in crate::store::postgres) const OUTBOX: Part = Part {
     name: "outbox",
-    steps: &[Migration { version: 1, oldest_reader: 1, sql: include_str!("../migrations/outbox_1.sql") }],
+    steps: &[
+        Migration { version: 1, oldest_reader: 1, sql: include_str!("../migrations/outbox_1.sql") },
+        Migration { version: 2, oldest_reader: 1, sql: include_str!("../migrations/outbox_2.sql") },
+    ],
 };
 
 // The numbers are in the statements too.

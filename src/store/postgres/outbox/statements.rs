@@ -83,10 +83,13 @@ statements! {
     purge_orphans,
     purge_payloads,
     purge_pending,
+    put_back,
     put_event_types,
     recover,
     resend,
+    rest,
     take,
+    take_back,
     undo,
     waiting,
 }

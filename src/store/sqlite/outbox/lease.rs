@@ -4,15 +4,18 @@ use std::{
     time::Duration,
 };
 
-use serde_json::value::RawValue;
 use sqlx::{Row, SqliteConnection};
 
-use super::{corrupt, endpoints, query};
+use super::{clock, count, endpoints, query, schema::number};
 use crate::{
-    error::StoreError,
-    send::{EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    send::{
+        DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
+        Message, OutboxId,
+    },
     store::{
-        outbox::{Leased, Shares, to_time},
+        outbox::{Leased, MESSAGE_RESTS, Shares, StoredMessage, URGENT_DUE, full_tenants, round},
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -25,9 +28,12 @@ const CONTEXT: &str = "lease deliveries";
 pub(super) async fn look(
     connection: &mut SqliteConnection,
     prefix: &str,
+    request: &LeaseRequest,
     now: Millis,
 ) -> Result<Option<Leases>, StoreError> {
-    if candidates(connection, prefix, now).await?.is_empty() {
+    if candidates(connection, prefix, request, now).await?.is_empty()
+        && !clock::is_late(connection, prefix, now).await?
+    {
         return Ok(Some(Leases::new(Vec::new(), next_due(connection, prefix, now).await?)));
     }
     Ok(None)
@@ -40,25 +46,37 @@ pub(super) async fn lease(
     request: &LeaseRequest,
     now: Millis,
 ) -> Result<Leases, StoreError> {
-    let candidates = candidates(connection, prefix, now).await?;
-    let mut shares = Shares::new(request, candidates.iter().map(|(_, proven)| *proven));
+    clock::end_late(connection, prefix, now).await?;
+    let candidates = candidates(connection, prefix, request, now).await?;
+    let mut shares = Shares::new(request, candidates.iter().map(|candidate| candidate.proven));
     let mut leased = Vec::new();
-    let mut messages = HashMap::new();
-    for (id, proven) in candidates {
+    let mut messages: HashMap<i64, Content> = HashMap::new();
+    for Candidate { id, proven, tenant } in &candidates {
+        let (id, proven) = (*id, *proven);
         if shares.is_used_up() {
             break;
         }
-        let share = shares.next(proven);
+        let share = shares.next(proven, tenant);
         if share == 0 {
             continue;
         }
-        let Some((endpoint, mut health)) = endpoints::find(connection, prefix, id).await? else { continue };
+        let found = match endpoints::find(connection, prefix, id).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                endpoints::rest_unreadable(connection, prefix, id, &error, now).await?;
+                continue;
+            }
+            found => found?,
+        };
+        let Some((endpoint, mut health)) = found else { continue };
         let limit = endpoint.settings.rate_limit;
         let room = health.room(in_flight(connection, prefix, id, now).await?, limit, now).min(share);
         if room == 0 {
             continue;
         }
-        let taken = take(connection, prefix, id, request, room, now).await?;
+        if health.in_order {
+            take_back(connection, prefix, id, now).await?;
+        }
+        let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
         let first = u32::try_from(first).unwrap_or(u32::MAX);
@@ -67,20 +85,35 @@ pub(super) async fn lease(
         let dispatched: Vec<_> = dispatched.map(|taken| taken.created_at).collect();
         // Where there was room for more, there is no more.
         let all = attempts < room || !is_due(connection, prefix, id, now).await?;
-        health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
+        let urgent_left = health.urgent && !all && is_due(connection, prefix, id, URGENT_DUE).await?;
+        health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
         endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
-        shares.took(attempts, proven);
+        shares.took(attempts, proven, tenant);
 
         let endpoint = Arc::new(endpoint);
-        for Taken { seq, message: number, attempt, created_at, .. } in taken {
-            if let Entry::Vacant(entry) = messages.entry(number) {
-                entry.insert(message(connection, prefix, number).await?);
-            }
-            // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-            let Some(Some(message)) = messages.get(&number).cloned() else { continue };
+        for Taken { seq, message: number, attempt, resent_after, created_at, .. } in taken {
+            let message = match messages.entry(number) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => entry.insert(message(connection, prefix, number).await?).clone(),
+            };
+            let message = match message {
+                Content::Readable(message) => message,
+                Content::Gone => {
+                    put_back(connection, prefix, seq, DeliveryState::Cancelled, now).await?;
+                    continue;
+                }
+                Content::Unreadable => {
+                    let due = after(now, MESSAGE_RESTS);
+                    put_back(connection, prefix, seq, DeliveryState::Pending, due).await?;
+                    continue;
+                }
+            };
             let id = OutboxId::from_u64(u64::try_from(seq).unwrap_or_default());
-            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
-            leased.push(LeasedDelivery::new(id, attempt, message, endpoint.clone(), between(created_at, now)));
+            let attempt = count(attempt);
+            let age = between(created_at, now);
+            let mut delivery = LeasedDelivery::new(id, attempt, message, endpoint.clone(), age);
+            (delivery.round_attempt, delivery.manual) = round(attempt, resent_after.map(count));
+            leased.push(delivery);
         }
     }
     let next_due = match leased.is_empty() {
@@ -97,24 +130,37 @@ const CANDIDATES: &str = "WITH RECURSIVE active (id) AS (\
      SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active WHERE state IN (0, 1)) \
      UNION ALL SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
      WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) \
-     SELECT id, proven FROM (SELECT e.id, e.proven, e.served_at, \
+     SELECT id, proven, tenant FROM (SELECT e.id, e.proven, e.tenant, e.served_at, \
      row_number() OVER (PARTITION BY e.proven ORDER BY e.served_at, e.id) AS place \
      FROM active CROSS JOIN {}outbox_endpoints e ON e.id = active.id \
-     WHERE e.disabled IS NULL AND e.ready_at <= ? AND EXISTS (\
+     WHERE e.disabled IS NULL AND e.ready_at <= ? AND e.tenant NOT IN (SELECT value FROM json_each(?)) \
+     AND (e.proven <> 0 OR e.tenant NOT IN (SELECT value FROM json_each(?))) AND EXISTS (\
      SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
      AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
-     < CASE WHEN e.failures >= ? THEN 1 ELSE ? END) \
+     < CASE WHEN e.failures >= ? OR e.in_order <> 0 THEN 1 ELSE ? END) \
      WHERE place <= ? ORDER BY served_at, id";
 
-/// The endpoints that have something due and room for it, those that waited longest first, and whether they are proven. One without room is left out here
+/// An endpoint that has something due.
+struct Candidate {
+    id: EndpointId,
+    proven: bool,
+    tenant: String,
+}
+
+/// The endpoints that have something due and room for it, those that waited longest first. One without room is left out here
 /// already, or many of them would stand before all others for as long as they are slow.
 async fn candidates(
     connection: &mut SqliteConnection,
     prefix: &str,
+    request: &LeaseRequest,
     now: Millis,
-) -> Result<Vec<(EndpointId, bool)>, StoreError> {
+) -> Result<Vec<Candidate>, StoreError> {
+    let list = |tenants: &[&str]| serde_json::to_string(tenants).expect("texts can be written as JSON");
+    let [full, full_of_unproven] = full_tenants(request);
     let rows = query(prefix, CANDIDATES)
         .bind(now)
+        .bind(list(&full))
+        .bind(list(&full_of_unproven))
         .bind(now)
         .bind(now)
         .bind(i64::from(FAILURES_TO_REST))
@@ -123,13 +169,19 @@ async fn candidates(
         .fetch_all(connection)
         .await
         .map_err(|error| store_error(CONTEXT, error))?;
-    rows.iter()
-        .map(|row| {
-            let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
-            let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
-            Ok((id.parse().map_err(|_| corrupt("an endpoint's id is none"))?, proven != 0))
-        })
-        .collect()
+    let mut candidates = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
+        let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
+        match id.parse() {
+            Ok(id) => {
+                let tenant = row.try_get(2).map_err(|error| store_error(CONTEXT, error))?;
+                candidates.push(Candidate { id, proven: proven != 0, tenant });
+            }
+            Err(cause) => observe::unreadable("endpoint", &id, &cause),
+        }
+    }
+    Ok(candidates)
 }
 
 async fn in_flight(
@@ -147,11 +199,32 @@ async fn in_flight(
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// Gives what a worker died on its place again, where the order counts.
+async fn take_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = 0, token = NULL, due_at = created_at \
+         WHERE endpoint = ? AND state = 1 AND due_at <= ?",
+    )
+    .bind(id.to_string())
+    .bind(now)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
+}
+
 /// A delivery that was just leased.
 struct Taken {
     seq: i64,
     message: i64,
     attempt: i64,
+    resent_after: Option<i64>,
     created_at: Millis,
     /// When its message was dispatched, which is earlier if it was made by `recover`.
     dispatched_at: Option<Millis>,
@@ -160,7 +233,7 @@ struct Taken {
 async fn take(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: EndpointId,
+    (id, epoch): (EndpointId, i64),
     request: &LeaseRequest,
     room: u32,
     now: Millis,
@@ -168,13 +241,14 @@ async fn take(
     let failed = |error| store_error(CONTEXT, error);
     let rows = query(
         prefix,
-        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ? WHERE seq IN (\
+        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ?, epoch = ? WHERE seq IN (\
          SELECT seq FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? \
          ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at, \
-         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message)",
+         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message), resent_after",
     )
     .bind(request.token.to_bytes().to_vec())
-    .bind(after(now, request.lease))
+    .bind(after(now, request.lease.min(LONGEST_LEASE)))
+    .bind(epoch)
     .bind(id.to_string())
     .bind(now)
     .bind(i64::from(room))
@@ -188,6 +262,7 @@ async fn take(
             attempt: row.try_get(2)?,
             created_at: row.try_get(3)?,
             dispatched_at: row.try_get(4)?,
+            resent_after: row.try_get(5)?,
         })
     });
     taken.collect::<Result<_, _>>().map_err(failed)
@@ -209,7 +284,36 @@ async fn is_due(
         .map_err(|error| store_error(CONTEXT, error))
 }
 
-async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Option<Message>, StoreError> {
+/// Takes the lease of a delivery back that nobody can send.
+async fn put_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    seq: i64,
+    state: DeliveryState,
+    due_at: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = attempt - 1 WHERE seq = ?",
+    )
+    .bind(number(state))
+    .bind(due_at)
+    .bind(seq)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
+}
+
+/// What is there of a message.
+#[derive(Clone)]
+enum Content {
+    Gone,
+    Readable(Message),
+    Unreadable,
+}
+
+async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Content, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let row = query(
         prefix,
@@ -219,7 +323,7 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     .fetch_optional(connection)
     .await
     .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else { return Ok(Content::Gone) };
     let tenant: String = row.try_get(0).map_err(failed)?;
     let id: String = row.try_get(1).map_err(failed)?;
     let event_type: String = row.try_get(2).map_err(failed)?;
@@ -227,16 +331,15 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     let payload: Option<String> = row.try_get(4).map_err(failed)?;
     let happened_at: i64 = row.try_get(5).map_err(failed)?;
 
-    let read = || {
-        let payload = RawValue::from_string(payload?).ok()?;
-        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
-        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
-        Some(match version {
-            Some(version) => message.version(version),
-            None => message,
-        })
-    };
-    Ok(read())
+    let Some(payload) = payload else { return Ok(Content::Gone) };
+    let stored = StoredMessage { tenant, id: id.clone(), event_type, version, payload, happened_at };
+    Ok(match stored.read() {
+        Ok(message) => Content::Readable(message),
+        Err(cause) => {
+            observe::unreadable("message", &id, &*cause);
+            Content::Unreadable
+        }
+    })
 }
 
 /// When something becomes due, or an endpoint that has something due is ready for it.
@@ -278,8 +381,10 @@ mod tests {
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
         for plan in plans(&[CANDIDATES, NEXT_DUE[0], NEXT_DUE[1]]).await {
-            let of_few =
-                |step: &str| step.starts_with("SCAN (subquery-") || matches!(step, "SCAN active" | "SCAN CONSTANT ROW");
+            let of_few = |step: &str| {
+                ["SCAN (subquery-", "SCAN json_each"].iter().any(|start| step.starts_with(start))
+                    || matches!(step, "SCAN active" | "SCAN CONSTANT ROW")
+            };
             assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !of_few(step)), "{plan:?}");
         }
     }

@@ -6,6 +6,7 @@
 //! The calls that come all the time (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one
 //! wait for the disk. The others use the connection for themselves, one after the other.
 
+mod clock;
 mod deliveries;
 mod dispatch;
 mod endpoints;
@@ -17,7 +18,12 @@ mod lease;
 mod purge;
 mod schema;
 
-use std::{any::Any, path::Path, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    path::Path,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 use tokio::sync::{Mutex, oneshot};
@@ -48,13 +54,19 @@ pub(super) struct Outbox {
 /// The outbox's own connection, until it is closed, and what its statements need to know.
 struct Access {
     setup: Setup,
+    /// When something was last leased, by the clock.
+    leased_at: AtomicI64,
     connections: Mutex<Option<Connections>>,
 }
 
 impl Outbox {
     pub(super) fn new(setup: &Setup, limit: Duration) -> Self {
         let connections = Connections::new(setup).of(&schema::OUTBOX, Durability::PowerCut);
-        let access = Access { setup: setup.clone(), connections: Mutex::new(Some(connections)) };
+        let access = Access {
+            setup: setup.clone(),
+            leased_at: AtomicI64::new(i64::MAX),
+            connections: Mutex::new(Some(connections)),
+        };
         Self { access: Arc::new(access), group: Queue::new("outbox", limit) }
     }
 
@@ -132,6 +144,11 @@ fn query<'q>(prefix: &str, text: &str) -> Query<'q, Sqlite, SqliteArguments> {
     sqlx::query(AssertSqlSafe(text.replace("{}", prefix)))
 }
 
+/// A number that is never negative, and never so large.
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(if number < 0 { 0 } else { u32::MAX })
+}
+
 fn corrupt(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, format!("read the outbox: {what}"))
 }
@@ -184,6 +201,10 @@ impl OutboxStore for SqliteStore {
         Box::pin(
             async move { session!(self, session => endpoints::list(&mut session, tenant.as_deref(), after, limit)) },
         )
+    }
+
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(async move { session!(self, session => endpoints::unreadable(&mut session)) })
     }
 
     fn change_endpoint(

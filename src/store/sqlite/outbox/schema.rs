@@ -5,14 +5,15 @@ use crate::{
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 1, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 2, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![Migration {
-        needs: 1,
-        statements: [
-            "CREATE TABLE {}outbox_endpoints (\
+    vec![
+        Migration {
+            needs: 1,
+            statements: [
+                "CREATE TABLE {}outbox_endpoints (\
              id TEXT NOT NULL PRIMARY KEY, \
              tenant TEXT NOT NULL, \
              url TEXT NOT NULL, \
@@ -36,10 +37,10 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              catching_up INTEGER NOT NULL DEFAULT 0, \
              ready_at INTEGER NOT NULL DEFAULT 0, \
              served_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID",
-            "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
-            "CREATE INDEX {}outbox_endpoints_ready ON {}outbox_endpoints (ready_at)",
-            // The payload is last, so that what stands before it is read without it.
-            "CREATE TABLE {}outbox_messages (\
+                "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
+                "CREATE INDEX {}outbox_endpoints_ready ON {}outbox_endpoints (ready_at)",
+                // The payload is last, so that what stands before it is read without it.
+                "CREATE TABLE {}outbox_messages (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              tenant TEXT NOT NULL, \
              id TEXT NOT NULL, \
@@ -51,12 +52,12 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              created_at INTEGER NOT NULL, \
              payload TEXT, \
              UNIQUE (tenant, id)) STRICT",
-            "CREATE INDEX {}outbox_messages_tenant ON {}outbox_messages (tenant, created_at)",
-            // These two serve purge.
-            "CREATE INDEX {}outbox_messages_full ON {}outbox_messages (created_at) WHERE payload IS NOT NULL",
-            "CREATE INDEX {}outbox_messages_emptied ON {}outbox_messages (created_at) WHERE payload IS NULL",
-            // The number is the id that is shown, so it is never given twice.
-            "CREATE TABLE {}outbox_deliveries (\
+                "CREATE INDEX {}outbox_messages_tenant ON {}outbox_messages (tenant, created_at)",
+                // These two serve purge.
+                "CREATE INDEX {}outbox_messages_full ON {}outbox_messages (created_at) WHERE payload IS NOT NULL",
+                "CREATE INDEX {}outbox_messages_emptied ON {}outbox_messages (created_at) WHERE payload IS NULL",
+                // The number is the id that is shown, so it is never given twice.
+                "CREATE TABLE {}outbox_deliveries (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              message INTEGER NOT NULL, \
              tenant TEXT NOT NULL, \
@@ -67,14 +68,14 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              token BLOB, \
              created_at INTEGER NOT NULL, \
              UNIQUE (message, endpoint)) STRICT",
-            "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
-            // Ends with the number, so a tenant's are in it in the order in which they are listed.
-            "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
-            // Few at any time: what was delivered is not in it.
-            "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
-            "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
-            "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
-            "CREATE TABLE {}outbox_attempts (\
+                "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
+                // Ends with the number, so a tenant's are in it in the order in which they are listed.
+                "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
+                // Few at any time: what was delivered is not in it.
+                "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
+                "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
+                "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
+                "CREATE TABLE {}outbox_attempts (\
              seq INTEGER PRIMARY KEY, \
              delivery INTEGER NOT NULL, \
              attempt INTEGER NOT NULL, \
@@ -83,16 +84,36 @@ fn migrations(prefix: &str) -> Vec<Migration> {
              error TEXT, \
              millis INTEGER NOT NULL, \
              answer BLOB NOT NULL) STRICT",
-            "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
-            "CREATE TABLE {}outbox_event_types (\
+                "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
+                "CREATE TABLE {}outbox_event_types (\
              name TEXT NOT NULL PRIMARY KEY, \
              description TEXT NOT NULL, \
              version TEXT, \
              schema TEXT) STRICT, WITHOUT ROWID",
-        ]
-        .map(|statement| statement.replace("{}", prefix))
-        .into(),
-    }]
+            ]
+            .map(|statement| statement.replace("{}", prefix))
+            .into(),
+        },
+        Migration {
+            needs: 1,
+            statements: [
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN url_epoch INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN struck_at INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN slow_at INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_endpoints ADD COLUMN in_order INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_deliveries ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE {}outbox_deliveries ADD COLUMN resent_after INTEGER",
+                "ALTER TABLE {}outbox_attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
+                // Few at any time: it finds leases that end later than any can.
+                "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
+            ]
+            .map(|statement| statement.replace("{}", prefix))
+            .into(),
+        },
+    ]
 }
 
 // A pending delivery is due at `due_at`; the lease of one that is being sent ends then, and one that is held has been so

@@ -1,11 +1,11 @@
--- $1 offset of the clock, $2 lock_timeout, or empty to leave it, $3 channel; of each message: $4 tenant, $5 id, $6 event type,
--- $7 version, $8 payload, $9 digest, $10 when it happened or nothing, $11 the patterns that match its type
+-- $1 offset of the clock, $2 lock_timeout, or empty to leave it; of each message: $3 tenant, $4 id, $5 event type,
+-- $6 version, $7 payload, $8 digest, $9 when it happened or nothing, $10 the patterns that match its type
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
            CASE WHEN $2::text <> '' THEN set_config('lock_timeout', $2::text, true) END AS lock_timeout
 ),
 message AS MATERIALIZED (
-    SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[])
+    SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[], $10::text[])
         WITH ORDINALITY AS m (tenant, id, event_type, version, payload, digest, happened_at, patterns, place)
 ),
 -- Of those who store the same message at the same moment one does, and the others wait for what becomes of it. All in one
@@ -34,16 +34,12 @@ made AS (
 ),
 counted AS MATERIALIZED (
     SELECT made.message, count(*) AS deliveries FROM made GROUP BY made.message
-),
-woken AS MATERIALIZED (
-    SELECT pg_notify($3::text, '') FROM (SELECT FROM counted LIMIT 1) AS few
 )
 -- A plain read: what has been committed since the statement began is not in it, and has to be asked for once more.
 SELECT m.place, fresh.seq, coalesce(counted.deliveries, 0) AS deliveries,
        known.digest = m.digest AS is_same,
        CASE WHEN known.seq IS NOT NULL
-           THEN (SELECT count(*) FROM {outbox_deliveries} AS d WHERE d.message = known.seq) END AS known_deliveries,
-       (SELECT count(*) FROM woken) AS woken
+           THEN (SELECT count(*) FROM {outbox_deliveries} AS d WHERE d.message = known.seq) END AS known_deliveries
 FROM message AS m
 LEFT JOIN fresh ON fresh.tenant = m.tenant AND fresh.id = m.id
 LEFT JOIN counted ON counted.message = fresh.seq

@@ -1,4 +1,5 @@
--- $1 offset of the clock, $2 how many endpoints of a kind, $3 in flight, $4 in flight where it fails, $5 failures to rest
+-- $1 offset of the clock, $2 how many endpoints of a kind, $3 in flight, $4 in flight where it fails, $5 failures to rest,
+-- $6 tenants of which nothing is leased, $7 those of whose unproven endpoints nothing is
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now
 ),
@@ -32,11 +33,13 @@ with_due AS MATERIALIZED (
 ),
 -- The limits keep the planner from reading all endpoints instead of a few.
 due AS MATERIALIZED (
-    SELECT e.id, e.proven, e.served_at, e.ready_at, CASE WHEN e.failures >= $5::bigint THEN $4::bigint ELSE $3::bigint END AS most
+    SELECT e.id, e.proven, e.served_at, e.ready_at, CASE WHEN e.failures >= $5::bigint OR e.in_order THEN $4::bigint ELSE $3::bigint END AS most
     FROM with_due
     CROSS JOIN LATERAL (
-        SELECT e.id, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
-        WHERE e.id = with_due.endpoint AND e.disabled IS NULL LIMIT 1
+        SELECT e.id, e.proven, e.served_at, e.ready_at, e.failures, e.in_order FROM {outbox_endpoints} AS e
+        WHERE e.id = with_due.endpoint AND e.disabled IS NULL
+            AND e.tenant <> ALL ($6::text[]) AND (e.proven OR e.tenant <> ALL ($7::text[]))
+        LIMIT 1
     ) AS e
 ),
 ready AS MATERIALIZED (

@@ -1,4 +1,4 @@
--- $1 now, $2 endpoint, which is locked, $3 from states, $4 to state, $5 limit, $6 channel, or empty to wake nobody
+-- $1 now, $2 endpoint, which is locked, $3 from states, $4 to state, $5 limit
 WITH chosen AS MATERIALIZED (
     SELECT d.seq FROM {outbox_deliveries} AS d
     WHERE d.endpoint = $2::text AND d.state = ANY ($3::bigint[])
@@ -10,4 +10,4 @@ moved AS (
     UPDATE {outbox_deliveries} AS d SET state = $4::bigint, due_at = $1::bigint
     WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
-SELECT count(*) AS moved, CASE WHEN count(*) > 0 AND $6::text <> '' THEN pg_notify($6::text, '')::text END AS woken FROM moved
+SELECT count(*) AS moved FROM moved

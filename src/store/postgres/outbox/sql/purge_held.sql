@@ -1,5 +1,5 @@
 -- Goes on with what was too much to be made due at once when its endpoint was enabled.
--- $1 now, $2 limit, $3 channel
+-- $1 now, $2 limit
 WITH RECURSIVE held (endpoint) AS (
     (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.state = 2 ORDER BY d.endpoint, d.due_at LIMIT 1)
     UNION ALL
@@ -26,8 +26,5 @@ chosen AS MATERIALIZED (
 done AS (
     UPDATE {outbox_deliveries} AS d SET state = 0, due_at = $1::bigint
     WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
-),
-woken AS MATERIALIZED (
-    SELECT pg_notify($3::text, '') FROM (SELECT FROM done LIMIT 1) AS few
 )
-SELECT count(*) AS done, (SELECT count(*) FROM woken) AS woken FROM done
+SELECT count(*) AS done FROM done

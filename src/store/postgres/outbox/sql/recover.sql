@@ -1,7 +1,7 @@
--- $1 now, $2 endpoint, which is locked, $3 tenant, $4 state, $5 deliveries, $6 messages, $7 channel, or empty to wake nobody
+-- $1 now, $2 endpoint, which is locked, $3 tenant, $4 state, $5 deliveries, $6 messages
 WITH again AS (
-    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, attempt = 0, due_at = $1::bigint
-    WHERE d.seq = ANY ($5::bigint[]) AND d.state IN (4, 5, 6)
+    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, resent_after = d.attempt, due_at = $1::bigint
+    WHERE d.seq = ANY ($5::bigint[]) AND d.state IN (4, 5)
     RETURNING 1
 ),
 missed AS (
@@ -9,8 +9,5 @@ missed AS (
     SELECT m.seq, $3::text, $2::text, $4::bigint, $1::bigint, $1::bigint FROM unnest($6::bigint[]) AS m (seq)
     ON CONFLICT (message, endpoint) DO NOTHING
     RETURNING 1
-),
-done AS (
-    SELECT (SELECT count(*) FROM again) + (SELECT count(*) FROM missed) AS count
 )
-SELECT done.count, CASE WHEN done.count > 0 AND $7::text <> '' THEN pg_notify($7::text, '')::text END AS woken FROM done
+SELECT (SELECT count(*) FROM again) + (SELECT count(*) FROM missed) AS count

@@ -1,5 +1,5 @@
 -- $1 now, $2 endpoints, which are locked, $3 how many deliveries of each
-SELECT e.id, flight.count AS in_flight, d.seq, d.attempt,
+SELECT e.id, flight.count AS in_flight, d.seq, d.attempt, d.due_at,
        -- Nothing where it was made later than its message was dispatched, by recover.
        (SELECT m.created_at FROM {outbox_messages} AS m WHERE m.seq = d.message AND m.created_at = d.created_at) AS dispatched_at
 FROM unnest($2::text[]) AS e (id)
