@@ -448,7 +448,8 @@ async fn a_delivery_without_content_is_cancelled_when_it_is_due() {
 
 #[tokio::test]
 async fn each_call_takes_few_round_trips_however_much_it_does() {
-    let (_server, proxy, store) = store_behind_proxy(PostgresStore::options().max_connections(1).without_notify()).await;
+    let (_server, proxy, store) =
+        store_behind_proxy(PostgresStore::options().max_connections(1).without_notify()).await;
     for _ in 0..25 {
         register(&store, "acme").await;
     }
@@ -505,8 +506,8 @@ async fn no_call_reads_all_there_is() {
          SELECT m.seq, d.tenant, CASE WHEN m.seq % 2 = 0 THEN d.endpoint ELSE 'ep_' || md5(m.seq::text) END, 3, 0,
                 d.created_at, 1
          FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE m.id LIKE 'sent%';
-         INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, created_at, attempt)
-         SELECT m.seq, d.tenant, d.endpoint, 0, 9999999999999, d.created_at, 1
+         INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, noted_due, created_at, attempt)
+         SELECT m.seq, d.tenant, d.endpoint, 0, 9999999999999, 9999999999999, d.created_at, 1
          FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE d.state = 5 AND m.id LIKE 'retry%';
          INSERT INTO webhook_outbox_attempts (delivery, attempt, ended_at, millis, answer)
          SELECT seq, 1, created_at, 1, 'x' FROM webhook_outbox_deliveries WHERE state = 3;
@@ -937,7 +938,7 @@ fn ids(leased: &[Held]) -> Vec<&str> {
     leased.iter().map(|leased| leased.message.message_id().as_str()).collect()
 }
 
-const TABLES: [&str; 5] = ["endpoints", "messages", "deliveries", "attempts", "event_types"];
+const TABLES: [&str; 6] = ["endpoints", "messages", "deliveries", "attempts", "event_types", "moves"];
 
 const FAILED: After = After::Retry { wait: Duration::from_secs(3600) };
 

@@ -7,7 +7,7 @@
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
 //!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made, with the feature `send` also
-//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts` and `_event_types` (another prefix by
+//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves` (another prefix by
 //!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
 //!    it share a database.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a

@@ -14,7 +14,7 @@ use crate::{
     error::StoreError,
     send::{EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message},
     store::{
-        outbox::{Health, Leased, Shares, to_time},
+        outbox::{Health, Leased, Left, MOST_SEEN, Shares, look_at, to_time},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -30,8 +30,13 @@ const CONTEXT: &str = "lease deliveries";
 pub(super) async fn lease(store: &PostgresStore, request: LeaseRequest) -> Result<Leases, StoreError> {
     let deadline = store.outbox_deadline().await?;
     let look = look(store, deadline, &request).await.map_err(|error| store_error(error, CONTEXT))?;
+    let mut next_due = look.next_due;
+    if !look.idle.is_empty() {
+        let settled = transaction!(store, deadline, CONTEXT, tx => settle(store, &mut tx, &look.idle))?;
+        next_due = next_due.into_iter().chain(settled).min();
+    }
     if look.candidates.is_empty() {
-        return Ok(Leases::new(Vec::new(), look.next_due));
+        return Ok(Leases::new(Vec::new(), next_due));
     }
     let leased = transaction!(store, deadline, CONTEXT, tx => lease_in(store, &mut tx, &request, &look.candidates))?;
     // Another worker has what there is, or had: soon it is seen how much it left.
@@ -43,6 +48,8 @@ pub(super) async fn lease(store: &PostgresStore, request: LeaseRequest) -> Resul
 struct Look {
     /// The endpoints that have something due and room for it, those that waited longest first.
     candidates: Vec<EndpointId>,
+    /// Those that have something new, or were to be looked at now, and have nothing that may be leased now.
+    idle: Vec<String>,
     next_due: Option<Duration>,
 }
 
@@ -51,18 +58,27 @@ async fn look(
     deadline: tokio::time::Instant,
     request: &LeaseRequest,
 ) -> Result<Look, sqlx::Error> {
+    // Where there are more with something new than are seen, each comes about as often as the others.
+    let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
     let values = [
         store.offset(),
         Value::from(i64::from(request.limit)),
         Value::from(i64::from(IN_FLIGHT)),
         Value::from(1),
         Value::from(i64::from(FAILURES_TO_REST)),
+        Value::from(MOST_SEEN),
+        Value::from(MOST_NEW),
+        Value::from(&*start),
     ];
     let rows = store.ask_by(deadline, &store.statements().look, &values).await?;
     let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
-    let (mut candidates, mut left_unproven) = (Vec::new(), request.unproven);
+    let (mut candidates, mut idle, mut left_unproven) = (Vec::new(), Vec::new(), request.unproven);
     for row in &rows {
         let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
+        if row.try_get::<bool, _>("is_idle")? {
+            idle.push(id.to_owned());
+            continue;
+        }
         if !row.try_get::<bool, _>("proven")? {
             // Each gets one at least, so more of them than that are not asked for.
             let Some(less) = left_unproven.checked_sub(1) else { continue };
@@ -71,7 +87,26 @@ async fn look(
         candidates.push(id.parse().map_err(|_| corrupt("an endpoint's id is none"))?);
     }
     candidates.truncate(request.limit as usize);
-    Ok(Look { candidates, next_due: wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())) })
+    Ok(Look { candidates, idle, next_due: wait.map(positive) })
+}
+
+/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Tells how
+/// long until the first of them is to be looked at.
+async fn settle(store: &PostgresStore, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
+    let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
+    // What is decided under the lock is read after it.
+    let locked = tx.all(&store.statements().lock_idle, &[Value::ManyTexts(&ids)]).await?;
+    let ids = locked.iter().map(|row| Ok(Some(row.try_get("id")?))).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let values = [store.offset(), Value::ManyTexts(&ids), Value::from(MOST_NOTED)];
+    let row = tx.first(&store.statements().settle, &values).await?.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(row.try_get::<Option<i64>, _>("wait")?.map(positive))
+}
+
+fn positive(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
 
 /// An endpoint that is locked, and what waits for it.
@@ -79,6 +114,9 @@ struct Locked {
     endpoint: EndpointRecord,
     health: Health,
     in_flight: u32,
+    look_at: Option<Millis>,
+    /// When the next of what is not due is so.
+    later: Option<Millis>,
     /// Its first deliveries that are due.
     due: Vec<Due>,
 }
@@ -122,6 +160,9 @@ async fn lease_in(
         shares.took(attempts, proven);
         let all = taken.len() == locked.due.len();
         locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
+        let lease_ends = after(now, request.lease);
+        let left = Left { more: !all, later: Some(locked.later.map_or(lease_ends, |later| later.min(lease_ends))) };
+        locked.look_at = look_at(locked.look_at, left, locked.health.ready_at(limit), now);
         served.push(&*locked);
     }
     if picked.is_empty() {
@@ -145,7 +186,10 @@ async fn lock(
     let mut locked = HashMap::new();
     for row in &rows {
         let (endpoint, health) = endpoints::read(row)?;
-        locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, due: Vec::new() });
+        locked.insert(
+            endpoint.id,
+            Locked { endpoint, health, in_flight: 0, look_at: row.try_get("look_at")?, later: None, due: Vec::new() },
+        );
     }
 
     let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
@@ -156,6 +200,7 @@ async fn lock(
         let id: &str = row.try_get("id")?;
         let Some(locked) = id.parse().ok().and_then(|id: EndpointId| locked.get_mut(&id)) else { continue };
         locked.in_flight = count(row.try_get("in_flight")?);
+        locked.later = row.try_get("later")?;
         if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
             let is_first = row.try_get::<i64, _>("attempt")? == 0;
             locked.due.push(Due { seq, is_first, dispatched_at: row.try_get("dispatched_at")? });
@@ -182,6 +227,7 @@ async fn take(
     let catching_up: Vec<_> = paces().map(|pace| i64::from(pace.catching_up)).collect();
     let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
     let ready_at: Vec<_> = ready_at.collect();
+    let look_at: Vec<_> = served.iter().map(|locked| locked.look_at.unwrap_or(now)).collect();
     let values = [
         Value::from(now),
         Value::from(after(now, request.lease)),
@@ -193,6 +239,7 @@ async fn take(
         Value::ManyInts(&catching_up),
         Value::ManyInts(&ready_at),
         Value::ManyInts(&steady_at),
+        Value::ManyInts(&look_at),
     ];
     let rows = tx.all(&store.statements().take, &values).await?;
 
@@ -239,6 +286,12 @@ fn message(row: &PgRow, payload: String) -> Result<Option<Message>, sqlx::Error>
     };
     Ok(read())
 }
+
+/// How many of the endpoints that have something new one look reads.
+const MOST_NEW: i64 = 1000;
+
+/// How many deliveries one look notes, that cannot be leased at once.
+const MOST_NOTED: i64 = 2000;
 
 /// When a worker looks again that found everything locked.
 const SOON: Duration = Duration::from_millis(10);

@@ -5,11 +5,15 @@ use crate::{
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 1, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 2, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![Migration {
+    vec![first(prefix), second(prefix)]
+}
+
+fn first(prefix: &str) -> Migration {
+    Migration {
         needs: 1,
         statements: [
             "CREATE TABLE {}outbox_endpoints (\
@@ -92,7 +96,69 @@ fn migrations(prefix: &str) -> Vec<Migration> {
         ]
         .map(|statement| statement.replace("{}", prefix))
         .into(),
-    }]
+    }
+}
+
+/// Nothing costs more since there is much that merely waits, is held, or was.
+fn second(prefix: &str) -> Migration {
+    Migration {
+        // The version before finds its way by an index that goes.
+        needs: 2,
+        statements: [
+            // When the endpoint is looked at next; nothing where nothing of it waits. It is never later than something of the
+            // endpoint may be leased, whoever makes it due: the triggers see to that.
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN look_at INTEGER",
+            "DROP INDEX {}outbox_endpoints_ready",
+            "CREATE INDEX {}outbox_endpoints_look ON {}outbox_endpoints (look_at) WHERE disabled IS NULL",
+            "CREATE TRIGGER {}outbox_endpoints_ready AFTER UPDATE OF ready_at ON {}outbox_endpoints \
+             WHEN new.ready_at < old.ready_at AND new.look_at IS old.look_at AND new.look_at > new.ready_at BEGIN \
+             UPDATE {}outbox_endpoints SET look_at = new.ready_at WHERE id = new.id; END",
+            // From when on purge looks at a message, where that is not when it was dispatched. Never, where a delivery of it
+            // says so (`blocks`), until that has ended.
+            "ALTER TABLE {}outbox_messages ADD COLUMN purge_after INTEGER",
+            "DROP INDEX {}outbox_messages_full",
+            "DROP INDEX {}outbox_messages_emptied",
+            "CREATE INDEX {}outbox_messages_content ON {}outbox_messages (coalesce(purge_after, created_at)) \
+             WHERE payload IS NOT NULL",
+            "CREATE INDEX {}outbox_messages_rows ON {}outbox_messages (coalesce(purge_after, created_at)) \
+             WHERE payload IS NULL",
+            "ALTER TABLE {}outbox_deliveries ADD COLUMN event_type TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE {}outbox_deliveries ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0",
+            "UPDATE {}outbox_deliveries SET event_type = coalesce(\
+             (SELECT m.event_type FROM {}outbox_messages m WHERE m.seq = message), '')",
+            "DROP INDEX {}outbox_deliveries_endpoint",
+            "DROP INDEX {}outbox_deliveries_tenant",
+            "DROP INDEX {}outbox_deliveries_active",
+            "DROP INDEX {}outbox_deliveries_due",
+            "CREATE INDEX {}outbox_deliveries_waiting ON {}outbox_deliveries (endpoint, due_at) WHERE state IN (0, 1)",
+            "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
+            // Each ends with the number, so the deliveries of a state are in it in the order in which they are listed.
+            "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant, state)",
+            "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state)",
+            "CREATE INDEX {}outbox_deliveries_tenant_type ON {}outbox_deliveries (tenant, event_type, state)",
+            "CREATE INDEX {}outbox_deliveries_endpoint_type ON {}outbox_deliveries (endpoint, event_type, state)",
+            // Those that kept purge from their message, and have ended.
+            "CREATE INDEX {}outbox_deliveries_unblocked ON {}outbox_deliveries (message) WHERE blocks = 1 AND state > 2",
+            // The endpoints whose deliveries are being moved to another state, since they were disabled, enabled or deleted.
+            "CREATE TABLE {}outbox_moves (\
+             endpoint TEXT NOT NULL PRIMARY KEY, \
+             tenant TEXT NOT NULL, \
+             target INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+            "CREATE INDEX {}outbox_moves_tenant ON {}outbox_moves (tenant)",
+            "UPDATE {}outbox_endpoints SET look_at = (\
+             SELECT max(d.due_at, {}outbox_endpoints.ready_at) FROM {}outbox_deliveries d \
+             WHERE d.endpoint = {}outbox_endpoints.id AND d.state IN (0, 1) ORDER BY d.due_at LIMIT 1)",
+            "CREATE TRIGGER {}outbox_deliveries_made AFTER INSERT ON {}outbox_deliveries WHEN new.state IN (0, 1) BEGIN \
+             UPDATE {}outbox_endpoints SET look_at = max(ready_at, new.due_at) \
+             WHERE id = new.endpoint AND (look_at IS NULL OR look_at > max(ready_at, new.due_at)); END",
+            "CREATE TRIGGER {}outbox_deliveries_changed AFTER UPDATE OF state, due_at ON {}outbox_deliveries \
+             WHEN new.state IN (0, 1) BEGIN \
+             UPDATE {}outbox_endpoints SET look_at = max(ready_at, new.due_at) \
+             WHERE id = new.endpoint AND (look_at IS NULL OR look_at > max(ready_at, new.due_at)); END",
+        ]
+        .map(|statement| statement.replace("{}", prefix))
+        .into(),
+    }
 }
 
 // A pending delivery is due at `due_at`; the lease of one that is being sent ends then, and one that is held has been so

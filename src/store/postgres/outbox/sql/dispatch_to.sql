@@ -17,8 +17,8 @@ fresh AS (
     RETURNING seq
 ),
 made AS (
-    INSERT INTO {outbox_deliveries} (message, tenant, endpoint, state, due_at, created_at)
-    SELECT fresh.seq, $4::text, endpoint.id, 0, clock.now, clock.now FROM fresh, endpoint, clock
+    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
+    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, clock.now, clock.now FROM fresh, endpoint, clock
     RETURNING seq
 )
 SELECT endpoint.id IS NOT NULL AS is_there, known.seq IS NOT NULL AS is_known,

@@ -17,7 +17,7 @@ message AS MATERIALIZED (
 ),
 again AS (
     UPDATE {outbox_deliveries} AS d
-    SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, attempt = 0, due_at = clock.now
+    SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, attempt = 0, due_at = clock.now, noted_due = NULL
     FROM endpoint, message, clock
     WHERE d.seq = $3::bigint AND d.state <> 1
     RETURNING d.state
