@@ -47,6 +47,10 @@ pub(crate) trait ClaimHandle: Send + Sync {
 
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<(), ClaimError>>;
 
+    /// Notes that a mark in a transaction of the application's is about to be made. From then on only a look at the record can
+    /// tell whether the delivery is done, unless [`mark`](Self::mark) or [`committed`](Self::committed) says more.
+    fn marking(&self);
+
     /// Marks the delivery as done on a connection that is in a transaction of the application's.
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>>;
 
@@ -94,15 +98,26 @@ impl Claim {
     /// Marks the delivery as done inside `transaction`, and commits it: the handler's effect and the mark become true
     /// together. The database must be the one that holds the claims.
     ///
+    /// If the future is dropped before it is ready, say by a timeout of the handler's own, nobody knows whether the
+    /// transaction was committed. The middleware then reads the record before a success leaves, as after
+    /// [`complete_in`](Self::complete_in).
+    ///
     /// # Errors
     /// When the claim is lost, the transaction is of another kind of database, or the database fails. The transaction is
     /// then rolled back, or its outcome is unknown: return the error, so that the sender repeats the delivery. A repeated
     /// one finds out which it was.
-    pub async fn commit<T: StoreTransaction>(&self, mut transaction: T) -> Result<(), ClaimError> {
-        self.0.mark(transaction.connection()).await?;
-        transaction.commit().await.map_err(ClaimError::store)?;
-        self.0.committed();
-        Ok(())
+    pub fn commit<T: StoreTransaction>(
+        &self,
+        mut transaction: T,
+    ) -> impl Future<Output = Result<(), ClaimError>> + Send {
+        // Here and not in the future: one that is dropped before it is polled takes the transaction with it as well.
+        self.0.marking();
+        async move {
+            self.0.mark(transaction.connection()).await?;
+            transaction.commit().await.map_err(ClaimError::store)?;
+            self.0.committed();
+            Ok(())
+        }
     }
 
     /// Marks the delivery as done inside `transaction`, and leaves the commit to the caller.
@@ -112,8 +127,12 @@ impl Claim {
     ///
     /// # Errors
     /// When the claim is lost, the transaction is of another kind of database, or the database fails.
-    pub async fn complete_in<T: StoreTransaction>(&self, transaction: &mut T) -> Result<(), ClaimError> {
-        self.0.mark(transaction.connection()).await
+    pub fn complete_in<T: StoreTransaction>(
+        &self,
+        transaction: &mut T,
+    ) -> impl Future<Output = Result<(), ClaimError>> + Send {
+        self.0.marking();
+        async move { self.0.mark(transaction.connection()).await }
     }
 }
 

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::boxed::BoxError;
 use crate::{
     field::{Place, Places},
+    form::{Content, Form},
     json::{Pointer, Scalars, Unread},
     pattern::Subject,
 };
@@ -25,7 +26,7 @@ use crate::{
 /// What is known about a verified delivery. Cheap to clone.
 ///
 /// It exists only because a scheme's check passed. What its provider puts in the body is read on first use, and is `None`
-/// where the body is not JSON.
+/// where the body is neither JSON nor a form that the scheme can read.
 #[derive(Clone)]
 pub struct Delivery(Arc<Inner>);
 
@@ -41,6 +42,17 @@ struct Inner {
     facts: OnceLock<Facts>,
     /// Where the head alone says it.
     head_id: OnceLock<Option<DeliveryId>>,
+    /// What a form holds, for a scheme that is sent forms.
+    content: OnceLock<Content>,
+}
+
+/// The body as it is parsed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Document<'a> {
+    /// A form whose fields are the payload.
+    Fields(&'a [u8]),
+    Json(&'a [u8]),
+    Unread(Unread),
 }
 
 impl Delivery {
@@ -51,8 +63,8 @@ impl Delivery {
         proof: Proof,
         tenant: Option<Arc<str>>,
     ) -> Self {
-        let (facts, head_id) = (OnceLock::new(), OnceLock::new());
-        Self(Arc::new(Inner { layout, head, body, signed: None, proof, tenant, facts, head_id }))
+        let (facts, head_id, content) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Inner { layout, head, body, signed: None, proof, tenant, facts, head_id, content }))
     }
 
     /// The delivery's id, the same on every attempt of the sender's. `None` where the provider sends none.
@@ -90,6 +102,11 @@ impl Delivery {
         self.facts().api_version.as_deref()
     }
 
+    /// The sender's account that the event is about, where the scheme has a place for it: Stripe's connected account.
+    pub fn account(&self) -> Option<&str> {
+        self.facts().account.as_deref()
+    }
+
     /// Which attempt of the sender's this is, from 1, where it says so.
     pub fn attempt(&self) -> Option<u32> {
         self.facts().attempt
@@ -124,19 +141,36 @@ impl Delivery {
     /// where it should: the handler is then told what is wrong.
     pub(crate) fn items(&self) -> Option<Vec<Self>> {
         let pointer = self.0.layout.batch.as_ref()?;
-        let body = &self.0.body;
-        let (items, _) = crate::json::payload::<Vec<&RawValue>>(body, pointer, &[]).ok()?;
+        let Document::Json(json) = self.document() else { return None };
+        let (items, _) = crate::json::payload::<Vec<&RawValue>>(json, pointer, &[]).ok()?;
+        let whole = match self.0.content.get() {
+            // The field of a form was decoded; its items share one copy of that.
+            Some(Content::Json(json)) => json,
+            _ => &self.0.body,
+        };
         let item = |raw: &RawValue| {
             let Inner { layout, head, proof, tenant, .. } = &*self.0;
-            // A slice of the body: nothing is copied.
-            let body = body.slice_ref(raw.get().as_bytes());
+            // A slice: nothing is copied.
+            let body = whole.slice_ref(raw.get().as_bytes());
             Self::new(Arc::clone(layout), head.clone(), body, *proof, tenant.clone())
         };
-        Some(items.into_iter().map(item).collect())
+        Some(items?.into_iter().map(item).collect())
     }
 
     pub(crate) fn body(&self) -> &Bytes {
         &self.0.body
+    }
+
+    /// The body as it is parsed: a form is decoded here, when it is asked for the first time.
+    pub(crate) fn document(&self) -> Document<'_> {
+        let Inner { layout, body, content, .. } = &*self.0;
+        let Some(form) = &layout.form else { return Document::Json(body) };
+        match content.get_or_init(|| form.read(body)) {
+            Content::Fields => Document::Fields(body),
+            Content::Json(json) => Document::Json(json),
+            Content::Raw => Document::Json(body),
+            Content::Unread(unread) => Document::Unread(*unread),
+        }
     }
 
     /// The bytes that the signature was checked over.
@@ -152,9 +186,17 @@ impl Delivery {
         change: impl FnOnce(Value) -> Result<Value, BoxError>,
     ) -> Result<Self, BoxError> {
         let Inner { layout, head, proof, tenant, .. } = &*self.0;
-        let mut envelope: Value = serde_json::from_slice(&self.0.body)?;
+        let mut envelope: Value = match self.document() {
+            Document::Fields(form) => crate::form::to_json(form)?,
+            Document::Json(json) => serde_json::from_slice(json)?,
+            Document::Unread(unread) => return Err(unread.as_str().into()),
+        };
         let pointer = layout.payload.to_string();
-        let payload = envelope.pointer_mut(&pointer).ok_or_else(|| format!("there is nothing at `{pointer}`"))?;
+        let payload = match envelope.pointer_mut(&pointer) {
+            Some(payload) => payload,
+            None if layout.or_envelope => &mut envelope,
+            None => return Err(format!("there is nothing at `{pointer}`").into()),
+        };
         *payload = change(payload.take())?;
         let facts = Facts { api_version: Some(version.into()), ..self.facts().clone() };
         Ok(Self(Arc::new(Inner {
@@ -166,11 +208,17 @@ impl Delivery {
             tenant: tenant.clone(),
             facts: OnceLock::from(facts),
             head_id: OnceLock::new(),
+            content: OnceLock::from(Content::Raw),
         })))
     }
 
     pub(crate) fn payload_pointer(&self) -> &Pointer {
         &self.0.layout.payload
+    }
+
+    /// Whether the envelope is the payload where there is nothing at the payload's pointer.
+    pub(crate) fn payload_may_be_envelope(&self) -> bool {
+        self.0.layout.or_envelope
     }
 
     /// The pointers to pick up in a walk over the body that is made anyway, for [`note`](Self::note). Empty when the walk
@@ -196,28 +244,38 @@ impl Delivery {
         Some((self.id(), self.event_type()))
     }
 
-    /// Whether somebody has looked for a fact in the body and found a key on the way to it twice. A handler that reads such a
-    /// body would see one of two values, and routing or a claim the other.
-    pub(crate) fn is_ambiguous(&self) -> bool {
-        self.0.facts.get().is_some_and(|facts| facts.ambiguous)
+    /// Why nothing could be read from the body, where somebody has looked for a fact in it. [`Unread::Repeated`] matters to
+    /// everyone: a handler that reads such a body would see one of two values, and routing or a claim the other.
+    pub(crate) fn unread(&self) -> Option<Unread> {
+        self.0.facts.get()?.unread
+    }
+
+    /// Whether the body looks like a form, and the scheme does not say how to read one.
+    pub(crate) fn is_strange_form(&self) -> bool {
+        self.0.layout.form.is_none() && crate::form::is_form(&self.0.body)
     }
 
     fn facts(&self) -> &Facts {
         self.0.facts.get_or_init(|| {
             let layout = &self.0.layout;
-            let scalars = if layout.pointers.is_empty() {
-                Scalars::new()
-            } else {
-                match crate::json::scalars(&self.0.body, &layout.pointers) {
-                    Ok(scalars) => scalars,
-                    // A body that cannot be read has no facts in it; whoever parses it is told why.
-                    Err(unread) => {
-                        let facts = layout.facts(&self.0.head, &Scalars::new());
-                        return Facts { ambiguous: unread == Unread::Repeated, ..facts };
-                    }
-                }
+            if layout.pointers.is_empty() {
+                return layout.facts(&self.0.head, &Scalars::new());
+            }
+            let scalars = match self.document() {
+                Document::Fields(form) => crate::form::scalars(form, &layout.pointers),
+                Document::Json(json) => crate::json::scalars(json, &layout.pointers),
+                Document::Unread(unread) => Err(unread),
             };
-            layout.facts(&self.0.head, &scalars)
+            match scalars {
+                Ok(scalars) => layout.facts(&self.0.head, &scalars),
+                // A body that cannot be read has no facts in it; whoever parses it is told why.
+                Err(unread) => {
+                    let unread =
+                        if unread == Unread::NotJson && self.is_strange_form() { Unread::Form } else { unread };
+                    let unread = Some(unread);
+                    Facts { unread, ..layout.facts(&self.0.head, &Scalars::new()) }
+                }
+            }
         })
     }
 }
@@ -355,6 +413,10 @@ pub(crate) struct Coverage {
 pub(crate) struct Layout {
     provider: Arc<str>,
     payload: Pointer,
+    /// Whether the envelope is the payload where there is nothing at its pointer.
+    or_envelope: bool,
+    /// How forms are read, where the sender sends them.
+    form: Option<Form>,
     /// Where the array of a batch is. The body's pointers are then those of an item.
     batch: Option<Pointer>,
     fields: [Option<Places>; FIELDS],
@@ -371,14 +433,15 @@ pub(crate) struct Layout {
 /// The fields of a [`Layout`], by their place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fact {
-    ApiVersion = 0,
-    Attempt = 1,
-    EventType = 2,
-    Id = 3,
-    Mode = 4,
+    Account = 0,
+    ApiVersion = 1,
+    Attempt = 2,
+    EventType = 3,
+    Id = 4,
+    Mode = 5,
 }
 
-const FIELDS: usize = 5;
+const FIELDS: usize = 6;
 
 impl Layout {
     pub(crate) fn new(provider: Arc<str>, payload: Pointer, families: usize) -> Self {
@@ -393,6 +456,14 @@ impl Layout {
 
     pub(crate) fn set_batch(&mut self, pointer: Pointer) {
         self.batch = Some(pointer);
+    }
+
+    pub(crate) fn set_form(&mut self, form: Form) {
+        self.form = Some(form);
+    }
+
+    pub(crate) fn set_or_envelope(&mut self) {
+        self.or_envelope = true;
     }
 
     pub(crate) fn set_first_attempt(&mut self, count: u32) {
@@ -426,6 +497,11 @@ impl Layout {
     #[cfg(feature = "testing")]
     pub(crate) fn batch(&self) -> Option<&Pointer> {
         self.batch.as_ref()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn form(&self) -> Option<&Form> {
+        self.form.as_ref()
     }
 
     /// Keeps what the head says, by asking `look_up` for each place of it.
@@ -483,6 +559,7 @@ impl Layout {
         }
         let text = |fact: Fact| texts[fact as usize].as_deref();
         Facts {
+            account: text(Fact::Account).filter(|text| !text.is_empty()).map(Into::into),
             id: text(Fact::Id).and_then(DeliveryId::new),
             event_type: text(Fact::EventType).and_then(|text| EventType::new(text, first)),
             api_version: text(Fact::ApiVersion).filter(|text| !text.is_empty()).map(Into::into),
@@ -490,7 +567,11 @@ impl Layout {
                 .and_then(|text| text.parse::<u32>().ok())
                 .and_then(|count| count.checked_sub(self.first_attempt)?.checked_add(1)),
             mode: text(Fact::Mode).map(|text| if text == self.live { Mode::Live } else { Mode::Test }),
-            ambiguous: false,
+            // A repeated type is ambiguous, and the event cannot be routed by it.
+            unread: head
+                .iter()
+                .any(|fact| fact.field == Fact::EventType as usize && matches!(fact.text, HeadText::Repeated))
+                .then_some(Unread::Repeated),
         }
     }
 }
@@ -535,6 +616,8 @@ pub(crate) struct HeadFact {
 #[derive(Clone)]
 pub(crate) enum HeadText {
     Header(HeaderValue),
+    /// The header is there more than once, so that it says nothing.
+    Repeated,
     Text(Box<str>),
 }
 
@@ -542,6 +625,7 @@ impl HeadText {
     fn as_str(&self) -> Option<&str> {
         match self {
             Self::Header(value) => std::str::from_utf8(value.as_bytes()).ok(),
+            Self::Repeated => None,
             Self::Text(text) => Some(text),
         }
     }
@@ -549,10 +633,11 @@ impl HeadText {
 
 #[derive(Clone)]
 struct Facts {
+    account: Option<Box<str>>,
     id: Option<DeliveryId>,
     event_type: Option<EventType>,
     api_version: Option<Box<str>>,
     attempt: Option<u32>,
     mode: Option<Mode>,
-    ambiguous: bool,
+    unread: Option<Unread>,
 }

@@ -33,6 +33,7 @@ enum RawPlace {
     Header(Cow<'static, str>),
     HeaderIf(Cow<'static, str>, Cow<'static, str>),
     Json(Cow<'static, str>),
+    Nowhere,
     Param(Cow<'static, str>),
     Query(Cow<'static, str>),
 }
@@ -72,6 +73,11 @@ impl Field {
         Self::one(RawPlace::Query(key.into()))
     }
 
+    /// Where one of several families of headers does not have this field.
+    pub(crate) fn nowhere() -> Self {
+        Self::one(RawPlace::Nowhere)
+    }
+
     /// Looks at `other`'s places too, after these.
     pub fn or(mut self, other: Self) -> Self {
         self.places.extend(other.places);
@@ -105,6 +111,7 @@ impl RawPlace {
             }
             Self::HeaderIf(name, value) => Place::HeaderIf(header_name(name)?, value.clone().into_owned()),
             Self::Json(pointer) => Place::Json(json_pointer(pointer)?),
+            Self::Nowhere => Place::Nowhere,
             Self::Param(key) => Place::Param(key.clone().into_owned()),
             Self::Query(key) => Place::Query(key.clone().into_owned()),
         })
@@ -123,6 +130,7 @@ pub(crate) enum Place {
     Header(HeaderName),
     HeaderIf(HeaderName, String),
     Json(Pointer),
+    Nowhere,
     Param(String),
     Query(String),
 }
@@ -133,8 +141,18 @@ impl Places {
     pub(crate) fn of_family(&self, family: usize, families: usize) -> impl Iterator<Item = (usize, &Place)> {
         let split = families > 1
             && self.places.len() == families
-            && self.places.iter().all(|place| matches!(place, Place::Header(_)));
+            && self.places.iter().all(|place| matches!(place, Place::Header(_) | Place::Nowhere));
         self.places.iter().enumerate().filter(move |(index, _)| !split || *index == family)
+    }
+
+    /// The header of a family's, where it has one.
+    pub(crate) fn header(&self, family: usize) -> Option<&HeaderName> {
+        let headers = self.places.iter().filter_map(|place| match place {
+            Place::Header(name) => Some(name),
+            _ => None,
+        });
+        let count = headers.clone().count();
+        headers.skip(family.min(count.saturating_sub(1))).next()
     }
 
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {

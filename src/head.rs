@@ -1,8 +1,8 @@
 //! The head of a request: method, URI and headers. Nothing in it has been verified.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use http::{HeaderMap, Method, Uri, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, request::Parts};
 
 /// A borrowed request head, as a scheme looks at it.
 ///
@@ -44,6 +44,37 @@ impl<'a> Head<'a> {
     /// The headers.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
+    }
+
+    /// Returns the value of a header that may occur once.
+    pub(crate) fn header(&self, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Repeated> {
+        once(self.headers.get_all(name).iter())
+    }
+
+    /// Returns the value of a query parameter that may occur once, percent-decoded.
+    pub(crate) fn query(&self, key: &str) -> Result<Option<Cow<'a, [u8]>>, Repeated> {
+        once(self.uri.query().unwrap_or_default().split('&').filter_map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_query(name).as_ref() == key.as_bytes()).then(|| decode_query(value))
+        }))
+    }
+}
+
+/// Something that may occur once occurs more often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repeated;
+
+fn once<T>(mut values: impl Iterator<Item = T>) -> Result<Option<T>, Repeated> {
+    let first = values.next();
+    if values.next().is_some() { Err(Repeated) } else { Ok(first) }
+}
+
+/// Percent-decoding with `+` as a space, as in forms.
+fn decode_query(text: &str) -> Cow<'_, [u8]> {
+    if text.contains('+') {
+        Cow::Owned(percent_encoding::percent_decode_str(&text.replace('+', " ")).collect())
+    } else {
+        percent_encoding::percent_decode_str(text).into()
     }
 }
 

@@ -5,7 +5,8 @@
 //! 2. What is asked for is picked up on the way; everything else is skipped without being stored.
 //! 3. A key that is repeated on the way to something asked for makes the body ambiguous: two readers might see two values,
 //!    so nobody sees one. Repeated keys elsewhere are the business of the type that is parsed.
-//! 4. serde_json's limit on depth stays on.
+//! 4. A scalar is its text: a number is what the sender wrote, so that `1` and `1.0` differ, and no number is too large.
+//! 5. serde_json's limit on depth stays on.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -13,6 +14,7 @@ use serde::{
     Deserialize,
     de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 /// A place in a JSON document (RFC 6901). The empty pointer is the whole document.
@@ -35,7 +37,6 @@ impl Pointer {
         self.tokens.is_empty()
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn tokens(&self) -> &[String] {
         &self.tokens
     }
@@ -71,9 +72,12 @@ fn unescape(token: &str) -> Option<String> {
     Some(text)
 }
 
-/// The scalars found at the pointers that were asked for, in their order, as text. `None` where there is none, or `null`,
-/// or something that is no scalar.
-pub(crate) type Scalars<'de> = SmallVec<[Option<Cow<'de, str>>; 4]>;
+/// The scalars found at the pointers that were asked for, in their order, as text. `None` where there is nothing, or `null`,
+/// or an object or array.
+pub(crate) type Scalars<'de> = SmallVec<[Option<Cow<'de, str>>; MOST]>;
+
+/// No scheme asks for more facts than this in a body, so that a list of them needs no allocation.
+const MOST: usize = 8;
 
 /// What a walk ended with, when it did not end well.
 #[derive(Debug)]
@@ -82,66 +86,95 @@ pub(crate) enum WalkError {
     Malformed(serde_json::Error),
     /// The body is JSON, and the payload is not what was asked for.
     Mismatch(serde_json::Error),
-    /// There is nothing at the payload's pointer.
-    NoPayload,
 }
 
 /// Why nothing could be picked out of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
+    /// The body is a form, and the scheme does not say how to read one.
+    Form,
+    /// The body is a form without the field that holds the event.
+    NoField,
+    /// The body is neither JSON nor a form.
     NotJson,
-    /// A key on the way is there twice.
+    /// A key on the way, or a field of a form, is there twice.
     Repeated,
+}
+
+impl Unread {
+    /// The reason, for the operator.
+    #[cfg(feature = "axum")]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => {
+                "the body is a form, and the scheme does not say how to read one; declare it with `SchemeBuilder::form`, \
+                 or let the sender send JSON"
+            }
+            Self::NoField => "the body is a form without the field that holds the event",
+            Self::NotJson => "the body is not JSON",
+            Self::Repeated => "the event type, or a key on the way to it or to the id, is there more than once",
+        }
+    }
 }
 
 /// Picks scalars out of a body.
 pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scalars<'de>, Unread> {
     let mut found = Scalars::from_elem(None, pointers.len());
-    let mut repeated = false;
+    let mut fault = None;
     let mut deserializer = serde_json::Deserializer::from_str(text(body).map_err(|_| Unread::NotJson)?);
     Node::<'_, 'de, IgnoredAny> {
         wanted: pointers.iter().enumerate().map(|(slot, pointer)| (slot, pointer.tokens.as_slice())).collect(),
         payload: None,
         found: &mut found,
         result: &mut None,
-        repeated: &mut repeated,
+        fault: &mut fault,
     }
     .deserialize(&mut deserializer)
     .and_then(|()| deserializer.end())
-    .map_err(|_| if repeated { Unread::Repeated } else { Unread::NotJson })?;
+    .map_err(|_| fault.unwrap_or(Unread::NotJson))?;
     Ok(found)
 }
 
-/// Deserialises what is at `payload`, and picks scalars up on the way. Those that lie inside the payload are not seen.
+/// Deserializes what is at `payload`, and picks scalars up on the way. Those that lie inside the payload are not seen. Without
+/// a value where there is nothing at `payload`.
 pub(crate) fn payload<'de, T: Deserialize<'de>>(
     body: &'de [u8],
     payload: &Pointer,
     pointers: &[Pointer],
-) -> Result<(T, Scalars<'de>), WalkError> {
+) -> Result<(Option<T>, Scalars<'de>), WalkError> {
     let mut found = Scalars::from_elem(None, pointers.len());
     let mut result = None;
-    let mut repeated = false;
+    let mut fault = None;
     let mut deserializer = serde_json::Deserializer::from_str(text(body).map_err(WalkError::Malformed)?);
     Node {
         wanted: pointers.iter().enumerate().map(|(slot, pointer)| (slot, pointer.tokens.as_slice())).collect(),
         payload: Some(&payload.tokens),
         found: &mut found,
         result: &mut result,
-        repeated: &mut repeated,
+        fault: &mut fault,
     }
     .deserialize(&mut deserializer)
     .and_then(|()| deserializer.end())
     .map_err(|cause| {
-        if cause.is_data() && !repeated { WalkError::Mismatch(cause) } else { WalkError::Malformed(cause) }
+        if cause.is_data() && fault.is_none() { WalkError::Mismatch(cause) } else { WalkError::Malformed(cause) }
     })?;
-    Ok((result.ok_or(WalkError::NoPayload)?, found))
+    Ok((result, found))
+}
+
+/// Deserializes the whole body.
+#[cfg(feature = "axum")]
+pub(crate) fn whole<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, WalkError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text(body).map_err(WalkError::Malformed)?);
+    T::deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|cause| if cause.is_data() { WalkError::Mismatch(cause) } else { WalkError::Malformed(cause) })
 }
 
 fn text(body: &[u8]) -> Result<&str, serde_json::Error> {
     std::str::from_utf8(body).map_err(|_| de::Error::custom("the body is not UTF-8"))
 }
 
-type Wanted<'w> = SmallVec<[(usize, &'w [String]); 4]>;
+type Wanted<'w> = SmallVec<[(usize, &'w [String]); MOST]>;
 
 /// One value of the document: where the walk stands, and what is still wanted below.
 struct Node<'w, 'de, T> {
@@ -149,7 +182,8 @@ struct Node<'w, 'de, T> {
     payload: Option<&'w [String]>,
     found: &'w mut Scalars<'de>,
     result: &'w mut Option<T>,
-    repeated: &'w mut bool,
+    /// What is wrong with the body though it may be JSON.
+    fault: &'w mut Option<Unread>,
 }
 
 impl<'de, T> Node<'_, 'de, T> {
@@ -171,28 +205,50 @@ impl<'de, T> Node<'_, 'de, T> {
         if wanted.is_empty() && payload.is_none() {
             return None;
         }
-        Some(Node { wanted, payload, found: self.found, result: self.result, repeated: self.repeated })
+        Some(Node { wanted, payload, found: self.found, result: self.result, fault: self.fault })
     }
 
-    #[allow(clippy::ptr_arg)] // What is borrowed from the document stays borrowed.
-    fn scalar(self, value: &Cow<'de, str>) {
+    /// Takes the value at a place that is asked for; returns whether something below it is asked for too.
+    fn take(&mut self, raw: &'de RawValue) -> Result<bool, serde_json::Error> {
+        let value = scalar(raw.get()).inspect_err(|_| *self.fault = Some(Unread::NotJson))?;
         for (slot, tokens) in &self.wanted {
             if tokens.is_empty() {
-                self.found[*slot] = Some(value.clone());
+                self.found[*slot].clone_from(&value);
             }
         }
+        self.wanted.retain(|(_, tokens)| !tokens.is_empty());
+        Ok(!self.wanted.is_empty() || self.payload.is_some())
     }
+}
+
+/// A scalar's text: that of a string without quotes and escapes, any other as it stands.
+fn scalar(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
+    Ok(match raw.as_bytes().first() {
+        // Without an escape it is what stands between the quotes.
+        Some(b'"') if !raw.contains('\\') => Some(Cow::Borrowed(raw.trim_matches('"'))),
+        Some(b'"') => Some(serde_json::from_str::<Key<'_>>(raw)?.0),
+        Some(b'{' | b'[' | b'n') | None => None,
+        Some(_) => Some(Cow::Borrowed(raw)),
+    })
 }
 
 impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Node<'_, 'de, T> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
         if self.payload.is_some_and(<[String]>::is_empty) {
             *self.result = Some(T::deserialize(deserializer)?);
             return Ok(());
         }
-        deserializer.deserialize_any(self)
+        if self.wanted.iter().all(|(_, tokens)| !tokens.is_empty()) {
+            return deserializer.deserialize_any(self);
+        }
+        // As it was written: a deserializer would make a number of it, and two numbers may be one `f64`.
+        let raw = <&'de RawValue>::deserialize(deserializer)?;
+        if self.take(raw).map_err(de::Error::custom)? {
+            serde_json::Deserializer::from_str(raw.get()).deserialize_any(self).map_err(de::Error::custom)?;
+        }
+        Ok(())
     }
 }
 
@@ -203,33 +259,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Node<'_, 'de, T> {
         f.write_str("any JSON")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.scalar(&Cow::Borrowed(if value { "true" } else { "false" }));
+    // Something is asked for below a scalar, where nothing is.
+
+    fn visit_bool<E>(self, _value: bool) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.scalar(&Cow::Owned(value.to_string()));
+    fn visit_i64<E>(self, _value: i64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.scalar(&Cow::Owned(value.to_string()));
+    fn visit_u64<E>(self, _value: u64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.scalar(&Cow::Owned(value.to_string()));
+    fn visit_f64<E>(self, _value: f64) -> Result<(), E> {
         Ok(())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.scalar(&Cow::Owned(value.to_owned()));
-        Ok(())
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
-        self.scalar(&Cow::Borrowed(value));
+    fn visit_str<E>(self, _value: &str) -> Result<(), E> {
         Ok(())
     }
 
@@ -260,7 +308,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Node<'_, 'de, T> {
                 }
                 Some(node) => {
                     if seen.contains(&key) {
-                        *node.repeated = true;
+                        *node.fault = Some(Unread::Repeated);
                         return Err(de::Error::custom(format_args!("repeated key `{key}`")));
                     }
                     seen.push(key);
@@ -327,6 +375,42 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_text_that_was_sent() {
+        for number in ["18446744073709551617", "1.0", "1", "1e0", "-0", "0.10000000000000000000001", "1E400"] {
+            let body = format!(
+                r#"{{"a": [ {number} ], "id" : {number}
+            }}"#
+            );
+            let pointers = [pointer("/id"), pointer("/a/0")];
+            let found = scalars(body.as_bytes(), &pointers).unwrap();
+            assert_eq!(found.iter().flatten().collect::<Vec<_>>(), [number, number]);
+        }
+    }
+
+    #[test]
+    fn a_place_may_be_asked_for_and_something_below_it() {
+        let pointers = [pointer("/a"), pointer("/a/b"), pointer("/a/b")];
+        let find = |body: &'static [u8]| {
+            let found = scalars(body, &pointers).unwrap();
+            found.into_iter().map(|value| value.map(|text| text.into_owned())).collect::<Vec<_>>()
+        };
+
+        assert_eq!(find(br#"{"a":{"b":"x"}}"#), [None, Some("x".to_owned()), Some("x".to_owned())]);
+        assert_eq!(find(br#"{"a":"x"}"#), [Some("x".to_owned()), None, None]);
+        let (value, found) = payload::<u8>(br#"{"a":{"b":1}}"#, &pointer("/a/b"), &[pointer("/a")]).unwrap();
+        assert_eq!((value, found[0].as_deref()), (Some(1), None));
+    }
+
+    #[test]
+    fn a_string_that_is_not_text_is_malformed() {
+        let broken = br#"{"id":"\ud800"}"#;
+
+        assert_eq!(scalars(broken, &[pointer("/id")]), Err(Unread::NotJson));
+        let read = payload::<u8>(br#"{"id":"\ud800","data":1}"#, &pointer("/data"), &[pointer("/id")]);
+        assert!(matches!(read, Err(WalkError::Malformed(_))));
+    }
+
+    #[test]
     fn a_repeated_key_on_the_way_is_refused_and_elsewhere_it_is_not() {
         assert_eq!(scalars(br#"{"id":1,"id":2}"#, &[pointer("/id")]), Err(Unread::Repeated));
         assert_eq!(scalars(br#"{"a":{"id":1},"a":{}}"#, &[pointer("/a/id")]), Err(Unread::Repeated));
@@ -341,7 +425,7 @@ mod tests {
         let (numbers, found) =
             payload::<Vec<u8>>(body, &pointer("/data/object"), &[pointer("/id"), pointer("/type")]).unwrap();
 
-        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(numbers, Some(vec![1, 2, 3]));
         assert_eq!(found.iter().map(|value| value.as_deref()).collect::<Vec<_>>(), [Some("evt"), Some("t")]);
     }
 
@@ -354,6 +438,6 @@ mod tests {
         assert!(matches!(payload::<u8>(b"{\"data\":\"\xff\"}", &at, &[]), Err(WalkError::Malformed(_))));
         assert!(matches!(payload::<u8>(b"{\"data\":1,\"data\":2}", &at, &[]), Err(WalkError::Malformed(_))));
         assert!(matches!(payload::<u8>(b"{\"data\":\"x\"}", &at, &[]), Err(WalkError::Mismatch(_))));
-        assert!(matches!(payload::<u8>(b"{}", &at, &[]), Err(WalkError::NoPayload)));
+        assert!(matches!(payload::<u8>(b"{}", &at, &[]), Ok((None, _))));
     }
 }

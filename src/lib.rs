@@ -19,6 +19,7 @@ mod fencing;
 mod head;
 mod field;
 mod json;
+mod form;
 mod pattern;
 mod host;
 mod observe;

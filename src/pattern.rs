@@ -2,34 +2,44 @@
 //!
 //! 1. An exact name wins: `invoice.paid`. Where a sender's type has two parts (GitHub's header and action), the first part
 //!    alone is a name of it too, after the whole one: `issues` for `issues.opened`.
-//! 2. Else the longest `prefix.*`, at any depth: `customer.*` for `customer.subscription.created`.
-//! 3. Else `*`.
+//! 2. Else the longest prefix that ends with a separator and `*`, at any depth: `customer.*` for
+//!    `customer.subscription.created`. The separators are those that senders use: `.`, `/` and `:`. A pattern has the
+//!    separator of the type that it matches: `orders/*` matches `orders/create`, and `orders.*` does not.
+//! 3. Else `*`, which also matches an event without a type.
 //!
-//! A `*` anywhere else is no pattern.
+//! A `*` anywhere else is not a pattern.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 /// An event type as patterns look at it: its text, and its first part where the sender's type has two.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Subject<'a> {
+    /// Empty where the event has no type.
     pub(crate) whole: &'a str,
     pub(crate) first: Option<&'a str>,
 }
+
+/// What stands between the parts of an event type: Stripe's `invoice.paid`, Shopify's `orders/create`, `order:paid`.
+pub(crate) const SEPARATORS: [char; 3] = ['.', '/', ':'];
 
 /// A pattern, told apart by what it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pattern<'a> {
     Any,
     Exact(&'a str),
+    /// With the separator at its end.
     Prefix(&'a str),
 }
 
 impl<'a> Pattern<'a> {
-    /// Parses a pattern; `None` for text that is none.
+    /// Parses a pattern; `None` for text that is not one.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let pattern = match text.strip_suffix('*') {
             Some("") => return Some(Self::Any),
-            Some(rest) => Self::Prefix(rest.strip_suffix('.')?),
+            // Types may begin with a slash, as Slack's commands do, and with no other separator.
+            Some("/") => return Some(Self::Prefix("/")),
+            Some(prefix) if prefix.len() > 1 && prefix.ends_with(SEPARATORS) => Self::Prefix(prefix),
+            Some(_) => return None,
             None => Self::Exact(text),
         };
         let (Self::Exact(name) | Self::Prefix(name)) = pattern else { return Some(pattern) };
@@ -43,12 +53,15 @@ impl<'a> Pattern<'a> {
             Self::Exact(name) if name == subject.whole => Some(usize::MAX),
             Self::Exact(name) if Some(name) == subject.first => Some(usize::MAX - 1),
             Self::Exact(_) => None,
-            Self::Prefix(prefix) => {
-                let rest = subject.whole.strip_prefix(prefix)?;
-                rest.starts_with('.').then_some(prefix.len())
-            }
+            Self::Prefix(prefix) => subject.whole.starts_with(prefix).then_some(prefix.len()),
         }
     }
+}
+
+/// Every prefix of an event type that can be a pattern's, with its separator, the shortest first.
+pub(crate) fn prefixes(event_type: &str) -> impl DoubleEndedIterator<Item = &str> {
+    // Each separator is one byte long.
+    event_type.match_indices(SEPARATORS).map(|(at, _)| &event_type[..=at])
 }
 
 /// The best of some patterns, for lists that are too short to be worth a table.
@@ -58,6 +71,44 @@ pub(crate) fn best<'p>(patterns: &[&'p str], subject: Subject<'_>) -> Option<&'p
         .filter_map(|text| Some((Pattern::parse(text)?.rank(subject)?, *text)))
         .max_by_key(|(rank, _)| *rank)
         .map(|(_, text)| text)
+}
+
+/// Why none of some patterns matches an event type, where that looks like a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mistake<'p> {
+    /// None of them is an event type of a sender whose types have parts.
+    NoneHasParts,
+    /// This one is the event type, written another way.
+    Written(&'p str),
+}
+
+/// Looks for a mistake in patterns none of which matches.
+pub(crate) fn mistake<'p>(
+    patterns: impl Iterator<Item = &'p str> + Clone,
+    subject: Subject<'_>,
+) -> Option<Mistake<'p>> {
+    let skeleton = |text: &str| -> String {
+        text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    if subject.whole.is_empty() {
+        return None;
+    }
+    let wanted = skeleton(subject.whole);
+    let written = patterns.clone().find(|text| match text.strip_suffix('*') {
+        None => skeleton(text) == wanted,
+        Some(prefix) => {
+            prefixes(subject.whole).any(|ours| ours.len() == prefix.len() && skeleton(ours) == skeleton(prefix))
+        }
+    });
+    if let Some(text) = written {
+        return Some(Mistake::Written(text));
+    }
+    let mut patterns = patterns.peekable();
+    let without_parts = subject.first.is_none()
+        && subject.whole.contains(SEPARATORS)
+        && patterns.peek().is_some()
+        && patterns.all(|text| !text.contains(SEPARATORS) && text != "*");
+    without_parts.then_some(Mistake::NoneHasParts)
 }
 
 /// Values by pattern.
@@ -94,26 +145,32 @@ impl<V> PatternTable<V> {
         }
     }
 
+    /// The value of the best pattern.
     pub(crate) fn get(&self, subject: Subject<'_>) -> Option<&V> {
-        find(&self.exact, subject.whole)
-            .or_else(|| find(&self.exact, subject.first?))
-            .or_else(|| self.longest_prefix(subject.whole))
-            .or(self.any.as_ref())
+        self.matching(subject).next()
     }
 
-    fn longest_prefix(&self, whole: &str) -> Option<&V> {
-        if self.prefix.is_empty() {
-            return None;
-        }
-        let dots = whole.rmatch_indices('.').map(|(at, _)| at);
-        dots.into_iter().find_map(|at| find(&self.prefix, &whole[..at]))
+    /// The values of all patterns that match, the best one first.
+    pub(crate) fn matching<'t>(&'t self, subject: Subject<'_>) -> impl Iterator<Item = &'t V> {
+        let first = subject.first.filter(|first| *first != subject.whole);
+        let exact = [Some(subject.whole), first].into_iter().flatten().filter_map(|name| find(&self.exact, name));
+        // Nothing is searched in where nothing is.
+        let whole = if self.prefix.is_empty() { "" } else { subject.whole };
+        let prefixes = prefixes(whole).rev().filter_map(|prefix| find(&self.prefix, prefix));
+        exact.chain(prefixes).chain(self.any.as_ref())
+    }
+
+    /// Every pattern as text, but `*`.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = String> {
+        let prefix = self.prefix.keys().map(|prefix| format!("{prefix}*"));
+        self.exact.keys().map(|name| name.clone().into_string()).chain(prefix)
     }
 
     /// Every pattern as text, with its value.
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, V)> {
         let any = self.any.map(|value| ("*".to_owned(), value));
         let exact = self.exact.into_iter().map(|(name, value)| (name.into_string(), value));
-        let prefix = self.prefix.into_iter().map(|(prefix, value)| (format!("{prefix}.*"), value));
+        let prefix = self.prefix.into_iter().map(|(prefix, value)| (format!("{prefix}*"), value));
         any.into_iter().chain(exact).chain(prefix)
     }
 
@@ -140,7 +197,7 @@ fn find<'t, K: Borrow<str> + Eq + Hash, V>(table: &'t HashMap<K, V>, name: &str)
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Pattern, PatternTable, Refused, Subject, best};
+    use super::{Mistake, Pattern, PatternTable, Refused, SEPARATORS, Subject, best, mistake};
 
     fn whole(text: &str) -> Subject<'_> {
         Subject { whole: text, first: None }
@@ -175,11 +232,53 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_alone_or_after_a_dot_at_the_end() {
-        for text in ["", "a*", "*.a", "a.*.b", "**", ".*", "a.**"] {
+    fn a_star_stands_alone_or_after_a_separator_at_the_end() {
+        for text in ["", "a*", "*.a", "a.*.b", "**", ".*", ":*", "a.**", "a-*", "a_*", "*/a", "a/*/b"] {
             assert_eq!(Pattern::parse(text), None, "{text}");
         }
-        assert_eq!(Pattern::parse("a.b.*"), Some(Pattern::Prefix("a.b")));
+        for text in ["a.b.*", "a/*", "a:*", "a.b/*", "/*"] {
+            assert_eq!(Pattern::parse(text), Some(Pattern::Prefix(text.trim_end_matches('*'))));
+        }
+    }
+
+    #[test]
+    fn a_prefix_has_the_separator_of_the_type() {
+        let patterns = ["orders/*", "orders.*", "orders:*", "a/b.*", "a/*", "/*"];
+
+        for (text, expected) in [
+            ("orders/create", Some("orders/*")),
+            ("orders.create", Some("orders.*")),
+            ("orders:create:now", Some("orders:*")),
+            ("a/b.c", Some("a/b.*")),
+            ("a/b/c", Some("a/*")),
+            ("/weather", Some("/*")),
+            ("orders", None),
+            ("orders-create", None),
+        ] {
+            assert_eq!(best(&patterns, whole(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_type_is_matched_by_the_star_alone() {
+        assert_eq!(best(&["a", "a.*", "/*", "*"], whole("")), Some("*"));
+        assert_eq!(best(&["a", "a.*", "/*"], whole("")), None);
+    }
+
+    #[test]
+    fn patterns_that_are_written_in_another_way_are_noticed() {
+        let find = |patterns: &'static [&'static str], text| mistake(patterns.iter().copied(), whole(text));
+
+        assert_eq!(find(&["Ping", "InvoicePaid"], "invoice.paid"), Some(Mistake::Written("InvoicePaid")));
+        assert_eq!(find(&["invoice_paid"], "invoice.paid"), Some(Mistake::Written("invoice_paid")));
+        assert_eq!(find(&["orders.*"], "orders/create"), Some(Mistake::Written("orders.*")));
+        assert_eq!(find(&["Ping", "Pong"], "invoice.paid"), Some(Mistake::NoneHasParts));
+        assert_eq!(find(&["ping", "a.b"], "invoice.paid"), None);
+        assert_eq!(find(&["ping"], "pong"), None);
+        assert_eq!(find(&[], "invoice.paid"), None);
+        assert_eq!(find(&["Ping"], ""), None);
+        let github = Subject { whole: "issues.opened", first: Some("issues") };
+        assert_eq!(mistake(["push"].into_iter(), github), None);
     }
 
     #[test]
@@ -195,8 +294,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_table_and_the_list_follow_one_rule(
-            patterns in prop::collection::hash_set("(([ab]\\.){0,3}(\\*|[ab]))|[ab]", 0..6),
-            text in "([ab]\\.){0,4}[ab]",
+            patterns in prop::collection::hash_set("(([ab][./:]){0,3}(\\*|[ab]))|[ab]|/\\*", 0..6),
+            text in "/?([ab][./:]){0,4}[ab]|",
             split in any::<bool>(),
         ) {
             let mut table = PatternTable::default();
@@ -204,10 +303,17 @@ mod tests {
                 table.insert(pattern, pattern.as_str()).unwrap();
             }
             let list: Vec<&str> = patterns.iter().map(String::as_str).collect();
-            let first = text.split_once('.').filter(|_| split).map(|(first, _)| first);
+            let first = text.split_once(SEPARATORS).filter(|_| split).map(|(first, _)| first);
             let subject = Subject { whole: &text, first };
 
             prop_assert_eq!(table.get(subject).copied(), best(&list, subject));
+            let all: Vec<&str> = table.matching(subject).copied().collect();
+            let mut rest = list.clone();
+            for pattern in all {
+                prop_assert_eq!(best(&rest, subject), Some(pattern));
+                rest.retain(|other| *other != pattern);
+            }
+            prop_assert_eq!(best(&rest, subject), None);
         }
     }
 }

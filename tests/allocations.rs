@@ -8,7 +8,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -50,13 +50,13 @@ fn a_single_frame_is_given_to_the_handler_without_a_copy() {
 }
 
 #[test]
-fn what_the_head_condemns_is_refused_without_a_look_at_the_body() {
+fn what_the_head_condemns_is_refused_without_keeping_its_body() {
     let app = Router::new().route("/hook", post(async |_: VerifiedBody| {}).layer(layer()));
     let body = vec![b'x'; 1024];
     let (fresh, stale) = (sign(&body, NOW), sign(&body, NOW - 3600));
     let twice = format!("{fresh},t={NOW}");
 
-    let edits: [(&str, Edit<'_>); 7] = [
+    let edits: [(&str, Edit<'_>); 8] = [
         ("unsigned", &|request| drop(request.headers_mut().remove("stripe-signature"))),
         ("stale", &|request| set(request, "stripe-signature", &stale)),
         ("malformed", &|request| set(request, "stripe-signature", "v1=no signature")),
@@ -64,16 +64,26 @@ fn what_the_head_condemns_is_refused_without_a_look_at_the_body() {
         ("wrong method", &|request| *request.method_mut() = Method::PUT),
         ("declared too large", &|request| set(request, "content-length", "1048577")),
         ("encoded", &|request| set(request, "content-encoding", "gzip")),
+        ("asks first", &|request| {
+            request.headers_mut().remove("stripe-signature");
+            set(request, "expect", "100-continue");
+        }),
     ];
     for (case, edit) in edits {
-        let polled = Arc::new(AtomicBool::new(false));
-        let mut request = request(&fresh, Body::new(Untouchable(Arc::clone(&polled))));
+        let seen = Arc::new(Seen::default());
+        let mut request = request(&fresh, Body::new(Dropped { seen: Arc::clone(&seen), left: 200 }));
         edit(&mut request);
 
         let response = answer(&app, request);
 
         assert!(response.status().is_client_error(), "{case}: {}", response.status());
-        assert!(!polled.load(Ordering::Relaxed), "{case}: the body was polled");
+        assert!(seen.most.load(Ordering::Relaxed) <= 1, "{case}: more than one frame was there at a time");
+        let polled = seen.made.load(Ordering::Relaxed);
+        assert_eq!(
+            polled,
+            if case == "asks first" { 0 } else { 200 },
+            "{case}: the rest is read, unless it is not sent"
+        );
     }
 }
 
@@ -136,19 +146,50 @@ fn set(request: &mut Request<Body>, name: &'static str, value: &str) {
     request.headers_mut().insert(name, value.parse().unwrap());
 }
 
-/// A body that remembers whether anyone has looked.
-struct Untouchable(Arc<AtomicBool>);
+/// How many frames a body has made, how many of them are there, and how many were there at a time.
+#[derive(Default)]
+struct Seen {
+    made: AtomicUsize,
+    there: AtomicUsize,
+    most: AtomicUsize,
+}
 
-impl http_body::Body for Untouchable {
+/// A body of frames that are counted while they are there.
+struct Dropped {
+    seen: Arc<Seen>,
+    left: usize,
+}
+
+struct Counted(Arc<Seen>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        b"xy"
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.there.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl http_body::Body for Dropped {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.store(true, Ordering::Relaxed);
-        Poll::Ready(None)
+    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.left -= 1;
+        self.seen.made.fetch_add(1, Ordering::Relaxed);
+        let there = self.seen.there.fetch_add(1, Ordering::Relaxed) + 1;
+        self.seen.most.fetch_max(there, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Counted(Arc::clone(&self.seen)))))))
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(1024)
+        SizeHint::with_exact(400)
     }
 }

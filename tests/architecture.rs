@@ -20,6 +20,7 @@ const LEAVES: &[&str] = &[
     "error",
     "fencing",
     "field",
+    "form",
     "head",
     "host",
     "json",

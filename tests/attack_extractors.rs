@@ -34,8 +34,8 @@ use serve::{REFUSAL, Receiver, Server, oneshot, request, request_h2};
 use sign::{Line, Sender, line};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_webhooks::{
-    Delivery, EventRejection, Provider, RequestHead, Secrets, VerifiedBody, VerifiedEnvelope, VerifiedEvent,
-    VerifyError, WebhookLayer, error::VerifyErrorKind, extract::EventRejectionKind,
+    Delivery, EventRejection, EventRouter, Provider, RequestHead, Secrets, VerifiedBody, VerifiedEnvelope,
+    VerifiedEvent, VerifyError, WebhookLayer, error::VerifyErrorKind, extract::EventRejectionKind,
 };
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","livemode":true,"data":{"object":{"amount_paid":7}},"event":{"amount_paid":7},"amount_paid":7}"#;
@@ -333,6 +333,106 @@ async fn text_of_a_payload_forges_no_line_in_the_log() {
     assert!(logs.ours().iter().all(|line| line.len() < 2000));
 }
 
+// A handler that takes the `Result` answers as it likes, so that the log must not claim another status.
+#[tokio::test]
+async fn the_log_of_a_payload_that_does_not_fit_claims_no_status() {
+    let (logs, _guard) = Logs::capture();
+    let handler = async |event: Result<VerifiedEvent<Invoice>, EventRejection>| {
+        assert_eq!(event.map(|_| ()).unwrap_err().kind(), EventRejectionKind::Mismatch);
+        "seen to"
+    };
+    let server = Server::start(Router::new().route("/hook", post(handler).layer(Sender::Stripe.layer()))).await;
+
+    let body = br#"{"data":{"object":{"amount_paid":"x"}}}"#;
+    assert_eq!(send(&server, "/hook", &Sender::Stripe.sign(body), body).await, (200, "seen to".to_owned()));
+
+    let line = logs.ours().into_iter().find(|line| line.contains("could not be parsed")).unwrap();
+    assert!(line.contains("/data/object/amount_paid"), "{line}");
+    // The span around it has the status that was sent; the event itself has none.
+    let event = line.split("could not be parsed").nth(1).unwrap();
+    assert!(!event.contains("status"), "{line}");
+}
+
+// An event that nobody handles is a success, so that a slip in a name loses events in silence. It is said once.
+#[tokio::test]
+async fn patterns_that_look_like_a_mistake_are_warned_of_once() {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Named {
+        #[allow(dead_code)] // It is never made.
+        InvoicePaid(Value),
+    }
+    #[derive(Deserialize)]
+    enum Plain {
+        Ping,
+        Pong,
+    }
+    #[derive(Deserialize)]
+    enum Right {
+        #[serde(rename = "invoice.sent")]
+        Sent,
+    }
+    let (logs, _guard) = Logs::capture();
+    let events = EventRouter::new().on("invoice/*", async || "never").on("invoice.sent", async || "never");
+    let versions = EventRouter::new().on_version("invoice.paid", ["1"], async || "never");
+    let router = Router::new()
+        .route("/named", post(async |_: VerifiedEvent<Named>| "never"))
+        .route(
+            "/plain",
+            post(async |event: VerifiedEvent<Plain>| match *event {
+                Plain::Ping | Plain::Pong => "never",
+            }),
+        )
+        .route(
+            "/right",
+            post(async |event: VerifiedEvent<Right>| match *event {
+                Right::Sent => "never",
+            }),
+        )
+        .route("/events", post(events))
+        .route("/versions", post(versions))
+        .route_layer(Sender::Stripe.layer());
+    let server = Server::start(router).await;
+    let body = br#"{"id":"evt_1","type":"invoice.paid","api_version":"2","data":{"object":{}}}"#;
+
+    for path in ["/named", "/plain", "/right", "/events", "/versions"] {
+        for _ in 0..3 {
+            let answer = send(&server, path, &Sender::Stripe.sign(body), body).await;
+            assert_eq!(answer, (200, r#"{"status":"unhandled"}"#.to_owned()), "{path}");
+        }
+    }
+
+    let warnings: Vec<_> = logs.ours().into_iter().filter(|line| line.contains(" WARN ")).collect();
+    let count = |words: &str| warnings.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(count("pattern=\"invoice_paid\""), 1, "{warnings:#?}");
+    assert_eq!(count("no pattern of this enum can match"), 1, "{warnings:#?}");
+    assert_eq!(count("pattern=\"invoice/*\""), 1, "{warnings:#?}");
+    // Each of these is an event that is lost, and an upgrade of the account is behind it.
+    assert_eq!(count("nobody handles this API version"), 3, "{warnings:#?}");
+    assert_eq!(warnings.len(), 6, "{warnings:#?}");
+}
+
+// A genuine event in a form that nobody can read must come again, and the log says what to do.
+#[tokio::test]
+async fn a_form_that_the_scheme_does_not_declare_is_415_with_the_remedy() {
+    let (logs, _guard) = Logs::capture();
+    let router = Router::new()
+        .route("/typed", post(amount))
+        .route("/routed", post(EventRouter::new().on("invoice.paid", amount)))
+        .route_layer(Sender::Stripe.layer());
+    let server = Server::start(router).await;
+    let body = b"payload=%7B%22type%22%3A%22invoice.paid%22%7D";
+
+    for path in ["/typed", "/routed"] {
+        let answer = send(&server, path, &Sender::Stripe.sign(body), body).await;
+        assert_eq!(answer, (415, r#"{"error":"unsupported_form"}"#.to_owned()), "{path}");
+    }
+
+    let remedies =
+        logs.ours().into_iter().filter(|line| line.contains("declare it with `SchemeBuilder::form`")).count();
+    assert_eq!(remedies, 2, "{}", logs.text());
+}
+
 // --- Handlers that fail -----------------------------------------------------------------------------------------------------
 
 // A panic is an answer, and the connection and the process go on. `serve` has a net for panics; this one is the layer's own.
@@ -399,6 +499,33 @@ struct Broken;
 impl tower_webhooks::clock::Clock for Broken {
     fn now(&self) -> std::time::SystemTime {
         panic!("a clock")
+    }
+}
+
+/// A scheme that lets nothing pass.
+struct Refusing;
+
+impl tower_webhooks::scheme::CustomScheme for Refusing {
+    fn name(&self) -> &str {
+        "refusing"
+    }
+
+    fn inspect(
+        &self,
+        _: tower_webhooks::Head<'_>,
+        _: std::time::SystemTime,
+    ) -> Result<tower_webhooks::scheme::Plan, VerifyError> {
+        Err(VerifyError::new(tower_webhooks::error::VerifyErrorKind::Missing))
+    }
+
+    fn verify(
+        &self,
+        _: tower_webhooks::Head<'_>,
+        _: &[u8],
+        _: tower_webhooks::scheme::Keys<'_>,
+        _: std::time::SystemTime,
+    ) -> Result<tower_webhooks::scheme::Binding, VerifyError> {
+        Err(VerifyError::new(tower_webhooks::error::VerifyErrorKind::SignatureMismatch))
     }
 }
 
@@ -636,10 +763,11 @@ async fn without_verification_the_limits_and_methods_stay() {
             }
             _ => Sender::StandardWebhooks.secret(),
         };
-        let layer = WebhookLayer::new(*provider, secret)
-            .with_public_url("https://example.com")
-            .with_verify_token(Sender::GitHub.secret())
-            .with_insecure_no_verification();
+        let layer = WebhookLayer::new(*provider, secret).with_insecure_no_verification();
+        let scheme = tower_webhooks::Scheme::from(*provider);
+        let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
+        let token = Sender::GitHub.secret();
+        let layer = if scheme.needs_verify_token() { layer.with_verify_token(token) } else { layer };
         let runs = Arc::new(AtomicUsize::new(0));
         let handler = {
             let runs = Arc::clone(&runs);
@@ -658,7 +786,8 @@ async fn without_verification_the_limits_and_methods_stay() {
         let refused = if [Provider::DROPBOX, Provider::META].contains(provider) { 403 } else { 405 };
         assert_eq!((got.status, runs.load(Ordering::SeqCst)), (refused, 1), "{provider}");
     }
-    let custom = WebhookLayer::new(tower_webhooks::Scheme::custom(Broken), Sender::GitHub.secret());
+    // A scheme in code is asked whether it answers from the head, and for nothing else.
+    let custom = WebhookLayer::new(tower_webhooks::Scheme::custom(Refusing), Sender::GitHub.secret());
     let router = Router::new().route("/hook", any(async || "").layer(custom.with_insecure_no_verification()));
     let server = Server::start(router).await;
     assert_eq!(send(&server, "/hook", &[], b"{}").await.0, 200);

@@ -221,9 +221,14 @@ async fn the_unread_body_of_a_refused_request_is_not_the_next_request() {
         in_parts.send(&head("POST", "/hook", &[line("content-length", inner.len().to_string())])).await;
         assert_eq!(in_parts.answer().await.map(|answer| answer.status), Some(401), "{sender:?}");
         in_parts.send(&inner).await;
-        assert!(in_parts.is_closed().await, "{sender:?}");
-
         assert_eq!(receiver.runs(), 0, "{sender:?}");
+
+        // Whatever comes next on the connection is the next request, and not the body before it.
+        in_parts.send(&request("POST", "/hook", &sender.sign(BODY), BODY)).await;
+        assert_eq!(in_parts.answer().await.map(|answer| answer.status), Some(200), "{sender:?}");
+        in_parts.finish().await;
+        assert!(in_parts.is_closed().await, "{sender:?}");
+        assert_eq!(receiver.runs(), 1, "{sender:?}");
         receiver.finish().await;
     }
 }

@@ -27,9 +27,17 @@ fn like_github() -> SchemeBuilder {
 }
 
 async fn declared(handshake: Handshake) -> Receiver {
-    let layer = WebhookLayer::new(like_github().handshake(handshake), Sender::GitHub.secret())
-        .with_verify_token(Secret::new(TOKEN).expect("the token is one"))
+    declared_by(like_github().handshake(handshake)).await
+}
+
+async fn declared_by(scheme: SchemeBuilder) -> Receiver {
+    let scheme = scheme.build().expect("the declaration is whole");
+    let needs_token = scheme.needs_verify_token();
+    let layer = WebhookLayer::new(scheme, Sender::GitHub.secret())
+        .with_clock(ManualClock::at_unix_seconds(NOW))
         .with_body_timeout(NEVER);
+    let token = || Secret::new(TOKEN).expect("the token is one");
+    let layer = if needs_token { layer.with_verify_token(token()) } else { layer };
     Receiver::behind(Sender::GitHub, layer).await
 }
 
@@ -188,10 +196,10 @@ async fn unreachable(
 #[test]
 fn a_handshake_that_reads_the_body_must_be_signed() {
     for handshake in [
-        Handshake::echo_text(Field::json("/challenge")),
+        Handshake::echo_text(Field::json("/challenge")).present(Field::json("/challenge")),
         Handshake::echo_text(Field::query("c")).when(Field::json("/type"), "x"),
-        Handshake::challenge(Field::json("/token"), "response"),
-        Handshake::echo_text(Field::header("x-a").or(Field::json("/c"))),
+        Handshake::challenge(Field::json("/token"), "response").present(Field::header("x-a")),
+        Handshake::echo_text(Field::header("x-a").or(Field::json("/c"))).present(Field::header("x-a")),
     ] {
         let error = like_github().handshake(handshake.clone()).build().unwrap_err();
         assert_eq!(error.kind(), ConfigErrorKind::Scheme);
@@ -199,18 +207,40 @@ fn a_handshake_that_reads_the_body_must_be_signed() {
     }
 }
 
-// The answer to an unsigned challenge is made with the key that signs deliveries. Whoever may choose the challenge freely
-// has any delivery signed.
-#[tokio::test]
-async fn a_challenge_signs_no_delivery() {
-    let crc = Handshake::challenge(Field::query("crc_token"), "response_token")
+// --- The answer to an unsigned challenge is made with the key that signs deliveries ---------------------------------------------
+
+/// X's challenge-response check: GET with a random token, answered with its MAC.
+fn crc() -> Handshake {
+    Handshake::challenge(Field::query("crc_token"), "response_token")
         .with_prefix("sha256=")
         .present(Field::query("crc_token"))
-        .method(Method::GET);
-    let receiver = declared(crc).await;
-    let escaped = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        .method(Method::GET)
+}
 
-    let forged = [
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// Asks for the MAC of a text, as an attacker who knows nothing but the URL.
+async fn oracle(receiver: &Receiver, text: &str) -> Option<String> {
+    let answer = ask(receiver, "GET", &format!("/hook?crc_token={}", escaped(text))).await;
+    if answer.status != 200 {
+        assert_eq!((answer.status, answer.text()), (403, r#"{"error":"forbidden"}"#), "{text:.40}");
+        return None;
+    }
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let tag = hmac_sha256(Sender::GitHub.secret_text().as_bytes(), text.as_bytes());
+    let value = format!("sha256={}", data_encoding::HEXLOWER.encode(&tag));
+    assert_eq!(answer.text(), format!(r#"{{"response_token":"{value}"}}"#));
+    Some(value)
+}
+
+// Whatever the oracle signs is refused as a delivery, before the handler; whatever is a delivery it does not sign.
+#[tokio::test]
+async fn a_challenge_signs_no_delivery() {
+    let receiver = declared(crc()).await;
+
+    let never = [
         std::str::from_utf8(BODY).unwrap(),
         "{}",
         "[]",
@@ -227,19 +257,154 @@ async fn a_challenge_signs_no_delivery() {
         "line\nbreak",
         "\0",
     ];
-    for challenge in forged {
-        let answer = ask(&receiver, "GET", &format!("/hook?crc_token={}", escaped(challenge))).await;
-        assert_eq!((answer.status, answer.text()), (403, r#"{"error":"forbidden"}"#), "{challenge:.40}");
+    for challenge in never {
+        assert_eq!(oracle(&receiver, challenge).await, None, "{challenge:.40}");
     }
+    // What may be asked: a random token, and scalars, which are JSON too.
+    for token in [
+        "MTUzNDU2Nzg5MA==",
+        "a1b2c3d4-e5f6_7890.~",
+        "3ca369e1:4f/5+6",
+        "123",
+        "-1.5e+9",
+        "true",
+        "null",
+        &"x".repeat(256),
+    ] {
+        let signature = oracle(&receiver, token).await.expect(token);
+        receiver.refuses(&[line("x-hub-signature-256", signature)], token.as_bytes()).await;
+    }
+    assert_eq!(receiver.runs(), 0);
 
-    for token in ["MTUzNDU2Nzg5MA==", "a1b2c3d4-e5f6_7890.~", "3ca369e1:4f/5+6"] {
-        let answer = ask(&receiver, "GET", &format!("/hook?crc_token={}", escaped(token))).await;
-        let tag = hmac_sha256(Sender::GitHub.secret_text().as_bytes(), token.as_bytes());
-        let expected = format!(r#"{{"response_token":"sha256={}"}}"#, data_encoding::HEXLOWER.encode(&tag));
-        assert_eq!((answer.status, answer.text()), (200, expected.as_str()));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+    // True deliveries are objects, arrays, strings or forms, and all pass.
+    for body in [BODY, b"{}", b"[1]", b"\"text\"", b"a=1&b=2", b"x".repeat(257).as_slice(), b""] {
+        receiver.accepts(&Sender::GitHub.sign(body), body).await;
     }
     receiver.finish().await;
+}
+
+// A scalar behind a timestamp is a whole signed text too.
+#[tokio::test]
+async fn a_challenge_signs_no_delivery_with_a_timestamp() {
+    let scheme = like_github().timestamp(Field::header("x-time")).signs("{timestamp}.{body}").handshake(crc());
+    let layer = WebhookLayer::new(scheme, Sender::GitHub.secret()).with_clock(ManualClock::at_unix_seconds(NOW));
+    let receiver = Receiver::behind(Sender::GitHub, layer).await;
+
+    let signature = oracle(&receiver, &format!("{NOW}.true")).await.expect("it is a token");
+    let headers = [line("x-hub-signature-256", signature), line("x-time", NOW.to_string())];
+    receiver.refuses(&headers, b"true").await;
+    assert_eq!(receiver.runs(), 0);
+    receiver.server.stop().await;
+}
+
+// Without a body in it, every signed text is a token: such a scheme would sign what anybody asks for.
+#[test]
+fn an_unsigned_challenge_of_a_scheme_whose_texts_are_tokens_does_not_build() {
+    let scheme = |signs: &'static str, handshake: Handshake| {
+        let base = Scheme::hmac_sha256().header("x-sig").hex().id(Field::header("x-id"));
+        let base = if signs.contains("{timestamp}") { base.timestamp(Field::header("x-time")) } else { base };
+        base.signs(signs).handshake(handshake).build()
+    };
+    for signs in
+        ["{id}:{timestamp}", "{timestamp}:{url}", "{timestamp}", "{id}.{timestamp}", "{method}.{url}", "{json:/a}"]
+    {
+        let error = scheme(signs, crc()).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Scheme);
+        assert!(error.to_string().contains("have a delivery signed by the unsigned challenge"), "{signs}: {error}");
+        // Once the sender has proven itself, it may ask for anything.
+        assert!(scheme(signs, crc().signed()).is_ok(), "{signs}");
+    }
+    // A byte that no challenge holds keeps the two apart.
+    for signs in ["{id}|{timestamp}", "v0\n{timestamp}", "{body}", "{timestamp}.{body}", "{url}\n{timestamp}"] {
+        assert!(scheme(signs, crc()).is_ok(), "{signs}");
+    }
+    // Another algorithm: the answer is HMAC-SHA-256, and is no signature there.
+    for begin in [Scheme::hmac_sha512, Scheme::insecure_hmac_sha1] {
+        let scheme = begin().header("x-sig").hex().id(Field::header("x-id")).timestamp(Field::header("x-time"));
+        assert!(scheme.signs("{id}:{timestamp}").handshake(crc()).build().is_ok());
+    }
+}
+
+// --- Handshakes and options that do something else than they say ----------------------------------------------------------------
+
+// Without a condition every delivery would be answered, and none handled.
+#[test]
+fn a_handshake_that_nothing_tells_from_a_delivery_does_not_build() {
+    let ok = || Answer::new(StatusCode::OK);
+    for handshake in [
+        Handshake::fixed(ok()),
+        Handshake::fixed(ok()).signed(),
+        Handshake::echo_text(Field::query("c")),
+        Handshake::echo_text(Field::query("c")).verify_token("t"),
+        Handshake::challenge(Field::json("/c"), "r").signed(),
+    ] {
+        let error = like_github().handshake(handshake.clone()).build().unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::Scheme);
+        assert!(error.to_string().contains("by which deliveries come too"), "{error}");
+
+        assert!(like_github().handshake(handshake.clone().present(Field::query("c"))).build().is_ok());
+        // A method of its own is a condition as well.
+        let apart = handshake.clone().method(Method::GET);
+        assert!(like_github().handshake(apart.clone()).build().is_ok());
+        assert!(like_github().handshake(apart).methods([Method::GET, Method::POST]).build().is_err());
+    }
+}
+
+#[test]
+fn a_word_about_a_challenge_on_another_handshake_does_not_build() {
+    let echo = || Handshake::echo_text(Field::query("c")).method(Method::GET);
+    for (handshake, word) in [
+        (echo().with_echo("e"), "with_echo"),
+        (echo().with_prefix("p"), "with_prefix"),
+        (echo().with_base64(), "with_base64"),
+    ] {
+        let error = like_github().handshake(handshake).build().unwrap_err();
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
+// Whoever writes `with_tolerance` on a scheme without a timestamp believes in a window that is not there.
+#[test]
+fn an_option_without_an_effect_stops_the_application_at_its_start() {
+    let token = || Secret::new(TOKEN).unwrap();
+    let window = std::time::Duration::from_secs(60);
+    let github = || WebhookLayer::new(like_github(), Sender::GitHub.secret());
+    let custom = || WebhookLayer::new(Scheme::custom(Custom), Sender::GitHub.secret());
+    for (layer, option) in [
+        (github().with_tolerance(window), "with_tolerance"),
+        (github().with_public_url("https://example.com"), "with_public_url"),
+        (github().with_replaced_prefix("/a", "/b"), "with_replaced_prefix"),
+        (github().with_verify_token(token()), "with_verify_token"),
+        (github().with_verify_token(token()).with_insecure_no_verification(), "with_verify_token"),
+        (custom().with_tolerance(window), "with_tolerance"),
+        (custom().with_public_url("https://example.com"), "with_public_url"),
+        (custom().with_verify_token(token()), "with_verify_token"),
+        (Sender::Stripe.layer().with_tolerance(std::time::Duration::MAX), "insecure_no_replay_window"),
+    ] {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            layer.layer(tower::util::service_fn(unreachable));
+        }))
+        .unwrap_err();
+        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(text.contains(option), "{option}: {text}");
+    }
+    // A scheme that brings it along is not taken at all.
+    let scheme = like_github().build().unwrap().with_tolerance(window);
+    let error = WebhookLayer::try_new(scheme, Sender::GitHub.secret()).unwrap_err();
+    assert_eq!(error.kind(), ConfigErrorKind::Option);
+    assert!(error.to_string().contains("signs no timestamp"), "{error}");
+}
+
+#[test]
+fn a_word_about_a_timestamp_that_is_not_there_does_not_build() {
+    for scheme in [
+        like_github().unit(tower_webhooks::scheme::TimestampUnit::Milliseconds),
+        like_github().tolerance(std::time::Duration::from_secs(60)),
+        like_github().insecure_no_replay_window(),
+    ] {
+        let error = scheme.build().unwrap_err();
+        assert!(error.to_string().contains("`.timestamp(…)`"), "{error}");
+    }
 }
 
 // Line ends in an echoed header would be a second header, or a second answer.
@@ -347,40 +512,43 @@ async fn a_signed_ping_with_a_bad_signature_is_401() {
     receiver.finish().await;
 }
 
+/// A scheme in code that answers GET from the head, and `ping` once its signature has passed.
+struct Custom;
+
+impl CustomScheme for Custom {
+    fn name(&self) -> &str {
+        "custom"
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        vec![Method::POST, Method::GET]
+    }
+
+    fn inspect(&self, head: Head<'_>, _: std::time::SystemTime) -> Result<Plan, VerifyError> {
+        if head.method() == Method::GET {
+            let name = HeaderName::from_static("x-own");
+            return Ok(Plan::Answer(Answer::new(StatusCode::OK).header(name, HeaderValue::from_static("1"))));
+        }
+        Ok(Plan::Verify)
+    }
+
+    fn verify(
+        &self,
+        head: Head<'_>,
+        body: &[u8],
+        keys: Keys<'_>,
+        _: std::time::SystemTime,
+    ) -> Result<Binding, VerifyError> {
+        let claimed = head.headers().get("x-hub-signature-256").map(HeaderValue::as_bytes).unwrap_or_default();
+        let index = keys.hmac_sha256_hex(&[body], claimed.strip_prefix(b"sha256=").unwrap_or_default())?;
+        let binding = Binding::body().secret_index(index);
+        Ok(if body == b"ping" { binding.answer(Answer::new(StatusCode::OK).text("pong")) } else { binding })
+    }
+}
+
 // The same rules hold for a scheme in code: what it answers itself runs no handler.
 #[tokio::test]
 async fn a_custom_schemes_own_answers_run_no_handler() {
-    struct Custom;
-    impl CustomScheme for Custom {
-        fn name(&self) -> &str {
-            "custom"
-        }
-
-        fn methods(&self) -> Vec<Method> {
-            vec![Method::POST, Method::GET]
-        }
-
-        fn inspect(&self, head: Head<'_>, _: std::time::SystemTime) -> Result<Plan, VerifyError> {
-            if head.method() == Method::GET {
-                let name = HeaderName::from_static("x-own");
-                return Ok(Plan::Answer(Answer::new(StatusCode::OK).header(name, HeaderValue::from_static("1"))));
-            }
-            Ok(Plan::Verify)
-        }
-
-        fn verify(
-            &self,
-            head: Head<'_>,
-            body: &[u8],
-            keys: Keys<'_>,
-            _: std::time::SystemTime,
-        ) -> Result<Binding, VerifyError> {
-            let claimed = head.headers().get("x-hub-signature-256").map(HeaderValue::as_bytes).unwrap_or_default();
-            let index = keys.hmac_sha256_hex(&[body], claimed.strip_prefix(b"sha256=").unwrap_or_default())?;
-            let binding = Binding::body().secret_index(index);
-            Ok(if body == b"ping" { binding.answer(Answer::new(StatusCode::OK).text("pong")) } else { binding })
-        }
-    }
     let layer = WebhookLayer::new(Scheme::custom(Custom), Sender::GitHub.secret())
         .with_clock(ManualClock::at_unix_seconds(NOW));
     let receiver = Receiver::behind(Sender::GitHub, layer).await;
@@ -395,4 +563,47 @@ async fn a_custom_schemes_own_answers_run_no_handler() {
     assert_eq!(receiver.runs(), 0);
 
     receiver.finish().await;
+}
+
+// A probe that the sender repeats must not reach the handler only because nothing is verified.
+#[tokio::test]
+async fn a_custom_schemes_handshake_is_answered_without_verification_too() {
+    let layer = WebhookLayer::new(Scheme::custom(Custom), Sender::GitHub.secret()).with_insecure_no_verification();
+    let receiver = Receiver::behind(Sender::GitHub, layer).await;
+
+    let got = ask(&receiver, "GET", "/hook").await;
+    assert_eq!((got.status, got.header("x-own"), receiver.runs()), (200, Some("1"), 0));
+    assert_eq!(receiver.post(&[], BODY).await.status, 200);
+    assert_eq!(receiver.runs(), 1);
+    receiver.server.stop().await;
+}
+
+// A payload that is at no place would silently be the whole body.
+#[test]
+fn a_custom_scheme_with_a_payload_at_no_place_stops_the_application_at_its_start() {
+    struct Misplaced;
+    impl CustomScheme for Misplaced {
+        fn name(&self) -> &str {
+            "misplaced"
+        }
+
+        fn inspect(&self, _: Head<'_>, _: std::time::SystemTime) -> Result<Plan, VerifyError> {
+            Ok(Plan::Verify)
+        }
+
+        fn verify(&self, _: Head<'_>, _: &[u8], _: Keys<'_>, _: std::time::SystemTime) -> Result<Binding, VerifyError> {
+            Ok(Binding::body())
+        }
+
+        fn payload(&self) -> &str {
+            "data"
+        }
+    }
+    let error = WebhookLayer::try_new(Scheme::custom(Misplaced), Sender::GitHub.secret()).unwrap_err();
+    assert_eq!(error.kind(), ConfigErrorKind::Scheme);
+    assert!(error.to_string().contains("`data`, which is not a JSON pointer"), "{error}");
+    // Without a layer nothing passes either.
+    let (head, ()) = http::Request::post("/").body(()).unwrap().into_parts();
+    let secrets = tower_webhooks::Secrets::new(Sender::GitHub.secret());
+    assert!(Scheme::custom(Misplaced).verify(&head, "{}", &secrets, std::time::SystemTime::UNIX_EPOCH).is_err());
 }

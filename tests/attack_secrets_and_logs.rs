@@ -67,7 +67,8 @@ async fn no_debug_form_shows_a_secret() {
         let hidden = hidden(sender, BODY);
         let secret = sender.secret();
         let secrets = Secrets::new(secret.clone()).and(secret.clone()).tenant("acme");
-        let layer = sender.layer().with_verify_token(secret.clone());
+        let layer = sender.layer();
+        let with_token = WebhookLayer::meta(secret.clone()).with_verify_token(secret.clone());
         let cached = CachedSecrets::new(secrets.clone(), Duration::from_secs(1));
         let scheme = Scheme::from(sender.provider()).with_verify_token(secret.clone());
         let service = layer.layer(tower::service_fn(|_: Request<Full<Bytes>>| async {
@@ -90,11 +91,12 @@ async fn no_debug_form_shows_a_secret() {
             .unwrap();
         let error = scheme.verify(&head, "{}", &secrets, std::time::UNIX_EPOCH).unwrap_err();
 
-        let debugs: [(&str, String, String); 13] = [
+        let debugs: [(&str, String, String); 14] = [
             ("Secret", format!("{secret:?}"), format!("{secret:#?}")),
             ("Secrets", format!("{secrets:?}"), format!("{secrets:#?}")),
             ("CachedSecrets", format!("{cached:?}"), format!("{cached:#?}")),
             ("WebhookLayer", format!("{layer:?}"), format!("{layer:#?}")),
+            ("WebhookLayer with a token", format!("{with_token:?}"), format!("{with_token:#?}")),
             ("Webhook", format!("{service:?}"), format!("{service:#?}")),
             ("ResponseFuture", format!("{future:?}"), format!("{future:#?}")),
             ("Router", format!("{router:?}"), format!("{router:#?}")),

@@ -245,3 +245,56 @@ async fn a_signature_in_the_query_is_there_once_in_any_spelling() {
         assert_eq!(status(&server, &wrong, &[]).await, 401, "{wrong:.80}");
     }
 }
+
+// A proxy that puts another prefix in the place of the public one: nginx's `location /hooks/ { proxy_pass http://x/inner/; }`.
+#[tokio::test]
+async fn a_prefix_that_a_proxy_has_replaced_is_put_back() {
+    let server = async |received: &str, public: &str| {
+        let layer = WebhookLayer::new(scheme(), Sender::GitHub.secret())
+            .with_public_url(BASE)
+            .with_replaced_prefix(received, public);
+        Server::start(Router::new().fallback(post(async || "ran")).layer(layer)).await
+    };
+
+    for (received, public) in [("/inner", "/hooks"), ("/inner/", "/hooks/")] {
+        let server = server(received, public).await;
+        for (target, url) in [
+            ("/inner/square?a=1", "https://hooks.example.com/hooks/square?a=1"),
+            ("/inner", "https://hooks.example.com/hooks"),
+            ("/inner?a=/inner/", "https://hooks.example.com/hooks?a=/inner/"),
+            ("/inner//x", "https://hooks.example.com/hooks//x"),
+            // Another path, which came another way.
+            ("/innermost", "https://hooks.example.com/innermost"),
+            ("/x/inner/", "https://hooks.example.com/x/inner/"),
+            ("/INNER/", "https://hooks.example.com/INNER/"),
+        ] {
+            assert_eq!(status(&server, target, &[signed(url)]).await, 200, "{target}");
+            assert_eq!(status(&server, target, &[signed(&format!("{url}x"))]).await, 401, "{target}");
+        }
+        assert_eq!(status(&server, "/inner/x", &[signed("https://hooks.example.com/inner/x")]).await, 401);
+        server.stop().await;
+    }
+    // One that the proxy puts before the public path, and one that it takes away.
+    let added = server("/inner", "").await;
+    assert_eq!(status(&added, "/inner/hook", &[signed("https://hooks.example.com/hook")]).await, 200);
+    added.stop().await;
+    let cut = server("", "/hooks").await;
+    assert_eq!(status(&cut, "/hook", &[signed("https://hooks.example.com/hooks/hook")]).await, 200);
+    cut.stop().await;
+}
+
+#[test]
+fn a_replaced_prefix_is_the_beginning_of_a_path_and_is_replaced() {
+    for (received, public) in [
+        ("inner", "/hooks"),
+        ("/inner", "hooks"),
+        ("/inner?a", "/hooks"),
+        ("/in ner", "/hooks"),
+        ("/a", "/a/"),
+        ("", "/"),
+    ] {
+        let scheme = scheme().build().unwrap();
+        let error = scheme.with_replaced_prefix(received, public).unwrap_err();
+        assert_eq!(error.kind(), tower_webhooks::error::ConfigErrorKind::Option, "{received} {public}");
+    }
+}

@@ -151,6 +151,68 @@ async fn a_catch_all_gets_the_rest() {
     assert_eq!(answer(&app, r#"{"type":"b"}"#).await.1, r#""b" null null"#);
 }
 
+/// serde's own catch-all. It has no content, and comes after every pattern.
+#[tokio::test]
+async fn serde_other_gets_what_no_pattern_matches() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)] // Read through `Debug`.
+    enum WithOther {
+        #[serde(rename = "invoice.paid")]
+        Paid(Invoice),
+        #[serde(rename = "customer.*")]
+        Customer(Value),
+        #[serde(other)]
+        Other,
+    }
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)] // Read through `Debug`.
+    enum WithBoth {
+        #[serde(rename = "*")]
+        Any(Value),
+        #[serde(other)]
+        Other,
+    }
+    let other = app(async |event: VerifiedEvent<WithOther>| format!("{:?}", event.into_inner()));
+    let both = app(async |event: VerifiedEvent<WithBoth>| format!("{:?}", event.into_inner()));
+
+    for (body, expected) in [
+        (r#"{"type":"invoice.paid","data":{"amount":7}}"#, "Paid(Invoice { amount: 7 })"),
+        (r#"{"type":"customer.created","data":1}"#, "Customer(Number(1))"),
+        (r#"{"type":"charge.refunded","data":{}}"#, "Other"),
+        (r#"{"type":"charge.refunded"}"#, "Other"),
+        (r#"{"data":{}}"#, "Other"),
+        (r#"{"type":"Other","data":{}}"#, "Other"),
+    ] {
+        assert_eq!(answer(&other, body).await, (200, expected.to_owned()), "{body}");
+    }
+    // A known type with a wrong body is loud still.
+    assert_eq!(answer(&other, r#"{"type":"invoice.paid","data":{}}"#).await.0, 422);
+    assert_eq!(answer(&both, r#"{"type":"a","data":1}"#).await.1, "Any(Number(1))");
+}
+
+#[tokio::test]
+async fn the_wildcard_of_a_variant_follows_the_separators_that_types_have() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)] // Read through `Debug`.
+    enum Topics {
+        #[serde(rename = "orders/create")]
+        Created(u8),
+        #[serde(rename = "orders/*")]
+        Order(u8),
+        #[serde(rename = "order:*")]
+        Colon(u8),
+    }
+    let app = app(async |event: VerifiedEvent<Topics>| format!("{:?}", event.into_inner()));
+
+    for (event_type, expected) in
+        [("orders/create", "Created(1)"), ("orders/paid", "Order(1)"), ("order:paid:late", "Colon(1)")]
+    {
+        let body = format!(r#"{{"type":"{event_type}","data":1}}"#);
+        assert_eq!(answer(&app, &body).await, (200, expected.to_owned()));
+    }
+    assert_eq!(answer(&app, r#"{"type":"orders.create","data":1}"#).await.0, 202);
+}
+
 #[tokio::test]
 async fn an_enum_with_a_tag_of_its_own_is_a_payload() {
     #[derive(Debug, Deserialize)]

@@ -152,7 +152,7 @@ fn one_pattern_in_two_merged_routers_panics_at_start() {
 }
 
 #[test]
-#[should_panic(expected = "`a*` is no pattern of event types")]
+#[should_panic(expected = "`a*` is not a pattern of event types")]
 fn text_that_is_no_pattern_panics_at_start() {
     let _ = EventRouter::<()>::new().on("a*", says(""));
 }
@@ -188,6 +188,99 @@ async fn a_handler_may_be_for_some_api_versions_only() {
     assert_eq!(answer(&app, signed("", r#"{"type":"t","version":"3"}"#)).await.1, "others");
     assert_eq!(answer(&app, signed("", r#"{"type":"t"}"#)).await.1, "others");
     assert_eq!(answer(&app, signed("", r#"{"type":"u"}"#)).await.0, 202);
+}
+
+/// An account's upgrade must not lose events: what no named version takes goes on to the next pattern.
+#[tokio::test]
+async fn an_event_of_a_version_that_nobody_named_falls_to_the_next_pattern() {
+    let events = || EventRouter::new().on_version("invoice.paid", ["1"], says("exact, 1"));
+    let paid = |version: &str| signed("", &format!(r#"{{"type":"invoice.paid","version":"{version}"}}"#));
+    let group = app(events().on("invoice.*", says("group")).on("*", says("any")));
+    let versions_of_a_group = app(events().on_version("invoice.*", ["2"], says("group, 2")).on("*", says("any")));
+    let any = app(events().on("*", says("any")));
+    let fallback = app(events().fallback(says("fallback")));
+    let same = app(events().on("invoice.paid", says("exact")).on("invoice.*", says("group")));
+
+    for (case, router, version, expected) in [
+        ("a named version", &group, "1", "exact, 1"),
+        ("a group", &group, "2", "group"),
+        ("a version of a group", &versions_of_a_group, "2", "group, 2"),
+        ("a version that no group names", &versions_of_a_group, "3", "any"),
+        ("the catch-all", &any, "2", "any"),
+        ("the fallback", &fallback, "2", "fallback"),
+        ("the same pattern without a version comes first", &same, "2", "exact"),
+    ] {
+        assert_eq!(answer(router, paid(version)).await, (200, expected.to_owned()), "{case}");
+    }
+    let without_version = signed("", r#"{"type":"invoice.paid"}"#);
+    assert_eq!(answer(&group, without_version).await.1, "group");
+    // Nothing is left: acknowledged, as what nobody handles is.
+    assert_eq!(answer(&app(events()), paid("2")).await.0, 202);
+}
+
+#[test]
+#[should_panic(expected = "names no API version")]
+fn no_version_at_all_panics_at_start() {
+    let _ = EventRouter::<()>::new().on_version("a", [""; 0], says(""));
+}
+
+#[tokio::test]
+async fn the_wildcard_follows_the_separators_that_types_have() {
+    let app = app(EventRouter::new()
+        .on("orders/*", says("slash"))
+        .on("orders/paid/*", says("deeper"))
+        .on("order:*", says("colon"))
+        .on("order.*", says("dot"))
+        .on("/*", says("command")));
+
+    for (event_type, expected) in [
+        ("orders/create", "slash"),
+        ("orders/paid/late", "deeper"),
+        ("order:paid", "colon"),
+        ("order.paid", "dot"),
+        ("/weather", "command"),
+    ] {
+        let request = signed("", &format!(r#"{{"type":"{event_type}"}}"#));
+        assert_eq!(answer(&app, request).await, (200, expected.to_owned()), "{event_type}");
+    }
+    assert_eq!(answer(&app, signed("", r#"{"type":"orders.create"}"#)).await.0, 202);
+}
+
+#[tokio::test]
+async fn the_star_gets_events_without_a_type() {
+    let app = app(EventRouter::new().on("*", says("any")).fallback(says("fallback")));
+
+    assert_eq!(answer(&app, signed("", r#"{"data":1}"#)).await.1, "any");
+}
+
+/// An acknowledged event never comes again, so that one which could not be read must not be acknowledged.
+#[tokio::test]
+async fn what_cannot_be_read_is_never_a_success() {
+    let by_body = app(EventRouter::new().on("t", says("never")));
+    let by_header = github(EventRouter::new().on("issues.opened", says("never")));
+
+    for body in ["not json", r#"{"type":"t""#, r#"{"type":"t","type":"u"}"#, "", r#"{"type":"\ud800"}"#] {
+        assert_eq!(
+            answer(&by_body, signed("", body)).await,
+            (400, r#"{"error":"malformed_body"}"#.to_owned()),
+            "{body}"
+        );
+    }
+    for body in ["not json", r#"{"action":"opened""#, r#"{"action":"opened","action":"closed"}"#] {
+        assert_eq!(answer(&by_header, signed("issues", body)).await.0, 400, "{body}");
+    }
+    // A repeated type is ambiguous, also for the star.
+    let star = github(EventRouter::new().on("*", says("never")).fallback(says("never")));
+    for app in [&by_header, &star] {
+        let mut twice = signed("issues", r#"{"action":"opened"}"#);
+        twice.headers_mut().append("x-github-event", "push".parse().unwrap());
+        assert_eq!(answer(app, twice).await, (400, r#"{"error":"malformed_body"}"#.to_owned()));
+    }
+    // The scheme declares no form.
+    let form = "type=t&data=1";
+    assert_eq!(answer(&by_body, signed("", form)).await, (415, r#"{"error":"unsupported_form"}"#.to_owned()));
+    let typed = app(EventRouter::new().fallback(|_: VerifiedEvent<Value>| async {}));
+    assert_eq!(answer(&typed, signed("", form)).await, (415, r#"{"error":"unsupported_form"}"#.to_owned()));
 }
 
 #[tokio::test]

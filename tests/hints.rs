@@ -21,7 +21,7 @@ use tower_webhooks::{
     Provider, RequestHead, Scheme, Secret, SecretSource, Secrets, VerifyError, WebhookLayer,
     clock::{Clock, ManualClock},
     error::{Hint, HintKind, VerifyErrorKind},
-    scheme::{Field, SchemeBuilder, TimestampUnit},
+    scheme::{Field, Handshake, SchemeBuilder, TimestampUnit},
     testing::SignedRequest,
 };
 
@@ -232,7 +232,8 @@ async fn a_secret_of_odd_form() {
         assert!(!format!("{error:?}").contains(configured));
     }
     // Beside a right one it is the Stripe CLI's.
-    let request = SignedRequest::new(Provider::STRIPE, &secret("somebody else's")).at(clock().now()).build();
+    let request =
+        SignedRequest::new(Provider::STRIPE, &secret("somebody else's")).with_body("{\n}").at(clock().now()).build();
     let both = [secret(STRIPE), secret("whsec_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")];
     assert_eq!(error(layer(Provider::STRIPE, both), request).await.hint(), None);
 }
@@ -304,16 +305,166 @@ async fn a_signature_that_is_written_otherwise() {
 async fn a_public_url_that_is_not_the_senders() {
     let scheme = || acme().signs("{url}{body}");
     let secret = secret("the true signing key");
-    let request = signed(scheme()).with_secret(&secret).public_url("https://hooks.example.com").build();
+    for (received, shown) in [
+        // A `//` that a proxy has merged, a `%2F` that it has decoded: both show in the path.
+        ("/a/b?tenant=a%20secret&b=1&flag", "`http://example.com/a/b?tenant=…&b=…&…`"),
+        ("/a%2Fb", "`http://example.com/a%2Fb`"),
+        ("/", "`http://example.com/`"),
+    ] {
+        let request =
+            signed(scheme()).uri(received).with_secret(&secret).public_url("https://hooks.example.com").build();
+        let layer = layer(scheme(), secret.clone()).with_public_url("http://example.com");
+        let app: Router = Router::new().fallback(post(|| async {}).layer(layer));
 
-    let error = error(layer(scheme(), secret).with_public_url("http://example.com"), request).await;
+        let error = refusal(app, request).await;
 
-    assert_hint(&error, HintKind::PublicUrl, "`http://example.com`");
+        assert_hint(&error, HintKind::PublicUrl, shown);
+        assert!(!error.hint().unwrap().to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_long_url_is_cut() {
+    let scheme = || acme().signs("{url}\n{body}");
+    let target = format!("/{}?{}=1&x=1", "p".repeat(1000), "k".repeat(1000));
+    let request = signed(scheme()).uri(target).public_url("https://hooks.example.com").build();
+    let layer = layer(scheme(), secret(STRIPE)).with_public_url("http://example.com");
+
+    let error = refusal(Router::new().fallback(post(|| async {}).layer(layer)), request).await;
+
+    assert!(error.hint().unwrap().to_string().len() < 600);
+}
+
+#[tokio::test]
+async fn a_prefix_that_a_proxy_has_replaced_shows_in_the_url() {
+    let scheme = || acme().signs("{url}{body}");
+    let secret = secret("the true signing key");
+    let request = signed(scheme()).uri("/inner/a").with_secret(&secret).public_url("https://hooks.example.com").build();
+    let layer = layer(scheme(), secret).with_public_url("http://example.com").with_replaced_prefix("/inner", "/hooks");
+
+    let error = refusal(Router::new().fallback(post(|| async {}).layer(layer)), request).await;
+
+    assert_hint(&error, HintKind::PublicUrl, "`http://example.com/hooks/a`");
+}
+
+#[tokio::test]
+async fn a_signed_text_that_could_be_cut_in_two_ways() {
+    let hint = async |scheme: SchemeBuilder, change: &dyn Fn(&mut Request<Body>), text: &str| {
+        let scheme = scheme.build().unwrap();
+        let mut request =
+            SignedRequest::for_scheme(&scheme, &secret(STRIPE)).at(clock().now()).public_url("https://a.test").build();
+        change(&mut request);
+        let layer = layer(scheme.clone(), secret(STRIPE));
+        let layer = if scheme.signs_url() { layer.with_public_url("https://a.test") } else { layer };
+        let error = refusal(Router::new().fallback(post(|| async {}).layer(layer)), request).await;
+        assert_eq!(error.kind(), VerifyErrorKind::AmbiguousText);
+        assert_hint(&error, HintKind::SignedText, text);
+    };
+
+    let uri = |uri: &'static str| move |request: &mut Request<Body>| *request.uri_mut() = uri.parse().unwrap();
+    hint(acme().signs("{url}{body}"), &uri("/square?a[]=1"), "is `https://a.test/square?a[]=…`").await;
+    hint(acme().signs("{url}.{body}"), &uri("/a.b"), "stands in the URL as well, which is `https://a.test/a.b`").await;
+    let id = |request: &mut Request<Body>| drop(request.headers_mut().insert("x-id", HeaderValue::from_static("a.b")));
+    hint(acme().id(Field::header("x-id")).signs("{id}.{body}"), &id, "so that the same text has two readings").await;
+    let crc = Handshake::challenge(Field::query("c"), "r").present(Field::query("c")).method(http::Method::GET);
+    let scheme = acme().handshake(crc).build().unwrap();
+    let request = signed(acme()).with_body("true").build();
+    let error = error(layer(scheme, secret(STRIPE)), request).await;
+    assert_hint(&error, HintKind::SignedText, "by the unsigned challenge");
+}
+
+// Apache, lighttpd and some servers make one line of two.
+#[tokio::test]
+async fn a_header_that_a_proxy_has_joined() {
+    let join = |request: &mut Request<Body>, name: &str| {
+        let value = request.headers()[name].to_str().unwrap().to_owned();
+        let twice = HeaderValue::from_str(&format!("{value}, {value}")).unwrap();
+        request.headers_mut().insert(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), twice);
+    };
+    let key = secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    for (provider, header, kind) in [
+        (Provider::GITHUB, "x-hub-signature-256", VerifyErrorKind::MalformedSignature),
+        (Provider::SLACK, "x-slack-signature", VerifyErrorKind::MalformedSignature),
+        (Provider::SHOPIFY, "x-shopify-hmac-sha256", VerifyErrorKind::MalformedSignature),
+        (Provider::SLACK, "x-slack-request-timestamp", VerifyErrorKind::MalformedTimestamp),
+        (Provider::TWITCH, "twitch-eventsub-message-timestamp", VerifyErrorKind::MalformedTimestamp),
+        (Provider::STANDARD_WEBHOOKS, "webhook-timestamp", VerifyErrorKind::MalformedTimestamp),
+        (Provider::STANDARD_WEBHOOKS, "webhook-id", VerifyErrorKind::SignatureMismatch),
+        (Provider::SVIX, "svix-id", VerifyErrorKind::SignatureMismatch),
+    ] {
+        let mut request = SignedRequest::new(provider, &key).at(clock().now()).build();
+        join(&mut request, header);
+
+        let error = error(layer(provider, key.clone()), request).await;
+
+        assert_eq!(error.kind(), kind, "{header}");
+        assert_hint(&error, HintKind::JoinedHeader, &format!("`{header}` holds several values"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_something_has_written_anew() {
+    // smee-client sends what it has parsed, with these headers.
+    for key in [STRIPE, "an odd secret"] {
+        let mut request = SignedRequest::new(Provider::GITHUB, &secret(key)).tampered().at(clock().now()).build();
+        for (name, value) in [("sec-fetch-mode", "cors"), ("accept-language", "*"), ("timestamp", "1700000000123")] {
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        request.headers_mut().remove(header::CONTENT_LENGTH);
+        let error = error(layer(Provider::GITHUB, secret(key)), request).await;
+        assert_hint(&error, HintKind::BodyChanged, "smee-client");
+    }
+
+    // Stripe's JSON is indented. A line break in it makes the difference.
+    let stripe = async |body: &'static str| {
+        let request =
+            SignedRequest::new(Provider::STRIPE, &secret("whsec_another_key_as_long_as_the_first_1")).with_body(body);
+        error(layer(Provider::STRIPE, secret(STRIPE)), request.at(clock().now()).build()).await
+    };
+    assert_hint(&stripe(r#"{"id":"evt_1"}"#).await, HintKind::BodyChanged, "has no line break");
+    assert_eq!(stripe("{\n  \"id\": \"evt_1\"\n}").await.hint(), None);
+    assert_eq!(stripe("no JSON").await.hint(), None);
+}
+
+#[tokio::test]
+async fn a_secret_with_a_prefix_that_the_sender_strips() {
+    let given = "acme_live_0123456789abcdef0123456789abcdef";
+    let key = || secret(given.rsplit('_').next().unwrap());
+    let request = || SignedRequest::for_scheme(&acme().build().unwrap(), &key()).at(clock().now()).build();
+
+    let error_of = error(layer(acme(), secret(given)), request()).await;
+    assert_hint(&error_of, HintKind::SecretForm, "declare `.key_prefix(…)`");
+    // A form that cannot be read at all says so at start.
+    let unread = WebhookLayer::try_new(acme().key_hex(), secret(given)).unwrap_err().to_string();
+    assert!(unread.contains("`.key_prefix(…)`"), "{unread}");
+
+    // As declared it is stripped, and so is one that has been stripped already.
+    for held in [secret(given), key()] {
+        let app: Router =
+            Router::new().route("/", post(|| async {}).layer(layer(acme().key_prefix("acme_live_"), held)));
+        assert_eq!(app.oneshot(request()).await.unwrap().status(), StatusCode::OK);
+    }
+    let hex = acme().key_prefix("acme_live_").key_hex();
+    let request: Request<Body> =
+        SignedRequest::for_scheme(&acme().key_hex().build().unwrap(), &key()).at(clock().now()).build();
+    let app: Router = Router::new().route("/", post(|| async {}).layer(layer(hex, secret(given))));
+    assert_eq!(app.oneshot(request).await.unwrap().status(), StatusCode::OK);
+
+    for nonsense in [
+        Scheme::insecure_hash_sha256().header("x").hex().signs("{secret}{body}").key_prefix("a_"),
+        Scheme::insecure_hash_sha256().header("x").hex().signs("{secret}{body}").key_hex(),
+        acme().key_prefix(""),
+    ] {
+        assert!(nonsense.build().is_err());
+    }
 }
 
 #[tokio::test]
 async fn a_forged_request_is_no_riddle() {
-    let request = SignedRequest::new(Provider::STRIPE, &secret("the key of a forger")).at(clock().now()).build();
+    let request = SignedRequest::new(Provider::STRIPE, &secret("the key of a forger"))
+        .with_body("{\n}")
+        .at(clock().now())
+        .build();
 
     let error = error(layer(Provider::STRIPE, secret(STRIPE)), request).await;
 

@@ -30,6 +30,12 @@ use tower_webhooks::{
     store::MemoryStore,
 };
 
+#[cfg(feature = "tracing")]
+#[allow(dead_code)] // Each test binary takes what it needs.
+mod support {
+    pub(crate) mod logs;
+}
+
 const SECRET: &str = "It's a Secret to Everybody";
 
 /// The signature of GitHub's own example, over `BODY`.
@@ -314,6 +320,138 @@ async fn a_missing_id_is_the_body_or_is_refused_or_runs_each_time() {
     }
 }
 
+/// A sender's own deliveries, each time with the same bytes.
+fn without_id(provider: Provider) -> Request<Body> {
+    use hmac::{KeyInit, Mac};
+
+    let (header, prefix, body) = match provider.name() {
+        "dropbox" => (
+            "x-dropbox-signature",
+            "",
+            r#"{"list_folder": {"accounts": ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]}, "delta": {"users": [12345678]}}"#,
+        ),
+        "meta" => (
+            "x-hub-signature-256",
+            "sha256=",
+            r#"{"object":"user","entry":[{"id":"1021","uid":"1021","time":1520383571,"changes":[{"field":"photos"}]}]}"#,
+        ),
+        "slack" => ("x-slack-signature", "v0=", "command=%2Fweather&text=94070&trigger_id=13345224609.738474920"),
+        "zoom" => (
+            "x-zm-signature",
+            "v0=",
+            r#"{"event":"meeting.started","event_ts":1626230691572,"payload":{"account_id":"AAA","object":{"id":"1"}}}"#,
+        ),
+        _ => ("x-hub-signature-256", "sha256=", BODY),
+    };
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mut request = Request::post("/hook");
+    if prefix == "v0=" {
+        mac.update(format!("v0:{NOW}:").as_bytes());
+        request = request.header(header.replace("signature", "request-timestamp"), NOW);
+    }
+    mac.update(body.as_bytes());
+    let signature = format!("{prefix}{}", data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes()));
+    request.header(header, signature).body(Body::from(body)).unwrap()
+}
+
+const NOW: u64 = 1_753_900_000;
+
+/// Where equal bodies can be different events, or nobody can know, none is lost: the body is no id.
+#[tokio::test]
+async fn a_sender_without_ids_loses_no_event_whose_bytes_repeat() {
+    for (provider, expected) in
+        [(Provider::DROPBOX, 3), (Provider::META, 3), (Provider::SLACK, 3), (Provider::GITHUB, 3), (Provider::ZOOM, 1)]
+    {
+        for (said, expected) in [
+            (None, expected),
+            (Some(MissingId::Skip), 3),
+            (Some(MissingId::BodyDigest), 1),
+            (Some(MissingId::Reject), 0),
+        ] {
+            let runs = Arc::new(AtomicU32::new(0));
+            let seen = Arc::clone(&runs);
+            let handler = move || async move {
+                seen.fetch_add(1, SeqCst);
+            };
+            let mut once = IdempotencyLayer::new(MemoryStore::new());
+            if let Some(choice) = said {
+                once = once.with_missing_id(choice);
+            }
+            let hook = WebhookLayer::new(provider, Secret::new(SECRET).unwrap())
+                .with_verify_token_if(provider)
+                .with_clock(tower_webhooks::clock::ManualClock::at_unix_seconds(NOW))
+                .with_idempotency(once);
+            let app = Router::new().route("/hook", post(handler).layer(hook));
+
+            for _ in 0..3 {
+                let status = app.clone().oneshot(without_id(provider)).await.unwrap().status().as_u16();
+                assert_eq!(status, if said == Some(MissingId::Reject) { 400 } else { 200 }, "{provider} {said:?}");
+            }
+            assert_eq!(runs.load(SeqCst), expected, "{provider} {said:?}");
+        }
+    }
+}
+
+/// What Meta cannot do without.
+trait WithVerifyToken {
+    fn with_verify_token_if(self, provider: Provider) -> Self;
+}
+
+impl WithVerifyToken for WebhookLayer {
+    fn with_verify_token_if(self, provider: Provider) -> Self {
+        if provider == Provider::META {
+            return self.with_verify_token(Secret::new("the token that Meta was told").unwrap());
+        }
+        self
+    }
+}
+
+/// A declaration says whether a body stands for its event, in a batch as well.
+#[tokio::test]
+async fn a_declared_sender_without_ids_is_known_by_its_bodies_if_it_says_so() {
+    let scheme = || Scheme::insecure_token().header("x-token");
+    let request =
+        |body: &str| Request::post("/hook").header("x-token", SECRET).body(Body::from(body.to_owned())).unwrap();
+    const ITEMS: &str = r#"{"events":[{"n":1},{"n":2},{"n":1}]}"#;
+    for (scheme, body, expected) in [
+        (scheme(), "{}", 2),
+        (scheme().bodies_are_unique(), "{}", 1),
+        (scheme().batch("/events"), ITEMS, 6),
+        (scheme().batch("/events").bodies_are_unique(), ITEMS, 2),
+    ] {
+        let runs = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&runs);
+        let handler = move || async move {
+            seen.fetch_add(1, SeqCst);
+        };
+        let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(MemoryStore::new());
+        let app = Router::new().route("/hook", post(handler).layer(hook));
+
+        for _ in 0..2 {
+            assert_eq!(app.clone().oneshot(request(body)).await.unwrap().status(), StatusCode::OK);
+        }
+        assert_eq!(runs.load(SeqCst), expected);
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn a_layer_that_will_claim_nothing_says_so_at_start() {
+    let (logs, _guard) = support::logs::Logs::capture();
+    let told = || logs.ours().iter().filter(|line| line.contains("idempotency claims none")).count();
+    let layer = |provider| WebhookLayer::new(provider, Secret::new(SECRET).unwrap());
+
+    let _ = layer(Provider::GITHUB).with_idempotency(MemoryStore::new());
+    let _ = layer(Provider::ZOOM).with_idempotency(MemoryStore::new());
+    let said = IdempotencyLayer::new(MemoryStore::new()).with_missing_id(MissingId::Skip);
+    let _ = layer(Provider::DROPBOX).with_idempotency(said);
+    assert_eq!(told(), 0);
+
+    let _ = layer(Provider::DROPBOX).with_idempotency(MemoryStore::new());
+    assert_eq!(told(), 1);
+    assert!(logs.text().contains("provider=\"dropbox\""), "{}", logs.text());
+}
+
 #[tokio::test]
 async fn equal_bytes_under_another_id_run_unless_the_guard_is_on() {
     for (guard, runs_expected) in [(None, 2), (Some(Duration::from_secs(600)), 1)] {
@@ -384,6 +522,7 @@ async fn the_prescribed_success_is_what_a_copy_gets() {
         .prefix("sha256=")
         .hex()
         .signs("{body}")
+        .bodies_are_unique()
         .success(Answer::new(StatusCode::ACCEPTED).text("Hello API Event Received"));
     let layer = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(MemoryStore::new());
     let app = Router::new().route("/hook", post(|| async { "ran" }).layer(layer));
@@ -393,6 +532,130 @@ async fn the_prescribed_success_is_what_a_copy_gets() {
 
     assert_eq!(copy.status(), StatusCode::ACCEPTED);
     assert_eq!(text(copy).await, "Hello API Event Received");
+}
+
+/// A scheme whose sender says what a success looks like, and one whose sender does not.
+fn body_signed() -> tower_webhooks::scheme::SchemeBuilder {
+    Scheme::hmac_sha256()
+        .header("x-hub-signature-256")
+        .prefix("sha256=")
+        .hex()
+        .signs("{body}")
+        .id(tower_webhooks::scheme::Field::header("x-github-delivery"))
+}
+
+/// What the crate acknowledges by itself looks as the sender wants it, for the first one and for copies of it.
+#[tokio::test]
+async fn a_stored_response_keeps_the_form_of_success_that_the_sender_prescribes() {
+    for cache in [0, 10] {
+        let once = || IdempotencyLayer::new(MemoryStore::new()).with_stored_responses(100).with_local_cache(cache);
+        let prescribed = body_signed().success(Answer::new(StatusCode::ACCEPTED).text("[accepted]"));
+        let prescribed = WebhookLayer::new(prescribed, Secret::new(SECRET).unwrap()).with_idempotency(once());
+        let free = WebhookLayer::new(body_signed(), Secret::new(SECRET).unwrap()).with_idempotency(once());
+        let discard = || async { Discard::new("no such order") };
+        let app = |layer| Router::new().route("/hook", post(discard).layer(layer));
+
+        for (app, status, expected) in
+            [(app(prescribed), 202, "[accepted]"), (app(free), 200, r#"{"status":"discarded"}"#)]
+        {
+            for is_copy in [false, true, true] {
+                let answer = send(&app, "a").await;
+                assert_eq!(answer.status().as_u16(), status);
+                assert_eq!(answer.headers().contains_key("idempotent-replayed"), is_copy);
+                assert_eq!(text(answer).await, expected, "{is_copy}");
+            }
+        }
+    }
+}
+
+// Who handles
+
+async fn send_to(app: &Router, path: &str, id: &str) -> Response<Body> {
+    let mut request = request(id);
+    *request.uri_mut() = path.parse().unwrap();
+    app.clone().oneshot(request).await.unwrap()
+}
+
+/// A service that says its name and counts its runs.
+fn service(name: &'static str, once: IdempotencyLayer, runs: &Arc<AtomicU32>) -> axum::routing::MethodRouter {
+    let seen = Arc::clone(runs);
+    let handler = move || async move {
+        seen.fetch_add(1, SeqCst);
+        name
+    };
+    post(handler).layer(layer(once))
+}
+
+#[tokio::test]
+async fn two_services_that_are_nested_are_two_consumers() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new());
+    let service = |name| service(name, once.clone(), &runs);
+    let inner = |name| Router::new().route("/stripe", service(name)).fallback_service(service(name));
+    let app = Router::new()
+        .route("/direct", service("direct"))
+        .nest_service("/billing", service("billing"))
+        .nest_service("/crm", service("crm"))
+        .nest("/shop", inner("shop"))
+        .nest("/outer", Router::new().nest_service("/inner", service("inner")).nest("/deep", inner("deep")))
+        .nest("/{tenant}/hook", Router::new().route("/", service("hook")));
+
+    // Each line is one consumer, whatever its spelling.
+    let consumers: [&[&str]; 8] = [
+        &["/direct", "/direct?a=b"],
+        &["/billing/stripe", "/billing", "/billing/", "/billing/stripe/", "/billing/STRIPE", "/billing/%73tripe"],
+        &["/crm/stripe", "/crm"],
+        &["/shop/stripe"],
+        &["/shop/other", "/shop/another", "/shop/%6fther"],
+        &["/outer/inner/stripe", "/outer/inner"],
+        &["/outer/deep/stripe"],
+        &["/a/hook", "/b/hook"],
+    ];
+    for (index, paths) in consumers.into_iter().enumerate() {
+        for (number, path) in paths.iter().enumerate() {
+            let answer = send_to(&app, path, "evt_1").await;
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            assert_eq!(answer.headers().contains_key("idempotent-replayed"), number > 0, "{path}");
+            assert_eq!(runs.load(SeqCst) as usize, index + 1, "{path}");
+        }
+    }
+}
+
+/// Behind a fallback the path is the sender's to choose, and with it the consumer would be.
+#[tokio::test]
+async fn behind_a_fallback_the_consumer_has_to_be_named() {
+    const SPELLINGS: [&str; 5] = ["/hook", "/hook/", "/hook//", "/HOOK", "/%68ook"];
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new());
+
+    let unnamed = Router::new().fallback_service(service("fallback", once.clone(), &runs));
+    for path in SPELLINGS {
+        let answer = send_to(&unnamed, path, "a").await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+        assert_eq!(text(answer).await, r#"{"error":"internal"}"#);
+    }
+    assert_eq!(runs.load(SeqCst), 0);
+
+    let named = Router::new().fallback_service(service("fallback", once.with_consumer("hook"), &runs));
+    for path in SPELLINGS {
+        assert_eq!(send_to(&named, path, "a").await.status(), StatusCode::OK, "{path}");
+    }
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+/// Without a claim nobody has to be named.
+#[tokio::test]
+async fn behind_a_fallback_a_delivery_that_runs_unclaimed_runs() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let once = IdempotencyLayer::new(MemoryStore::new()).with_missing_id(MissingId::Skip);
+    let app = Router::new().fallback_service(service("fallback", once, &runs));
+
+    for _ in 0..2 {
+        let mut request = request("a");
+        request.headers_mut().remove("x-github-delivery");
+        assert_eq!(app.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(runs.load(SeqCst), 2);
 }
 
 #[tokio::test]

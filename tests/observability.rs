@@ -233,10 +233,11 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
         let signing =
             |number, otherwise| Secret::new(key_pairs::of_sender(provider.name(), number, otherwise)).unwrap();
         let secrets = Secrets::new(held(0, SECRET)).and_until(held(1, OTHER_SECRET), ended);
-        let layer = WebhookLayer::new(*provider, secrets)
-            .with_public_url("https://example.com")
-            .with_verify_token(secret())
-            .with_idempotency(MemoryStore::new());
+        let scheme = Scheme::from(*provider);
+        let layer = WebhookLayer::new(*provider, secrets);
+        let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
+        let layer = if scheme.needs_verify_token() { layer.with_verify_token(secret()) } else { layer };
+        let layer = layer.with_idempotency(MemoryStore::new());
         let app: Router = Router::new().route("/", post(events()).layer(layer));
         let right = SignedRequest::new(*provider, &signing(0, SECRET)).public_url("https://example.com").at(now);
         let with = |kind: &str| right.clone().with_event(kind, json!({ "card": PAYLOAD }));

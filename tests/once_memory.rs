@@ -1,7 +1,11 @@
 //! Once, through a real server, with `MemoryStore`.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-use tower_webhooks::{clock::ClockOffset, store::MemoryStore};
+use tower_webhooks::{
+    clock::ClockOffset,
+    idempotency::{ClaimKey, IdempotencyStore},
+    store::MemoryStore,
+};
 
 use crate::support::{claims::counts, once};
 
@@ -39,4 +43,25 @@ async fn a_client_that_goes_stops_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_lets_the_next_one_run_at_once() {
     once::a_failure_lets_the_next_one_run_at_once(MemoryStore::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_are_apart_by_their_names() {
+    let store = MemoryStore::new();
+    let named = |name: &str| store.clone().application_name(name).unwrap();
+
+    let unnamed = [store.clone(), store.clone()];
+    once::applications_are_apart_by_their_names(unnamed, [named("billing"), named("billing")], named("crm")).await;
+}
+
+/// Nobody else can be in it.
+#[tokio::test]
+async fn programs_are_not_introduced_in_memory() {
+    let key = ClaimKey::new("/hook", "github", None, b"p");
+    let store = MemoryStore::new();
+
+    for program in ["billing", "crm"] {
+        assert_eq!(store.introduce(key, program).await.unwrap(), None);
+    }
+    assert!(store.is_empty());
 }

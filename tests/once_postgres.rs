@@ -100,6 +100,23 @@ async fn a_passed_lease_is_taken_over_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn applications_are_apart_by_their_names() {
+    let base = Base::new().await;
+    let named = async |name| base.store(PostgresStore::options().application_name(name).unwrap()).await;
+
+    let billing = [named("billing").await, named("billing").await];
+    once::applications_are_apart_by_their_names(base.stores().await, billing, named("crm").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_introduced_to_each_other() {
+    let base = Base::new().await;
+    let [store, other] = base.stores().await;
+
+    once::programs_are_introduced_to_each_other(&store, &other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_stops_nothing() {
     let base = Base::new().await;
 

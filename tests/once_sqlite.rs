@@ -1,9 +1,12 @@
 //! Once, through a real server, with `SqliteStore`. Processes are real ones: this test binary again, see `child_entry`.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
-use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
+};
 use tempfile::TempDir;
 use tower_webhooks::{
     clock::ClockOffset,
@@ -102,6 +105,40 @@ async fn a_failure_lets_the_next_one_run_at_once() {
     let file = File::new();
 
     once::a_failure_lets_the_next_one_run_at_once(file.store().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applications_are_apart_by_their_names() {
+    let file = File::new();
+    let named = async |name| SqliteStore::options().application_name(name).unwrap().connect(&file.url()).await.unwrap();
+
+    let billing = [named("billing").await, named("billing").await];
+    once::applications_are_apart_by_their_names(file.stores().await, billing, named("crm").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_introduced_to_each_other() {
+    let file = File::new();
+    let [store, other] = file.stores().await;
+
+    once::programs_are_introduced_to_each_other(&store, &other).await;
+}
+
+/// One who reads holds every commit up outside of write-ahead logging: deliveries wait for it, and none is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_wait_for_a_reader_where_the_database_has_no_write_ahead_log() {
+    let file = File::new();
+    let options = SqliteConnectOptions::from_str(&file.url()).unwrap().journal_mode(SqliteJournalMode::Delete);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let store = SqliteStore::from_pool(pool.clone());
+    store.migrate().await.unwrap();
+
+    once::deliveries_wait_for(store, async || {
+        let mut reader = pool.begin().await.unwrap();
+        sqlx::query("SELECT count(*) FROM webhook_claims").fetch_one(&mut *reader).await.unwrap();
+        reader
+    })
+    .await;
 }
 
 // In the application's transaction

@@ -380,7 +380,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
     let worker = Working::start(&webhooks);
     webhooks.dispatch(message(1)).await.unwrap();
     until("the endpoint's end", async || count(&webhooks, DeliveryState::Held).await == 1).await;
-    until("the other endpoint's notice", async || got.ids() == 1).await;
+    until("the hook's call", async || told.lock().unwrap().len() == 1).await;
     // While it is disabled it gets no deliveries.
     assert_eq!(webhooks.dispatch(message(2)).await.unwrap().deliveries(), 0);
     assert_eq!(*told.lock().unwrap(), [(gone.id(), DisabledReason::Gone)]);
@@ -389,9 +389,9 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_waits_for_it_is_held_unti
     status.store(200, SeqCst);
     webhooks.endpoints().enable(gone.id()).await.unwrap();
     assert!(webhooks.endpoints().recover(gone.id(), since..).await.unwrap() >= 1);
-    // Two messages, and the notice of its own end.
-    until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 4).await;
+    until("what was held and missed", async || count(&webhooks, DeliveryState::Delivered).await == 2).await;
     worker.stop().await;
+    assert_eq!(got.ids(), 0, "without a tenant the other endpoint may be another customer's");
 }
 
 struct Panicking;
@@ -431,14 +431,14 @@ async fn a_hook_that_panics_keeps_nothing_from_anybody() {
         .on_attempt_failed(move |_| _ = count_failed.fetch_add(1, SeqCst))
         .build()
         .unwrap();
-    let gone = Router::new().route("/hook", any(async || StatusCode::GONE));
-    register(&webhooks, &serve(gone).await).await;
+    let gone = NewEndpoint::new(&serve(Router::new().route("/hook", any(async || StatusCode::GONE))).await).unwrap();
+    webhooks.endpoints().create(gone.tenant("acme")).await.unwrap();
     let got = Arc::new(Got::default());
     let events = NewEndpoint::new(&serve(counting(got.clone(), Duration::ZERO)).await).unwrap();
-    webhooks.endpoints().create(events.events(["endpoint.*"])).await.unwrap();
+    webhooks.endpoints().create(events.tenant("acme").events(["endpoint.*"])).await.unwrap();
 
     let worker = Working::start(&webhooks);
-    webhooks.dispatch(message(1)).await.unwrap();
+    webhooks.dispatch(message(1).tenant("acme")).await.unwrap();
 
     tokio::time::timeout(Duration::from_secs(10), until("the other endpoint's notice", async || got.ids() == 1))
         .await
@@ -464,9 +464,12 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled() {
     let worker = Working::start(&webhooks);
     webhooks.dispatch(message(1)).await.unwrap();
     until("the first attempt", async || attempts().await == 1).await;
-    offset.advance(Duration::from_secs(4 * 24 * 3600));
-    until("the second attempt", async || attempts().await == 2).await;
-    assert!(webhooks.endpoints().get(id).await.unwrap().unwrap().is_enabled());
+    // Few failures are not enough, however far apart they are.
+    for number in 2..=4 {
+        offset.advance(Duration::from_secs(4 * 24 * 3600));
+        until("the next attempt", async || attempts().await == number).await;
+        assert!(webhooks.endpoints().get(id).await.unwrap().unwrap().is_enabled());
+    }
     offset.advance(Duration::from_secs(4 * 24 * 3600));
     until("the end", async || count(&webhooks, DeliveryState::Held).await == 1).await;
     worker.stop().await;

@@ -7,7 +7,7 @@
 mod logs;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ops::Bound,
     sync::{
         Arc, Mutex,
@@ -362,6 +362,197 @@ async fn an_endpoint_can_be_pinged_as_soon_as_it_is_registered() {
     assert_eq!(other.ping(), None);
 }
 
+/// Its owner sees at once whether the new URL works, whatever the old one did to the endpoint's rest.
+#[tokio::test]
+async fn after_a_mended_url_a_ping_goes_out_at_once() {
+    let receivers = Receivers::answering(|request| {
+        let is_wrong = request.url().as_str().contains("wrong");
+        Answer::new(if is_wrong { StatusCode::NOT_FOUND } else { StatusCode::OK })
+    });
+    let webhooks = receivers.dispatcher().retry_policy(RetryPolicy::custom([])).build().unwrap();
+    let id = register(&webhooks, NewEndpoint::new("https://a.example/wrong").unwrap()).await;
+    for _ in 0..12 {
+        webhooks.dispatch(message("a")).await.unwrap();
+        if webhooks.endpoints().get(id).await.unwrap().unwrap().failing_since().is_none() {
+            work_off(&webhooks).await;
+        }
+    }
+    let worker = Working::start(&webhooks);
+    let failed = async || in_state(&webhooks, DeliveryState::Exhausted).await >= 5;
+    until("a rest", failed).await;
+
+    let right = EndpointUpdate::new().url("https://a.example/right").unwrap();
+    webhooks.endpoints().update(id, right).await.unwrap();
+    let ping = webhooks.endpoints().ping(id).await.unwrap();
+
+    let pinged = async || webhooks.attempts(ping).await.unwrap().iter().any(|attempt| attempt.status == Some(200));
+    tokio::time::timeout(Duration::from_secs(9), until("the ping", pinged)).await.expect("it waits for no rest");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_ping_and_what_a_person_sends_again_go_before_a_backlog() {
+    let receivers = Receivers::new();
+    let webhooks = receivers.dispatcher().build().unwrap();
+    let id = register(&webhooks, at("a.example")).await;
+    webhooks.dispatch(message("first")).await.unwrap();
+    work_off(&webhooks).await;
+    let first = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap()[0].id;
+    webhooks.dispatch_many((0..200).map(|_| message("a")).collect()).await.unwrap();
+    webhooks.endpoints().disable(id).await.unwrap();
+    webhooks.endpoints().enable(id).await.unwrap();
+    let ping = webhooks.endpoints().ping(id).await.unwrap();
+    webhooks.resend(first).await.unwrap();
+
+    let worker = Working::start(&webhooks);
+    let both = async || {
+        webhooks.attempts(ping).await.unwrap().len() == 1 && webhooks.attempts(first).await.unwrap().len() == 2
+    };
+    tokio::time::timeout(Duration::from_secs(9), until("both", both)).await.expect("they do not wait for the others");
+    worker.stop().await;
+
+    let types: Vec<_> = receivers.got("a.example").iter().map(|body| body["type"].clone()).collect();
+    let place = |name: &str| types.iter().rposition(|event_type| event_type == name).unwrap();
+    assert!(place("endpoint.ping") <= 4 && place("first") <= 4, "{:?}", &types[..types.len().min(8)]);
+}
+
+/// The receiver is told so by each of them: it is asked to be left alone as a whole.
+#[tokio::test]
+async fn an_endpoint_that_says_when_to_come_again_is_left_alone_until_then() {
+    for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+        let receivers = Receivers::answering(move |_| Answer::new(status).with_retry_after(Duration::from_secs(3600)));
+        let offset = ClockOffset::default();
+        let store = Arc::new(MemoryOutbox::with_offset(offset.clone()));
+        let webhooks = receivers.dispatcher_on(store).build().unwrap();
+        register(&webhooks, at("a.example")).await;
+        webhooks.dispatch_many((0..40).map(|_| message("a")).collect()).await.unwrap();
+
+        let worker = Working::start(&webhooks);
+        until("an answer", async || !receivers.got("a.example").is_empty()).await;
+        sleep(Duration::from_millis(500)).await;
+        let asked = receivers.got("a.example").len();
+        assert!(asked <= 4, "those in flight, and no more: {asked}");
+        offset.advance(Duration::from_secs(3590));
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(receivers.got("a.example").len(), asked);
+        offset.advance(Duration::from_secs(20));
+        until("another try", async || receivers.got("a.example").len() > asked).await;
+        worker.stop().await;
+    }
+}
+
+/// All that it has in flight fails at the same moment, and that is one failure.
+#[tokio::test]
+async fn a_moment_of_failure_does_not_silence_a_busy_endpoint() {
+    let is_down = Arc::new(AtomicU32::new(1));
+    let down = is_down.clone();
+    let receivers = Receivers::answering(move |_| {
+        Answer::new(if down.load(SeqCst) == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK })
+    });
+    let webhooks =
+        receivers.dispatcher().retry_policy(RetryPolicy::custom([Duration::from_secs(3600)])).build().unwrap();
+    let id = register(&webhooks, at("slow.example")).await;
+    let worker = Working::start(&webhooks);
+    webhooks.dispatch_many((0..8).map(|_| message("a")).collect()).await.unwrap();
+    for round in 1..=2 {
+        until("four in flight", async || receivers.got("slow.example").len() == 4 * round).await;
+        receivers.0.let_go.add_permits(4);
+        until("their failure", async || {
+            let deliveries = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap();
+            deliveries.iter().filter(|record| record.state == DeliveryState::Pending && record.attempt == 1).count()
+                == 4 * round
+        })
+        .await;
+    }
+    is_down.store(0, SeqCst);
+    receivers.0.let_go.add_permits(100);
+
+    let endpoint = webhooks.endpoints().get(id).await.unwrap().unwrap();
+    assert!(endpoint.failing_since().is_some());
+    webhooks.dispatch(message("later")).await.unwrap();
+    let later = async || receivers.got("slow.example").iter().any(|body| body["type"] == "later");
+    tokio::time::timeout(Duration::from_secs(9), until("the next one", later)).await.expect("it does not rest");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_answer_of_the_old_url_is_not_the_new_ones() {
+    let receivers = Receivers::answering(|request| {
+        let is_old = request.url().as_str().contains("old");
+        Answer::new(if is_old { StatusCode::GONE } else { StatusCode::OK })
+    });
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let seen = states.clone();
+    let webhooks = receivers
+        .dispatcher()
+        .on_attempt_failed(move |attempted| seen.lock().unwrap().push(attempted.state))
+        .on_endpoint_disabled(|disabled| panic!("{} is disabled", disabled.url))
+        .build()
+        .unwrap();
+    let id = register(&webhooks, NewEndpoint::new("https://slow.example/old").unwrap()).await;
+    webhooks.dispatch(message("a")).await.unwrap();
+    let worker = Working::start(&webhooks);
+    until("an attempt at the old URL", async || receivers.got("slow.example").len() == 1).await;
+
+    let new = EndpointUpdate::new().url("https://new.example/new").unwrap();
+    webhooks.endpoints().update(id, new).await.unwrap();
+    receivers.0.let_go.add_permits(1);
+
+    until("the delivery at the new URL", async || in_state(&webhooks, DeliveryState::Delivered).await == 1).await;
+    worker.stop().await;
+    assert!(webhooks.endpoints().get(id).await.unwrap().unwrap().is_enabled());
+    assert_eq!(receivers.got("new.example").len(), 1);
+    assert_eq!(*states.lock().unwrap(), [DeliveryState::Pending]);
+}
+
+#[tokio::test]
+async fn attempts_are_numbered_on_and_the_log_says_which_somebody_asked_for() {
+    let receivers = Receivers::answering(|_| Answer::new(StatusCode::BAD_GATEWAY));
+    let hooked = Arc::new(Mutex::new(Vec::new()));
+    let hook = hooked.clone();
+    let webhooks = receivers
+        .dispatcher()
+        .retry_policy(RetryPolicy::custom([Duration::from_millis(1)]))
+        .attempt_header()
+        .on_attempt_failed(move |attempted| hook.lock().unwrap().push((attempted.attempt, attempted.manual)))
+        .build()
+        .unwrap();
+    register(&webhooks, at("a.example")).await;
+    register(&webhooks, at("x.example").style(Style::XWebhook)).await;
+    webhooks.dispatch(message("a")).await.unwrap();
+    work_off(&webhooks).await;
+    let deliveries = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap();
+    for delivery in &deliveries {
+        webhooks.resend(delivery.id).await.unwrap();
+    }
+    work_off(&webhooks).await;
+
+    // The schedule of two attempts is gone through twice.
+    let wanted = [(1, false), (2, false), (3, true), (4, false)];
+    for delivery in &deliveries {
+        let attempts = webhooks.attempts(delivery.id).await.unwrap();
+        assert_eq!(attempts.iter().map(|one| (one.attempt, one.manual)).collect::<Vec<_>>(), wanted);
+        assert_eq!(webhooks.delivery(delivery.id).await.unwrap().unwrap().state, DeliveryState::Exhausted);
+    }
+    let mut twice: Vec<_> = wanted.into_iter().chain(wanted).collect();
+    twice.sort();
+    let mut heard = hooked.lock().unwrap().clone();
+    heard.sort();
+    assert_eq!(heard, twice);
+    for (host, name) in [("a.example", "webhook-attempt"), ("x.example", "x-webhook-attempt")] {
+        let numbers: Vec<_> = receivers.headers(host).iter().map(|headers| headers[name].clone()).collect();
+        assert_eq!(numbers, ["1", "2", "3", "4"]);
+    }
+
+    // Nobody has asked for a header here.
+    let plain = Receivers::new();
+    let webhooks = plain.dispatcher().build().unwrap();
+    register(&webhooks, at("a.example")).await;
+    webhooks.dispatch(message("a")).await.unwrap();
+    work_off(&webhooks).await;
+    assert!(!plain.headers("a.example")[0].contains_key("webhook-attempt"));
+}
+
 #[tokio::test]
 async fn what_can_be_changed_about_an_endpoint_can_be_cleared() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
@@ -604,6 +795,61 @@ async fn what_a_message_cannot_be_is_refused_when_it_is_dispatched() {
 }
 
 #[tokio::test]
+async fn a_text_that_no_database_can_keep_is_refused_before_it_gets_there() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let (endpoints, nul) = (webhooks.endpoints(), "a\0b");
+    let id = register(&webhooks, at("a.example")).await;
+    let query = DeliveryQuery::default;
+
+    let refused = [
+        kind(webhooks.dispatch(message("a").tenant(nul)).await),
+        kind(endpoints.create(at("a.example").tenant(nul)).await),
+        kind(endpoints.create(at("a.example").description(nul)).await),
+        kind(endpoints.update(id, EndpointUpdate::new().description(nul)).await),
+        kind(endpoints.list(Some(nul)).await),
+        kind(webhooks.deliveries(Some(nul), query()).await),
+        kind(webhooks.deliveries(None, query().message(nul)).await),
+        kind(webhooks.deliveries(None, query().event_type(nul)).await),
+        kind(webhooks.erase_tenant(nul).await),
+        kind(webhooks.event_types().remove(nul).await),
+        kind(EventType::new("a").unwrap().description(nul)),
+        kind(EventType::new("a").unwrap().schema(nul)),
+    ];
+
+    assert_eq!(refused, [Some(SendErrorKind::Invalid); 12]);
+}
+
+#[tokio::test]
+async fn the_same_payload_in_another_order_is_the_same_message() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let mut dispatched = Vec::new();
+    for _ in 0..20 {
+        // Its order is another one in each map.
+        let payload: HashMap<String, u32> = (0..50).map(|number| (format!("key-{number}"), number)).collect();
+        let message = Message::new("a", &payload).unwrap().id("m".parse().unwrap());
+        dispatched.push(webhooks.dispatch(message).await.unwrap().is_new());
+    }
+    let other = Message::new("a", &json!({ "key-0": 0 })).unwrap().id("m".parse().unwrap());
+
+    assert!(dispatched[0] && dispatched[1..].iter().all(|is_new| !is_new));
+    assert_eq!(kind(webhooks.dispatch(other).await), Some(SendErrorKind::Conflict));
+}
+
+#[tokio::test]
+async fn what_was_cancelled_is_not_recovered_and_can_be_sent_again() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let id = register(&webhooks, at("a.example")).await;
+    webhooks.dispatch(message("a")).await.unwrap();
+    let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap()[0].id;
+    webhooks.cancel(delivery).await.unwrap();
+
+    assert_eq!(webhooks.endpoints().recover(id, UNIX_EPOCH..).await.unwrap(), 0);
+    assert_eq!(in_state(&webhooks, DeliveryState::Cancelled).await, 1);
+    webhooks.resend(delivery).await.unwrap();
+    assert_eq!(in_state(&webhooks, DeliveryState::Pending).await, 1);
+}
+
+#[tokio::test]
 async fn a_large_payload_is_warned_of_and_not_shown() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let (logs, _guard) = Logs::capture();
@@ -711,6 +957,33 @@ async fn the_notice_of_each_disabling_tells_the_origin_and_no_more() {
     assert_ne!(notices[0]["id"], notices[1]["id"]);
     assert!(receivers.got("stranger.example").is_empty());
     assert_eq!(*hooked.lock().unwrap(), [url, url]);
+}
+
+#[tokio::test]
+async fn without_a_tenant_nobody_but_the_operator_is_told_that_an_endpoint_is_disabled() {
+    let receivers = Receivers::new();
+    let hooked = Arc::new(AtomicU32::new(0));
+    let hook = hooked.clone();
+    let webhooks = receivers
+        .dispatcher()
+        .on_endpoint_disabled(move |disabled| {
+            assert_eq!(disabled.tenant, None);
+            hook.fetch_add(1, SeqCst);
+        })
+        .build()
+        .unwrap();
+    register(&webhooks, at("gone.example")).await;
+    register(&webhooks, at("another-customer.example")).await;
+
+    webhooks.dispatch(message("a")).await.unwrap();
+    work_off(&webhooks).await;
+    webhooks.dispatch(message("b")).await.unwrap();
+    work_off(&webhooks).await;
+
+    assert_eq!(hooked.load(SeqCst), 1);
+    let got = receivers.got("another-customer.example");
+    let types: Vec<_> = got.iter().map(|body| body["type"].clone()).collect();
+    assert_eq!(types, ["a", "b"]);
 }
 
 // Redaction.

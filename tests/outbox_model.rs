@@ -7,8 +7,9 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,13 +18,14 @@ use proptest::{
     sample::Index,
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
+use sqlx::{PgPool, SqlitePool};
 use tokio::{runtime::Runtime, time::Instant};
 use tower_webhooks::{
     clock::ClockOffset,
     send::{
         After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointSettings,
         Fault, Fenced, Finish, IN_FLIGHT, LeaseRequest, LeaseToken, Message, OutboxId, OutboxStore, Recover, Retention,
-        Sealed, Style,
+        Sealed, Style, rest_after,
     },
     store::{MemoryOutbox, postgres::PostgresStoreOptions, sqlite::SqliteStoreOptions},
 };
@@ -41,6 +43,10 @@ enum Step {
     Cancel(Index),
     /// Gives an endpoint another rate limit.
     Change(Index, usize),
+    /// Gives an endpoint another secret.
+    Mend(Index),
+    /// Gives an endpoint another URL.
+    Move(Index),
     Create {
         tenant: usize,
         pattern: usize,
@@ -56,6 +62,8 @@ enum Step {
         end: End,
         is_quick: bool,
         fault: Fault,
+        /// For how many seconds the endpoint wants not to be asked.
+        asks: Option<u64>,
     },
     Lease {
         limit: u32,
@@ -119,6 +127,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => wait().prop_map(End::Unsent),
     ];
     let fault = prop_oneof![5 => Just(Fault::Endpoint), 1 => Just(Fault::Sender)];
+    let asks = prop_oneof![6 => Just(None), 1 => Just(Some(40)), 1 => Just(Some(3000)), 1 => Just(Some(1_000_000))];
     let reason = prop_oneof![
         3 => Just(None),
         1 => Just(Some(DisabledReason::Asked)),
@@ -127,14 +136,16 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => index().prop_map(Step::Cancel),
         1 => (index(), 0..4_usize).prop_map(|(which, limit)| Step::Change(which, limit)),
+        1 => index().prop_map(Step::Mend),
+        1 => index().prop_map(Step::Move),
         2 => (0..2_usize, 0..4_usize, 0..4_usize)
             .prop_map(|(tenant, pattern, limit)| Step::Create { tenant, pattern, limit }),
         1 => index().prop_map(Step::Delete),
         6 => prop::collection::vec(sent(), 1..6).prop_map(Step::Dispatch),
         1 => (index(), sent()).prop_map(|(which, sent)| Step::DispatchTo(which, sent)),
         1 => (0..8_usize).prop_map(Step::Erase),
-        16 => (index(), end, any::<bool>(), fault)
-            .prop_map(|(which, end, is_quick, fault)| Step::Finish { which, end, is_quick, fault }),
+        16 => (index(), end, any::<bool>(), fault, asks)
+            .prop_map(|(which, end, is_quick, fault, asks)| Step::Finish { which, end, is_quick, fault, asks }),
         10 => (1..12_u32, 0..12_u32).prop_map(|(limit, unproven)| Step::Lease { limit, unproven: unproven.min(limit) }),
         1 => prop::sample::select(vec![0, 1, 8]).prop_map(|days| Step::Purge { days }),
         2 => (index(), 0..40_u32, prop::option::of(0..10_u32), 1..6_u32)
@@ -195,15 +206,38 @@ struct Seen {
     attempts: Vec<(u32, Option<String>, usize)>,
 }
 
+/// What has to be so of an endpoint, by a simpler reading of the contract than that of the stores.
+#[derive(Debug, Clone, Default)]
+struct Watched {
+    failures: u32,
+    /// The turn of the last failure that counted, or of a change after which earlier ones mean nothing.
+    counted: u64,
+    /// The turn in which it got its URL.
+    moved: u64,
+    /// In seconds.
+    rests_until: u64,
+    /// Failures since the last success, in seconds.
+    failed: Vec<u64>,
+    /// What a person has sent, and waits.
+    urgent: BTreeSet<Key>,
+    is_urgent: bool,
+    is_limited: bool,
+}
+
 struct World {
     stores: Vec<Store>,
     time: Time,
     endpoints: Vec<EndpointId>,
-    /// What was leased: when, and by which token.
-    leased: Vec<(Key, LeaseToken)>,
+    watched: BTreeMap<EndpointId, Watched>,
+    /// Grows with each step that leases, finishes or changes something.
+    turn: u64,
+    /// What was leased: by which token, and in which turn.
+    leased: Vec<(Key, LeaseToken, u64)>,
     /// Until when what is in flight is, in steps.
     in_flight: BTreeMap<Key, (LeaseToken, u32)>,
     notices: u32,
+    /// Whether each lease asks for all there is: what cannot be read then takes no share of it.
+    is_wide: bool,
     /// Attempts grow old, each for itself or all of a message together.
     is_purged: bool,
 }
@@ -264,6 +298,32 @@ impl World {
                         }
                     }
                 });
+                self.watched.entry(id).or_default().is_limited = LIMITS[*limit].is_some();
+            }
+            Step::Mend(which) | Step::Move(which) => {
+                let Some(id) = self.endpoint(which) else { return };
+                self.turn += 1;
+                let (turn, is_moved) = (self.turn, matches!(step, Step::Move(_)));
+                all!(self, store => {
+                    match store.store.endpoint(id).await.unwrap() {
+                        None => None,
+                        Some(record) => {
+                            let mut settings = record.settings;
+                            if is_moved {
+                                settings.url = format!("https://example.com/{turn}");
+                            } else {
+                                settings.sealed = Sealed::new("", turn.to_be_bytes().to_vec());
+                            }
+                            Some(store.store.change_endpoint(id, record.revision, settings).await.unwrap())
+                        }
+                    }
+                });
+                let watched = self.watched.entry(id).or_default();
+                (watched.counted, watched.rests_until) = (turn, 0);
+                if is_moved {
+                    (watched.moved, watched.failures) = (turn, 0);
+                    watched.failed.clear();
+                }
             }
             Step::Create { tenant, pattern, limit } => {
                 let sealed = Sealed::new("", &b"sealed"[..]);
@@ -275,6 +335,7 @@ impl World {
                 let draft = EndpointDraft::new(id, TENANTS[*tenant], settings);
                 if all!(self, store => store.store.create_endpoint(draft.clone(), 4).await.unwrap().is_some()) {
                     self.endpoints.push(id);
+                    self.watched.entry(id).or_default().is_limited = LIMITS[*limit].is_some();
                 }
             }
             Step::Delete(which) => {
@@ -295,7 +356,14 @@ impl World {
             }
             Step::DispatchTo(which, sent) => {
                 let Some(id) = self.endpoint(which) else { return };
-                all!(self, store => store.store.dispatch_to(id, Self::message(sent)).await.unwrap().is_some());
+                let message = Self::message(sent);
+                let name = message.message_id().to_string();
+                let key = (message.tenant_name().unwrap_or_default().to_owned(), name, id);
+                let is_known = Self::number(&self.stores[0], &key).await.is_some();
+                let made = all!(self, store => store.store.dispatch_to(id, message.clone()).await.unwrap().is_some());
+                if made && !is_known {
+                    self.goes_first(key).await;
+                }
             }
             Step::Erase(tenant) => {
                 // Of 8 numbers 2 are tenants: it leaves little for the rest.
@@ -303,15 +371,16 @@ impl World {
                 all!(self, store => while store.store.erase((*tenant).into(), 3).await.unwrap() > 0 {});
                 self.in_flight.retain(|(of, ..), _| of != tenant);
             }
-            Step::Finish { which, end, is_quick, fault } => {
+            Step::Finish { which, end, is_quick, fault, asks } => {
                 if self.leased.is_empty() {
                     return;
                 }
-                let (key, token) = which.get(&self.leased).clone();
-                self.finish(&key, token, *end, *is_quick, *fault).await;
+                let leased = which.get(&self.leased).clone();
+                self.finish(&leased, *end, *is_quick, *fault, *asks).await;
             }
             Step::Lease { limit, unproven } => {
-                self.lease(*limit, *unproven).await;
+                let (limit, unproven) = if self.is_wide { (100, 100) } else { (*limit, *unproven) };
+                self.lease(limit, unproven).await;
             }
             Step::Purge { days } => {
                 let mut retention = Retention::default();
@@ -344,14 +413,20 @@ impl World {
             }
             Step::Resend(which) => {
                 let Some(key) = self.any_delivery(which).await else { return };
-                all!(self, store => {
+                let is_resent = all!(self, store => {
                     let id = Self::number(store, &key).await.unwrap();
                     store.store.resend(id).await.unwrap()
                 });
+                if is_resent {
+                    self.goes_first(key).await;
+                }
             }
             Step::Switch(which, reason) => {
                 let Some(id) = self.endpoint(which) else { return };
                 all!(self, store => store.store.switch_endpoint(id, *reason).await.unwrap());
+                if reason.is_none() {
+                    self.is_enabled(id);
+                }
             }
             Step::Wait(ticks) => self.time.pass(*ticks),
         }
@@ -362,8 +437,83 @@ impl World {
         (!keys.is_empty()).then(|| which.get(&keys).clone())
     }
 
-    async fn finish(&mut self, key: &Key, token: LeaseToken, end: End, is_quick: bool, fault: Fault) {
+    /// An endpoint starts with a clean count.
+    fn is_enabled(&mut self, id: EndpointId) {
+        self.turn += 1;
+        let turn = self.turn;
+        let watched = self.watched.entry(id).or_default();
+        (watched.counted, watched.failures, watched.rests_until) = (turn, 0, 0);
+        watched.failed.clear();
+    }
+
+    /// What a person sends is leased at once, whatever rests and waits, unless its endpoint has no room for it.
+    async fn goes_first(&mut self, key: Key) {
+        let record = self.stores[0].store.endpoint(key.2).await.unwrap().unwrap();
+        if record.disabled.is_some() {
+            return;
+        }
+        let in_flight = self.of_endpoint(key.2).count();
+        let watched = self.watched.entry(key.2).or_default();
+        watched.urgent.insert(key.clone());
+        watched.is_urgent = true;
+        let most = if watched.failures >= 5 { 1 } else { IN_FLIGHT as usize };
+        let others = watched.urgent.len();
+        if in_flight < most && !watched.is_limited && others == 1 {
+            let leased = self.lease(100, 100).await;
+            assert!(leased.iter().any(|(leased, ..)| *leased == key), "{key:?} waits, as {leased:?} were leased");
+        }
+    }
+
+    /// What is in flight of an endpoint.
+    fn of_endpoint(&self, id: EndpointId) -> impl Iterator<Item = &Key> {
+        let now = self.time.ticks;
+        self.in_flight.iter().filter(move |(key, (_, until))| key.2 == id && *until >= now).map(|(key, _)| key)
+    }
+
+    /// Notes what an attempt says of its endpoint.
+    fn watch(&mut self, id: EndpointId, leased_in: u64, end: End, fault: Fault, asks: Option<u64>) {
+        let (turn, now) = (self.turn, u64::from(self.time.ticks) * TICK.as_secs());
+        let watched = self.watched.entry(id).or_default();
+        if leased_in < watched.moved {
+            return;
+        }
+        let is_late = leased_in < watched.counted;
+        match end {
+            End::Unsent(wait) => watched.rests_until = watched.rests_until.max(now + wait),
+            _ if fault == Fault::Sender => {}
+            End::Delivered => {
+                watched.failures = 0;
+                watched.failed.clear();
+                if !is_late {
+                    watched.rests_until = 0;
+                }
+            }
+            End::Gone => {}
+            End::Exhausted | End::Refused | End::Retry(_) => {
+                if !is_late {
+                    watched.counted = turn;
+                    watched.failures += 1;
+                    watched.rests_until = watched.rests_until.max(now + rest_after(watched.failures).as_secs());
+                }
+                if let Some(asks) = asks {
+                    watched.rests_until = watched.rests_until.max(now + asks.min(3600));
+                }
+                watched.failed.push(now);
+            }
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        (key, token, leased_in): &(Key, LeaseToken, u64),
+        end: End,
+        is_quick: bool,
+        fault: Fault,
+        asks: Option<u64>,
+    ) {
+        let token = *token;
         self.notices += 1;
+        self.turn += 1;
         let after = match end {
             End::Delivered => After::Delivered,
             End::Exhausted => After::Exhausted,
@@ -379,6 +529,7 @@ impl World {
         finish.error = Some("status");
         finish.answer = "no".into();
         finish.disable_after = Duration::from_secs(DAY);
+        finish.retry_after = asks.map(Duration::from_secs);
         let notice =
             Message::new("order.disabled", &1).unwrap().id(format!("notice-{}", self.notices).parse().unwrap());
         finish.notice = Some(if key.0.is_empty() { notice } else { notice.tenant(key.0.clone()) });
@@ -390,15 +541,33 @@ impl World {
         if fenced == Fenced::Applied {
             let (owner, _) = self.in_flight.remove(key).unwrap();
             assert_eq!(owner, token, "only the last lease's owner writes");
+            self.watch(key.2, *leased_in, end, fault, asks);
+            let watched = &self.watched[&key.2];
+            let failed = &watched.failed;
+            match disabled {
+                // What is spoken of is the URL that was attempted, and it is no matter of two bad moments.
+                Some(_) if *leased_in < watched.moved => panic!("{key:?} is disabled by another URL"),
+                Some(DisabledReason::Failing) => {
+                    let mut apart = vec![failed[0]];
+                    for at in failed {
+                        if at - apart[apart.len() - 1] >= DAY / 10 {
+                            apart.push(*at);
+                        }
+                    }
+                    assert!(apart.len() >= 5 && failed[failed.len() - 1] - failed[0] >= DAY, "{failed:?}");
+                }
+                _ => {}
+            }
         }
     }
 
-    async fn lease(&mut self, limit: u32, unproven: u32) -> Vec<(Key, LeaseToken)> {
+    async fn lease(&mut self, limit: u32, unproven: u32) -> Vec<(Key, LeaseToken, u64)> {
+        self.turn += 1;
         let token = LeaseToken::random().unwrap();
         let mut request = LeaseRequest::new(token, LEASE, limit);
         request.unproven = unproven;
         let leased = all!(self, store => {
-            let leases = store.store.lease(request).await.unwrap();
+            let leases = store.store.lease(request.clone()).await.unwrap();
             let mut leased: Vec<_> = leases
                 .deliveries
                 .iter()
@@ -427,7 +596,18 @@ impl World {
             let of_it = of_it.count();
             assert!(of_it <= most || (of_it <= IN_FLIGHT as usize && fresh == 0), "{of_it} in flight, at most {most}");
         }
-        let leased: Vec<_> = leased.into_iter().map(|(key, ..)| (key, token)).collect();
+        let now = u64::from(self.time.ticks) * TICK.as_secs();
+        for (key, ..) in &leased {
+            let watched = self.watched.entry(key.2).or_default();
+            watched.urgent.remove(key);
+            assert!(now >= watched.rests_until || watched.is_urgent, "{key:?} is leased in a rest: {watched:?}");
+        }
+        for (key, ..) in &leased {
+            let watched = self.watched.entry(key.2).or_default();
+            watched.is_urgent = !watched.urgent.is_empty();
+        }
+        let turn = self.turn;
+        let leased: Vec<_> = leased.into_iter().map(|(key, ..)| (key, token, turn)).collect();
         self.leased.extend(leased.iter().cloned());
         leased
     }
@@ -456,6 +636,10 @@ impl World {
     /// What all stores show, which has to be the same.
     async fn look(&self) -> BTreeMap<Key, Seen> {
         for tenant in TENANTS {
+            for record in self.stores[0].store.endpoints(Some(tenant.into()), None, 100).await.unwrap() {
+                let wanted = self.watched.get(&record.id).map_or(0, |watched| watched.failures);
+                assert_eq!(record.failures, wanted, "of what is in flight together, one counts");
+            }
             all!(self, store => {
                 let records = store.store.endpoints(Some(tenant.into()), None, 100).await.unwrap();
                 let shown = records.into_iter().map(|record| {
@@ -472,11 +656,12 @@ impl World {
     async fn drain(&mut self) {
         for id in self.endpoints.clone() {
             all!(self, store => store.store.switch_endpoint(id, None).await.unwrap());
+            self.is_enabled(id);
         }
         for _ in 0..2000 {
             self.time.pass(10);
-            for (key, token) in self.lease(100, 100).await {
-                self.finish(&key, token, End::Delivered, true, Fault::Endpoint).await;
+            for leased in self.lease(100, 100).await {
+                self.finish(&leased, End::Delivered, true, Fault::Endpoint, None).await;
             }
             let seen = self.look_briefly().await;
             if !seen {
@@ -515,14 +700,17 @@ impl World {
     }
 }
 
-async fn run(stores: Vec<Store>, time: Time, steps: &[Step]) {
+async fn run(stores: Vec<Store>, time: Time, is_wide: bool, steps: &[Step]) {
     let mut world = World {
         stores,
         time,
         endpoints: Vec::new(),
+        watched: BTreeMap::new(),
+        turn: 0,
         leased: Vec::new(),
         in_flight: BTreeMap::new(),
         notices: 0,
+        is_wide,
         is_purged: false,
     };
     for step in steps {
@@ -533,7 +721,7 @@ async fn run(stores: Vec<Store>, time: Time, steps: &[Step]) {
     world.drain().await;
 }
 
-fn histories(cases: u32, most: usize, open: impl AsyncFn(ClockOffset) -> Store) {
+fn histories(cases: u32, is_wide: bool, open: impl AsyncFn(ClockOffset) -> Store) {
     let long = std::env::var_os("TOWER_WEBHOOKS_LONG").is_some_and(|value| value == "1");
     let config = Config {
         cases: if long { cases * 20 } else { cases },
@@ -542,12 +730,12 @@ fn histories(cases: u32, most: usize, open: impl AsyncFn(ClockOffset) -> Store) 
         ..Config::default()
     };
     let runtime = Runtime::new().unwrap();
-    let done = TestRunner::new(config).run(&prop::collection::vec(step(), 1..most), |steps| {
+    let done = TestRunner::new(config).run(&prop::collection::vec(step(), 1..120), |steps| {
         runtime.block_on(async {
             let time = Time::new();
             let memory = Store { name: "memory", store: Box::new(MemoryOutbox::with_offset(time.offset.clone())) };
             let other = open(time.offset.clone()).await;
-            run(vec![memory, other], time, &steps).await;
+            run(vec![memory, other], time, is_wide, &steps).await;
         });
         Ok(())
     });
@@ -556,19 +744,71 @@ fn histories(cases: u32, most: usize, open: impl AsyncFn(ClockOffset) -> Store) 
     }
 }
 
+/// Adds what this version cannot read, of a tenant of its own: an endpoint and a message, each with something due.
+async fn beside_what_cannot_be_read(store: &dyn OutboxStore, damage: impl AsyncFn(&'static str, String)) {
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let sealed = Sealed::new("", &b"sealed"[..]);
+        let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+        let id = EndpointId::random().unwrap();
+        store.create_endpoint(EndpointDraft::new(id, "unreadable", settings), 4).await.unwrap();
+        ids.push(id.to_string());
+    }
+    let message = Message::new("order", &1).unwrap().tenant("unreadable");
+    let name = message.message_id().to_string();
+    store.dispatch(vec![message]).await.unwrap();
+    damage("UPDATE webhook_outbox_endpoints SET rate_limit = '5/h' WHERE id = $1", ids.remove(0)).await;
+    damage("UPDATE webhook_outbox_messages SET event_type = 'two words' WHERE id = $1", name).await;
+}
+
 #[test]
 fn sqlite_does_what_memory_does() {
-    histories(60, 120, async |offset| {
+    histories(60, false, async |offset| {
         let options = SqliteStoreOptions::new().clock_offset(offset);
         Store { name: "SQLite", store: Box::new(options.connect("sqlite::memory:").await.unwrap()) }
     });
 }
 
 #[test]
+fn sqlite_does_what_memory_does_beside_what_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = AtomicUsize::new(0);
+    histories(12, true, async |offset| {
+        let file = folder.path().join(format!("{}.db", count.fetch_add(1, Ordering::Relaxed)));
+        let url = format!("sqlite://{}", file.display());
+        let store = SqliteStoreOptions::new().clock_offset(offset).connect(&url).await.unwrap();
+        let pool = SqlitePool::connect(&url).await.unwrap();
+        beside_what_cannot_be_read(&store, async |statement, value| {
+            assert_eq!(sqlx::query(statement).bind(value).execute(&pool).await.unwrap().rows_affected(), 1);
+        })
+        .await;
+        pool.close().await;
+        Store { name: "SQLite", store: Box::new(store) }
+    });
+}
+
+#[test]
 fn postgres_does_what_memory_does() {
     let server = PostgresServer::shared();
-    histories(12, 120, async |offset| {
+    histories(12, false, async |offset| {
         let options = PostgresStoreOptions::new().clock_offset(offset);
         Store { name: "PostgreSQL", store: Box::new(options.connect(&server.database().await).await.unwrap()) }
+    });
+}
+
+#[test]
+fn postgres_does_what_memory_does_beside_what_it_cannot_read() {
+    let server = PostgresServer::shared();
+    histories(6, true, async |offset| {
+        let options = PostgresStoreOptions::new().clock_offset(offset);
+        let url = server.database().await;
+        let store = options.connect(&url).await.unwrap();
+        let pool = PgPool::connect(&url).await.unwrap();
+        beside_what_cannot_be_read(&store, async |statement, value| {
+            assert_eq!(sqlx::query(statement).bind(value).execute(&pool).await.unwrap().rows_affected(), 1);
+        })
+        .await;
+        pool.close().await;
+        Store { name: "PostgreSQL", store: Box::new(store) }
     });
 }

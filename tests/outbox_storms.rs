@@ -243,8 +243,15 @@ async fn what_fails_to_the_end_is_told_disabled_after_days_and_can_be_sent_again
 
     webhooks.dispatch(message(1)).await.unwrap();
     until("the owner is told", async || exhausted.load(SeqCst) == 1).await;
-    offset.advance(Duration::from_secs(5 * 24 * 3600));
-    webhooks.dispatch(message(2)).await.unwrap();
+    // A message a day, and each fails.
+    for day in 1..5 {
+        offset.advance(Duration::from_secs(24 * 3600));
+        webhooks.dispatch(message(1 + day)).await.unwrap();
+        until("the owner is told", async || exhausted.load(SeqCst) == 1 + day).await;
+    }
+    assert_eq!(disabled.load(SeqCst), 0);
+    offset.advance(Duration::from_secs(24 * 3600));
+    webhooks.dispatch(message(6)).await.unwrap();
     until("the endpoint is disabled", async || disabled.load(SeqCst) == 1).await;
 
     let endpoint = webhooks.endpoints().get(id).await.unwrap().unwrap();

@@ -447,7 +447,7 @@ fn arbitrary_schemes() -> Vec<(Scheme, Secrets)> {
         .id(Field::json("/a/0/b").or(Field::query("a")))
         .event_type(Field::header("x-id").joined(Field::json("/x")))
         .attempt(Field::header("x-time"), 1)
-        .signs("{timestamp}{query:sig}{json:/x}{body}")
+        .signs("{timestamp}{query:sig}.{json:/x}.{body}")
         .payload("/a/0")
         .handshake(meta)
         .handshake(crc)

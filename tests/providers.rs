@@ -4,7 +4,13 @@
 #[path = "support/senders.rs"]
 mod senders;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -18,7 +24,7 @@ use tower_webhooks::{
     Delivery, Provider, Scheme, VerifiedEvent, WebhookLayer,
     clock::ManualClock,
     delivery::Mode,
-    scheme::{Field, TimestampUnit},
+    scheme::{Field, JsonForm, TimestampUnit},
 };
 
 // --- What a delivery says -----------------------------------------------------------------------------------------------
@@ -130,7 +136,7 @@ fn cases() -> Vec<Case> {
             ],
             r#"{"id":820982911946154508}"#,
             json!([
-                "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
+                "98880550-7158-44d4-b7cd-2c97c8a091b5.orders/create",
                 "orders/create",
                 "2025-10",
                 null,
@@ -279,6 +285,32 @@ fn a_provider_is_found_by_any_of_its_names() {
     }
 }
 
+// A configuration names a provider; what is wrong in it says what would be right.
+#[test]
+fn a_provider_is_read_from_a_configuration_and_written_to_one() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Configuration {
+        provider: Provider,
+    }
+    for provider in Provider::ALL {
+        let text = serde_json::to_string(&Configuration { provider: *provider }).unwrap();
+        assert_eq!(text, format!(r#"{{"provider":"{provider}"}}"#));
+        assert_eq!(serde_json::from_str::<Configuration>(&text).unwrap(), Configuration { provider: *provider });
+    }
+    for (text, provider) in [("GitLab", Provider::GITLAB_TOKEN), ("standard_webhooks", Provider::STANDARD_WEBHOOKS)] {
+        let read: Configuration = serde_json::from_value(json!({ "provider": text })).unwrap();
+        assert_eq!(read.provider, provider);
+    }
+    for wrong in [json!("strype"), json!(1), json!(null), json!(["stripe"])] {
+        assert!(serde_json::from_value::<Configuration>(json!({ "provider": wrong })).is_err());
+    }
+    let error = serde_json::from_str::<Configuration>(r#"{"provider":"strype"}"#).unwrap_err().to_string();
+    assert!(
+        error.contains("there is no provider \"strype\"; the known ones are `clerk`") && error.contains("`zoom`"),
+        "{error}"
+    );
+}
+
 // --- Quirks -------------------------------------------------------------------------------------------------------------
 
 async fn status(provider: Provider, headers: &[(&str, String)], body: &str) -> StatusCode {
@@ -293,11 +325,95 @@ async fn shopifys_two_generations_of_headers_are_never_mixed() {
         ("shopify-topic", "Order".to_owned()),
         ("x-shopify-topic", "orders/create".to_owned()),
         ("x-shopify-webhook-id", "1".to_owned()),
+        ("x-shopify-event-id", "2".to_owned()),
     ];
 
     let answer = post(&router(layer(Provider::SHOPIFY)), &mixed, "{}").await;
 
     assert_eq!(answer.body, r#"[null,"Order",null,null,null,{}]"#);
+}
+
+// "Ignore duplicate webhooks": the event's id and not the delivery's. One event may be of several topics.
+#[cfg(feature = "idempotency")]
+#[tokio::test]
+async fn shopifys_duplicates_are_those_of_its_guide() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let runs = Arc::clone(&runs);
+        async move || {
+            runs.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let layer = layer(Provider::SHOPIFY).with_idempotency(tower_webhooks::store::MemoryStore::new());
+    let router: Router = Router::new().fallback(on_post(handler).layer(layer));
+    let [(_, tag)] = &signature(Provider::SHOPIFY, "{}")[..] else { panic!("there is one header") };
+    let send = async |family: &str, event: &str, webhook: &str, topic: &str| {
+        let headers = [
+            (format!("{family}-hmac-sha256"), tag.clone()),
+            (format!("{family}-event-id"), event.to_owned()),
+            (format!("{family}-webhook-id"), webhook.to_owned()),
+            (format!("{family}-topic"), topic.to_owned()),
+        ];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        assert_eq!(post(&router, &headers, "{}").await.status, StatusCode::OK);
+        runs.load(Ordering::SeqCst)
+    };
+
+    assert_eq!(send("x-shopify", "e-1", "w-1", "orders/create").await, 1);
+    // Another subscription to the same topic, and a repetition.
+    assert_eq!(send("x-shopify", "e-1", "w-2", "orders/create").await, 1);
+    assert_eq!(send("x-shopify", "e-1", "w-1", "orders/create").await, 1);
+    // The same act of the merchant's, told in another topic; and another act.
+    assert_eq!(send("x-shopify", "e-1", "w-3", "orders/paid").await, 2);
+    assert_eq!(send("x-shopify", "e-2", "w-4", "orders/create").await, 3);
+    // The second generation has the delivery's id.
+    assert_eq!(send("shopify", "e-1", "w-1", "Order").await, 4);
+    assert_eq!(send("shopify", "e-9", "w-1", "Order").await, 4);
+    assert_eq!(send("shopify", "e-1", "w-2", "Order").await, 5);
+}
+
+// Linear's own library takes a number and nothing else.
+#[tokio::test]
+async fn linears_time_is_a_number() {
+    for (time, expected) in [
+        (format!("{NOW}000"), StatusCode::OK),
+        (format!("\"{NOW}000\""), StatusCode::UNAUTHORIZED),
+        (format!("{NOW}000.0"), StatusCode::UNAUTHORIZED),
+        (format!("[{NOW}000]"), StatusCode::UNAUTHORIZED),
+        ("null".to_owned(), StatusCode::UNAUTHORIZED),
+    ] {
+        let body = format!(r#"{{"webhookTimestamp":{time},"data":{{}}}}"#);
+        assert_eq!(status(Provider::LINEAR, &signature(Provider::LINEAR, &body), &body).await, expected, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_in_a_body_is_written_as_it_is_declared() {
+    let declared = |form| {
+        let scheme = Scheme::hmac_sha256().header("x-sig").hex().signs("{body}").timestamp(Field::json("/at"));
+        let scheme = match form {
+            Some(form) => scheme.timestamp_json(form),
+            None => scheme,
+        };
+        let layer = WebhookLayer::new(scheme, secret("a signing key of ours"));
+        router(layer.with_clock(ManualClock::at_unix_seconds(NOW)))
+    };
+    for (form, number, string) in [
+        (None, true, true),
+        (Some(JsonForm::Either), true, true),
+        (Some(JsonForm::Number), true, false),
+        (Some(JsonForm::String), false, true),
+    ] {
+        for (text, passes) in [(NOW.to_string(), number), (format!("\"{NOW}\""), string)] {
+            let body = format!(r#"{{"at":{text}}}"#);
+            let tag = HEXLOWER.encode(&hmac(b"a signing key of ours", &body));
+            let answer = post(&declared(form), &[("x-sig", tag)], &body).await;
+            assert_eq!(answer.status == StatusCode::OK, passes, "{form:?} {text}");
+        }
+    }
+    let scheme =
+        Scheme::hmac_sha256().header("x-sig").hex().timestamp(Field::header("x-time")).signs("{timestamp}.{body}");
+    assert!(scheme.timestamp_json(JsonForm::Number).build().is_err());
 }
 
 #[tokio::test]
@@ -547,9 +663,63 @@ async fn a_header_with_another_value_counts_as_not_there() {
     }
 }
 
+// Half of an id that is joined from two is not the id.
+#[test]
+fn an_id_is_signed_when_all_of_it_is() {
+    let signed = |id: Field, signs: &'static str| {
+        let scheme = Scheme::hmac_sha256().header("x-sig").items(",").pairs("=").key("s").hex();
+        let scheme = if signs.contains("{timestamp}") { scheme.timestamp(Field::header("x-time")) } else { scheme };
+        scheme.signs(signs).id(id).build().unwrap().id_is_signed()
+    };
+    let (json, header, other) = (|| Field::json("/id"), || Field::header("x-id"), || Field::header("x-topic"));
+
+    for (id, signs, expected) in [
+        (json(), "{body}", true),
+        (json().joined(Field::json("/topic")), "{body}", true),
+        (json().joined(other()), "{body}", false),
+        (json().joined(other().or(Field::json("/topic"))), "{body}", false),
+        (json().joined(other()), "{header:x-topic}.{body}", true),
+        (json().joined(other()), "{id}.{timestamp}.{body}", false),
+        (header().joined(other()), "{id}.{timestamp}.{body}", false),
+        (header().joined(other()), "{id}.{header:x-topic}.{timestamp}.{body}", true),
+        (header().joined(json()), "{id}.{timestamp}.{body}", true),
+        (json().or(header()), "{body}", false),
+        (json().or(header()), "{header:x-id}.{body}", true),
+        (Field::param("n"), "{param:n}.{body}", true),
+        (Field::param("n"), "{body}", false),
+        (header(), "{id}.{timestamp}.{body}", true),
+    ] {
+        assert_eq!(signed(id.clone(), signs), expected, "{signs} {id:?}");
+    }
+}
+
+// The id that is signed is the one that the delivery has.
+#[tokio::test]
+async fn a_signed_id_is_the_deliverys_wherever_it_stands() {
+    let scheme = Scheme::hmac_sha256()
+        .header("x-sig")
+        .hex()
+        .id(Field::json("/id").or(Field::header("x-id")))
+        .timestamp(Field::header("x-time"))
+        .signs("{id}.{timestamp}");
+    let layer = WebhookLayer::new(scheme, secret("a signing key of ours"));
+    let router = router(layer.with_clock(ManualClock::at_unix_seconds(NOW)));
+    let send = async |headers: &[(&str, String)], body: &str| {
+        let tag = HEXLOWER.encode(&hmac(b"a signing key of ours", &format!("signed.{NOW}")));
+        let headers = [&[("x-sig", tag), ("x-time", NOW.to_string())], headers].concat();
+        post(&router, &headers, body).await.status
+    };
+
+    assert_eq!(send(&[], r#"{"id":"signed"}"#).await, StatusCode::OK);
+    assert_eq!(send(&[("x-id", "signed".to_owned())], "{}").await, StatusCode::OK);
+    // The body comes first in the declaration, so that its id is the delivery's, and must be the signed one.
+    assert_eq!(send(&[("x-id", "signed".to_owned())], r#"{"id":"forged"}"#).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(send(&[("x-id", "forged".to_owned())], r#"{"id":"signed"}"#).await, StatusCode::OK);
+}
+
 #[test]
 fn a_conditional_header_needs_a_value_and_is_no_signed_id() {
-    let scheme = |field| Scheme::hmac_sha256().header("x-sig").hex().signs("{header:x-id}{body}").id(field).build();
+    let scheme = |field| Scheme::hmac_sha256().header("x-sig").hex().signs("{header:x-id}.{body}").id(field).build();
 
     assert!(scheme(Field::header_if("x-id", "")).unwrap_err().to_string().contains("`x-id`"));
     assert!(scheme(Field::header("x-id")).unwrap().id_is_signed());

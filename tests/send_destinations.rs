@@ -13,7 +13,9 @@ use std::{
 
 use proptest::prelude::*;
 use receiver::{Names, Receiver, answer_all, attempt, builder, loopback_policy, same_port};
-use tower_webhooks::send::{AttemptErrorKind, DestinationPolicy, EndpointUrl, EndpointUrlErrorKind, GuardedClient};
+use tower_webhooks::send::{
+    AttemptErrorKind, DestinationPolicy, EndpointUrl, EndpointUrlErrorKind, GuardedClient, Network,
+};
 
 /// The first and the last address of every special-purpose range of the IANA registries that is not of the internet, and of
 /// what is not given out to anybody.
@@ -418,6 +420,90 @@ fn what_is_opened_is_open_and_nothing_else() {
     assert!(loopback_policy().endpoint("http://example.com/").is_ok());
 }
 
+#[test]
+fn a_denied_network_is_denied_by_whatever_way_an_address_leads_to_it() {
+    let denied: Network = "198.97.38.0/24".parse().unwrap();
+    let all = ["::/0", "0.0.0.0/0"].map(|network| network.parse().unwrap());
+    let plain = DestinationPolicy::default().deny_network(denied);
+    let open = all.into_iter().fold(plain.clone(), DestinationPolicy::allow_network);
+    let around = all.into_iter().fold(DestinationPolicy::default(), DestinationPolicy::allow_network);
+
+    for address in [
+        "198.97.38.7",
+        "::ffff:198.97.38.7",
+        "64:ff9b::198.97.38.7",
+        "64:ff9b:1::198.97.38.7",
+        "::198.97.38.7",
+        "2002:c661:2607::1",
+        "2002:c661:2607:5:6:7:8:9",
+        // Teredo: the server, and the receiver.
+        "2001:0:c661:2607::1",
+        "2001:0:808:808:0:0:399e:d9f8",
+        "2600::5efe:c661:2607",
+        "2600::200:5efe:c661:2607",
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        for policy in [&plain, &open] {
+            assert!(!policy.permits_address(address), "{address}");
+            let refused = policy.endpoint(&format!("https://{}/", host(&address))).unwrap_err();
+            assert_eq!(refused.kind(), EndpointUrlErrorKind::Address, "{address}");
+        }
+        assert!(around.permits_address(address), "it is denied for its network alone: {address}");
+    }
+    for address in ["198.97.39.7", "64:ff9b::198.97.39.7", "2002:c661:2707::1", "2600::c661:2607"] {
+        assert!(open.permits_address(address.parse().unwrap()), "{address}");
+    }
+}
+
+#[test]
+fn the_platform_of_a_cloud_is_no_receiver() {
+    let policy = DestinationPolicy::default();
+
+    for address in ["168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::168.63.129.16"] {
+        assert!(!policy.permits_address(address.parse().unwrap()), "{address}");
+    }
+    assert!(policy.endpoint("https://168.63.129.16/").is_err());
+    for address in ["168.63.129.15", "168.63.129.17"] {
+        assert!(policy.permits_address(address.parse().unwrap()), "{address}");
+    }
+    let opened = policy.allow_network("168.63.129.16".parse().unwrap());
+    assert!(opened.endpoint("https://168.63.129.16/").is_ok());
+}
+
+#[test]
+fn a_name_of_an_internal_network_is_refused_when_it_is_registered_unless_it_is_allowed() {
+    use EndpointUrlErrorKind as Kind;
+    for (name, kind, why) in [
+        ("localhost.localdomain", Kind::Address, "address"),
+        ("ip6-localhost", Kind::Address, "address"),
+        ("ip6-loopback", Kind::Address, "address"),
+        ("metadata", Kind::Name, "no dot"),
+        ("Redis.", Kind::Name, "no dot"),
+        ("metadata.google.internal", Kind::Name, "`.internal`"),
+        ("METADATA.google.INTERNAL.", Kind::Name, "`.internal`"),
+        ("api.default.svc", Kind::Name, "`.svc`"),
+        ("api.default.svc.cluster.local", Kind::Name, "`.local`"),
+        ("printer.local", Kind::Name, "`.local`"),
+        ("nas.home.arpa", Kind::Name, "`.home.arpa`"),
+        ("wiki.corp", Kind::Name, "`.corp`"),
+        ("router.lan", Kind::Name, "`.lan`"),
+    ] {
+        let url = format!("https://{name}/hook");
+        let refused = url.parse::<EndpointUrl>().expect_err(name);
+        assert_eq!(refused.kind(), kind, "{name}");
+        assert!(refused.to_string().contains(why), "{name}: {refused}");
+        let allowed = DestinationPolicy::default().allow_name(name);
+        assert_eq!(allowed.endpoint(&url).is_ok(), kind == Kind::Name, "{name}");
+        assert_eq!(DestinationPolicy::default().allow_name("*").endpoint(&url).is_ok(), kind == Kind::Name, "{name}");
+        let machine = DestinationPolicy::default().allow_network("127.0.0.0/8".parse().unwrap());
+        assert_eq!(machine.endpoint(&url).is_ok(), kind == Kind::Address, "{name}");
+    }
+    let policy = DestinationPolicy::default().allow_name("*.corp.internal");
+    assert!(policy.endpoint("https://hooks.corp.internal/").is_ok());
+    assert!(policy.endpoint("https://corp.internal/").is_err());
+    assert!(policy.endpoint("https://metadata.google.internal/").is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if is_long() { 100_000 } else { 1_000 }))]
 
@@ -595,8 +681,8 @@ fn on_purpose(address: IpAddr) -> bool {
         networks.iter().any(|network| network.parse::<tower_webhooks::send::Network>().unwrap().contains(address))
     };
     match address.to_canonical() {
-        // Multicast; protocol assignments as a whole; relays of 6to4.
-        IpAddr::V4(_) => within(&["224.0.0.0/4", "192.0.0.0/24", "192.88.99.0/24"]),
+        // Multicast; protocol assignments as a whole; relays of 6to4; a cloud's platform.
+        IpAddr::V4(_) => within(&["224.0.0.0/4", "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16"]),
         IpAddr::V6(address) => {
             // What is not of 2000::/3, but for NAT64, where the address in it decides.
             let outside = address.segments()[0] & 0xe000 != 0x2000;

@@ -547,6 +547,40 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
     }
 }
 
+/// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
+#[tokio::test]
+async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
+    let port = support::process::free_port();
+    let url = format!("postgres://app:opensesame@127.0.0.1:{port}/app");
+    let asked = Instant::now();
+
+    for error in [
+        PostgresStore::connect(&url).await.unwrap_err(),
+        PostgresStore::connect_without_migrating(&url).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+        assert!(!format!("{error:?}").contains("opensesame"), "{error:?}");
+    }
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn the_pool_is_lent_for_transactions() {
+    let server = PostgresServer::shared();
+    let store = PostgresStore::connect(&server.database().await).await.unwrap();
+    let first = request(1);
+    assert!(matches!(store.claim(first).await.unwrap(), ClaimOutcome::Acquired { .. }));
+
+    let mut transaction = store.pool().begin().await.unwrap();
+    let connection = StoreTransaction::connection(&mut transaction);
+    let marked = store.complete_in(connection, first.key, first.token, completion()).await.unwrap();
+    assert_eq!(marked, Fenced::Applied);
+    StoreTransaction::commit(transaction).await.unwrap();
+
+    assert_eq!(store.is_done(first.key, first.token).await.unwrap(), Fenced::Applied);
+}
+
 /// A commit that is cut may or may not have happened; the record tells which.
 #[tokio::test]
 async fn a_cut_commit_is_unavailable_and_the_record_tells_what_became_of_it() {

@@ -242,6 +242,42 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
     }
 }
 
+/// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
+#[tokio::test]
+async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
+    let port = support::process::free_port();
+    let asked = Instant::now();
+
+    let single = RedisStore::connect(&format!("redis://user:opensesame@127.0.0.1:{port}/")).await.unwrap_err();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let url = format!("redis://user:opensesame@127.0.0.1:{port}/");
+    let cluster = RedisStore::options().timeout(TIMEOUT).connect_cluster([&*url]).await.unwrap_err();
+
+    for error in [single, cluster] {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(error.to_string().contains(&format!("127.0.0.1:{port}")), "{error}");
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = cause {
+            assert!(!format!("{error} {error:?}").contains("opensesame"), "{error:?}");
+            cause = error.source();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_start_with_a_server_that_does_not_answer_ends_with_the_timeout() {
+    let server = RedisServer::start();
+    let proxy = Proxy::before(server.port()).await;
+    proxy.set(Fault::Hang);
+    let asked = Instant::now();
+
+    let url = format!("redis://127.0.0.1:{}/", proxy.port());
+    let error = RedisStore::options().timeout(TIMEOUT).connect(&url).await.unwrap_err();
+
+    assert!(error.to_string().contains(&format!("127.0.0.1:{}", proxy.port())), "{error}");
+    assert!(asked.elapsed() < TIMEOUT + Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
 #[tokio::test]
 async fn a_slow_server_is_waited_for() {
     let server = RedisServer::start();

@@ -3,6 +3,10 @@
 
 mod support;
 
+#[cfg(feature = "tracing")]
+#[path = "support/logs.rs"]
+mod logs;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -183,6 +187,179 @@ async fn purge_goes_on_beyond_one_step() {
     assert_eq!(store.purge(1_100).await.unwrap(), 1_100);
     assert_eq!(store.purge(1_100).await.unwrap(), 100);
     assert_eq!(store.purge(1_100).await.unwrap(), 0);
+}
+
+// Without write-ahead logging.
+
+/// A database in `delete` mode, as sqlx leaves it by itself, and a store on it.
+async fn without_wal(file: &File, busy_timeout: Duration) -> (SqlitePool, SqliteStore) {
+    let pool = SqlitePool::connect_with(file.options().journal_mode(SqliteJournalMode::Delete)).await.unwrap();
+    let store = SqliteStore::options().busy_timeout(busy_timeout).from_pool(pool.clone());
+    (pool, store)
+}
+
+/// A transaction that has read, and so holds every commit up until it ends.
+async fn reader(pool: &SqlitePool) -> sqlx::Transaction<'static, sqlx::Sqlite> {
+    let mut reader = pool.begin().await.unwrap();
+    sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *reader).await.unwrap();
+    reader
+}
+
+/// Much longer than SQLite's own look of 10 ms.
+const IN_THE_WAY: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn without_write_ahead_logging_every_change_waits_for_an_open_reader() {
+    let file = File::new();
+    let (pool, store) = without_wal(&file, Duration::from_secs(30)).await;
+    store.migrate().await.unwrap();
+    let (done, released, renewed) = (acquire(&store, 1).await, acquire(&store, 2).await, acquire(&store, 3).await);
+
+    for number in 0..4 {
+        let reader = reader(&pool).await;
+        let change = async {
+            match number {
+                0 => drop(acquire(&store, 4).await),
+                1 => assert_eq!(complete(&store, 1, done).await, Fenced::Applied),
+                2 => assert_eq!(store.release(key(2), released).await.unwrap(), Fenced::Applied),
+                _ => assert_eq!(store.renew(key(3), renewed, LEASE).await.unwrap(), Fenced::Applied),
+            }
+        };
+        let asked = std::time::Instant::now();
+        let end = async {
+            tokio::time::sleep(IN_THE_WAY).await;
+            reader.rollback().await.unwrap();
+        };
+        tokio::join!(change, end);
+        assert!(asked.elapsed() >= IN_THE_WAY, "{number}: it did not wait");
+    }
+
+    assert!(is_done(&store, 1).await);
+    assert!(matches!(store.claim(request(2, token())).await, Ok(ClaimOutcome::Acquired { attempt: 2 })));
+    for id in [3, 4] {
+        assert!(matches!(store.claim(request(id, token())).await, Ok(ClaimOutcome::InFlight { .. })), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn without_write_ahead_logging_a_reader_that_stays_is_waited_for_as_long_as_is_said() {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let file = File::new();
+    let (pool, store) = without_wal(&file, PATIENCE).await;
+    store.migrate().await.unwrap();
+    let token = acquire(&store, 1).await;
+    let reader = reader(&pool).await;
+
+    for _ in 0..2 {
+        let asked = std::time::Instant::now();
+        let error = store.complete(key(1), token, Completion::new(WEEK)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Busy);
+        assert!(asked.elapsed() >= PATIENCE, "{:?}", asked.elapsed());
+        // The lock is given up meanwhile: readers come and go.
+        assert_eq!(store.is_done(key(1), token).await.unwrap(), Fenced::Stale);
+    }
+    // Purging is in nobody's way for long, and gives up sooner.
+    assert_eq!(store.purge(10).await.unwrap_err().kind(), StoreErrorKind::Busy);
+    reader.rollback().await.unwrap();
+
+    assert_eq!(complete(&store, 1, token).await, Fenced::Applied);
+    assert!(is_done(&store, 1).await);
+}
+
+#[tokio::test]
+async fn without_write_ahead_logging_a_migration_waits_for_an_open_reader() {
+    let file = File::new();
+    let (pool, store) = without_wal(&file, Duration::from_secs(30)).await;
+    sqlx::query("CREATE TABLE orders (id INTEGER)").execute(&pool).await.unwrap();
+    let reader = reader(&pool).await;
+
+    let end = async {
+        tokio::time::sleep(IN_THE_WAY).await;
+        reader.rollback().await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(store.migrate(), end);
+
+    migrated.unwrap();
+    acquire(&store, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_write_ahead_logging_it_keeps_the_contract() {
+    let file = File::new();
+    let pool = SqlitePool::connect_with(file.options().journal_mode(SqliteJournalMode::Delete)).await.unwrap();
+    let offset = ClockOffset::default();
+    let store = SqliteStore::options().clock_offset(offset.clone()).from_pool(pool);
+    store.migrate().await.unwrap();
+
+    conformance::idempotency(&OffsetHarness::new(store, offset)).await;
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn the_journal_mode_is_told_at_start_where_it_is_not_the_write_ahead_log() {
+    let (logs, _guard) = logs::Logs::capture();
+    let told = || logs.ours().into_iter().filter(|line| line.contains("journal mode")).collect::<Vec<_>>();
+    let file = File::new();
+
+    let store = SqliteStore::connect(&file.url()).await.unwrap();
+    acquire(&store, 1).await;
+    SqliteStore::connect_without_migrating(&file.url()).await.unwrap();
+    SqliteStore::connect("sqlite::memory:").await.unwrap();
+    assert_eq!(told(), [""; 0]);
+
+    for mode in [SqliteJournalMode::Delete, SqliteJournalMode::Truncate, SqliteJournalMode::Persist] {
+        let file = File::new();
+        let pool = SqlitePool::connect_with(file.options().journal_mode(mode)).await.unwrap();
+        let before = told().len();
+
+        let store = SqliteStore::from_pool(pool);
+        store.migrate().await.unwrap();
+        acquire(&store, 1).await;
+
+        let told = told().split_off(before);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let name = format!("{mode:?}").to_lowercase();
+        assert!(told[0].contains("WARN") && told[0].contains(&format!("`{name}`")), "{told:?}");
+    }
+}
+
+// What the application gets of it.
+
+#[tokio::test]
+async fn the_pool_is_lent_for_transactions() {
+    let file = File::new();
+    let store = SqliteStore::connect(&file.url()).await.unwrap();
+    let token = acquire(&store, 1).await;
+    let pool = store.pool();
+    // Several at once, for handlers that wait for each other.
+    let _other = pool.begin().await.unwrap();
+
+    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert_eq!(complete_in(&store, &mut transaction, 1, token).await.unwrap(), Fenced::Applied);
+    StoreTransaction::commit(transaction).await.unwrap();
+
+    assert!(is_done(&store, 1).await);
+
+    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+    let token = acquire(&store, 1).await;
+    let mut transaction = store.pool().begin().await.unwrap();
+    assert_eq!(complete_in(&store, &mut transaction, 1, token).await.unwrap(), Fenced::Applied);
+    StoreTransaction::commit(transaction).await.unwrap();
+    assert!(is_done(&store, 1).await);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_named() {
+    let file = File::new();
+    let missing = format!("sqlite://{}/missing/webhooks.db", file.0.path().display());
+
+    for error in [
+        SqliteStore::connect(&missing).await.unwrap_err(),
+        SqliteStore::connect_without_migrating(&file.url()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(error.to_string().contains("webhooks.db`"), "{error}");
+    }
 }
 
 // The application's transaction.

@@ -60,7 +60,10 @@ async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Del
         *seen.lock().unwrap() = Some(delivery);
     };
     let secret_of_scheme = held_by_receiver(&scheme);
-    let layer = WebhookLayer::new(scheme, secret_of_scheme).with_public_url(PUBLIC_URL).with_verify_token(secret());
+    let (signs_url, needs_token) = (scheme.signs_url(), scheme.needs_verify_token());
+    let layer = WebhookLayer::new(scheme, secret_of_scheme);
+    let layer = if signs_url { layer.with_public_url(PUBLIC_URL) } else { layer };
+    let layer = if needs_token { layer.with_verify_token(secret()) } else { layer };
     let app = Router::new().route("/hook", any(handler).layer(layer)).with_state(Arc::clone(&seen));
 
     let status = app.oneshot(request).await.unwrap().status();
@@ -115,7 +118,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .query("signature")
             .timestamp(Field::query("time"))
             .unit(TimestampUnit::Rfc3339)
-            .signs("{timestamp}{query:nonce}{body}"),
+            .signs("{timestamp}{query:nonce}.{body}"),
         hex()
             .name("json")
             .json_pointer("/signature/signature")
@@ -143,7 +146,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .hex()
             .name("hash1")
             .header("x-sig")
-            .signs("{secret}{param:n}{body}")
+            .signs("{secret}{param:n}.{body}")
             .pairs("=")
             .items(";")
             .key("s"),
@@ -254,6 +257,43 @@ async fn facts_are_where_the_scheme_has_them() {
     assert_eq!(serde_json::from_slice::<Value>(request.body()).unwrap(), json!({ "action": "opened", "n": 1 }));
     let (_, delivery) = send(Provider::GITHUB.into(), github.build()).await;
     assert_eq!(delivery.unwrap().event_type().unwrap(), "issues.opened");
+}
+
+#[tokio::test]
+async fn a_request_can_be_a_form() {
+    let github = Scheme::from(Provider::GITHUB);
+    let event = json!({ "issue": { "number": 7, "title": "a+b c&d é=%" } });
+    let request = || signed(&github).with_event("issues.opened", event.clone()).as_form();
+
+    let built: Request<Body> = request().build();
+    assert_eq!(built.headers()[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
+    let (status, delivery) = send(github.clone(), built).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(delivery.unwrap().event_type().unwrap().as_str(), "issues.opened");
+    assert_eq!(send(github.clone(), request().tampered().build()).await.0, StatusCode::UNAUTHORIZED);
+
+    let slack = Scheme::from(Provider::SLACK);
+    let fields = json!({ "team_id": "T1", "text": "San José", "is_enterprise_install": false, "tags": ["a", "b"] });
+    let command = signed(&slack).with_event("/weather", fields).as_form_fields();
+    let (status, delivery) = send(slack.clone(), command.build()).await;
+    assert_eq!(status, StatusCode::OK);
+    let delivery = delivery.unwrap();
+    assert_eq!(delivery.event_type().unwrap().as_str(), "/weather");
+    assert_eq!(delivery.account(), Some("T1"));
+    let interaction = signed(&slack).with_body(r#"{"type":"block_actions","actions":[]}"#).as_form();
+    assert_eq!(send(slack, interaction.build()).await.1.unwrap().event_type().unwrap().as_str(), "block_actions");
+}
+
+#[test]
+fn a_form_that_the_scheme_does_not_declare_cannot_be_built() {
+    let error = |request: SignedRequest| request.try_build::<Bytes>().unwrap_err().to_string();
+    let github = Scheme::from(Provider::GITHUB);
+    let slack = Scheme::from(Provider::SLACK);
+
+    assert!(error(signed(&Scheme::from(Provider::STRIPE)).as_form()).contains("names no field of a form"));
+    assert!(error(signed(&github).as_form_fields()).contains("takes no form whose fields"));
+    let nested = signed(&slack).with_event("/weather", json!({ "a": { "b": 1 } })).as_form_fields();
+    assert!(error(nested).contains("the field `a` of a form is text"));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use http::{
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use tower::ServiceExt;
-use tower_webhooks::{Provider, Secret, WebhookLayer, clock::ManualClock, error::VerifyError};
+use tower_webhooks::{Provider, Scheme, Secret, WebhookLayer, clock::ManualClock, error::VerifyError};
 
 #[tokio::test]
 async fn every_vector_gets_its_verdict() {
@@ -232,11 +232,14 @@ async fn send(provider: Provider, vector: Vector) -> Result<(Verdict, String), S
     // An application with such secrets does not start; neither does it accept anything.
     let secrets = vector.secrets.into_iter().map(|secret| Secret::new(secret.value)).collect::<Result<Vec<_>, _>>();
     let layer = match secrets.and_then(|secrets| WebhookLayer::try_new(provider, secrets)) {
-        // The last two are asked for by some schemes, and nothing to the others.
-        Ok(layer) => layer
-            .with_clock(ManualClock::at_unix_seconds(vector.now))
-            .with_public_url(origin)
-            .with_verify_token(Secret::new("a token that no vector shows").map_err(|error| error.to_string())?),
+        Ok(layer) => {
+            let layer = layer.with_clock(ManualClock::at_unix_seconds(vector.now));
+            let token = || Secret::new("a token that no vector shows").map_err(|error| error.to_string());
+            let scheme = Scheme::from(provider);
+            // Some schemes ask for these, and the others for neither.
+            let layer = if scheme.signs_url() { layer.with_public_url(origin) } else { layer };
+            if scheme.needs_verify_token() { layer.with_verify_token(token()?) } else { layer }
+        }
         Err(error) => return Ok((Verdict::Reject, format!("set-up: {error}"))),
     };
 

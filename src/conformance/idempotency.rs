@@ -40,6 +40,7 @@ pub async fn idempotency<H: Harness>(harness: &H) {
     of_simultaneous_takeovers_one_wins(harness).await;
     a_claim_in_flight_is_answered_at_once(harness).await;
     other_keys_are_other_records(harness).await;
+    one_token_may_hold_several_keys(harness).await;
 
     a_passed_lease_is_taken_over(harness).await;
     a_released_claim_is_taken_at_once(harness).await;
@@ -65,6 +66,7 @@ pub async fn idempotency<H: Harness>(harness: &H) {
     what_was_stored_comes_back(harness).await;
     extreme_durations_are_taken(harness).await;
     a_foreign_connection_is_refused(harness).await;
+    programs_are_introduced_or_nobody_is(harness).await;
 }
 
 const LEASE: Duration = Duration::from_secs(60 * 60);
@@ -157,6 +159,25 @@ async fn other_keys_are_other_records<H: Harness>(harness: &H) {
     one.complete(first, Fenced::Applied, "rule 1", "its own claim").await;
 
     other.is_in_flight("rule 1", "another key was completed").await;
+}
+
+/// The replay guard is a second claim by the token of the first.
+async fn one_token_may_hold_several_keys<H: Harness>(harness: &H) {
+    let tries = [(); 4].map(|()| Try::new(harness));
+    let token = new_token();
+    for t in &tries {
+        t.acquires(token, 1, "rule 1", "a fresh key, with a token that holds another").await;
+    }
+
+    tries[0].renew(token, 4 * LEASE, Fenced::Applied, "rule 3", "its own claim").await;
+    tries[1].complete(token, Fenced::Applied, "rule 3", "its own claim").await;
+    tries[2].release(token, Fenced::Applied, "rule 3", "its own claim").await;
+
+    tries[1].is_done_for_all("rule 1", "it was completed by a token that holds other keys").await;
+    tries[2].acquires(new_token(), 2, "rule 1", "a key that was released by a token that holds other keys").await;
+    harness.advance(PAST_LEASE).await;
+    tries[0].is_in_flight("rule 1", "its lease was renewed by a token that holds other keys").await;
+    tries[3].acquires(new_token(), 2, "rule 1", "a passed lease of a token that renewed another key").await;
 }
 
 // Rule 2: what a claim finds.
@@ -558,6 +579,24 @@ async fn a_foreign_connection_is_refused<H: Harness>(harness: &H) {
         other => broken("`complete_in`", format!("a connection of another kind was answered with {other:?}")),
     }
     t.is_in_flight("`complete_in`", "a foreign connection must change nothing").await;
+}
+
+async fn programs_are_introduced_or_nobody_is<H: Harness>(harness: &H) {
+    let store = harness.store();
+    let name = store.application().map(str::to_owned);
+    let (key, other) = (new_key(), new_key());
+    let told = async |key, program| answered("`introduce`", "introduce", store.introduce(key, program).await);
+
+    let first = told(key, "one").await;
+    let again = told(key, "one").await;
+    let second = told(key, "two").await;
+    let elsewhere = told(other, "two").await;
+
+    let nobody = [first, again, elsewhere];
+    check(nobody.iter().all(Option::is_none), "`introduce`", format!("a program was told of others: {nobody:?}"));
+    let is_right = second.as_deref().is_none_or(|program| program == "one");
+    check(is_right, "`introduce`", format!("the second program was told of {second:?}, and not of the first"));
+    check(store.application() == name.as_deref(), "`application`", "the name of the application has changed");
 }
 
 // One key and the calls on it.

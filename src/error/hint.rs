@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt};
 /// What is likely wrong with a request that did not pass, for the operator. It never reaches the network.
 ///
 /// A hint is a guess from what can be seen; the [`VerifyError`](super::VerifyError) is the fact. It holds no payload, no
-/// secret, no signature, and no text of the sender's.
+/// secret, no signature, and no text of the sender's but the path of the URL, where the URL is signed, and the keys of its query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     kind: HintKind,
@@ -34,6 +34,8 @@ pub enum HintKind {
     ClockSkew,
     /// A secret that has ended would have matched: the sender still signs with it.
     ExpiredSecret,
+    /// A header that may occur once holds several values with commas between them: a proxy has joined its lines.
+    JoinedHeader,
     /// The request has the signature header of another provider.
     OtherProvider,
     /// The timestamp is older than the sender's own window, or than the narrower one that the application has set.
@@ -44,6 +46,8 @@ pub enum HintKind {
     SecretForm,
     /// The signature is written in another way than the scheme's.
     SignatureForm,
+    /// The signed text could be cut in two ways.
+    SignedText,
     /// The timestamp counts something else than the scheme's unit.
     TimestampUnit,
 }
@@ -55,11 +59,13 @@ impl HintKind {
             Self::BodyChanged => "body_changed",
             Self::ClockSkew => "clock_skew",
             Self::ExpiredSecret => "expired_secret",
+            Self::JoinedHeader => "joined_header",
             Self::OtherProvider => "other_provider",
             Self::OutsideWindow => "outside_window",
             Self::PublicUrl => "public_url",
             Self::SecretForm => "secret_form",
             Self::SignatureForm => "signature_form",
+            Self::SignedText => "signed_text",
             Self::TimestampUnit => "timestamp_unit",
         }
     }

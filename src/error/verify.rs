@@ -25,6 +25,8 @@ pub struct VerifyError {
 pub enum VerifyErrorKind {
     /// Something that must be there once is there twice, or too often to be looked at.
     Ambiguous,
+    /// The signed text could be read in another way, with other values in it and the same signature.
+    AmbiguousText,
     /// The connection ended, or failed, before the body did.
     BodyIncomplete,
     /// The body is larger than the limit.
@@ -51,17 +53,20 @@ pub enum VerifyErrorKind {
     SignatureMismatch,
     /// The timestamp is too far from now.
     Stale,
+    /// Something that is signed is longer than any sender makes it.
+    TooLong,
 }
 
 impl VerifyErrorKind {
     /// How many kinds there are, for tables that are indexed by them.
     #[cfg(feature = "metrics")]
-    pub(crate) const COUNT: usize = 14;
+    pub(crate) const COUNT: usize = 16;
 
     /// The kind's name in logs and metrics: a fixed, small vocabulary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
+            Self::AmbiguousText => "ambiguous_text",
             Self::BodyIncomplete => "body_incomplete",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
@@ -75,6 +80,7 @@ impl VerifyErrorKind {
             Self::SecretUnavailable => "secret_unavailable",
             Self::SignatureMismatch => "signature_mismatch",
             Self::Stale => "stale",
+            Self::TooLong => "too_long",
         }
     }
 }
@@ -160,6 +166,9 @@ impl fmt::Display for VerifyError {
         let subject = &self.subject;
         match self.kind {
             VerifyErrorKind::Ambiguous => write!(f, "{subject} occurs more often than it may"),
+            VerifyErrorKind::AmbiguousText => {
+                write!(f, "{subject} could be read in another way, with the same signature")
+            }
             VerifyErrorKind::BodyIncomplete => f.write_str("the body ended early"),
             VerifyErrorKind::BodyTooLarge => f.write_str("the body is larger than the limit"),
             VerifyErrorKind::BodyTooSlow => f.write_str("the body did not arrive within the deadline"),
@@ -183,6 +192,7 @@ impl fmt::Display for VerifyError {
                 Some(skew) => write!(f, "the timestamp is {skew} s old"),
                 None => f.write_str("the timestamp is too far from now"),
             },
+            VerifyErrorKind::TooLong => write!(f, "{subject} is longer than it may be"),
         }
     }
 }

@@ -21,7 +21,8 @@ impl<S: Sync> FromRequestParts<S> for Claim {
     }
 }
 
-/// `None` without idempotency on the route, or where a delivery runs without a claim by the application's choice.
+/// `None` without idempotency on the route, or where a delivery runs without a claim: one without an id whose body may not stand
+/// for it, or by the application's choice.
 impl<S: Sync> OptionalFromRequestParts<S> for Claim {
     type Rejection = Infallible;
 

@@ -2,9 +2,15 @@
 //!
 //! `#[derive(Deserialize)]` makes an enum ask its deserializer for one of its variants by name. The deserializer here answers
 //! with the variant whose name, read as a pattern, fits the event type best, and with the payload as its content. Nothing
-//! but `#[serde(rename = "…")]` is needed on the enum.
+//! but `#[serde(rename = "…")]` is needed on the enum. Where no pattern fits, it answers with the event type itself, which a
+//! variant with `#[serde(other)]` takes and no other does.
 
-use std::{cell::Cell, fmt};
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    fmt,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -13,7 +19,12 @@ use serde::{
 };
 
 use super::raw_event::TOKEN;
-use crate::pattern::{self, Subject};
+use crate::{
+    delivery::Delivery,
+    form::{Fields, to_json},
+    observe,
+    pattern::{self, Subject},
+};
 
 /// The variants of `T`, when it is an enum that is chosen by name.
 ///
@@ -35,9 +46,34 @@ pub(super) fn deserialize<'de, T: Deserialize<'de>>(event: Event<'de, '_>) -> Re
 pub(super) struct Event<'de, 'a> {
     pub(super) subject: Subject<'a>,
     /// `None` where the body has none, which is well for a variant without content.
-    pub(super) payload: Option<&'de str>,
+    pub(super) content: Option<Content<'de>>,
     /// Set when no variant fits.
     pub(super) unhandled: &'a Cell<bool>,
+}
+
+/// The payload, which is the content of the chosen variant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'de> {
+    Fields(&'de [u8]),
+    Json(&'de str),
+}
+
+/// Warns, once for each enum, where the variants of `T` look as if they were meant for event types like a delivery's and
+/// cannot match.
+pub(super) fn warn<'de, T: Deserialize<'de>>(delivery: &Delivery) {
+    static WARNED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let (Some(variants), Some(event_type)) = (variants::<T>(), delivery.event_type()) else { return };
+    let Some(mistake) = pattern::mistake(variants.iter().copied(), event_type.subject()) else { return };
+    {
+        // An enum is told by where its list of names is; there are as many as the program has enums.
+        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let enumeration = variants.as_ptr().addr();
+        if warned.contains(&enumeration) {
+            return;
+        }
+        warned.push(enumeration);
+    }
+    observe::never_matches("enum", delivery.provider(), event_type.as_str(), mistake);
 }
 
 struct Probe;
@@ -97,13 +133,8 @@ impl<'de> Deserializer<'de> for Event<'de, '_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
-        match pattern::best(variants, self.subject) {
-            Some(variant) => visitor.visit_enum(Chosen { event: self, variant }),
-            None => {
-                self.unhandled.set(true);
-                Err(de::Error::custom("no variant is for this event type"))
-            }
-        }
+        let variant = pattern::best(variants, self.subject);
+        visitor.visit_enum(Chosen { event: self, variant })
     }
 
     forward_to_deserialize_any! {
@@ -114,32 +145,46 @@ impl<'de> Deserializer<'de> for Event<'de, '_> {
 
 struct Chosen<'de, 'a> {
     event: Event<'de, 'a>,
-    variant: &'static str,
+    /// `None` where no pattern fits.
+    variant: Option<&'static str>,
 }
 
 impl<'de, 'a> EnumAccess<'de> for Chosen<'de, 'a> {
     type Error = serde_json::Error;
-    type Variant = Content<'de, 'a>;
+    type Variant = Variant<'de, 'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), serde_json::Error> {
-        let variant = seed.deserialize(IntoDeserializer::<serde_json::Error>::into_deserializer(self.variant))?;
-        Ok((variant, Content { event: self.event }))
+        let named = |name| seed.deserialize(IntoDeserializer::<serde_json::Error>::into_deserializer(name));
+        let variant = match self.variant {
+            Some(variant) => named(variant)?,
+            None => named(self.event.subject.whole).inspect_err(|_| self.event.unhandled.set(true))?,
+        };
+        Ok((variant, Variant { event: self.event }))
     }
 }
 
-/// The content of the chosen variant: the payload.
-struct Content<'de, 'a> {
+/// The chosen variant, before its content.
+struct Variant<'de, 'a> {
     event: Event<'de, 'a>,
 }
 
-impl<'de> Content<'de, '_> {
-    fn json(&self) -> Result<serde_json::Deserializer<serde_json::de::StrRead<'de>>, serde_json::Error> {
-        let payload = self.event.payload.ok_or_else(|| de::Error::custom("the body has no payload"))?;
-        Ok(serde_json::Deserializer::from_str(payload))
+impl<'de> Variant<'de, '_> {
+    fn content(&self) -> Result<Content<'de>, serde_json::Error> {
+        self.event.content.ok_or_else(|| de::Error::custom("the body has no payload"))
     }
 }
 
-impl<'de> VariantAccess<'de> for Content<'de, '_> {
+/// Asks the payload's own deserializer.
+macro_rules! ask {
+    ($content:expr, $method:ident, $($argument:expr),*) => {
+        match $content {
+            Content::Fields(form) => Fields(form).$method($($argument),*),
+            Content::Json(text) => serde_json::Deserializer::from_str(text).$method($($argument),*),
+        }
+    };
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de, '_> {
     type Error = serde_json::Error;
 
     fn unit_variant(self) -> Result<(), serde_json::Error> {
@@ -151,7 +196,7 @@ impl<'de> VariantAccess<'de> for Content<'de, '_> {
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value, serde_json::Error> {
-        self.json()?.deserialize_seq(visitor)
+        ask!(self.content()?, deserialize_seq, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -159,20 +204,20 @@ impl<'de> VariantAccess<'de> for Content<'de, '_> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
-        self.json()?.deserialize_map(visitor)
+        ask!(self.content()?, deserialize_map, visitor)
     }
 }
 
-/// Passes every question on to the payload's JSON, but a `RawEvent`'s, which wants the event type too.
+/// Passes every question on to the payload, but a `RawEvent`'s, which wants the event type too.
 macro_rules! pass_on {
     ($($method:ident($($argument:ident: $kind:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $kind,)* visitor: V) -> Result<V::Value, serde_json::Error> {
-            self.json()?.$method($($argument,)* visitor)
+            ask!(self.content()?, $method, $($argument,)* visitor)
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for Content<'de, '_> {
+impl<'de> Deserializer<'de> for Variant<'de, '_> {
     type Error = serde_json::Error;
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -181,9 +226,14 @@ impl<'de> Deserializer<'de> for Content<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
         if name != TOKEN {
-            return self.json()?.deserialize_newtype_struct(name, visitor);
+            return ask!(self.content()?, deserialize_newtype_struct, name, visitor);
         }
-        let parts = [self.event.subject.whole, self.event.payload.unwrap_or("null")];
+        let payload = match self.event.content {
+            Some(Content::Fields(form)) => Cow::Owned(to_json(form)?.to_string()),
+            Some(Content::Json(text)) => Cow::Borrowed(text),
+            None => Cow::Borrowed("null"),
+        };
+        let parts = [self.event.subject.whole, &payload];
         visitor.visit_seq(SeqDeserializer::new(parts.into_iter()))
     }
 

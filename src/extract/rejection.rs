@@ -22,7 +22,8 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventRejectionKind {
-    /// The body is verified and is not UTF-8 JSON, or repeats a key on the way to what was asked for: 400.
+    /// The body is verified and is not UTF-8 JSON, repeats a key on the way to what was asked for, or is a form without the
+    /// field that holds the event: 400.
     Malformed,
     /// The body is verified JSON and does not fit the type: 422.
     Mismatch,
@@ -30,6 +31,9 @@ pub enum EventRejectionKind {
     NoLayer,
     /// No variant of the enum is for the event type: a success, 200 or what the provider prescribes.
     Unhandled,
+    /// The body is a verified form, and the scheme does not say how to read one: 415. A genuine event is lost until the
+    /// scheme declares [`form`](crate::scheme::SchemeBuilder::form), or the sender sends JSON.
+    UnsupportedForm,
 }
 
 impl EventRejection {
@@ -48,7 +52,9 @@ impl EventRejection {
         Self(Arc::new(Inner {
             kind: EventRejectionKind::NoLayer,
             path: String::new(),
-            message: "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`".into(),
+            message: "no idempotency on this route, or a delivery without an id that runs without a claim; add \
+                      `.with_idempotency(store)` to its `WebhookLayer`, or take `Option<Claim>`"
+                .into(),
             source: None,
         }))
     }
@@ -71,7 +77,7 @@ impl EventRejection {
         Self(Arc::new(Inner { kind, path, message, source }))
     }
 
-    /// Tells what the rejection means.
+    /// Returns what the rejection means.
     pub fn kind(&self) -> EventRejectionKind {
         self.0.kind
     }
@@ -83,6 +89,7 @@ impl EventRejection {
             EventRejectionKind::Mismatch => StatusCode::UNPROCESSABLE_ENTITY,
             EventRejectionKind::NoLayer => StatusCode::INTERNAL_SERVER_ERROR,
             EventRejectionKind::Unhandled => StatusCode::OK,
+            EventRejectionKind::UnsupportedForm => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         }
     }
 
@@ -99,6 +106,7 @@ impl IntoResponse for EventRejection {
             EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
             EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
             EventRejectionKind::Unhandled => r#"{"status":"unhandled"}"#,
+            EventRejectionKind::UnsupportedForm => r#"{"error":"unsupported_form"}"#,
         };
         let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if self.0.kind == EventRejectionKind::Unhandled {

@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, ops::Deref};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use bytes::Bytes;
@@ -26,6 +26,8 @@ use crate::delivery::Delivery;
 /// }
 /// # let _ = on_report;
 /// ```
+///
+/// It dereferences to its bytes.
 #[derive(Debug, Clone)]
 pub struct VerifiedBody {
     delivery: Delivery,
@@ -47,6 +49,16 @@ impl VerifiedBody {
         self.delivery.signed_body().clone()
     }
 
+    /// Returns the JSON of the body: the body itself, or what a form of the scheme holds in its field. It is not parsed.
+    ///
+    /// This is for types that are read from bytes and not by `Deserialize`.
+    ///
+    /// # Errors
+    /// When the body is a form without JSON.
+    pub fn json(&self) -> Result<&[u8], EventRejection> {
+        parse::json_bytes(&self.delivery)
+    }
+
     /// Reads the payload, borrowing from the body where the type does.
     ///
     /// # Errors
@@ -61,6 +73,14 @@ impl VerifiedBody {
     /// When the body is not JSON, or does not fit.
     pub fn parse_envelope<'a, E: Deserialize<'a>>(&'a self) -> Result<E, EventRejection> {
         parse::envelope(&self.delivery)
+    }
+}
+
+impl Deref for VerifiedBody {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        self.delivery.signed_body()
     }
 }
 

@@ -12,6 +12,9 @@ use crate::delivery::Delivery;
 ///
 /// It exists only because the provider's own check passed on this request, over the raw bytes. `T` is what is at the
 /// scheme's payload pointer, such as `/data/object` for Stripe; the whole body is [`VerifiedEnvelope`](super::VerifiedEnvelope).
+/// The events of some senders do not all have that place: where the scheme declares
+/// [`payload_or_envelope`](crate::scheme::SchemeBuilder::payload_or_envelope), as those of the catalogue do, `T` is then
+/// read from the whole body.
 ///
 /// A body that does not fit `T` is answered with 422, so that its sender comes again. Where events of several types come to
 /// one route, let `T` be an enum over event types, or an [`EventRouter`](crate::EventRouter) choose the handler: what neither
@@ -38,6 +41,19 @@ use crate::delivery::Delivery;
 /// fn forge(delivery: Delivery) -> VerifiedEvent<u8> {
 ///     VerifiedEvent { delivery, payload: 1 }
 /// }
+/// ```
+///
+/// `T` implements `Deserialize`. Where the compiler says that a handler is not one, `#[axum::debug_handler]` on it names the
+/// argument that is wrong:
+///
+/// ```
+/// use tower_webhooks::VerifiedEvent;
+///
+/// #[axum::debug_handler]
+/// async fn on_event(event: VerifiedEvent<serde_json::Value>) -> String {
+///     event.to_string()
+/// }
+/// # let _ = on_event;
 /// ```
 ///
 /// `Option<VerifiedEvent<T>>` is `None` only where no layer covers the route: **such a handler runs for unsigned requests

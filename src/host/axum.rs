@@ -1,5 +1,9 @@
+#[cfg(feature = "idempotency")]
+use std::borrow::Cow;
 use std::task::{Context, Poll, Waker};
 
+#[cfg(feature = "idempotency")]
+use axum::extract::NestedPath;
 use axum::extract::{MatchedPath, OriginalUri, RawPathParams};
 use axum_core::extract::{DefaultBodyLimit, FromRequestParts};
 use bytes::Bytes;
@@ -13,10 +17,31 @@ pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
-/// The pattern of the route that matched, else the path.
+/// Whether [`route`] can ever tell.
 #[cfg(feature = "idempotency")]
-pub(crate) fn route<B>(request: &Request<B>) -> &str {
-    request.extensions().get::<MatchedPath>().map_or_else(|| request.uri().path(), MatchedPath::as_str)
+pub(crate) const KNOWS_ROUTES: bool = true;
+
+/// The pattern of the route that matched, from the outermost router on; for a service that was nested, the pattern that it is
+/// nested at. `None` behind a fallback.
+///
+/// It is the application's text alone, never the request's: one service has one name, however a sender spells its path.
+#[cfg(feature = "idempotency")]
+pub(crate) fn route<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let nested = request.extensions().get::<NestedPath>().map(|path| path.as_str().trim_end_matches('/'));
+    match (matched, nested) {
+        // axum names a nested service where the path is just that of the nest, and does not where there is more of it.
+        (Some(matched), Some(nested)) if matched.trim_end_matches('/') == nested => Some(within(nested)),
+        (Some(matched), _) => Some(Cow::Borrowed(matched)),
+        (None, Some(nested)) => Some(within(nested)),
+        (None, None) => None,
+    }
+}
+
+/// No route can have this name, since a wildcard of axum's has one of its own.
+#[cfg(feature = "idempotency")]
+fn within(nested: &str) -> Cow<'_, str> {
+    format!("{nested}/{{*}}").into()
 }
 
 /// The head with everything that axum knows about it.

@@ -1,3 +1,6 @@
+#[cfg(feature = "idempotency")]
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{Request, Uri, request::Parts};
 use http_body_util::Full;
@@ -9,8 +12,11 @@ pub(crate) fn original_uri(parts: &Parts) -> &Uri {
 }
 
 #[cfg(feature = "idempotency")]
-pub(crate) fn route<B>(request: &Request<B>) -> &str {
-    request.uri().path()
+pub(crate) const KNOWS_ROUTES: bool = false;
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn route<B>(_request: &Request<B>) -> Option<Cow<'_, str>> {
+    None
 }
 
 pub(crate) fn request_head(parts: &mut Parts) -> RequestHead {

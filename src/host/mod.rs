@@ -11,5 +11,5 @@ mod framework;
 mod framework;
 
 #[cfg(feature = "idempotency")]
-pub(crate) use self::framework::route;
+pub(crate) use self::framework::{KNOWS_ROUTES, route};
 pub(crate) use self::framework::{lift_body_limit, original_uri, request_head};

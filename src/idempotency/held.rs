@@ -2,7 +2,7 @@ use std::{
     any::Any,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -11,6 +11,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     key::{ClaimKey, ClaimToken},
+    later::Note,
     layer::{Context, after},
     run::bounded,
     store::Completion,
@@ -28,9 +29,30 @@ pub(super) struct Held {
     pub(super) token: ClaimToken,
     pub(super) attempt: u32,
     pub(super) retention: Duration,
+    /// The claim of the body, where the application guards against replays.
+    pub(super) guard: Option<Guard>,
     times: Mutex<Times>,
     moved: Notify,
     state: AtomicU8,
+    /// Whether the guard is done if the claim is, by the handler's own transaction.
+    guard_is_marked: AtomicBool,
+    /// How many marks in transactions were begun, but for those that found a transaction of another database.
+    marks: AtomicU32,
+}
+
+/// The claim of a body, held by the token of the delivery's own claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guard {
+    pub(super) key: ClaimKey,
+    /// How long equal bytes count as a replay, from the end of the handler.
+    pub(super) window: Duration,
+}
+
+impl Guard {
+    /// What is to be noted once the delivery is handled.
+    pub(super) fn completion(self) -> Note {
+        Note::Complete(self.key, Completion::new(self.window))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +67,7 @@ struct Times {
 pub(super) enum HeldState {
     /// It left the claim to the middleware.
     Open,
-    /// It tried to mark the delivery, and was told that this failed.
+    /// It began to mark the delivery, and was told that this failed, or did not wait for the answer.
     Doubtful,
     /// It marked the delivery in a transaction whose commit it kept for itself.
     Marked,
@@ -60,6 +82,7 @@ impl Held {
         token: ClaimToken,
         attempt: u32,
         retention: Duration,
+        guard: Option<Guard>,
         claimed_at: Instant,
     ) -> Self {
         let times = Times {
@@ -73,9 +96,12 @@ impl Held {
             token,
             attempt,
             retention,
+            guard,
             times: Mutex::new(times),
             moved: Notify::new(),
             state: AtomicU8::new(HeldState::Open as u8),
+            guard_is_marked: AtomicBool::new(false),
+            marks: AtomicU32::new(0),
         }
     }
 
@@ -83,7 +109,7 @@ impl Held {
         match self.state.load(Ordering::SeqCst) {
             state if state == HeldState::Done as u8 => HeldState::Done,
             state if state == HeldState::Marked as u8 => HeldState::Marked,
-            state if state == HeldState::Doubtful as u8 => HeldState::Doubtful,
+            _ if self.marks.load(Ordering::SeqCst) > 0 => HeldState::Doubtful,
             _ => HeldState::Open,
         }
     }
@@ -91,6 +117,16 @@ impl Held {
     /// When the handler must be done.
     pub(super) fn handler_deadline(&self) -> Instant {
         self.times().handler
+    }
+
+    /// The guard, where the delivery's own mark does not bring that of the guard with it.
+    pub(super) fn unmarked_guard(&self) -> Option<Guard> {
+        self.guard.filter(|_| !self.guard_is_marked.load(Ordering::SeqCst))
+    }
+
+    /// When the lease ends, as far as this process knows.
+    pub(super) fn lease_end(&self) -> Instant {
+        self.times().lease
     }
 
     /// Notes that the record is done.
@@ -158,8 +194,11 @@ impl ClaimHandle for Held {
             let handler = self.times().handler.max(after(before, lease));
             let slack = self.context.lease.saturating_sub(self.context.handler_timeout);
             let whole = (handler - before).saturating_add(slack);
-            let renewed = bounded(*store_timeout, store.renew(self.key, self.token, whole)).await;
-            self.fenced(renewed.map_err(ClaimError::store)?)?;
+            // The guard first: while the claim holds, no copy is let through by a guard that has ended.
+            for key in self.guard.iter().map(|guard| guard.key).chain([self.key]) {
+                let renewed = bounded(*store_timeout, store.renew(key, self.token, whole)).await;
+                self.fenced(renewed.map_err(ClaimError::store)?)?;
+            }
             self.set(|times| {
                 times.handler = times.handler.max(handler);
                 times.lease = times.lease.max(after(before, whole));
@@ -168,18 +207,35 @@ impl ClaimHandle for Held {
         })
     }
 
+    fn marking(&self) {
+        self.marks.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
         Box::pin(async move {
+            let store = &self.context.store;
             let completion = Completion::new(self.retention);
-            let marked = self.context.store.complete_in(connection, self.key, self.token, completion).await;
-            let (state, marked) = match marked.map_err(ClaimError::store).and_then(|fenced| self.fenced(fenced)) {
-                Ok(()) => (HeldState::Marked, Ok(())),
-                // The store has no such transactions, so that its claim is still the middleware's to complete.
-                Err(error) if error.kind() == ClaimErrorKind::WrongTransaction => return Err(error),
-                Err(error) => (HeldState::Doubtful, Err(error)),
-            };
-            self.state.store(state as u8, Ordering::SeqCst);
-            marked
+            let mut marked = store.complete_in(connection, self.key, self.token, completion).await;
+            if let (Ok(Fenced::Applied), Some(guard)) = (&marked, self.guard) {
+                // With the effect as well, so that no crash lets the same bytes run under another id.
+                marked = store.complete_in(connection, guard.key, self.token, Completion::new(guard.window)).await;
+                self.guard_is_marked.store(matches!(marked, Ok(Fenced::Applied)), Ordering::SeqCst);
+            }
+            match marked.map_err(ClaimError::store).and_then(|fenced| self.fenced(fenced)) {
+                Ok(()) => {
+                    // What is done stays done.
+                    let (open, marked) = (HeldState::Open as u8, HeldState::Marked as u8);
+                    let _ = self.state.compare_exchange(open, marked, Ordering::SeqCst, Ordering::SeqCst);
+                    Ok(())
+                }
+                Err(error) => {
+                    if error.kind() == ClaimErrorKind::WrongTransaction {
+                        // The store has no such transactions, so that its claim is still the middleware's to complete.
+                        self.marks.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    Err(error)
+                }
+            }
         })
     }
 

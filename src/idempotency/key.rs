@@ -8,24 +8,56 @@ use crate::fencing::token;
 /// What a delivery is known by in a store: a hash, so that it has one size and cannot be forged by a clever id.
 ///
 /// It is the SHA-256 of consumer, provider, tenant and delivery id, each with its length before it, cut to 16 bytes. The
-/// lengths keep `("a", "bc")` and `("ab", "c")` apart.
+/// lengths keep `("a", "bc")` and `("ab", "c")` apart. The name of an application, where the store has one, stands before
+/// them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimKey([u8; 16]);
 
 impl ClaimKey {
-    /// Makes the key of a delivery.
+    /// Makes the key of a delivery, for a store that names no application.
     pub fn new(consumer: &str, provider: &str, tenant: Option<&str>, delivery_id: &[u8]) -> Self {
-        Self::of_parts(consumer, provider, tenant, None, delivery_id)
+        Self::of_parts(None, consumer, provider, tenant, None, delivery_id)
+    }
+
+    /// Makes the key of a delivery, for a store of
+    /// [`application`](super::IdempotencyStore::application).
+    pub fn of_application(
+        application: &str,
+        consumer: &str,
+        provider: &str,
+        tenant: Option<&str>,
+        delivery_id: &[u8],
+    ) -> Self {
+        Self::of_parts(Some(application), consumer, provider, tenant, None, delivery_id)
     }
 
     /// Makes the key of a delivery, or of something else about it: as if the id began with the byte `kind`.
-    pub(super) fn of_kind(consumer: &str, provider: &str, tenant: Option<&str>, kind: u8, id: &[u8]) -> Self {
-        Self::of_parts(consumer, provider, tenant, Some(kind), id)
+    pub(super) fn of_kind(
+        application: Option<&str>,
+        consumer: &str,
+        provider: &str,
+        tenant: Option<&str>,
+        kind: u8,
+        id: &[u8],
+    ) -> Self {
+        Self::of_parts(application, consumer, provider, tenant, Some(kind), id)
     }
 
-    fn of_parts(consumer: &str, provider: &str, tenant: Option<&str>, kind: Option<u8>, id: &[u8]) -> Self {
+    fn of_parts(
+        application: Option<&str>,
+        consumer: &str,
+        provider: &str,
+        tenant: Option<&str>,
+        kind: Option<u8>,
+        id: &[u8],
+    ) -> Self {
         // Most fit, and one long piece is hashed much faster than ten short ones.
         let mut text = SmallVec::<[u8; 256]>::new();
+        if let Some(application) = application {
+            // Without an application the text begins with a length, whose first byte is 0.
+            text.push(1);
+            part(&mut text, None, application.as_bytes());
+        }
         part(&mut text, None, consumer.as_bytes());
         part(&mut text, None, provider.as_bytes());
         // An absent tenant and an empty one are two things.
@@ -121,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_kind_is_the_first_byte_of_the_id() {
-        let key = ClaimKey::of_kind("a", "b", Some("c"), b'i', b"d");
+        let key = |kind| ClaimKey::of_kind(None, "a", "b", Some("c"), kind, b"d");
 
-        assert_eq!(key, ClaimKey::new("a", "b", Some("c"), b"id"));
-        assert_ne!(key, ClaimKey::of_kind("a", "b", Some("c"), b'b', b"d"));
+        assert_eq!(key(b'i'), ClaimKey::new("a", "b", Some("c"), b"id"));
+        assert_ne!(key(b'i'), key(b'b'));
     }
 
     #[test]
@@ -151,6 +183,10 @@ mod tests {
             ClaimKey::new("a", "b", None, b"cd"),
             ClaimKey::new("a", "bc", Some(""), b"d"),
             ClaimKey::new("a:bc", "", None, b"d"),
+            ClaimKey::of_application("a", "bc", "d", None, b"e"),
+            ClaimKey::of_application("", "a", "bc", None, b"d"),
+            ClaimKey::of_application("a", "", "bc", None, b"d"),
+            ClaimKey::of_application("ab", "c", "d", None, b"e"),
         ];
 
         for (index, key) in keys.iter().enumerate() {

@@ -1,17 +1,20 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower_layer::{Identity, Layer};
 
 use super::{
+    introduction::Introductions,
     key::{ClaimKey, Fingerprint},
+    later::Later,
     recent::Recent,
     service::Idempotency,
     store::{IdempotencyStore, StoredResponse},
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    host, observe,
     verify::WebhookLayer,
 };
 
@@ -50,15 +53,16 @@ pub(super) struct Context {
     /// Bodies seen of late under ids that are not signed.
     pub(super) bodies: Arc<Recent<Fingerprint, ClaimKey>>,
     pub(super) purge: Arc<super::purge::Schedule>,
-    /// How many claims may wait to be given back while the store is away.
-    pub(super) releases: Arc<Semaphore>,
+    pub(super) introductions: Arc<Introductions>,
+    pub(super) later: Arc<Later>,
     pub(super) consumer: Option<Arc<str>>,
     pub(super) lease: Duration,
     pub(super) handler_timeout: Duration,
     pub(super) store_timeout: Duration,
     pub(super) retention: Option<Duration>,
     pub(super) in_flight: InFlight,
-    pub(super) missing_id: MissingId,
+    /// `None` where the scheme decides.
+    pub(super) missing_id: Option<MissingId>,
     pub(super) replay_guard: Option<Duration>,
     pub(super) stored_responses: Option<usize>,
     pub(super) store_down: StoreDown,
@@ -88,7 +92,8 @@ pub enum InFlight {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingId {
-    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one.
+    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one. **Two events with equal bytes are one as
+    /// well**, so that the second is lost.
     BodyDigest,
     /// It is refused with 400.
     Reject,
@@ -113,8 +118,6 @@ pub(super) const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 *
 pub(super) const LONGEST_BODY_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries of 100 bytes or so.
 const DEFAULT_CACHE: usize = 10_000;
-/// What an outage leaves to be done when it is over. Claims beyond it end with their leases.
-const WAITING_RELEASES: usize = 1_000;
 
 /// So much later, or as good as never.
 pub(super) fn after(from: Instant, by: Duration) -> Instant {
@@ -132,14 +135,15 @@ impl IdempotencyLayer {
                 done: Arc::new(Recent::new(DEFAULT_CACHE)),
                 bodies: Arc::new(Recent::new(DEFAULT_CACHE)),
                 purge: Arc::default(),
-                releases: Arc::new(Semaphore::new(WAITING_RELEASES)),
+                introductions: Arc::default(),
+                later: Arc::default(),
                 consumer: None,
                 lease: DEFAULT_LEASE,
                 handler_timeout: DEFAULT_HANDLER_TIMEOUT,
                 store_timeout: DEFAULT_STORE_TIMEOUT,
                 retention: None,
                 in_flight: InFlight::Retry,
-                missing_id: MissingId::BodyDigest,
+                missing_id: None,
                 replay_guard: None,
                 stored_responses: None,
                 store_down: StoreDown::Refuse,
@@ -147,8 +151,13 @@ impl IdempotencyLayer {
         }
     }
 
-    /// Names who handles. By default it is the pattern of the matched route, without axum the path. Two consumers with one
-    /// store each handle a delivery; two routes with one consumer's name handle it once between them.
+    /// Names who handles. Two consumers with one store each handle a delivery; two routes with one consumer's name handle it
+    /// once between them.
+    ///
+    /// By default it is the pattern of the matched route, or the path that a service is nested at. Where there is none, behind a
+    /// fallback and without axum, the name has to be given: the path of a request is the sender's to choose, so that each
+    /// spelling of it would be a consumer of its own. Without axum a missing name fails at start. Behind a fallback, which cannot
+    /// be told from a route before a request comes, each delivery is answered with 500, and an error event names the remedy.
     #[must_use]
     pub fn with_consumer(mut self, name: impl Into<Arc<str>>) -> Self {
         self.context.consumer = Some(name.into());
@@ -194,10 +203,12 @@ impl IdempotencyLayer {
         self
     }
 
-    /// Replaces what becomes of a delivery without an id; [`MissingId::BodyDigest`] by default.
+    /// Replaces what becomes of a delivery without an id. By default the scheme decides: [`MissingId::BodyDigest`] where it says that
+    /// [no two events have equal bodies](crate::scheme::SchemeBuilder::bodies_are_unique), else [`MissingId::Skip`], which loses
+    /// nothing.
     #[must_use]
     pub fn with_missing_id(mut self, choice: MissingId) -> Self {
-        self.context.missing_id = choice;
+        self.context.missing_id = Some(choice);
         self
     }
 
@@ -251,6 +262,12 @@ impl IdempotencyLayer {
 
     fn check(&self) -> Result<(), ConfigError> {
         let Context { lease, handler_timeout, store_timeout, .. } = self.context;
+        if !host::KNOWS_ROUTES && self.context.consumer.is_none() {
+            return Err(ConfigError::new(
+                ConfigErrorKind::Option,
+                "without the feature `axum` nothing names who handles a delivery; call `.with_consumer(\"…\")`",
+            ));
+        }
         if lease <= handler_timeout.saturating_add(store_timeout) {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,
@@ -274,7 +291,7 @@ impl<S> Layer<S> for IdempotencyLayer {
     type Service = Idempotency<S>;
 
     /// # Panics
-    /// When the lease does not exceed the handler's timeout and the store's together.
+    /// When the lease does not exceed the handler's timeout and the store's together, or when nothing names the consumer.
     #[track_caller]
     fn layer(&self, inner: S) -> Idempotency<S> {
         if let Err(cause) = self.check() {
@@ -297,7 +314,12 @@ impl WebhookLayer<Identity> {
     /// ```
     #[must_use]
     pub fn with_idempotency(self, layer: impl Into<IdempotencyLayer>) -> WebhookLayer<IdempotencyLayer> {
-        self.with_inner(layer.into())
+        let layer = layer.into();
+        let scheme = self.scheme();
+        if layer.context.missing_id.is_none() && scheme.has_no_ids() && !scheme.bodies_are_unique() {
+            observe::nothing_to_claim(scheme.name());
+        }
+        self.with_inner(layer)
     }
 }
 

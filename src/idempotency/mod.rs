@@ -62,7 +62,9 @@
 
 mod answers;
 mod held;
+mod introduction;
 mod key;
+mod later;
 mod layer;
 mod purge;
 mod recent;

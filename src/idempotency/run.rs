@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -19,8 +20,10 @@ use tower_service::Service;
 
 use super::{
     answers,
-    held::{Held, HeldState},
+    held::{Guard, Held, HeldState},
+    introduction::introduce,
     key::{ClaimKey, ClaimToken, Fingerprint},
+    later::Note,
     layer::{Context, DEFAULT_RETENTION, InFlight, Known, LONGEST_BODY_DIGEST, MissingId, StoreDown, after},
     purge,
     store::{ClaimOutcome, ClaimRequest, Completion, StoredResponse},
@@ -31,14 +34,25 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     fencing::Fenced,
     host, observe,
-    verify::{ResponseBody, Verified},
+    verify::{Acknowledged, ResponseBody, Verified},
 };
 
 /// What a request is about, as the store knows it.
 pub(super) struct Subject {
-    /// `None` where it runs without a claim, by the application's choice.
+    /// `None` where it runs without a claim, by the choice of the application or the scheme.
     pub(super) key: Option<ClaimKey>,
     retention: Duration,
+    guard: GuardedBy,
+}
+
+/// What keeps equal bytes from running again under another id, or without one.
+enum GuardedBy {
+    /// The claim itself, which is of the body.
+    Claim,
+    /// Nothing: the application wants no guard, or the sender signs the id.
+    Nothing,
+    /// A second claim, of the body, for this long.
+    SecondClaim(Duration),
 }
 
 impl Subject {
@@ -52,16 +66,30 @@ impl Subject {
         let delivery = &verified.delivery;
         let default = verified.retries_for().unwrap_or_default().max(DEFAULT_RETENTION);
         let retention = context.retention.unwrap_or(default);
-        Ok(match (delivery.id(), context.missing_id) {
-            (Some(id), _) => {
-                Self { key: Some(key(context, verified, request, Kind::Id, id.as_str().as_bytes())), retention }
+        // Whoever replays a delivery leaves an id out that is not signed, or sends it twice, as easily as he changes it.
+        let is_bound = delivery.id().is_some() && delivery.id_is_signed();
+        let window = context.replay_guard.filter(|_| !is_bound);
+        let guard = window.map_or(GuardedBy::Nothing, GuardedBy::SecondClaim);
+        let key = |kind, id: &[u8]| match key(context, verified, request, kind, id) {
+            Some(key) => Ok(Some(key)),
+            None => {
+                observe::no_consumer(delivery.provider());
+                Err(answers::internal())
             }
-            (None, MissingId::BodyDigest) => {
-                let key = key(context, verified, request, Kind::Body, &Fingerprint::digest(delivery.body()));
-                Self { key: Some(key), retention: retention.min(LONGEST_BODY_DIGEST) }
+        };
+        let by_scheme = || if verified.bodies_are_unique() { MissingId::BodyDigest } else { MissingId::Skip };
+        Ok(match (delivery.id(), context.missing_id.unwrap_or_else(by_scheme), window) {
+            (Some(id), ..) => Self { key: key(Kind::Id, id.as_str().as_bytes())?, retention, guard },
+            (None, MissingId::BodyDigest, _) => {
+                let retention = retention.min(LONGEST_BODY_DIGEST);
+                Self { key: key(Kind::Body, &Fingerprint::digest(delivery.body()))?, retention, guard }
             }
-            (None, MissingId::Skip) => Self { key: None, retention },
-            (None, MissingId::Reject) => {
+            (None, MissingId::Skip, None) => Self { key: None, retention, guard },
+            (None, MissingId::Skip, Some(window)) => {
+                let key = key(Kind::Guard, &Fingerprint::digest(delivery.body()))?;
+                Self { key, retention: window, guard: GuardedBy::Claim }
+            }
+            (None, MissingId::Reject, _) => {
                 observe::missing_id(delivery.provider());
                 return Err(answers::missing_id());
             }
@@ -75,15 +103,29 @@ enum Kind {
     Body = b'b' as isize,
     Guard = b'g' as isize,
     Id = b'i' as isize,
+    Program = b'p' as isize,
 }
 
-fn key(context: &Context, verified: &Verified, request: &Request<Full<Bytes>>, kind: Kind, id: &[u8]) -> ClaimKey {
-    let consumer = match &context.consumer {
-        Some(name) => name,
+/// Who handles what comes: as the application says, else the route.
+fn consumer<'a>(context: &'a Context, request: &'a Request<Full<Bytes>>) -> Option<Cow<'a, str>> {
+    match &context.consumer {
+        Some(name) => Some(Cow::Borrowed(name)),
         None => host::route(request),
-    };
+    }
+}
+
+/// The key of a delivery, or of its body. `None` where nobody says who handles it.
+fn key(
+    context: &Context,
+    verified: &Verified,
+    request: &Request<Full<Bytes>>,
+    kind: Kind,
+    id: &[u8],
+) -> Option<ClaimKey> {
+    let consumer = consumer(context, request)?;
     let delivery = &verified.delivery;
-    ClaimKey::of_kind(consumer, delivery.provider(), delivery.tenant(), kind as u8, id)
+    let application = context.store.application();
+    Some(ClaimKey::of_kind(application, &consumer, delivery.provider(), delivery.tenant(), kind as u8, id))
 }
 
 /// One request on its way through claim, handler and record. It goes on when nobody waits for its answer any more.
@@ -107,10 +149,22 @@ enum Ran<R, E> {
 }
 
 /// How a claim ended.
+// It is moved once, and a box would be an allocation for every request.
+#[allow(clippy::large_enum_variant)]
 enum Claimed {
     Answer(Response<Bytes>),
     Held(Held),
     Unclaimed,
+}
+
+/// What the guard says of a delivery whose own claim is held.
+enum Guarded {
+    /// Equal bytes were handled under another id.
+    Done,
+    Failed,
+    Free,
+    /// Equal bytes are being handled under another id.
+    InFlight(Duration),
 }
 
 impl<S, R> Job<S>
@@ -119,23 +173,49 @@ where
     R: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     pub(super) async fn run(self, reply: Reply<R, S::Error>) {
+        let context = Arc::clone(&self.context);
+        let introduced = self.introduced();
+        // The request and its body are gone when this returns.
+        self.deliver(reply).await;
+        if let Some((key, consumer, provider)) = introduced {
+            introduce(&*context.store, context.store_timeout, key, &consumer, &provider).await;
+        }
+        if context.purge.is_due() {
+            // A failure is no news: the store's next caller will tell.
+            if let Ok(Ok(removed)) = timeout(context.store_timeout, context.store.purge(purge::STEP)).await {
+                context.purge.removed(removed);
+            }
+        }
+    }
+
+    /// What the store is now and then told about who claims here, where the application has no name.
+    fn introduced(&self) -> Option<(ClaimKey, String, String)> {
+        let Self { context, verified, subject, request, .. } = self;
+        if subject.key.is_none() || context.store.application().is_some() {
+            return None;
+        }
+        let (consumer, provider) = (consumer(context, request)?, verified.delivery.provider());
+        if !context.introductions.are_due(&consumer, provider) {
+            return None;
+        }
+        let key = ClaimKey::of_kind(None, &consumer, provider, None, Kind::Program as u8, b"");
+        Some((key, consumer.into_owned(), provider.to_owned()))
+    }
+
+    async fn deliver(self, reply: Reply<R, S::Error>) {
         let Self { context, verified, subject, mut inner, mut request } = self;
         let fingerprint = Fingerprint::of(verified.delivery.body());
         let desk = Desk { context: &context, verified: &verified, subject: &subject, fingerprint };
         let held = match subject.key {
-            None => None,
-            Some(key) => match desk.claim(key).await {
+            None => {
+                desk.suspect_replay_without_id();
+                None
+            }
+            Some(key) => match desk.claim(key, &request).await {
                 Claimed::Answer(answer) => return send(reply, answer),
                 Claimed::Held(held) => Some(Arc::new(held)),
                 Claimed::Unclaimed => None,
             },
-        };
-        let guard = match &held {
-            Some(held) => match desk.guard(held, &request).await {
-                Ok(guard) => guard,
-                Err(answer) => return send(reply, answer),
-            },
-            None => None,
         };
         if let Some(held) = &held {
             let handle: Arc<dyn ClaimHandle> = Arc::clone(held) as _;
@@ -144,13 +224,7 @@ where
         let unclaimed = after(Instant::now(), context.handler_timeout);
         let deadline = || held.as_ref().map_or(unclaimed, |held| held.handler_deadline());
         let ran = handle(&mut inner, request, deadline).await;
-        desk.settle(held.as_deref(), guard, ran, reply).await;
-        if context.purge.is_due() {
-            // A failure is no news: the store's next caller will tell.
-            if let Ok(Ok(removed)) = timeout(context.store_timeout, context.store.purge(purge::STEP)).await {
-                context.purge.removed(removed);
-            }
-        }
+        desk.settle(held.as_deref(), ran, reply).await;
     }
 }
 
@@ -212,86 +286,130 @@ impl Desk<'_> {
         self.verified.delivery.provider()
     }
 
-    async fn claim(&self, key: ClaimKey) -> Claimed {
-        let Context { store, lease, .. } = &**self.context;
+    async fn claim(&self, key: ClaimKey, request: &Request<Full<Bytes>>) -> Claimed {
         let Ok(token) = ClaimToken::random() else {
             observe::no_randomness();
             return Claimed::Answer(answers::unavailable());
         };
-        let waiting = Instant::now();
+        let mut guard = None;
+        let begun = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
+            // Again with the token that holds it, a claim keeps its attempt and gets a new lease.
             let claimed_at = Instant::now();
-            let request = ClaimRequest::new(key, token, *lease, self.fingerprint);
-            match self.bounded(store.claim(request)).await {
-                Ok(ClaimOutcome::Acquired { attempt }) => {
-                    self.suspect_replay(key, attempt);
-                    let retention = self.subject.retention;
-                    return Claimed::Held(Held::new(self.context, key, token, attempt, retention, claimed_at));
-                }
+            let lease = after(claimed_at, self.context.lease);
+            let (status, retry_after) = match self.ask(key, token).await {
+                Ok(ClaimOutcome::Acquired { attempt }) => match self.guard(&mut guard, token, request).await {
+                    Guarded::Done => {
+                        observe::replay_suspected(self.provider(), "suppressed");
+                        let completion = Completion::new(self.subject.retention);
+                        if self.complete(key, token, completion.clone()).await.is_none() {
+                            self.later(token, lease, Note::Complete(key, completion));
+                        }
+                        return Claimed::Answer(answers::already_processed(None));
+                    }
+                    Guarded::Failed => {
+                        self.release(key, token, lease).await;
+                        return Claimed::Answer(answers::unavailable());
+                    }
+                    Guarded::Free => {
+                        self.suspect_replay(key, attempt);
+                        let retention = self.subject.retention;
+                        let held = Held::new(self.context, key, token, attempt, retention, guard, claimed_at);
+                        return Claimed::Held(held);
+                    }
+                    Guarded::InFlight(retry_after) => match self.wait(begun, pause) {
+                        None => {
+                            pause = self.pause(pause).await;
+                            continue;
+                        }
+                        Some(status) => {
+                            self.release(key, token, lease).await;
+                            (status, retry_after)
+                        }
+                    },
+                },
                 Ok(ClaimOutcome::Done { fingerprint, response }) => {
                     self.warn_of_other_body(fingerprint);
                     self.remember(key, fingerprint, response.clone());
-                    observe::duplicate(self.provider(), "done");
+                    match self.subject.guard {
+                        GuardedBy::Claim => observe::replay_suspected(self.provider(), "suppressed"),
+                        _ => observe::duplicate(self.provider(), "done"),
+                    }
                     return Claimed::Answer(answers::already_processed(response.as_deref()));
                 }
-                Ok(ClaimOutcome::InFlight { retry_after, fingerprint }) => {
-                    let status = match self.context.in_flight {
-                        InFlight::Wait(longest) if waiting.elapsed() + pause <= longest => {
-                            sleep(pause).await;
-                            pause = (pause * 2).min(Duration::from_secs(1));
-                            continue;
-                        }
-                        InFlight::Conflict => StatusCode::CONFLICT,
-                        InFlight::Retry | InFlight::Wait(_) => StatusCode::SERVICE_UNAVAILABLE,
-                    };
-                    self.warn_of_other_body(fingerprint);
-                    observe::duplicate(self.provider(), "in_flight");
-                    return Claimed::Answer(answers::in_flight(status, retry_after));
-                }
+                Ok(ClaimOutcome::InFlight { retry_after, fingerprint }) => match self.wait(begun, pause) {
+                    None => {
+                        pause = self.pause(pause).await;
+                        continue;
+                    }
+                    Some(status) => {
+                        self.warn_of_other_body(fingerprint);
+                        (status, retry_after)
+                    }
+                },
                 Err(cause) => {
                     observe::store_failed(self.provider(), "claim", &cause);
                     if self.context.store_down == StoreDown::RunUnclaimed {
                         return Claimed::Unclaimed;
                     }
                     // Whether the claim was made is unknown. If it was, it is not to be left until its lease ends.
-                    self.release_later(key, token);
+                    self.release_later(key, token, lease);
                     return Claimed::Answer(answers::unavailable());
                 }
-            }
+            };
+            observe::duplicate(self.provider(), "in_flight");
+            return Claimed::Answer(answers::in_flight(status, retry_after));
         }
     }
 
-    /// Claims the body too, where the application guards against replays under other ids.
-    async fn guard(&self, held: &Held, request: &Request<Full<Bytes>>) -> Result<Option<ClaimKey>, Response<Bytes>> {
-        let delivery = &self.verified.delivery;
-        if self.context.replay_guard.is_none() || delivery.id().is_none() || delivery.id_is_signed() {
-            return Ok(None);
+    async fn ask(&self, key: ClaimKey, token: ClaimToken) -> Result<ClaimOutcome, StoreError> {
+        let claim = ClaimRequest::new(key, token, self.context.lease, self.fingerprint);
+        self.bounded(self.context.store.claim(claim)).await
+    }
+
+    /// Whether a copy in flight is answered now, and how. `None` where it waits and asks again.
+    fn wait(&self, begun: Instant, pause: Duration) -> Option<StatusCode> {
+        match self.context.in_flight {
+            InFlight::Wait(longest) if begun.elapsed() + pause <= longest => None,
+            InFlight::Conflict => Some(StatusCode::CONFLICT),
+            InFlight::Retry | InFlight::Wait(_) => Some(StatusCode::SERVICE_UNAVAILABLE),
         }
-        let key = key(self.context, self.verified, request, Kind::Guard, &Fingerprint::digest(delivery.body()));
-        let request = ClaimRequest::new(key, held.token, self.context.lease, self.fingerprint);
-        match self.bounded(self.context.store.claim(request)).await {
-            Ok(ClaimOutcome::Acquired { .. }) => Ok(Some(key)),
-            Ok(ClaimOutcome::Done { .. }) => {
-                observe::replay_suspected(self.provider(), "suppressed");
-                self.complete(held, None).await;
-                Err(answers::already_processed(None))
-            }
-            Ok(ClaimOutcome::InFlight { retry_after, .. }) => {
-                self.release(held.key, held.token).await;
-                Err(answers::in_flight(StatusCode::SERVICE_UNAVAILABLE, retry_after))
-            }
+    }
+
+    async fn pause(&self, pause: Duration) -> Duration {
+        sleep(pause).await;
+        (pause * 2).min(Duration::from_secs(1))
+    }
+
+    /// Claims the body too, where the application guards against replays under other ids. The delivery's own claim is held.
+    async fn guard(&self, guard: &mut Option<Guard>, token: ClaimToken, request: &Request<Full<Bytes>>) -> Guarded {
+        let GuardedBy::SecondClaim(window) = self.subject.guard else { return Guarded::Free };
+        let lease = after(Instant::now(), self.context.lease);
+        if guard.is_none() {
+            let body = Fingerprint::digest(self.verified.delivery.body());
+            *guard = key(self.context, self.verified, request, Kind::Guard, &body).map(|key| Guard { key, window });
+        }
+        // The delivery has a key, and so has its body.
+        let Some(Guard { key, .. }) = *guard else { return Guarded::Free };
+        match self.ask(key, token).await {
+            Ok(ClaimOutcome::Acquired { .. }) => Guarded::Free,
+            Ok(ClaimOutcome::Done { .. }) => Guarded::Done,
+            Ok(ClaimOutcome::InFlight { retry_after, .. }) => Guarded::InFlight(retry_after),
             Err(cause) => {
                 observe::store_failed(self.provider(), "claim", &cause);
-                self.release_later(held.key, held.token);
-                self.release_later(key, held.token);
-                Err(answers::unavailable())
+                if self.context.store_down == StoreDown::RunUnclaimed {
+                    // The guard, if it was made, is recorded with the delivery.
+                    return Guarded::Free;
+                }
+                self.release_later(key, token, lease);
+                Guarded::Failed
             }
         }
     }
 
     /// Records how the handler ended, and answers.
-    async fn settle<R, E>(&self, held: Option<&Held>, guard: Option<ClaimKey>, ran: Ran<R, E>, reply: Reply<R, E>)
+    async fn settle<R, E>(&self, held: Option<&Held>, ran: Ran<R, E>, reply: Reply<R, E>)
     where
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
@@ -300,13 +418,7 @@ impl Desk<'_> {
             failed => {
                 if let Some(held) = held {
                     // Before the answer leaves, so that a repetition runs at once.
-                    let is_done = self.give_back(held).await;
-                    match guard {
-                        // The effect is there, whatever the handler says: the same bytes would be a replay.
-                        Some(guard) if is_done => self.complete_guard(guard, held.token).await,
-                        Some(guard) => _ = self.release(guard, held.token).await,
-                        None => {}
-                    }
+                    self.give_back(held).await;
                 }
                 let answer = match failed {
                     Ran::Failed(error) => Err(error),
@@ -334,14 +446,12 @@ impl Desk<'_> {
                 Ok(Fenced::Applied) => held.done(),
                 Ok(Fenced::Stale) => {
                     observe::commit_forgotten(self.provider());
-                    self.release(held.key, held.token).await;
-                    self.release_guard(guard, held.token).await;
+                    self.give_back(held).await;
                     return send(reply, answers::internal());
                 }
                 Err(cause) => {
                     observe::store_failed(self.provider(), "is_done", &cause);
-                    // If it is done after all, this changes nothing.
-                    self.release_later(held.key, held.token);
+                    self.decide_later(held);
                     return send(reply, answers::unavailable());
                 }
             }
@@ -349,109 +459,96 @@ impl Desk<'_> {
         let (response, stored) = match self.store_response(held, response).await {
             Ok(kept) => kept,
             Err(answer) => {
-                self.release(held.key, held.token).await;
-                self.release_guard(guard, held.token).await;
+                self.give_back(held).await;
                 return send(reply, answer);
             }
         };
-        let recorded = held.state() == HeldState::Done || self.complete(held, stored.clone()).await;
-        self.remember(held.key, self.fingerprint, stored.clone());
-        if let Some(guard) = guard {
-            self.complete_guard(guard, held.token).await;
+        if held.state() != HeldState::Done {
+            let mut completion = Completion::new(held.retention);
+            completion.response.clone_from(&stored);
+            match self.complete(held.key, held.token, completion.clone()).await {
+                Some(Fenced::Applied) => held.done(),
+                Some(Fenced::Stale) => observe::overtaken(self.provider()),
+                // The handler's effect is there; the record is what is missing. Until it is made, a copy would run again once
+                // the lease has passed.
+                None => self.later(held.token, held.lease_end(), Note::Complete(held.key, completion)),
+            }
         }
+        self.remember(held.key, self.fingerprint, stored);
+        self.complete_guard(held).await;
         let _ = reply.send(Ok(response));
-        if !recorded {
-            self.complete_in_background(held, stored).await;
-        }
     }
 
-    /// Marks the delivery as done; `false` when the store could not be told.
-    async fn complete(&self, held: &Held, stored: Option<Arc<StoredResponse>>) -> bool {
-        let mut completion = Completion::new(held.retention);
-        completion.response = stored;
-        match self.bounded(self.context.store.complete(held.key, held.token, completion)).await {
-            Ok(Fenced::Applied) => {
-                held.done();
-                true
-            }
-            Ok(Fenced::Stale) => {
-                observe::overtaken(self.provider());
-                true
-            }
-            Err(cause) => {
-                observe::store_failed(self.provider(), "complete", &cause);
-                false
-            }
-        }
-    }
-
-    /// The handler's effect is there and its answer has gone; the record is what is missing. Until it is made, a copy would
-    /// run again once the lease has passed.
-    async fn complete_in_background(&self, held: &Held, stored: Option<Arc<StoredResponse>>) {
-        let mut pause = Duration::from_millis(100);
-        let until = Instant::now() + Duration::from_secs(60 * 60);
-        while Instant::now() < until {
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(10));
-            if self.complete(held, stored.clone()).await {
-                return;
-            }
-        }
-    }
-
-    /// Gives a claim back whose handler has failed, and tells whether it is done all the same.
-    async fn give_back(&self, held: &Held) -> bool {
-        match held.state() {
-            HeldState::Done => true,
-            state => {
-                let released = self.release(held.key, held.token).await;
-                state == HeldState::Marked && released == Some(Fenced::Stale)
-            }
-        }
-    }
-
-    async fn release(&self, key: ClaimKey, token: ClaimToken) -> Option<Fenced> {
-        match self.bounded(self.context.store.release(key, token)).await {
+    /// Marks a claimed delivery as done; `None` when the store could not be told.
+    async fn complete(&self, key: ClaimKey, token: ClaimToken, completion: Completion) -> Option<Fenced> {
+        match self.bounded(self.context.store.complete(key, token, completion)).await {
             Ok(fenced) => Some(fenced),
             Err(cause) => {
-                observe::store_failed(self.provider(), "release", &cause);
-                self.release_later(key, token);
+                observe::store_failed(self.provider(), "complete", &cause);
                 None
             }
         }
     }
 
-    async fn release_guard(&self, guard: Option<ClaimKey>, token: ClaimToken) {
-        if let Some(guard) = guard {
-            self.release(guard, token).await;
+    /// Lets the guard know that the delivery is handled, now or in the background.
+    async fn complete_guard(&self, held: &Held) {
+        let Some(guard) = held.unmarked_guard() else { return };
+        if self.complete(guard.key, held.token, Completion::new(guard.window)).await.is_none() {
+            self.later(held.token, held.lease_end(), guard.completion());
         }
     }
 
-    async fn complete_guard(&self, guard: ClaimKey, token: ClaimToken) {
-        let window = self.context.replay_guard.unwrap_or(DEFAULT_RETENTION);
-        if let Err(cause) = self.bounded(self.context.store.complete(guard, token, Completion::new(window))).await {
-            observe::store_failed(self.provider(), "complete", &cause);
+    /// Gives a claim back whose handler has failed, and its guard with it. Where the handler has committed the claim all the
+    /// same, the effect is there, and the same bytes would be a replay: then the guard is completed.
+    async fn give_back(&self, held: &Held) {
+        let state = held.state();
+        if state == HeldState::Done {
+            return self.complete_guard(held).await;
+        }
+        let Some(guard) = held.guard else {
+            self.release(held.key, held.token, held.lease_end()).await;
+            return;
+        };
+        if state == HeldState::Open {
+            self.release(held.key, held.token, held.lease_end()).await;
+            self.release(guard.key, held.token, held.lease_end()).await;
+            return;
+        }
+        let found = match self.bounded(self.context.store.release(held.key, held.token)).await {
+            Ok(Fenced::Applied) => Ok(Fenced::Stale),
+            Ok(Fenced::Stale) => self.bounded(self.context.store.is_done(held.key, held.token)).await,
+            Err(cause) => Err(cause),
+        };
+        match found {
+            Ok(Fenced::Applied) => self.complete_guard(held).await,
+            Ok(Fenced::Stale) => self.release(guard.key, held.token, held.lease_end()).await,
+            Err(cause) => {
+                observe::store_failed(self.provider(), "release", &cause);
+                self.decide_later(held);
+            }
+        }
+    }
+
+    async fn release(&self, key: ClaimKey, token: ClaimToken, lease: Instant) {
+        if let Err(cause) = self.bounded(self.context.store.release(key, token)).await {
+            observe::store_failed(self.provider(), "release", &cause);
+            self.release_later(key, token, lease);
         }
     }
 
     /// Tries to give a claim back, without anybody waiting for it. If that fails, the lease ends it.
-    fn release_later(&self, key: ClaimKey, token: ClaimToken) {
-        /// Longer is no use: by then the store's operator has looked after it, or the lease is one of many.
-        const LONGEST: Duration = Duration::from_secs(60 * 60);
-        let Ok(place) = Arc::clone(&self.context.releases).try_acquire_owned() else { return };
-        let (store, limit, lease) = (Arc::clone(&self.context.store), self.context.store_timeout, self.context.lease);
-        self.context.tasks.spawn(async move {
-            let _place = place;
-            let mut pause = Duration::from_millis(200);
-            let until = Instant::now() + lease.min(LONGEST);
-            while Instant::now() < until {
-                sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(10));
-                if bounded(limit, store.release(key, token)).await.is_ok() {
-                    return;
-                }
-            }
-        });
+    fn release_later(&self, key: ClaimKey, token: ClaimToken, lease: Instant) {
+        self.later(token, lease, Note::Release(key));
+    }
+
+    /// Gives a claim back of which nobody knows whether it is done. If it is, this changes nothing but its guard.
+    fn decide_later(&self, held: &Held) {
+        let note = held.guard.map_or(Note::Release(held.key), |guard| Note::Decide(held.key, guard));
+        self.later(held.token, held.lease_end(), note);
+    }
+
+    fn later(&self, token: ClaimToken, lease: Instant, note: Note) {
+        self.context.later.tell(self.context, self.provider(), token, lease, note);
     }
 
     /// Keeps a small response for copies, where the application wants that and the record is still to be made.
@@ -463,6 +560,10 @@ impl Desk<'_> {
     where
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
+        if response.extensions().get::<Acknowledged>().is_some() && self.verified.prescribes_success() {
+            // The sender has its own form of success, in which a copy is answered as well.
+            return Ok((response, None));
+        }
         let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
         let limit = match (self.context.stored_responses, length) {
             (Some(limit), Some(length)) if length <= limit && held.state() == HeldState::Open => limit,
@@ -498,6 +599,13 @@ impl Desk<'_> {
     fn warn_of_other_body(&self, seen: Fingerprint) {
         if seen != self.fingerprint {
             observe::other_body(self.provider());
+        }
+    }
+
+    /// Counts equal bytes that have run under an id, and now come without one.
+    fn suspect_replay_without_id(&self) {
+        if !self.verified.delivery.id_is_signed() && self.context.bodies.get(&self.fingerprint).is_some() {
+            observe::replay_suspected(self.provider(), "run");
         }
     }
 

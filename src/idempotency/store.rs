@@ -38,8 +38,29 @@ use crate::{
 /// 7. A pending record is never dropped before its lease has passed, however full the store is.
 /// 8. A dropped future leaves no lock and no open transaction behind.
 ///
+/// Whose claims they are is not for the store to tell apart: the name of the [`application`](Self::application) is in the keys.
+///
 /// Run [`conformance::idempotency`](crate::conformance::idempotency) against an implementation.
 pub trait IdempotencyStore: Send + Sync + 'static {
+    /// The name of the application that claims here, if it was given one. Whoever makes a key puts it into that
+    /// ([`ClaimKey::of_application`]), so that applications with one store and routes of the same name do not take each
+    /// other's deliveries for done. It never changes.
+    fn application(&self) -> Option<&str> {
+        None
+    }
+
+    /// Notes that `program` claims the deliveries of one consumer, which `key` stands for, and returns the name of another
+    /// program that has noted the same within the last day. Two applications without names are found out so.
+    ///
+    /// A store of one process needs none of it: by default nothing is noted.
+    ///
+    /// # Errors
+    /// When the store cannot be asked. Nothing depends on it.
+    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        let _ = (key, program);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Claims a delivery for the holder of `claim.token`.
     ///
     /// # Errors
@@ -203,6 +224,18 @@ macro_rules! forward {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]
         impl<T: IdempotencyStore + ?Sized> IdempotencyStore for $pointer {
+            fn application(&self) -> Option<&str> {
+                (**self).application()
+            }
+
+            fn introduce<'a>(
+                &'a self,
+                key: ClaimKey,
+                program: &'a str,
+            ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+                (**self).introduce(key, program)
+            }
+
             fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
                 (**self).claim(claim)
             }

@@ -4,6 +4,8 @@ use tracing::{debug, error, info, warn};
 
 use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
+#[cfg(feature = "axum")]
+use crate::pattern::Mistake;
 
 /// A request did not pass.
 pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
@@ -62,7 +64,11 @@ pub(crate) fn no_layer(extractor: &str) {
 /// A handler asks for a claim on a route without idempotency.
 #[cfg(feature = "axum")]
 pub(crate) fn no_claim() {
-    error!(target: TARGET, "no idempotency on this route; add `.with_idempotency(store)` to its `WebhookLayer`");
+    error!(
+        target: TARGET,
+        "no idempotency on this route, or a delivery without an id that runs without a claim; add `.with_idempotency(store)` to \
+         its `WebhookLayer`, or take `Option<Claim>`"
+    );
 }
 
 /// A handler gave an event up for good.
@@ -85,8 +91,45 @@ pub(crate) fn not_upcast(provider: &str, event_type: Option<&str>, cause: &(dyn 
 
 /// A verified payload could not be parsed.
 #[cfg(feature = "axum")]
-pub(crate) fn not_parsed(provider: &str, status: u16, event_type: Option<&str>, path: &str, message: &str) {
-    warn!(target: TARGET, provider, status, event_type, path, "a verified event could not be parsed: {message}");
+pub(crate) fn not_parsed(provider: &str, event_type: Option<&str>, path: &str, message: &str) {
+    // Without a status: a handler may take the `Result` and answer as it likes. The span has the true one.
+    warn!(target: TARGET, provider, event_type, path, "a verified event could not be parsed: {message}");
+}
+
+/// No handler could be chosen for an event whose body cannot be read.
+#[cfg(feature = "axum")]
+pub(crate) fn not_routed(provider: &str, event_type: Option<&str>, message: &str) {
+    let event_type = event_type.map(super::line);
+    warn!(target: TARGET, provider, event_type, "a verified event could not be routed: {message}");
+}
+
+/// An event's type is handled for other API versions alone.
+#[cfg(feature = "axum")]
+pub(crate) fn version_unhandled(provider: &str, event_type: Option<&str>, api_version: Option<&str>) {
+    let (event_type, api_version) = (event_type.map(super::line), api_version.map(super::line));
+    warn!(
+        target: TARGET, provider, event_type, api_version,
+        "nobody handles this API version, though others of this event type are handled; the sender is told that it is done"
+    );
+}
+
+/// Nobody handles an event's type, and that looks like a mistake. `place` is an enum or a router.
+#[cfg(feature = "axum")]
+pub(crate) fn never_matches(place: &'static str, provider: &str, event_type: &str, mistake: Mistake<'_>) {
+    let event_type = super::line(event_type);
+    match mistake {
+        Mistake::NoneHasParts => warn!(
+            target: TARGET, provider, event_type,
+            "no pattern of this {place} can match an event type such as this one, and the sender is told that the event is \
+             done; in an enum, name each variant with `#[serde(rename = \"…\")]`"
+        ),
+        Mistake::Written(pattern) => warn!(
+            target: TARGET, provider, event_type, pattern = super::line(pattern),
+            "a pattern of this {place} looks like this event type and does not match it, and the sender is told that the \
+             event is done; patterns are compared letter by letter; in an enum, name each variant with \
+             `#[serde(rename = \"…\")]`"
+        ),
+    }
 }
 
 fn source(error: &VerifyError) -> Option<&(dyn Error + 'static)> {
@@ -126,6 +169,46 @@ pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
     warn!(target: TARGET, provider, outcome, "equal bytes came under another id, which is not signed: it may be a replay");
 }
 
+/// A layer was built that will claim no delivery.
+#[cfg(feature = "idempotency")]
+pub(crate) fn nothing_to_claim(provider: &str) {
+    warn!(
+        target: TARGET, provider,
+        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency claims none, and each copy \
+         runs. Say `.id(…)` or `.bodies_are_unique()` in the scheme, or choose with `IdempotencyLayer::with_missing_id`"
+    );
+}
+
+/// Two programs claim for one consumer in one store, and neither says whose claims they are.
+#[cfg(feature = "idempotency")]
+pub(crate) fn shared_store(provider: &str, consumer: &str, program: &str, other: &str) {
+    warn!(
+        target: TARGET, provider, consumer, program, other,
+        "another program claims for the same consumer in the same store: if it is another application, each loses the events \
+         that the other has handled. Give each a name with `application_name(\"…\")` in the options of its store"
+    );
+}
+
+/// An SQLite database is in a mode in which readers and the writer wait for each other.
+#[cfg(feature = "sqlite")]
+pub(crate) fn journal_mode(mode: &str) {
+    warn!(
+        target: TARGET, journal_mode = mode,
+        "the SQLite database of the store is in the journal mode `{mode}`, in which every reader holds commits up; switch it to \
+         write-ahead logging: `SqliteConnectOptions::journal_mode(SqliteJournalMode::Wal)`, or `PRAGMA journal_mode = WAL`"
+    );
+}
+
+/// No route names who handles a delivery, and the application does not either.
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_consumer(provider: &str) {
+    error!(
+        target: TARGET, provider,
+        "no route matched this delivery, so nothing names who handles it; it is answered with 500. Call \
+         `IdempotencyLayer::with_consumer(\"…\")`, or put the layer on a route"
+    );
+}
+
 /// A delivery has no id, and the application wants one.
 #[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(provider: &str) {
@@ -155,8 +238,18 @@ pub(crate) fn overtaken(provider: &str) {
 pub(crate) fn commit_forgotten(provider: &str) {
     error!(
         target: TARGET, provider,
-        "a handler called `complete_in` and answered a success, but its transaction was not committed; the delivery is not \
-         acknowledged. Commit it, or use `claim.commit(tx)`"
+        "a handler marked its claim in a transaction and answered a success, but the transaction is not committed; the delivery \
+         is not acknowledged. Wait for `claim.commit(tx)`, or commit after `complete_in`"
+    );
+}
+
+/// A delivery was handled, and the store could not be told.
+#[cfg(feature = "idempotency")]
+pub(crate) fn record_given_up(provider: &str) {
+    error!(
+        target: TARGET, provider,
+        "a delivery was handled, and its record could not be made: the store was away for an hour, or too many records wait; \
+         a copy may run it again"
     );
 }
 
@@ -231,6 +324,12 @@ pub(crate) fn worker_panicked() {
 #[cfg(feature = "send")]
 pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
     error!(target: TARGET, %endpoint, cause, "an endpoint cannot be sent to; its deliveries wait");
+}
+
+/// A row of the outbox cannot be read: a newer version wrote it, or it is damaged.
+#[cfg(feature = "send")]
+pub(crate) fn unreadable(what: &'static str, id: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, what, %id, cause, "a row of the outbox cannot be read; it is left out, and all else goes on");
 }
 
 /// A delivery is given up.

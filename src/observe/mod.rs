@@ -125,3 +125,29 @@ pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error +
     sink::outbox_failed(call, cause);
     send_meter::outbox_failed(call);
 }
+
+/// One short line for a log, of text that may hold something of the sender's: a key, an event type.
+#[cfg(feature = "axum")]
+pub(crate) fn line(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let mut line = String::new();
+    for character in text.chars() {
+        if line.len() >= LONGEST {
+            line.push('…');
+            break;
+        }
+        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
+    }
+    line
+}
+
+#[cfg(all(test, feature = "axum"))]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn text_of_the_sender_is_one_short_line_in_a_log() {
+        assert_eq!(line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+        assert!(line(&"x".repeat(1_000_000)).len() < 310);
+    }
+}

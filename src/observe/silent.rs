@@ -16,7 +16,22 @@ pub(crate) fn short_secret(_provider: &str) {}
 pub(crate) fn no_layer(_extractor: &str) {}
 
 #[cfg(feature = "axum")]
-pub(crate) fn not_parsed(_provider: &str, _status: u16, _event_type: Option<&str>, _path: &str, _message: &str) {}
+pub(crate) fn not_parsed(_provider: &str, _event_type: Option<&str>, _path: &str, _message: &str) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn not_routed(_provider: &str, _event_type: Option<&str>, _message: &str) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn version_unhandled(_provider: &str, _event_type: Option<&str>, _api_version: Option<&str>) {}
+
+#[cfg(feature = "axum")]
+pub(crate) fn never_matches(
+    _place: &'static str,
+    _provider: &str,
+    _event_type: &str,
+    _mistake: crate::pattern::Mistake<'_>,
+) {
+}
 
 #[cfg(feature = "axum")]
 pub(crate) fn no_claim() {}
@@ -42,6 +57,18 @@ pub(crate) fn other_body(_provider: &str) {}
 pub(crate) fn replay_suspected(_provider: &str, _outcome: &'static str) {}
 
 #[cfg(feature = "idempotency")]
+pub(crate) fn nothing_to_claim(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn shared_store(_provider: &str, _consumer: &str, _program: &str, _other: &str) {}
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn journal_mode(_mode: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn no_consumer(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
@@ -55,6 +82,9 @@ pub(crate) fn overtaken(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn commit_forgotten(_provider: &str) {}
+
+#[cfg(feature = "idempotency")]
+pub(crate) fn record_given_up(_provider: &str) {}
 
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {}

@@ -21,6 +21,11 @@ pub(crate) trait Queue: Send + Sync + 'static {
     /// Works one job and writes down what became of it.
     fn work(&self, job: Self::Job) -> BoxFuture<'_, ()>;
 
+    /// How many of the jobs that are being worked take no room: they have taken so long that others go on without them.
+    fn set_aside(&self) -> usize {
+        0
+    }
+
     /// Is told that the store failed, or that working a job panicked; the job comes back when its lease ends.
     fn failed(&self, error: Option<&StoreError>);
 }
@@ -60,7 +65,9 @@ pub(crate) async fn run<Q: Queue>(
         let mut notified = pin!(new_jobs.notified());
         notified.as_mut().enable();
 
-        let free = room.jobs.saturating_sub(jobs.len());
+        // Those set aside are bounded too, or slow jobs without end would take all memory.
+        let aside = queue.set_aside().min(room.jobs);
+        let free = room.jobs.saturating_sub(jobs.len().saturating_sub(aside));
         let mut pause = room.poll;
         if free > 0 {
             match queue.take(u32::try_from(free).unwrap_or(u32::MAX)).await {
@@ -88,7 +95,7 @@ pub(crate) async fn run<Q: Queue>(
         }
 
         let mut sleep = pin!(tokio::time::sleep(pause));
-        let may_look = free > 0 && failures == 0;
+        let may_look = failures == 0;
         let wake = poll_fn(|cx| {
             if shutdown.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Wake::Shutdown);

@@ -1,7 +1,10 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -22,8 +25,10 @@ use super::{
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
+    delivery::{Delivery, EventType},
+    json::Unread,
     observe::{self, Outcome},
-    pattern::{PatternTable, Refused},
+    pattern::{PatternTable, Refused, Subject, mistake},
     verify::{Acknowledged, Verified},
 };
 
@@ -38,9 +43,11 @@ struct Inner<S> {
     routes: PatternTable<Versions<S>>,
     fallback: Option<DynHandler<S>>,
     upcasters: Upcasters,
+    /// Whether a mistake in the patterns has been logged.
+    mistaken: AtomicBool,
 }
 
-/// The handlers of one pattern: one for some API versions each, and one for all others.
+/// The handlers of one pattern: some for API versions of their own, and one for all others.
 struct Versions<S> {
     others: Option<DynHandler<S>>,
     named: Vec<(Arc<str>, DynHandler<S>)>,
@@ -52,13 +59,20 @@ where
 {
     /// Creates a router that handles nothing yet.
     pub fn new() -> Self {
-        Self(Arc::new(Inner { routes: PatternTable::default(), fallback: None, upcasters: Upcasters::default() }))
+        Self(Arc::new(Inner {
+            routes: PatternTable::default(),
+            fallback: None,
+            upcasters: Upcasters::default(),
+            mistaken: AtomicBool::new(false),
+        }))
     }
 
-    /// Handles the events of a type, or of a group of types: `invoice.paid`, `customer.*`, `*`.
+    /// Handles the events of a type, or of a group of types: `invoice.paid`, `customer.*`, `orders/*`, `*`.
+    ///
+    /// A group has the separator of its types, which is `.`, `/` or `:`. `*` also handles events without a type.
     ///
     /// # Panics
-    /// When the pattern is taken, or is none.
+    /// When the pattern is taken, or is not a pattern.
     #[track_caller]
     pub fn on<H, T>(self, pattern: &str, handler: H) -> Self
     where
@@ -69,11 +83,16 @@ where
         self.insert(pattern, Versions { others: Some(handler), named: Vec::new() })
     }
 
-    /// Handles the events of a type, or of a group of types, when they are of one of these API versions. A handler that is
-    /// registered [for all versions](Self::on) takes the others.
+    /// Handles the events of a type, or of a group of types, when they are of one of these API versions.
+    ///
+    /// An event of any other version goes to the handler that is registered for the same pattern [without a
+    /// version](Self::on), and where there is none to the next pattern that matches: the exact name comes first, then the
+    /// longest group, then `*`, then the [fallback](Self::fallback). Where nothing is left, the event is acknowledged as any
+    /// that nobody handles, and one warning for each such event says so: an account's upgrade would else lose events in
+    /// silence.
     ///
     /// # Panics
-    /// When the pattern is taken for one of the versions, or is none.
+    /// When there is no version, when the pattern is taken for one of them, or is not a pattern.
     #[track_caller]
     pub fn on_version<H, T>(
         self,
@@ -86,7 +105,8 @@ where
         T: 'static,
     {
         let handler = erase(handler);
-        let named = versions.into_iter().map(|version| (version.into(), Arc::clone(&handler))).collect();
+        let named: Vec<_> = versions.into_iter().map(|version| (version.into(), Arc::clone(&handler))).collect();
+        assert!(!named.is_empty(), "the handler of `{pattern}` names no API version");
         self.insert(pattern, Versions { others: None, named })
     }
 
@@ -156,6 +176,7 @@ where
             }),
             fallback: inner.fallback.map(give),
             upcasters: inner.upcasters,
+            mistaken: inner.mistaken,
         }))
     }
 
@@ -178,6 +199,7 @@ where
             routes: shared.routes.clone(),
             fallback: shared.fallback.clone(),
             upcasters: shared.upcasters.clone(),
+            mistaken: AtomicBool::new(false),
         })
     }
 
@@ -200,21 +222,58 @@ where
                 }
             }
         }
-        let event_type = delivery.event_type();
-        let handler = event_type
-            .and_then(|kind| self.0.routes.get(kind.subject())?.get(delivery.api_version()))
-            .or(self.0.fallback.as_ref());
-        match handler {
+        match self.handler(&delivery) {
+            // The type is ambiguous.
+            _ if delivery.unread() == Some(Unread::Repeated) => self.unhandled(&delivery),
             Some(handler) => handler.call(request, state).await,
-            None => {
-                observe::unhandled(delivery.provider(), event_type.map(|kind| kind.as_str()));
-                let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
-                response.extensions_mut().insert(Acknowledged);
-                response.extensions_mut().insert(Outcome::Unhandled);
-                response
+            None => self.unhandled(&delivery),
+        }
+    }
+
+    fn handler(&self, delivery: &Delivery) -> Option<&DynHandler<S>> {
+        let version = delivery.api_version();
+        let mut matching = self.0.routes.matching(subject(delivery));
+        matching.find_map(|versions| versions.get(version)).or(self.0.fallback.as_ref())
+    }
+
+    /// The answer to an event that has no handler. Only one that could be read is acknowledged.
+    fn unhandled(&self, delivery: &Delivery) -> Response {
+        let event_type = delivery.event_type().map(|kind| kind.as_str());
+        if let Some(unread) = delivery.unread() {
+            observe::not_routed(delivery.provider(), event_type, unread.as_str());
+            return match unread {
+                Unread::Form => json(StatusCode::UNSUPPORTED_MEDIA_TYPE, r#"{"error":"unsupported_form"}"#),
+                _ => json(StatusCode::BAD_REQUEST, r#"{"error":"malformed_body"}"#),
+            };
+        }
+        self.warn(delivery, event_type);
+        observe::unhandled(delivery.provider(), event_type);
+        let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
+        response.extensions_mut().insert(Acknowledged);
+        response.extensions_mut().insert(Outcome::Unhandled);
+        response
+    }
+
+    /// Tells the operator where an event that nobody handles looks like a mistake in the routes.
+    fn warn(&self, delivery: &Delivery, event_type: Option<&str>) {
+        let Inner { routes, mistaken, .. } = &*self.0;
+        if routes.matching(subject(delivery)).next().is_some() {
+            observe::version_unhandled(delivery.provider(), event_type, delivery.api_version());
+        } else if let Some(event_type) = event_type
+            && !mistaken.load(Ordering::Relaxed)
+        {
+            let patterns: Vec<_> = routes.patterns().collect();
+            if let Some(mistake) = mistake(patterns.iter().map(String::as_str), subject(delivery))
+                && !mistaken.swap(true, Ordering::Relaxed)
+            {
+                observe::never_matches("event router", delivery.provider(), event_type, mistake);
             }
         }
     }
+}
+
+fn subject(delivery: &Delivery) -> Subject<'_> {
+    delivery.event_type().map(EventType::subject).unwrap_or_default()
 }
 
 impl<S> Versions<S> {
@@ -297,7 +356,9 @@ impl<S> fmt::Debug for EventRouter<S> {
 fn refuse(pattern: &str, refused: Refused) -> ! {
     match refused {
         Refused::NoPattern => {
-            panic!("`{pattern}` is no pattern of event types; one is `invoice.paid`, `customer.*` or `*`")
+            panic!(
+                "`{pattern}` is not a pattern of event types; one is `invoice.paid`, `customer.*`, `orders/*` or `*`"
+            )
         }
         Refused::Twice => panic!("the pattern `{pattern}` is registered twice"),
     }

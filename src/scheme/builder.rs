@@ -3,20 +3,23 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderName, Method, StatusCode};
 
 use super::{
-    Scheme,
+    Scheme, WIDEST_WINDOW,
     answer::Answer,
     content::{self, Part},
-    freshness::{Freshness, TimestampUnit},
+    cuts,
+    freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
-    handshake::Handshake,
-    key_form::KeyForm,
+    handshake::{Handshake, is_in_challenges},
+    key_form::{KeyForm, KeyText},
+    settings::Settings,
     template::{Algorithm, Locate, Template},
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
-    signature::Encoding,
+    form::Form,
+    signature::{Encoding, MacAlgorithm},
 };
 
 /// Declares how a sender signs, one fact a method.
@@ -55,18 +58,24 @@ pub struct SchemeBuilder {
     grammar: Grammar,
     encoding: Option<Encoding>,
     key_form: KeyForm,
+    key_prefix: Option<Cow<'static, str>>,
     secret_prefix: Option<Cow<'static, str>>,
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
     timestamp: Option<Field>,
-    unit: TimestampUnit,
-    tolerance: Option<Duration>,
+    unit: Option<TimestampUnit>,
+    timestamp_json: Option<JsonForm>,
+    /// The outer one says whether it was named.
+    tolerance: Option<Option<Duration>>,
     id: Option<Field>,
     event_type: Option<Field>,
     api_version: Option<Field>,
     attempt: Option<(Field, u32)>,
     live: Option<(Field, Cow<'static, str>)>,
     payload: Cow<'static, str>,
+    or_envelope: bool,
+    form: Option<Form>,
+    account: Option<Field>,
     batch: Option<Cow<'static, str>>,
     handshakes: Vec<Handshake>,
     methods: Vec<Method>,
@@ -74,7 +83,10 @@ pub struct SchemeBuilder {
     refused: StatusCode,
     body_limit: usize,
     retention: Option<Duration>,
+    unique_bodies: bool,
     encoded_bodies: bool,
+    json_alone: bool,
+    indented_json: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -105,18 +117,23 @@ impl SchemeBuilder {
             },
             encoding: None,
             key_form: KeyForm::Utf8,
+            key_prefix: None,
             secret_prefix: None,
             secret_length: None,
             content: None,
             timestamp: None,
-            unit: TimestampUnit::Seconds,
-            tolerance: Some(DEFAULT_TOLERANCE),
+            unit: None,
+            timestamp_json: None,
+            tolerance: None,
             id: None,
             event_type: None,
             api_version: None,
             attempt: None,
             live: None,
             payload: Cow::Borrowed(""),
+            or_envelope: false,
+            form: None,
+            account: None,
             batch: None,
             handshakes: Vec::new(),
             methods: vec![Method::POST],
@@ -124,7 +141,10 @@ impl SchemeBuilder {
             refused: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
+            unique_bodies: false,
             encoded_bodies: false,
+            json_alone: false,
+            indented_json: false,
         }
     }
 
@@ -234,10 +254,13 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is refused: a header that holds the literal after it,
-    /// and before a timestamp one that ends in another fresh timestamp. Where nothing stands between a header and the
-    /// timestamp, no timestamp may begin in the header; where nothing stands between `{url}` and `{body}`, the path and query
-    /// must hold nothing that a JSON body begins with.
+    /// What could be cut at another place without the text changing is refused, since other values would then have the same
+    /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
+    /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
+    /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
+    /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
+    ///
+    /// A signed id may have 512 bytes, another signed part of the head 4096.
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -261,9 +284,17 @@ impl SchemeBuilder {
         self
     }
 
-    /// How the sender's secrets begin. Nothing is refused for it: it lets a [`Hint`](crate::error::Hint) say that a secret
-    /// which does not match looks like somebody else's.
-    pub fn secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+    /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
+    /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
+    pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or refused for it: it lets a
+    /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
+    /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
+    pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.secret_prefix = Some(prefix.into());
         self
     }
@@ -298,20 +329,27 @@ impl SchemeBuilder {
 
     /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
     pub fn unit(mut self, unit: TimestampUnit) -> Self {
-        self.unit = unit;
+        self.unit = Some(unit);
         self
     }
 
     /// How far the timestamp may be from now, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
-        self.tolerance = Some(tolerance);
+        self.tolerance = Some(Some(tolerance));
         self
     }
 
     /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
     /// [`with_tolerance`](Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
-        self.tolerance = None;
+        self.tolerance = Some(None);
+        self
+    }
+
+    /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
+    /// With one of the two named, the other is refused as malformed.
+    pub fn timestamp_json(mut self, form: JsonForm) -> Self {
+        self.timestamp_json = Some(form);
         self
     }
 
@@ -347,9 +385,30 @@ impl SchemeBuilder {
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default.
+    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    pub fn account(mut self, field: Field) -> Self {
+        self.account = Some(field);
+        self
+    }
+
+    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.payload = pointer.into();
+        (self.payload, self.or_envelope) = (pointer.into(), false);
+        self
+    }
+
+    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// envelope, which is the whole body.
+    pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        (self.payload, self.or_envelope) = (pointer.into(), true);
+        self
+    }
+
+    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
+    /// is what is signed.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = Some(form);
         self
     }
 
@@ -402,9 +461,32 @@ impl SchemeBuilder {
         self
     }
 
+    /// No two events of this sender have equal bodies, so that a delivery without an id is known by its body. Say so only where
+    /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
+    ///
+    /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    pub fn bodies_are_unique(mut self) -> Self {
+        self.unique_bodies = true;
+        self
+    }
+
     /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
+        self
+    }
+
+    /// The sender signs JSON objects alone. Where its URL stands directly before the body, no text that it has signed can then be
+    /// cut in another way, whatever body comes.
+    pub(crate) fn json_alone(mut self) -> Self {
+        self.json_alone = true;
+        self
+    }
+
+    /// The sender's JSON has line breaks, so that a body without one is not as it was sent.
+    pub(crate) fn indented_json(mut self) -> Self {
+        self.indented_json = true;
         self
     }
 
@@ -418,12 +500,20 @@ impl SchemeBuilder {
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let locate = self.compile_locate()?;
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
         let families = Template::families(&locate);
         check_families(families, timestamp.iter().chain(&id))?;
 
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        if self.or_envelope {
+            layout.set_or_envelope();
+        }
+        if let Some(form) = self.form {
+            layout.set_form(form);
+        }
         let facts = [
+            (Fact::Account, places(&self.account)?),
             (Fact::ApiVersion, places(&self.api_version)?),
             (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
             (Fact::EventType, places(&self.event_type)?),
@@ -452,30 +542,61 @@ impl SchemeBuilder {
             Part::Timestamp => in_body(timestamp.as_ref()),
             _ => false,
         });
-        let (unit, tolerance) = (self.unit, self.tolerance);
+        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
+        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
+        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
+        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
+        let compile = |handshake: Handshake| handshake.compile(&self.methods);
+        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
         Ok(Scheme::declared(Template {
+            settings: Settings::default(),
             layout: Arc::new(layout),
             algorithm: self.algorithm,
             locate,
             every_line: self.every_line,
             grammar: self.grammar,
             encoding: self.encoding,
-            key_form: self.key_form,
+            key: KeyText { form: self.key_form, prefix: self.key_prefix.map(Cow::into_owned) },
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
+            indented_json: self.indented_json,
             content,
+            rules,
+            json_alone: self.json_alone,
             deferred,
-            freshness: timestamp.map(|places| Freshness { places, unit, tolerance }),
+            freshness,
             id,
             coverage,
-            handshakes: self.handshakes.into_iter().map(Handshake::compile).collect::<Result<_, _>>()?,
+            signs_challenges,
+            handshakes,
             methods: self.methods,
             success: self.success,
             refused: self.refused,
             body_limit: self.body_limit,
             retention: self.retention,
+            unique_bodies: self.unique_bodies,
             encoded_bodies: self.encoded_bodies,
         }))
+    }
+
+    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
+    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
+        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
+        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+            return Ok(false);
+        }
+        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
+        if content.iter().any(is_apart) {
+            return Ok(false);
+        }
+        if content.iter().any(|part| matches!(part, Part::Body)) {
+            return Ok(true);
+        }
+        Err(error(
+            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
+             the signed text may be a challenge; add `.signed()` to the handshake",
+        ))
     }
 
     fn compile_locate(&self) -> Result<Locate, ConfigError> {
@@ -528,6 +649,13 @@ impl SchemeBuilder {
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
         }
+        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some();
+        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
+            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
+        }
+        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
+            return Err(error("`.key_prefix(…)` needs a text"));
+        }
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));
         }
@@ -553,6 +681,16 @@ impl SchemeBuilder {
         {
             return Err(error("in a batch the id is in the item, or all items would have one id"));
         }
+        let is_signed = |place: &Place| match place {
+            Place::Json(pointer) => {
+                body || content.iter().any(|part| matches!(part, Part::Json(signed) if signed == pointer))
+            }
+            Place::Header(name) => content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name)),
+            Place::HeaderIf(..) => false,
+            Place::Nowhere => true,
+            Place::Param(key) => content.iter().any(|part| matches!(part, Part::Param(signed) if signed == key)),
+            Place::Query(key) => content.iter().any(|part| matches!(part, Part::Query(signed) if signed == key)),
+        };
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let timestamp_part = has(|part| matches!(part, Part::Timestamp));
@@ -560,23 +698,28 @@ impl SchemeBuilder {
         if timestamp_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
+        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
+            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
+        }
+        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
+            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
+        }
+        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
+        }
+        if timestamp.is_some_and(|places| places.joined.is_some()) {
+            return Err(error("a timestamp is one field; take `.joined(…)` away"));
+        }
         if timestamp.is_some() && !timestamp_is_signed {
             return Err(error(
                 "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
             ));
         }
-        let id_is_signed = has(|part| matches!(part, Part::Id))
-            || id.is_some_and(|places| {
-                in_signed_body(places)
-                    || places.places.iter().all(|place| {
-                        content.iter().any(|part| match (part, place) {
-                            (Part::Header(signed), Place::Header(name)) => signed == name,
-                            (Part::Json(signed), Place::Json(pointer)) => signed == pointer,
-                            (Part::Query(signed), Place::Query(key)) => signed == key,
-                            _ => false,
-                        })
-                    })
-            });
+        // `{id}` is the first part of an id that is joined from two.
+        let id_is_signed = id.is_some_and(|places| {
+            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
+        });
         Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
     }
 }

@@ -5,8 +5,10 @@ use http::{HeaderValue, header};
 
 use super::{
     Answer, Kind, Scheme,
-    custom::{Binding, Plan},
-    handshake::Handshake,
+    arrived::Arrived,
+    custom::{Binding, CustomScheme, Plan},
+    handshake::CompiledHandshake,
+    hint::Checked,
     keys::{KeyRing, Keys},
     template::{Inspected, Template},
     verification::Verification,
@@ -29,19 +31,21 @@ pub(crate) enum Step {
     Verify(Inspected),
 }
 
-/// A check between head and verdict. It sees each frame of the body as it comes.
+/// A check between head and verdict. It sees each frame of the body as it comes, and holds everything that it checks with:
+/// nobody can end it with another scheme than it began with.
 pub(crate) struct Check {
     kind: CheckKind,
+    ring: Arc<KeyRing>,
     now: SystemTime,
 }
 
 // One lives at a time, inside the future: a box would be an allocation for every request.
 #[allow(clippy::large_enum_variant)]
 enum CheckKind {
-    Custom,
+    Custom(Arc<dyn CustomScheme>),
     Declared(Verification),
     /// The application has turned verification off by name.
-    Skipped,
+    Skipped(Kind),
 }
 
 /// What a request that passed came to.
@@ -57,74 +61,53 @@ const LARGEST_HANDSHAKE: usize = 16 * 1024;
 impl Scheme {
     /// Looks at the head: method, unsigned handshakes, then everything that can be checked without secret and body.
     pub(crate) fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
-        self.inspect_head(head, now).map_err(|error| self.hint_from_head(error, head, now))
+        self.inspect_head(head, now).map_err(|error| self.checked().hint_from_head(error, head, now))
     }
 
     fn inspect_head(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
         let template = match &self.kind {
-            Kind::Custom(custom) => {
-                if !custom.methods().contains(head.method()) {
+            Kind::Custom { code, .. } => {
+                if !code.methods().contains(head.method()) {
                     return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
                 }
-                let plan = custom.inspect(head, now)?;
+                let plan = code.inspect(head, now)?;
                 if let Plan::Answer(answer) = plan {
                     return Ok(Step::Answer(answer));
                 }
-                check_encoding(head, custom.signs_encoded_bodies())?;
-                return Ok(Step::Verify(Inspected::nothing()));
+                check_encoding(head, code.signs_encoded_bodies())?;
+                return Ok(Step::Verify(Inspected::default()));
             }
             Kind::Declared(template) => template,
         };
-        if let Some(step) = self.unsigned_handshake(template, head)? {
+        if let Some(step) = template.unsigned_handshake(head)? {
             return Ok(step);
         }
-        self.check_method(template, head)?;
-        let inspected = template.inspect(head, now, &self.settings)?;
+        template.check_method(head)?;
+        let inspected = template.inspect(head, now)?;
         check_encoding(head, template.encoded_bodies)?;
         Ok(Step::Verify(inspected))
     }
 
     /// As [`inspect`](Self::inspect), where the application has turned verification off: methods and handshakes only.
-    pub(crate) fn inspect_unverified(&self, head: Head<'_>) -> Result<Step, VerifyError> {
+    pub(crate) fn inspect_unverified(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
         match &self.kind {
-            Kind::Custom(custom) if !custom.methods().contains(head.method()) => {
+            Kind::Custom { code, .. } if !code.methods().contains(head.method()) => {
                 return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            Kind::Custom(_) => {}
+            // What it would refuse passes; what it answers is answered.
+            Kind::Custom { code, .. } => {
+                if let Ok(Plan::Answer(answer)) = code.inspect(head, now) {
+                    return Ok(Step::Answer(answer));
+                }
+            }
             Kind::Declared(template) => {
-                if let Some(step) = self.unsigned_handshake(template, head)? {
+                if let Some(step) = template.unsigned_handshake(head)? {
                     return Ok(step);
                 }
-                self.check_method(template, head)?;
+                template.check_method(head)?;
             }
         }
-        Ok(Step::Verify(Inspected::nothing()))
-    }
-
-    fn unsigned_handshake(&self, template: &Template, head: Head<'_>) -> Result<Option<Step>, VerifyError> {
-        for (index, handshake) in template.handshakes.iter().enumerate() {
-            if !handshake.is_signed() && handshake.applies(head, None) {
-                return Ok(Some(if handshake.needs_secret() {
-                    Step::Challenge(index)
-                } else {
-                    Step::Answer(handshake.answer(head, None, &self.settings, None)?)
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn check_method(&self, template: &Template, head: Head<'_>) -> Result<(), VerifyError> {
-        let mut handshakes = template.handshakes.iter().filter(|handshake| handshake.comes_by() == head.method());
-        // Whether it is the signed handshake that comes by this method shows once the signature has passed.
-        if template.methods.contains(head.method()) || handshakes.clone().any(Handshake::is_signed) {
-            return Ok(());
-        }
-        // A method that only handshakes come by, and no handshake: somebody is trying.
-        Err(VerifyError::new(match handshakes.next() {
-            Some(_) => VerifyErrorKind::HandshakeRefused,
-            None => VerifyErrorKind::MethodNotAllowed,
-        }))
+        Ok(Step::Verify(Inspected::default()))
     }
 
     /// Answers an unsigned handshake that needs a secret.
@@ -138,8 +121,8 @@ impl Scheme {
         let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
         let Kind::Declared(template) = &self.kind else { return Err(refused()) };
         let handshake = template.handshakes.get(index).ok_or_else(refused)?;
-        let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, template.key_form));
-        handshake.answer(head, None, &self.settings, secret)
+        let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, &template.key));
+        handshake.answer(Arrived::head(head), &template.settings, secret)
     }
 
     /// Starts the check of a body.
@@ -147,109 +130,134 @@ impl Scheme {
         &self,
         head: Head<'_>,
         inspected: Inspected,
-        ring: &KeyRing,
+        ring: Arc<KeyRing>,
         now: SystemTime,
     ) -> Result<Check, VerifyError> {
         let kind = match &self.kind {
-            Kind::Custom(_) => CheckKind::Custom,
+            Kind::Custom { code, .. } => CheckKind::Custom(Arc::clone(code)),
             Kind::Declared(template) => {
-                CheckKind::Declared(Verification::begin(template, head, &self.settings, inspected, ring, now)?)
+                CheckKind::Declared(Verification::begin(template, head, inspected, &ring, now)?)
             }
         };
-        Ok(Check { kind, now })
+        Ok(Check { kind, ring, now })
+    }
+
+    /// Starts a check that passes everything.
+    pub(crate) fn skip(&self, now: SystemTime) -> Check {
+        Check { kind: CheckKind::Skipped(self.kind.clone()), ring: Arc::new(KeyRing::empty()), now }
     }
 }
 
 impl Check {
-    /// A check that passes everything.
-    pub(crate) fn skipped(now: SystemTime) -> Self {
-        Self { kind: CheckKind::Skipped, now }
-    }
-
     /// Takes a frame of the body.
-    pub(crate) fn update(&mut self, scheme: &Scheme, frame: &[u8]) {
-        if let (CheckKind::Declared(verification), Kind::Declared(template)) = (&mut self.kind, &scheme.kind) {
-            verification.update(template, frame);
+    pub(crate) fn update(&mut self, frame: &[u8]) {
+        if let CheckKind::Declared(verification) = &mut self.kind {
+            verification.update(frame);
         }
     }
 
     /// Ends the check, with the whole body.
-    pub(crate) fn finish(
-        self,
-        scheme: &Scheme,
-        head: Head<'_>,
-        body: Bytes,
-        ring: &KeyRing,
-    ) -> Result<Outcome, VerifyError> {
-        let settings = &scheme.settings;
-        match (&scheme.kind, self.kind) {
-            (Kind::Custom(custom), CheckKind::Custom) => {
-                let binding = custom
-                    .verify(head, &body, Keys { ring, now: self.now }, self.now)
-                    .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?;
-                Ok(custom_outcome(custom.name(), custom.payload(), binding, body, ring))
+    pub(crate) fn finish(self, head: Head<'_>, body: Bytes) -> Result<Outcome, VerifyError> {
+        let Self { kind, ring, now } = self;
+        match kind {
+            CheckKind::Custom(code) => {
+                let binding = code.verify(head, &body, Keys { ring: &ring, now }, now).map_err(|error| {
+                    Checked::Custom(&*code).hint_from_body(error, Arrived::whole(head, &body), &ring, now)
+                })?;
+                Ok(custom_outcome(&*code, binding, body, &ring))
             }
-            (Kind::Declared(template), kind) => {
-                let (proof, family) = match kind {
-                    CheckKind::Declared(verification) => verification
-                        .finish(template, head, settings, &body, self.now)
-                        .map_err(|error| scheme.hint_from_body(error, head, &body, ring, self.now))?,
-                    CheckKind::Custom | CheckKind::Skipped => (Proof::default(), 0),
-                };
-                if let Some(answer) = scheme.signed_handshake(template, head, &body, ring, proof)? {
-                    return Ok(Outcome::Answer(answer));
-                }
-                if !template.methods.contains(head.method()) {
-                    return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
-                }
-                let facts = template.head_facts(head, family, settings);
-                let tenant = ring.secrets().tenant_name().cloned();
-                Ok(Outcome::Delivery(Delivery::new(Arc::clone(&template.layout), facts, body, proof, tenant)))
+            CheckKind::Declared(verification) => {
+                let template = Arc::clone(&verification.template);
+                let (proof, family) = verification.finish(head, &body, now).map_err(|error| {
+                    Checked::Declared(&template).hint_from_body(error, Arrived::whole(head, &body), &ring, now)
+                })?;
+                template.outcome(head, body, &ring, proof, family)
             }
-            (Kind::Custom(custom), _) => {
-                Ok(custom_outcome(custom.name(), custom.payload(), Binding::default(), body, ring))
+            CheckKind::Skipped(Kind::Custom { code, .. }) => {
+                Ok(custom_outcome(&*code, Binding::default(), body, &ring))
+            }
+            CheckKind::Skipped(Kind::Declared(template)) => {
+                template.outcome(head, body, &ring, Proof::default(), template.family(head))
             }
         }
     }
 }
 
-impl Scheme {
+impl Template {
+    fn unsigned_handshake(&self, head: Head<'_>) -> Result<Option<Step>, VerifyError> {
+        for (index, handshake) in self.handshakes.iter().enumerate() {
+            if !handshake.is_signed() && handshake.applies(Arrived::head(head)) {
+                return Ok(Some(if handshake.needs_secret() {
+                    Step::Challenge(index)
+                } else {
+                    Step::Answer(handshake.answer(Arrived::head(head), &self.settings, None)?)
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_method(&self, head: Head<'_>) -> Result<(), VerifyError> {
+        let mut handshakes = self.handshakes.iter().filter(|handshake| handshake.comes_by() == head.method());
+        // Whether it is the signed handshake that comes by this method shows once the signature has passed.
+        if self.methods.contains(head.method()) || handshakes.clone().any(CompiledHandshake::is_signed) {
+            return Ok(());
+        }
+        // A method that only handshakes come by, and no handshake: somebody is trying.
+        Err(VerifyError::new(match handshakes.next() {
+            Some(_) => VerifyErrorKind::HandshakeRefused,
+            None => VerifyErrorKind::MethodNotAllowed,
+        }))
+    }
+
+    /// What a request that passed is: a signed handshake, or a delivery.
+    fn outcome(
+        &self,
+        head: Head<'_>,
+        body: Bytes,
+        ring: &KeyRing,
+        proof: Proof,
+        family: usize,
+    ) -> Result<Outcome, VerifyError> {
+        if let Some(answer) = self.signed_handshake(Arrived::whole(head, &body), ring, proof)? {
+            return Ok(Outcome::Answer(answer));
+        }
+        if !self.methods.contains(head.method()) {
+            return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
+        }
+        let facts = self.head_facts(head, family);
+        let tenant = ring.secrets().tenant_name().cloned();
+        Ok(Outcome::Delivery(Delivery::new(Arc::clone(&self.layout), facts, body, proof, tenant)))
+    }
+
     fn signed_handshake(
         &self,
-        template: &Template,
-        head: Head<'_>,
-        body: &Bytes,
+        arrived: Arrived<'_>,
         ring: &KeyRing,
         proof: Proof,
     ) -> Result<Option<Answer>, VerifyError> {
-        for handshake in template.handshakes.iter().filter(|handshake| handshake.is_signed()) {
-            if handshake.reads_body() && body.len() > LARGEST_HANDSHAKE {
+        for handshake in self.handshakes.iter().filter(|handshake| handshake.is_signed()) {
+            if handshake.reads_body() && arrived.body.is_some_and(|body| body.len() > LARGEST_HANDSHAKE) {
                 continue;
             }
-            if handshake.applies(head, Some(body)) {
+            if handshake.applies(arrived) {
                 // With the secret that the sender signed with, since that is the one it will check against.
                 let secret = ring
                     .usable(SystemTime::UNIX_EPOCH)
                     .find(|(index, ..)| Some(*index) == proof.secret_index)
-                    .map(|(_, secret, _)| (secret, template.key_form));
-                return handshake.answer(head, Some(body), &self.settings, secret).map(Some);
+                    .map(|(_, secret, _)| (secret, &self.key));
+                return handshake.answer(arrived, &self.settings, secret).map(Some);
             }
         }
         Ok(None)
     }
 }
 
-impl Inspected {
-    pub(crate) fn nothing() -> Self {
-        Self { candidates: Default::default(), family: 0, timestamp: None, timestamp_text: None }
-    }
-}
-
-fn custom_outcome(name: &str, payload: &str, binding: Binding, body: Bytes, ring: &KeyRing) -> Outcome {
+fn custom_outcome(code: &dyn CustomScheme, binding: Binding, body: Bytes, ring: &KeyRing) -> Outcome {
     if let Some(answer) = binding.answer {
         return Outcome::Answer(answer);
     }
-    let mut layout = Layout::new(Arc::from(name), Pointer::parse(payload).unwrap_or_default(), 1);
+    let mut layout = Layout::new(Arc::from(code.name()), Pointer::parse(code.payload()).unwrap_or_default(), 1);
     let mut facts = HeadFacts::new();
     let (id, id_is_signed) = binding.id.map_or((None, false), |(id, signed)| (Some(id), signed));
     for (fact, text) in [(Fact::Id, id), (Fact::EventType, binding.event_type)] {

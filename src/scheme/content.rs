@@ -1,7 +1,11 @@
 use http::HeaderName;
 
+use super::{
+    grammar::LONGEST_HEADER,
+    template::{named, named_key},
+};
 use crate::{
-    error::{ConfigError, ConfigErrorKind},
+    error::{ConfigError, ConfigErrorKind, Subject},
     field::{header_name, json_pointer},
     json::Pointer,
 };
@@ -21,6 +25,35 @@ pub(crate) enum Part {
     Timestamp,
     Url,
 }
+
+impl Part {
+    /// How an error names it.
+    pub(crate) fn subject(&self) -> Subject {
+        match self {
+            Self::Header(name) => Subject::Header(name.clone()),
+            Self::Id => named("the signed id"),
+            Self::Param(key) | Self::Query(key) => named_key(key),
+            Self::Timestamp => named("the signed timestamp"),
+            Self::Url => named("the signed URL"),
+            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret => {
+                named("a signed part of the body")
+            }
+        }
+    }
+
+    /// How long it may be, in bytes, so that what looks at it costs less than a signature.
+    pub(crate) fn longest(&self) -> usize {
+        match self {
+            Self::Id => LONGEST_ID,
+            Self::Header(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
+            // The body has a limit of its own, and so has the server's request line.
+            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret | Self::Url => usize::MAX,
+        }
+    }
+}
+
+/// Ids are a few dozen characters long; some are a hundred.
+const LONGEST_ID: usize = 512;
 
 /// Parses a template such as `v0:{timestamp}:{body}`.
 pub(crate) fn parse(template: &str) -> Result<Vec<Part>, ConfigError> {

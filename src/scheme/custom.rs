@@ -77,6 +77,12 @@ pub trait CustomScheme: Send + Sync + 'static {
         ""
     }
 
+    /// Whether no two events have equal bodies; see
+    /// [`SchemeBuilder::bodies_are_unique`](crate::scheme::SchemeBuilder::bodies_are_unique).
+    fn bodies_are_unique(&self) -> bool {
+        false
+    }
+
     /// The methods that deliveries come by.
     fn methods(&self) -> Vec<Method> {
         vec![Method::POST]

@@ -1,5 +1,12 @@
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    ops::RangeInclusive,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use serde_json::value::RawValue;
+
+use super::template::named;
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,
@@ -17,6 +24,18 @@ pub enum TimestampUnit {
     Rfc3339,
 }
 
+/// How a value is written in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum JsonForm {
+    /// As a number or as a string.
+    Either,
+    /// As a number.
+    Number,
+    /// As a string.
+    String,
+}
+
 /// Where a scheme's timestamp is, and how far from now it may be.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
@@ -24,6 +43,42 @@ pub(crate) struct Freshness {
     pub(crate) unit: TimestampUnit,
     /// `None` only where the application asked for it by its insecure name.
     pub(crate) tolerance: Option<Duration>,
+    /// How it is written where it is in the body.
+    pub(crate) json: JsonForm,
+}
+
+impl Freshness {
+    /// Reads the timestamp of a JSON body, as text.
+    pub(crate) fn in_body<'b>(&self, body: &'b [u8]) -> Result<Option<Cow<'b, str>>, VerifyError> {
+        let malformed =
+            || VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp in the body"));
+        for pointer in self.places.pointers() {
+            let Ok((Some(raw), _)) = crate::json::payload::<&RawValue>(body, pointer, &[]) else { continue };
+            let is_string = raw.get().starts_with('"');
+            let text = match (is_string, self.json) {
+                (true, JsonForm::Number) | (false, JsonForm::String) => return Err(malformed()),
+                (true, _) => serde_json::from_str::<Cow<'_, str>>(raw.get()).map_err(|_| malformed())?,
+                (false, _) if raw.get() == "null" => continue,
+                // The digits as they stand: nothing is lost in a floating point number.
+                (false, _) => Cow::Borrowed(raw.get()),
+            };
+            return Ok(Some(text));
+        }
+        Ok(None)
+    }
+
+    /// The numbers that are fresh, in the scheme's unit; of dates, their seconds. One more at either end, so that no fraction
+    /// of a second matters. `None` where any time will do.
+    pub(crate) fn range(&self, now: SystemTime, tolerance: Option<Duration>) -> Option<RangeInclusive<u64>> {
+        let (now, tolerance) = (now.duration_since(UNIX_EPOCH).unwrap_or_default(), tolerance?);
+        let (from, to) = (now.saturating_sub(tolerance), now.saturating_add(tolerance));
+        let count = |time: Duration| match self.unit {
+            TimestampUnit::Milliseconds => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            TimestampUnit::Rfc3339 | TimestampUnit::Seconds => time.as_secs(),
+        };
+        let second = if self.unit == TimestampUnit::Milliseconds { 1000 } else { 1 };
+        Some(count(from).saturating_sub(second)..=count(to).saturating_add(1))
+    }
 }
 
 impl TimestampUnit {

@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! 1. A hint is for the operator. It never reaches the network, and holds nothing of the sender's: no payload, no secret, no
-//!    signature, no header that is not named in the scheme or the catalogue.
+//!    signature, no header that is not named in the scheme or the catalogue. Where the URL is signed, it has the path and the keys of the
+//!    query, which every access log has too, cut to a length and without the query's values.
 //! 2. It is worked out on the way to a refusal and nowhere else, from what is in memory. Its cost is bounded: a look at each
 //!    header's name, at one value of at most 4 KiB, and, where a secret has ended, one MAC more over the body, whatever the
 //!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use. With public
@@ -11,7 +12,7 @@
 //!    constant time like all others.
 
 use std::{
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,12 +20,16 @@ use http::{HeaderName, header};
 
 use super::{
     Kind, Scheme,
+    arrived::Arrived,
+    content::Part,
+    custom::CustomScheme,
+    cuts::Rule,
     freshness::TimestampUnit,
     grammar::{Grammar, LONGEST_HEADER, split},
-    key_form::{KeyForm, foreign_prefix, looks_like_hex},
+    key_form::{KeyForm, behind_prefix, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
     provider::Provider,
-    template::{Algorithm, Locate, Look, Template, query},
+    template::{Algorithm, Locate, Look, Template},
     verification::Verification,
 };
 use crate::{
@@ -37,14 +42,20 @@ use crate::{
 /// Further off than this, a timestamp in another unit is no explanation any more.
 const NEAR: i64 = 24 * 60 * 60;
 
-impl Scheme {
+/// The scheme that a request was checked by.
+#[derive(Clone, Copy)]
+pub(super) enum Checked<'a> {
+    Custom(&'a dyn CustomScheme),
+    Declared(&'a Arc<Template>),
+}
+
+impl<'a> Checked<'a> {
     /// Adds what the head says about an error.
-    pub(super) fn hint_from_head(&self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
+    pub(super) fn hint_from_head(self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
         let hint = match error.kind() {
+            VerifyErrorKind::AmbiguousText => self.template().and_then(|template| signed_text(template, head)),
             VerifyErrorKind::MalformedSignature => self.template().and_then(|template| signature_form(template, head)),
-            VerifyErrorKind::MalformedTimestamp => {
-                self.template().and_then(|template| timestamp_form(self, template, head))
-            }
+            VerifyErrorKind::MalformedTimestamp => self.template().and_then(|template| timestamp_form(template, head)),
             VerifyErrorKind::Missing => self.other_provider(head),
             VerifyErrorKind::Stale => self.stale(&error, now),
             _ => None,
@@ -54,40 +65,57 @@ impl Scheme {
 
     /// Adds what head, body and secrets say about an error.
     pub(super) fn hint_from_body(
-        &self,
+        self,
         error: VerifyError,
-        head: Head<'_>,
-        body: &[u8],
+        arrived: Arrived<'_>,
         ring: &KeyRing,
         now: SystemTime,
     ) -> VerifyError {
         if error.kind() != VerifyErrorKind::SignatureMismatch {
-            return self.hint_from_head(error, head, now);
+            return self.hint_from_head(error, arrived.head, now);
         }
-        let hint = body_changed(self, head, body)
-            .or_else(|| self.expired(head, body, ring, now))
+        let hint = self
+            .body_changed(arrived)
+            .or_else(|| self.expired(arrived, ring, now))
+            .or_else(|| self.relayed(arrived.head))
+            .or_else(|| self.joined_header(arrived.head))
             .or_else(|| self.odd_secrets(ring, now))
-            .or_else(|| self.public_url());
+            .or_else(|| self.written_anew(arrived))
+            .or_else(|| self.public_url(arrived.head));
         error.with_hint(hint)
     }
 
     /// What is odd about secrets that cannot be used at all.
-    pub(crate) fn hint_about_secrets(&self, secrets: &Secrets) -> Option<Hint> {
+    pub(super) fn hint_about_secrets(self, secrets: &Secrets) -> Option<Hint> {
         let template = self.template()?;
         secrets.entries().iter().find_map(|entry| {
-            let cause = template.key_form.decode(entry.secret.expose()).err()?;
+            let cause = template.key.decode(entry.secret.expose()).err()?;
             Some(self.odd_secret(&entry.secret).unwrap_or_else(|| Hint::new(HintKind::SecretForm, cause.to_string())))
         })
     }
 
-    fn template(&self) -> Option<&Template> {
-        match &self.kind {
-            Kind::Custom(_) => None,
-            Kind::Declared(template) => Some(template),
+    fn template(self) -> Option<&'a Template> {
+        match self {
+            Self::Custom(_) => None,
+            Self::Declared(template) => Some(template),
         }
     }
 
-    fn other_provider(&self, head: Head<'_>) -> Option<Hint> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::Custom(code) => code.name(),
+            Self::Declared(template) => template.layout.provider(),
+        }
+    }
+
+    fn covers_body(self) -> bool {
+        match self {
+            Self::Custom(code) => code.covers_body(),
+            Self::Declared(template) => template.coverage.body,
+        }
+    }
+
+    fn other_provider(self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
         // The few names that a signature could have are looked for in the catalogue, not the catalogue in the request.
         let (name, provider) = head.headers().keys().filter(|name| may_hold_signature(name)).find_map(|name| {
@@ -102,7 +130,7 @@ impl Scheme {
         Some(Hint::new(HintKind::OtherProvider, text))
     }
 
-    fn stale(&self, error: &VerifyError, now: SystemTime) -> Option<Hint> {
+    fn stale(self, error: &VerifyError, now: SystemTime) -> Option<Hint> {
         let skew = error.skew_seconds()?;
         let now = i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
         let stamp = now.saturating_sub(skew);
@@ -125,7 +153,7 @@ impl Scheme {
             return Some(Hint::new(HintKind::ClockSkew, HintText::Ahead(skew.unsigned_abs())));
         }
         let own = freshness.and_then(|freshness| freshness.tolerance);
-        let set = self.settings.tolerance;
+        let set = self.template().and_then(|template| template.settings.tolerance);
         let text = match (own.map(|own| own.as_secs()), set.map(|set| set.as_secs())) {
             (Some(own), Some(set)) if set < own && skew.unsigned_abs() <= own => HintText::from(format!(
                 "the timestamp is {skew} s old: within the sender's own window of {own} s, and outside of the {set} s that \
@@ -138,16 +166,16 @@ impl Scheme {
     }
 
     /// Whether the secret that ended last would have matched. One MAC over the body, and no more.
-    fn expired(&self, head: Head<'_>, body: &[u8], ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+    fn expired(self, arrived: Arrived<'_>, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let (ring, ended) = ring.last_expired(now)?;
-        match &self.kind {
-            Kind::Custom(custom) => drop(custom.verify(head, body, Keys { ring: &ring, now }, now).ok()?),
-            Kind::Declared(template) => {
-                let settings = &self.settings;
-                let inspected = template.inspect(head, now, settings).ok()?;
-                let mut check = Verification::begin(template, head, settings, inspected, &ring, now).ok()?;
-                check.update(template, body);
-                check.finish(template, head, settings, body, now).ok()?;
+        let (head, body) = (arrived.head, arrived.body?);
+        match self {
+            Self::Custom(code) => drop(code.verify(head, body, Keys { ring: &ring, now }, now).ok()?),
+            Self::Declared(template) => {
+                let inspected = template.inspect(head, now).ok()?;
+                let mut check = Verification::begin(template, head, inspected, &ring, now).ok()?;
+                check.update(body);
+                check.finish(head, body, now).ok()?;
             }
         }
         let ago = now.duration_since(ended).unwrap_or(Duration::ZERO).as_secs();
@@ -159,31 +187,31 @@ impl Scheme {
     }
 
     /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
-    fn odd_secrets(&self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
+    fn odd_secrets(self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
         hints?.into_iter().next()
     }
 
     /// What is odd about a secret, for this scheme.
-    fn odd_secret(&self, secret: &Secret) -> Option<Hint> {
+    fn odd_secret(self, secret: &Secret) -> Option<Hint> {
         let template = self.template()?;
-        let secret = secret.expose();
+        let (whole, secret) = (secret.expose(), template.key.strip(secret.expose()));
         let (prefix, length) = (&template.secret_prefix, template.secret_length);
         let hex = looks_like_hex(secret);
-        let text = if let Some(what) = foreign_prefix(template.key_form, secret) {
+        let text = if let Some(what) = foreign_prefix(template.key.form, secret) {
             format!("a secret is not what the scheme takes: {what}")
-        } else if let Some(prefix) = prefix.as_deref().filter(|prefix| !secret.starts_with(prefix.as_bytes())) {
+        } else if let Some(prefix) = prefix.as_deref().filter(|prefix| !whole.starts_with(prefix.as_bytes())) {
             format!(
                 "a secret does not begin with `{prefix}`, as this sender's do: it may be an API key, or another sender's"
             )
-        } else if let Some(length) = length.filter(|length| *length != secret.len()) {
+        } else if let Some(length) = length.filter(|length| *length != whole.len()) {
             format!(
                 "a secret has {} characters, and this sender's have {length}: it may have been cut, or be that of another \
                  endpoint or of a command-line tool, each of which has its own",
-                secret.len()
+                whole.len()
             )
         } else {
-            match template.key_form {
+            match template.key.form {
                 KeyForm::Base64 | KeyForm::StandardWebhooks if hex => {
                     "a secret consists of hexadecimal digits, and the scheme reads base64: it may be another sender's".into()
                 }
@@ -192,7 +220,12 @@ impl Scheme {
                 KeyForm::Utf8 if Provider::ALL.iter().any(|provider| provider.name() == self.name()) => return None,
                 KeyForm::Utf8 if secret.starts_with(b"whsec_") => {
                     "a secret begins with `whsec_`, and its text is the key; if the sender follows Standard Webhooks, declare \
-                     `.key_standard_webhooks()`"
+                     `.key_standard_webhooks()`, and if it signs with the text behind the prefix, `.key_prefix(\"whsec_\")`"
+                        .into()
+                }
+                KeyForm::Utf8 if prefix.is_none() && behind_prefix(secret).is_some() => {
+                    "a secret begins with a prefix that ends in `_`, and the whole text is the key; if the sender signs with what stands \
+                     behind the prefix, declare `.key_prefix(…)`"
                         .into()
                 }
                 KeyForm::Utf8 if hex => {
@@ -211,16 +244,89 @@ impl Scheme {
         Some(Hint::new(HintKind::SecretForm, text))
     }
 
-    fn public_url(&self) -> Option<Hint> {
-        let url = self.settings.public_url.as_ref()?;
-        if !self.template()?.signs_url() {
-            return None;
-        }
+    fn public_url(self, head: Head<'_>) -> Option<Hint> {
+        let template = self.template().filter(|template| template.signs_url())?;
         let text = format!(
-            "the scheme signs the URL, here under `{}`: it must be the one that the sender calls, to the letter",
-            url.as_str()
+            "the scheme signs the URL, here `{}`: it must be the one that the sender calls, to the letter",
+            redacted_url(template, head)
         );
         Some(Hint::new(HintKind::PublicUrl, text))
+    }
+
+    /// Whether the request has come through smee-client, which parses a body and writes it again.
+    fn relayed(self, head: Head<'_>) -> Option<Hint> {
+        let headers = head.headers();
+        let is =
+            |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+        let in_milliseconds =
+            |value: &http::HeaderValue| value.len() == 13 && value.as_bytes().iter().all(u8::is_ascii_digit);
+        let marks = self.covers_body()
+            && is("sec-fetch-mode", "cors")
+            && is("accept-language", "*")
+            && headers.get("timestamp").is_some_and(in_milliseconds);
+        let text = "the request has the marks of smee-client, which parses bodies and writes them anew: only compact JSON comes through it \
+                    as it was; use a tunnel that forwards bytes";
+        marks.then(|| Hint::new(HintKind::BodyChanged, text))
+    }
+
+    /// Whether a body lacks what this sender's bodies have.
+    fn written_anew(self, arrived: Arrived<'_>) -> Option<Hint> {
+        let template = self.template().filter(|template| template.indented_json)?;
+        let body = arrived.body?;
+        let is_compact = matches!(body, [b'{', .., b'}']) && !body.contains(&b'\n');
+        is_compact.then(|| {
+            let text = format!(
+                "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it anew; the signature \
+                 is over the bytes as they were sent",
+                template.layout.provider()
+            );
+            Hint::new(HintKind::BodyChanged, text)
+        })
+    }
+
+    /// Whether a signed header holds the same value twice, as when a proxy has joined two lines of it.
+    fn joined_header(self, head: Head<'_>) -> Option<Hint> {
+        let template = self.template()?;
+        let family = template.family(head);
+        let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
+        template.content.iter().find_map(|part| {
+            let name = match part {
+                Part::Header(name) => name,
+                Part::Id => template.id.as_ref()?.header(family)?,
+                _ => return None,
+            };
+            let text = look.text(part).ok()?;
+            let mut values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let first = values.next()?;
+            let mut others = values.peekable();
+            (others.peek().is_some() && others.all(|other| other == first)).then(|| joined(name))
+        })
+    }
+
+    /// Whether the body is another than the sender announced.
+    fn body_changed(self, arrived: Arrived<'_>) -> Option<Hint> {
+        let (head, body) = (arrived.head, arrived.body?);
+        if !self.covers_body() {
+            return None;
+        }
+        let text = match head.headers().get(header::CONTENT_LENGTH) {
+            Some(announced) => {
+                let announced: u64 = announced.to_str().ok()?.parse().ok()?;
+                if u64::try_from(body.len()).is_ok_and(|length| length == announced) {
+                    return None;
+                }
+                format!(
+                    "the body has {} bytes, and `Content-Length` says {announced}: a layer outside has changed, decoded or read it; \
+                     put it inside of this one, or take it away",
+                    body.len()
+                )
+            }
+            None if body.is_empty() => {
+                "the body is empty: a layer outside may have read it; put it inside of this one, or take it away".into()
+            }
+            None => return None,
+        };
+        Some(Hint::new(HintKind::BodyChanged, text))
     }
 }
 
@@ -242,7 +348,7 @@ fn signature_headers() -> &'static [(HeaderName, &'static str)] {
         let mut headers = Vec::new();
         for provider in Provider::ALL {
             let scheme = Scheme::from(*provider);
-            let Some(template) = scheme.template() else { continue };
+            let Kind::Declared(template) = &scheme.kind else { continue };
             for name in template.locate.headers() {
                 // Every other sender may use this one too.
                 if name != header::AUTHORIZATION && !headers.iter().any(|(present, _)| present == name) {
@@ -260,41 +366,84 @@ fn may_hold_signature(name: &HeaderName) -> bool {
     ENDS.iter().any(|end| name.as_str().ends_with(end))
 }
 
-/// Whether the body is another than the sender announced.
-fn body_changed(scheme: &Scheme, head: Head<'_>, body: &[u8]) -> Option<Hint> {
-    if !scheme.covers_body() {
-        return None;
+/// What says that a header has been joined from several lines.
+fn joined(name: &HeaderName) -> Hint {
+    let text = format!(
+        "`{name}` holds several values with commas between them: a proxy has joined several lines of it into one, as Apache and lighttpd do; \
+         the sender, or something on the way, sets it twice"
+    );
+    Hint::new(HintKind::JoinedHeader, text)
+}
+
+/// The URL that went into the signed text, without what may be secret in it, and no longer than a line of a log.
+fn redacted_url(template: &Template, head: Head<'_>) -> String {
+    const LONGEST: usize = 400;
+    let target = template.settings.target(head);
+    let (path, query) = target.split_once('?').map_or((&*target, None), |(path, query)| (path, Some(query)));
+    let mut text: String = template.settings.base().chars().chain(path.chars()).take(LONGEST).collect();
+    let keys = query.into_iter().flat_map(|query| query.split('&')).enumerate();
+    for (index, pair) in keys {
+        let (key, value) = pair.split_once('=').map_or(("…", ""), |(key, _)| (key, "=…"));
+        if text.len() + key.len() > LONGEST {
+            text.push('…');
+            break;
+        }
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(key);
+        text.push_str(value);
     }
-    let text = match head.headers().get(header::CONTENT_LENGTH) {
-        Some(announced) => {
-            let announced: u64 = announced.to_str().ok()?.parse().ok()?;
-            if u64::try_from(body.len()).is_ok_and(|length| length == announced) {
-                return None;
-            }
-            format!(
-                "the body has {} bytes, and `Content-Length` says {announced}: a layer outside has changed, decoded or read it; \
-                 put it inside of this one, or take it away",
-                body.len()
-            )
-        }
-        None if body.is_empty() => {
-            "the body is empty: a layer outside may have read it; put it inside of this one, or take it away".into()
-        }
-        None => return None,
+    // What a log takes for something else than text is escaped.
+    text.escape_debug().to_string()
+}
+
+/// Why a signed text could be cut in two ways.
+fn signed_text(template: &Template, head: Head<'_>) -> Option<Hint> {
+    let before_body = template.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)));
+    let url = || redacted_url(template, head);
+    let text = if before_body {
+        format!(
+            "`{{url}}` and `{{body}}` stand beside each other in the signed text, so that the URL must hold no `{{`, `[` or `\"`, and the body \
+             must begin with one of them or be empty; the URL is `{}`: have the sender call one where they are escaped",
+            url()
+        )
+    } else if template.signs_url() {
+        format!(
+            "the text that ends the URL in the signed text, or the public URL, stands in the URL as well, which is `{}`",
+            url()
+        )
+    } else if template.signs_challenges {
+        "the whole signed text is a token that anybody could have had signed by the unsigned challenge of the scheme; true deliveries \
+         are JSON objects, arrays or forms"
+            .into()
+    } else {
+        "a part of the signed text holds what ends it, so that the same text has two readings; if the sender sends such values, the \
+         declaration of the signed text is not the sender's"
+            .into()
     };
-    Some(Hint::new(HintKind::BodyChanged, text))
+    Some(Hint::new(HintKind::SignedText, text))
 }
 
 /// How a signature that is not of the scheme's form is written.
 fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let value = match &template.locate {
-        Locate::Query(key) => query(head, key).ok()??.into_owned(),
+        Locate::Query(key) => head.query(key).ok()??.into_owned(),
         locate => locate.headers().iter().find_map(|name| head.headers().get(name))?.as_bytes().to_vec(),
     };
     if value.len() > LONGEST_HEADER {
         return None;
     }
     let Grammar { prefix, items, pairs, keys, most: _ } = &template.grammar;
+    if items.is_none()
+        && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
+    {
+        let plain = |item: &[u8]| {
+            let item = item.trim_ascii();
+            template.decode(prefix.as_ref().map_or(Some(item), |prefix| item.strip_prefix(prefix.as_bytes()))?)
+        };
+        if value.contains(&b',') && value.split(|byte| *byte == b',').all(|item| plain(item).is_some()) {
+            return Some(joined(name));
+        }
+    }
     let hint = |text: String| Some(Hint::new(HintKind::SignatureForm, text));
     let mut rest = value.as_slice();
     if let Some(prefix) = prefix {
@@ -362,11 +511,18 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 }
 
 /// How a timestamp that is not of the scheme's form is written.
-fn timestamp_form(scheme: &Scheme, template: &Template, head: Head<'_>) -> Option<Hint> {
+fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, head, family, settings: &scheme.settings, timestamp: None };
+    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
     let text = look.first_in_head(&freshness.places).ok()??;
+    if text.len() > LONGEST_HEADER {
+        return None;
+    }
+    let mut values = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    if text.contains(&b',') && values.all(|value| freshness.unit.parse(value).is_some()) {
+        return freshness.places.header(family).map(joined);
+    }
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     let hint = if freshness.unit == TimestampUnit::Rfc3339 {
         if !is_number {

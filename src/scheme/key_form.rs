@@ -16,6 +16,35 @@ pub(crate) enum KeyForm {
     Utf8,
 }
 
+/// How a secret's text is read: without the prefix that the sender strips, by its form.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyText {
+    pub(crate) form: KeyForm,
+    pub(crate) prefix: Option<String>,
+}
+
+impl KeyText {
+    /// Decodes a secret into a key, which is never empty.
+    pub(crate) fn decode(&self, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        self.form.decode(self.strip(secret))
+    }
+
+    /// What stands behind the prefix, which may be missing.
+    pub(crate) fn strip<'s>(&self, secret: &'s [u8]) -> &'s [u8] {
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        secret.strip_prefix(prefix.as_bytes()).unwrap_or(secret)
+    }
+}
+
+/// What stands behind a prefix such as `acme_live_`, if a secret has one. Random text of base64url may look like it, so that nothing is
+/// read in this way: it is for hints.
+pub(crate) fn behind_prefix(secret: &[u8]) -> Option<&[u8]> {
+    let end = secret.iter().rposition(|byte| *byte == b'_')? + 1;
+    let (prefix, rest) = secret.split_at(end);
+    let is_prefix = prefix.len() <= 20 && prefix.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
+    (is_prefix && prefix.len() > 1 && rest.len() >= 16).then_some(rest)
+}
+
 impl KeyForm {
     /// Decodes a secret into a key, which is never empty.
     pub(crate) fn decode(self, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
@@ -44,7 +73,9 @@ impl KeyForm {
                 if looks_like_hex(secret) {
                     "it consists of hexadecimal digits"
                 } else if secret.starts_with(b"whsec_") {
-                    "it begins with `whsec_`"
+                    "it begins with `whsec_`; if the key is what stands behind it, declare `.key_prefix(\"whsec_\")`"
+                } else if behind_prefix(secret).is_some() {
+                    "it has a prefix; if the key is what stands behind it, declare `.key_prefix(…)`"
                 } else {
                     ""
                 }

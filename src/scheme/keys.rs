@@ -44,7 +44,7 @@ impl KeyRing {
         let mut shortest = usize::MAX;
         let mut states = Vec::with_capacity(secrets.len());
         for entry in secrets.entries() {
-            let key = template.key_form.decode(entry.secret.expose())?;
+            let key = template.key.decode(entry.secret.expose())?;
             shortest = shortest.min(key.len());
             states.push(KeyState::new(template.algorithm, &key)?);
         }

@@ -29,10 +29,12 @@
 //! ```
 
 mod answer;
+mod arrived;
 mod builder;
 mod check;
 mod content;
 mod custom;
+mod cuts;
 mod freshness;
 mod grammar;
 mod handshake;
@@ -56,12 +58,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 #[cfg(feature = "testing")]
-pub(crate) use self::sign::{Content, Signed, Unsigned};
+pub(crate) use self::sign::{Content, Shape, Signed, Unsigned};
 pub use self::{
     answer::Answer,
     builder::SchemeBuilder,
     custom::{Binding, CustomScheme, Plan},
-    freshness::TimestampUnit,
+    freshness::{JsonForm, TimestampUnit},
     handshake::Handshake,
     keys::Keys,
     provider::Provider,
@@ -71,17 +73,19 @@ pub(crate) use self::{
     keys::KeyRing,
 };
 use self::{
-    settings::{PublicUrl, Settings},
+    hint::Checked,
+    settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
-pub use crate::field::Field;
 use crate::{
     delivery::Delivery,
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
     head::Head,
+    json::Pointer,
     secret::{Secret, Secrets},
     signature::{HashAlgorithm, MacAlgorithm},
 };
+pub use crate::{field::Field, form::Form};
 
 /// How one sender signs. Cheap to clone.
 ///
@@ -89,12 +93,11 @@ use crate::{
 #[derive(Clone)]
 pub struct Scheme {
     kind: Kind,
-    settings: Settings,
 }
 
 #[derive(Clone)]
 enum Kind {
-    Custom(Arc<dyn CustomScheme>),
+    Custom { code: Arc<dyn CustomScheme>, settings: Settings },
     Declared(Arc<Template>),
 }
 
@@ -155,11 +158,11 @@ impl Scheme {
 
     /// Takes a scheme that is written in code.
     pub fn custom(scheme: impl CustomScheme) -> Self {
-        Self { kind: Kind::Custom(Arc::new(scheme)), settings: Settings::default() }
+        Self { kind: Kind::Custom { code: Arc::new(scheme), settings: Settings::default() } }
     }
 
     pub(crate) fn declared(template: Template) -> Self {
-        Self { kind: Kind::Declared(Arc::new(template)), settings: Settings::default() }
+        Self { kind: Kind::Declared(Arc::new(template)) }
     }
 
     /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
@@ -179,14 +182,15 @@ impl Scheme {
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
         let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
+        let ring = Arc::new(ring);
         let inspected = match self.inspect(head, now)? {
             Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
             Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
             Step::Verify(inspected) => inspected,
         };
-        let mut check = self.begin(head, inspected, &ring, now)?;
-        check.update(self, &body);
-        match check.finish(self, head, body, &ring)? {
+        let mut check = self.begin(head, inspected, ring, now)?;
+        check.update(&body);
+        match check.finish(head, body)? {
             Outcome::Answer(answer) => Ok(Verdict::Handshake(answer)),
             Outcome::Delivery(delivery) => Ok(Verdict::Delivery(delivery)),
         }
@@ -195,7 +199,7 @@ impl Scheme {
     /// Replaces how far a signed timestamp may be from now, in either direction. Nought means nought.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
-        self.settings.tolerance = Some(tolerance);
+        self.settings_mut().tolerance = Some(tolerance);
         self
     }
 
@@ -204,21 +208,38 @@ impl Scheme {
     /// # Errors
     /// When `base` is not an http or https URL with a host and without a query.
     pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
-        self.settings.public_url = Some(PublicUrl::parse(base)?);
+        self.settings_mut().public_url = Some(PublicUrl::parse(base)?);
+        Ok(self)
+    }
+
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// # Errors
+    /// When one of the two is not the beginning of a path, or both are the same.
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Result<Self, ConfigError> {
+        self.settings_mut().replaced_prefix = Some(ReplacedPrefix::parse(received, public)?);
         Ok(self)
     }
 
     /// Sets the token that an unsigned handshake must show.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
-        self.settings.verify_token = Some(token);
+        self.settings_mut().verify_token = Some(token);
         self
     }
 
-    /// The scheme's name.
+    fn settings_mut(&mut self) -> &mut Settings {
+        match &mut self.kind {
+            Kind::Custom { settings, .. } => settings,
+            Kind::Declared(template) => &mut Arc::make_mut(template).settings,
+        }
+    }
+
+    /// Returns the scheme's name.
     pub fn name(&self) -> &str {
         match &self.kind {
-            Kind::Custom(custom) => custom.name(),
+            Kind::Custom { code, .. } => code.name(),
             Kind::Declared(template) => template.layout.provider(),
         }
     }
@@ -226,7 +247,7 @@ impl Scheme {
     /// Whether the signature binds the body.
     pub fn covers_body(&self) -> bool {
         match &self.kind {
-            Kind::Custom(custom) => custom.covers_body(),
+            Kind::Custom { code, .. } => code.covers_body(),
             Kind::Declared(template) => template.coverage.body,
         }
     }
@@ -249,7 +270,7 @@ impl Scheme {
     /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
     pub(crate) fn success(&self) -> Option<Answer> {
         match &self.kind {
-            Kind::Custom(custom) => custom.success(),
+            Kind::Custom { code, .. } => code.success(),
             Kind::Declared(template) => template.success.clone(),
         }
     }
@@ -257,7 +278,7 @@ impl Scheme {
     /// The status of an authentication failure.
     pub(crate) fn refused(&self) -> StatusCode {
         match &self.kind {
-            Kind::Custom(custom) => custom.refused(),
+            Kind::Custom { code, .. } => code.refused(),
             Kind::Declared(template) => template.refused,
         }
     }
@@ -265,7 +286,7 @@ impl Scheme {
     /// The largest body that the sender sends, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
         match &self.kind {
-            Kind::Custom(_) => builder::DEFAULT_BODY_LIMIT,
+            Kind::Custom { .. } => builder::DEFAULT_BODY_LIMIT,
             Kind::Declared(template) => template.body_limit,
         }
     }
@@ -274,15 +295,30 @@ impl Scheme {
     #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         match &self.kind {
-            Kind::Custom(_) => None,
+            Kind::Custom { .. } => None,
             Kind::Declared(template) => template.retention,
         }
+    }
+
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.bodies_are_unique(),
+            Kind::Declared(template) => template.unique_bodies,
+        }
+    }
+
+    /// Whether the sender's deliveries have no id. What is in code tells it with each delivery.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn has_no_ids(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.id.is_none())
     }
 
     /// What the operator should know that the declaration weakens.
     pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
         let (algorithm, window) = match &self.kind {
-            Kind::Custom(_) => (None, None),
+            Kind::Custom { .. } => (None, None),
             Kind::Declared(template) => (
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
@@ -306,7 +342,7 @@ impl Scheme {
     /// The methods that deliveries and handshakes come by, for `Allow`.
     pub(crate) fn methods(&self) -> Vec<Method> {
         match &self.kind {
-            Kind::Custom(custom) => custom.methods(),
+            Kind::Custom { code, .. } => code.methods(),
             Kind::Declared(template) => {
                 let mut methods = template.methods.clone();
                 for handshake in &template.handshakes {
@@ -319,35 +355,96 @@ impl Scheme {
         }
     }
 
+    /// Returns `true` if the scheme signs the URL, so that it needs [`with_public_url`](Self::with_public_url).
+    pub fn signs_url(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.signs_url())
+    }
+
+    /// Returns `true` if the scheme has a handshake with a shared token, so that it needs
+    /// [`with_verify_token`](Self::with_verify_token).
+    pub fn needs_verify_token(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
+    }
+
     /// Checks that what only the application can say has been said.
-    pub(crate) fn check_settings(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_missing(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
-        if template.signs_url() && self.settings.public_url.is_none() {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Option,
-                format!("`{}` signs the URL; add `.with_public_url(\"https://…\")`", self.name()),
-            ));
+        if template.signs_url() && template.settings.public_url.is_none() {
+            return Err(self.option("signs the URL; add `.with_public_url(\"https://…\")`"));
         }
-        if template.handshakes.iter().any(Handshake::needs_verify_token) && self.settings.verify_token.is_none() {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Option,
-                format!("`{}` has a handshake with a shared token; add `.with_verify_token(…)`", self.name()),
-            ));
+        if template.needs_verify_token() && template.settings.verify_token.is_none() {
+            return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
         }
         Ok(())
+    }
+
+    /// Checks that everything that the application has said has an effect: whoever sets a replay window must not believe in one
+    /// that is not there.
+    pub(crate) fn check_unread(&self) -> Result<(), ConfigError> {
+        let (settings, template) = match &self.kind {
+            Kind::Custom { settings, .. } => (settings, None),
+            Kind::Declared(template) => (&template.settings, Some(template)),
+        };
+        let code = if template.is_none() { "is written in code, which does not read it" } else { "" };
+        let unread = |why: &'static str, option: &str| {
+            let why = if code.is_empty() { why } else { code };
+            Err(self.option(&format!("{why}; take `.{option}(…)` away")))
+        };
+        if settings.tolerance.is_some() && template.is_none_or(|template| template.freshness.is_none()) {
+            return unread("signs no timestamp, so that no window can be held", "with_tolerance");
+        }
+        if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(self
+                .option("has a window of more than 10 years, which is none; declare `.insecure_no_replay_window()`"));
+        }
+        if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_public_url");
+        }
+        if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if settings.verify_token.is_some() && template.is_none_or(|template| !template.needs_verify_token()) {
+            return unread("has no handshake with a shared token", "with_verify_token");
+        }
+        Ok(())
+    }
+
+    /// Checks that the place of a scheme in code's payload is one.
+    pub(crate) fn check_payload(&self) -> Result<(), ConfigError> {
+        match &self.kind {
+            Kind::Custom { code, .. } if Pointer::parse(code.payload()).is_none() => {
+                let what = format!(
+                    "has its payload at `{}`, which is not a JSON pointer; one begins with `/`",
+                    code.payload()
+                );
+                Err(ConfigError::new(ConfigErrorKind::Scheme, format!("`{}` {what}", code.name())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn option(&self, what: &str) -> ConfigError {
+        ConfigError::new(ConfigErrorKind::Option, format!("`{}` {what}", self.name()))
     }
 
     /// The error of secrets that cannot be used.
     pub(crate) fn unusable(&self, secrets: &Secrets, cause: ConfigError) -> VerifyError {
         VerifyError::new(VerifyErrorKind::SecretUnavailable)
-            .with_hint(self.hint_about_secrets(secrets))
+            .with_hint(self.checked().hint_about_secrets(secrets))
             .with_source(cause)
+    }
+
+    fn checked(&self) -> Checked<'_> {
+        match &self.kind {
+            Kind::Custom { code, .. } => Checked::Custom(&**code),
+            Kind::Declared(template) => Checked::Declared(template),
+        }
     }
 
     /// Decodes and keys secrets.
     pub(crate) fn key_ring(&self, secrets: Secrets) -> Result<KeyRing, ConfigError> {
         match &self.kind {
-            Kind::Custom(_) => KeyRing::raw(secrets),
+            Kind::Custom { .. } => self.check_payload().and_then(|()| KeyRing::raw(secrets)),
             Kind::Declared(template) => KeyRing::for_template(template, secrets),
         }
     }
@@ -358,6 +455,9 @@ impl fmt::Debug for Scheme {
         f.debug_struct("Scheme").field("name", &self.name()).finish_non_exhaustive()
     }
 }
+
+/// A wider window keeps nobody from sending a recorded delivery again, and numbers of several lengths would be fresh in it.
+pub(crate) const WIDEST_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// What a request that passed is.
 #[derive(Debug, Clone)]

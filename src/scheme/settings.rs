@@ -13,15 +13,65 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) tolerance: Option<Duration>,
     pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) replaced_prefix: Option<ReplacedPrefix>,
     pub(crate) verify_token: Option<Secret>,
 }
 
 impl Settings {
-    /// The URL that the sender called, as text: the public base with the path and query as they were received.
+    /// Returns the URL that the sender called, as text: the public base, then the path and query as they were received, with
+    /// the prefix put back that a proxy has replaced.
     pub(crate) fn url(&self, head: Head<'_>) -> String {
-        let base = self.public_url.as_ref().map_or(Cow::Borrowed(""), |url| Cow::Borrowed(url.0.as_str()));
-        let path = head.uri().path_and_query().map_or("/", |path| path.as_str());
-        format!("{base}{path}")
+        format!("{}{}", self.base(), self.target(head))
+    }
+
+    /// Returns what every URL begins with.
+    pub(crate) fn base(&self) -> &str {
+        self.public_url.as_ref().map_or("", |url| &url.0)
+    }
+
+    /// Returns what stands after the base.
+    pub(crate) fn target<'h>(&self, head: Head<'h>) -> Cow<'h, str> {
+        let target = head.uri().path_and_query().map_or("/", |target| target.as_str());
+        match &self.replaced_prefix {
+            Some(replaced) => replaced.put_back(target),
+            None => Cow::Borrowed(target),
+        }
+    }
+}
+
+/// A prefix of the path that a proxy has put in the place of another one.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplacedPrefix {
+    received: String,
+    public: String,
+}
+
+impl ReplacedPrefix {
+    pub(crate) fn parse(received: &str, public: &str) -> Result<Self, ConfigError> {
+        for prefix in [received, public] {
+            let is_path = prefix.is_empty() || prefix.starts_with('/') && prefix.parse::<Uri>().is_ok();
+            if !is_path || prefix.contains(['?', '#']) {
+                let message = format!("`{prefix}` is not a prefix of a path; one begins with `/` and has no query");
+                return Err(ConfigError::new(ConfigErrorKind::Option, message));
+            }
+        }
+        let plain = |prefix: &str| prefix.trim_end_matches('/').to_owned();
+        let (received, public) = (plain(received), plain(public));
+        if received == public {
+            let message = format!("the replaced prefix is the same on both sides, `{received}`");
+            return Err(ConfigError::new(ConfigErrorKind::Option, message));
+        }
+        Ok(Self { received, public })
+    }
+
+    /// A path that does not have the received prefix came another way, and stays as it is.
+    fn put_back<'h>(&self, target: &'h str) -> Cow<'h, str> {
+        match target.strip_prefix(&*self.received) {
+            Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => {
+                Cow::Owned(format!("{}{rest}", self.public))
+            }
+            _ => Cow::Borrowed(target),
+        }
     }
 }
 
@@ -30,13 +80,10 @@ impl Settings {
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        let error =
-            |what: &str| ConfigError::new(ConfigErrorKind::Option, format!("`{text}` is no public base URL: {what}"));
+        let error = |what: &str| {
+            ConfigError::new(ConfigErrorKind::Option, format!("`{text}` is not a public base URL: {what}"))
+        };
         let uri: Uri = text.parse().map_err(|_| error("it is not a URL"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
             return Err(error("it needs a scheme and a host, as in `https://example.com`"));

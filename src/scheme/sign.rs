@@ -9,15 +9,17 @@ use zeroize::Zeroizing;
 
 use super::{
     Kind, Scheme,
+    arrived::Arrived,
     content::Part,
     freshness::TimestampUnit,
     key_form::KeyForm,
-    template::{Algorithm, Locate, Look, Piece, Render, Template, query},
+    template::{Algorithm, Locate, Look, Piece, Render, Template},
 };
 use crate::{
     delivery::Fact,
     error::{ConfigError, ConfigErrorKind},
     field::{Place, Places},
+    form::{self, Form},
     head::Head,
     json::Pointer,
     secret::Secret,
@@ -37,6 +39,17 @@ pub(crate) struct Unsigned {
     /// Which of the alternative signature headers is used; the first by default.
     pub(crate) header: Option<HeaderName>,
     pub(crate) tampered: bool,
+    pub(crate) shape: Shape,
+}
+
+/// What the body is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A form whose fields are the payload.
+    Fields,
+    /// A form with the JSON in the field that the scheme names.
+    Form,
+    Json,
 }
 
 #[derive(Debug, Clone)]
@@ -65,7 +78,7 @@ impl Scheme {
         let Kind::Declared(template) = &self.kind else {
             return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
         };
-        if template.signs_url() && self.settings.public_url.is_none() {
+        if template.signs_url() && template.settings.public_url.is_none() {
             return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
         }
         if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
@@ -81,11 +94,13 @@ impl Scheme {
             headers: unsigned.headers,
             params: Vec::new(),
             body: Vec::new(),
+            shape: unsigned.shape,
         };
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
         draft.place_timestamp(now)?;
         draft.fill()?;
+        draft.write_form()?;
         draft.place_signatures(secrets, unsigned.tampered)?;
         let Draft { method, uri, headers, body, .. } = draft;
         Ok(Signed { method, uri, headers, body: body.into() })
@@ -98,7 +113,7 @@ impl Scheme {
             return Ok(secret.clone());
         }
         let key = PrivateKey::parse(secret.expose())?;
-        match template.key_form {
+        match template.key.form {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
             KeyForm::Hex => Secret::new(Encoding::Hex.encode(key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
@@ -133,6 +148,7 @@ struct Draft<'a> {
     /// Of the signature header, beside the signature itself.
     params: Vec<(String, String)>,
     body: Vec<u8>,
+    shape: Shape,
 }
 
 impl Draft<'_> {
@@ -150,6 +166,9 @@ impl Draft<'_> {
             Content::Payload(payload) => payload,
         };
         let layout = &self.template.layout;
+        if self.shape == Shape::Fields {
+            return self.write_fields(payload, id, event_type);
+        }
         let mut envelope = Value::Object(Map::new());
         self.put(&mut envelope, layout.payload(), payload)?;
         // The type was asked for by name; an id of the payload's own is left to it.
@@ -177,6 +196,67 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Writes what becomes the fields of a form: an object without a level below.
+    fn write_fields(&mut self, payload: Value, id: Option<&str>, event_type: Option<&str>) -> Result<(), ConfigError> {
+        let layout = &self.template.layout;
+        let mut fields = payload;
+        for (fact, text) in [(Fact::Id, id), (Fact::EventType, event_type)] {
+            let (Some(places), Some(text)) = (layout.places(fact), text) else { continue };
+            let names: Vec<_> = places.pointers().filter(|pointer| pointer.tokens().len() == 1).collect();
+            // A scheme for JSON and forms names the places of its forms last.
+            if let Some(place) = names.last()
+                && !names.iter().any(|pointer| fields.get(&pointer.tokens()[0]).is_some())
+            {
+                self.put(&mut fields, place, text.into())?;
+            }
+        }
+        self.body = fields.to_string().into_bytes();
+        Ok(())
+    }
+
+    /// Makes a form of the JSON that is the body so far.
+    fn write_form(&mut self) -> Result<(), ConfigError> {
+        let form = self.template.layout.form();
+        match self.shape {
+            Shape::Json => {}
+            Shape::Form => {
+                let field = form
+                    .and_then(Form::json_field)
+                    .ok_or_else(|| self.scheme.unsignable("it names no field of a form that holds JSON"))?;
+                self.body = form::write([(field, &*self.body)]);
+            }
+            Shape::Fields => {
+                if !form.is_some_and(Form::has_fields) {
+                    return Err(self.scheme.unsignable("it takes no form whose fields are the payload"));
+                }
+                let Ok(Value::Object(fields)) = serde_json::from_slice(&self.body) else {
+                    return Err(self.scheme.unsignable("the payload of a form is an object"));
+                };
+                let mut pairs = Vec::new();
+                for (name, value) in &fields {
+                    let values = match value {
+                        Value::Array(values) => values.as_slice(),
+                        value => std::slice::from_ref(value),
+                    };
+                    for value in values {
+                        let text = match value {
+                            Value::Null => continue,
+                            Value::String(text) => text.clone(),
+                            Value::Bool(_) | Value::Number(_) => value.to_string(),
+                            Value::Array(_) | Value::Object(_) => {
+                                let why = format!("the field `{name}` of a form is text, or a list of texts");
+                                return Err(self.scheme.unsignable(&why));
+                            }
+                        };
+                        pairs.push((name.as_str(), text));
+                    }
+                }
+                self.body = form::write(pairs.iter().map(|(name, text)| (*name, text.as_bytes())));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the facts that have their place in the head.
     fn place_facts(
         &mut self,
@@ -192,7 +272,13 @@ impl Draft<'_> {
             (template.layout.places(Fact::ApiVersion), api_version),
         ] {
             let (Some(places), Some(text)) = (places, text) else { continue };
-            let (base, joined) = split(places, text);
+            let (base, joined) = match event_type {
+                // An id that is joined with the event type, as Shopify's, is the text before it.
+                Some(event_type) if std::ptr::eq(text, id.unwrap_or_default()) && places.joined.is_some() => {
+                    (text.strip_suffix(event_type).and_then(|base| base.strip_suffix('.')).unwrap_or(text), None)
+                }
+                _ => split(places, text),
+            };
             self.place_in_head(places, base)?;
             if let Some((joined, text)) = joined {
                 self.place_in_head(joined, text)?;
@@ -244,7 +330,7 @@ impl Draft<'_> {
                 Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
                     self.params.push((key.clone(), FILLER.to_owned()));
                 }
-                Part::Query(key) if query(self.head(), key).is_ok_and(|value| value.is_none()) => {
+                Part::Query(key) if self.head().query(key).is_ok_and(|value| value.is_none()) => {
                     self.add_query(key, FILLER)?;
                 }
                 Part::Id => {
@@ -328,12 +414,12 @@ impl Draft<'_> {
         let key = match template.algorithm {
             // The receiver's secret is the public key, which cannot sign.
             Algorithm::Ed25519 => Zeroizing::default(),
-            _ => template.key_form.decode(secret.expose())?,
+            _ => template.key.decode(secret.expose())?,
         };
-        let look =
-            Look { template, head: self.head(), family: self.family, settings: &self.scheme.settings, timestamp: None };
+        let arrived = Arrived::whole(self.head(), &self.body);
+        let look = Look { template, arrived, family: self.family, timestamp: None };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
-            look.render(Render::Whole(&self.body), sink)
+            look.render(Render::All, sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
         };
         let tag: Tag = match template.algorithm {
@@ -431,7 +517,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
-            Some(Place::HeaderIf(..) | Place::Json(_)) | None => {}
+            Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())
     }

@@ -4,30 +4,34 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
 
 use super::{
     answer::Answer,
+    arrived::Arrived,
     content::Part,
-    freshness::{Freshness, TimestampUnit, check, rfc3339},
-    grammar::{Candidates, Grammar, LONGEST_HEADER, split},
-    handshake::Handshake,
-    key_form::KeyForm,
+    cuts::Rule,
+    freshness::{Freshness, check},
+    grammar::{Candidates, Grammar, LONGEST_HEADER},
+    handshake::CompiledHandshake,
+    key_form::KeyText,
     settings::Settings,
 };
 use crate::{
     delivery::{Coverage, HeadFacts, HeadText, Layout},
     error::{Subject, VerifyError, VerifyErrorKind},
     field::{Place, Places},
-    head::Head,
+    head::{Head, Repeated},
     json::Pointer,
     signature::{ED25519_LENGTH, Encoding, HashAlgorithm, MacAlgorithm, Tag, token_tag},
 };
 
 /// A declared scheme: everything about how one sender signs, as data. Built by [`SchemeBuilder`](super::SchemeBuilder).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Template {
+    /// What the application has added.
+    pub(crate) settings: Settings,
     pub(crate) layout: Arc<Layout>,
     pub(crate) algorithm: Algorithm,
     pub(crate) locate: Locate,
@@ -36,28 +40,36 @@ pub(crate) struct Template {
     pub(crate) grammar: Grammar,
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
-    pub(crate) key_form: KeyForm,
+    pub(crate) key: KeyText,
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
+    /// Whether the sender's JSON has line breaks, for a hint.
+    pub(crate) indented_json: bool,
     pub(crate) content: Vec<Part>,
+    /// What keeps the content from being cut in another way.
+    pub(crate) rules: Vec<Rule>,
+    /// Whether the sender signs JSON objects alone, so that a URL directly before a body ends where one begins.
+    pub(crate) json_alone: bool,
+    /// Whether anybody can have a text signed by an unsigned challenge, so that a delivery must not be such a text.
+    pub(crate) signs_challenges: bool,
     /// Whether the content needs the whole body before its first byte can be hashed.
     pub(crate) deferred: bool,
     pub(crate) freshness: Option<Freshness>,
     pub(crate) id: Option<Places>,
     pub(crate) coverage: Coverage,
-    pub(crate) handshakes: Vec<Handshake>,
+    pub(crate) handshakes: Vec<CompiledHandshake>,
     pub(crate) methods: Vec<Method>,
     pub(crate) success: Option<Answer>,
     pub(crate) refused: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,
+    /// Whether a body stands for its event.
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
+    pub(crate) unique_bodies: bool,
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
-
-/// No timestamp is longer: the digits of 2^64.
-const MOST_DIGITS: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -86,7 +98,7 @@ pub(crate) enum Locate {
 }
 
 /// What the head of a request came to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Inspected {
     pub(crate) candidates: Candidates,
     /// Which of the alternative signature headers is there.
@@ -102,22 +114,18 @@ pub(crate) type TimestampText = SmallVec<[u8; 24]>;
 
 impl Template {
     /// Checks everything that the head can be checked for without a secret.
-    pub(crate) fn inspect(
-        &self,
-        head: Head<'_>,
-        now: SystemTime,
-        settings: &Settings,
-    ) -> Result<Inspected, VerifyError> {
-        let mut inspected = Inspected::nothing();
+    pub(crate) fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Inspected, VerifyError> {
+        let mut inspected = Inspected::default();
         if self.algorithm == Algorithm::Unsigned {
             return Ok(inspected);
         }
         self.collect(head, &mut inspected)?;
-        let mut look = Look { template: self, head, family: inspected.family, settings, timestamp: None };
+        let arrived = Arrived::head(head);
+        let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None };
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
         {
-            inspected.timestamp = Some(self.fresh(freshness, &text, now, settings)?);
+            inspected.timestamp = Some(self.fresh(freshness, &text, now)?);
             inspected.timestamp_text = Some(TimestampText::from_slice(&text));
         } else if self.freshness.as_ref().is_some_and(|freshness| freshness.places.pointers().next().is_none()) {
             return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
@@ -127,86 +135,30 @@ impl Template {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
         }
-        self.check_one_reading(&look, now)?;
+        look.check_cuts(now)?;
         Ok(inspected)
     }
 
-    /// Refuses a header whose end could be moved into what follows it, with the signed text staying the same.
-    ///
-    /// An id may hold the dot that ends it, since some senders' ids do; but `id.1700000000` before a timestamp is also the
-    /// id `id` with that timestamp and a longer body, and is refused while that timestamp would be fresh. Before anything
-    /// else than a timestamp the literal must not be in the header at all. Where no literal is between a header and the
-    /// timestamp, or between the URL and the body, it is their form that says where one ends.
-    fn check_one_reading(&self, look: &Look<'_>, now: SystemTime) -> Result<(), VerifyError> {
-        for (index, part) in self.content.iter().enumerate() {
-            let refused = match (part, self.content.get(index + 1)) {
-                (Part::Header(_) | Part::Id, Some(Part::Literal(end))) => {
-                    let Ok(text) = look.text(part, Render::All) else { continue };
-                    let before_timestamp = matches!(self.content.get(index + 2), Some(Part::Timestamp));
-                    match &self.freshness {
-                        Some(freshness) if before_timestamp => split(&text, Some(end))
-                            .skip(1)
-                            .any(|segment| self.fresh(freshness, segment, now, look.settings).is_ok()),
-                        _ => split(&text, Some(end)).nth(1).is_some(),
-                    }
-                }
-                (Part::Header(_) | Part::Id, Some(timestamp @ Part::Timestamp)) => {
-                    let Ok(text) = look.text(part, Render::All) else { continue };
-                    let Ok(timestamp) = look.text(timestamp, Render::All) else { continue };
-                    self.begins_earlier(&text, &timestamp, now, look.settings)
-                }
-                // A URL holds these only escaped (RFC 3986, section 3.3), and a JSON body begins with one of them.
-                (Part::Url, Some(Part::Body)) => {
-                    look.head.uri().path_and_query().is_some_and(|path| path.as_str().contains(['{', '[', '"']))
-                }
-                _ => false,
-            };
-            if refused {
-                let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
-                return Err(error.with_subject(named("a signed part of the head")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a timestamp could begin in `before`, which stands directly before the timestamp. Dates show by their form; of
-    /// digits only those count that would be fresh.
-    fn begins_earlier(&self, before: &[u8], timestamp: &[u8], now: SystemTime, settings: &Settings) -> bool {
-        let Some(freshness) = &self.freshness else { return false };
-        if before.len() > LONGEST_HEADER {
-            return true;
-        }
-        let has_window = settings.tolerance.or(freshness.tolerance).is_some();
-        let joined = [before, timestamp].concat();
-        (0..before.len()).any(|start| match freshness.unit {
-            TimestampUnit::Rfc3339 => rfc3339(&joined[start..]).is_some(),
-            TimestampUnit::Milliseconds | TimestampUnit::Seconds => {
-                let rest = joined[start..].iter().take(MOST_DIGITS);
-                let digits = rest.take_while(|byte| byte.is_ascii_digit()).count();
-                // Where any time will do, any digit would be one.
-                has_window
-                    && (1..=digits)
-                        .any(|length| self.fresh(freshness, &joined[start..start + length], now, settings).is_ok())
-            }
-        })
-    }
-
     /// Checks a timestamp's form and age.
-    pub(crate) fn fresh(
-        &self,
-        freshness: &Freshness,
-        text: &[u8],
-        now: SystemTime,
-        settings: &Settings,
-    ) -> Result<SystemTime, VerifyError> {
+    pub(crate) fn fresh(&self, freshness: &Freshness, text: &[u8], now: SystemTime) -> Result<SystemTime, VerifyError> {
         let stamp = freshness.unit.parse(text).ok_or_else(|| {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
         // What the application asks for also holds for a scheme that is declared without a window.
-        if let Some(tolerance) = settings.tolerance.or(freshness.tolerance) {
+        if let Some(tolerance) = self.tolerance() {
             check(stamp, now, tolerance)?;
         }
         Ok(stamp)
+    }
+
+    /// How far a timestamp may be from now, if there is a limit.
+    pub(crate) fn tolerance(&self) -> Option<Duration> {
+        self.settings.tolerance.or_else(|| self.freshness.as_ref()?.tolerance)
+    }
+
+    /// Whether something that keeps the signed text from being cut in another way is in the body.
+    pub(crate) fn cuts_in_body(&self) -> bool {
+        self.deferred || self.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)))
     }
 
     /// Decodes what one place holds into a tag.
@@ -257,7 +209,7 @@ impl Template {
                 }
             }
             Locate::Query(key) => {
-                let text = query(head, key).map_err(|()| ambiguous(named_key(key)))?;
+                let text = head.query(key).map_err(|Repeated| ambiguous(named_key(key)))?;
                 let text =
                     text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(named_key(key)))?;
                 self.grammar.collect(&text, &mut inspected.candidates, &mut seen, decode)?;
@@ -311,6 +263,10 @@ impl Template {
         }
     }
 
+    pub(crate) fn needs_verify_token(&self) -> bool {
+        self.handshakes.iter().any(CompiledHandshake::needs_verify_token)
+    }
+
     pub(crate) fn signs_url(&self) -> bool {
         self.content.iter().any(|part| matches!(part, Part::Url))
     }
@@ -324,12 +280,15 @@ impl Template {
     }
 
     /// What the head says about the delivery, for its metadata.
-    pub(crate) fn head_facts(&self, head: Head<'_>, family: usize, settings: &Settings) -> HeadFacts {
-        let look = Look { template: self, head, family, settings, timestamp: None };
+    pub(crate) fn head_facts(&self, head: Head<'_>, family: usize) -> HeadFacts {
+        let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
-            Place::Header(name) => single(head.headers(), name).ok()?.cloned().map(HeadText::Header),
-            Place::Json(_) => None,
+            Place::Header(name) => match head.header(name) {
+                Ok(value) => value.cloned().map(HeadText::Header),
+                Err(_) => Some(HeadText::Repeated),
+            },
+            Place::Json(_) | Place::Nowhere => None,
             Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
@@ -341,21 +300,18 @@ impl Template {
 /// Looks things up in one request, by one template.
 pub(crate) struct Look<'a> {
     pub(crate) template: &'a Template,
-    pub(crate) head: Head<'a>,
+    pub(crate) arrived: Arrived<'a>,
     pub(crate) family: usize,
-    pub(crate) settings: &'a Settings,
     /// The timestamp as it was sent, where it has been found before.
     pub(crate) timestamp: Option<&'a [u8]>,
 }
 
-/// Which side of the body to render.
+/// Which part of the signed text to render. The body is in it where it has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Render<'b> {
+pub(crate) enum Render {
     AfterBody,
     All,
     BeforeBody,
-    /// Everything, with this body in its place.
-    Whole(&'b [u8]),
 }
 
 /// A piece of the signed text as it is fed to a hash.
@@ -367,30 +323,30 @@ pub(crate) enum Piece<'a> {
 
 impl Look<'_> {
     /// Feeds the pieces of the signed text to `sink`, in their order.
-    pub(crate) fn render(&self, which: Render<'_>, sink: &mut dyn FnMut(Piece<'_>)) -> Result<(), VerifyError> {
+    pub(crate) fn render(&self, which: Render, sink: &mut dyn FnMut(Piece<'_>)) -> Result<(), VerifyError> {
         let content = &self.template.content;
         let body_at = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
         let range = match which {
             Render::BeforeBody => 0..body_at,
             Render::AfterBody => (body_at + 1).min(content.len())..content.len(),
-            Render::All | Render::Whole(_) => 0..content.len(),
+            Render::All => 0..content.len(),
         };
         for index in range {
             match &content[index] {
                 Part::Body => {
-                    if let Render::Whole(body) = which {
+                    if let Some(body) = self.arrived.body {
                         sink(Piece::Bytes(body));
                     }
                 }
                 Part::Literal(text) => sink(Piece::Bytes(text.as_bytes())),
-                Part::Method => sink(Piece::Bytes(self.head.method().as_str().as_bytes())),
+                Part::Method => sink(Piece::Bytes(self.arrived.head.method().as_str().as_bytes())),
                 Part::Secret => sink(Piece::Secret),
                 Part::Url => {
-                    let url = self.settings.url(self.head);
+                    let url = self.template.settings.url(self.arrived.head);
                     sink(Piece::Bytes(url.as_bytes()));
                 }
                 part => {
-                    let text = self.text(part, which)?;
+                    let text = self.text(part)?;
                     sink(Piece::Bytes(&text));
                 }
             }
@@ -398,42 +354,48 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn text<'p>(&'p self, part: &'p Part, which: Render<'_>) -> Result<Cow<'p, [u8]>, VerifyError> {
+    pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
         let text = match part {
-            Part::Header(name) => single(self.head.headers(), name)
-                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
-                .map(|value| Cow::Borrowed(value.as_bytes())),
-            Part::Id => self.first(self.template.id.as_ref(), which)?,
+            Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
+            Part::Id => self.id()?,
             Part::Timestamp => match self.timestamp {
                 Some(text) => Some(Cow::Borrowed(text)),
-                None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places), which)?,
+                None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
-            Part::Json(pointer) => self.in_body(pointer, which),
+            Part::Json(pointer) => self.in_body(pointer),
             Part::Param(key) => self.param(key)?,
-            Part::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,
+            Part::Query(key) => self.query(key)?,
             Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
         };
-        text.ok_or_else(|| {
-            VerifyError::new(VerifyErrorKind::Missing).with_subject(match part {
-                Part::Header(name) => Subject::Header(name.clone()),
-                Part::Id => named("the signed id"),
-                Part::Timestamp => named("the signed timestamp"),
-                Part::Param(key) | Part::Query(key) => named_key(key),
-                _ => named("a signed part of the body"),
-            })
-        })
+        let text = text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(part.subject()))?;
+        if text.len() > part.longest() {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(part.subject()));
+        }
+        Ok(text)
     }
 
-    fn first<'p>(
-        &'p self,
-        places: Option<&'p Places>,
-        which: Render<'_>,
-    ) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+    /// The id that the delivery will have: of its places in their order the first that holds something.
+    fn id<'p>(&'p self) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = &self.template.id else { return Ok(None) };
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            let text = match place {
+                Place::Json(pointer) => self.in_body(pointer),
+                place => self.in_head(place)?,
+            };
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
         let Some(places) = places else { return Ok(None) };
         if let Some(text) = self.first_in_head(places)? {
             return Ok(Some(text));
         }
-        Ok(places.pointers().find_map(|pointer| self.in_body(pointer, which)))
+        Ok(places.pointers().find_map(|pointer| self.in_body(pointer)))
     }
 
     /// The first of a field's places in the head that holds something.
@@ -449,60 +411,38 @@ impl Look<'_> {
 
     fn in_head<'p>(&'p self, place: &'p Place) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
         Ok(match place {
-            Place::Header(name) => single(self.head.headers(), name)
-                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
-                .map(|value| Cow::Borrowed(value.as_bytes())),
-            Place::HeaderIf(name, wanted) => single(self.head.headers(), name)
-                .map_err(|()| ambiguous(Subject::Header(name.clone())))?
+            Place::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::HeaderIf(name, wanted) => self
+                .header(name)?
                 .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
-            Place::Json(_) => None,
+            Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
-            Place::Query(key) => query(self.head, key).map_err(|()| ambiguous(named_key(key)))?,
+            Place::Query(key) => self.query(key)?,
         })
     }
 
-    fn in_body(&self, pointer: &Pointer, which: Render<'_>) -> Option<Cow<'_, [u8]>> {
-        let Render::Whole(body) = which else { return None };
-        let found = crate::json::scalars(body, std::slice::from_ref(pointer)).ok()?;
-        found.into_iter().next().flatten().map(|text| Cow::Owned(text.into_owned().into_bytes()))
+    fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
+        self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    fn query(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        self.arrived.head.query(key).map_err(|Repeated| ambiguous(named_key(key)))
+    }
+
+    fn in_body(&self, pointer: &Pointer) -> Option<Cow<'_, [u8]>> {
+        self.arrived.scalar(pointer).map(|text| Cow::Owned(text.into_owned().into_bytes()))
     }
 
     /// A parameter of the signature header, which must be there once.
     fn param(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
         let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
-        let Ok(Some(value)) = single(self.head.headers(), name) else { return Ok(None) };
+        let Ok(Some(value)) = self.arrived.head.header(name) else { return Ok(None) };
         if value.len() > LONGEST_HEADER {
             return Ok(None);
         }
         let text = self.template.grammar.param(value.as_bytes(), key).map_err(|()| ambiguous(named_key(key)))?;
         Ok(text.map(Cow::Borrowed))
-    }
-}
-
-/// The value of a header that may be there once.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h http::HeaderValue>, ()> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() { Err(()) } else { Ok(first) }
-}
-
-/// The value of a query parameter that may be there once, percent-decoded.
-pub(crate) fn query<'h>(head: Head<'h>, key: &str) -> Result<Option<Cow<'h, [u8]>>, ()> {
-    let mut values = head.uri().query().unwrap_or_default().split('&').filter_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode_query(name).as_ref() == key.as_bytes()).then(|| decode_query(value))
-    });
-    let first = values.next();
-    if values.next().is_some() { Err(()) } else { Ok(first) }
-}
-
-/// Percent-decoding with `+` as a space, as in forms.
-fn decode_query(text: &str) -> Cow<'_, [u8]> {
-    if text.contains('+') {
-        Cow::Owned(percent_encoding::percent_decode_str(&text.replace('+', " ")).collect())
-    } else {
-        percent_encoding::percent_decode_str(text).into()
     }
 }
 
@@ -518,6 +458,6 @@ pub(crate) fn named(what: &'static str) -> Subject {
     Subject::Named(Cow::Borrowed(what))
 }
 
-fn named_key(key: &str) -> Subject {
+pub(crate) fn named_key(key: &str) -> Subject {
     Subject::Named(Cow::Owned(format!("parameter `{key}`")))
 }

@@ -1,12 +1,13 @@
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use smallvec::SmallVec;
 
 use super::{
+    arrived::Arrived,
     grammar::Candidates,
+    handshake::{self, LONGEST_CHALLENGE},
     keys::{KeyRing, KeyState},
-    settings::Settings,
-    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template},
+    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template, named},
 };
 use crate::{
     delivery::Proof,
@@ -19,6 +20,7 @@ use crate::{
 /// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed. Signatures
 /// with public keys are over the whole text, which is put together at the end.
 pub(crate) struct Verification {
+    pub(crate) template: Arc<Template>,
     candidates: Candidates,
     family: usize,
     timestamp: Option<SystemTime>,
@@ -36,9 +38,8 @@ enum Hasher {
 impl Verification {
     /// Starts a check with the secrets that are right at `now`, and hashes what stands before the body.
     pub(crate) fn begin(
-        template: &Template,
+        template: &Arc<Template>,
         head: Head<'_>,
-        settings: &Settings,
         inspected: Inspected,
         ring: &KeyRing,
         now: SystemTime,
@@ -55,81 +56,79 @@ impl Verification {
             hashers.push((index, hasher));
         }
         let Inspected { candidates, family, timestamp, timestamp_text } = inspected;
-        let mut verification = Self { candidates, family, timestamp, hashers };
+        let mut verification = Self { template: Arc::clone(template), candidates, family, timestamp, hashers };
         if !template.deferred {
-            let look = Look { template, head, family, settings, timestamp: timestamp_text.as_deref() };
-            verification.render(&look, Render::BeforeBody)?;
+            let arrived = Arrived::head(head);
+            let look = Look { template, arrived, family, timestamp: timestamp_text.as_deref() };
+            render(&mut verification.hashers, &look, Render::BeforeBody)?;
         }
         Ok(verification)
     }
 
     /// Hashes a frame of the body.
-    pub(crate) fn update(&mut self, template: &Template, frame: &[u8]) {
-        if !template.deferred && template.coverage.body {
+    pub(crate) fn update(&mut self, frame: &[u8]) {
+        if !self.template.deferred && self.template.coverage.body {
             self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(frame));
         }
     }
 
     /// Hashes the rest, compares, and tells what is proven.
-    pub(crate) fn finish(
-        mut self,
-        template: &Template,
-        head: Head<'_>,
-        settings: &Settings,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Result<(Proof, usize), VerifyError> {
-        let family = self.family;
-        let mut timestamp = self.timestamp;
+    pub(crate) fn finish(self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<(Proof, usize), VerifyError> {
+        let Self { template, mut candidates, family, mut timestamp, mut hashers } = self;
+        let template = &*template;
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
-        let look = Look { template, head, family, settings, timestamp: None };
+        let look = Look { template, arrived: Arrived::whole(head, body), family, timestamp: None };
         let is_public = template.algorithm == Algorithm::Ed25519;
         let text = if is_public {
             whole(&look, body)?
         } else {
-            self.render(&look, if template.deferred { Render::Whole(body) } else { Render::AfterBody })?;
+            render(&mut hashers, &look, if template.deferred { Render::All } else { Render::AfterBody })?;
             Vec::new()
         };
         if let Locate::Json(pointer) = &template.locate {
-            self.candidates = in_body(template, body, pointer)?;
+            candidates = in_body(template, body, pointer)?;
         }
         // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
         let mut matched = None;
-        for (index, hasher) in self.hashers {
+        for (index, hasher) in hashers {
             if matched.is_some() && is_public {
                 break;
             }
-            if hasher.matches(&self.candidates, &text) && matched.is_none() {
+            if hasher.matches(&candidates, &text) && matched.is_none() {
                 matched = Some(index);
             }
         }
         let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
+        // After the comparison, so that a forged request costs no look at the body that its signature does not.
+        if template.cuts_in_body() {
+            look.check_cuts(now)?;
+        }
+        if template.signs_challenges && is_challenge(&look, body) {
+            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
+        }
         if timestamp.is_none()
             && let Some(freshness) = &template.freshness
         {
-            let pointers: Vec<_> = freshness.places.pointers().cloned().collect();
-            let found = crate::json::scalars(body, &pointers).unwrap_or_default();
-            let text = found.into_iter().flatten().next().ok_or_else(|| {
-                VerifyError::new(VerifyErrorKind::Missing).with_subject(super::template::named("the signed timestamp"))
-            })?;
-            timestamp = Some(template.fresh(freshness, text.as_bytes(), now, settings)?);
+            let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp"));
+            let text = freshness.in_body(body)?.ok_or_else(missing)?;
+            timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
     }
+}
 
-    fn render(&mut self, look: &Look<'_>, which: Render<'_>) -> Result<(), VerifyError> {
-        let hashers = &mut self.hashers;
-        look.render(which, &mut |piece| {
-            for (_, hasher) in hashers.iter_mut() {
-                match piece {
-                    Piece::Bytes(bytes) => hasher.update(bytes),
-                    Piece::Secret => hasher.update_with_secret(),
-                }
+/// Feeds a part of the signed text to each hasher.
+fn render(hashers: &mut [(usize, Hasher)], look: &Look<'_>, which: Render) -> Result<(), VerifyError> {
+    look.render(which, &mut |piece| {
+        for (_, hasher) in hashers.iter_mut() {
+            match piece {
+                Piece::Bytes(bytes) => hasher.update(bytes),
+                Piece::Secret => hasher.update_with_secret(),
             }
-        })
-    }
+        }
+    })
 }
 
 impl Hasher {
@@ -162,12 +161,17 @@ impl Hasher {
 /// The whole signed text, once, whatever the number of keys.
 fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
     let mut text = Vec::with_capacity(body.len() + ROOM_BESIDE_BODY);
-    look.render(Render::Whole(body), &mut |piece| {
+    look.render(Render::All, &mut |piece| {
         if let Piece::Bytes(bytes) = piece {
             text.extend_from_slice(bytes);
         }
     })?;
     Ok(text)
+}
+
+/// Whether anybody could have had this text signed as a challenge.
+fn is_challenge(look: &Look<'_>, body: &[u8]) -> bool {
+    body.len() <= LONGEST_CHALLENGE && whole(look, body).is_ok_and(|text| handshake::is_challenge(&text))
 }
 
 /// Enough for an id and a time, so that a body is mostly copied once.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     ApiVersions, Attempted, DISABLE_AFTER, DestinationPolicy, Disabled, Dispatcher, Endpoint, GuardedClient,
-    OutboxStore, Quotas, Retention, RetryPolicy, SealingKey, Transport,
+    LONGEST_LEASE, OutboxStore, Quotas, Retention, RetryPolicy, SealingKey, Transport,
     dispatcher::{Shared, Times},
     hooks::Hooks,
     seal::Sealer,
@@ -48,6 +48,7 @@ pub struct DispatcherBuilder {
     quotas: Quotas,
     api_versions: Option<ApiVersions>,
     clock: Arc<dyn Clock>,
+    attempt_header: bool,
     times: Times,
     room: Room,
 }
@@ -65,6 +66,7 @@ impl DispatcherBuilder {
             quotas: Quotas::default(),
             api_versions: None,
             clock: Arc::new(SystemClock),
+            attempt_header: false,
             times: Times {
                 attempt: Duration::from_secs(15),
                 lease: Duration::from_secs(30),
@@ -124,14 +126,15 @@ impl DispatcherBuilder {
 
     /// Sets how long a worker holds a delivery, which is how late it comes when the worker is killed; 30 s by default. It
     /// has to be longer than the deadline of an attempt, by more than 250 ms and by the time that the store takes to note the
-    /// attempt.
+    /// attempt, and 10 minutes at most.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.times.lease = lease;
         self
     }
 
     /// Sets how long an endpoint may fail without a success until it is disabled; 5 days by default, which is longer than any
-    /// weekend and than the standard retries of one message.
+    /// weekend and than the standard retries of one message. It has to fail five times, each a tenth of that time or more after the
+    /// one before: an endpoint that gets one event a week is not disabled for two bad minutes.
     pub fn disable_after(mut self, time: Duration) -> Self {
         self.times.disable_after = time;
         self
@@ -185,6 +188,13 @@ impl DispatcherBuilder {
         self
     }
 
+    /// Tells receivers which attempt it is, from 1, in the header `webhook-attempt`, or `x-webhook-attempt` in the style of that
+    /// name; off by default. The header is not signed: it is for logs, and nothing can rest on it.
+    pub fn attempt_header(mut self) -> Self {
+        self.attempt_header = true;
+        self
+    }
+
     /// Replaces the clock by which attempts are stamped and secrets end.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -212,7 +222,8 @@ impl DispatcherBuilder {
     }
 
     /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint.
+    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint. Where the endpoint has no tenant,
+    /// this hook alone is told: its other endpoints may be those of other customers.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self
@@ -221,8 +232,8 @@ impl DispatcherBuilder {
     /// Builds the dispatcher.
     ///
     /// # Errors
-    /// When neither a sealing key nor plain secrets were chosen, or both were; when the lease does not outlast an attempt;
-    /// and when no client was given and [`GuardedClient::new`] fails.
+    /// When neither a sealing key nor plain secrets were chosen, or both were; when the lease does not outlast an attempt, or is
+    /// longer than 10 minutes; and when no client was given and [`GuardedClient::new`] fails.
     pub fn build(self) -> Result<Dispatcher, ConfigError> {
         match (self.sealer.keys.is_empty(), self.plain) {
             (true, false) => {
@@ -241,6 +252,10 @@ impl DispatcherBuilder {
             let message = "the lease has to be longer than the deadline of an attempt, by more than 250 ms";
             return Err(ConfigError::new(ConfigErrorKind::Option, message));
         }
+        if self.times.lease > LONGEST_LEASE {
+            let message = "the lease is 10 minutes at most";
+            return Err(ConfigError::new(ConfigErrorKind::Option, message));
+        }
         let transport = match self.transport {
             Some(transport) => transport,
             None => Arc::new(GuardedClient::builder().timeout(self.times.attempt).build()?),
@@ -256,6 +271,7 @@ impl DispatcherBuilder {
                 quotas: self.quotas,
                 api_versions: self.api_versions,
                 clock: self.clock,
+                attempt_header: self.attempt_header,
                 times: self.times,
                 room: self.room,
                 new_work: Arc::default(),

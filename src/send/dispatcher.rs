@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Transport, hooks::Hooks, seal::Sealer,
+    SendWorker, Transport, hooks::Hooks, message::check_text, seal::Sealer,
 };
 use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
@@ -46,6 +46,7 @@ pub(super) struct Shared {
     pub(super) quotas: Quotas,
     pub(super) api_versions: Option<ApiVersions>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) attempt_header: bool,
     pub(super) times: Times,
     pub(super) room: Room,
     pub(super) new_work: Arc<Notify>,
@@ -190,7 +191,7 @@ impl Dispatcher {
     /// name no tenant, not all tenants together.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
     ///
     /// # Examples
     /// ```
@@ -209,7 +210,11 @@ impl Dispatcher {
         tenant: Option<&str>,
         query: DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>, SendError> {
-        let tenant = Arc::from(tenant.unwrap_or_default());
+        let tenant = tenant.unwrap_or_default();
+        for text in [Some(tenant), query.message.as_deref(), query.event_type.as_deref()].into_iter().flatten() {
+            check_text(text)?;
+        }
+        let tenant = Arc::from(tenant);
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
@@ -222,8 +227,9 @@ impl Dispatcher {
         Ok(self.shared.store.attempts(id).await?)
     }
 
-    /// Sends a delivery now, whatever became of it, with all its attempts before it. One that waits for a retry does not
-    /// wait any longer.
+    /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not
+    /// wait any longer. It goes before all else that waits for its endpoint, and does not wait for the endpoint's rest. Attempts are
+    /// numbered on, and the first one of the round is [`manual`](AttemptRecord::manual) in the log.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
@@ -259,6 +265,7 @@ impl Dispatcher {
         if name.is_empty() {
             return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
         }
+        check_text(name)?;
         let tenant: Arc<str> = name.into();
         let mut erased = 0;
         loop {

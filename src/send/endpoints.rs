@@ -11,7 +11,7 @@ use super::{
     DisabledReason, Dispatcher, ENDPOINT_PING, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate,
     EndpointUrl, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError, SendErrorKind,
     dispatcher::Shared,
-    message::check_tenant,
+    message::{check_tenant, check_text},
     profile::{Profile, check_secret, random_secret, shown_secret},
     quotas::too_many,
 };
@@ -139,9 +139,11 @@ impl Endpoints<'_> {
     /// is those that name no tenant; [`all`](Self::all) reads those of every tenant.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when the name holds a NUL; and as the store fails.
     pub async fn list(&self, tenant: Option<&str>) -> Result<Vec<Endpoint>, SendError> {
-        let tenant = Arc::from(tenant.unwrap_or_default());
+        let tenant = tenant.unwrap_or_default();
+        check_text(tenant)?;
+        let tenant = Arc::from(tenant);
         let records = self.0.shared.store.endpoints(Some(tenant), None, u32::MAX).await?;
         Ok(records.into_iter().map(Endpoint).collect())
     }
@@ -270,7 +272,7 @@ impl Endpoints<'_> {
         let mut after = None;
         loop {
             let page = store.endpoints(None, after, RESEALED_AT_ONCE).await?;
-            let Some(last) = page.last() else { return Ok(resealed) };
+            let Some(last) = page.last() else { break };
             after = Some(last.id);
             for id in page.iter().filter(|record| record.settings.sealed.key != sealer.key()).map(|record| record.id) {
                 let seal = |settings: &mut EndpointSettings| {
@@ -286,6 +288,11 @@ impl Endpoints<'_> {
                 }
             }
         }
+        for id in store.unreadable_endpoints().await? {
+            let message = "the row of the endpoint cannot be read by this version";
+            resealed.failed.push((id, SendError::new(SendErrorKind::Sealing, message)));
+        }
+        Ok(resealed)
     }
 
     /// Enables an endpoint: what was held for it is due at once.
@@ -326,9 +333,10 @@ impl Endpoints<'_> {
         if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
     }
 
-    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: what was refused, exhausted or
-    /// cancelled, and what was never meant for it since it was disabled or not registered. Tells how many deliveries. Times
-    /// are the store's, in milliseconds; `since..` goes on to the present.
+    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: what was refused or exhausted, and what
+    /// was never meant for it since it was disabled or not registered. What was cancelled stays cancelled;
+    /// [`resend`](Dispatcher::resend) sends it all the same. Tells how many deliveries. Times are the store's, in milliseconds;
+    /// `since..` goes on to the present.
     ///
     /// It works in steps, and what they have made due is delivered meanwhile, at no more than twice the rate at which the
     /// endpoint had its deliveries before.
@@ -456,11 +464,11 @@ fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
         return Err(SendError::invalid("an endpoint wants at least one event type; `*` is all of them"));
     }
     for pattern in patterns {
-        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.*".contains(&byte);
+        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
         if pattern.len() > LONGEST_PATTERN || !pattern.bytes().all(written) || Pattern::parse(pattern).is_none() {
             let shown: String = pattern.chars().take(LONGEST_PATTERN).collect();
             return Err(SendError::invalid(format!(
-                "`{}` is no pattern of event types; one is a name, `prefix.*`, or `*`",
+                "`{}` is not a pattern of event types; one is a name, `prefix.*`, `prefix/*`, `prefix:*`, or `*`",
                 shown.escape_debug()
             )));
         }
@@ -472,7 +480,7 @@ fn check_description(text: &str) -> Result<(), SendError> {
     if text.len() > Endpoints::LONGEST_DESCRIPTION {
         return Err(SendError::invalid("a description is at most 1,024 bytes long"));
     }
-    Ok(())
+    check_text(text)
 }
 
 const LONGEST_PATTERN: usize = 130;

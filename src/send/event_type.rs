@@ -1,6 +1,6 @@
 use super::{
     SendError,
-    message::{is_event_type, is_version},
+    message::{check_text, is_event_type, is_version},
 };
 
 /// An entry of the catalogue of event types: what the application sends, as its customers read it.
@@ -39,7 +39,7 @@ impl EventType {
         let name = name.into();
         if !is_event_type(&name) {
             return Err(SendError::invalid(
-                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a dot between them",
+                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them",
             ));
         }
         Ok(Self { name, description: String::new(), version: None, schema: None })
@@ -48,12 +48,13 @@ impl EventType {
     /// Sets what it means.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 4,096 bytes.
+    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 4,096 bytes, or holds a NUL.
     pub fn description(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         self.description = text.into();
         if self.description.len() > Self::LONGEST_DESCRIPTION {
             return Err(SendError::invalid("the description of an event type is at most 4,096 bytes long"));
         }
+        check_text(&self.description)?;
         Ok(self)
     }
 
@@ -75,12 +76,13 @@ impl EventType {
     /// against it.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 64 KiB.
+    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 64 KiB, or holds a NUL.
     pub fn schema(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         let text = text.into();
         if text.len() > Self::LONGEST_SCHEMA {
             return Err(SendError::invalid("the schema of an event type is at most 64 KiB long"));
         }
+        check_text(&text)?;
         self.schema = Some(text);
         Ok(self)
     }

@@ -1,6 +1,6 @@
 use std::{collections::HashSet, fmt};
 
-use super::{Dispatcher, EventType, SendError, quotas::too_many};
+use super::{Dispatcher, EventType, SendError, message::check_text, quotas::too_many};
 
 /// The catalogue of a [`Dispatcher`]'s event types: [`Dispatcher::event_types`] lends it.
 ///
@@ -52,8 +52,10 @@ impl EventTypes<'_> {
     /// Removes an event type.
     ///
     /// # Errors
-    /// [`NotFound`](super::SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](super::SendErrorKind::NotFound); [`Invalid`](super::SendErrorKind::Invalid) when the name holds a NUL; and as the
+    /// store fails.
     pub async fn remove(&self, name: &str) -> Result<(), SendError> {
+        check_text(name)?;
         let there = self.0.shared.store.remove_event_type(name.to_owned()).await?;
         if there { Ok(()) } else { Err(SendError::not_found("event type")) }
     }

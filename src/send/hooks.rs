@@ -22,8 +22,10 @@ pub struct Attempted<'a> {
     pub message: &'a Message,
     /// Where it went.
     pub endpoint: EndpointId,
-    /// Which attempt it was, from 1.
+    /// Which attempt it was, from 1. The numbers go on when the delivery is sent again.
     pub attempt: u32,
+    /// Whether somebody asked for it by resending or recovering the delivery.
+    pub manual: bool,
     /// How it ended.
     pub result: &'a AttemptResult,
     /// What became of the delivery.

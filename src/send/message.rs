@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{SendError, Style};
-use crate::boxed::BoxError;
+use crate::{boxed::BoxError, pattern::SEPARATORS};
 
 /// Something that happened, to be told to whoever wants to know.
 ///
@@ -39,7 +39,7 @@ impl Message {
     /// Creates a message under a fresh random id. The payload is serialised here, once.
     ///
     /// # Errors
-    /// When the event type is not 1 to 128 letters, digits, `_` and `-`, in parts with a dot between them; when the
+    /// When the event type is not 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them; when the
     /// payload cannot be JSON, or is too large; and when the operating system has no randomness.
     pub fn new(event_type: impl Into<Arc<str>>, payload: &(impl Serialize + ?Sized)) -> Result<Self, MessageError> {
         let event_type = event_type.into();
@@ -262,7 +262,7 @@ impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             MessageErrorKind::EventType => {
-                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a dot between them"
+                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them"
             }
             MessageErrorKind::Id => "a message id is 1 to 128 letters, digits, `_`, `-` and `:`",
             MessageErrorKind::Payload => "the payload cannot be written as JSON",
@@ -333,8 +333,13 @@ pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
     Ok(())
 }
 
+/// Checks a text that is kept, or looked for. PostgreSQL has no text with a NUL in it.
+pub(super) fn check_text(text: &str) -> Result<(), SendError> {
+    if text.contains('\0') { Err(SendError::invalid("a text holds a NUL character")) } else { Ok(()) }
+}
+
 pub(super) fn is_event_type(text: &str) -> bool {
-    text.len() <= 128 && text.split('.').all(|part| !part.is_empty() && part.bytes().all(is_word))
+    text.len() <= 128 && text.split(SEPARATORS).all(|part| !part.is_empty() && part.bytes().all(is_word))
 }
 
 pub(super) fn is_version(text: &str) -> bool {
@@ -377,10 +382,11 @@ mod tests {
 
     #[test]
     fn event_types_and_ids_are_of_one_form() {
-        for text in ["a", "order.completed", "a-b.c_d.E9"] {
+        for text in ["a", "order.completed", "a-b.c_d.E9", "orders/create", "order:paid", "a/b.c"] {
             assert!(is_event_type(text), "{text}");
         }
-        for text in ["", ".", "a.", ".a", "a..b", "*", "a.*", "a b", "a\n", "ä", &"a".repeat(129)] {
+        for text in ["", ".", "a.", ".a", "a..b", "/a", "a/", "a:.b", "*", "a.*", "a b", "a\n", "ä", &"a".repeat(129)]
+        {
             assert!(!is_event_type(text), "{text}");
         }
         for text in ["", "a.b", "a b", "a,b", "a\r\n", "ä", &"a".repeat(129)] {

@@ -84,9 +84,9 @@ pub use self::{
     signer::{Signer, Style},
     store::{
         After, AttemptRecord, CATCH_UP, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
-        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Fault, Finish,
-        IN_FLIGHT, IdError, LeaseRequest, LeasedDelivery, Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover,
-        Recovered, Retention, Sealed, rest_after,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST,
+        Fault, Finish, Held, IN_FLIGHT, IdError, LONGEST_ASKED_REST, LONGEST_LEASE, LeaseRequest, LeasedDelivery,
+        Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover, Recovered, Retention, SLOW_FOR, Sealed, rest_after,
     },
     worker::SendWorker,
 };

@@ -28,6 +28,14 @@ pub enum Style {
 }
 
 impl Style {
+    /// The header that tells which attempt it is, where the application wants one.
+    pub(super) fn attempt_header(self) -> HeaderName {
+        match self.envelope() {
+            Self::XWebhook => X_WEBHOOK_ATTEMPT,
+            _ => WEBHOOK_ATTEMPT,
+        }
+    }
+
     /// The style's name, in kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -298,6 +306,8 @@ const MOST_PRIVATE: usize = 4;
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt");
 const X_WEBHOOK_DELIVERY: HeaderName = HeaderName::from_static("x-webhook-delivery");
 const X_WEBHOOK_EVENT: HeaderName = HeaderName::from_static("x-webhook-event");
 const X_WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("x-webhook-signature");

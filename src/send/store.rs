@@ -49,19 +49,32 @@ use crate::{
 /// 7. `finish` notes the attempt and its delivery's next state in one transaction. [`Unsent`](After::Unsent) takes the
 ///    attempt back: it is not counted, and not noted, and the endpoint rests for the wait.
 /// 8. A failed attempt counts against its endpoint, unless it was the [`Sender`](Fault::Sender)'s fault; a delivered one
-///    clears the count. From [`FAILURES_TO_REST`] failures in a row on the endpoint rests: nothing of it is leased for a
-///    while, and then one delivery at a time. Deliveries that wait meanwhile use up no attempt.
-/// 9. An endpoint that has failed without a success for [`disable_after`](Finish::disable_after), or is gone, is disabled
-///    by `finish`, which says so to that caller alone. Its pending deliveries are held, and so is what is retried later. The
+///    clears the count. One that was leased before the last failure that counted was in flight at that moment, and does not count.
+///    From [`FAILURES_TO_REST`] failures in a row on the endpoint rests: nothing of it is leased for a while, and then one delivery at
+///    a time. It also rests for as long as it [asks for](Finish::retry_after), up to [`LONGEST_ASKED_REST`]. Deliveries that wait
+///    meanwhile use up no attempt.
+/// 9. An endpoint that has failed without a success for [`disable_after`](Finish::disable_after), with
+///    [`FAILURES_TO_DISABLE`] failures that lie apart, or is gone, is disabled by `finish`, which says so to that caller alone. Its pending deliveries are held, and so is what is retried later. The
 ///    [`notice`](Finish::notice) is dispatched in the same transaction, and otherwise not at all.
 /// 10. An endpoint that is enabled again starts with a clean count, and what was held is due at once.
-/// 11. [`change_endpoint`](Self::change_endpoint) applies only to the revision that it names.
+/// 11. [`change_endpoint`](Self::change_endpoint) applies only to the revision that it names. A change of the URL, the style or what is
+///     sealed ends the endpoint's rest. At another URL it starts with a clean count, and is not proven; what was leased before is not
+///     counted, and what the old URL refused or ended with 410 is pending again.
 /// 12. Time is the store's: one clock for all who share it.
 /// 13. A dropped future leaves no lock and no open transaction behind. A method that returned an error may or may not have
 ///     taken effect.
 /// 14. An endpoint with a [`rate_limit`](EndpointSettings::rate_limit) has its attempts leased at that rate, over all
 ///     workers. After a rest, an [`enable`](Self::switch_endpoint) or a [`recover`](Self::recover), until nothing that is due
 ///     is left, its attempts are leased at no more than twice the rate at which they are otherwise: see [`CATCH_UP`].
+/// 15. A row that cannot be read, since a newer version wrote it or it is damaged, stops nothing but itself. An endpoint or a
+///     message rests for some minutes at a time, its deliveries use up no attempt, and an error is logged. Lists leave such
+///     rows out. An attempt that was begun before is noted, whatever its endpoint's row has become.
+/// 16. A delivery whose message has lost its content is cancelled when it would be leased. No attempt is counted.
+/// 17. What [`dispatch_to`](Self::dispatch_to) makes and [`resend`](Self::resend) makes due goes before everything else of its endpoint,
+///     and waits neither for its rest nor for rule 14's backlog: one at a time where nothing else may be leased. Rule 4 and a rate limit
+///     hold.
+/// 18. A delivery's attempts are numbered on when it is resent or recovered. [`round_attempt`](LeasedDelivery::round_attempt) starts
+///     again, and the first attempt after it is [`manual`](AttemptRecord::manual).
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.
@@ -91,6 +104,15 @@ pub trait OutboxStore: Send + Sync + 'static {
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>>;
+
+    /// Reads the ids of the endpoints that [`endpoints`](Self::endpoints) leaves out, since their rows cannot be read. By default
+    /// there are none.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Replaces what an endpoint's owner can change, if the endpoint is still of `revision`. [`Stale`](Fenced::Stale) when
     /// it is not, or is not there.
@@ -210,23 +232,23 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
 
-    /// Makes a delivery due now, with a fresh count of attempts: the retry that a pending one waits for is replaced. Tells
-    /// whether that was possible: it is not while the delivery is being sent, nor when its endpoint or its content is gone.
+    /// Makes a delivery due now, for another round of attempts (rules 17 and 18): the retry that a pending one waits for is replaced.
+    /// Tells whether that was possible: it is not while a worker holds the delivery, nor when its endpoint or its content is gone.
     /// At a disabled endpoint it is held.
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Cancels a delivery that is pending or held. Tells whether it was.
+    /// Cancels a delivery that is pending or held, or whose lease is over. Tells whether it was.
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused, exhausted and
-    /// cancelled deliveries, and those that were never made since it was disabled or not there. It looks at up to `limit`
-    /// messages, in one transaction; [`Recovered::next`] is where to go on.
+    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused and exhausted
+    /// deliveries, and those that were never made since it was disabled or not there. What was cancelled stays so. It looks at up
+    /// to `limit` messages, in one transaction; [`Recovered::next`] is where to go on.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -280,11 +302,27 @@ pub const IN_FLIGHT: u32 = 4;
 /// as its deliveries come to be leased. What is resent or recovered makes nothing faster.
 pub const CATCH_UP: f64 = 1.9;
 
-/// An endpoint whose last attempt took no longer than this is proven: it holds up no worker.
+/// An endpoint whose last attempt took no longer than this is proven, unless it was slow within [`SLOW_FOR`]: it holds up no worker.
 pub const PROVEN_WITHIN: Duration = Duration::from_secs(2);
 
-/// From how many failures in a row on an endpoint rests.
+/// How long an endpoint that was slow is not proven, however quick it is meanwhile: 10 minutes. If one quick answer were enough, many
+/// endpoints that are slow most of the time would take all places of a worker again and again.
+pub const SLOW_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// From how many failures in a row on an endpoint rests. Attempts that were in flight together count as one: an endpoint that is down for
+/// a moment fails all that it has at once.
 pub const FAILURES_TO_REST: u32 = 5;
+
+/// How many failures an endpoint has at least before it is disabled for failing, each a tenth of
+/// [`disable_after`](Finish::disable_after) or more after the one before: two bad minutes are not days of failure, however far apart they
+/// are.
+pub const FAILURES_TO_DISABLE: u32 = 5;
+
+/// How long an endpoint rests at most because it asked for it: 1 hour. A delivery waits for as long as its own answer said.
+pub const LONGEST_ASKED_REST: Duration = Duration::from_secs(60 * 60);
+
+/// The longest lease: 10 minutes. One that ends later began before a clock was set back.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(10 * 60);
 
 /// How long an endpoint rests that has failed so often in a row: 10 s at first, doubled with each failure, 5 min at most.
 pub fn rest_after(failures: u32) -> Duration {
@@ -483,11 +521,11 @@ pub struct EndpointRecord {
     pub disabled: Option<DisabledReason>,
     /// When it was added.
     pub created_at: SystemTime,
-    /// How many attempts have failed since the last success.
+    /// How many attempts in a row have failed since the last success; those that were in flight together count as one.
     pub failures: u32,
     /// Since when it has failed without a success.
     pub failing_since: Option<SystemTime>,
-    /// Whether its last attempt ended within [`PROVEN_WITHIN`]. A new one is not proven.
+    /// Whether its last attempt ended within [`PROVEN_WITHIN`], and all within [`SLOW_FOR`] before it. A new one is not proven.
     pub proven: bool,
 }
 
@@ -556,7 +594,7 @@ pub enum Dispatched {
 }
 
 /// What a worker asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LeaseRequest {
     /// Who asks: new for every call.
@@ -567,12 +605,34 @@ pub struct LeaseRequest {
     pub limit: u32,
     /// How many of them may be of endpoints that are not proven.
     pub unproven: u32,
+    /// What the worker has in its hands for each tenant. Where it is told, no tenant with a name gets more than what is then left of the
+    /// places, or one where it has none.
+    pub held: Option<Arc<[Held]>>,
+}
+
+/// What a worker has in its hands for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// Whose.
+    pub tenant: Arc<str>,
+    /// How many deliveries.
+    pub deliveries: u32,
+    /// How many of them are of endpoints that are not proven, or slow at this moment.
+    pub unproven: u32,
+}
+
+impl Held {
+    /// Puts it together.
+    pub fn new(tenant: impl Into<Arc<str>>, deliveries: u32, unproven: u32) -> Self {
+        Self { tenant: tenant.into(), deliveries, unproven }
+    }
 }
 
 impl LeaseRequest {
     /// Asks for up to `limit` deliveries of any endpoints.
     pub fn new(token: LeaseToken, lease: Duration, limit: u32) -> Self {
-        Self { token, lease, limit, unproven: limit }
+        Self { token, lease, limit, unproven: limit, held: None }
     }
 }
 
@@ -599,8 +659,12 @@ impl Leases {
 pub struct LeasedDelivery {
     /// Which.
     pub id: OutboxId,
-    /// Which attempt this is, from 1.
+    /// Which attempt this is, from 1. The numbers go on when the delivery is sent again.
     pub attempt: u32,
+    /// Which attempt this is since the delivery was made or resent, from 1: what a retry policy counts.
+    pub round_attempt: u32,
+    /// Whether it is the attempt that somebody asked for by resending or recovering the delivery.
+    pub manual: bool,
     /// The message, with the timestamp that it has at every attempt.
     pub message: Message,
     /// Where it goes.
@@ -612,7 +676,7 @@ pub struct LeasedDelivery {
 impl LeasedDelivery {
     /// Puts a leased delivery together.
     pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>, age: Duration) -> Self {
-        Self { id, attempt, message, endpoint, age }
+        Self { id, attempt, round_attempt: attempt, manual: false, message, endpoint, age }
     }
 }
 
@@ -636,6 +700,8 @@ pub struct Finish {
     pub fault: Fault,
     /// What is dispatched if this disables the endpoint.
     pub notice: Option<Message>,
+    /// How long the endpoint wants not to be asked, for all that is sent to it.
+    pub retry_after: Option<Duration>,
 }
 
 impl Finish {
@@ -650,6 +716,7 @@ impl Finish {
             disable_after: DISABLE_AFTER,
             fault: Fault::Endpoint,
             notice: None,
+            retry_after: None,
         }
     }
 }
@@ -755,7 +822,7 @@ pub struct DeliveryRecord {
     pub endpoint: EndpointId,
     /// Its state.
     pub state: DeliveryState,
-    /// How many attempts were begun since it was made or resent.
+    /// How many attempts were begun since it was made.
     pub attempt: u32,
     /// When it was made.
     pub created_at: SystemTime,
@@ -874,8 +941,10 @@ impl Recovered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptRecord {
-    /// Which attempt it was, from 1 since the delivery was made or resent.
+    /// Which attempt it was, from 1 since the delivery was made.
     pub attempt: u32,
+    /// Whether somebody asked for it by resending or recovering the delivery.
+    pub manual: bool,
     /// When it ended.
     pub ended_at: SystemTime,
     /// What the endpoint answered, if it did.
@@ -893,6 +962,7 @@ impl AttemptRecord {
     pub fn new(attempt: u32, ended_at: SystemTime, finish: Finish) -> Self {
         Self {
             attempt,
+            manual: false,
             ended_at,
             status: finish.status,
             error: finish.error.map(str::to_owned),
@@ -943,6 +1013,10 @@ macro_rules! forward {
                 limit: u32,
             ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
                 (**self).endpoints(tenant, after, limit)
+            }
+
+            fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+                (**self).unreadable_endpoints()
             }
 
             fn change_endpoint(

@@ -12,14 +12,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
     After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
     DeliveryState, Disabled, DisabledReason, Dispatcher, ENDPOINT_DISABLED, EndpointId, EndpointRecord, EndpointUrl,
-    Fault, Fenced, Finish, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, SendError,
-    SendErrorKind, Signer, Transport,
+    Fault, Fenced, Finish, Held, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, PROVEN_WITHIN,
+    SendError, SendErrorKind, Signer, Transport,
     content::{Content, Contents},
     echoes::Echoes,
     profile::Profile,
@@ -37,8 +38,11 @@ use crate::{
 ///
 /// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
 /// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
-/// 3. Endpoints that are new, or whose last attempt took longer than 2 s, have at most half of its places together.
-/// 4. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
+/// 3. Endpoints that are new, or had an attempt that took longer than 2 s within ten minutes, have at most half of its places together.
+///    An attempt that takes longer than 2 s leaves its place to others, and counts among that half.
+/// 4. No tenant with a name has more places than are free, which is half of them where it is alone. So others find room whatever it
+///    does.
+/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
 ///    unless the store is down.
 ///
 /// ```
@@ -95,7 +99,7 @@ pub struct SendWorker {
 impl SendWorker {
     pub(super) fn new(dispatcher: Dispatcher) -> Self {
         let outbox =
-            Outbox { dispatcher, opened: Mutex::default(), contents: Contents::default(), unproven: Arc::default() };
+            Outbox { dispatcher, opened: Mutex::default(), contents: Contents::default(), places: Arc::default() };
         Self { outbox: Arc::new(outbox) }
     }
 
@@ -134,8 +138,7 @@ struct Outbox {
     /// What was opened, by endpoint: its keys are set up once for each revision.
     opened: Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>,
     contents: Contents,
-    /// How many jobs are of endpoints that are not proven.
-    unproven: Arc<AtomicU32>,
+    places: Arc<Places>,
 }
 
 /// An endpoint as an attempt needs it.
@@ -150,23 +153,86 @@ struct Opened {
 struct Job {
     token: LeaseToken,
     delivery: LeasedDelivery,
-    /// Held until the job ends.
-    _place: Option<UnprovenPlace>,
+    place: Place,
 }
 
-/// A place among those for endpoints that are not proven.
-struct UnprovenPlace(Arc<AtomicU32>);
+/// What is taken of a worker's places.
+#[derive(Default)]
+struct Places {
+    /// How many jobs are of endpoints that are not proven, or slow at this moment.
+    unproven: AtomicU32,
+    /// How many jobs were of proven endpoints and are slow: they are in nobody's way any longer.
+    aside: AtomicU32,
+    /// What each tenant with a name has.
+    tenants: Mutex<HashMap<Arc<str>, OfTenant>>,
+}
 
-impl UnprovenPlace {
-    fn take(taken: &Arc<AtomicU32>) -> Self {
-        taken.fetch_add(1, Ordering::Relaxed);
-        Self(taken.clone())
+#[derive(Clone, Copy, Default)]
+struct OfTenant {
+    all: u32,
+    unproven: u32,
+}
+
+impl Places {
+    fn held(&self) -> Arc<[Held]> {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.iter().map(|(tenant, has)| Held::new(tenant.clone(), has.all, has.unproven)).collect()
+    }
+
+    fn change(&self, tenant: &Arc<str>, change: impl FnOnce(&mut OfTenant)) {
+        if tenant.is_empty() {
+            return;
+        }
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let has = tenants.entry(tenant.clone()).or_default();
+        change(has);
+        if has.all == 0 {
+            tenants.remove(tenant);
+        }
     }
 }
 
-impl Drop for UnprovenPlace {
+/// A job's place, until it is dropped.
+struct Place {
+    places: Arc<Places>,
+    tenant: Arc<str>,
+    is_unproven: bool,
+    is_aside: bool,
+}
+
+impl Place {
+    fn take(places: &Arc<Places>, endpoint: &EndpointRecord) -> Self {
+        let is_unproven = !endpoint.proven;
+        let one = u32::from(is_unproven);
+        places.unproven.fetch_add(one, Ordering::Relaxed);
+        places.change(&endpoint.tenant, |has| {
+            has.all += 1;
+            has.unproven += one;
+        });
+        Self { places: places.clone(), tenant: endpoint.tenant.clone(), is_unproven, is_aside: false }
+    }
+
+    /// Leaves the place of a quick attempt to others, if it is one.
+    fn set_aside(&mut self) {
+        if self.is_unproven {
+            return;
+        }
+        (self.is_unproven, self.is_aside) = (true, true);
+        self.places.aside.fetch_add(1, Ordering::Relaxed);
+        self.places.unproven.fetch_add(1, Ordering::Relaxed);
+        self.places.change(&self.tenant, |has| has.unproven += 1);
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let one = u32::from(self.is_unproven);
+        self.places.unproven.fetch_sub(one, Ordering::Relaxed);
+        self.places.aside.fetch_sub(u32::from(self.is_aside), Ordering::Relaxed);
+        self.places.change(&self.tenant, |has| {
+            has.all = has.all.saturating_sub(1);
+            has.unproven = has.unproven.saturating_sub(one);
+        });
     }
 }
 
@@ -182,11 +248,12 @@ impl Queue for Outbox {
             let mut request = LeaseRequest::new(token, shared.times.lease, limit);
             // Half of the places, so that any number of slow newcomers leaves the others the other half.
             let places = u32::try_from(shared.room.jobs / 2).unwrap_or(u32::MAX).max(1);
-            request.unproven = places.saturating_sub(self.unproven.load(Ordering::Relaxed)).min(limit);
+            request.unproven = places.saturating_sub(self.places.unproven.load(Ordering::Relaxed)).min(limit);
+            request.held = Some(self.places.held());
             let leases = shared.store.lease(request).await?;
             let job = |delivery: LeasedDelivery| {
-                let place = (!delivery.endpoint.proven).then(|| UnprovenPlace::take(&self.unproven));
-                Job { token, delivery, _place: place }
+                let place = Place::take(&self.places, &delivery.endpoint);
+                Job { token, delivery, place }
             };
             let jobs = leases.deliveries.into_iter().map(job).collect();
             Ok(Taken { jobs, next_due: leases.next_due })
@@ -195,8 +262,8 @@ impl Queue for Outbox {
 
     fn work(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Job { token, delivery, _place } = job;
-            let LeasedDelivery { id, attempt, message, endpoint, age } = delivery;
+            let Job { token, delivery, mut place } = job;
+            let LeasedDelivery { id, attempt, round_attempt, manual, message, endpoint, age } = delivery;
             let begun = clock::monotonic();
             let message = self.contents.of(message);
             let opened = match self.open(&endpoint) {
@@ -219,7 +286,18 @@ impl Queue for Outbox {
             });
             let sending = async {
                 match self.converted(&endpoint, &message) {
-                    Ok(content) => self.attempt(&opened, &content).await,
+                    Ok(content) => {
+                        let sending = self.attempt(&opened, &content, attempt);
+                        let mut sending = pin!(sending);
+                        match tokio::time::timeout(PROVEN_WITHIN, &mut sending).await {
+                            Ok(result) => result,
+                            Err(_) => {
+                                place.set_aside();
+                                self.dispatcher.shared.wake();
+                                sending.await
+                            }
+                        }
+                    }
                     Err(cause) => {
                         let version = endpoint.settings.api_version.as_deref();
                         observe::not_converted(&endpoint.id, message.event_type(), version, &*cause);
@@ -231,7 +309,7 @@ impl Queue for Outbox {
             let mut result = attempting.inside(sending).await;
             attempting.end(&result.seen());
             result.keep(|answer| self.dispatcher.shared.hooks.redacted(&endpoint, opened.echoes.take_out(answer)));
-            let next = self.next(&result, attempt);
+            let next = self.next(&result, round_attempt);
             let mut finish = finish(&result, next);
             finish.notice = notice(&endpoint, &opened.url, next);
             let (fenced, disabled) = self.finish(id, token, attempt, finish).await;
@@ -240,7 +318,14 @@ impl Queue for Outbox {
                 return;
             }
             let shared = &self.dispatcher.shared;
-            let state = state(next, disabled);
+            let state = match (next, disabled) {
+                // It is held where somebody else has disabled the endpoint, and tried again where the endpoint has moved.
+                (After::Gone | After::Refused, None) => match shared.store.delivery(id).await {
+                    Ok(Some(record)) => record.state,
+                    _ => state(next, disabled),
+                },
+                _ => state(next, disabled),
+            };
             match state {
                 DeliveryState::Delivered => observe::delivered(age + clock::monotonic().saturating_sub(begun)),
                 DeliveryState::Exhausted | DeliveryState::Refused => {
@@ -257,10 +342,15 @@ impl Queue for Outbox {
                 message: &message,
                 endpoint: endpoint.id,
                 attempt,
+                manual,
                 result: &result,
                 state,
             });
         })
+    }
+
+    fn set_aside(&self) -> usize {
+        usize::try_from(self.places.aside.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
     fn failed(&self, error: Option<&StoreError>) {
@@ -302,7 +392,7 @@ impl Outbox {
         }
     }
 
-    async fn attempt(&self, opened: &Opened, message: &Content) -> AttemptResult {
+    async fn attempt(&self, opened: &Opened, message: &Content, attempt: u32) -> AttemptResult {
         let shared = &self.dispatcher.shared;
         let started = clock::monotonic();
         let now = shared.clock.now();
@@ -310,6 +400,9 @@ impl Outbox {
         let body = message.body(opened.signer.style(), now);
         let mut headers = opened.signer.headers(message, now, &body);
         opened.headers.add_to(&mut headers);
+        if shared.attempt_header {
+            headers.insert(opened.signer.style().attempt_header(), HeaderValue::from(attempt));
+        }
         let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
         // The lease counts on the deadline, so a transport that forgets it is reminded.
         let sending = unless_it_panics(async { shared.transport.send(request).await });
@@ -378,7 +471,7 @@ impl Outbox {
         if !is_ours {
             return NOT_OURS;
         }
-        let held = match (&finish.notice, store.delivery(id).await) {
+        let held = match (disables_for(finish.after), store.delivery(id).await) {
             (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
             _ => Ok(None),
         };
@@ -418,19 +511,31 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
         finish.fault = Fault::Sender;
     }
     finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
+    let throttles =
+        |answer: &&Answer| matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    finish.retry_after = result.answer().filter(throttles).and_then(Answer::retry_after);
     finish
 }
 
-/// What the tenant's other endpoints are told if this attempt disables its endpoint. Of its URL they learn no path and no
+/// What the tenant's other endpoints are told if this attempt disables its endpoint; nothing where there is no tenant. Of its URL they learn no path and no
 /// query, which may hold its credentials. Each has a random id of its own: an endpoint can be disabled more than once.
 fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After) -> Option<Message> {
-    let reason = match after {
-        After::Gone => DisabledReason::Gone,
-        After::Exhausted | After::Refused | After::Retry { .. } => DisabledReason::Failing,
-        After::Delivered | After::Unsent { .. } => return None,
-    };
+    // Without tenants, all endpoints are of one: those of other customers would learn where this one is.
+    if endpoint.tenant.is_empty() {
+        return None;
+    }
+    let reason = disables_for(after)?;
     let payload = json!({ "endpoint": endpoint.id.to_string(), "url": url.origin(), "reason": reason.as_str() });
     Some(Message::new(ENDPOINT_DISABLED, &payload).ok()?.tenant(endpoint.tenant.clone()))
+}
+
+/// For what reason an attempt that ended so may disable its endpoint.
+fn disables_for(after: After) -> Option<DisabledReason> {
+    match after {
+        After::Gone => Some(DisabledReason::Gone),
+        After::Exhausted | After::Refused | After::Retry { .. } => Some(DisabledReason::Failing),
+        After::Delivered | After::Unsent { .. } => None,
+    }
 }
 
 fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {

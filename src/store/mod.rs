@@ -12,6 +12,8 @@
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
 
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod introduction;
 #[cfg(feature = "idempotency")]
 pub mod memory;
 #[cfg(feature = "idempotency")]

@@ -1,4 +1,4 @@
-//! The one configurable name of a store, parsed once.
+//! The configurable names of a store, parsed once.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -62,6 +62,23 @@ impl fmt::Debug for Prefix {
     }
 }
 
+/// Parses the name of an application.
+pub(super) fn application_name(name: &str) -> Result<Arc<str>, ConfigError> {
+    let is_plain = !name.is_empty() && name.trim() == name && !name.contains(char::is_control);
+    if is_plain && name.len() <= MAX_APPLICATION {
+        return Ok(name.into());
+    }
+    let shown = name.escape_debug();
+    let message = format!(
+        "the application name `{shown}` is empty, longer than {MAX_APPLICATION} bytes, begins or ends with white space, or holds \
+         a control character"
+    );
+    Err(ConfigError::new(ConfigErrorKind::Name, message))
+}
+
+/// Names of services and packages are shorter.
+const MAX_APPLICATION: usize = 128;
+
 /// PostgreSQL cuts names at 63 bytes; this leaves room for ours.
 const MAX_LENGTH: usize = 32;
 
@@ -69,7 +86,7 @@ const RESERVED: [&str; 2] = ["pg_", "sqlite_"];
 
 #[cfg(test)]
 mod tests {
-    use super::Prefix;
+    use super::{Prefix, application_name};
     use crate::error::ConfigErrorKind;
 
     #[test]
@@ -80,6 +97,15 @@ mod tests {
         for bad in ["", "_a", "2a", "Acme", "a-b", "a b", "a\"", "a;", "ä", "sqlite_a", "pg_a", "a.b", &"a".repeat(33)]
         {
             assert_eq!(bad.parse::<Prefix>().unwrap_err().kind(), ConfigErrorKind::Name, "{bad}");
+        }
+    }
+    #[test]
+    fn an_application_has_a_plain_name() {
+        for good in ["billing", "Billing API", "bücher", "a", &"a".repeat(128)] {
+            assert_eq!(&*application_name(good).unwrap(), good);
+        }
+        for bad in ["", " ", " a", "a\n", "a\0b", &"a".repeat(129)] {
+            assert_eq!(application_name(bad).unwrap_err().kind(), ConfigErrorKind::Name, "{bad:?}");
         }
     }
 }

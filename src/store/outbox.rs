@@ -1,28 +1,54 @@
 //! What becomes of deliveries and endpoints, as pure functions that the stores of the outbox share. Times are milliseconds
 //! of the store's clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::record::{Millis, after};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::boxed::BoxError;
 use crate::{
     clock::millis,
     pattern::{self, Subject},
     send::{
-        After, CATCH_UP, DeliveryRecord, DeliveryState, DisabledReason, FAILURES_TO_REST, Fault, Finish, IN_FLIGHT,
-        LeaseRequest, Message, PROVEN_WITHIN, RateLimit, rest_after,
+        After, CATCH_UP, DeliveryState, DisabledReason, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST, Fault,
+        Finish, Held, IN_FLIGHT, LONGEST_ASKED_REST, LeaseRequest, Message, PROVEN_WITHIN, RateLimit, SLOW_FOR,
+        rest_after,
     },
 };
 
 /// How an endpoint is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Health {
+    /// Failures in a row. Attempts that were in flight together count as one.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Millis>,
+    /// How many failures since then lie well apart, and when the last of these was.
+    pub(super) strikes: u32,
+    pub(super) struck_at: Millis,
     pub(super) rests_until: Millis,
-    /// Whether the last attempt was quick.
+    /// Grows with each failure that counts and with each change after which earlier failures mean nothing. An attempt that was
+    /// leased in an earlier one was in flight at that moment.
+    pub(super) epoch: i64,
+    /// The first epoch of the endpoint's URL.
+    pub(super) url_epoch: i64,
+    /// Whether its attempts are quick.
     pub(super) proven: bool,
+    /// When an attempt was last slow; 0 where none was.
+    pub(super) slow_at: Millis,
+    /// Whether something waits that goes before all else, and does not wait for a rest.
+    pub(super) urgent: bool,
     pub(super) pace: Pace,
 }
 
@@ -50,11 +76,17 @@ pub(super) struct Leased<'a> {
     pub(super) dispatched: &'a [Millis],
     /// Whether nothing that is due was left.
     pub(super) all: bool,
+    /// Whether something was left that goes before all else.
+    pub(super) urgent_left: bool,
 }
 
 impl Health {
-    /// Counts an attempt, and tells whether the endpoint is to be disabled for it.
-    pub(super) fn count(&mut self, finish: &Finish, now: Millis) -> Option<DisabledReason> {
+    /// Counts an attempt that was leased in `epoch`, and tells whether the endpoint is to be disabled for it.
+    pub(super) fn count(&mut self, finish: &Finish, epoch: i64, now: Millis) -> Option<DisabledReason> {
+        if epoch < self.url_epoch {
+            // What another URL answers says nothing of this one.
+            return None;
+        }
         match finish.after {
             After::Unsent { wait } => {
                 self.rests_until = self.rests_until.max(after(now, wait));
@@ -63,29 +95,80 @@ impl Health {
                 return None;
             }
             _ if finish.fault == Fault::Sender => return None,
-            _ => self.proven = finish.duration <= PROVEN_WITHIN,
+            _ => self.took(finish.duration, now),
         }
         match finish.after {
             After::Unsent { .. } => None,
             After::Delivered => {
-                (self.failures, self.failing_since, self.rests_until) = (0, None, 0);
+                (self.failures, self.failing_since, self.strikes) = (0, None, 0);
+                if epoch >= self.epoch {
+                    self.rests_until = 0;
+                }
                 None
             }
             After::Gone => Some(DisabledReason::Gone),
             After::Exhausted | After::Refused | After::Retry { .. } => {
-                self.failures = self.failures.saturating_add(1);
-                self.rests_until = after(now, rest_after(self.failures));
-                self.pace.catching_up |= self.failures >= FAILURES_TO_REST;
-                let since = *self.failing_since.get_or_insert(now);
-                (now.saturating_sub(since) >= millis(finish.disable_after)).then_some(DisabledReason::Failing)
+                // Of those that were in flight together the first one counts.
+                if epoch >= self.epoch {
+                    self.epoch += 1;
+                    self.failures = self.failures.saturating_add(1);
+                    self.rests_until = self.rests_until.max(after(now, rest_after(self.failures)));
+                    self.pace.catching_up |= self.failures >= FAILURES_TO_REST;
+                }
+                if let Some(wait) = finish.retry_after {
+                    self.rests_until = self.rests_until.max(after(now, wait.min(LONGEST_ASKED_REST)));
+                    self.pace.catching_up = true;
+                }
+                self.has_failed_for(millis(finish.disable_after), now).then_some(DisabledReason::Failing)
             }
         }
     }
 
-    /// Starts anew when the endpoint is enabled: much may be due at once.
+    /// Notes how long an attempt took. One that was slow is remembered for a while: an endpoint that is quick now and then
+    /// would otherwise take the places of those that always are.
+    fn took(&mut self, duration: Duration, now: Millis) {
+        if duration > PROVEN_WITHIN {
+            (self.proven, self.slow_at) = (false, now);
+        } else {
+            self.proven = self.slow_at == 0 || now.abs_diff(self.slow_at) >= millis(SLOW_FOR).unsigned_abs();
+        }
+    }
+
+    /// Notes a failure, and tells whether there was none but failures for so long. A few of them at two moments are not enough,
+    /// however far apart these lie.
+    fn has_failed_for(&mut self, disable_after: Millis, now: Millis) -> bool {
+        let since = *self.failing_since.get_or_insert(now);
+        if self.strikes == 0 || now.saturating_sub(self.struck_at) >= disable_after / 10 {
+            self.strikes = self.strikes.saturating_add(1);
+            self.struck_at = now;
+        }
+        now.saturating_sub(since) >= disable_after && self.strikes >= FAILURES_TO_DISABLE
+    }
+
+    /// Starts again when the endpoint is enabled: much may be due at once.
     pub(super) fn enable(&mut self) {
-        (self.failures, self.failing_since, self.rests_until) = (0, None, 0);
+        (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
+        self.epoch += 1;
         self.pace.catching_up = true;
+    }
+
+    /// Notes that the endpoint was changed. Somebody has mended it, so it does not rest any longer. At another URL it is another
+    /// receiver, of which nothing is known.
+    pub(super) fn changed(&mut self, from: &EndpointSettings, to: &EndpointSettings) {
+        if from.url != to.url {
+            (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
+            self.epoch += 1;
+            self.url_epoch = self.epoch;
+            self.proven = false;
+        } else if from.style != to.style || from.sealed != to.sealed {
+            self.epoch += 1;
+            self.rests_until = 0;
+        }
+    }
+
+    /// What an endpoint is to a delivery that was leased in `epoch`.
+    pub(super) fn standing(&self, epoch: i64) -> Standing {
+        if epoch < self.url_epoch { Standing::Moved } else { Standing::Enabled }
     }
 
     /// When something may be leased again, as far as rest and pace tell; a moment that has passed means now.
@@ -94,6 +177,10 @@ impl Health {
             Some(_) => (self.pace.next_at - AHEAD + 999).div_euclid(1000),
             None => 0,
         };
+        if self.urgent {
+            // A limit of its owner's holds for all that is sent.
+            return limit.map_or(0, |_| paced);
+        }
         self.rests_until.max(paced)
     }
 
@@ -103,14 +190,15 @@ impl Health {
             return 0;
         }
         let most = if self.failures >= FAILURES_TO_REST { 1 } else { IN_FLIGHT };
+        let early = AHEAD - (self.pace.next_at - micros(now)).max(0);
         let paced = match self.interval(limit) {
             None => u32::MAX,
-            Some(interval) => {
-                let early = AHEAD - (self.pace.next_at - micros(now)).max(0);
-                u32::try_from(early / interval + 1).unwrap_or(u32::MAX)
-            }
+            Some(_) if early < 0 => 0,
+            Some(interval) => u32::try_from(early / interval + 1).unwrap_or(u32::MAX),
         };
-        most.saturating_sub(in_flight).min(paced)
+        let usual = if self.rests_until > now { 0 } else { paced };
+        // What goes before all else comes one by one where nothing else may come.
+        most.saturating_sub(in_flight).min(usual.max(u32::from(self.urgent)))
     }
 
     /// Notes what was leased.
@@ -130,6 +218,7 @@ impl Health {
             }
         }
         self.pace.catching_up &= !(leased.all && self.failures == 0);
+        self.urgent &= leased.urgent_left;
     }
 
     /// How far apart attempts have to be, in microseconds.
@@ -167,20 +256,48 @@ const SLOWEST_CATCH_UP: f64 = 10.0 / CATCH_UP;
 /// Shares what a worker asked for among the endpoints that have something due, in the order in which they are served. What
 /// one does not use is left to those after it.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(super) struct Shares<'a> {
     /// How many deliveries may still be leased, and how many of them for unproven endpoints.
     left: u32,
     left_unproven: u32,
     /// How many endpoints are still to come.
     proven: u32,
     unproven: u32,
+    /// What each tenant has of the worker's places; none where tenants have no shares.
+    tenants: Option<HashMap<&'a str, Places>>,
 }
 
-impl Shares {
+/// How many of a worker's places somebody has, and how many of these for unproven endpoints.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    all: u32,
+    unproven: u32,
+}
+
+impl Places {
+    /// How many more there may be. A tenant never has more than what is free: alone it leaves half, and though several want all they
+    /// can get, a newcomer finds room.
+    fn room(self, left: u32, left_unproven: u32, proven: bool) -> u32 {
+        let share = |left: u32, has: u32| {
+            let more = left.saturating_sub(has) / 2;
+            if has == 0 { more.max(1) } else { more }
+        };
+        let room = share(left, self.all);
+        if proven { room } else { room.min(share(left_unproven, self.unproven)) }
+    }
+}
+
+impl<'a> Shares<'a> {
     /// `proven` tells of each endpoint whether it is.
-    pub(super) fn new(request: &LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
-        let mut shares =
-            Self { left: request.limit, left_unproven: request.unproven.min(request.limit), proven: 0, unproven: 0 };
+    pub(super) fn new(request: &'a LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
+        let places = |held: &'a Held| (&*held.tenant, Places { all: held.deliveries, unproven: held.unproven });
+        let mut shares = Self {
+            left: request.limit,
+            left_unproven: request.unproven.min(request.limit),
+            proven: 0,
+            unproven: 0,
+            tenants: request.held.as_deref().map(|held| held.iter().map(places).collect()),
+        };
         for is_proven in proven {
             *(if is_proven { &mut shares.proven } else { &mut shares.unproven }) += 1;
         }
@@ -192,26 +309,57 @@ impl Shares {
     }
 
     /// How many deliveries the next endpoint may have.
-    pub(super) fn next(&mut self, proven: bool) -> u32 {
+    pub(super) fn next(&mut self, proven: bool, tenant: &str) -> u32 {
         // However many are not proven, they do not want more than they may have together.
         let wanting = self.proven.saturating_add(self.unproven.min(self.left_unproven));
         let even = self.left.div_ceil(wanting.max(1));
+        let room = self.room_of(tenant, proven);
         if proven {
             self.proven = self.proven.saturating_sub(1);
-            return even;
+            return even.min(room);
         }
         let share = even.min(self.left_unproven.div_ceil(self.unproven.max(1)));
         self.unproven = self.unproven.saturating_sub(1);
-        share
+        share.min(room)
+    }
+
+    /// How many more a tenant may have. An application without tenants has none that could be in another's way.
+    fn room_of(&self, tenant: &str, proven: bool) -> u32 {
+        match &self.tenants {
+            Some(tenants) if !tenant.is_empty() => {
+                let has = tenants.get(tenant).copied().unwrap_or_default();
+                has.room(self.left, self.left_unproven, proven)
+            }
+            _ => u32::MAX,
+        }
     }
 
     /// Notes how many it took.
-    pub(super) fn took(&mut self, count: u32, proven: bool) {
+    pub(super) fn took(&mut self, count: u32, proven: bool, tenant: &'a str) {
         self.left = self.left.saturating_sub(count);
         if !proven {
             self.left_unproven = self.left_unproven.saturating_sub(count);
         }
+        if let Some(tenants) = &mut self.tenants {
+            let has = tenants.entry(tenant).or_default();
+            has.all = has.all.saturating_add(count);
+            has.unproven = has.unproven.saturating_add(if proven { 0 } else { count });
+        }
     }
+}
+
+/// The tenants for which nothing is leased, and those for whose unproven endpoints nothing is: what they have waiting must not
+/// stand before that of others.
+pub(super) fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
+    let held = || request.held.as_deref().into_iter().flatten().filter(|held| !held.tenant.is_empty());
+    let full = |proven: bool| {
+        let is_full = move |held: &&Held| {
+            let has = Places { all: held.deliveries, unproven: held.unproven };
+            has.room(request.limit, request.unproven.min(request.limit), proven) == 0
+        };
+        held().filter(is_full).map(|held| &*held.tenant).collect()
+    };
+    [full(true), full(false)]
 }
 
 /// What the endpoint of a delivery is when the delivery is finished.
@@ -220,6 +368,8 @@ pub(super) enum Standing {
     Deleted,
     Disabled,
     Enabled,
+    /// It has another URL than the one that was attempted.
+    Moved,
 }
 
 /// The next state of a delivery, and when it is due.
@@ -227,10 +377,12 @@ pub(super) fn next_state(end: After, standing: Standing, now: Millis) -> (Delive
     match (end, standing) {
         (After::Delivered, _) => (DeliveryState::Delivered, now),
         (After::Exhausted, _) => (DeliveryState::Exhausted, now),
+        // The other URL may want it.
+        (After::Gone | After::Refused, Standing::Moved) => (DeliveryState::Pending, now),
         (After::Refused, _) => (DeliveryState::Refused, now),
         (_, Standing::Deleted) => (DeliveryState::Cancelled, now),
         (After::Gone, _) | (_, Standing::Disabled) => (DeliveryState::Held, now),
-        (After::Retry { wait } | After::Unsent { wait }, Standing::Enabled) => {
+        (After::Retry { wait } | After::Unsent { wait }, Standing::Enabled | Standing::Moved) => {
             (DeliveryState::Pending, after(now, wait))
         }
     }
@@ -287,7 +439,7 @@ fn shown(state: DeliveryState, target: Option<DeliveryState>) -> DeliveryState {
 
 /// Shows a delivery where it will be when it was moved.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn show(record: &mut DeliveryRecord, target: Option<DeliveryState>) {
+pub(super) fn show(record: &mut crate::send::DeliveryRecord, target: Option<DeliveryState>) {
     let state = shown(record.state, target);
     if state != record.state {
         record.state = state;
@@ -322,6 +474,54 @@ pub(super) fn aged(is_awaited: bool, created_at: Millis, last_attempt: Option<Mi
     }
 }
 
+/// Which attempt of a delivery it is since it was made or resent, which the schedule of retries counts, and whether it is the one that
+/// somebody asked for by resending it.
+pub(super) fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
+    let before = resent_after.unwrap_or_default();
+    (attempt.saturating_sub(before), resent_after.is_some() && attempt == before.saturating_add(1))
+}
+
+/// When what goes before all else is due: before anything that is due by its time.
+pub(super) const URGENT_DUE: Millis = 0;
+
+/// When a delivery is due, as it is shown.
+pub(super) fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
+    to_time(if due_at == URGENT_DUE { created_at } else { due_at })
+}
+
+/// A message as its row has it.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) struct StoredMessage {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) event_type: String,
+    pub(super) version: Option<String>,
+    pub(super) payload: String,
+    pub(super) happened_at: Millis,
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl StoredMessage {
+    /// Makes a message of the row. A version that allows other event types or ids may have written it.
+    pub(super) fn read(self) -> Result<Message, BoxError> {
+        let payload = RawValue::from_string(self.payload)?;
+        let message = Message::new(self.event_type, &payload)?.id(self.id.parse()?).at(to_time(self.happened_at));
+        let message = message.tenant(self.tenant);
+        Ok(match self.version {
+            Some(version) => message.version(version),
+            None => message,
+        })
+    }
+}
+
+/// How long an endpoint rests whose row cannot be read: a newer version may soon be back.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
+
+/// How long a delivery waits whose message cannot be read. There may be many of them, and each look is logged.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) const MESSAGE_RESTS: Duration = Duration::from_secs(300);
+
 /// Tells whether one of an endpoint's patterns matches.
 pub(super) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &str) -> bool {
     let patterns: Vec<_> = patterns.collect();
@@ -331,21 +531,99 @@ pub(super) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &st
 /// Every pattern that matches an event type.
 #[cfg(feature = "postgres")]
 pub(super) fn matching(event_type: &str) -> Vec<String> {
-    let prefixes = event_type.match_indices('.').map(|(dot, _)| format!("{}.*", &event_type[..dot]));
+    let prefixes = pattern::prefixes(event_type).map(|prefix| format!("{prefix}*"));
     [event_type.to_owned(), "*".to_owned()].into_iter().chain(prefixes).collect()
 }
 
-/// What tells two messages under one id apart: type, version and payload, each with its length before it.
+/// What tells two messages under one id apart: type, version and payload, as JSON. The order of an object's members means nothing:
+/// that of a `HashMap` is another one each time.
 pub(super) fn digest(message: &Message) -> [u8; 32] {
     let mut hash = Sha256::new();
     let version = message.api_version();
     hash.update([u8::from(version.is_some())]);
-    for part in [message.event_type(), version.unwrap_or_default(), message.payload().get()] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+    for part in [message.event_type(), version.unwrap_or_default()] {
+        hash_text(&mut hash, part);
     }
+    hash_json(&mut hash, message.payload(), DEEPEST_SORTED);
     hash.finalize().into()
 }
+
+fn hash_text(hash: &mut Sha256, text: &str) {
+    hash.update((text.len() as u64).to_be_bytes());
+    hash.update(text);
+}
+
+/// Hashes a value with a mark of its kind before it, and what is in an object by its names. Numbers are what is written, so that
+/// none loses a digit. What is nested deeper than `levels` is taken as it is written.
+fn hash_json(hash: &mut Sha256, value: &RawValue, levels: u32) {
+    let text = value.get();
+    let kind = text.as_bytes().first().copied().unwrap_or_default();
+    match (kind, levels.checked_sub(1)) {
+        (b'{', Some(levels)) => {
+            if let Ok(Members(mut members)) = serde_json::from_str(text) {
+                // Two of one name stay in their order.
+                members.sort_by(|one, other| one.0.cmp(&other.0));
+                hash.update([kind]);
+                hash.update((members.len() as u64).to_be_bytes());
+                for (name, value) in members {
+                    hash_text(hash, &name);
+                    hash_json(hash, value, levels);
+                }
+                return;
+            }
+        }
+        (b'[', Some(levels)) => {
+            if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(text) {
+                hash.update([kind]);
+                hash.update((items.len() as u64).to_be_bytes());
+                for item in items {
+                    hash_json(hash, item, levels);
+                }
+                return;
+            }
+        }
+        (b'"', _) => {
+            if let Ok(text) = serde_json::from_str::<Cow<'_, str>>(text) {
+                hash.update([kind]);
+                hash_text(hash, &text);
+                return;
+            }
+        }
+        _ => {}
+    }
+    hash.update([0]);
+    hash_text(hash, text);
+}
+
+/// The members of an object, in the order in which they are written.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Read)
+    }
+}
+
+/// Each level is read once more for each one above it.
+const DEEPEST_SORTED: u32 = 32;
 
 /// Whose message it is; an application without tenants has one without a name.
 pub(super) fn tenant(message: &Message) -> &str {
@@ -366,9 +644,10 @@ mod tests {
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     use super::{Aged, Left, aged, look_at, shown};
-    use super::{Health, Leased, Shares, Standing, digest, next_state};
+    use super::{Health, Leased, Shares, Standing, digest, full_tenants, next_state};
     use crate::send::{
-        After, DeliveryState, DisabledReason, Fault, Finish, LeaseRequest, LeaseToken, Message, RateLimit,
+        After, DeliveryState, DisabledReason, EndpointSettings, Fault, Finish, Held, LeaseRequest, LeaseToken, Message,
+        RateLimit, Sealed, Style,
     };
 
     const RETRY: After = After::Retry { wait: Duration::from_secs(5) };
@@ -380,34 +659,143 @@ mod tests {
         finish
     }
 
+    /// Counts an attempt that was leased after all that was counted before.
+    fn count(health: &mut Health, finish: &Finish, now: i64) -> Option<DisabledReason> {
+        let epoch = health.epoch;
+        health.count(finish, epoch, now)
+    }
+
     #[test]
     fn an_endpoint_rests_after_failures_in_a_row_and_a_success_ends_it() {
         let mut health = Health::default();
         for _ in 0..4 {
-            assert_eq!(health.count(&ended(RETRY), 1000), None);
+            assert_eq!(count(&mut health, &ended(RETRY), 1000), None);
         }
         assert_eq!((health.room(0, None, 1000), health.room(3, None, 1000), health.rests_until), (4, 1, 1000));
 
-        health.count(&ended(RETRY), 1000);
+        count(&mut health, &ended(RETRY), 1000);
         assert_eq!((health.room(0, None, 11_000), health.room(1, None, 11_000)), (1, 0));
         assert_eq!((health.rests_until, health.room(0, None, 10_999)), (11_000, 0));
         for _ in 0..20 {
-            health.count(&ended(RETRY), 1000);
+            count(&mut health, &ended(RETRY), 1000);
         }
         assert_eq!(health.rests_until, 301_000);
 
-        health.count(&ended(After::Delivered), 2000);
+        count(&mut health, &ended(After::Delivered), 2000);
         assert_eq!((health.failures, health.failing_since, health.rests_until), (0, None, 0));
+    }
+
+    #[test]
+    fn attempts_in_flight_together_count_as_one_failure() {
+        let mut health = Health::default();
+        for round in 1..=5 {
+            // Four and four are in flight, and all of them fail within a moment.
+            let epoch = health.epoch;
+            for _ in 0..8 {
+                health.count(&ended(RETRY), epoch, 1000);
+            }
+            assert_eq!(health.failures, round);
+        }
+        assert_eq!(health.rests_until, 11_000, "the first rest is 10 s");
+
+        // One of before the rest began is late.
+        let before = health.epoch - 1;
+        health.count(&ended(RETRY), before, 5000);
+        assert_eq!((health.failures, health.rests_until), (5, 11_000));
+        health.count(&ended(After::Delivered), before, 5000);
+        assert_eq!((health.failures, health.rests_until), (0, 11_000), "a late success does not end a rest");
+    }
+
+    #[test]
+    fn an_endpoint_rests_for_as_long_as_it_asks_within_a_bound() {
+        let mut health = Health::default();
+        let asks = |seconds| {
+            let mut finish = ended(RETRY);
+            finish.retry_after = Some(Duration::from_secs(seconds));
+            finish
+        };
+
+        count(&mut health, &asks(600), 1000);
+        assert_eq!((health.rests_until, health.room(0, None, 600_999), health.room(0, None, 601_000)), (601_000, 0, 1));
+        assert!(health.pace.catching_up, "what waited meanwhile is worked off at the pace of a backlog");
+        count(&mut health, &asks(60), 2000);
+        assert_eq!(health.rests_until, 601_000, "the longer one counts");
+        count(&mut health, &asks(100_000), 2000);
+        assert_eq!(health.rests_until, 3_602_000);
+    }
+
+    #[test]
+    fn what_an_old_url_answers_is_not_counted_and_a_mended_endpoint_does_not_rest() {
+        let sealed = |byte: u8| Sealed::new("key", vec![byte]);
+        let settings = |url: &str, byte| EndpointSettings::new(url, Vec::new(), Style::StandardWebhooks, sealed(byte));
+        let mut health = Health::default();
+        for _ in 0..6 {
+            count(&mut health, &ended(RETRY), 1000);
+        }
+        let leased = health.epoch;
+
+        let mut other = settings("https://a.example", 1);
+        other.description = "another".into();
+        health.changed(&settings("https://a.example", 1), &other);
+        assert_eq!((health.epoch, health.rests_until), (leased, 21_000), "nothing was mended");
+        health.changed(&settings("https://a.example", 1), &settings("https://a.example", 2));
+        assert_eq!((health.failures, health.rests_until), (6, 0), "another secret or header");
+        assert_eq!((health.room(0, None, 1000), health.standing(leased)), (1, Standing::Enabled));
+        health.changed(&settings("https://a.example", 2), &settings("https://b.example", 2));
+        assert_eq!((health.failures, health.failing_since, health.proven), (0, None, false));
+        assert_eq!((health.standing(leased), health.standing(health.epoch)), (Standing::Moved, Standing::Enabled));
+
+        let moved = health;
+        for late in [RETRY, After::Gone, After::Refused, After::Exhausted, After::Delivered] {
+            assert_eq!(health.count(&ended(late), leased, 1000), None);
+        }
+        assert_eq!(health, moved);
+    }
+
+    #[test]
+    fn what_goes_first_waits_for_no_rest_but_for_the_owners_limit() {
+        let mut health = Health::default();
+        for _ in 0..5 {
+            count(&mut health, &ended(RETRY), 1000);
+        }
+        let limit = Some("1/min".parse().unwrap());
+        health.urgent = true;
+
+        assert_eq!((health.ready_at(None), health.room(0, None, 1000), health.room(1, None, 1000)), (0, 1, 0));
+        let leased = |urgent_left| Leased { attempts: 1, first: 1, dispatched: &[], all: false, urgent_left };
+        let mut limited = health;
+        limited.leased(leased(true), limit, 1000);
+        assert_eq!((limited.room(0, limit, 1000), limited.room(0, limit, 61_000)), (0, 1));
+        health.leased(leased(true), None, 1000);
+        assert_eq!(health.room(0, None, 1000), 1);
+        health.leased(leased(false), None, 1000);
+        assert_eq!((health.ready_at(None), health.room(0, None, 1000)), (11_000, 0));
     }
 
     #[test]
     fn an_endpoint_is_disabled_after_failing_for_long_and_at_once_when_it_is_gone() {
         let mut health = Health::default();
-        health.count(&ended(RETRY), 0);
-        assert_eq!(health.count(&ended(RETRY), 86_399_999), None);
-        assert_eq!(health.count(&ended(After::Unsent { wait: DAY }), 86_400_000), None);
-        assert_eq!(health.count(&ended(After::Exhausted), 86_400_000), Some(DisabledReason::Failing));
-        assert_eq!(Health::default().count(&ended(After::Gone), 0), Some(DisabledReason::Gone));
+        // Each is a tenth of a day after the one before.
+        for moment in 0..9 {
+            assert_eq!(count(&mut health, &ended(RETRY), moment * 8_640_000), None);
+        }
+        assert_eq!(count(&mut health, &ended(RETRY), 86_399_999), None);
+        assert_eq!(count(&mut health, &ended(After::Unsent { wait: DAY }), 86_400_000), None);
+        assert_eq!(count(&mut health, &ended(After::Exhausted), 86_400_000), Some(DisabledReason::Failing));
+        assert_eq!(Health::default().count(&ended(After::Gone), 0, 0), Some(DisabledReason::Gone));
+    }
+
+    #[test]
+    fn bad_minutes_days_apart_do_not_disable_an_endpoint() {
+        let mut health = Health::default();
+        for minute in [0, 86_400_000, 6 * 86_400_000, 13 * 86_400_000] {
+            for second in 0..60 {
+                assert_eq!(count(&mut health, &ended(After::Exhausted), minute + second * 1000), None);
+            }
+        }
+        assert_eq!(count(&mut health, &ended(After::Exhausted), 20 * 86_400_000), Some(DisabledReason::Failing));
+        count(&mut health, &ended(After::Delivered), 20 * 86_400_000);
+        assert_eq!(count(&mut health, &ended(After::Exhausted), 30 * 86_400_000), None, "a success ends it");
     }
 
     #[test]
@@ -417,23 +805,31 @@ mod tests {
         finish.fault = Fault::Sender;
 
         for _ in 0..10 {
-            assert_eq!(health.count(&finish, 0), None);
+            assert_eq!(count(&mut health, &finish, 0), None);
         }
         assert_eq!(health, Health::default());
 
-        health.count(&ended(After::Unsent { wait: Duration::from_secs(60) }), 0);
+        count(&mut health, &ended(After::Unsent { wait: Duration::from_secs(60) }), 0);
         assert_eq!((health.failures, health.room(0, None, 59_999), health.room(0, None, 60_000)), (0, 0, 1));
         assert!(health.pace.catching_up, "what waited meanwhile is worked off at the pace of a backlog");
     }
 
     #[test]
-    fn an_endpoint_is_proven_by_a_quick_answer_alone() {
+    fn an_endpoint_is_proven_by_a_quick_answer_and_not_for_a_while_after_a_slow_one() {
         let mut health = Health::default();
-        for (seconds, proven) in [(1, true), (3, false), (2, true)] {
+        for (at, took, proven) in [
+            (0, 2000, true),
+            (1000, 2001, false),
+            (2000, 1, false),
+            (600_999, 1, false),
+            (601_000, 1, true),
+            // The clock was set back.
+            (-3_600_000, 1, true),
+        ] {
             let mut finish = ended(After::Delivered);
-            finish.duration = Duration::from_secs(seconds);
-            health.count(&finish, 0);
-            assert_eq!(health.proven, proven);
+            finish.duration = Duration::from_millis(took);
+            count(&mut health, &finish, at);
+            assert_eq!(health.proven, proven, "{at}");
         }
     }
 
@@ -464,7 +860,11 @@ mod tests {
                     taken += u64::from(room);
                     count += room;
                     let all = u64::from(room) == left;
-                    health.leased(Leased { attempts: room, first: room, dispatched: &dispatched, all }, limit, now);
+                    health.leased(
+                        Leased { attempts: room, first: room, dispatched: &dispatched, all, urgent_left: false },
+                        limit,
+                        now,
+                    );
                 }
             }
             by_second.push(count);
@@ -491,9 +891,9 @@ mod tests {
         assert!(before.iter().all(|count| *count == 30), "nothing is limited while all goes well");
 
         for _ in 0..5 {
-            health.count(&ended(RETRY), 3_600_000);
+            count(&mut health, &ended(RETRY), 3_600_000);
         }
-        health.count(&ended(After::Delivered), 7_200_000);
+        count(&mut health, &ended(After::Delivered), 7_200_000);
         // An hour's deliveries are due, and 30 more in each second.
         let mut later = health;
         later.pace.steady_at = 0;
@@ -530,7 +930,11 @@ mod tests {
         for look in 0..100_000 {
             // One that was dispatched before, and one that was made when it was recovered.
             for dispatched in [&[3_000_000 + look / 2][..], &[]] {
-                health.leased(Leased { attempts: 1, first: 1, dispatched, all: false }, None, 3_600_000 + look * 20);
+                health.leased(
+                    Leased { attempts: 1, first: 1, dispatched, all: false, urgent_left: false },
+                    None,
+                    3_600_000 + look * 20,
+                );
             }
         }
 
@@ -554,8 +958,8 @@ mod tests {
         request.unproven = unproven;
         let mut shares = Shares::new(&request, endpoints.iter().copied());
         let take = |proven: &bool| {
-            let count = shares.next(*proven).min(most);
-            shares.took(count, *proven);
+            let count = shares.next(*proven, "").min(most);
+            shares.took(count, *proven, "");
             count
         };
         endpoints.iter().map(take).collect()
@@ -574,6 +978,50 @@ mod tests {
     }
 
     #[test]
+    fn no_tenant_fills_a_worker_and_many_of_them_leave_room_for_a_newcomer() {
+        /// How many places each of several tenants gets that want as many as they can get, one after the other.
+        fn fill(tenants: usize, proven: bool) -> (Vec<u32>, LeaseRequest) {
+            let names: Vec<_> = (0..tenants).map(|number| format!("tenant {number}")).collect();
+            let mut has = vec![0_u32; tenants];
+            loop {
+                let mut request = LeaseRequest::new(LeaseToken::random().unwrap(), DAY, 256 - has.iter().sum::<u32>());
+                let places = if proven { request.limit } else { 128 - has.iter().sum::<u32>() };
+                request.unproven = places;
+                let held =
+                    names.iter().zip(&has).map(|(name, has)| Held::new(&**name, *has, if proven { 0 } else { *has }));
+                request.held = Some(held.collect());
+                let mut shares = Shares::new(&request, (0..tenants * 100).map(|_| proven));
+                let mut taken = vec![0; tenants];
+                for (place, name) in std::iter::repeat_n(names.iter().enumerate(), 100).flatten() {
+                    let count = shares.next(proven, name).min(4);
+                    shares.took(count, proven, name);
+                    taken[place] += count;
+                }
+                if taken.iter().sum::<u32>() == 0 {
+                    return (has, request);
+                }
+                has.iter_mut().zip(taken).for_each(|(has, taken)| *has += taken);
+            }
+        }
+
+        for (tenants, proven, least, most) in
+            [(1, true, 120, 128), (2, true, 80, 90), (10, true, 20, 26), (1, false, 56, 64), (4, false, 22, 28)]
+        {
+            let (has, request) = fill(tenants, proven);
+            assert!(has.iter().all(|has| (least..=most).contains(has)), "{tenants}: {has:?}");
+            let [full, full_of_unproven] = full_tenants(&request);
+            assert_eq!(if proven { full.len() } else { full_of_unproven.len() }, tenants, "{has:?}");
+            let mut shares = Shares::new(&request, [proven].into_iter());
+            assert!(shares.next(proven, "newcomer") > 0, "{has:?}");
+        }
+        // Without names there is nobody to be in another's way.
+        let mut request = LeaseRequest::new(LeaseToken::random().unwrap(), DAY, 8);
+        request.held = Some([Held::new("", 248, 0)].into());
+        assert_eq!(Shares::new(&request, [true].into_iter()).next(true, ""), 8);
+        assert_eq!(full_tenants(&request), [Vec::<&str>::new(), Vec::new()]);
+    }
+
+    #[test]
     fn what_cannot_be_sent_now_is_held_and_what_never_can_is_cancelled() {
         for (end, standing, state) in [
             (RETRY, Standing::Enabled, DeliveryState::Pending),
@@ -582,6 +1030,10 @@ mod tests {
             (After::Gone, Standing::Enabled, DeliveryState::Held),
             (After::Delivered, Standing::Deleted, DeliveryState::Delivered),
             (After::Exhausted, Standing::Disabled, DeliveryState::Exhausted),
+            (After::Gone, Standing::Moved, DeliveryState::Pending),
+            (After::Refused, Standing::Moved, DeliveryState::Pending),
+            (RETRY, Standing::Moved, DeliveryState::Pending),
+            (After::Exhausted, Standing::Moved, DeliveryState::Exhausted),
         ] {
             assert_eq!(next_state(end, standing, 0).0, state, "{end:?} {standing:?}");
         }
@@ -591,8 +1043,11 @@ mod tests {
     #[cfg(feature = "postgres")]
     #[test]
     fn the_patterns_that_match_are_those_by_which_a_type_is_wanted() {
-        let patterns = ["*", "a", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "b.*", "a*", "*.b", ""];
-        for event_type in ["a", "a.b", "a.b.c", "ab.c", "b"] {
+        let patterns = [
+            "*", "a", "a.*", "a.b", "a.b.*", "a.b.c", "a.b.c.*", "ab.*", "b.*", "a*", "*.b", "", "a/*", "a/b", "a:*",
+            "a/b.*", "a.b:*",
+        ];
+        for event_type in ["a", "a.b", "a.b.c", "ab.c", "b", "a/b", "a/b.c", "a:b", "a.b:c", "a/b/c"] {
             let matching = super::matching(event_type);
             for pattern in patterns {
                 let wanted = super::wants([pattern].into_iter(), event_type);
@@ -655,5 +1110,31 @@ mod tests {
         assert_eq!(aged(false, 10, None, 100), Aged::Old { used_at: 10 });
         assert_eq!(aged(false, 10, Some(99), 100), Aged::Old { used_at: 99 });
         assert_eq!(aged(false, 10, Some(100), 100), Aged::Later(100));
+    }
+
+    #[test]
+    fn payloads_are_compared_as_json() {
+        let of = |payload: &str| {
+            let payload: Box<serde_json::value::RawValue> = serde_json::from_str(payload).unwrap();
+            digest(&Message::new("a", &payload).unwrap())
+        };
+        let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(3000), "]".repeat(3000));
+        for (one, other, same) in [
+            (r#"{"a":1,"b":{"c":[1,2],"d":null}}"#, r#"{ "b": {"d":null, "c":[1, 2]}, "a": 1 }"#, true),
+            (r#"{"é":"\u00e9"}"#, r#"{"\u00e9":"é"}"#, true),
+            ("[1,2]", "[2,1]", false),
+            ("[1,[2]]", "[[1],2]", false),
+            ("[[],[]]", "[[[]]]", false),
+            (r#"{"a":"1"}"#, r#"{"a":1}"#, false),
+            (r#"["null"]"#, "[null]", false),
+            (r#"{"a":{}}"#, r#"{"a":[]}"#, false),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2,"a":1}"#, false),
+            ("18446744073709551617", "18446744073709551616", false),
+            ("1.0", "1", false),
+            (&deep("1"), &deep("1"), true),
+            (&deep("1"), &deep("2"), false),
+        ] {
+            assert_eq!(of(one) == of(other), same, "{:.40} {:.40}", one, other);
+        }
     }
 }

@@ -141,6 +141,8 @@ impl ClaimHandle for Handle {
         Box::pin(std::future::ready(self.held().map(|mut seen| seen.renewals.push(lease))))
     }
 
+    fn marking(&self) {}
+
     fn mark<'a>(&'a self, _connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
         Box::pin(std::future::ready(self.held().map(|mut seen| seen.marked = true)))
     }

@@ -12,6 +12,7 @@ use crate::delivery::{Coverage, Delivery, Fact, HeadFacts, Layout, Proof};
 /// ```
 /// use tower_webhooks::{Provider, VerifiedEvent, testing::TestDelivery};
 ///
+/// #[derive(serde::Deserialize)]
 /// struct Invoice {
 ///     amount_paid: u64,
 /// }
@@ -75,6 +76,11 @@ impl TestDelivery {
     /// Sets the version of the sender's API.
     pub fn api_version(self, version: impl Into<String>) -> Self {
         self.fact(Fact::ApiVersion, version.into())
+    }
+
+    /// Sets the sender's account that the event is about.
+    pub fn account(self, account: impl Into<String>) -> Self {
+        self.fact(Fact::Account, account.into())
     }
 
     /// Sets which attempt of the sender's it is, from 1.

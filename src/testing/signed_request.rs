@@ -13,7 +13,7 @@ use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
     head::Head,
-    scheme::{Content, Provider, Scheme, Signed, Unsigned},
+    scheme::{Content, Provider, Scheme, Shape, Signed, Unsigned},
     secret::{Secret, Secrets},
 };
 
@@ -89,6 +89,7 @@ impl SignedRequest {
                 api_version: None,
                 header: None,
                 tampered: false,
+                shape: Shape::Json,
             },
             fault: None,
         }
@@ -112,6 +113,31 @@ impl SignedRequest {
     pub fn with_fixture(mut self, fixture: &Fixture) -> Self {
         self.unsigned.event_type = Some(fixture.event_type().to_owned());
         self.with_body(fixture.body().as_bytes().to_vec())
+    }
+
+    /// Sends the event as a form (`application/x-www-form-urlencoded`), with the JSON in the field that the scheme names.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// let secret = Secret::new("It's a Secret to Everybody")?;
+    /// let opened = SignedRequest::new(Provider::GITHUB, &secret)
+    ///     .with_event("issues.opened", json!({ "issue": { "number": 7 } }))
+    ///     .as_form()
+    ///     .build::<axum::body::Body>();
+    /// assert_eq!(opened.headers()["content-type"], "application/x-www-form-urlencoded");
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn as_form(mut self) -> Self {
+        self.unsigned.shape = Shape::Form;
+        self
+    }
+
+    /// Sends the event as a form whose fields are the payload's members. Lists become repeated fields.
+    pub fn as_form_fields(mut self) -> Self {
+        self.unsigned.shape = Shape::Fields;
+        self
     }
 
     /// Sets the event type alone.
@@ -220,14 +246,18 @@ impl SignedRequest {
     ///
     /// # Errors
     /// When the scheme is written in code, signs a URL without a [`public_url`](Self::public_url), has no room for what it is
-    /// to hold, or cannot decode a secret; and when the scheme itself would refuse what was built.
+    /// to hold, does not declare the form that was asked for, or cannot decode a secret; and when the scheme itself would refuse what was built.
     pub fn try_build<B: From<Bytes>>(&self) -> Result<Request<B>, ConfigError> {
         if let Some(fault) = &self.fault {
             return Err(ConfigError::new(ConfigErrorKind::Option, fault.clone()));
         }
         let now = self.at.unwrap_or_else(|| SystemClock.now());
         let mut unsigned = self.unsigned.clone();
-        unsigned.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        let content_type = match unsigned.shape {
+            Shape::Json => "application/json",
+            Shape::Fields | Shape::Form => "application/x-www-form-urlencoded",
+        };
+        unsigned.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
         let Signed { method, uri, mut headers, body } = self.scheme.sign(unsigned, &self.secrets, now)?;
         headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(body.len()));
         if !self.unsigned.tampered {

@@ -4,26 +4,31 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request::Parts};
 use http_body_util::Full;
 
-use super::{Verified, budget::Share, layer::Config};
+use super::{Verified, layer::Config};
 use crate::{delivery::Delivery, host, observe::Handling};
 
 /// The items of one request that are still to be handled, and what the ones before came to.
-pub(super) struct Batch<S, A> {
+pub(super) struct Batch<S, A, E> {
     pub(super) inner: S,
     /// The item that is being handled.
     pub(super) handling: Option<Handling>,
     config: Arc<Config>,
     parts: Parts,
     items: vec::IntoIter<Delivery>,
-    failed: Option<A>,
+    failed: Option<ItemEnd<A, E>>,
     last: Option<A>,
-    /// Held as long as the body may be.
-    _share: Option<Share>,
 }
 
-impl<S, R> Batch<S, Response<R>> {
-    pub(super) fn new(inner: S, config: Arc<Config>, parts: Parts, items: Vec<Delivery>, share: Option<Share>) -> Self {
-        Self { inner, handling: None, config, parts, items: items.into_iter(), failed: None, last: None, _share: share }
+/// How the inner service ended with one item.
+pub(super) enum ItemEnd<A, E> {
+    Failed(E),
+    Panicked,
+    Responded(A),
+}
+
+impl<S, R, E> Batch<S, Response<R>, E> {
+    pub(super) fn new(inner: S, config: Arc<Config>, parts: Parts, items: Vec<Delivery>) -> Self {
+        Self { inner, handling: None, config, parts, items: items.into_iter(), failed: None, last: None }
     }
 
     /// The request for the next item, as if it had come alone.
@@ -34,21 +39,25 @@ impl<S, R> Batch<S, Response<R>> {
         let mut parts = self.parts.clone();
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         parts.headers.remove(header::TRANSFER_ENCODING);
+        // An item of a form is the JSON that the form held.
+        let is_form = |value: &HeaderValue| value.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+        if parts.headers.get(header::CONTENT_TYPE).is_some_and(is_form) {
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         Some(verified_request(parts, delivery, &self.config))
     }
 
-    /// Notes how an item went. One that fails does not keep the others from being handled.
-    pub(super) fn note(&mut self, response: Response<R>) {
-        if response.status().is_success() {
-            self.last = Some(response);
-        } else {
-            self.failed.get_or_insert(response);
+    /// Notes how an item ended. One that fails, by whatever way, does not keep the others from being handled.
+    pub(super) fn note(&mut self, end: ItemEnd<Response<R>, E>) {
+        match end {
+            ItemEnd::Responded(response) if response.status().is_success() => self.last = Some(response),
+            failed => _ = self.failed.get_or_insert(failed),
         }
     }
 
     /// The answer to the whole request: the first failure, else the last success. `None` when there was no item.
-    pub(super) fn answer(&mut self) -> Option<Response<R>> {
-        self.failed.take().or_else(|| self.last.take())
+    pub(super) fn answer(&mut self) -> Option<ItemEnd<Response<R>, E>> {
+        self.failed.take().or_else(|| self.last.take().map(ItemEnd::Responded))
     }
 }
 

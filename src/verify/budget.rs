@@ -1,68 +1,389 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+//! A bound for the bytes of bodies that are held at once, over all requests of a layer and its clones.
+//!
+//! Rules:
+//! 1. Counted is what is allocated, from the first byte until the last owner of the body drops it: the handler, a task that
+//!    goes on when the client has hung up, whoever has cloned the bytes.
+//! 2. Nobody can shut the others out. Where there is no room, the body that has cost most so far gives way (the bytes that are
+//!    held for it, times its age), if it has cost more than the one that asks. Only bodies that are still being read give way:
+//!    what has been verified is in the hands of the application.
+//! 3. An eighth is kept for small bodies: large ones together have no more than the rest. One alone may have it all.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Waker},
 };
 
-/// How many bytes of bodies may be held at once, over all requests of a layer and its clones.
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::body::Collected;
+
+/// The bound, and who holds what.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
-    used: AtomicUsize,
+    state: Mutex<State>,
 }
 
-/// A request's share of the budget; it is given back on drop.
+/// A body up to this size is a small one.
+const SMALL: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+struct State {
+    /// All bytes that are held, and those of them that belong to large bodies.
+    used: usize,
+    large: usize,
+    /// The bodies that are being read.
+    readers: HashMap<u64, Reader>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Reader {
+    bytes: usize,
+    since: Instant,
+    slot: Arc<Slot>,
+}
+
+/// What has been read of one body. Others may take it away.
+#[derive(Debug, Default)]
+struct Slot(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    collected: Collected,
+    is_taken: bool,
+    /// The task that reads, to be told that its body was taken away.
+    waker: Option<Waker>,
+}
+
+/// One body that is being read. Its bytes are given back on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
-    bytes: usize,
+    id: u64,
+    slot: Arc<Slot>,
+}
+
+/// A body had to give way, or there was no room for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OverBudget;
+
+/// What is kept of a body while it is read, with and without a budget.
+#[derive(Debug)]
+pub(super) enum Kept {
+    Counted(Share),
+    Free(Collected),
+}
+
+impl Kept {
+    pub(super) fn new(budget: Option<&Arc<Budget>>) -> Self {
+        budget.map_or_else(|| Self::Free(Collected::default()), |budget| Self::Counted(budget.share()))
+    }
+
+    pub(super) fn push(&mut self, frame: Bytes, expected: usize) -> Result<(), OverBudget> {
+        match self {
+            Self::Counted(share) => share.push(frame, expected),
+            Self::Free(collected) => {
+                collected.push(frame, expected);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the body has been taken away; if not, the task is woken when it is.
+    pub(super) fn is_taken(&self, cx: &Context<'_>) -> bool {
+        matches!(self, Self::Counted(share) if share.is_taken(cx))
+    }
+
+    pub(super) fn into_bytes(self) -> Result<Bytes, OverBudget> {
+        match self {
+            Self::Counted(share) => share.into_bytes(),
+            Self::Free(collected) => Ok(collected.into_bytes()),
+        }
+    }
 }
 
 impl Budget {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0) }
+        Self { limit, state: Mutex::default() }
     }
 
+    /// Begins a body.
     pub(super) fn share(self: &Arc<Self>) -> Share {
-        Share { budget: Arc::clone(self), bytes: 0 }
+        let slot = Arc::new(Slot::default());
+        let mut state = self.lock();
+        let id = state.next;
+        state.next += 1;
+        state.readers.insert(id, Reader { bytes: 0, since: Instant::now(), slot: Arc::clone(&slot) });
+        drop(state);
+        Share { budget: Arc::clone(self), id, slot }
+    }
+
+    /// Makes room for `more` bytes of a body that is being read.
+    fn take(&self, id: u64, more: usize) -> Result<(), OverBudget> {
+        // Dropped after the lock.
+        let mut evicted = Vec::new();
+        let taken = self.lock().take(self.limit, id, more, Instant::now(), &mut evicted);
+        for slot in evicted {
+            slot.clear();
+        }
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Share {
-    /// Takes `bytes` more; `false` when they are not to be had.
-    #[must_use]
-    pub(super) fn grow(&mut self, bytes: usize) -> bool {
-        let taken = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(bytes).filter(|used| *used <= self.budget.limit)
-        });
-        if taken.is_ok() {
-            self.bytes += bytes;
+impl State {
+    fn take(
+        &mut self,
+        limit: usize,
+        id: u64,
+        more: usize,
+        now: Instant,
+        evicted: &mut Vec<Arc<Slot>>,
+    ) -> Result<(), OverBudget> {
+        loop {
+            let reader = self.readers.get(&id).ok_or(OverBudget)?;
+            let (held, since) = (reader.bytes, reader.since);
+            let wanted = held.checked_add(more).filter(|wanted| *wanted <= limit).ok_or(OverBudget)?;
+            let others = self.large - large(held);
+            let crowded = others > 0 && others + large(wanted) > limit - limit / 8 && large(wanted) > 0;
+            if self.used - held + wanted <= limit && !crowded {
+                self.resize(held, wanted);
+                if let Some(reader) = self.readers.get_mut(&id) {
+                    reader.bytes = wanted;
+                }
+                return Ok(());
+            }
+            let cost = |bytes: usize, since: Instant| bytes as u128 * now.saturating_duration_since(since).as_nanos();
+            let victim = self
+                .readers
+                .iter()
+                .filter(|(other, reader)| **other != id && reader.bytes > if crowded { SMALL } else { 0 })
+                .max_by_key(|(_, reader)| cost(reader.bytes, reader.since))
+                .filter(|(_, reader)| cost(reader.bytes, reader.since) > cost(wanted, since))
+                .map(|(other, _)| *other);
+            let victim = victim.and_then(|other| self.readers.remove(&other)).ok_or(OverBudget)?;
+            self.resize(victim.bytes, 0);
+            evicted.push(victim.slot);
         }
-        taken.is_ok()
+    }
+
+    fn resize(&mut self, from: usize, to: usize) {
+        self.used = self.used - from + to;
+        self.large = self.large - large(from) + large(to);
+    }
+}
+
+/// The bytes as far as they belong to a large body.
+fn large(bytes: usize) -> usize {
+    if bytes > SMALL { bytes } else { 0 }
+}
+
+impl Share {
+    /// Takes a frame, if there is room for it.
+    fn push(&self, frame: Bytes, expected: usize) -> Result<(), OverBudget> {
+        let more = {
+            let content = self.slot.lock();
+            if content.is_taken {
+                return Err(OverBudget);
+            }
+            content.collected.growth(frame.len(), expected)
+        };
+        if more > 0 {
+            self.budget.take(self.id, more)?;
+        }
+        let mut content = self.slot.lock();
+        if content.is_taken {
+            return Err(OverBudget);
+        }
+        content.collected.push(frame, expected);
+        Ok(())
+    }
+
+    fn is_taken(&self, cx: &Context<'_>) -> bool {
+        let mut content = self.slot.lock();
+        if !content.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            content.waker = Some(cx.waker().clone());
+        }
+        content.is_taken
+    }
+
+    /// Ends the reading. The bytes are counted as long as anybody owns them.
+    fn into_bytes(self) -> Result<Bytes, OverBudget> {
+        let reader = self.budget.lock().readers.remove(&self.id).ok_or(OverBudget)?;
+        // Nobody can find it to take it away any more.
+        let body = std::mem::take(&mut self.slot.lock().collected).into_bytes();
+        let held = Held { budget: Arc::clone(&self.budget), bytes: reader.bytes, body };
+        Ok(if held.body.is_empty() { Bytes::new() } else { Bytes::from_owner(held) })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut state = self.budget.lock();
+        if let Some(reader) = state.readers.remove(&self.id) {
+            state.resize(reader.bytes, 0);
+        }
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clear(&self) {
+        let mut content = self.lock();
+        content.is_taken = true;
+        let (collected, waker) = (std::mem::take(&mut content.collected), content.waker.take());
+        drop(content);
+        drop(collected);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A body that has been read, and what is counted for it.
+#[derive(Debug)]
+struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+    body: Bytes,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // The memory first, then the room that it took.
+        self.body = Bytes::new();
+        self.budget.lock().resize(self.bytes, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Context, Wake, Waker},
+        time::Duration,
+    };
 
-    use super::Budget;
+    use bytes::Bytes;
+    use tokio::time::advance;
 
-    #[test]
-    fn shares_never_exceed_the_limit_and_come_back() {
+    use super::{Budget, OverBudget, SMALL, Share};
+
+    const KIB: usize = 1024;
+
+    fn push(share: &Share, bytes: usize) -> Result<(), OverBudget> {
+        share.push(Bytes::from(vec![0; bytes]), bytes)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shares_never_exceed_the_limit_and_come_back() {
         let budget = Arc::new(Budget::new(10));
-        let (mut first, mut second) = (budget.share(), budget.share());
+        let (first, second, third) = (budget.share(), budget.share(), budget.share());
 
-        assert!(first.grow(6));
-        assert!(!second.grow(5));
-        assert!(second.grow(4));
+        assert_eq!(push(&first, 6), Ok(()));
+        assert_eq!(push(&second, 5), Err(OverBudget), "nobody is older");
+        assert_eq!(push(&second, 4), Ok(()));
         drop(first);
-        assert!(second.grow(6));
-        assert!(!second.grow(usize::MAX));
+        assert_eq!(push(&third, 6), Ok(()));
+        assert_eq!(budget.lock().used, 10);
+        drop((second, third));
+        assert_eq!(budget.lock().used, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_counted_until_its_last_owner_is_gone() {
+        let budget = Arc::new(Budget::new(10));
+        let share = budget.share();
+        assert_eq!(push(&share, 6), Ok(()));
+
+        let body = share.into_bytes().unwrap();
+        let part = body.slice(2..3);
+        drop(body);
+        advance(Duration::from_secs(60)).await;
+
+        let other = budget.share();
+        assert_eq!(push(&other, 5), Err(OverBudget), "what was verified does not give way");
+        drop(part);
+        assert_eq!(push(&other, 5), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_that_has_cost_most_gives_way_and_is_told() {
+        struct Told(AtomicBool);
+        impl Wake for Told {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let budget = Arc::new(Budget::new(1000 * KIB));
+        let told = Arc::new(Told(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&told));
+        let (old, large) = (budget.share(), budget.share());
+        assert_eq!(push(&old, 10 * KIB), Ok(()));
+        assert_eq!(push(&large, 980 * KIB), Ok(()));
+        assert!(!large.is_taken(&Context::from_waker(&waker)));
+        advance(Duration::from_secs(1)).await;
+
+        let new = budget.share();
+        assert_eq!(push(&new, 20 * KIB), Ok(()));
+
+        assert!(told.0.load(Ordering::Relaxed));
+        assert!(large.is_taken(&Context::from_waker(&waker)));
+        assert_eq!(push(&large, 1), Err(OverBudget));
+        assert_eq!(large.into_bytes(), Err(OverBudget));
+        assert_eq!(push(&old, 10 * KIB), Ok(()));
+        assert_eq!(old.into_bytes().unwrap().len(), 20 * KIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_has_cost_more_than_all_others_finds_no_room() {
+        let budget = Arc::new(Budget::new(1000 * KIB));
+        let slow = budget.share();
+        assert_eq!(push(&slow, 600 * KIB), Ok(()));
+        advance(Duration::from_secs(5)).await;
+        let quick = budget.share();
+        assert_eq!(push(&quick, 60 * KIB), Ok(()));
+        advance(Duration::from_millis(1)).await;
+
+        assert_eq!(push(&slow, 400 * KIB), Err(OverBudget));
+
+        assert_eq!(quick.into_bytes().unwrap().len(), 60 * KIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_leave_an_eighth_to_small_ones_unless_one_is_alone() {
+        let budget = Arc::new(Budget::new(800 * KIB));
+        let alone = budget.share();
+        assert_eq!(push(&alone, 800 * KIB), Ok(()));
+        drop(alone);
+
+        let first = budget.share();
+        assert_eq!(push(&first, 400 * KIB), Ok(()));
+        let held = first.into_bytes().unwrap();
+        let second = budget.share();
+        assert_eq!(push(&second, 301 * KIB), Err(OverBudget));
+        assert_eq!(push(&second, 300 * KIB), Ok(()));
+        let second = second.into_bytes().unwrap();
+        let small = budget.share();
+        assert_eq!(push(&small, SMALL), Ok(()));
+        drop((held, second));
     }
 }

@@ -14,14 +14,15 @@ use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::{Full, LengthLimitError};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower_service::Service;
 
 use super::{
     Acknowledged,
-    batch::{Batch, verified_request},
-    body::{Collected, ResponseBody},
-    budget::Share,
+    batch::{Batch, ItemEnd, verified_request},
+    body::ResponseBody,
+    budget::{Kept, OverBudget},
+    drain::{Drain, Drained, Rest, Unread},
     layer::{Config, Keyring, Verification},
     rejection,
 };
@@ -46,26 +47,28 @@ pin_project! {
         config: Arc<Config>,
         span: ReceiveSpan,
         #[pin]
-        state: State<S, B, S::Future, S::Response>,
+        state: State<S, B, S::Future, S::Response, S::Error>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     #[project_replace = StateReplacement]
-    enum State<S, B, F, A> {
+    enum State<S, B, F, A, E> {
         // Nothing has been looked at.
         Start { inner: S, request: Request<B> },
         // The source of secrets is being asked.
         Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
-        // The body is being read and hashed.
-        Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>> },
+        // The body is being read and hashed; once it is refused, what is left of it is read and dropped.
+        Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>>, refused: Option<Refused> },
+        // The answer is there, and a body that nobody has looked at is on its way: it is read and dropped.
+        Unread { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
-        // The inner service runs. A share of the budget is held as long as it may hold the body.
-        Inner { #[pin] future: F, share: Option<Share>, handling: Handling },
+        // The inner service runs.
+        Inner { #[pin] future: F, handling: Handling },
         // The inner service runs for one item of a batch after the other.
-        Batch { #[pin] future: Option<F>, batch: Batch<S, A> },
+        Batch { #[pin] future: Option<F>, batch: Batch<S, A, E> },
         Done,
     }
 }
@@ -75,11 +78,16 @@ struct Reading<S> {
     inner: S,
     parts: Parts,
     check: Check,
-    ring: Arc<KeyRing>,
-    collected: Collected,
+    kept: Kept,
+    received: usize,
     /// How large the body may become: what it declares, within the limit.
     expected: usize,
-    share: Option<Share>,
+}
+
+/// The answer to a request whose body is still being sent.
+struct Refused {
+    response: Response<Bytes>,
+    drain: Drain,
 }
 
 /// Everything that waits for the inner service to be ready.
@@ -88,7 +96,6 @@ struct Passed<S> {
     request: Request<Full<Bytes>>,
     /// For spans and counters; the request has it too.
     delivery: Delivery,
-    share: Option<Share>,
 }
 
 /// How long a source of secrets may look.
@@ -97,12 +104,21 @@ const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 /// What one step of the machine came to.
 // As for the state itself: it is moved once, and a box would be an allocation for every request.
 #[allow(clippy::large_enum_variant)]
-enum Turn<S, B, F, A> {
-    Answer(Response<Bytes>),
-    Next(State<S, B, F, A>),
+enum Turn<S, B, F, A, E> {
+    Answer(Response<Bytes>, Left<B>),
+    Next(State<S, B, F, A, E>),
     /// Verified: the inner service is to be asked and called.
     Pass(Passed<S>),
-    Refuse(VerifyError),
+    Refuse(VerifyError, Left<B>),
+}
+
+/// What is left of a body that is answered.
+#[allow(clippy::large_enum_variant)] // As above.
+enum Left<B> {
+    /// What comes after what was read; the body is in the state. It is to have ended by then.
+    Begun(Instant),
+    Nothing,
+    Unread(Unread<B>),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -119,7 +135,7 @@ where
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
-    B: Body<Data: Buf, Error: Into<BoxError>>,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
@@ -133,11 +149,17 @@ where
                 if let Some(handling) = this.state.as_mut().handling() {
                     handling.end(Ended::Panicked, None);
                 }
+                let unread = this.state.as_mut().unread();
                 this.state.as_mut().project_replace(State::Done);
                 observe::panicked(this.config.scheme.name());
                 let response = rejection::panicked();
                 this.span.verified(response.status().as_u16());
-                Poll::Ready(Ok(response.map(ResponseBody::own)))
+                let Some(rest) = unread.and_then(|body| body.rest(this.config)) else {
+                    return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                };
+                this.state.as_mut().project_replace(State::Unread { rest: Some(rest), response: Some(response) });
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
     }
@@ -146,7 +168,7 @@ where
 impl<S, B, R> ResponseFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
-    B: Body<Data: Buf, Error: Into<BoxError>>,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
 {
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
         let mut this = self.project();
@@ -167,15 +189,44 @@ where
                     };
                     with_secrets(this.config, secrets, inner, parts, body, now)
                 }
-                StateProjection::Body { body, timer, reading } => {
-                    let result = ready!(read(cx, this.config, body, timer, reading));
+                StateProjection::Body { body, mut timer, reading, refused } => {
+                    if let Some(Refused { drain, .. }) = refused.as_mut() {
+                        ready!(drain.poll(cx, body));
+                        let Some(Refused { response, .. }) = refused.take() else {
+                            unreachable!("it has just been seen to be there");
+                        };
+                        this.state.as_mut().project_replace(State::Done);
+                        return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                    }
+                    let result = ready!(read(cx, this.config, body, timer.as_mut(), reading));
                     let Some(reading) = reading.take() else {
                         unreachable!("what waits for the body is taken once");
                     };
                     match result {
                         Ok(()) => finish(this.config, reading),
-                        Err(error) => Turn::Refuse(error),
+                        Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => {
+                            Turn::Refuse(error, Left::Nothing)
+                        }
+                        Err(error) => {
+                            let until = timer.as_pin_mut().map(|timer| timer.deadline());
+                            let until = until.unwrap_or_else(|| Instant::now() + this.config.body_timeout);
+                            Turn::Refuse(error, Left::Begun(until))
+                        }
                     }
+                }
+                StateProjection::Unread { rest, response } => {
+                    let drained = match rest.as_mut() {
+                        Some(rest) => ready!(rest.poll(cx)),
+                        None => Drained::Empty,
+                    };
+                    if let (Drained::Silent, Some(rest)) = (drained, rest.take()) {
+                        rest.linger();
+                    }
+                    let Some(response) = response.take() else {
+                        unreachable!("the answer is taken once");
+                    };
+                    this.state.as_mut().project_replace(State::Done);
+                    return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
                 StateProjection::Passed { passed } => {
                     let Some(passed) = passed.take() else {
@@ -183,12 +234,11 @@ where
                     };
                     Turn::Pass(passed)
                 }
-                StateProjection::Inner { future, share, handling } => {
+                StateProjection::Inner { future, handling } => {
                     let result = {
                         let _entered = handling.enter();
                         ready!(future.poll(cx))
                     };
-                    drop(share.take());
                     let result = result.map(|response| this.config.finish(response));
                     note(handling, this.span, &result);
                     this.state.as_mut().project_replace(State::Done);
@@ -196,21 +246,19 @@ where
                 }
                 StateProjection::Batch { mut future, batch } => {
                     if let Some(running) = future.as_mut().as_pin_mut() {
-                        let result = {
+                        // A panic is this item's own failure, and the others are still to be handled.
+                        let ended = {
                             let _entered = batch.handling.as_ref().map(Handling::enter);
-                            ready!(running.poll(cx))
-                        };
-                        future.set(None);
-                        if let Some(mut handling) = batch.handling.take() {
-                            note(&mut handling, this.span, &result);
-                        }
-                        match result {
-                            Ok(response) => batch.note(response),
-                            Err(error) => {
-                                this.state.as_mut().project_replace(State::Done);
-                                return Poll::Ready(Err(error));
+                            match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
+                                Ok(Poll::Pending) => return Poll::Pending,
+                                Ok(Poll::Ready(Ok(response))) => ItemEnd::Responded(response),
+                                Ok(Poll::Ready(Err(error))) => ItemEnd::Failed(error),
+                                Err(_) => ItemEnd::Panicked,
                             }
-                        }
+                        };
+                        let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+                        let ended = if dropped.is_ok() { ended } else { ItemEnd::Panicked };
+                        end_item(batch, ended, this.span, this.config);
                     }
                     // Each call is of a service that has said that it is ready.
                     if let Err(error) = ready!(batch.inner.poll_ready(cx)) {
@@ -220,13 +268,21 @@ where
                     if let Some(request) = batch.next_request() {
                         let running = {
                             let _entered = batch.handling.as_ref().map(Handling::enter);
-                            batch.inner.call(request)
+                            catch_unwind(AssertUnwindSafe(|| batch.inner.call(request)))
                         };
-                        future.set(Some(running));
+                        match running {
+                            Ok(running) => future.set(Some(running)),
+                            Err(_) => end_item(batch, ItemEnd::Panicked, this.span, this.config),
+                        }
                         continue;
                     }
                     let response = match batch.answer() {
-                        Some(response) => this.config.finish(response),
+                        Some(ItemEnd::Responded(response)) => this.config.finish(response),
+                        Some(ItemEnd::Panicked) => rejection::panicked().map(ResponseBody::own),
+                        Some(ItemEnd::Failed(error)) => {
+                            this.state.as_mut().project_replace(State::Done);
+                            return Poll::Ready(Err(error));
+                        }
                         None => this.config.scheme.acknowledge().into_response().map(ResponseBody::own),
                     };
                     this.span.verified(response.status().as_u16());
@@ -235,20 +291,20 @@ where
                 }
                 StateProjection::Done => panic!("`ResponseFuture` polled after it was ready"),
             };
-            let response = match turn {
+            let (response, left) = match turn {
                 Turn::Next(state) => {
                     this.state.as_mut().project_replace(state);
                     continue;
                 }
                 Turn::Pass(mut passed) => match passed.inner.poll_ready(cx) {
                     Poll::Ready(Ok(())) => {
-                        let Passed { mut inner, request, delivery, share } = passed;
+                        let Passed { mut inner, request, delivery } = passed;
                         let handling = Handling::begin(&this.config.meter, &delivery);
                         let future = {
                             let _entered = handling.enter();
                             inner.call(request)
                         };
-                        this.state.as_mut().project_replace(State::Inner { future, share, handling });
+                        this.state.as_mut().project_replace(State::Inner { future, handling });
                         continue;
                     }
                     Poll::Ready(Err(error)) => {
@@ -260,28 +316,47 @@ where
                         return Poll::Pending;
                     }
                 },
-                Turn::Answer(response) => {
+                Turn::Answer(response, left) => {
                     this.config.meter.handshake();
                     this.span.handshake(response.status().as_u16());
-                    response
+                    (response, left)
                 }
-                Turn::Refuse(error) => {
+                Turn::Refuse(error, left) => {
                     let kind = error.kind();
                     this.config.meter.refused(kind);
                     let response = this.config.refuse(error);
                     this.span.refused(kind.as_str(), response.status().as_u16());
-                    response
+                    (response, left)
                 }
             };
-            this.state.as_mut().project_replace(State::Done);
-            return Poll::Ready(Ok(response.map(ResponseBody::own)));
+            let rest = match left {
+                Left::Begun(until) => {
+                    if let StateProjection::Body { refused, .. } = this.state.as_mut().project() {
+                        *refused = Some(Refused { response, drain: Drain::of_a_begun_body(this.config, until) });
+                    }
+                    continue;
+                }
+                Left::Nothing => None,
+                Left::Unread(body) => body.rest(this.config),
+            };
+            let Some(rest) = rest else {
+                this.state.as_mut().project_replace(State::Done);
+                return Poll::Ready(Ok(response.map(ResponseBody::own)));
+            };
+            this.state.as_mut().project_replace(State::Unread { rest: Some(rest), response: Some(response) });
         }
     }
 }
 
 /// Tells how the inner service ended with one delivery.
 fn note<R, E>(handling: &mut Handling, span: &ReceiveSpan, result: &Result<Response<R>, E>) {
-    let Ok(response) = result else { return handling.end(Ended::Failed, None) };
+    match result {
+        Ok(response) => note_response(handling, span, response),
+        Err(_) => handling.end(Ended::Failed, None),
+    }
+}
+
+fn note_response<R>(handling: &mut Handling, span: &ReceiveSpan, response: &Response<R>) {
     let status = response.status().as_u16();
     // A part inside may know better than its status says.
     let outcome = response.extensions().get().copied().unwrap_or_else(|| Ended::of_status(status));
@@ -289,7 +364,30 @@ fn note<R, E>(handling: &mut Handling, span: &ReceiveSpan, result: &Result<Respo
     span.verified(status);
 }
 
-impl<S, B, F, A> State<S, B, F, A> {
+/// Tells how an item of a batch ended, and notes it for the answer.
+fn end_item<S, R, E>(
+    batch: &mut Batch<S, Response<R>, E>,
+    end: ItemEnd<Response<R>, E>,
+    span: &ReceiveSpan,
+    config: &Config,
+) {
+    if let Some(mut handling) = batch.handling.take() {
+        match &end {
+            ItemEnd::Responded(response) => note_response(&mut handling, span, response),
+            ItemEnd::Failed(_) => handling.end(Ended::Failed, None),
+            ItemEnd::Panicked => {
+                let _entered = handling.enter();
+                observe::panicked(config.scheme.name());
+            }
+        }
+        if matches!(end, ItemEnd::Panicked) {
+            handling.end(Ended::Panicked, None);
+        }
+    }
+    batch.note(end);
+}
+
+impl<S, B, F, A, E> State<S, B, F, A, E> {
     /// The delivery that the inner service has in hand.
     fn handling(self: Pin<&mut Self>) -> Option<&mut Handling> {
         match self.project() {
@@ -298,10 +396,23 @@ impl<S, B, F, A> State<S, B, F, A> {
             _ => None,
         }
     }
+
+    /// The body that waits for the secrets.
+    fn unread(self: Pin<&mut Self>) -> Option<Unread<B>>
+    where
+        B: Body,
+    {
+        match self.project() {
+            StateProjection::Secrets { pending, .. } => {
+                pending.take().map(|(_, parts, body, _)| Unread::new(&parts, body))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Looks at the head, and goes on to the body or to the source of secrets.
-fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> Turn<S, B, S::Future, S::Response>
+fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -310,22 +421,22 @@ where
     let now = config.clock.now();
     let step = match config.verification {
         Verification::On => config.scheme.inspect(head(&parts), now),
-        Verification::Off => config.scheme.inspect_unverified(head(&parts)),
+        Verification::Off => config.scheme.inspect_unverified(head(&parts), now),
     };
     let step = match step {
         Ok(step) => step,
-        Err(error) => return Turn::Refuse(error),
+        Err(error) => return Turn::Refuse(error, Left::unread(&parts, body)),
     };
     if let Step::Answer(answer) = step {
-        return Turn::Answer(answer.into_response());
+        return Turn::Answer(answer.into_response(), Left::unread(&parts, body));
     }
     if let Err(error) = check_length(config, &parts, &body) {
-        return Turn::Refuse(error);
+        return Turn::Refuse(error, Left::unread(&parts, body));
     }
     match &config.secrets {
         // A challenge is answered either way: it asks for the secret, not for a check.
         _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
-            read_with(config, inner, parts, body, Check::skipped(now), Arc::new(KeyRing::empty()))
+            read_with(config, inner, parts, body, config.scheme.skip(now))
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
@@ -349,7 +460,7 @@ fn with_secrets<S, B>(
     parts: Parts,
     body: B,
     now: SystemTime,
-) -> Turn<S, B, S::Future, S::Response>
+) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -360,7 +471,7 @@ where
     // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
     match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
         Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),
-        Err(error) => Turn::Refuse(error),
+        Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
     }
 }
 
@@ -372,24 +483,24 @@ fn with_ring<S, B>(
     body: B,
     now: SystemTime,
     ring: Arc<KeyRing>,
-) -> Turn<S, B, S::Future, S::Response>
+) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
 {
     let check = match step {
-        Step::Answer(answer) => return Turn::Answer(answer.into_response()),
+        Step::Answer(answer) => return Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
         Step::Challenge(index) => {
             return match config.scheme.challenge(index, head(&parts), &ring, now) {
-                Ok(answer) => Turn::Answer(answer.into_response()),
-                Err(error) => Turn::Refuse(error),
+                Ok(answer) => Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
+                Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
             };
         }
-        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, &ring, now),
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
     };
     match check {
-        Ok(check) => read_with(config, inner, parts, body, check, ring),
-        Err(error) => Turn::Refuse(error),
+        Ok(check) => read_with(config, inner, parts, body, check),
+        Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
     }
 }
 
@@ -399,8 +510,7 @@ fn read_with<S, B>(
     parts: Parts,
     body: B,
     check: Check,
-    ring: Arc<KeyRing>,
-) -> Turn<S, B, S::Future, S::Response>
+) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
@@ -410,12 +520,17 @@ where
         inner,
         parts,
         check,
-        ring,
-        collected: Collected::default(),
+        kept: Kept::new(config.budget.as_ref()),
+        received: 0,
         expected: declared.min(config.body_limit),
-        share: config.budget.as_ref().map(|budget| budget.share()),
     };
-    Turn::Next(State::Body { body, timer: None, reading: Some(reading) })
+    Turn::Next(State::Body { body, timer: None, reading: Some(reading), refused: None })
+}
+
+impl<B: Body> Left<B> {
+    fn unread(parts: &Parts, body: B) -> Self {
+        Self::Unread(Unread::new(parts, body))
+    }
 }
 
 /// How many frames are taken before other tasks get their turn: far more than a body within the limit has, if its sender
@@ -434,6 +549,9 @@ where
     B: Body<Data: Buf, Error: Into<BoxError>>,
 {
     let Some(reading) = reading else { return Poll::Ready(Ok(())) };
+    if reading.kept.is_taken(cx) {
+        return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
+    }
     for _ in 0..FRAMES_IN_A_TURN {
         let frame = match body.as_mut().poll_frame(cx) {
             Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -447,16 +565,16 @@ where
         // Trailers are not signed by any scheme.
         let Ok(mut data) = frame.into_data() else { continue };
         let length = data.remaining();
-        if length > config.body_limit.saturating_sub(reading.collected.len()) {
+        if length > config.body_limit.saturating_sub(reading.received) {
             return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooLarge)));
         }
-        if reading.share.as_mut().is_some_and(|share| !share.grow(length)) {
-            return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
-        }
+        reading.received += length;
         // For the `Bytes` of an HTTP server this is a move, not a copy.
         let bytes = data.copy_to_bytes(length);
-        reading.check.update(&config.scheme, &bytes);
-        reading.collected.push(bytes, reading.expected);
+        reading.check.update(&bytes);
+        if reading.kept.push(bytes, reading.expected) == Err(OverBudget) {
+            return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
+        }
     }
     // Frames may be as small as nought bytes, so that neither the limit nor a wait ends a body that is always there. The
     // deadline does, and others get their turn.
@@ -479,23 +597,25 @@ fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sl
 }
 
 /// Compares, and calls the inner service.
-fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future, S::Response>
+fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, parts, check, ring, collected, share, .. } = reading;
-    let body = collected.into_bytes();
-    match check.finish(&config.scheme, head(&parts), body, &ring) {
-        Err(error) => Turn::Refuse(error),
-        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response()),
+    let Reading { inner, parts, check, kept, .. } = reading;
+    let Ok(body) = kept.into_bytes() else {
+        return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), Left::Nothing);
+    };
+    match check.finish(head(&parts), body) {
+        Err(error) => Turn::Refuse(error, Left::Nothing),
+        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), Left::Nothing),
         Ok(Outcome::Delivery(delivery)) => {
             if let Some(items) = delivery.items() {
-                let batch = Batch::new(inner, Arc::clone(config), parts, items, share);
+                let batch = Batch::new(inner, Arc::clone(config), parts, items);
                 return Turn::Next(State::Batch { future: None, batch });
             }
             let noted = delivery.clone();
             let request = verified_request(parts, delivery, config);
-            Turn::Pass(Passed { inner, request, delivery: noted, share })
+            Turn::Pass(Passed { inner, request, delivery: noted })
         }
     }
 }

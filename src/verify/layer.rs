@@ -94,13 +94,15 @@ impl WebhookLayer {
     /// Verifies by any scheme, where the scheme or the secrets come from a configuration.
     ///
     /// # Errors
-    /// When the scheme is not whole, or constant secrets are none or not of the scheme's form. What a
+    /// When the scheme is not whole or has an option without effect, or constant secrets are none or not of the scheme's form. What a
     /// [`SecretSource`] says at a request is checked then; a secret that cannot be used is answered with 503.
     pub fn try_new<S>(scheme: S, secrets: impl SecretSource) -> Result<Self, ConfigError>
     where
         S: TryInto<Scheme, Error: Into<ConfigError>>,
     {
         let scheme: Scheme = scheme.try_into().map_err(Into::into)?;
+        scheme.check_payload()?;
+        scheme.check_unread()?;
         let secrets = match secrets.fixed() {
             Some(fixed) => {
                 let ring = scheme.key_ring(fixed)?;
@@ -161,7 +163,7 @@ impl<L> WebhookLayer<L> {
     }
 
     /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. Nought means
-    /// nought; there is no "off" here.
+    /// nought; there is no "off" here. A scheme that signs no timestamp has no window to set: [`layer`](Self::layer) then panics.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.config.scheme = self.config.scheme.with_tolerance(tolerance);
@@ -190,6 +192,32 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// ```
+    /// use tower_webhooks::{Secret, WebhookLayer};
+    ///
+    /// // nginx: `location /hooks/ { proxy_pass http://127.0.0.1:3000/inner/; }`
+    /// let layer = WebhookLayer::square(Secret::new("2gpxfBtfwhomtdd6mjf989")?)
+    ///     .with_public_url("https://example.com")
+    ///     .with_replaced_prefix("/inner", "/hooks");
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When one of the two is not the beginning of a path, or both are the same.
+    #[must_use]
+    #[track_caller]
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Self {
+        self.config.scheme = match self.config.scheme.with_replaced_prefix(received, public) {
+            Ok(scheme) => scheme,
+            Err(cause) => panic!("{cause}"),
+        };
+        self
+    }
+
     /// Sets the token that an unsigned handshake must show, for a provider that has one.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
@@ -197,8 +225,11 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Bounds the bytes of bodies that are held at once, over all requests; off by default. A request that would exceed it
-    /// is answered with 503 and `Retry-After`. Clones of the layer share the budget.
+    /// Bounds the bytes of bodies that are held at once, over all requests; off by default. Clones of the layer share the budget.
+    ///
+    /// If there is no room for a body, the one that has cost most so far (its bytes times its age) is answered with 503 and
+    /// `Retry-After`: one that is still being read and has cost more, else the one that asks. A body is counted until the last
+    /// owner of its bytes drops them, also if its client has hung up. An eighth is kept for bodies of up to 64 KiB.
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {
         self.config.budget = Some(Arc::new(Budget::new(bytes)));
@@ -214,6 +245,11 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.config.scheme
+    }
+
     /// Puts another layer between verification and the inner service.
     #[cfg(feature = "idempotency")]
     pub(crate) fn with_inner<M>(self, inner: M) -> WebhookLayer<M> {
@@ -223,13 +259,16 @@ impl<L> WebhookLayer<L> {
     /// Wraps a service.
     ///
     /// # Panics
-    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token.
+    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token. Also when the
+    /// layer has an option that has no effect on this scheme: a window where no timestamp is signed, a URL or token that nobody
+    /// reads.
     #[track_caller]
     pub fn layer<S>(&self, inner: S) -> Webhook<L::Service>
     where
         L: Layer<S>,
     {
-        if let Err(cause) = self.config.scheme.check_settings() {
+        let scheme = &self.config.scheme;
+        if let Err(cause) = scheme.check_unread().and_then(|()| scheme.check_missing()) {
             panic!("{cause}");
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))

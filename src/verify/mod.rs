@@ -2,7 +2,8 @@
 //!
 //! Rules:
 //! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
-//!    inner service. What the head condemns is answered before one byte of the body is read.
+//!    inner service. What the head condemns is refused before one byte of the body is kept; the rest is read and dropped, so
+//!    that the answer arrives.
 //! 2. The body is bounded in size and in time, hashed as it arrives, and never allocated on the word of `Content-Length`.
 //! 3. Every refusal is a response. The network is told a status and one fixed line, the operator the reason: it is in the
 //!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
@@ -37,6 +38,7 @@
 mod batch;
 mod body;
 mod budget;
+mod drain;
 mod future;
 mod layer;
 mod providers;
@@ -83,5 +85,17 @@ impl Verified {
     #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         self.config.scheme.retries_for()
+    }
+
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        self.config.scheme.bodies_are_unique()
+    }
+
+    /// Whether the sender says what an answer that the crate gives by itself must look like.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn prescribes_success(&self) -> bool {
+        self.config.scheme.success().is_some()
     }
 }

@@ -24,6 +24,9 @@ constructors! {
     /// Verifies Dropbox's deliveries, and answers its GET challenge, which anyone may ask.
     ///
     /// Dropbox signs the body alone, which has no id and no time. A delivery that was overheard can be replayed.
+    ///
+    /// The body names the accounts that have changed and nothing else, so that it is the same for every change: with idempotency
+    /// each delivery runs. Do not choose `MissingId::BodyDigest` here, nor a replay guard.
     dropbox => DROPBOX;
     /// Verifies GitHub's deliveries.
     ///
@@ -45,7 +48,9 @@ constructors! {
     /// [`with_verify_token`](Self::with_verify_token), without which the layer wraps no service, and put the layer on the
     /// route with `post(handler).layer(…)`, which sees the GET.
     ///
-    /// Meta signs the body alone, which has no id and no time of its own. A delivery that was overheard can be replayed.
+    /// Meta signs the body alone, which has no id and no time of its own. A delivery that was overheard can be replayed. Whether two
+    /// events can have equal bodies is not documented, so with idempotency each delivery runs, unless
+    /// `IdempotencyLayer::with_missing_id` says otherwise.
     ///
     /// ```
     /// use axum::{Router, routing::post};
@@ -134,6 +139,6 @@ constructors! {
     x_webhook => X_WEBHOOK;
     /// Verifies Zoom's deliveries, and answers `endpoint.url_validation` once its signature has passed.
     ///
-    /// Zoom sends no id.
+    /// Zoom sends no id. The time of the event is in the body, in milliseconds, so that a delivery is known by its body.
     zoom => ZOOM;
 }

@@ -10,11 +10,13 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
     match kind {
         VerifyErrorKind::Ambiguous
+        | VerifyErrorKind::AmbiguousText
         | VerifyErrorKind::MalformedSignature
         | VerifyErrorKind::MalformedTimestamp
         | VerifyErrorKind::Missing
         | VerifyErrorKind::SignatureMismatch
-        | VerifyErrorKind::Stale => refused,
+        | VerifyErrorKind::Stale
+        | VerifyErrorKind::TooLong => refused,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -29,7 +29,7 @@ impl<S> Webhook<S> {
 impl<S, B, R> Service<Request<B>> for Webhook<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
-    B: Body<Data: Buf, Error: Into<BoxError>>,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;

@@ -26,7 +26,7 @@ use tokio::{
 use tower_webhooks::{
     Claim, Delivery, Secret, WebhookLayer,
     clock::ClockOffset,
-    idempotency::{IdempotencyLayer, IdempotencyStore},
+    idempotency::{ClaimKey, IdempotencyLayer, IdempotencyStore},
 };
 
 use super::web::{Answer, Client, SECRET, Server, connect_http2, delivery, send};
@@ -338,4 +338,76 @@ pub(crate) async fn a_failure_lets_the_next_one_run_at_once<S: IdempotencyStore 
     assert!(client.send(delivery("/hook", "a")).await.is_replayed());
 
     assert_eq!(web.shop.runs.of("a"), Run { attempts: vec![1, 2, 3, 4, 5, 6], finished: 1 });
+}
+
+/// Two applications with one store and a route of the same name each handle what comes to it, if one of them has a name, and take
+/// each other's deliveries for their own if neither has.
+pub(crate) async fn applications_are_apart_by_their_names<S: IdempotencyStore + Clone>(
+    unnamed: [S; 2],
+    billing: [S; 2],
+    crm: S,
+) {
+    assert_eq!(unnamed[0].application(), None);
+    assert_eq!((billing[0].application(), crm.application()), (Some("billing"), Some("crm")));
+    let mut webs = Vec::new();
+    for store in unnamed.into_iter().chain(billing).chain([crm]) {
+        webs.push(Web::start(&[store]).await);
+    }
+
+    // The instances of an application have one name.
+    for (number, is_copy) in [false, true, false, true, false].into_iter().enumerate() {
+        let answer = send(webs[number].address(), "evt_1").await;
+        assert_eq!((answer.status.as_u16(), answer.is_replayed()), (200, is_copy), "{number}");
+    }
+}
+
+/// Of two programs that claim for one consumer, the second is told of the first.
+pub(crate) async fn programs_are_introduced_to_each_other(store: &dyn IdempotencyStore, other: &dyn IdempotencyStore) {
+    let key = ClaimKey::new("/hook", "github", None, b"p");
+
+    for store in [store, other] {
+        assert_eq!(store.introduce(key, "billing").await.unwrap(), None);
+        assert_eq!(store.introduce(key, "crm").await.unwrap().as_deref(), Some("billing"));
+    }
+    let elsewhere = ClaimKey::new("/other", "github", None, b"p");
+    assert_eq!(other.introduce(elsewhere, "crm").await.unwrap(), None);
+    assert_eq!(store.introduce(elsewhere, "crm").await.unwrap(), None);
+}
+
+/// Whoever is in the way for a while delays claims and what becomes of them, and refuses nothing.
+pub(crate) async fn deliveries_wait_for<S: IdempotencyStore + Clone, G: Send + 'static>(
+    store: S,
+    get_in_the_way: impl AsyncFn() -> G,
+) {
+    const WHILE: Duration = Duration::from_millis(600);
+    let mut web = Web::start(&[store]).await;
+    let address = web.address();
+
+    // At the claim.
+    let guard = get_in_the_way().await;
+    let delivery = tokio::spawn(async move { send(address, "a").await });
+    tokio::time::sleep(WHILE).await;
+    drop(guard);
+    assert_eq!(timeout(AGES, delivery).await.unwrap().unwrap().status, 200);
+    web.begun().await;
+
+    // At the record, and where a failure gives the claim back.
+    for (id, status) in [("b", 200), ("c", 500)] {
+        web.shop.shut();
+        if status == 500 {
+            web.shop.end_with(&[End::Status(500)]);
+        }
+        let delivery = tokio::spawn(async move { send(address, id).await });
+        web.begun().await;
+        let guard = get_in_the_way().await;
+        web.shop.gate.add_permits(1);
+        tokio::time::sleep(WHILE).await;
+        drop(guard);
+        assert_eq!(timeout(AGES, delivery).await.unwrap().unwrap().status, status, "{id}");
+    }
+    web.shop.open();
+    assert!(send(address, "a").await.is_replayed());
+    assert!(send(address, "b").await.is_replayed());
+    assert_eq!(send(address, "c").await.status, 200);
+    assert_eq!(web.shop.runs.of("c").attempts, [1, 2]);
 }

@@ -37,10 +37,15 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
 
 /// The receiver's layer, whatever it needs beside the secret.
 pub(crate) fn layer(provider: Provider) -> WebhookLayer {
-    let layer = WebhookLayer::new(provider, secret(secret_text(provider)))
-        .with_clock(ManualClock::at_unix_seconds(NOW))
-        .with_verify_token(secret(VERIFY_TOKEN));
-    layer.with_public_url(PUBLIC_URL)
+    let layer =
+        WebhookLayer::new(provider, secret(secret_text(provider))).with_clock(ManualClock::at_unix_seconds(NOW));
+    if provider == Provider::META {
+        layer.with_verify_token(secret(VERIFY_TOKEN))
+    } else if provider == Provider::SQUARE {
+        layer.with_public_url(PUBLIC_URL)
+    } else {
+        layer
+    }
 }
 
 pub(crate) fn secret(text: &str) -> Secret {

@@ -226,6 +226,16 @@ impl Raw {
         let _ = soon("room to write", self.stream.write_all(bytes)).await;
     }
 
+    /// The same, and tells whether the peer still takes it.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        soon("room to write", self.stream.write_all(bytes)).await.is_ok()
+    }
+
+    /// Is ready when something can be read, or the connection has ended.
+    pub(crate) async fn readable(&self) {
+        let _ = self.stream.readable().await;
+    }
+
     /// Says that nothing more comes, and still listens.
     pub(crate) async fn finish(&mut self) {
         let _ = self.stream.shutdown().await;

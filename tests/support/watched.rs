@@ -47,7 +47,8 @@ pub(crate) struct Watched<S> {
 #[derive(Debug, Default)]
 struct Seen {
     calls: HashMap<Call, u32>,
-    failures: HashMap<Call, (Failure, u32)>,
+    /// How, after how many calls, and how many of them.
+    failures: HashMap<Call, (Failure, usize, u32)>,
 }
 
 impl<S> Watched<S> {
@@ -57,7 +58,17 @@ impl<S> Watched<S> {
 
     /// Lets the next `times` calls of this kind fail.
     pub(crate) fn fail(&self, call: Call, failure: Failure, times: u32) {
-        self.seen().failures.insert(call, (failure, times));
+        self.fail_after(call, 0, failure, times);
+    }
+
+    /// Lets `times` calls of this kind fail, after so many `successes`.
+    pub(crate) fn fail_after(&self, call: Call, successes: usize, failure: Failure, times: u32) {
+        self.seen().failures.insert(call, (failure, successes, times));
+    }
+
+    /// The store itself, which counts nothing and fails as it likes.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
     }
 
     /// Lets everything succeed again.
@@ -84,7 +95,11 @@ impl<S> Watched<S> {
     fn note(&self, call: Call) -> Option<Failure> {
         let mut seen = self.seen();
         *seen.calls.entry(call).or_default() += 1;
-        let (failure, left) = seen.failures.get_mut(&call)?;
+        let (failure, successes, left) = seen.failures.get_mut(&call)?;
+        if *successes > 0 {
+            *successes -= 1;
+            return None;
+        }
         if *left == 0 {
             return None;
         }
@@ -109,6 +124,15 @@ impl<S> Watched<S> {
 
 #[deny(clippy::missing_trait_methods)]
 impl<S: IdempotencyStore> IdempotencyStore for Watched<S> {
+    fn application(&self) -> Option<&str> {
+        self.inner.application()
+    }
+
+    /// Tidying up, which does not count.
+    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.inner.introduce(key, program)
+    }
+
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         self.watch(Call::Claim, self.inner.claim(claim))
     }

@@ -215,6 +215,44 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         self.erase(&tenant, 500).await;
     }
 
+    pub(super) async fn what_a_worker_died_on_can_be_sent_again_or_cancelled(&self) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..2 {
+            self.dispatch(message(&tenant)).await;
+        }
+        let dead = token();
+        let leased = self.lease(dead, 2).await;
+        let (one, two) = (leased[0].id, leased[1].id);
+        check(!taken("resend", self.store.resend(one).await), "resend: one that is being sent", &one);
+        check(!taken("cancel", self.store.cancel(two).await), "cancel: one that is being sent", &two);
+        (self.advance)(PAST_LEASE).await;
+
+        check(taken("resend", self.store.resend(one).await), "resend: its lease is over", &one);
+        check(taken("cancel", self.store.cancel(two).await), "cancel: its lease is over", &two);
+        for id in [one, two] {
+            let late = self.finish(id, dead, After::Delivered).await;
+            check(late == (Fenced::Stale, None), "rule 6: the worker comes back", &late);
+        }
+        let again = self.lease_one(token(), "resend: its lease is over").await;
+        check((again.id, again.attempt, again.manual) == (one, 2, true), "resend: its lease is over", &again);
+        check(self.state(two).await == Some(DeliveryState::Cancelled), "cancel: its lease is over", &two);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn what_was_cancelled_is_not_recovered(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        self.dispatch(message(&tenant)).await;
+        let cancelled = self.of_tenant(&tenant).await[0].id;
+        check(taken("cancel", self.store.cancel(cancelled).await), "cancel", &cancelled);
+
+        let recovered = taken("recover", self.store.recover(endpoint.id, Recover::new(UNIX_EPOCH), 100).await);
+        check(recovered == Recovered::new(0, None), "recover: what was cancelled", &recovered);
+        check(taken("resend", self.store.resend(cancelled).await), "resend: what was cancelled", &cancelled);
+        self.erase(&tenant, 500).await;
+    }
+
     pub(super) async fn a_tenant_is_erased_and_no_other(&self) {
         let (tenant, other) = (new_tenant(), new_tenant());
         let nobody_wants = typed("user.created", &tenant);

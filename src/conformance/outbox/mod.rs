@@ -1,3 +1,4 @@
+mod damaged;
 mod keeping;
 mod pace;
 
@@ -12,14 +13,15 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Barrier;
 
+pub use self::damaged::{Damage, damaged_outbox};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
     send::{
         After, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_REST, Fenced, Finish, IN_FLIGHT, LeaseRequest,
-        LeaseToken, LeasedDelivery, Message, MessageId, OutboxId, OutboxStore, RateLimit, Recover, Recovered,
-        Retention, Sealed, Style, rest_after,
+        EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST, Fenced, Finish, IN_FLIGHT,
+        LeaseRequest, LeaseToken, LeasedDelivery, Message, MessageId, OutboxId, OutboxStore, RateLimit, Recover,
+        Recovered, Retention, Sealed, Style, rest_after,
     },
 };
 
@@ -65,7 +67,13 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_was_unsent_is_as_if_it_were_not_leased().await;
     suite.a_failing_endpoint_rests().await;
     suite.an_endpoint_that_fails_for_long_is_disabled_once().await;
+    suite.two_bad_moments_days_apart_do_not_disable_an_endpoint().await;
     suite.a_gone_endpoint_is_held_and_enabled_again().await;
+    suite.what_an_old_url_answers_is_not_the_new_ones().await;
+    suite.a_mended_endpoint_does_not_rest().await;
+    suite.an_endpoint_rests_for_as_long_as_it_asks().await;
+    suite.what_a_person_sends_goes_first().await;
+    suite.no_tenant_fills_a_worker().await;
     suite.a_change_applies_to_its_revision().await;
     suite.what_ended_can_be_sent_again().await;
     suite.what_waits_is_cancelled_with_its_endpoint().await;
@@ -78,6 +86,8 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.a_message_can_be_for_one_endpoint().await;
     suite.a_notice_is_dispatched_with_what_it_tells_of().await;
     suite.what_was_missed_is_recovered_in_pages().await;
+    suite.what_was_cancelled_is_not_recovered().await;
+    suite.what_a_worker_died_on_can_be_sent_again_or_cancelled().await;
     suite.a_tenant_is_erased_and_no_other().await;
     suite.what_was_held_for_long_goes().await;
     suite.what_a_worker_died_on_goes_with_its_endpoint().await;
@@ -348,19 +358,21 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     async fn a_failing_endpoint_rests(&self) {
         let tenant = new_tenant();
         let endpoint = self.endpoint(&tenant, &["*"]).await;
-        for _ in 0..2 * FAILURES_TO_REST {
+        for _ in 0..3 * FAILURES_TO_REST {
             self.dispatch(message(&tenant)).await;
         }
         let mut failed = 0;
         while failed < FAILURES_TO_REST {
+            // What is in flight together counts as one.
             let token = token();
-            for delivery in self.lease(token, FAILURES_TO_REST - failed).await {
+            for delivery in self.lease(token, 2).await {
                 self.finishes(delivery.id, token, FAILED).await;
-                failed += 1;
             }
+            failed += 1;
+            check(self.read(endpoint.id).await.failures == failed, "rule 8: together they are one", &failed);
         }
         let record = self.read(endpoint.id).await;
-        check(record.failures == FAILURES_TO_REST && record.failing_since.is_some(), "rule 8", &record);
+        check(record.failing_since.is_some(), "rule 8", &record);
         check(self.lease(token(), 64).await.is_empty(), "rule 8", &"a resting endpoint was leased for");
 
         (self.advance)(rest_after(FAILURES_TO_REST) + Duration::from_secs(1)).await;
@@ -382,26 +394,59 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     async fn an_endpoint_that_fails_for_long_is_disabled_once(&self) {
         let tenant = new_tenant();
         let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for moment in 0..FAILURES_TO_DISABLE {
+            // Each fails to its end, so that nothing else is due then.
+            self.dispatch(message(&tenant)).await;
+            let token = token();
+            let leased = self.lease(token, 1).await;
+            check(leased.len() == 1, "rule 9", &leased);
+            let early = self.finish(leased[0].id, token, After::Exhausted).await;
+            check(early == (Fenced::Applied, None), "rule 9: not yet", &(moment, early));
+            (self.advance)(DISABLE_AFTER / FAILURES_TO_DISABLE).await;
+        }
         for _ in 0..3 {
             self.dispatch(message(&tenant)).await;
         }
-        let (first, second) = (token(), token());
-        let leased = self.lease(first, 1).await;
-        let early = self.finish(leased[0].id, first, FAILED).await;
-        check(early == (Fenced::Applied, None), "rule 9", &early);
-        (self.advance)(DISABLE_AFTER).await;
-        let leased = self.lease(second, 2).await;
-        check(leased.len() == 2, "rule 9", &leased);
-        let late = self.finish(leased[0].id, second, FAILED).await;
+        let holder = token();
+        // The pace of a backlog lets them come one by one.
+        let mut leased = Vec::new();
+        for _ in 0..2 {
+            leased.extend(self.lease(holder, 1).await);
+            (self.advance)(Duration::from_secs(1)).await;
+        }
+        let Some(first) = leased.first() else { broken("rule 9", &"nothing was leased") };
+        let late = self.finish(first.id, holder, FAILED).await;
         check(late == (Fenced::Applied, Some(DisabledReason::Failing)), "rule 9", &late);
-        let again = self.finish(leased[1].id, second, FAILED).await;
-        check(again == (Fenced::Applied, None), "rule 9: it is said once", &again);
+        for again in &leased[1..] {
+            let again = self.finish(again.id, holder, FAILED).await;
+            check(again == (Fenced::Applied, None), "rule 9: it is said once", &again);
+        }
 
-        let states: Vec<_> = self.of_tenant(&tenant).await.iter().map(|record| record.state).collect();
-        check(states == [DeliveryState::Held; 3], "rule 9", &states);
+        let records = self.of_tenant(&tenant).await;
+        let held = records.iter().filter(|record| record.state == DeliveryState::Held).count();
+        check(held == 3, "rule 9", &records);
         check(self.read(endpoint.id).await.disabled == Some(DisabledReason::Failing), "rule 9", &"not disabled");
         let dispatched = self.dispatch(message(&tenant)).await;
         check(dispatched == Dispatched::Stored { deliveries: 0 }, "rule 1: a disabled endpoint", &dispatched);
+    }
+
+    async fn two_bad_moments_days_apart_do_not_disable_an_endpoint(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for wait in [Duration::ZERO, DISABLE_AFTER + DAY] {
+            (self.advance)(wait).await;
+            for _ in 0..3 {
+                self.dispatch(message(&tenant)).await;
+                let token = token();
+                for delivery in self.lease(token, 1).await {
+                    let finished = self.finish(delivery.id, token, After::Exhausted).await;
+                    check(finished == (Fenced::Applied, None), "rule 9: two bad moments", &finished);
+                }
+            }
+        }
+        check(self.read(endpoint.id).await.disabled.is_none(), "rule 9: two bad moments", &"disabled");
+        (self.advance)(DAY).await;
+        self.erase(&tenant, 500).await;
     }
 
     async fn a_gone_endpoint_is_held_and_enabled_again(&self) {
@@ -445,19 +490,32 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let tenant = new_tenant();
         self.endpoint(&tenant, &["*"]).await;
         self.dispatch(message(&tenant)).await;
-        for after in [After::Delivered, After::Refused, After::Exhausted, FAILED] {
+        let mut id = None;
+        for (attempt, after) in [After::Delivered, After::Refused, After::Exhausted, FAILED].into_iter().enumerate() {
             let token = token();
             let leased = self.lease_one(token, "resend").await;
-            check(leased.attempt == 1, "resend: a fresh count", &leased.attempt);
+            check(leased.attempt as usize == attempt + 1, "rule 18: numbers go on", &leased.attempt);
+            check(leased.round_attempt == 1, "rule 18: a fresh round", &leased.round_attempt);
+            check(leased.manual == (attempt > 0), "rule 18: who asked for it", &leased.manual);
             check(!taken("resend", self.store.resend(leased.id).await), "resend", &"one that is being sent");
             self.finishes(leased.id, token, after).await;
             check(taken("resend", self.store.resend(leased.id).await), "resend", &after);
+            id = Some(leased.id);
         }
         // The last one waited an hour for its retry: that is replaced, not added to.
-        let token = token();
-        let leased = self.lease_one(token, "resend: a retry is replaced").await;
-        check(leased.attempt == 1, "resend: a fresh count", &leased.attempt);
-        self.finishes(leased.id, token, After::Delivered).await;
+        let first = token();
+        let leased = self.lease_one(first, "resend: a retry is replaced").await;
+        check((leased.attempt, leased.round_attempt) == (5, 1), "rule 18: a fresh round", &leased);
+        self.finishes(leased.id, first, After::Retry { wait: Duration::ZERO }).await;
+        let second = token();
+        let leased = self.lease_one(second, "resend: and then its own retries").await;
+        check((leased.attempt, leased.round_attempt) == (6, 2), "rule 18: the round goes on", &leased);
+        check(!leased.manual, "rule 18: nobody asked for the retry", &leased);
+        self.finishes(leased.id, second, After::Delivered).await;
+        let attempts = taken("rule 18", self.store.attempts(leased.id).await);
+        let shown: Vec<_> = attempts.iter().map(|attempt| (attempt.attempt, attempt.manual)).collect();
+        let wanted = [(1, false), (2, true), (3, true), (4, true), (5, true), (6, false)];
+        check(shown == wanted && id == Some(leased.id), "rule 18: the log", &shown);
         let records = self.of_tenant(&tenant).await;
         let done = |record: &DeliveryRecord| record.state == DeliveryState::Delivered && record.due_at.is_none();
         check(records.len() == 1 && records.iter().all(done), "resend: a retry is replaced", &records);

@@ -8,7 +8,8 @@ use crate::{
     clock,
     send::{
         After, DeliveryState, DisabledReason, EndpointId, EndpointRecord, FAILURES_TO_REST, Fault, Fenced, Finish,
-        IN_FLIGHT, LeaseRequest, Message, OutboxStore, PROVEN_WITHIN, RateLimit, Recover, rest_after,
+        Held, IN_FLIGHT, LeaseRequest, Message, OutboxStore, PROVEN_WITHIN, RateLimit, Recover, SLOW_FOR, Sealed,
+        rest_after,
     },
 };
 
@@ -29,7 +30,13 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let (tenant, known) = (new_tenant(), new_tenant());
         let proven = self.endpoint(&known, &["*"]).await;
         check(!proven.proven, "rule 5: a new endpoint is not proven", &proven);
-        for (duration, wanted) in [(PROVEN_WITHIN + STEP, false), (PROVEN_WITHIN, true)] {
+        for (wait, duration, wanted) in [
+            (Duration::ZERO, PROVEN_WITHIN, true),
+            (Duration::ZERO, PROVEN_WITHIN + STEP, false),
+            (Duration::ZERO, PROVEN_WITHIN, false),
+            (SLOW_FOR + STEP, PROVEN_WITHIN, true),
+        ] {
+            (self.advance)(wait).await;
             self.dispatch(message(&known)).await;
             let token = token();
             let leased = self.lease_one(token, "rule 5").await;
@@ -194,7 +201,172 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         self.erase(&tenant, 500).await;
     }
 
+    pub(super) async fn what_an_old_url_answers_is_not_the_new_ones(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..IN_FLIGHT {
+            self.dispatch(message(&tenant)).await;
+        }
+        let old = token();
+        let leased = self.lease(old, 64).await;
+        check(leased.len() == IN_FLIGHT as usize, "rule 11", &leased);
+        let mut settings = endpoint.settings.clone();
+        settings.url = "https://example.com/mended".into();
+        let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, 1, settings).await);
+        check(changed == Fenced::Applied, "rule 11", &changed);
+
+        for (delivery, after) in leased.iter().zip([After::Gone, After::Refused, FAILED, After::Delivered]) {
+            let finished = self.finish(delivery.id, old, after).await;
+            check(finished == (Fenced::Applied, None), "rule 11: what the old URL answers", &(after, finished));
+            let attempts = taken("rule 11", self.store.attempts(delivery.id).await);
+            check(attempts.len() == 1, "rule 7: it is noted", &attempts);
+        }
+        let record = self.read(endpoint.id).await;
+        let is_clean = record.disabled.is_none() && record.failures == 0 && record.failing_since.is_none();
+        check(is_clean && !record.proven, "rule 11: what the old URL answers", &record);
+        let again = self.lease(token(), 64).await;
+        let ids: Vec<_> = again.iter().map(|delivery| delivery.id).collect();
+        check(ids == [leased[0].id, leased[1].id], "rule 11: the new URL may want it", &again);
+        check(again.iter().all(|delivery| delivery.attempt == 2), "rule 11", &again);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn a_mended_endpoint_does_not_rest(&self) {
+        for mend in ["url", "sealed"] {
+            let tenant = new_tenant();
+            let endpoint = self.endpoint(&tenant, &["*"]).await;
+            self.fail(&tenant, FAILURES_TO_REST).await;
+            self.dispatch(message(&tenant)).await;
+            check(self.lease(token(), 64).await.is_empty(), "rule 8", &"a resting endpoint was leased for");
+            let mut settings = endpoint.settings.clone();
+            settings.description = "nothing that matters".into();
+            let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, 1, settings.clone()).await);
+            check(changed == Fenced::Applied, "rule 11", &changed);
+            check(self.lease(token(), 64).await.is_empty(), "rule 11: nothing was mended", &mend);
+
+            match mend {
+                "url" => settings.url = "https://example.com/mended".into(),
+                _ => settings.sealed = Sealed::new("key", &b"mended"[..]),
+            }
+            let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, 2, settings).await);
+            check(changed == Fenced::Applied, "rule 11", &changed);
+
+            let leased = self.lease(token(), 64).await;
+            check(leased.len() == 1, "rule 11: a change ends the rest", &(mend, leased));
+            self.erase(&tenant, 500).await;
+        }
+    }
+
+    pub(super) async fn an_endpoint_rests_for_as_long_as_it_asks(&self) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..3 {
+            self.dispatch(message(&tenant)).await;
+        }
+        let first = token();
+        let leased = self.lease(first, 1).await;
+        let mut finish = Finish::new(FAILED);
+        finish.retry_after = Some(Duration::from_secs(600));
+        self.finishes_as(leased[0].id, first, finish).await;
+
+        (self.advance)(Duration::from_secs(590)).await;
+        check(self.lease(token(), 64).await.is_empty(), "rule 8: it asked for longer", &"leased");
+        (self.advance)(Duration::from_secs(11)).await;
+        let later = self.lease(token(), 64).await;
+        check(later.len() == 1 && later[0].id != leased[0].id, "rule 8: and then one by one", &later);
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn what_a_person_sends_goes_first(&self) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        self.fail(&tenant, FAILURES_TO_REST).await;
+        let ended = self.of_tenant(&tenant).await[0].id;
+        self.dispatch_all((0..20).map(|_| message(&tenant)).collect()).await;
+        check(self.lease(token(), 64).await.is_empty(), "rule 8", &"a resting endpoint was leased for");
+
+        let ping = taken("rule 17", self.store.dispatch_to(endpoint.id, message(&tenant)).await);
+        check(taken("rule 17", self.store.resend(ended).await), "rule 17", &ended);
+        let due = self.of_tenant(&tenant).await;
+        let past = due.iter().filter(|record| record.due_at.is_some_and(|due| due < record.created_at)).count();
+        check(past == 0, "rule 17: the time that is shown", &due);
+        let first = token();
+        let leases = taken("rule 17", self.store.lease(LeaseRequest::new(first, LEASE, 64)).await).deliveries;
+        check(leases.len() == 1, "rule 17: one at a time in a rest", &leases);
+        check(self.lease(token(), 64).await.is_empty(), "rule 17: one at a time in a rest", &"two");
+        self.finishes(leases[0].id, first, After::Exhausted).await;
+        let second = token();
+        let next = self.lease_one(second, "rule 17: the other one").await;
+        let mut sent = [Some(leases[0].id), Some(next.id)];
+        sent.sort_unstable();
+        let mut wanted = [ping, Some(ended)];
+        wanted.sort_unstable();
+        check(sent == wanted, "rule 17: before all else", &sent);
+        self.finishes(next.id, second, After::Exhausted).await;
+        check(self.lease(token(), 64).await.is_empty(), "rule 17: the rest goes on", &"leased");
+        self.erase(&tenant, 500).await;
+
+        // Behind a backlog, and with a limit.
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        self.dispatch_all((0..20).map(|_| message(&tenant)).collect()).await;
+        taken("switch", self.store.switch_endpoint(endpoint.id, Some(DisabledReason::Asked)).await);
+        taken("switch", self.store.switch_endpoint(endpoint.id, None).await);
+        let backlog = self.lease(token(), 64).await;
+        check(backlog.len() == 1, "rule 14", &backlog);
+        let ping = taken("rule 17", self.store.dispatch_to(endpoint.id, message(&tenant)).await);
+        let next = self.lease_one(token(), "rule 17: behind a backlog").await;
+        check(Some(next.id) == ping, "rule 17: behind a backlog", &next);
+        self.erase(&tenant, 500).await;
+        let limited = self.limited(&tenant, RateLimit::per_minute(1)).await;
+        self.dispatch_all((0..2).map(|_| message(&tenant)).collect()).await;
+        self.lease_one(token(), "rule 14: one a minute").await;
+        taken("rule 17", self.store.dispatch_to(limited.id, message(&tenant)).await);
+        check(self.lease(token(), 64).await.is_empty(), "rule 17: a limit holds", &"leased");
+        self.erase(&tenant, 500).await;
+    }
+
+    pub(super) async fn no_tenant_fills_a_worker(&self) {
+        let (greedy, modest) = (new_tenant(), new_tenant());
+        // Each of them waits for longer, as it was never served.
+        for _ in 0..300 {
+            self.endpoint(&greedy, &["*"]).await;
+        }
+        self.dispatch(message(&greedy)).await;
+        let late = self.endpoint(&modest, &["*"]).await;
+        self.dispatch(message(&modest)).await;
+
+        let mut request = LeaseRequest::new(token(), LEASE, 16);
+        request.held = Some([].into());
+        let leased = taken("lease", self.store.lease(request).await).deliveries;
+        let of_it = leased.iter().filter(|delivery| *delivery.endpoint.tenant == *greedy).count();
+        check(of_it <= 8, "lease: no more than what is left", &of_it);
+
+        let mut request = LeaseRequest::new(token(), LEASE, 8);
+        request.held = Some([Held::new(&*greedy, 8, 8)].into());
+        let mut more = leased.iter().filter(|delivery| delivery.endpoint.id == late.id).count();
+        let leased = taken("lease", self.store.lease(request).await).deliveries;
+        more += leased.iter().filter(|delivery| delivery.endpoint.id == late.id).count();
+        check(more == 1, "lease: a tenant that has nothing behind many that may have no more", &leased);
+        let left = leased.iter().filter(|delivery| *delivery.endpoint.tenant == *greedy).count();
+        check(left == 0, "lease: a tenant that may have no more", &left);
+        self.erase(&greedy, 500).await;
+        self.erase(&modest, 500).await;
+    }
+
     // Steps.
+
+    /// Lets an endpoint's deliveries fail, one after the other, until it rests.
+    async fn fail(&self, tenant: &str, times: u32) {
+        for _ in 0..times {
+            self.dispatch(message(tenant)).await;
+            let token = token();
+            let leased = self.lease(token, 1).await;
+            check(leased.len() == 1, "setup: something to fail", &leased);
+            for delivery in leased {
+                self.finishes(delivery.id, token, After::Exhausted).await;
+            }
+        }
+    }
 
     async fn limited<E: std::fmt::Debug>(&self, tenant: &str, limit: Result<RateLimit, E>) -> EndpointRecord {
         let mut settings = self.settings(&["order.*"]);

@@ -2,15 +2,18 @@
 //!
 //! `X-Hub-Signature-256: sha256=<hex>` with `HMAC-SHA-256(secret, body)`.
 //!
+//! A duplicate, for GitHub: the same `X-GitHub-Delivery` ("Best practices for using webhooks", section "Use the X-GitHub-Delivery
+//! header"). It is the event's: a redelivery has it again, and so have the deliveries of one event to several hooks.
+//!
 //! Quirks:
 //! 1. Neither id nor event type nor time is signed: whoever overhears a delivery can replay it, under any id.
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.
 //! 3. The type is the header's with the body's `action`, as in `issues.opened`; `ping` has no action.
-//! 4. With the content type `application/x-www-form-urlencoded` the form is signed as it is, and the JSON is in its field
-//!    `payload`; the type is then the header's alone.
+//! 4. With the content type `application/x-www-form-urlencoded`, which GitHub preselects, the form is signed as it is, and the
+//!    JSON is in its field `payload`.
 //! 5. Payloads are capped at 25 MB. Deliveries are not repeated by themselves; a redelivery has the same id.
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Form, Scheme, SchemeBuilder};
 
 pub(super) fn scheme() -> SchemeBuilder {
     Scheme::hmac_sha256()
@@ -20,5 +23,6 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::header("x-github-delivery"))
         .event_type(Field::header("x-github-event").joined(Field::json("/action")))
+        .form(Form::json("payload"))
         .body_limit(25 * 1024 * 1024)
 }

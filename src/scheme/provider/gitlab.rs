@@ -4,6 +4,9 @@
 //! With a secret token: `X-Gitlab-Token: <the token>`. With a signing token, from GitLab 19.0: Standard Webhooks, that is
 //! `webhook-signature: v1,<base64>` with `HMAC-SHA-256(key, webhook-id "." webhook-timestamp "." body)`.
 //!
+//! A duplicate, for GitLab: the same `Idempotency-Key` ("Delivery headers": unique, and consistent across retries), which
+//! `webhook-id` equals. It is that of one hook's delivery: two hooks on one URL have two of them for one event.
+//!
 //! Quirks:
 //! 1. The secret token is sent as it is and binds nothing. Whoever reads one request can send any other.
 //! 2. Both tokens may be set, and both headers are then sent; each scheme looks at its own.

@@ -18,13 +18,18 @@ mod zoom;
 
 use std::{fmt, str::FromStr};
 
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
+
 use super::{Scheme, SchemeBuilder};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A named, ready scheme.
 ///
 /// A provider is one entry of the catalogue. It can be named in code, or by text from a configuration; case, `-` and `_` do
-/// not matter.
+/// not matter. It is [`Serialize`] as its name, and [`Deserialize`] from any of its names.
 ///
 /// ```
 /// use tower_webhooks::{Provider, Secret, WebhookLayer};
@@ -33,6 +38,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// assert_eq!(provider, Provider::STANDARD_WEBHOOKS);
 /// assert_eq!(provider.to_string(), "standard-webhooks");
 /// assert!("no-such-sender".parse::<Provider>().is_err());
+/// assert_eq!(serde_json::from_str::<Provider>("\"Stripe\"").ok(), Some(Provider::STRIPE));
 ///
 /// let layer = WebhookLayer::new(provider, Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?);
 /// # Ok::<(), tower_webhooks::error::ConfigError>(())
@@ -144,7 +150,7 @@ impl FromStr for Provider {
                     KNOWN.iter().find(|(name, _)| plain(name) == wanted).and_then(|(_, features)| features.first());
                 let message = match missing {
                     Some(feature) => format!("the provider `{text}` needs the feature `{feature}`"),
-                    None => format!("there is no provider `{text}`"),
+                    None => unknown(text),
                 };
                 ConfigError::new(ConfigErrorKind::Provider, message)
             })
@@ -174,6 +180,46 @@ impl std::hash::Hash for Provider {
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Provider({})", self.0.name)
+    }
+}
+
+/// What to say of a name that nobody has, with the names that there are: no more than a configuration's author reads.
+fn unknown(text: &str) -> String {
+    const MOST: usize = 40;
+    let text: String = text.chars().take(64).collect();
+    let names: Vec<_> = Provider::ALL.iter().take(MOST).map(|provider| format!("`{provider}`")).collect();
+    let more = match Provider::ALL.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("there is no provider {text:?}; the known ones are {}{more}", names.join(", "))
+}
+
+/// As its name.
+impl Serialize for Provider {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name)
+    }
+}
+
+/// From any of its names, as by [`FromStr`].
+impl<'de> Deserialize<'de> for Provider {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Provider;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a provider")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Provider, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Name)
     }
 }
 
@@ -210,6 +256,12 @@ mod tests {
             }
         }
         let error = "no-such-sender".parse::<Provider>().unwrap_err();
-        assert_eq!(error.to_string(), "there is no provider `no-such-sender`");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("there is no provider \"no-such-sender\"; the known ones are `clerk`, `dropbox`"),
+            "{text}"
+        );
+        assert!(text.contains("`stripe`") && text.len() < 2000, "{text}");
+        assert!("x".repeat(100_000).parse::<Provider>().unwrap_err().to_string().len() < 2000);
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! `Paddle-Signature: ts=<seconds>;h1=<hex>[;h1=<hex>]` with `h1 = HMAC-SHA-256(secret, ts ":" body)`.
 //!
+//! A duplicate, for Paddle: the same `event_id` ("How webhooks work": "using `event_id` as a deduplication key"). It is the event's.
+//! `notification_id` is that of one destination, and a replay has a new one.
+//!
 //! Quirks:
 //! 1. Items are separated by a semicolon.
 //! 2. `h1` is repeated while a secret is being rotated; any of them may match.
@@ -26,5 +29,5 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{timestamp}:{body}")
         .id(Field::json("/event_id"))
         .event_type(Field::json("/event_type"))
-        .payload("/data")
+        .payload_or_envelope("/data")
 }

@@ -2,6 +2,9 @@
 //!
 //! `X-PagerDuty-Signature: v1=<hex>[,v1=<hex>]` with `v1 = HMAC-SHA-256(secret, body)`.
 //!
+//! A duplicate, for PagerDuty: it does not say. `event.id` identifies the event ("Webhooks Overview"), and `X-Webhook-Id` the subscription,
+//! the same in all deliveries.
+//!
 //! Quirks:
 //! 1. `v1` is repeated while a secret is being rotated; any of them may match.
 //! 2. Neither id nor time stands outside the body, and no time is checked: a delivery can be replayed under its own id.
@@ -23,7 +26,7 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::json("/event/id"))
         .event_type(Field::json("/event/event_type"))
-        .payload("/event/data")
+        .payload_or_envelope("/event/data")
         .refused(StatusCode::FORBIDDEN)
         .body_limit(2 * 1024 * 1024)
 }

@@ -4,6 +4,9 @@
 //! `x-square-hmacsha256-signature: <base64>` with `HMAC-SHA-256(signature key, notification URL body)`, nothing between the
 //! two.
 //!
+//! A duplicate, for Square: the same `event_id`, which identifies the event and is there for idempotency ("Webhooks Overview"). A retry has
+//! it again.
+//!
 //! Quirks:
 //! 1. The URL is the one that is registered with Square, letter by letter, with its query. `with_public_url` gives its
 //!    base; no header is asked.
@@ -11,7 +14,8 @@
 //!    could begin there.
 //! 3. `square-retry-number` counts repetitions, from 1 on the second attempt, and is absent on the first.
 //! 4. `square-environment` is `Production` or `Sandbox`. Like all headers it is not signed.
-//! 5. The time of a delivery is not signed: it can be replayed.
+//! 5. The account is the merchant, `merchant_id`.
+//! 6. The time of a delivery is not signed: it can be replayed.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
@@ -20,9 +24,11 @@ pub(super) fn scheme() -> SchemeBuilder {
         .header("x-square-hmacsha256-signature")
         .base64()
         .signs("{url}{body}")
+        .json_alone()
         .id(Field::json("/event_id"))
         .event_type(Field::json("/type"))
         .attempt(Field::header("square-retry-number"), 0)
         .live(Field::header("square-environment"), "Production")
-        .payload("/data")
+        .account(Field::json("/merchant_id"))
+        .payload_or_envelope("/data")
 }

@@ -6,6 +6,10 @@
 //! `webhook-signature: v1,<base64>[ v1,<base64>]` with `HMAC-SHA-256(key, id "." timestamp "." body)`; `webhook-id` and
 //! `webhook-timestamp` are headers. Svix sends the same in `svix-id`, `svix-timestamp` and `svix-signature`.
 //!
+//! A duplicate: the same `webhook-id`, "the unique webhook message identifier", which stays the same when a message is sent again
+//! (the specification, section "Webhook Headers"; Svix, "Idempotency"; OpenAI, Clerk and Resend point to the same header). It is the
+//! message's; whether two messages tell of one event is the sender's business.
+//!
 //! Quirks:
 //! 1. The key is the base64 after `whsec_`.
 //! 2. Unknown versions are skipped. `v1a` is one of them for the schemes with a shared secret, and `v1` for the one with public
@@ -16,7 +20,9 @@
 //! 5. OpenAI's library takes a secret without `whsec_` as text, even where it could be base64.
 //! 6. A public key is `whpk_` and 32 bytes in base64, and the prefix must be there. Svix's private keys are `whsk_` and 64
 //!    bytes, seed and public key; others may write the seed alone.
-//! 7. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
+//! 7. The specification advises an envelope with `type`, `timestamp` and `data`, and does not ask for it. The payload of a body
+//!    without `data` is the whole body.
+//! 8. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
@@ -66,5 +72,5 @@ fn signed(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
 
 /// The envelope that the specification advises.
 fn enveloped(scheme: SchemeBuilder) -> SchemeBuilder {
-    scheme.event_type(Field::json("/type")).payload("/data")
+    scheme.event_type(Field::json("/type")).payload_or_envelope("/data")
 }

@@ -2,6 +2,8 @@
 //!
 //! `X-Webhook-Signature: sha256=<hex>` with `HMAC-SHA-256(secret, body)` over a body `{"id","event","timestamp","data"}`.
 //!
+//! A duplicate: the same `id`. This crate's own sender keeps it over all attempts and endpoints of a message.
+//!
 //! Quirks:
 //! 1. Id and type are taken from the signed body. `X-Webhook-Delivery` and `X-Webhook-Event` say the same, unsigned.
 //! 2. The body's `timestamp` is signed and not checked, since senders write it in different ways: a delivery can be
@@ -18,5 +20,5 @@ pub(super) fn scheme() -> SchemeBuilder {
         .signs("{body}")
         .id(Field::json("/id"))
         .event_type(Field::json("/event"))
-        .payload("/data")
+        .payload_or_envelope("/data")
 }

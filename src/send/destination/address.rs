@@ -1,7 +1,8 @@
 //! Which addresses belong to the internet, and which to somebody's inside.
 //!
-//! Source: the IANA registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its successors). Where a
-//! range could go either way, it is refused: nobody receives webhooks at a relay of a protocol that is no more.
+//! Source: the IANA registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its successors): what they list as
+//! not globally reachable is refused. Where a range could go either way, it is refused too: nobody receives webhooks at a relay of
+//! a protocol that is no more. What they list as globally reachable, such as AS112 and AMT (RFC 7450, RFC 7534, RFC 7535), is not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -42,6 +43,29 @@ fn nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
     (bits >> 32 == 0x0064_ff9b << 64).then(|| Ipv4Addr::from_bits(bits as u32))
 }
 
+/// An address, and the IPv4 addresses that a relay or translator on the way would make of it. Where deliveries must not go is
+/// compared with each of them.
+pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let address = canonical(address);
+    let IpAddr::V6(v6) = address else { return [Some(address), None, None].into_iter().flatten() };
+    let bits = v6.to_bits();
+    let last = Ipv4Addr::from_bits(bits as u32);
+    let (first, second) = match v6.segments() {
+        // NAT64, RFC 6052, and its prefixes for local use, RFC 8215, where the IPv4 address is last.
+        [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, ..] => (Some(last), None),
+        // IPv4-compatible, RFC 4291; `::` and `::1` are none.
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => (Some(last), None),
+        // 6to4, RFC 3056.
+        [0x2002, ..] => (Some(Ipv4Addr::from_bits((bits >> 80) as u32)), None),
+        // Teredo, RFC 4380: its server, and the receiver, whose bits are turned.
+        [0x2001, 0, ..] => (Some(Ipv4Addr::from_bits((bits >> 64) as u32)), Some(Ipv4Addr::from_bits(!(bits as u32)))),
+        // ISATAP, RFC 5214.
+        [_, _, _, _, 0 | 0x0200, 0x5efe, _, _] => (Some(last), None),
+        _ => (None, None),
+    };
+    [Some(address), first.map(IpAddr::V4), second.map(IpAddr::V4)].into_iter().flatten()
+}
+
 fn starts_with_v4(address: Ipv4Addr, network: Ipv4Addr, length: u8) -> bool {
     same_prefix(u128::from(address.to_bits()) << 96, u128::from(network.to_bits()) << 96, length)
 }
@@ -57,21 +81,22 @@ pub(crate) fn same_prefix(left: u128, right: u128, length: u8) -> bool {
 }
 
 const SPECIAL_V4: &[([u8; 4], u8)] = &[
-    ([0, 0, 0, 0], 8),       // "this network", RFC 791
-    ([10, 0, 0, 0], 8),      // private, RFC 1918
-    ([100, 64, 0, 0], 10),   // shared between provider and customer, RFC 6598
-    ([127, 0, 0, 0], 8),     // loopback, RFC 1122
-    ([169, 254, 0, 0], 16),  // link-local, RFC 3927: the metadata of clouds
-    ([172, 16, 0, 0], 12),   // private, RFC 1918
-    ([192, 0, 0, 0], 24),    // protocol assignments, RFC 6890: DS-Lite, NAT64 discovery
-    ([192, 0, 2, 0], 24),    // documentation, RFC 5737
-    ([192, 88, 99, 0], 24),  // relays of 6to4, RFC 7526
-    ([192, 168, 0, 0], 16),  // private, RFC 1918
-    ([198, 18, 0, 0], 15),   // benchmarks, RFC 2544
-    ([198, 51, 100, 0], 24), // documentation, RFC 5737
-    ([203, 0, 113, 0], 24),  // documentation, RFC 5737
-    ([224, 0, 0, 0], 4),     // multicast, RFC 5771
-    ([240, 0, 0, 0], 4),     // reserved, RFC 1112, and broadcast
+    ([0, 0, 0, 0], 8),        // "this network", RFC 791
+    ([10, 0, 0, 0], 8),       // private, RFC 1918
+    ([100, 64, 0, 0], 10),    // shared between provider and customer, RFC 6598
+    ([127, 0, 0, 0], 8),      // loopback, RFC 1122
+    ([169, 254, 0, 0], 16),   // link-local, RFC 3927: the metadata of clouds
+    ([168, 63, 129, 16], 32), // the platform of Azure behind every virtual machine: name server, health probes, agents
+    ([172, 16, 0, 0], 12),    // private, RFC 1918
+    ([192, 0, 0, 0], 24),     // protocol assignments, RFC 6890: DS-Lite, NAT64 discovery
+    ([192, 0, 2, 0], 24),     // documentation, RFC 5737
+    ([192, 88, 99, 0], 24),   // relays of 6to4, RFC 7526
+    ([192, 168, 0, 0], 16),   // private, RFC 1918
+    ([198, 18, 0, 0], 15),    // benchmarks, RFC 2544
+    ([198, 51, 100, 0], 24),  // documentation, RFC 5737
+    ([203, 0, 113, 0], 24),   // documentation, RFC 5737
+    ([224, 0, 0, 0], 4),      // multicast, RFC 5771
+    ([240, 0, 0, 0], 4),      // reserved, RFC 1112, and broadcast
 ];
 
 /// Within 2000::/3.

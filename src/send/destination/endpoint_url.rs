@@ -3,7 +3,11 @@ use std::{error::Error, fmt, net::IpAddr, str::FromStr, sync::Arc};
 use http::uri::PathAndQuery;
 use url::{Host, Url};
 
-use super::{DestinationPolicy, address::canonical};
+use super::{
+    DestinationPolicy,
+    address::canonical,
+    names::{self, Inside},
+};
 
 /// Where an endpoint is: a URL that was parsed once, and that a [`DestinationPolicy`] allows.
 ///
@@ -39,7 +43,7 @@ impl DestinationPolicy {
     ///
     /// # Errors
     /// When the text is no absolute URL of at most 2,048 characters; when it holds user information, a fragment, a `\`,
-    /// white space or a control character; and when scheme, port or address are not allowed.
+    /// white space or a control character; and when scheme, port, name or address are not allowed.
     pub fn endpoint(&self, text: &str) -> Result<EndpointUrl, EndpointUrlError> {
         let url = EndpointUrl::parse(text)?;
         self.check(&url)?;
@@ -49,7 +53,7 @@ impl DestinationPolicy {
     /// Checks a URL that another policy may have let through: one that was stored when more was allowed.
     ///
     /// # Errors
-    /// When scheme, port or address are not allowed.
+    /// When scheme, port, name or address are not allowed.
     pub fn check(&self, url: &EndpointUrl) -> Result<(), EndpointUrlError> {
         if !url.is_https() && !self.permits_plain_http() {
             return Err(EndpointUrlErrorKind::Scheme.into());
@@ -61,10 +65,13 @@ impl DestinationPolicy {
             Host::Ipv4(address) => self.permits_address(IpAddr::V4(*address)),
             Host::Ipv6(address) => self.permits_address(IpAddr::V6(*address)),
             // RFC 6761: these are this machine, whatever a name server says.
-            Host::Domain(name) if is_localhost(name) => {
+            Host::Domain(name) if names::is_this_machine(name) => {
                 self.permits_address([127, 0, 0, 1].into()) || self.permits_address(IpAddr::from(1_u128.to_be_bytes()))
             }
-            Host::Domain(_) => true,
+            Host::Domain(name) => match names::inside(name) {
+                Some(inside) if !self.allows_name(name) => return Err(EndpointUrlError::name(inside)),
+                _ => true,
+            },
         };
         if permitted { Ok(()) } else { Err(EndpointUrlErrorKind::Address.into()) }
     }
@@ -113,7 +120,11 @@ impl EndpointUrl {
             return Err(Kind::Malformed.into());
         }
 
-        let url = Url::parse(text).map_err(|cause| EndpointUrlError { kind: Kind::Malformed, source: Some(cause) })?;
+        let url = Url::parse(text).map_err(|cause| EndpointUrlError {
+            kind: Kind::Malformed,
+            inside: None,
+            source: Some(cause),
+        })?;
         let host = url.host().ok_or(Kind::Malformed)?.to_owned();
         let host = match host {
             Host::Ipv6(address) => match canonical(address.into()) {
@@ -208,6 +219,7 @@ impl fmt::Debug for EndpointUrl {
 #[derive(Debug, Clone)]
 pub struct EndpointUrlError {
     kind: EndpointUrlErrorKind,
+    inside: Option<Inside>,
     source: Option<url::ParseError>,
 }
 
@@ -224,6 +236,9 @@ pub enum EndpointUrlErrorKind {
     Fragment,
     /// It is no absolute URL.
     Malformed,
+    /// The host is a name of an internal network, such as `redis`, `metadata.google.internal` or `api.default.svc`:
+    /// [`DestinationPolicy::allow_name`] allows it.
+    Name,
     /// The port is not allowed: [`DestinationPolicy::allow_ports`] opens others than 443 and 8443.
     Port,
     /// The scheme is not `https`, nor an allowed `http`: [`DestinationPolicy::insecure_plain_http`] allows it.
@@ -235,6 +250,10 @@ pub enum EndpointUrlErrorKind {
 }
 
 impl EndpointUrlError {
+    fn name(inside: Inside) -> Self {
+        Self { kind: EndpointUrlErrorKind::Name, inside: Some(inside), source: None }
+    }
+
     /// Tells what is wrong.
     pub fn kind(&self) -> EndpointUrlErrorKind {
         self.kind
@@ -243,17 +262,21 @@ impl EndpointUrlError {
 
 impl From<EndpointUrlErrorKind> for EndpointUrlError {
     fn from(kind: EndpointUrlErrorKind) -> Self {
-        Self { kind, source: None }
+        Self { kind, inside: None, source: None }
     }
 }
 
 impl fmt::Display for EndpointUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Inside::Suffix(suffix)) = self.inside {
+            return write!(f, "the URL's host ends in `{suffix}`: it is a name of an internal network");
+        }
         f.write_str(match self.kind {
             EndpointUrlErrorKind::Address => "the URL's address is not one that deliveries may go to",
             EndpointUrlErrorKind::Character => "the URL holds a character that it must not, such as `\\` or a space",
             EndpointUrlErrorKind::Fragment => "the URL has a fragment; leave out `#` and what is behind it",
             EndpointUrlErrorKind::Malformed => "this is no absolute URL, such as `https://example.com/hook`",
+            EndpointUrlErrorKind::Name => "the URL's host has no dot: it is a name of an internal network",
             EndpointUrlErrorKind::Port => "the URL's port is not one that deliveries may go to",
             EndpointUrlErrorKind::Scheme => "the URL must begin with `https://`",
             EndpointUrlErrorKind::TooLong => "the URL has more than 2,048 characters",
@@ -277,9 +300,4 @@ fn is_name(name: &str) -> bool {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     name.len() <= 253 && name.split('.').all(is_label)
-}
-
-fn is_localhost(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name == "localhost" || name.ends_with(".localhost")
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod endpoint_url;
+mod names;
 mod network;
 mod policy;
 

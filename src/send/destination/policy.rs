@@ -1,6 +1,6 @@
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use super::{Network, address};
+use super::{Network, address, names::AllowedName};
 
 /// Where deliveries may go. The default is the public internet, by https, at the ports 443 and 8443.
 ///
@@ -25,6 +25,7 @@ use super::{Network, address};
 pub struct DestinationPolicy {
     networks: Vec<Network>,
     denied: Vec<Network>,
+    names: Vec<AllowedName>,
     ports: Vec<RangeInclusive<u16>>,
     plain_http: bool,
 }
@@ -40,9 +41,21 @@ impl DestinationPolicy {
 
     /// Denies a network, whatever else allows it: public addresses of your own behind which something trusts this machine,
     /// or the prefix of a translator (NAT64) of your own, which hides what it leads to.
+    ///
+    /// An IPv4 network is also denied where an IPv6 address leads to it: `::ffff:0:0/96`, the well-known prefix of NAT64
+    /// `64:ff9b::/96`, 6to4, Teredo and ISATAP.
     #[must_use]
     pub fn deny_network(mut self, network: Network) -> Self {
         self.denied.push(network);
+        self
+    }
+
+    /// Allows a name that is one of an internal network, such as `receiver` or `hooks.corp.internal`, or with `*.corp.internal` all
+    /// names below one; `*` is every name. Other names need no permission. Where a name leads is checked all the same: addresses
+    /// that are not of the public internet need [`allow_network`](Self::allow_network).
+    #[must_use]
+    pub fn allow_name(mut self, pattern: &str) -> Self {
+        self.names.push(AllowedName::new(pattern));
         self
     }
 
@@ -60,9 +73,15 @@ impl DestinationPolicy {
         self
     }
 
-    /// Tells whether an address may be dialled.
+    /// Tells whether a name was allowed by [`allow_name`](Self::allow_name).
+    pub(super) fn allows_name(&self, name: &str) -> bool {
+        self.names.iter().any(|allowed| allowed.matches(name))
+    }
+
+    /// Tells whether an address may be dialled. This is the one place that decides it, when a URL is registered and when an
+    /// attempt dials.
     pub fn permits_address(&self, address: IpAddr) -> bool {
-        !self.denied.iter().any(|network| network.contains(address))
+        !address::forms(address).any(|form| self.denied.iter().any(|network| network.contains(form)))
             && (address::is_global(address) || self.networks.iter().any(|network| network.contains(address)))
     }
 
@@ -85,7 +104,8 @@ impl DestinationPolicy {
     pub(crate) fn opened(&self) -> Vec<String> {
         let networks = self.networks.iter().map(|network| format!("network {network}"));
         let ports = self.ports.iter().map(|ports| format!("ports {} to {}", ports.start(), ports.end()));
+        let names = self.names.iter().map(|name| format!("name {}", name.as_str()));
         let plain = self.plain_http.then(|| "plain http".to_owned());
-        networks.chain(ports).chain(plain).collect()
+        networks.chain(names).chain(ports).chain(plain).collect()
     }
 }

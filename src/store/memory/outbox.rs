@@ -13,11 +13,14 @@ use crate::{
     error::StoreError,
     send::{
         After, AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken,
-        LeasedDelivery, Leases, Message, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LONGEST_LEASE, LeaseRequest,
+        LeaseToken, LeasedDelivery, Leases, Message, OutboxId, OutboxStore, Recover, Recovered, Retention,
     },
     store::{
-        outbox::{Health, Leased, Shares, Standing, digest, from_time, next_state, tenant, to_time, wants},
+        outbox::{
+            Health, Leased, Shares, Standing, URGENT_DUE, digest, from_time, next_state, round, shown_due, tenant,
+            to_time, wants,
+        },
         record::{Millis, after, before},
     },
 };
@@ -78,6 +81,10 @@ struct Delivery {
     /// Pending: when it is due. Sending: when its lease ends. Held: since when it is.
     due_at: Millis,
     attempt: u32,
+    /// How many attempts were begun before it was last resent or recovered.
+    resent_after: Option<u32>,
+    /// That of its endpoint when it was leased.
+    epoch: i64,
     token: Option<LeaseToken>,
     created_at: Millis,
 }
@@ -131,6 +138,11 @@ impl Endpoint {
 }
 
 impl Delivery {
+    /// Whether a worker has it whose lease is not over.
+    fn is_leased(&self, now: Millis) -> bool {
+        self.state == DeliveryState::Sending && self.due_at > now
+    }
+
     fn is_due(&self, now: Millis) -> bool {
         matches!(self.state, DeliveryState::Pending | DeliveryState::Sending) && self.due_at <= now
     }
@@ -171,7 +183,17 @@ impl Tables {
 
     fn add(&mut self, message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> u64 {
         let number = self.number();
-        let delivery = Delivery { message, endpoint, state, due_at: now, attempt: 0, token: None, created_at: now };
+        let delivery = Delivery {
+            message,
+            endpoint,
+            state,
+            due_at: now,
+            attempt: 0,
+            resent_after: None,
+            epoch: 0,
+            token: None,
+            created_at: now,
+        };
         self.deliveries.insert(number, delivery);
         number
     }
@@ -243,10 +265,22 @@ impl Tables {
             Some(_) => return None,
             None => {
                 let number = self.insert(message, Some(id), now);
-                self.add(number, id, DeliveryState::Pending, now)
+                let number = self.add(number, id, DeliveryState::Pending, now);
+                self.urge(number);
+                number
             }
         };
         Some(OutboxId::from_u64(number))
+    }
+
+    /// Lets a delivery go before all else of its endpoint.
+    fn urge(&mut self, number: u64) {
+        if let Some(delivery) = self.deliveries.get_mut(&number)
+            && let Some(endpoint) = self.endpoints.get_mut(&delivery.endpoint)
+        {
+            delivery.due_at = URGENT_DUE;
+            endpoint.health.urgent = true;
+        }
     }
 
     /// An endpoint's delivery of a message.
@@ -277,16 +311,19 @@ impl Tables {
             .endpoints
             .values()
             .filter(|endpoint| endpoint.record.disabled.is_none() && self.room(endpoint, now) > 0)
-            .map(|endpoint| (endpoint.served_at, endpoint.record.id, endpoint.record.proven))
-            .filter(|(_, id, _)| self.has_due(*id, now))
+            .map(|endpoint| {
+                (endpoint.served_at, endpoint.record.id, endpoint.record.proven, endpoint.record.tenant.clone())
+            })
+            .filter(|(_, id, ..)| self.has_due(*id, now))
             .collect();
         candidates.sort_unstable();
 
-        let mut shares = Shares::new(&request, candidates.iter().map(|(_, _, proven)| *proven));
+        let mut shares = Shares::new(&request, candidates.iter().map(|(_, _, proven, _)| *proven));
         let mut leased = Vec::new();
-        for (_, id, proven) in candidates {
+        for (_, id, proven, tenant) in &candidates {
+            let (id, proven) = (*id, *proven);
             let Some(endpoint) = self.endpoints.get(&id) else { continue };
-            let room = self.room(endpoint, now).min(shares.next(proven));
+            let room = self.room(endpoint, now).min(shares.next(proven, tenant));
             if room == 0 {
                 continue;
             }
@@ -295,30 +332,38 @@ impl Tables {
             let mut due: Vec<_> = due.map(|(number, delivery)| (delivery.due_at, number)).collect();
             due.sort_unstable();
             let all = due.len() <= room as usize;
+            let urgent_left = due.get(room as usize).is_some_and(|(due_at, _)| *due_at == URGENT_DUE);
+            let epoch = endpoint.health.epoch;
             due.truncate(room as usize);
 
             let (attempts, mut first) = (u32::try_from(due.len()).unwrap_or(u32::MAX), 0);
             let mut dispatched = Vec::new();
             for (_, number) in due {
                 let Some(delivery) = self.deliveries.get_mut(&number) else { continue };
+                let stored = self.messages.get(&delivery.message);
+                let Some(message) = stored.and_then(|stored| stored.message.clone()) else {
+                    (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Cancelled, now, None);
+                    continue;
+                };
                 delivery.state = DeliveryState::Sending;
                 delivery.token = Some(request.token);
                 delivery.attempt = delivery.attempt.saturating_add(1);
-                delivery.due_at = after(now, request.lease);
+                delivery.epoch = epoch;
+                delivery.due_at = after(now, request.lease.min(LONGEST_LEASE));
                 first += u32::from(delivery.attempt == 1);
-                let stored = self.messages.get(&delivery.message);
                 if delivery.attempt == 1 && stored.is_some_and(|stored| stored.created_at == delivery.created_at) {
                     dispatched.push(delivery.created_at);
                 }
-                let Some(message) = stored.and_then(|stored| stored.message.clone()) else { continue };
                 let age = Duration::from_millis(u64::try_from(now - delivery.created_at).unwrap_or_default());
                 let id = OutboxId::from_u64(number);
-                leased.push(LeasedDelivery::new(id, delivery.attempt, message, record.clone(), age));
+                let mut taken = LeasedDelivery::new(id, delivery.attempt, message, record.clone(), age);
+                (taken.round_attempt, taken.manual) = round(delivery.attempt, delivery.resent_after);
+                leased.push(taken);
             }
-            shares.took(attempts, proven);
+            shares.took(attempts, proven, tenant);
             if let Some(endpoint) = self.endpoints.get_mut(&id) {
                 endpoint.served_at = now;
-                let leased = Leased { attempts, first, dispatched: &dispatched, all };
+                let leased = Leased { attempts, first, dispatched: &dispatched, all, urgent_left };
                 endpoint.health.leased(leased, record.settings.rate_limit, now);
             }
         }
@@ -349,13 +394,15 @@ impl Tables {
         let number = id.to_u64();
         let held = |delivery: &&mut Delivery| delivery.state == DeliveryState::Sending && delivery.token == Some(token);
         let Some(delivery) = self.deliveries.get_mut(&number).filter(held) else { return (Fenced::Stale, None) };
-        let (endpoint, attempt) = (delivery.endpoint, delivery.attempt);
+        let (endpoint, attempt, epoch) = (delivery.endpoint, delivery.attempt, delivery.epoch);
+        let (_, manual) = round(attempt, delivery.resent_after);
 
         let mut disabled = None;
         let standing = match self.endpoints.get_mut(&endpoint) {
             None => Standing::Deleted,
             Some(found) => {
-                let reason = found.health.count(&finish, now);
+                let reason = found.health.count(&finish, epoch, now);
+                let standing = found.health.standing(epoch);
                 found.show();
                 match (found.record.disabled, reason) {
                     (None, Some(_)) => {
@@ -368,7 +415,7 @@ impl Tables {
                         Standing::Disabled
                     }
                     (Some(_), _) => Standing::Disabled,
-                    (None, None) => Standing::Enabled,
+                    (None, None) => standing,
                 }
             }
         };
@@ -380,7 +427,9 @@ impl Tables {
             delivery.attempt -= u32::from(unsent);
         }
         if !unsent {
-            self.attempts.push((number, AttemptRecord::new(attempt, to_time(now), finish)));
+            let mut noted = AttemptRecord::new(attempt, to_time(now), finish);
+            noted.manual = manual;
+            self.attempts.push((number, noted));
         }
         (Fenced::Applied, disabled)
     }
@@ -397,7 +446,7 @@ impl Tables {
             state: delivery.state,
             attempt: delivery.attempt,
             created_at: to_time(delivery.created_at),
-            due_at: (delivery.state == DeliveryState::Pending).then_some(to_time(delivery.due_at)),
+            due_at: (delivery.state == DeliveryState::Pending).then(|| shown_due(delivery.due_at, delivery.created_at)),
         })
     }
 
@@ -410,8 +459,8 @@ impl Tables {
     fn again(&mut self, number: u64, state: DeliveryState, now: Millis) {
         if let Some(delivery) = self.deliveries.get_mut(&number) {
             delivery.state = state;
-            delivery.attempt = 0;
-            delivery.due_at = now;
+            delivery.resent_after = Some(delivery.attempt);
+            (delivery.due_at, delivery.token) = (now, None);
         }
     }
 
@@ -422,10 +471,13 @@ impl Tables {
     fn resend(&mut self, number: u64, now: Millis) -> bool {
         let Some(delivery) = self.deliveries.get(&number) else { return false };
         let Some(state) = self.waiting(delivery.endpoint) else { return false };
-        if delivery.state == DeliveryState::Sending || !self.has_content(delivery.message) {
+        if delivery.is_leased(now) || !self.has_content(delivery.message) {
             return false;
         }
         self.again(number, state, now);
+        if state == DeliveryState::Pending {
+            self.urge(number);
+        }
         true
     }
 
@@ -454,9 +506,7 @@ impl Tables {
             }
             let wanted = wants(record.settings.events.iter().map(String::as_str), &stored.event_type);
             match self.made(*message, id) {
-                Some((number, DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
-                    self.again(number, state, now)
-                }
+                Some((number, DeliveryState::Refused | DeliveryState::Exhausted)) => self.again(number, state, now),
                 None if wanted => drop(self.add(*message, id, state, now)),
                 _ => continue,
             }
@@ -615,8 +665,10 @@ impl OutboxStore for MemoryOutbox {
     ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         self.at_once(move |tables, _| match tables.endpoints.get_mut(&id) {
             Some(endpoint) if endpoint.record.revision == revision => {
+                endpoint.health.changed(&endpoint.record.settings, &settings);
                 endpoint.record.settings = settings;
                 endpoint.record.revision += 1;
+                endpoint.show();
                 Fenced::Applied
             }
             _ => Fenced::Stale,
@@ -707,12 +759,17 @@ impl OutboxStore for MemoryOutbox {
     }
 
     fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.at_once(move |tables, _| match tables.deliveries.get_mut(&id.to_u64()) {
-            Some(delivery) if matches!(delivery.state, DeliveryState::Pending | DeliveryState::Held) => {
-                delivery.state = DeliveryState::Cancelled;
-                true
+        self.at_once(move |tables, now| {
+            let Some(delivery) = tables.deliveries.get_mut(&id.to_u64()) else { return false };
+            let waits = match delivery.state {
+                DeliveryState::Pending | DeliveryState::Held => true,
+                DeliveryState::Sending => !delivery.is_leased(now),
+                _ => false,
+            };
+            if waits {
+                (delivery.state, delivery.token) = (DeliveryState::Cancelled, None);
             }
-            _ => false,
+            waits
         })
     }
 
@@ -740,5 +797,38 @@ impl OutboxStore for MemoryOutbox {
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(move |tables, _| tables.event_types.remove(&name).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::MemoryOutbox;
+    use crate::send::{
+        DeliveryQuery, DeliveryState, EndpointDraft, EndpointId, EndpointSettings, LeaseRequest, LeaseToken, Message,
+        OutboxStore, Sealed, Style,
+    };
+
+    /// Its rows can always be read; they can only lose their content.
+    #[tokio::test]
+    async fn what_has_lost_its_content_is_cancelled() {
+        let store = MemoryOutbox::new();
+        let sealed = Sealed::new("", &b""[..]);
+        let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        store.create_endpoint(draft, 1).await.unwrap();
+        store.dispatch(vec![Message::new("a", "x").unwrap(), Message::new("b", "y").unwrap()]).await.unwrap();
+        for stored in store.lock().messages.values_mut().filter(|stored| stored.event_type == "a") {
+            stored.message = None;
+        }
+
+        let request = LeaseRequest::new(LeaseToken::random().unwrap(), Duration::from_secs(60), 10);
+        let leased = store.lease(request).await.unwrap().deliveries;
+
+        assert_eq!(leased.iter().map(|leased| leased.message.event_type()).collect::<Vec<_>>(), ["b"]);
+        let query = DeliveryQuery::default().event_type("a");
+        let gone = store.deliveries("".into(), query, 1).await.unwrap().remove(0);
+        assert_eq!((gone.state, gone.attempt), (DeliveryState::Cancelled, 0));
     }
 }

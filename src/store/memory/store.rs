@@ -9,9 +9,9 @@ use super::shard::Shard;
 use crate::{
     boxed::BoxFuture,
     clock::{self, ClockOffset},
-    error::{StoreError, StoreErrorKind},
+    error::{ConfigError, StoreError, StoreErrorKind},
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
-    store::record::Millis,
+    store::{name::application_name, record::Millis},
 };
 
 /// Keeps claims in this process. Clones share them.
@@ -30,6 +30,7 @@ use crate::{
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
+    application: Option<Arc<str>>,
 }
 
 struct Shared {
@@ -69,7 +70,18 @@ impl MemoryStore {
                 capacity,
                 offset,
             }),
+            application: None,
         }
+    }
+
+    /// Names the application that claims through this handle. Clones made before keep their own: two applications in one
+    /// process can share the records, each with a name.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 128 bytes, or holds control characters.
+    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
+        self.application = Some(application_name(name)?);
+        Ok(self)
     }
 
     /// Tells how many records there is room for.
@@ -106,6 +118,10 @@ impl Default for MemoryStore {
 
 /// The futures do their work when they are first polled, and are ready then: no lock is held across an await.
 impl IdempotencyStore for MemoryStore {
+    fn application(&self) -> Option<&str> {
+        self.application.as_deref()
+    }
+
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         Box::pin(async move {
             let now = self.now();

@@ -1,11 +1,11 @@
-use std::io;
+use std::{io, sync::Arc};
 
 use sqlx::Error;
 
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Sorts what the driver or the server said by what it means for the caller.
-pub(super) fn store_error(error: Error, context: &'static str) -> StoreError {
+pub(super) fn store_error(error: Error, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match &error {
         Error::Database(database) => database.code().map_or(StoreErrorKind::Rejected, |code| kind_of(&code)),
         Error::Io(_)

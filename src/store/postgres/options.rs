@@ -1,24 +1,27 @@
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgPool,
+    ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use tokio::time::timeout;
+
 use super::{
-    error::store_error,
+    error::{no_answer, store_error},
     statement::{Mode, Tables},
     store::PostgresStore,
 };
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, ConfigErrorKind, StoreError},
-    store::{Prefix, replaceable::Replaceable},
+    store::{Prefix, name::application_name, replaceable::Replaceable},
 };
 
 /// How a [`PostgresStore`] connects, and what its tables are called.
 #[derive(Debug, Clone)]
 pub struct PostgresStoreOptions {
+    pub(super) application: Option<Arc<str>>,
     prefix: Prefix,
     schema: Option<Prefix>,
     pub(super) timeout: Duration,
@@ -41,6 +44,19 @@ impl PostgresStoreOptions {
     /// When `prefix` is not a [`Prefix`].
     pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         self.prefix = prefix.parse()?;
+        Ok(self)
+    }
+
+    /// Names the application that claims here, where several share one database and its tables. The name is part of every key,
+    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
+    ///
+    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
+    /// when no repetition is expected.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 128 bytes, or holds control characters.
+    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
+        self.application = Some(application_name(name)?);
         Ok(self)
     }
 
@@ -100,9 +116,10 @@ impl PostgresStoreOptions {
     /// Connects, and migrates.
     ///
     /// # Errors
-    /// When the URL cannot be read, the server cannot be reached, or the migration fails.
+    /// When the URL cannot be read, the server cannot be reached, or the migration fails. Where the server refuses the
+    /// connection, it fails at once, and where it does not answer, within the timeout; the error names the address.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let store = self.open(url)?;
+        let store = self.open(url).await?;
         store.migrate().await?;
         Ok(store)
     }
@@ -113,7 +130,7 @@ impl PostgresStoreOptions {
     /// When the URL cannot be read or the server cannot be reached;
     /// [`Schema`](crate::error::StoreErrorKind::Schema) when the schema is missing, older, or too new.
     pub async fn connect_without_migrating(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let store = self.open(url)?;
+        let store = self.open(url).await?;
         store.check_schema().await?;
         Ok(store)
     }
@@ -135,7 +152,7 @@ impl PostgresStoreOptions {
         PostgresStore::new(self, Replaceable::of_application(pool))
     }
 
-    fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
+    async fn open(self, url: &str) -> Result<PostgresStore, StoreError> {
         let connect = PgConnectOptions::from_str(url).map_err(|error| store_error(error, "read the URL"))?;
         // The store reads no floats, and poolers refuse parameters that they do not know.
         let mut connect = connect.extra_float_digits(None);
@@ -143,6 +160,7 @@ impl PostgresStoreOptions {
             // The logged text would hold kept responses.
             connect = connect.disable_statement_logging();
         }
+        self.look_for_server(&connect).await?;
         let pool = PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.timeout)
@@ -153,6 +171,23 @@ impl PostgresStoreOptions {
             Some(pool.options().clone().connect_lazy_with(pool.connect_options().as_ref().clone()))
         });
         Ok(PostgresStore::new(self, pool))
+    }
+
+    /// Connects once, and says where to if that fails. A pool waits for a server that refuses connections until its time is over,
+    /// and names no address.
+    async fn look_for_server(&self, connect: &PgConnectOptions) -> Result<(), StoreError> {
+        let place = match connect.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", connect.get_host(), connect.get_port()),
+        };
+        let failed = |error| store_error(error, format!("connect to PostgreSQL at `{place}`"));
+        let connection = match timeout(self.timeout, PgConnection::connect_with(connect)).await {
+            Ok(connected) => connected.map_err(failed)?,
+            Err(_) => return Err(failed(no_answer())),
+        };
+        // What it comes to does not matter: the connection has done its work.
+        let _ = timeout(self.timeout, connection.close()).await;
+        Ok(())
     }
 
     /// Whether others are told of what was dispatched. Behind a pooler nobody could listen.
@@ -168,6 +203,7 @@ impl PostgresStoreOptions {
 impl Default for PostgresStoreOptions {
     fn default() -> Self {
         Self {
+            application: None,
             prefix: Prefix::default(),
             schema: None,
             timeout: DEFAULT_TIMEOUT,

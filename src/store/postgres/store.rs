@@ -28,7 +28,10 @@ use crate::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         IdempotencyStore, StoredResponse,
     },
-    store::replaceable::{Current, Replaceable},
+    store::{
+        introduction::introduce,
+        replaceable::{Current, Replaceable},
+    },
 };
 
 /// Keeps claims in PostgreSQL. Clones share the pool.
@@ -40,6 +43,7 @@ pub struct PostgresStore {
 }
 
 pub(super) struct Inner {
+    application: Option<Arc<str>>,
     pub(super) pool: Replaceable<PgPool>,
     tables: Tables,
     pub(super) mode: Mode,
@@ -100,6 +104,7 @@ impl PostgresStore {
             inner: Arc::new(Inner {
                 pool,
                 outbox: Outbox::new(&tables, options.timeout, &lock_timeout, lock_salt, options.notifies()),
+                application: options.application,
                 mode: options.mode,
                 timeout: options.timeout,
                 lock_timeout: lock_timeout.into(),
@@ -150,6 +155,14 @@ impl PostgresStore {
         PARTS.iter().try_for_each(|part| part.judge(&found).into_result())?;
         self.fits();
         Ok(())
+    }
+
+    /// Returns the pool that the store uses: the application's, or the one that [`connect`](Self::connect) made, for the
+    /// transactions in which handlers commit their effects with their claims.
+    ///
+    /// Ask again for each use. A pool of the store's own is replaced by another one when its server has stopped answering.
+    pub fn pool(&self) -> PgPool {
+        self.inner.pool.current().value
     }
 
     /// Notes that the tables of all parts fit.
@@ -323,6 +336,14 @@ impl PostgresStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl IdempotencyStore for PostgresStore {
+    fn application(&self) -> Option<&str> {
+        self.inner.application.as_deref()
+    }
+
+    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(introduce(self, key, program))
+    }
+
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         Box::pin(self.try_claim(claim))
     }

@@ -1,11 +1,11 @@
-use std::io;
+use std::{io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::{StoreError, StoreErrorKind};
 
 /// Sorts what the driver or the server said by what it means for the caller.
-pub(super) fn store_error(error: RedisError, context: &'static str) -> StoreError {
+pub(super) fn store_error(error: RedisError, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match error.kind() {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => StoreErrorKind::Unavailable,
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => StoreErrorKind::Corrupt,
@@ -23,7 +23,7 @@ pub(super) fn store_error(error: RedisError, context: &'static str) -> StoreErro
     StoreError::new(kind, context).with_source(error)
 }
 
-pub(super) fn timed_out(context: &'static str) -> StoreError {
+pub(super) fn timed_out(context: impl Into<Arc<str>>) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, context)
         .with_source(io::Error::new(io::ErrorKind::TimedOut, "no answer from Redis within the store's timeout"))
 }

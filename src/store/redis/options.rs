@@ -1,7 +1,7 @@
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use redis::{
-    Client, ConnectionInfo, IntoConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -17,12 +17,13 @@ use super::{
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, StoreError},
-    store::{Prefix, replaceable::Replaceable},
+    store::{Prefix, name::application_name, replaceable::Replaceable},
 };
 
 /// How a [`RedisStore`] connects, and what its keys are called.
 #[derive(Debug, Clone)]
 pub struct RedisStoreOptions {
+    pub(super) application: Option<Arc<str>>,
     pub(super) prefix: Prefix,
     pub(super) timeout: Duration,
     pub(super) clock_offset: ClockOffset,
@@ -43,6 +44,19 @@ impl RedisStoreOptions {
         Ok(self)
     }
 
+    /// Names the application that claims here, where several share one server and its keys. The name is part of every key,
+    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
+    ///
+    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
+    /// when no repetition is expected.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 128 bytes, or holds control characters.
+    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
+        self.application = Some(application_name(name)?);
+        Ok(self)
+    }
+
     /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -60,7 +74,8 @@ impl RedisStoreOptions {
     /// Connects to one server.
     ///
     /// # Errors
-    /// When the URL cannot be read, or the server cannot be reached within the timeout.
+    /// When the URL cannot be read, or the server cannot be reached: at once where it refuses the connection, within the timeout
+    /// where it does not answer. The error names the address.
     pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(self.timeout))
@@ -69,7 +84,14 @@ impl RedisStoreOptions {
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_secs(1));
         let client = info(url, self.timeout).and_then(Client::open).map_err(|error| store_error(error, READ_URL))?;
-        let manager = self.bounded(ConnectionManager::new_with_config(client.clone(), config.clone())).await?;
+        let address = client.get_connection_info().addr().to_string();
+        // The manager tries again and again before it says that nobody is there. At start the first answer counts.
+        let once = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout));
+        drop(self.bounded(&address, client.get_multiplexed_async_connection_with_config(&once)).await?);
+        let connect = ConnectionManager::new_with_config(client.clone(), config.clone());
+        let manager = self.bounded(&address, connect).await?;
         let connection = Replaceable::ours(Connection::Single(manager), move |_| {
             ConnectionManager::new_lazy_with_config(client.clone(), config.clone()).ok().map(Connection::Single)
         });
@@ -79,9 +101,13 @@ impl RedisStoreOptions {
     /// Connects to a cluster, of which `urls` name some nodes.
     ///
     /// # Errors
-    /// When a URL cannot be read, or no node can be reached within the timeout.
+    /// When a URL cannot be read, or no node can be reached within the timeout. The error names the addresses.
     pub async fn connect_cluster(self, urls: impl IntoIterator<Item = &str>) -> Result<RedisStore, StoreError> {
         let nodes: RedisResult<Vec<ConnectionInfo>> = urls.into_iter().map(|url| info(url, self.timeout)).collect();
+        let addresses = |nodes: &Vec<ConnectionInfo>| {
+            nodes.iter().map(|node| node.addr().to_string()).collect::<Vec<_>>().join("`, `")
+        };
+        let addresses = nodes.as_ref().map(addresses).unwrap_or_default();
         let client = nodes.and_then(|nodes| {
             ClusterClient::builder(nodes)
                 .connection_timeout(self.timeout)
@@ -90,7 +116,7 @@ impl RedisStoreOptions {
                 .build()
         });
         let client = client.map_err(|error| store_error(error, READ_URL))?;
-        let connection = self.bounded(client.get_async_connection()).await?;
+        let connection = self.bounded(&addresses, client.get_async_connection()).await?;
         Ok(self.from_cluster_connection(connection))
     }
 
@@ -107,17 +133,24 @@ impl RedisStoreOptions {
         RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)))
     }
 
-    async fn bounded<T>(&self, connect: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+    /// Says where it was to connect to, and never with which password.
+    async fn bounded<T>(&self, address: &str, connect: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+        let context = || format!("connect to Redis at `{address}`");
         match timeout(self.timeout, connect).await {
-            Ok(connected) => connected.map_err(|error| store_error(error, CONNECT)),
-            Err(_) => Err(timed_out(CONNECT)),
+            Ok(connected) => connected.map_err(|error| store_error(error, context())),
+            Err(_) => Err(timed_out(context())),
         }
     }
 }
 
 impl Default for RedisStoreOptions {
     fn default() -> Self {
-        Self { prefix: Prefix::default(), timeout: DEFAULT_TIMEOUT, clock_offset: ClockOffset::default() }
+        Self {
+            application: None,
+            prefix: Prefix::default(),
+            timeout: DEFAULT_TIMEOUT,
+            clock_offset: ClockOffset::default(),
+        }
     }
 }
 
@@ -138,7 +171,5 @@ fn tcp(timeout: Duration) -> TcpSettings {
 
 /// As for the other stores.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-
-const CONNECT: &str = "connect";
 
 const READ_URL: &str = "read the URL";

@@ -18,7 +18,7 @@ use crate::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         IdempotencyStore,
     },
-    store::replaceable::Replaceable,
+    store::{introduction::introduce, replaceable::Replaceable},
 };
 
 /// Keeps claims in Redis. Clones share the connection.
@@ -31,6 +31,7 @@ pub struct RedisStore {
 
 #[derive(Debug)]
 struct Inner {
+    application: Option<Arc<str>>,
     connection: Replaceable<Connection>,
     prefix: String,
     timeout: Duration,
@@ -64,6 +65,7 @@ impl RedisStore {
     pub(super) fn new(options: RedisStoreOptions, connection: Replaceable<Connection>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                application: options.application,
                 connection,
                 prefix: format!("{}claim:", options.prefix.as_str()),
                 timeout: options.timeout,
@@ -136,6 +138,14 @@ impl RedisStore {
 
 // Without `complete_in`: the default is what a store without transactions says.
 impl IdempotencyStore for RedisStore {
+    fn application(&self) -> Option<&str> {
+        self.inner.application.as_deref()
+    }
+
+    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(introduce(self, key, program))
+    }
+
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         Box::pin(async move {
             const CONTEXT: &str = "claim a delivery";

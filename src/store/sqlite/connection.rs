@@ -1,11 +1,14 @@
 use std::{
     ops::{Deref, DerefMut},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection,
+    AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection,
     sqlite::SqliteConnectOptions,
 };
 
@@ -14,7 +17,10 @@ use super::{
     schema::{self, Part, Sql},
     store::Setup,
 };
-use crate::error::{StoreError, StoreErrorKind};
+use crate::{
+    error::{StoreError, StoreErrorKind},
+    observe,
+};
 
 /// Where a task of the store gets its connection from.
 ///
@@ -25,6 +31,7 @@ pub(super) struct Connections {
     pool: SqlitePool,
     patience: Duration,
     place: Arc<OnceLock<Place>>,
+    warned: Arc<AtomicBool>,
     home: Home,
     part: &'static Part,
     durability: Durability,
@@ -48,15 +55,44 @@ pub(super) enum Place {
 }
 
 enum Home {
-    File(Box<SqliteConnectOptions>, Option<SqliteConnection>),
+    File(Box<SqliteConnectOptions>, Option<Kept>),
     Memory { checked: bool },
     Unknown,
 }
 
+/// A connection of the store's own.
+pub(super) struct Kept {
+    connection: SqliteConnection,
+    /// Whether it is known not to be in write-ahead logging.
+    commits_wait: bool,
+}
+
 /// A connection, for one use.
 pub(super) enum Lent<'a> {
-    Own(&'a mut SqliteConnection),
+    Own(&'a mut Kept),
     Pooled(PoolConnection<Sqlite>),
+}
+
+impl Lent<'_> {
+    /// Whether a commit has to wait for the readers that are open.
+    pub(super) fn commits_wait(&self) -> bool {
+        matches!(self, Self::Own(kept) if kept.commits_wait)
+    }
+
+    /// Lets SQLite itself wait for every lock that this connection meets, as long as `patience` lasts. What is the
+    /// application's stays as it is.
+    pub(super) async fn wait_for_locks(&mut self, patience: &Patience) -> Result<(), StoreError> {
+        let Self::Own(kept) = self else { return Ok(()) };
+        let set = set_busy_timeout(&mut kept.connection, patience.left()).await;
+        set.map_err(|error| store_error("set the busy timeout", error))
+    }
+}
+
+/// Sets how long SQLite itself waits where it meets a lock.
+pub(super) async fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), sqlx::Error> {
+    let millis = timeout.as_millis().min(i32::MAX as u128);
+    let pragma = AssertSqlSafe(format!("PRAGMA busy_timeout = {millis}"));
+    sqlx::raw_sql(pragma).execute(connection).await.map(drop)
 }
 
 impl Connections {
@@ -65,6 +101,7 @@ impl Connections {
             pool: setup.pool.clone(),
             patience: setup.patience,
             place: setup.place.clone(),
+            warned: setup.warned.clone(),
             home: Home::Unknown,
             part: &schema::CLAIMS,
             durability: Durability::Process,
@@ -86,11 +123,11 @@ impl Connections {
         match &mut self.home {
             Home::File(options, kept) => {
                 let connection = match kept.take() {
-                    Some(connection) => connection,
+                    Some(kept) => kept,
                     None => {
-                        let mut connection = open(options, self.durability, &patience).await?;
-                        schema::check(&mut connection, sql, self.part, &patience).await?;
-                        connection
+                        let mut kept = open(options, self.durability, &self.warned, &patience).await?;
+                        schema::check(&mut kept.connection, sql, self.part, &patience).await?;
+                        kept
                     }
                 };
                 Ok(Lent::Own(kept.insert(connection)))
@@ -112,7 +149,9 @@ impl Connections {
         let patience = Patience::new(self.patience);
         self.find_home(&patience).await?;
         match &mut self.home {
-            Home::File(options, kept) => Ok(Lent::Own(kept.insert(open(options, self.durability, &patience).await?))),
+            Home::File(options, kept) => {
+                Ok(Lent::Own(kept.insert(open(options, self.durability, &self.warned, &patience).await?)))
+            }
             _ => Ok(Lent::Pooled(acquire(&self.pool, &patience).await?)),
         }
     }
@@ -130,9 +169,9 @@ impl Connections {
     }
 
     pub(super) async fn close(self) {
-        if let Home::File(_, Some(connection)) = self.home {
+        if let Home::File(_, Some(kept)) = self.home {
             // There is nobody left to tell, and nothing is lost: what was answered is committed.
-            let _ = connection.close().await;
+            let _ = kept.connection.close().await;
         }
     }
 
@@ -177,29 +216,39 @@ async fn place_of(pool: &SqlitePool, patience: &Patience) -> Result<Place, Store
 async fn open(
     options: &SqliteConnectOptions,
     durability: Durability,
+    warned: &AtomicBool,
     patience: &Patience,
-) -> Result<SqliteConnection, StoreError> {
+) -> Result<Kept, StoreError> {
     loop {
-        match try_open(options, durability).await {
+        match try_open(options, durability, warned).await {
             Ok(connection) => return Ok(connection),
             Err(error) if patience.allows(&error).await => {}
-            Err(error) => return Err(store_error("open the database", error)),
+            Err(error) => {
+                let context = format!("open the database `{}`", options.get_filename().display());
+                return Err(store_error(context, error));
+            }
         }
     }
 }
 
-async fn try_open(options: &SqliteConnectOptions, durability: Durability) -> Result<SqliteConnection, sqlx::Error> {
+async fn try_open(
+    options: &SqliteConnectOptions,
+    durability: Durability,
+    warned: &AtomicBool,
+) -> Result<Kept, sqlx::Error> {
     let mut connection = options.connect().await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
+    let commits_wait = mode != "wal";
+    if commits_wait && !warned.swap(true, Ordering::Relaxed) {
+        observe::journal_mode(&mode);
+    }
     if durability == Durability::PowerCut {
         sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection).await?;
-        return Ok(connection);
-    }
-    // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await?;
-    if mode == "wal" {
+    } else if !commits_wait {
+        // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
     }
-    Ok(connection)
+    Ok(Kept { connection, commits_wait })
 }
 
 async fn acquire(pool: &SqlitePool, patience: &Patience) -> Result<PoolConnection<Sqlite>, StoreError> {
@@ -207,7 +256,11 @@ async fn acquire(pool: &SqlitePool, patience: &Patience) -> Result<PoolConnectio
         match pool.acquire().await {
             Ok(connection) => return Ok(connection),
             Err(error) if patience.allows(&error).await => {}
-            Err(error) => return Err(store_error("borrow a connection of the pool", error)),
+            Err(error) => {
+                let options = pool.connect_options();
+                let context = format!("borrow a connection of the pool to `{}`", options.get_filename().display());
+                return Err(store_error(context, error));
+            }
         }
     }
 }
@@ -217,7 +270,7 @@ impl Deref for Lent<'_> {
 
     fn deref(&self) -> &SqliteConnection {
         match self {
-            Self::Own(connection) => connection,
+            Self::Own(kept) => &kept.connection,
             Self::Pooled(connection) => connection,
         }
     }
@@ -226,11 +279,11 @@ impl Deref for Lent<'_> {
 impl DerefMut for Lent<'_> {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
-            Self::Own(connection) => connection,
+            Self::Own(kept) => &mut kept.connection,
             Self::Pooled(connection) => connection,
         }
     }
 }
 
 /// How long SQLite itself waits: about three looks.
-const ONE_LOOK: Duration = Duration::from_millis(10);
+pub(super) const ONE_LOOK: Duration = Duration::from_millis(10);

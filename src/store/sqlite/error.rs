@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock,
@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Says what an error of the driver means for the caller.
-pub(super) fn store_error(context: &'static str, error: sqlx::Error) -> StoreError {
+pub(super) fn store_error(context: impl Into<Arc<str>>, error: sqlx::Error) -> StoreError {
     StoreError::new(kind(&error), context).with_source(error)
 }
 
@@ -38,6 +38,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(patience: Duration) -> Self {
         Self { deadline: clock::monotonic().saturating_add(patience) }
+    }
+
+    /// How much is left of it.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_sub(clock::monotonic())
     }
 
     /// Tells whether to try again after `error`, and waits a little if so.

@@ -1,4 +1,4 @@
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, SqlitePool,
@@ -9,7 +9,7 @@ use super::{error::store_error, store::SqliteStore};
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, StoreError, StoreErrorKind},
-    store::name::Prefix,
+    store::name::{Prefix, application_name},
 };
 
 /// How a [`SqliteStore`] is set up.
@@ -30,6 +30,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct SqliteStoreOptions {
+    pub(super) application: Option<Arc<str>>,
     pub(super) prefix: Prefix,
     pub(super) busy_timeout: Duration,
     pub(super) offset: ClockOffset,
@@ -47,6 +48,19 @@ impl SqliteStoreOptions {
     /// When `prefix` is not a [`Prefix`](crate::store::Prefix).
     pub fn table_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
         self.prefix = prefix.parse()?;
+        Ok(self)
+    }
+
+    /// Names the application that claims here, where several share one database and its tables. The name is part of every key,
+    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
+    ///
+    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
+    /// when no repetition is expected.
+    ///
+    /// # Errors
+    /// When the name is empty, longer than 128 bytes, or holds control characters.
+    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
+        self.application = Some(application_name(name)?);
         Ok(self)
     }
 
@@ -96,11 +110,12 @@ impl SqliteStoreOptions {
         SqliteStore::new(self, pool)
     }
 
-    /// A pool of one connection is all it needs: a database in memory lives as long as that one, and for a file the store
-    /// opens its own.
+    /// The pool is the application's to use. For a file the store opens connections of its own. A database in memory lives as
+    /// long as the one connection that it has.
     fn open(self, options: SqliteConnectOptions) -> SqliteStore {
+        let connections = if is_in_memory(&options) { 1 } else { CONNECTIONS };
         let pool = SqlitePoolOptions::new()
-            .max_connections(1)
+            .max_connections(connections)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
@@ -111,9 +126,22 @@ impl SqliteStoreOptions {
 
 impl Default for SqliteStoreOptions {
     fn default() -> Self {
-        Self { prefix: Prefix::default(), busy_timeout: Duration::from_secs(5), offset: ClockOffset::default() }
+        Self {
+            application: None,
+            prefix: Prefix::default(),
+            busy_timeout: Duration::from_secs(5),
+            offset: ClockOffset::default(),
+        }
     }
 }
+
+fn is_in_memory(options: &SqliteConnectOptions) -> bool {
+    let name = options.get_filename().to_string_lossy();
+    name.is_empty() || name.contains(":memory:") || name.contains("in-memory") || name.contains("mode=memory")
+}
+
+/// As in PostgreSQL: handlers that read or wait at the same time.
+const CONNECTIONS: u32 = 10;
 
 fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     // The driver would take any other URL for the name of a file, and `connect` would create it.

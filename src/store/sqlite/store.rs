@@ -1,7 +1,10 @@
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,7 +26,10 @@ use crate::{
     clock::{self, Clock, ClockOffset, SystemClock},
     error::{StoreError, StoreErrorKind},
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
-    store::record::{Millis, Record, after},
+    store::{
+        introduction::introduce,
+        record::{Millis, Record, after},
+    },
 };
 
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
@@ -52,6 +58,7 @@ pub struct SqliteStore {
 }
 
 pub(super) struct Shared {
+    application: Option<Arc<str>>,
     pub(super) setup: Setup,
     reader: Queue<Lookup>,
     writer: Queue<Command>,
@@ -67,6 +74,8 @@ pub(super) struct Setup {
     pub(super) clock: StoreClock,
     /// Asked once, over the application's pool; from then on the store can do without that.
     pub(super) place: Arc<OnceLock<Place>>,
+    /// Whether the journal mode has been told.
+    pub(super) warned: Arc<AtomicBool>,
 }
 
 /// The machine's wall clock, which every process that opened the file sees.
@@ -107,7 +116,11 @@ impl SqliteStore {
     /// options and opens connections of its own with them, so that handlers which hold every connection of the pool cannot
     /// keep it from completing their claims. Only for a database in memory, which has no second door, it borrows the
     /// pool's, which should then hold a single connection, so that a call waits for the application's transaction where it
-    /// would in a file meet a lock. Write-ahead logging is the application's choice; choose it.
+    /// would in a file meet a lock.
+    ///
+    /// Write-ahead logging is the application's choice; choose it. In any other mode, which is what sqlx leaves a file in by
+    /// itself, each open reader holds up every claim: it waits for up to [`busy_timeout`](SqliteStoreOptions::busy_timeout), and a
+    /// warning names the mode when the store opens its first connection.
     ///
     /// ```
     /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
@@ -140,7 +153,7 @@ impl SqliteStore {
     }
 
     pub(super) fn new(options: SqliteStoreOptions, pool: SqlitePool) -> Self {
-        let SqliteStoreOptions { prefix, busy_timeout, offset } = options;
+        let SqliteStoreOptions { application, prefix, busy_timeout, offset } = options;
         // Long enough for one group before ours and our own, both waiting for the lock to the last. More is a hang.
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
         let setup = Setup {
@@ -149,9 +162,11 @@ impl SqliteStore {
             patience: busy_timeout,
             clock: StoreClock(offset),
             place: Arc::default(),
+            warned: Arc::default(),
         };
         Self {
             shared: Arc::new(Shared {
+                application,
                 outbox: Outbox::new(&setup, limit),
                 setup,
                 reader: Queue::new("reader", limit),
@@ -169,12 +184,20 @@ impl SqliteStore {
         let mut connections = Connections::new(setup);
         let patience = Patience::new(setup.patience);
         let mut connection = connections.lend_unchecked().await?;
+        connection.wait_for_locks(&patience).await?;
         for part in [&schema::CLAIMS].into_iter().chain(outbox::PARTS.iter().copied()) {
             schema::migrate(&mut connection, &setup.sql, part, &patience, setup.clock.now()).await?;
         }
         drop(connection);
         connections.close().await;
         Ok(())
+    }
+
+    /// Returns the pool that the store was given, or that [`connect`](Self::connect) made: for the transactions in which
+    /// handlers commit their effects with their claims. The store itself needs none of its connections, but for a database in
+    /// memory.
+    pub fn pool(&self) -> SqlitePool {
+        self.shared.setup.pool.clone()
     }
 
     /// Finishes what was asked, closes the connections of all clones, and refuses every later call as
@@ -197,8 +220,11 @@ impl SqliteStore {
     pub(super) async fn use_wal(&self) -> Result<(), StoreError> {
         let setup = &self.shared.setup;
         let mut connections = Connections::new(setup);
+        // Whether the database could be switched shows when the next connection is opened.
+        setup.warned.store(true, Ordering::Relaxed);
         let mut connection = connections.lend_unchecked().await?;
         schema::use_wal(&mut connection, setup.patience).await?;
+        setup.warned.store(false, Ordering::Relaxed);
         drop(connection);
         connections.close().await;
         Ok(())
@@ -221,6 +247,14 @@ impl SqliteStore {
 }
 
 impl IdempotencyStore for SqliteStore {
+    fn application(&self) -> Option<&str> {
+        self.shared.application.as_deref()
+    }
+
+    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(introduce(self, key, program))
+    }
+
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         Box::pin(async move {
             if let Some(mut record) = self.look_up(claim.key).await? {

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, moved_from, show, to_time, wants},
+        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -77,18 +78,32 @@ async fn page(
 
     let endpoint = wanted.endpoint.map(|id| id.to_string());
     let left_out: Vec<_> = without.iter().map(|id| Some(&**id)).collect();
-    let before = wanted.before.map_or(Value::from(i64::MAX), seq);
-    let mut values = vec![Value::from(tenant), before, Value::from(i64::from(limit))];
-    values.extend(endpoint.as_deref().map(Value::from));
-    values.extend(wanted.state.map(|state| Value::from(number(state))));
-    values.extend(wanted.message.as_deref().map(Value::from));
-    values.extend(wanted.event_type.as_deref().map(Value::from));
-    if !left_out.is_empty() {
-        values.push(Value::ManyTexts(&left_out));
-    }
     let statement = store.statements().deliveries(wanted, !left_out.is_empty());
-    let rows = store.ask(CONTEXT, statement, &values).await?;
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+    let mut before = wanted.before.map_or(i64::MAX, |id| i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut values = vec![Value::from(tenant), Value::from(before), Value::from(left)];
+        values.extend(endpoint.as_deref().map(Value::from));
+        values.extend(wanted.state.map(|state| Value::from(number(state))));
+        values.extend(wanted.message.as_deref().map(Value::from));
+        values.extend(wanted.event_type.as_deref().map(Value::from));
+        if !left_out.is_empty() {
+            values.push(Value::ManyTexts(&left_out));
+        }
+        let rows = store.ask(CONTEXT, statement, &values).await?;
+        for row in &rows {
+            before = row.try_get("seq").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok(record) => records.push(record),
+                Err(cause) => observe::unreadable("delivery", &before, &cause),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
 }
 
 pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -100,6 +115,7 @@ pub(super) async fn attempts(store: &PostgresStore, id: OutboxId) -> Result<Vec<
         let millis: i64 = row.try_get("millis")?;
         Ok(AttemptRecord {
             attempt: count(row.try_get("attempt")?),
+            manual: row.try_get("manual")?,
             ended_at: to_time(row.try_get("ended_at")?),
             status: status.and_then(|status| u16::try_from(status).ok()),
             error: row.try_get("error")?,
@@ -126,7 +142,7 @@ pub(super) async fn resend(store: &PostgresStore, id: OutboxId) -> Result<bool, 
 }
 
 pub(super) async fn cancel(store: &PostgresStore, id: OutboxId) -> Result<bool, StoreError> {
-    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id)];
+    let values = [Value::from(&*store.inner.outbox.lock_timeout), seq(id), store.offset()];
     let rows = store.ask("cancel a delivery", &store.statements().cancel, &values).await?;
     Ok(!rows.is_empty())
 }
@@ -176,7 +192,7 @@ async fn recover_in(
         let made: Option<i64> = row.try_get("delivery")?;
         let patterns = endpoint.settings.events.iter().map(String::as_str);
         match (made, row.try_get::<Option<i16>, _>("state")?.and_then(state)) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
                 again.push(made);
             }
             (None, _) if wants(patterns, row.try_get("event_type")?) => missed.push(message),
@@ -215,7 +231,8 @@ fn read(row: &PgRow) -> Result<DeliveryRecord, sqlx::Error> {
         state,
         attempt: count(row.try_get("attempt")?),
         created_at: to_time(row.try_get("created_at")?),
-        due_at: (state == DeliveryState::Pending).then_some(to_time(row.try_get("due_at")?)),
+        due_at: (state == DeliveryState::Pending)
+            .then_some(shown_due(row.try_get("due_at")?, row.try_get("created_at")?)),
     })
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
@@ -83,17 +84,51 @@ pub(super) async fn list(
 ) -> Result<Vec<EndpointRecord>, StoreError> {
     const CONTEXT: &str = "list endpoints";
 
-    let after = after.map(|id| id.to_string()).unwrap_or_default();
-    let (after, limit) = (Value::from(&*after), Value::from(i64::from(limit)));
-    let rows = match &tenant {
-        None => store.ask(CONTEXT, &store.statements().endpoints, &[after, limit]).await?,
-        Some(tenant) => {
-            let values = [after, limit, Value::from(&**tenant)];
-            store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+    let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let values = [Value::from(&*after), Value::from(left)];
+        let rows = match &tenant {
+            None => store.ask(CONTEXT, &store.statements().endpoints, &values).await?,
+            Some(tenant) => {
+                let [after, left] = values;
+                let values = [after, left, Value::from(&**tenant)];
+                store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+            }
+        };
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            match read(row) {
+                Ok((endpoint, _)) => records.push(endpoint),
+                Err(cause) => observe::unreadable("endpoint", &after, &cause),
+            }
         }
-    };
-    let records = rows.iter().map(|row| Ok(read(row)?.0));
-    records.collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
+}
+
+/// The endpoints whose rows cannot be read.
+pub(super) async fn unreadable(store: &PostgresStore) -> Result<Vec<EndpointId>, StoreError> {
+    const CONTEXT: &str = "look for endpoints that cannot be read";
+
+    let (mut after, mut unreadable) = (String::new(), Vec::new());
+    loop {
+        let values = [Value::from(&*after), Value::from(PAGE)];
+        let rows = store.ask(CONTEXT, &store.statements().endpoints, &values).await?;
+        for row in &rows {
+            after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
+            if read(row).is_err() {
+                unreadable.extend(after.parse::<EndpointId>());
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(unreadable);
+        }
+    }
 }
 
 pub(super) async fn change(
@@ -117,12 +152,15 @@ async fn change_in(
     if found.endpoint.revision != revision {
         return Ok(Fenced::Stale);
     }
-    let ready_at = found.health.ready_at(settings.rate_limit);
+    let mut health = found.health;
+    health.changed(&found.endpoint.settings, settings);
+    let mut changed = found.endpoint;
+    changed.settings.rate_limit = settings.rate_limit;
+    note(store, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
     let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
     let id = Value::from(&*id);
-    let ready_at = Value::from(ready_at);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, ready_at];
+    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version];
     tx.all(&store.statements().change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -230,6 +268,10 @@ pub(super) async fn note(
         Value::from(health.rests_until),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(endpoint.settings.rate_limit)),
+        Value::from(i64::from(health.proven)),
+        Value::from(health.epoch),
+        Value::from(health.url_epoch),
+        Value::from(i64::from(health.strikes)),
     ];
     tx.all(&store.statements().note, &values).await.map(drop)
 }
@@ -285,8 +327,14 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
     let health = Health {
         failures: u32::try_from(row.try_get::<i64, _>("failures")?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get("failing_since")?,
+        strikes: u32::try_from(row.try_get::<i64, _>("strikes")?).map_err(|_| corrupt("a count is out of range"))?,
+        struck_at: row.try_get("struck_at")?,
         rests_until: row.try_get("rests_until")?,
+        epoch: row.try_get("epoch")?,
+        url_epoch: row.try_get("url_epoch")?,
         proven: row.try_get("proven")?,
+        slow_at: row.try_get("slow_at")?,
+        urgent: row.try_get("urgent")?,
         pace: Pace {
             steady: row.try_get("steady")?,
             steady_at: row.try_get("steady_at")?,
@@ -312,3 +360,6 @@ fn tenant_lock(tenant: &str, salt: u64) -> i64 {
     half.copy_from_slice(&Sha256::digest(tenant)[..8]);
     i64::from_ne_bytes((u64::from_be_bytes(half) ^ salt).to_ne_bytes())
 }
+
+/// How many rows are looked at in one go.
+const PAGE: i64 = 500;

@@ -5,8 +5,9 @@ use sqlx::{Row, postgres::PgRow};
 use super::corrupt;
 use crate::{
     error::StoreError,
+    observe,
     send::EventType,
-    store::postgres::{PostgresStore, error::store_error, statement::Value},
+    store::postgres::{PostgresStore, statement::Value},
 };
 
 pub(super) async fn put(store: &PostgresStore, event_types: Vec<EventType>) -> Result<(), StoreError> {
@@ -27,7 +28,14 @@ pub(super) async fn list(store: &PostgresStore) -> Result<Vec<EventType>, StoreE
     const CONTEXT: &str = "list event types";
 
     let rows = store.ask(CONTEXT, &store.statements().event_types, &[]).await?;
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+    let readable = |row: &PgRow| {
+        let tell = |cause| {
+            let name = row.try_get::<&str, _>("name").unwrap_or_default();
+            observe::unreadable("event type", &name, &cause);
+        };
+        read(row).map_err(tell).ok()
+    };
+    Ok(rows.iter().filter_map(readable).collect())
 }
 
 pub(super) async fn remove(store: &PostgresStore, name: String) -> Result<bool, StoreError> {

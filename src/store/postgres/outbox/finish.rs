@@ -10,9 +10,10 @@ use super::{
 use crate::{
     clock::millis,
     error::StoreError,
+    observe,
     send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
     store::{
-        outbox::{Standing, next_state},
+        outbox::{Standing, next_state, round},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -49,29 +50,40 @@ async fn finish_in(
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
     let now = row.try_get("now")?;
     let attempt: i64 = row.try_get("delivery_attempt")?;
+    let epoch: i64 = row.try_get("delivery_epoch")?;
+    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>("resent_after")?.map(count));
 
     let mut disabled = None;
     let mut found = None;
     let standing = match row.try_get::<Option<&str>, _>("id")? {
         None => Standing::Deleted,
-        Some(_) => {
-            let (endpoint, mut health) = endpoints::read(&row)?;
-            let reason = health.count(finish, now);
-            let locked = found.insert(Found { endpoint, health, now });
-            match (locked.endpoint.disabled, reason) {
-                (None, Some(_)) => {
-                    endpoints::switch_in(store, tx, locked, reason).await?;
-                    if let Some(notice) = &finish.notice {
-                        // One that is in conflict with another says the same.
-                        dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
-                    }
-                    disabled = reason;
-                    Standing::Disabled
+        Some(id) => match endpoints::read(&row) {
+            // The attempt was made all the same, and is noted.
+            Err(cause) => {
+                observe::unreadable("endpoint", &id, &cause);
+                match row.try_get::<Option<&str>, _>("disabled")? {
+                    Some(_) => Standing::Disabled,
+                    None => Standing::Enabled,
                 }
-                (Some(_), _) => Standing::Disabled,
-                (None, None) => Standing::Enabled,
             }
-        }
+            Ok((endpoint, mut health)) => {
+                let reason = health.count(finish, epoch, now);
+                let locked = found.insert(Found { endpoint, health, now });
+                match (locked.endpoint.disabled, reason) {
+                    (None, Some(_)) => {
+                        endpoints::switch_in(store, tx, locked, reason).await?;
+                        if let Some(notice) = &finish.notice {
+                            // One that is in conflict with another says the same.
+                            dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
+                        }
+                        disabled = reason;
+                        Standing::Disabled
+                    }
+                    (Some(_), _) => Standing::Disabled,
+                    (None, None) => locked.health.standing(epoch),
+                }
+            }
+        },
     };
 
     let is_noted = !matches!(finish.after, After::Unsent { .. });
@@ -98,6 +110,11 @@ async fn finish_in(
         Value::from(i64::from(health.proven)),
         Value::from(i64::from(health.pace.catching_up)),
         Value::from(health.ready_at(limit)),
+        Value::from(health.epoch),
+        Value::from(i64::from(health.strikes)),
+        Value::from(health.struck_at),
+        Value::from(health.slow_at),
+        Value::from(i64::from(manual)),
     ];
     tx.all(&store.statements().finish_write, &values).await?;
     Ok((Fenced::Applied, disabled))

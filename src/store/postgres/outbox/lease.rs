@@ -1,6 +1,5 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use serde_json::value::RawValue;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
@@ -12,9 +11,16 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    send::{EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message},
+    observe,
+    send::{
+        EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
+        Message,
+    },
     store::{
-        outbox::{Health, Leased, Left, MOST_SEEN, Shares, look_at, to_time},
+        outbox::{
+            Health, Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, UNREADABLE_RESTS, URGENT_DUE,
+            full_tenants, look_at, round,
+        },
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -60,6 +66,8 @@ async fn look(
 ) -> Result<Look, sqlx::Error> {
     // Where there are more with something new than are seen, each comes about as often as the others.
     let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
+    let [full, full_of_unproven] =
+        full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect::<Vec<_>>());
     let values = [
         store.offset(),
         Value::from(i64::from(request.limit)),
@@ -69,6 +77,8 @@ async fn look(
         Value::from(MOST_SEEN),
         Value::from(MOST_NEW),
         Value::from(&*start),
+        Value::ManyTexts(&full),
+        Value::ManyTexts(&full_of_unproven),
     ];
     let rows = store.ask_by(deadline, &store.statements().look, &values).await?;
     let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
@@ -84,7 +94,10 @@ async fn look(
             let Some(less) = left_unproven.checked_sub(1) else { continue };
             left_unproven = less;
         }
-        candidates.push(id.parse().map_err(|_| corrupt("an endpoint's id is none"))?);
+        match id.parse() {
+            Ok(id) => candidates.push(id),
+            Err(cause) => observe::unreadable("endpoint", &id, &cause),
+        }
     }
     candidates.truncate(request.limit as usize);
     Ok(Look { candidates, idle, next_due: wait.map(positive) })
@@ -124,6 +137,7 @@ struct Locked {
 struct Due {
     seq: i64,
     is_first: bool,
+    is_urgent: bool,
     /// When its message was dispatched, unless the delivery was made later.
     dispatched_at: Option<Millis>,
 }
@@ -138,16 +152,17 @@ async fn lease_in(
 
     // In the order in which they are served.
     let mut order: Vec<_> = candidates.iter().filter_map(|id| locked.remove(id)).collect();
+    let tenants: Vec<_> = order.iter().map(|locked| locked.endpoint.tenant.clone()).collect();
     let mut shares = Shares::new(request, order.iter().map(|locked| locked.health.proven));
     let mut picked = Vec::new();
     let mut served = Vec::new();
-    for locked in &mut order {
+    for (locked, tenant) in order.iter_mut().zip(&tenants) {
         if shares.is_used_up() {
             break;
         }
         let limit = locked.endpoint.settings.rate_limit;
         let proven = locked.health.proven;
-        let room = locked.health.room(locked.in_flight, limit, now).min(shares.next(proven)) as usize;
+        let room = locked.health.room(locked.in_flight, limit, now).min(shares.next(proven, tenant)) as usize;
         let taken = &locked.due[..room.min(locked.due.len())];
         if taken.is_empty() {
             continue;
@@ -157,10 +172,11 @@ async fn lease_in(
         let dispatched = taken.iter().filter(|due| due.is_first).filter_map(|due| due.dispatched_at);
         let dispatched: Vec<_> = dispatched.collect();
         picked.extend(taken.iter().map(|due| due.seq));
-        shares.took(attempts, proven);
+        shares.took(attempts, proven, tenant);
         let all = taken.len() == locked.due.len();
-        locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
-        let lease_ends = after(now, request.lease);
+        let urgent_left = locked.due[taken.len()..].iter().any(|due| due.is_urgent);
+        locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
+        let lease_ends = after(now, request.lease.min(LONGEST_LEASE));
         let left = Left { more: !all, later: Some(locked.later.map_or(lease_ends, |later| later.min(lease_ends))) };
         locked.look_at = look_at(locked.look_at, left, locked.health.ready_at(limit), now);
         served.push(&*locked);
@@ -184,12 +200,23 @@ async fn lock(
     let Some(first) = rows.first() else { return Ok(None) };
     let now = first.try_get("now")?;
     let mut locked = HashMap::new();
+    let mut unreadable = Vec::new();
     for row in &rows {
-        let (endpoint, health) = endpoints::read(row)?;
-        locked.insert(
-            endpoint.id,
-            Locked { endpoint, health, in_flight: 0, look_at: row.try_get("look_at")?, later: None, due: Vec::new() },
-        );
+        match endpoints::read(row) {
+            Ok((endpoint, health)) => {
+                let (look_at, due) = (row.try_get("look_at")?, Vec::new());
+                locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, look_at, later: None, due });
+            }
+            Err(cause) => {
+                let id = row.try_get::<&str, _>("id")?;
+                observe::unreadable("endpoint", &id, &cause);
+                unreadable.push(Some(id));
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        let until = Value::from(after(now, UNREADABLE_RESTS));
+        tx.all(&store.statements().rest, &[Value::ManyTexts(&unreadable), until]).await?;
     }
 
     let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
@@ -203,7 +230,8 @@ async fn lock(
         locked.later = row.try_get("later")?;
         if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
             let is_first = row.try_get::<i64, _>("attempt")? == 0;
-            locked.due.push(Due { seq, is_first, dispatched_at: row.try_get("dispatched_at")? });
+            let is_urgent = row.try_get::<i64, _>("due_at")? == URGENT_DUE;
+            locked.due.push(Due { seq, is_first, is_urgent, dispatched_at: row.try_get("dispatched_at")? });
         }
     }
     Ok(Some((now, locked)))
@@ -225,12 +253,13 @@ async fn take(
     let steady_at: Vec<_> = paces().map(|pace| pace.steady_at).collect();
     let next_at: Vec<_> = paces().map(|pace| pace.next_at).collect();
     let catching_up: Vec<_> = paces().map(|pace| i64::from(pace.catching_up)).collect();
+    let urgent: Vec<_> = served.iter().map(|locked| i64::from(locked.health.urgent)).collect();
     let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
     let ready_at: Vec<_> = ready_at.collect();
     let look_at: Vec<_> = served.iter().map(|locked| locked.look_at.unwrap_or(now)).collect();
     let values = [
         Value::from(now),
-        Value::from(after(now, request.lease)),
+        Value::from(after(now, request.lease.min(LONGEST_LEASE))),
         Value::from(&token),
         Value::ManyInts(picked),
         Value::ManyTexts(&ids),
@@ -239,6 +268,7 @@ async fn take(
         Value::ManyInts(&catching_up),
         Value::ManyInts(&ready_at),
         Value::ManyInts(&steady_at),
+        Value::ManyInts(&urgent),
         Value::ManyInts(&look_at),
     ];
     let rows = tx.all(&store.statements().take, &values).await?;
@@ -247,44 +277,51 @@ async fn take(
     let records: HashMap<_, _> = records.collect();
     let mut messages = HashMap::new();
     let mut leased = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in &rows {
         let number: i64 = row.try_get("message")?;
         if let Some(payload) = row.try_get::<Option<String>, _>("payload")? {
             messages.insert(number, message(row, payload)?);
         }
+        let Some(Some(message)) = messages.get(&number) else {
+            unreadable.push(row.try_get("seq")?);
+            continue;
+        };
         let endpoint: EndpointId =
-            row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
-        // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-        let (Some(Some(message)), Some(endpoint)) = (messages.get(&number), records.get(&endpoint)) else { continue };
+            row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?;
+        let Some(endpoint) = records.get(&endpoint) else { continue };
         let age = now.saturating_sub(row.try_get("created_at")?);
-        leased.push(LeasedDelivery::new(
+        let attempt = count(row.try_get("attempt")?);
+        let mut delivery = LeasedDelivery::new(
             outbox_id(row.try_get("seq")?)?,
-            count(row.try_get("attempt")?),
+            attempt,
             message.clone(),
             endpoint.clone(),
             Duration::from_millis(u64::try_from(age).unwrap_or_default()),
-        ));
+        );
+        (delivery.round_attempt, delivery.manual) =
+            round(attempt, row.try_get::<Option<i64>, _>("resent_after")?.map(count));
+        leased.push(delivery);
+    }
+    if !unreadable.is_empty() {
+        let due = Value::from(after(now, MESSAGE_RESTS));
+        tx.all(&store.statements().put_back, &[Value::ManyInts(&unreadable), due]).await?;
     }
     Ok(leased)
 }
 
+/// Makes a message of its row. Nothing when it cannot be read, which the operator is told.
 fn message(row: &PgRow, payload: String) -> Result<Option<Message>, sqlx::Error> {
-    let tenant: String = row.try_get("tenant")?;
-    let id: &str = row.try_get("id")?;
-    let event_type: String = row.try_get("event_type")?;
-    let version: Option<String> = row.try_get("version")?;
-    let happened_at: i64 = row.try_get("happened_at")?;
-
-    let read = || {
-        let payload = RawValue::from_string(payload).ok()?;
-        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
-        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
-        Some(match version {
-            Some(version) => message.version(version),
-            None => message,
-        })
+    let id: String = row.try_get("id")?;
+    let stored = StoredMessage {
+        tenant: row.try_get("tenant")?,
+        id: id.clone(),
+        event_type: row.try_get("event_type")?,
+        version: row.try_get("version")?,
+        payload,
+        happened_at: row.try_get("happened_at")?,
     };
-    Ok(read())
+    Ok(stored.read().map_err(|cause| observe::unreadable("message", &id, &*cause)).ok())
 }
 
 /// How many of the endpoints that have something new one look reads.

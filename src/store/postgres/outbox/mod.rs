@@ -169,6 +169,10 @@ impl OutboxStore for PostgresStore {
         Box::pin(endpoints::list(self, tenant, after, limit))
     }
 
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(endpoints::unreadable(self))
+    }
+
     fn change_endpoint(
         &self,
         id: EndpointId,

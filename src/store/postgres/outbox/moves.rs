@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -113,11 +113,16 @@ pub(super) async fn of_tenant(
     tenant: &str,
 ) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     let rows = store.ask(CONTEXT, &store.statements().moves, &[Value::from(tenant)]).await?;
-    let moves = rows.iter().map(|row| {
-        let id: &str = row.try_get("endpoint")?;
-        Ok((id.parse().map_err(|_| corrupt("invalid endpoint id"))?, target(row.try_get("target")?)?))
-    });
-    moves.collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+    let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.try_get::<i16, _>("target")?));
+    let mut moves = HashMap::new();
+    for row in &rows {
+        let (id, number) = read(row).map_err(|error| store_error(error, CONTEXT))?;
+        // One that cannot be read is in no other one's way.
+        if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
+            moves.insert(id, target);
+        }
+    }
+    Ok(moves)
 }
 
 pub(super) fn target(number: i16) -> Result<DeliveryState, sqlx::Error> {

@@ -7,8 +7,9 @@ pub(in crate::store::postgres) const OUTBOX: Part = Part {
     name: "outbox",
     steps: &[
         Migration { version: 1, oldest_reader: 1, sql: include_str!("../migrations/outbox_1.sql") },
-        // What the version before makes due by an update is not found at once by this one.
-        Migration { version: 2, oldest_reader: 2, sql: include_str!("../migrations/outbox_2.sql") },
+        Migration { version: 2, oldest_reader: 1, sql: include_str!("../migrations/outbox_2.sql") },
+        // What the versions before make due by an update is not found at once by this one.
+        Migration { version: 3, oldest_reader: 3, sql: include_str!("../migrations/outbox_3.sql") },
     ],
 };
 

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     error::StoreError,
+    observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, moved_from, show, to_time, wants},
+        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
         sqlite::error::store_error,
     },
 };
@@ -69,28 +70,41 @@ async fn page(
     without: &[String],
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let failed = |error| store_error("list deliveries", error);
     let statement = statement(wanted, !without.is_empty());
-    let mut rows = query(session.prefix, &statement)
-        .bind(tenant.to_owned())
-        .bind(wanted.before.map_or(i64::MAX, seq))
-        .bind(i64::from(limit));
-    if let Some(endpoint) = wanted.endpoint {
-        rows = rows.bind(endpoint.to_string());
+    let mut before = wanted.before.map_or(i64::MAX, seq);
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(before).bind(left);
+        if let Some(endpoint) = wanted.endpoint {
+            rows = rows.bind(endpoint.to_string());
+        }
+        if let Some(state) = wanted.state {
+            rows = rows.bind(number(state));
+        }
+        if let Some(message) = &wanted.message {
+            rows = rows.bind(message.clone());
+        }
+        if let Some(event_type) = &wanted.event_type {
+            rows = rows.bind(event_type.clone());
+        }
+        if !without.is_empty() {
+            rows = rows.bind(serde_json::to_string(without).expect("texts can be written as JSON"));
+        }
+        let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
+        for row in &rows {
+            before = row.try_get(0).map_err(failed)?;
+            match read(row) {
+                Ok(record) => records.push(record),
+                Err(error) => observe::unreadable("delivery", &before, &error),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
     }
-    if let Some(state) = wanted.state {
-        rows = rows.bind(number(state));
-    }
-    if let Some(message) = &wanted.message {
-        rows = rows.bind(message.clone());
-    }
-    if let Some(event_type) = &wanted.event_type {
-        rows = rows.bind(event_type.clone());
-    }
-    if !without.is_empty() {
-        rows = rows.bind(serde_json::to_string(without).expect("texts can be written as JSON"));
-    }
-    let rows = rows.fetch_all(&mut *session.connection).await.map_err(|error| store_error("list deliveries", error))?;
-    rows.iter().map(read).collect()
 }
 
 /// The same few texts again and again, so that each is prepared once.
@@ -144,7 +158,7 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
     let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
     let rows = query(
         session.prefix,
-        "SELECT attempt, ended_at, status, error, millis, answer FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
+        "SELECT attempt, ended_at, status, error, millis, answer, manual FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
     )
     .bind(seq(id))
     .fetch_all(&mut *session.connection)
@@ -157,6 +171,7 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
             let millis: i64 = row.try_get(4).map_err(undecoded)?;
             Ok(AttemptRecord {
                 attempt: u32::try_from(attempt).map_err(|_| corrupt("a count is out of range"))?,
+                manual: row.try_get(6).map_err(undecoded)?,
                 ended_at: to_time(row.try_get(1).map_err(undecoded)?),
                 status: status.and_then(|status| u16::try_from(status).ok()),
                 error: row.try_get(3).map_err(undecoded)?,
@@ -174,30 +189,39 @@ pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bo
     // Without its endpoint the state would be no number, and the row is not touched.
     let done = query(
         prefix,
-        "UPDATE {}outbox_deliveries AS d SET attempt = 0, due_at = ?, state = (\
+        "UPDATE {}outbox_deliveries AS d SET resent_after = attempt, due_at = ?1, token = NULL, state = (\
          SELECT CASE WHEN e.disabled IS NULL THEN 0 ELSE 2 END FROM {}outbox_endpoints e WHERE e.id = d.endpoint) \
-         WHERE d.seq = ? AND d.state <> 1 AND EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = d.endpoint) \
-         AND EXISTS (SELECT 1 FROM {}outbox_messages m WHERE m.seq = d.message AND m.payload IS NOT NULL)",
+         WHERE d.seq = ?2 AND (d.state <> 1 OR d.due_at <= ?1) AND EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = d.endpoint) \
+         AND EXISTS (SELECT 1 FROM {}outbox_messages m WHERE m.seq = d.message AND m.payload IS NOT NULL) RETURNING state",
     )
     .bind(now)
     .bind(seq(id))
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await
     .map_err(failed)?;
+    let state: Option<i64> = done.map(|row| row.try_get(0)).transpose().map_err(failed)?;
+    if state == Some(PENDING) {
+        endpoints::urge(&mut tx, prefix, seq(id)).await?;
+    }
     tx.commit().await.map_err(failed)?;
-    Ok(done.rows_affected() == 1)
+    Ok(state.is_some())
 }
 
 pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
     let failed = |error| store_error("cancel a delivery", error);
-    let prefix = session.prefix;
+    let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "cancel a delivery");
-    let done = query(prefix, "UPDATE {}outbox_deliveries SET state = ? WHERE seq = ? AND state IN (0, 2)")
-        .bind(number(DeliveryState::Cancelled))
-        .bind(seq(id))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+    let done = query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, token = NULL \
+         WHERE seq = ? AND (state IN (0, 2) OR (state = 1 AND due_at <= ?))",
+    )
+    .bind(number(DeliveryState::Cancelled))
+    .bind(seq(id))
+    .bind(now)
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     Ok(done.rows_affected() == 1)
 }
@@ -258,7 +282,7 @@ pub(super) async fn recover(
         let state = row.try_get::<Option<i64>, _>(4).map_err(failed)?.and_then(state);
         let patterns = endpoint.settings.events.iter().map(String::as_str);
         match (made, state) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted | DeliveryState::Cancelled)) => {
+            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
                 again.push(made);
             }
             (None, _) if wants(patterns, row.try_get(1).map_err(failed)?) => missed.push(message),
@@ -271,7 +295,7 @@ pub(super) async fn recover(
         let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
         query(
             prefix,
-            "UPDATE {}outbox_deliveries SET state = ?, attempt = 0, due_at = ? \
+            "UPDATE {}outbox_deliveries SET state = ?, resent_after = attempt, due_at = ? \
              WHERE seq IN (SELECT value FROM json_each(?))",
         )
         .bind(state)
@@ -316,7 +340,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
         state,
         attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
         created_at: to_time(number(6)?),
-        due_at: (state == DeliveryState::Pending).then_some(to_time(number(7)?)),
+        due_at: (state == DeliveryState::Pending).then_some(shown_due(number(7)?, number(6)?)),
     })
 }
 

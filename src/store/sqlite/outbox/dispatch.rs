@@ -51,12 +51,14 @@ pub(super) async fn dispatch_to(
         return Ok(None);
     }
     let (digest, endpoint) = (digest(message), endpoint.to_string());
+    let mut is_new = false;
     let seq = match look_up(connection, prefix, message, &digest).await.map_err(failed)? {
         Found::Other => return Ok(None),
         Found::Same(seq) => seq,
         Found::New => {
             let seq = insert(connection, prefix, message, &digest, Some(&endpoint), now).await.map_err(failed)?;
             add(connection, prefix, seq, message, &[&endpoint], now).await.map_err(failed)?;
+            is_new = true;
             seq
         }
     };
@@ -69,6 +71,9 @@ pub(super) async fn dispatch_to(
         .map_err(failed)?;
     let Some(row) = row else { return Ok(None) };
     let seq: i64 = row.try_get(0).map_err(failed)?;
+    if is_new {
+        endpoints::urge(connection, prefix, seq).await?;
+    }
     Ok(Some(OutboxId::from_u64(u64::try_from(seq).map_err(|_| corrupt("a delivery's id is none"))?)))
 }
 

@@ -6,19 +6,20 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 use super::{Session, begin, corrupt, moves, query};
 use crate::{
     error::StoreError,
+    observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
     },
     store::{
-        outbox::{Health, Pace, to_time},
-        record::Millis,
+        outbox::{Health, Pace, UNREADABLE_RESTS, URGENT_DUE, to_time},
+        record::{Millis, after},
         sqlite::error::store_error,
     },
 };
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
                        failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up";
+                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -82,18 +83,88 @@ pub(super) async fn list(
 ) -> Result<Vec<EndpointRecord>, StoreError> {
     let of_tenant = if tenant.is_some() { "tenant = ? AND " } else { "" };
     let statement = format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE {of_tenant}id > ? ORDER BY id LIMIT ?");
-    let mut rows = query(session.prefix, &statement);
-    if let Some(tenant) = tenant {
-        rows = rows.bind(tenant.to_owned());
+    let mut after = after.map(|id| id.to_string()).unwrap_or_default();
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let mut rows = query(session.prefix, &statement);
+        if let Some(tenant) = tenant {
+            rows = rows.bind(tenant.to_owned());
+        }
+        let rows = rows
+            .bind(after.clone())
+            .bind(left)
+            .fetch_all(&mut *session.connection)
+            .await
+            .map_err(|error| store_error("list endpoints", error))?;
+        for row in &rows {
+            after = row.try_get(0).map_err(|error| store_error("list endpoints", error))?;
+            match read(row) {
+                Ok((endpoint, _)) => records.push(endpoint),
+                Err(error) => observe::unreadable("endpoint", &after, &error),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
     }
-    let rows = rows
-        .bind(after.map(|id| id.to_string()).unwrap_or_default())
-        .bind(i64::from(limit))
-        .fetch_all(&mut *session.connection)
-        .await
-        .map_err(|error| store_error("list endpoints", error))?;
-    rows.iter().map(|row| read(row).map(|(endpoint, _)| endpoint)).collect()
 }
+
+/// The endpoints whose rows cannot be read.
+pub(super) async fn unreadable(session: &mut Session<'_>) -> Result<Vec<EndpointId>, StoreError> {
+    let failed = |error| store_error("look for endpoints that cannot be read", error);
+    let statement = format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE id > ? ORDER BY id LIMIT ?");
+    let (mut after, mut unreadable) = (String::new(), Vec::new());
+    loop {
+        let rows = query(session.prefix, &statement).bind(after.clone()).bind(PAGE);
+        let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
+        for row in &rows {
+            after = row.try_get(0).map_err(failed)?;
+            if read(row).is_err() {
+                unreadable.extend(after.parse::<EndpointId>());
+            }
+        }
+        if (rows.len() as i64) < PAGE {
+            return Ok(unreadable);
+        }
+    }
+}
+
+/// Lets an endpoint rest whose row cannot be read, and tells the operator.
+pub(super) async fn rest_unreadable(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    cause: &StoreError,
+    now: Millis,
+) -> Result<(), StoreError> {
+    observe::unreadable("endpoint", &id, cause);
+    query(prefix, "UPDATE {}outbox_endpoints SET ready_at = ? WHERE id = ?")
+        .bind(after(now, UNREADABLE_RESTS))
+        .bind(id.to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| store_error("let an endpoint rest", error))
+}
+
+/// Tells whether an endpoint is disabled whose row cannot be read; nothing where there is no row.
+pub(super) async fn is_disabled(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+) -> Result<Option<bool>, StoreError> {
+    let row = query(prefix, "SELECT disabled IS NOT NULL FROM {}outbox_endpoints WHERE id = ?")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await;
+    let disabled = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+    disabled.map_err(|error| store_error("read an endpoint", error))
+}
+
+/// How many rows are looked at in one go.
+const PAGE: i64 = 500;
 
 pub(super) async fn change(
     session: &mut Session<'_>,
@@ -104,14 +175,17 @@ pub(super) async fn change(
     let context = "change an endpoint";
     let prefix = session.prefix;
     let mut tx = begin!(session, context);
-    let Some((found, health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
+    let Some((mut found, mut health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
     if found.revision != revision {
         return Ok(Fenced::Stale);
     }
+    health.changed(&found.settings, &settings);
+    found.settings.rate_limit = settings.rate_limit;
+    note(&mut tx, prefix, &found, &health, None).await?;
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         rate_limit = ?, api_version = ?, ready_at = ?, revision = revision + 1 WHERE id = ?",
+         rate_limit = ?, api_version = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
     .bind(settings.events.join(" "))
@@ -121,7 +195,6 @@ pub(super) async fn change(
     .bind(settings.sealed.bytes.to_vec())
     .bind(settings.rate_limit.map(|limit| limit.to_string()))
     .bind(settings.api_version)
-    .bind(health.ready_at(settings.rate_limit))
     .bind(id.to_string())
     .execute(&mut *tx)
     .await
@@ -186,7 +259,8 @@ pub(super) async fn note(
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ?, proven = ?, steady = ?, \
-         steady_at = ?, next_at = ?, catching_up = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
+         steady_at = ?, next_at = ?, catching_up = ?, epoch = ?, url_epoch = ?, strikes = ?, struck_at = ?, slow_at = ?, \
+         urgent = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
     )
     .bind(i64::from(health.failures))
     .bind(health.failing_since)
@@ -196,6 +270,12 @@ pub(super) async fn note(
     .bind(health.pace.steady_at)
     .bind(health.pace.next_at)
     .bind(health.pace.catching_up)
+    .bind(health.epoch)
+    .bind(health.url_epoch)
+    .bind(i64::from(health.strikes))
+    .bind(health.struck_at)
+    .bind(health.slow_at)
+    .bind(health.urgent)
     .bind(health.ready_at(endpoint.settings.rate_limit))
     .bind(served_at)
     .bind(endpoint.id.to_string())
@@ -203,6 +283,29 @@ pub(super) async fn note(
     .await
     .map(drop)
     .map_err(|error| store_error("note how an endpoint is doing", error))
+}
+
+/// Lets something of an endpoint go before all else, which is due at [`URGENT_DUE`]. That it may be leased from then on is as
+/// `Health::ready_at` has it.
+pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delivery: i64) -> Result<(), StoreError> {
+    let failed = |error| store_error("let a delivery go first", error);
+    query(
+        prefix,
+        "UPDATE {}outbox_endpoints SET urgent = 1, \
+         ready_at = CASE WHEN rate_limit IS NULL THEN 0 ELSE min(ready_at, max(next_at - 19001, 0) / 1000) END \
+         WHERE id = (SELECT endpoint FROM {}outbox_deliveries WHERE seq = ?)",
+    )
+    .bind(delivery)
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    query(prefix, "UPDATE {}outbox_deliveries SET due_at = ? WHERE seq = ?")
+        .bind(URGENT_DUE)
+        .bind(delivery)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 /// Removes an endpoint. Tells whether it was there, and whether there is more to cancel of what waits for it.
@@ -242,8 +345,14 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
     let health = Health {
         failures: u32::try_from(number(11)?).map_err(|_| corrupt("a count is out of range"))?,
         failing_since: row.try_get(12).map_err(undecoded)?,
+        strikes: u32::try_from(number(23)?).map_err(|_| corrupt("a count is out of range"))?,
+        struck_at: number(24)?,
         rests_until: number(13)?,
+        epoch: number(21)?,
+        url_epoch: number(22)?,
         proven: number(16)? != 0,
+        slow_at: number(25)?,
+        urgent: number(26)? != 0,
         pace: Pace {
             steady: row.try_get(17).map_err(undecoded)?,
             steady_at: number(18)?,

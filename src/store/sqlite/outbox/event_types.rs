@@ -3,6 +3,7 @@ use sqlx::{Connection, Row, sqlite::SqliteRow};
 use super::{Session, begin, corrupt, query};
 use crate::{
     error::StoreError,
+    observe,
     send::{EventType, SendError},
     store::sqlite::error::store_error,
 };
@@ -35,7 +36,7 @@ pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<EventType>, St
             .fetch_all(&mut *session.connection)
             .await
             .map_err(|error| store_error("read the catalogue of event types", error))?;
-    rows.iter().map(read).collect()
+    Ok(rows.iter().filter_map(|row| readable(row, read(row))).collect())
 }
 
 pub(super) async fn remove(session: &mut Session<'_>, name: String) -> Result<bool, StoreError> {
@@ -49,6 +50,11 @@ pub(super) async fn remove(session: &mut Session<'_>, name: String) -> Result<bo
         .map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Leaves out what cannot be read, and tells the operator.
+fn readable(row: &SqliteRow, read: Result<EventType, StoreError>) -> Option<EventType> {
+    read.map_err(|error| observe::unreadable("event type", &row.try_get::<&str, _>(0).unwrap_or_default(), &error)).ok()
 }
 
 fn read(row: &SqliteRow) -> Result<EventType, StoreError> {

@@ -1,15 +1,16 @@
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    corrupt, dispatch, endpoints, query,
+    corrupt, count, dispatch, endpoints, query,
     schema::{SENDING, number},
 };
 use crate::{
     clock::millis,
-    error::StoreError,
+    error::{StoreError, StoreErrorKind},
+    observe,
     send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
     store::{
-        outbox::{Standing, next_state},
+        outbox::{Standing, next_state, round},
         record::Millis,
         sqlite::error::store_error,
     },
@@ -27,24 +28,41 @@ pub(super) async fn finish(
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
-    let row =
-        query(prefix, "SELECT endpoint, attempt FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?")
-            .bind(seq)
-            .bind(SENDING)
-            .bind(token.to_bytes().to_vec())
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(failed)?;
+    let row = query(
+        prefix,
+        "SELECT endpoint, attempt, epoch, resent_after FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
+    )
+    .bind(seq)
+    .bind(SENDING)
+    .bind(token.to_bytes().to_vec())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
     let endpoint: EndpointId =
         row.try_get::<&str, _>(0).map_err(failed)?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
     let attempt: i64 = row.try_get(1).map_err(failed)?;
+    let epoch: i64 = row.try_get(2).map_err(failed)?;
+    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>(3).map_err(failed)?.map(count));
 
     let mut disabled = None;
-    let standing = match endpoints::find(connection, prefix, endpoint).await? {
-        None => Standing::Deleted,
-        Some((found, mut health)) => {
-            let reason = health.count(finish, now);
+    let found = match endpoints::find(connection, prefix, endpoint).await {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => Err(error),
+        found => Ok(found?),
+    };
+    let standing = match found {
+        // The attempt was made all the same, and is noted.
+        Err(error) => {
+            observe::unreadable("endpoint", &endpoint, &error);
+            match endpoints::is_disabled(connection, prefix, endpoint).await? {
+                None => Standing::Deleted,
+                Some(true) => Standing::Disabled,
+                Some(false) => Standing::Enabled,
+            }
+        }
+        Ok(None) => Standing::Deleted,
+        Ok(Some((found, mut health))) => {
+            let reason = health.count(finish, epoch, now);
             endpoints::note(connection, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {
                 (None, Some(_)) => {
@@ -58,7 +76,7 @@ pub(super) async fn finish(
                     Standing::Disabled
                 }
                 (Some(_), _) => Standing::Disabled,
-                (None, None) => Standing::Enabled,
+                (None, None) => health.standing(epoch),
             }
         }
     };
@@ -76,8 +94,8 @@ pub(super) async fn finish(
     if !unsent {
         query(
             prefix,
-            "INSERT INTO {}outbox_attempts (delivery, attempt, ended_at, status, error, millis, answer) \
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO {}outbox_attempts (delivery, attempt, ended_at, status, error, millis, answer, manual) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(seq)
         .bind(attempt)
@@ -86,6 +104,7 @@ pub(super) async fn finish(
         .bind(finish.error)
         .bind(millis(finish.duration))
         .bind(finish.answer.to_vec())
+        .bind(manual)
         .execute(&mut *connection)
         .await
         .map_err(failed)?;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Access, dispatch, finish, lease};
+use super::{Access, clock, dispatch, finish, lease};
 use crate::{
     error::{StoreError, StoreErrorKind},
     send::{
@@ -14,7 +14,6 @@ use crate::{
         sqlite::{
             connection::Connections,
             error::{Patience, concerns_all, store_error},
-            store::Setup,
         },
     },
 };
@@ -36,13 +35,13 @@ pub(super) async fn run(access: Arc<Access>, mut arriving: mpsc::Receiver<Write>
         let mut connections = access.connections.lock().await;
         // Closed, and who waits here is told so by the answer that does not come.
         let Some(connections) = connections.as_mut() else { return };
-        let mut committer = Committer { setup: &access.setup, connections, arriving: &mut arriving };
+        let mut committer = Committer { access: &access, connections, arriving: &mut arriving };
         committer.commit(std::mem::take(&mut writes)).await;
     }
 }
 
 struct Committer<'a> {
-    setup: &'a Setup,
+    access: &'a Access,
     connections: &'a mut Connections,
     arriving: &'a mut mpsc::Receiver<Write>,
 }
@@ -108,13 +107,21 @@ impl Committer<'_> {
     }
 
     async fn group(&mut self, writes: &mut Vec<Write>, group: Group) -> Result<Vec<Answer>, StoreError> {
-        let (sql, clock) = (&self.setup.sql, &self.setup.clock);
-        let patience = Patience::new(self.setup.patience);
+        let setup = &self.access.setup;
+        let (sql, time) = (&setup.sql, &setup.clock);
+        let patience = Patience::new(setup.patience);
         let mut connection = self.connections.lend(sql).await?;
 
+        let request = writes.iter().find_map(|write| match write {
+            Write::Lease(request, _) => Some(request),
+            _ => None,
+        });
+        let went_back = request.is_some() && clock::went_back(&self.access.leased_at, time.now());
         // A worker that has nothing to do asks all the time, and takes no lock for it.
-        if writes.iter().all(|write| matches!(write, Write::Lease(..)))
-            && let Some(nothing) = lease::look(&mut connection, sql.prefix(), clock.now()).await?
+        if !went_back
+            && writes.iter().all(|write| matches!(write, Write::Lease(..)))
+            && let Some(request) = request
+            && let Some(nothing) = lease::look(&mut connection, sql.prefix(), request, time.now()).await?
         {
             return Ok(writes.iter().map(|_| Answer::Leased(Leases::new(Vec::new(), nothing.next_due))).collect());
         }
@@ -129,10 +136,13 @@ impl Committer<'_> {
         if group == Group::Growing {
             take_arrived(self.arriving, writes, MOST);
         }
+        if went_back {
+            clock::make_due(&mut transaction, sql.prefix(), time.now()).await?;
+        }
         let mut answers = Vec::with_capacity(writes.len());
         for write in &*writes {
             // Time may have passed while others held the lock.
-            answers.push(write.perform(&mut transaction, sql.prefix(), clock.now()).await?);
+            answers.push(write.perform(&mut transaction, sql.prefix(), time.now()).await?);
         }
         transaction.commit().await.map_err(|error| store_error("commit to the outbox", error))?;
         Ok(answers)

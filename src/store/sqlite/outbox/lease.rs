@@ -4,15 +4,20 @@ use std::{
     time::Duration,
 };
 
-use serde_json::value::RawValue;
 use sqlx::{Row, SqliteConnection};
 
-use super::{corrupt, endpoints, query};
+use super::{clock, count, endpoints, query, schema::number};
 use crate::{
-    error::StoreError,
-    send::{EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases, Message, OutboxId},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    send::{
+        DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
+        Message, OutboxId,
+    },
     store::{
-        outbox::{Leased, Left, MOST_SEEN, Shares, look_at, to_time},
+        outbox::{
+            Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, URGENT_DUE, full_tenants, look_at, round,
+        },
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -25,10 +30,11 @@ const CONTEXT: &str = "lease deliveries";
 pub(super) async fn look(
     connection: &mut SqliteConnection,
     prefix: &str,
+    request: &LeaseRequest,
     now: Millis,
 ) -> Result<Option<Leases>, StoreError> {
-    let seen = see(connection, prefix, now).await?;
-    if seen.candidates.is_empty() && seen.idle.is_empty() {
+    let seen = see(connection, prefix, request, now).await?;
+    if seen.candidates.is_empty() && seen.idle.is_empty() && !clock::is_late(connection, prefix, now).await? {
         return Ok(Some(Leases::new(Vec::new(), next_due(connection, prefix, now).await?)));
     }
     Ok(None)
@@ -41,28 +47,37 @@ pub(super) async fn lease(
     request: &LeaseRequest,
     now: Millis,
 ) -> Result<Leases, StoreError> {
-    let Seen { candidates, idle } = see(connection, prefix, now).await?;
+    clock::end_late(connection, prefix, now).await?;
+    let Seen { candidates, idle } = see(connection, prefix, request, now).await?;
     if !idle.is_empty() {
         move_on(connection, prefix, &idle).await?;
     }
     let mut shares = Shares::new(request, candidates.iter().map(|candidate| candidate.proven));
     let mut leased = Vec::new();
-    let mut messages = HashMap::new();
-    for Candidate { id, proven, look_at: before } in candidates {
+    let mut messages: HashMap<i64, Content> = HashMap::new();
+    for Candidate { id, proven, tenant, look_at: before } in &candidates {
+        let (id, proven, before) = (*id, *proven, *before);
         if shares.is_used_up() {
             break;
         }
-        let share = shares.next(proven);
+        let share = shares.next(proven, tenant);
         if share == 0 {
             continue;
         }
-        let Some((endpoint, mut health)) = endpoints::find(connection, prefix, id).await? else { continue };
+        let found = match endpoints::find(connection, prefix, id).await {
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                endpoints::rest_unreadable(connection, prefix, id, &error, now).await?;
+                continue;
+            }
+            found => found?,
+        };
+        let Some((endpoint, mut health)) = found else { continue };
         let limit = endpoint.settings.rate_limit;
         let room = health.room(in_flight(connection, prefix, id, now).await?, limit, now).min(share);
         if room == 0 {
             continue;
         }
-        let taken = take(connection, prefix, id, request, room, now).await?;
+        let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
         let first = u32::try_from(first).unwrap_or(u32::MAX);
@@ -71,25 +86,40 @@ pub(super) async fn lease(
         let dispatched: Vec<_> = dispatched.map(|taken| taken.created_at).collect();
         // Where there was room for more, there is no more.
         let all = attempts < room || !is_due(connection, prefix, id, now).await?;
-        health.leased(Leased { attempts, first, dispatched: &dispatched, all }, limit, now);
+        let urgent_left = health.urgent && !all && is_due(connection, prefix, id, URGENT_DUE).await?;
+        health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
         endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
         let left = Left { more: !all, later: later(connection, prefix, id, now).await? };
         let next = look_at(before, left, health.ready_at(limit), now);
         if next != before {
             look_next(connection, prefix, id, next).await?;
         }
-        shares.took(attempts, proven);
+        shares.took(attempts, proven, tenant);
 
         let endpoint = Arc::new(endpoint);
-        for Taken { seq, message: number, attempt, created_at, .. } in taken {
-            if let Entry::Vacant(entry) = messages.entry(number) {
-                entry.insert(message(connection, prefix, number).await?);
-            }
-            // One that cannot be read stays leased and comes back, and is in nobody's way but its endpoint's.
-            let Some(Some(message)) = messages.get(&number).cloned() else { continue };
+        for Taken { seq, message: number, attempt, resent_after, created_at, .. } in taken {
+            let message = match messages.entry(number) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => entry.insert(message(connection, prefix, number).await?).clone(),
+            };
+            let message = match message {
+                Content::Readable(message) => message,
+                Content::Gone => {
+                    put_back(connection, prefix, seq, DeliveryState::Cancelled, now).await?;
+                    continue;
+                }
+                Content::Unreadable => {
+                    let due = after(now, MESSAGE_RESTS);
+                    put_back(connection, prefix, seq, DeliveryState::Pending, due).await?;
+                    continue;
+                }
+            };
             let id = OutboxId::from_u64(u64::try_from(seq).unwrap_or_default());
-            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
-            leased.push(LeasedDelivery::new(id, attempt, message, endpoint.clone(), between(created_at, now)));
+            let attempt = count(attempt);
+            let age = between(created_at, now);
+            let mut delivery = LeasedDelivery::new(id, attempt, message, endpoint.clone(), age);
+            (delivery.round_attempt, delivery.manual) = round(attempt, resent_after.map(count));
+            leased.push(delivery);
         }
     }
     let next_due = match leased.is_empty() {
@@ -103,12 +133,14 @@ pub(super) async fn lease(
 /// wait for their time are not read. What is found of one: 0 something due and room for it, 1 no room, 2 nothing that may be
 /// leased now. Of each kind the proven ones and the others are cut off each for themselves, so that neither stand before the
 /// other.
-const SEE: &str = "SELECT id, proven, found, look_at FROM (\
-     SELECT e.id, e.proven, e.found, e.look_at, e.served_at, \
+const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
+     SELECT e.id, e.proven, e.tenant, e.found, e.look_at, e.served_at, \
      row_number() OVER (PARTITION BY e.found, e.proven ORDER BY e.served_at, e.id) AS place FROM (\
-     SELECT e.id, e.proven, e.look_at, e.served_at, CASE \
+     SELECT e.id, e.proven, e.tenant, e.look_at, e.served_at, CASE \
      WHEN e.ready_at > ?1 OR NOT EXISTS (\
      SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?1) THEN 2 \
+     WHEN e.tenant IN (SELECT value FROM json_each(?6)) \
+     OR (e.proven = 0 AND e.tenant IN (SELECT value FROM json_each(?7))) THEN 1 \
      WHEN (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?1) \
      >= CASE WHEN e.failures >= ?2 THEN 1 ELSE ?3 END THEN 1 ELSE 0 END AS found \
      FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
@@ -127,17 +159,27 @@ struct Seen {
 struct Candidate {
     id: EndpointId,
     proven: bool,
+    tenant: String,
     look_at: Option<Millis>,
 }
 
-async fn see(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<Seen, StoreError> {
+async fn see(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    request: &LeaseRequest,
+    now: Millis,
+) -> Result<Seen, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
+    let list = |tenants: &[&str]| serde_json::to_string(tenants).expect("texts can be written as JSON");
+    let [full, full_of_unproven] = full_tenants(request);
     let rows = query(prefix, SEE)
         .bind(now)
         .bind(i64::from(FAILURES_TO_REST))
         .bind(i64::from(IN_FLIGHT))
         .bind(MOST_SEEN)
         .bind(MOST_ENDPOINTS)
+        .bind(list(&full))
+        .bind(list(&full_of_unproven))
         .fetch_all(connection)
         .await
         .map_err(failed)?;
@@ -148,9 +190,17 @@ async fn see(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Re
             seen.idle.push(id.to_owned());
             continue;
         }
+        let id = match id.parse() {
+            Ok(id) => id,
+            Err(cause) => {
+                observe::unreadable("endpoint", &id, &cause);
+                continue;
+            }
+        };
         seen.candidates.push(Candidate {
-            id: id.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
+            id,
             proven: row.try_get::<i64, _>(1).map_err(failed)? != 0,
+            tenant: row.try_get(4).map_err(failed)?,
             look_at: row.try_get(3).map_err(failed)?,
         });
     }
@@ -221,6 +271,7 @@ struct Taken {
     seq: i64,
     message: i64,
     attempt: i64,
+    resent_after: Option<i64>,
     created_at: Millis,
     /// When its message was dispatched, which is earlier if it was made by `recover`.
     dispatched_at: Option<Millis>,
@@ -229,7 +280,7 @@ struct Taken {
 async fn take(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: EndpointId,
+    (id, epoch): (EndpointId, i64),
     request: &LeaseRequest,
     room: u32,
     now: Millis,
@@ -237,13 +288,14 @@ async fn take(
     let failed = |error| store_error(CONTEXT, error);
     let rows = query(
         prefix,
-        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ? WHERE seq IN (\
+        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ?, epoch = ? WHERE seq IN (\
          SELECT seq FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? \
          ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at, \
-         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message)",
+         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message), resent_after",
     )
     .bind(request.token.to_bytes().to_vec())
-    .bind(after(now, request.lease))
+    .bind(after(now, request.lease.min(LONGEST_LEASE)))
+    .bind(epoch)
     .bind(id.to_string())
     .bind(now)
     .bind(i64::from(room))
@@ -257,6 +309,7 @@ async fn take(
             attempt: row.try_get(2)?,
             created_at: row.try_get(3)?,
             dispatched_at: row.try_get(4)?,
+            resent_after: row.try_get(5)?,
         })
     });
     taken.collect::<Result<_, _>>().map_err(failed)
@@ -278,7 +331,36 @@ async fn is_due(
         .map_err(|error| store_error(CONTEXT, error))
 }
 
-async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Option<Message>, StoreError> {
+/// Takes the lease of a delivery back that nobody can send.
+async fn put_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    seq: i64,
+    state: DeliveryState,
+    due_at: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = attempt - 1 WHERE seq = ?",
+    )
+    .bind(number(state))
+    .bind(due_at)
+    .bind(seq)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
+}
+
+/// What is there of a message.
+#[derive(Clone)]
+enum Content {
+    Gone,
+    Readable(Message),
+    Unreadable,
+}
+
+async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Content, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let row = query(
         prefix,
@@ -288,7 +370,7 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     .fetch_optional(connection)
     .await
     .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else { return Ok(Content::Gone) };
     let tenant: String = row.try_get(0).map_err(failed)?;
     let id: String = row.try_get(1).map_err(failed)?;
     let event_type: String = row.try_get(2).map_err(failed)?;
@@ -296,16 +378,15 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     let payload: Option<String> = row.try_get(4).map_err(failed)?;
     let happened_at: i64 = row.try_get(5).map_err(failed)?;
 
-    let read = || {
-        let payload = RawValue::from_string(payload?).ok()?;
-        let message = Message::new(event_type, &payload).ok()?.id(id.parse().ok()?).at(to_time(happened_at));
-        let message = if tenant.is_empty() { message } else { message.tenant(tenant) };
-        Some(match version {
-            Some(version) => message.version(version),
-            None => message,
-        })
-    };
-    Ok(read())
+    let Some(payload) = payload else { return Ok(Content::Gone) };
+    let stored = StoredMessage { tenant, id: id.clone(), event_type, version, payload, happened_at };
+    Ok(match stored.read() {
+        Ok(message) => Content::Readable(message),
+        Err(cause) => {
+            observe::unreadable("message", &id, &*cause);
+            Content::Unreadable
+        }
+    })
 }
 
 /// When an endpoint is to be looked at next, and when the next lease ends.

@@ -7,6 +7,7 @@
 //! wait for the disk. The others use the connection for themselves, one after the other. What only reads has another
 //! connection, so that nobody waits for it.
 
+mod clock;
 mod deliveries;
 mod dispatch;
 mod endpoints;
@@ -19,7 +20,12 @@ mod moves;
 mod purge;
 mod schema;
 
-use std::{any::Any, path::Path, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    path::Path,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
 
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
 use tokio::sync::{Mutex, oneshot};
@@ -51,6 +57,8 @@ pub(super) struct Outbox {
 /// The outbox's own connections, until it is closed, and what its statements need to know.
 struct Access {
     setup: Setup,
+    /// When something was last leased, by the clock.
+    leased_at: AtomicI64,
     connections: Mutex<Option<Connections>>,
     /// For what only reads.
     reading: Mutex<Option<Connections>>,
@@ -61,6 +69,7 @@ impl Outbox {
         let connections = |durability| Mutex::new(Some(Connections::new(setup).of(&schema::OUTBOX, durability)));
         let access = Access {
             setup: setup.clone(),
+            leased_at: AtomicI64::new(i64::MAX),
             connections: connections(Durability::PowerCut),
             reading: connections(Durability::Process),
         };
@@ -143,6 +152,11 @@ fn query<'q>(prefix: &str, text: &str) -> Query<'q, Sqlite, SqliteArguments> {
     sqlx::query(AssertSqlSafe(text.replace("{}", prefix)))
 }
 
+/// A number that is never negative, and never so large.
+fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(if number < 0 { 0 } else { u32::MAX })
+}
+
 fn corrupt(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, format!("read the outbox: {what}"))
 }
@@ -221,6 +235,10 @@ impl OutboxStore for SqliteStore {
         Box::pin(async move {
             session!(self, reading, session => endpoints::list(&mut session, tenant.as_deref(), after, limit))
         })
+    }
+
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => endpoints::unreadable(&mut session)) })
     }
 
     fn change_endpoint(

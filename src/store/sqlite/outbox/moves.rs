@@ -94,12 +94,15 @@ pub(super) async fn of_tenant(
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    let moves = rows.iter().map(|row| {
-        let id: &str = row.try_get(0).map_err(failed)?;
-        let id = id.parse().map_err(|_| corrupt("invalid endpoint id"))?;
-        Ok((id, target(row.try_get(1).map_err(failed)?)?))
-    });
-    moves.collect()
+    let mut moves = HashMap::new();
+    for row in &rows {
+        let (id, number): (&str, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        // One that cannot be read is in no other one's way.
+        if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
+            moves.insert(id, target);
+        }
+    }
+    Ok(moves)
 }
 
 /// The state to which an endpoint's deliveries are being moved, if they are.

@@ -5,11 +5,11 @@ use crate::{
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 2, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 3, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![first(prefix), second(prefix)]
+    vec![first(prefix), second(prefix), third(prefix)]
 }
 
 fn first(prefix: &str) -> Migration {
@@ -99,18 +99,38 @@ fn first(prefix: &str) -> Migration {
     }
 }
 
-/// Nothing costs more since there is much that merely waits, is held, or was.
 fn second(prefix: &str) -> Migration {
     Migration {
-        // The version before finds its way by an index that goes.
-        needs: 2,
+        needs: 1,
+        statements: [
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN url_epoch INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN struck_at INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN slow_at INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_deliveries ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_deliveries ADD COLUMN resent_after INTEGER",
+            "ALTER TABLE {}outbox_attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
+            // Few at any time: it finds leases that end later than any can.
+            "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
+        ]
+        .map(|statement| statement.replace("{}", prefix))
+        .into(),
+    }
+}
+
+/// Nothing costs more since there is much that merely waits, is held, or was.
+fn third(prefix: &str) -> Migration {
+    Migration {
+        // The versions before find their way by an index that goes.
+        needs: 3,
         statements: [
             // When the endpoint is looked at next; nothing where nothing of it waits. It is never later than something of the
             // endpoint may be leased, whoever makes it due: the triggers see to that.
             "ALTER TABLE {}outbox_endpoints ADD COLUMN look_at INTEGER",
-            "DROP INDEX {}outbox_endpoints_ready",
             "CREATE INDEX {}outbox_endpoints_look ON {}outbox_endpoints (look_at) WHERE disabled IS NULL",
-            "CREATE TRIGGER {}outbox_endpoints_ready AFTER UPDATE OF ready_at ON {}outbox_endpoints \
+            "CREATE TRIGGER {}outbox_endpoints_sooner AFTER UPDATE OF ready_at ON {}outbox_endpoints \
              WHEN new.ready_at < old.ready_at AND new.look_at IS old.look_at AND new.look_at > new.ready_at BEGIN \
              UPDATE {}outbox_endpoints SET look_at = new.ready_at WHERE id = new.id; END",
             // From when on purge looks at a message, where that is not when it was dispatched. Never, where a delivery of it
@@ -131,7 +151,6 @@ fn second(prefix: &str) -> Migration {
             "DROP INDEX {}outbox_deliveries_active",
             "DROP INDEX {}outbox_deliveries_due",
             "CREATE INDEX {}outbox_deliveries_waiting ON {}outbox_deliveries (endpoint, due_at) WHERE state IN (0, 1)",
-            "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
             // Each ends with the number, so the deliveries of a state are in it in the order in which they are listed.
             "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant, state)",
             "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state)",

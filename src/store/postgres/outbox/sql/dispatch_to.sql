@@ -18,8 +18,16 @@ fresh AS (
 ),
 made AS (
     INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
-    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, clock.now, clock.now FROM fresh, endpoint, clock
-    RETURNING seq
+    -- It goes before all else.
+    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, 0, clock.now FROM fresh, endpoint, clock
+    RETURNING seq, endpoint
+),
+urged AS (
+    -- When something may be leased is as `Health::ready_at` has it.
+    UPDATE {outbox_endpoints} AS e
+    SET urgent = true,
+        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END
+    FROM made WHERE e.id = made.endpoint
 )
 SELECT endpoint.id IS NOT NULL AS is_there, known.seq IS NOT NULL AS is_known,
        coalesce(made.seq, (

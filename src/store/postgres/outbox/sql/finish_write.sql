@@ -1,10 +1,11 @@
 -- $1 now, $2 delivery, $3 state, $4 due_at, $5 attempt, $6 whether an attempt is noted, $7 attempt, $8 status, $9 error,
 -- $10 millis, $11 answer, $12 endpoint, $13 failures, $14 failing_since, $15 rests_until, $16 proven, $17 catching_up,
--- $18 ready_at
+-- $18 ready_at, $19 epoch, $20 strikes, $21 struck_at, $22 slow_at, $23 whether somebody asked for the attempt
 WITH endpoint AS (
     UPDATE {outbox_endpoints}
     SET failures = $13::bigint, failing_since = $14::bigint, rests_until = $15::bigint, proven = $16::bigint <> 0,
-        catching_up = $17::bigint <> 0, ready_at = $18::bigint,
+        catching_up = $17::bigint <> 0, ready_at = $18::bigint, epoch = $19::bigint, strikes = $20::bigint,
+        struck_at = $21::bigint, slow_at = $22::bigint,
         look_at = least(
             look_at,
             CASE WHEN $3::bigint = 0 THEN greatest($4::bigint, $18::bigint) END,
@@ -13,8 +14,8 @@ WITH endpoint AS (
     WHERE id = $12::text
 ),
 attempt AS (
-    INSERT INTO {outbox_attempts} (delivery, attempt, ended_at, status, error, millis, answer)
-    SELECT $2::bigint, $7::bigint, $1::bigint, $8::integer, $9::text, $10::bigint, $11::bytea WHERE $6::bigint <> 0
+    INSERT INTO {outbox_attempts} (delivery, attempt, ended_at, status, error, millis, answer, manual)
+    SELECT $2::bigint, $7::bigint, $1::bigint, $8::integer, $9::text, $10::bigint, $11::bytea, $23::bigint <> 0 WHERE $6::bigint <> 0
 )
 UPDATE {outbox_deliveries}
 SET state = $3::bigint, due_at = $4::bigint, token = NULL, attempt = $5::bigint,

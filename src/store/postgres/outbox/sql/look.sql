@@ -1,5 +1,6 @@
 -- $1 offset of the clock, $2 how many endpoints of a kind, $3 in flight, $4 in flight where it fails, $5 failures to rest,
--- $6 how many endpoints are seen, $7 how many of those with something new, $8 where to begin among these
+-- $6 how many endpoints are seen, $7 how many of those with something new, $8 where to begin among these, $9 tenants of which nothing
+-- is leased, $10 those of whose unproven endpoints nothing is
 WITH RECURSIVE clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now
 ),
@@ -52,8 +53,12 @@ seen AS MATERIALIZED (
 ),
 -- The limits keep the planner from reading all endpoints instead of a few.
 found AS MATERIALIZED (
-    SELECT e.id, e.proven, e.served_at, CASE WHEN e.failures >= $5::bigint THEN $4::bigint ELSE $3::bigint END AS most,
-           flight.count AS in_flight, flight.ends_at,
+    SELECT e.id, e.proven, e.served_at, flight.count AS in_flight, flight.ends_at,
+           CASE
+               WHEN e.tenant = ANY ($9::text[]) OR (NOT e.proven AND e.tenant = ANY ($10::text[])) THEN 0
+               WHEN e.failures >= $5::bigint THEN $4::bigint
+               ELSE $3::bigint
+           END AS most,
            e.ready_at <= (SELECT clock.now FROM clock) AND (
                SELECT d.seq FROM {outbox_deliveries} AS d
                WHERE d.state IN (0, 1) AND (d.endpoint, d.due_at) >= (e.id, '-9223372036854775808'::bigint)
@@ -62,7 +67,7 @@ found AS MATERIALIZED (
            ) IS NOT NULL AS is_due
     FROM seen
     CROSS JOIN LATERAL (
-        SELECT e.id, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
+        SELECT e.id, e.tenant, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
         WHERE e.id = seen.endpoint AND e.disabled IS NULL LIMIT 1
     ) AS e
     CROSS JOIN LATERAL (

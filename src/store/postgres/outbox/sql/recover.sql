@@ -1,7 +1,7 @@
 -- $1 now, $2 endpoint, which is locked, $3 tenant, $4 state, $5 deliveries, $6 messages
 WITH again AS (
-    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, attempt = 0, due_at = $1::bigint, noted_due = NULL
-    WHERE d.seq = ANY ($5::bigint[]) AND d.state IN (4, 5, 6)
+    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, resent_after = d.attempt, due_at = $1::bigint, noted_due = NULL
+    WHERE d.seq = ANY ($5::bigint[]) AND d.state IN (4, 5)
     RETURNING 1
 ),
 missed AS (

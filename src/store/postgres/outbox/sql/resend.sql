@@ -17,9 +17,20 @@ message AS MATERIALIZED (
 ),
 again AS (
     UPDATE {outbox_deliveries} AS d
-    SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, attempt = 0, due_at = clock.now, noted_due = NULL
+    SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, resent_after = d.attempt, token = NULL,
+        -- It goes before all else.
+        due_at = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE clock.now END,
+        noted_due = NULL
     FROM endpoint, message, clock
-    WHERE d.seq = $3::bigint AND d.state <> 1
-    RETURNING d.state
+    -- A lease that is over is nobody's.
+    WHERE d.seq = $3::bigint AND (d.state <> 1 OR d.due_at <= clock.now)
+    RETURNING d.state, d.endpoint
+),
+urged AS (
+    -- When something may be leased is as `Health::ready_at` has it.
+    UPDATE {outbox_endpoints} AS e
+    SET urgent = true,
+        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END
+    FROM again WHERE e.id = again.endpoint AND again.state = 0
 )
 SELECT count(*) AS done, coalesce(min(again.state) = 0, false) AS is_due FROM again

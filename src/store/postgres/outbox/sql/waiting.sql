@@ -1,5 +1,5 @@
 -- $1 now, $2 endpoints, which are locked, $3 how many deliveries of each
-SELECT e.id, flight.count AS in_flight, d.seq, d.attempt,
+SELECT e.id, flight.count AS in_flight, d.seq, d.attempt, d.due_at,
        (
            SELECT n.due_at FROM {outbox_deliveries} AS n
            WHERE n.state IN (0, 1) AND (n.endpoint, n.due_at) > (e.id, $1::bigint) AND (n.endpoint, n.due_at) <= (e.id, 9223372036854775807)

@@ -1,0 +1,220 @@
+//! What cannot be read, or has lost its content.
+
+use std::time::Duration;
+
+use super::{DAY, FAILED, PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token};
+use crate::{
+    boxed::BoxFuture,
+    send::{After, DeliveryState, EndpointId, EventType, Fenced, OutboxId, OutboxStore},
+};
+
+/// What [`damaged_outbox`] wants done to a row, by the statements of the store's own test.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The message with this id loses its payload, as if its content had been purged.
+    ContentGone(String),
+    /// A delivery is in a state that this version does not know.
+    Delivery(OutboxId),
+    /// An endpoint is signed to in a style that this version does not know.
+    Endpoint(EndpointId),
+    /// The endpoint can be read again: it is signed to as Standard Webhooks.
+    EndpointMended(EndpointId),
+    /// The event type of this name has a name that this version does not allow.
+    EventType(String),
+    /// The message with this id has an event type that this version does not allow.
+    Message(String),
+    /// The message with this id can be read again: its event type is `order.completed`.
+    MessageMended(String),
+}
+
+/// Checks a store that keeps rows against rules 15 and 16 of the contract of [`OutboxStore`]: what cannot be read stops nothing but
+/// itself.
+///
+/// `advance` makes the store's clock go on by so much, and `damage` changes a row behind the store's back. The store has to be
+/// empty.
+///
+/// # Panics
+/// When a rule is broken; the message begins with its number.
+pub async fn damaged_outbox<'h, S: OutboxStore>(
+    store: S,
+    advance: impl Fn(Duration) -> BoxFuture<'h, ()>,
+    damage: impl AsyncFn(Damage),
+) {
+    let suite = Suite { store: std::sync::Arc::new(store), advance };
+    suite.an_endpoint_that_cannot_be_read_rests_alone(&damage).await;
+    suite.an_attempt_is_noted_though_its_endpoint_cannot_be_read(&damage).await;
+    suite.a_message_that_cannot_be_read_waits_alone(&damage).await;
+    suite.what_has_lost_its_content_is_cancelled(&damage).await;
+    suite.lists_leave_out_what_cannot_be_read(&damage).await;
+}
+
+/// Longer than anything rests that cannot be read.
+const RESTED: Duration = Duration::from_secs(600);
+
+impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
+    async fn an_endpoint_that_cannot_be_read_rests_alone(&self, damage: &impl AsyncFn(Damage)) {
+        let (tenant, other) = (new_tenant(), new_tenant());
+        let bad = self.endpoint(&tenant, &["*"]).await;
+        let beside = self.endpoint(&tenant, &["*"]).await;
+        let good = self.endpoint(&other, &["*"]).await;
+        for of in [&tenant, &other] {
+            self.dispatch(message(of)).await;
+        }
+        damage(Damage::Endpoint(bad.id)).await;
+
+        let leased = self.lease(token(), 64).await;
+        let mut to: Vec<_> = leased.iter().map(|delivery| delivery.endpoint.id).collect();
+        to.sort_unstable();
+        let mut wanted = vec![beside.id, good.id];
+        wanted.sort_unstable();
+        check(to == wanted, "rule 15: all others are leased for", &to);
+        self.dispatch(message(&other)).await;
+        (self.advance)(RESTED).await;
+        let leased = self.lease(token(), 64).await;
+        let all = leased.iter().all(|delivery| delivery.endpoint.id != bad.id) && leased.len() == 3;
+        check(all, "rule 15: and so they are later", &leased);
+
+        let listed = taken("rule 15", self.store.endpoints(Some(tenant.as_str().into()), None, 100).await);
+        let ids: Vec<_> = listed.iter().map(|record| record.id).collect();
+        check(ids == [beside.id], "rule 15: a list leaves it out", &ids);
+        let mut paged = Vec::new();
+        while let Some(record) =
+            taken("rule 15", self.store.endpoints(None, paged.last().copied(), 1).await).into_iter().next()
+        {
+            paged.push(record.id);
+        }
+        check(paged == wanted, "rule 15: a page goes on behind it", &paged);
+        let unreadable = taken("rule 15", self.store.unreadable_endpoints().await);
+        check(unreadable == [bad.id], "rule 15: it is told", &unreadable);
+
+        damage(Damage::EndpointMended(bad.id)).await;
+        (self.advance)(RESTED).await;
+        let leased = self.lease(token(), 64).await;
+        let of_it = leased.iter().find(|delivery| delivery.endpoint.id == bad.id);
+        check(of_it.is_some_and(|delivery| delivery.attempt == 1), "rule 15: it used up no attempt", &leased);
+        let unreadable = taken("rule 15", self.store.unreadable_endpoints().await);
+        check(unreadable.is_empty(), "rule 15", &unreadable);
+        damage(Damage::Endpoint(bad.id)).await;
+        check(taken("delete", self.store.delete_endpoint(bad.id).await), "rule 15: it can be deleted", &bad.id);
+        for of in [&tenant, &other] {
+            self.erase(of, 500).await;
+        }
+    }
+
+    async fn an_attempt_is_noted_though_its_endpoint_cannot_be_read(&self, damage: &impl AsyncFn(Damage)) {
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..2 {
+            self.dispatch(message(&tenant)).await;
+        }
+        let token = token();
+        let leased = self.lease(token, 2).await;
+        check(leased.len() == 2, "rule 15", &leased);
+        damage(Damage::Endpoint(endpoint.id)).await;
+
+        for (delivery, after, state) in
+            [(&leased[0], After::Delivered, DeliveryState::Delivered), (&leased[1], FAILED, DeliveryState::Pending)]
+        {
+            let finished = self.finish(delivery.id, token, after).await;
+            check(finished == (Fenced::Applied, None), "rule 15: it is noted", &finished);
+            check(self.state(delivery.id).await == Some(state), "rule 15: it is noted", &delivery.id);
+            let attempts = taken("rule 15", self.store.attempts(delivery.id).await);
+            check(attempts.len() == 1, "rule 15: it is noted", &attempts);
+        }
+        self.erase(&tenant, 500).await;
+    }
+
+    async fn a_message_that_cannot_be_read_waits_alone(&self, damage: &impl AsyncFn(Damage)) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        let (bad, good) = (message(&tenant), message(&tenant));
+        for message in [&bad, &good] {
+            self.dispatch(message.clone()).await;
+        }
+        let name = bad.message_id().as_str().to_owned();
+        damage(Damage::Message(name.clone())).await;
+
+        let first = token();
+        let leased = self.lease(first, 64).await;
+        let ids: Vec<_> = leased.iter().map(|delivery| delivery.message.message_id()).collect();
+        check(ids == [good.message_id()], "rule 15: the others are leased", &leased);
+        self.finishes(leased[0].id, first, After::Delivered).await;
+        check(self.lease(token(), 64).await.is_empty(), "rule 15: it waits", &"leased");
+        let waits =
+            |record: &&crate::send::DeliveryRecord| record.state == DeliveryState::Pending && record.attempt == 0;
+        let records = self.of_tenant(&tenant).await;
+        check(records.iter().filter(waits).count() <= 1, "rule 15: no attempt is counted", &records);
+
+        damage(Damage::MessageMended(name)).await;
+        (self.advance)(RESTED).await;
+        let again = self.lease_one(token(), "rule 15: it goes on when it can be read").await;
+        check(again.attempt == 1, "rule 15: it used up no attempt", &again.attempt);
+        self.erase(&tenant, 500).await;
+    }
+
+    async fn what_has_lost_its_content_is_cancelled(&self, damage: &impl AsyncFn(Damage)) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        let (gone, there, held) = (message(&tenant), message(&tenant), message(&tenant));
+        self.dispatch(held.clone()).await;
+        let died = self.lease_one(token(), "rule 16").await;
+        for message in [&gone, &there] {
+            self.dispatch(message.clone()).await;
+        }
+        for message in [&gone, &held] {
+            damage(Damage::ContentGone(message.message_id().as_str().to_owned())).await;
+        }
+
+        let leased = self.lease_one(token(), "rule 16: nothing else is in its way").await;
+        check(leased.message.message_id() == there.message_id(), "rule 16", &leased);
+        // What a worker died on is leased again when its lease has passed.
+        (self.advance)(PAST_LEASE).await;
+        let leased = self.lease(token(), 64).await;
+        check(leased.len() == 1, "rule 16", &leased);
+        let records = self.of_tenant(&tenant).await;
+        let of = |message: &crate::send::Message| {
+            let name = message.message_id().as_str();
+            let record = records.iter().find(|record| record.message == name);
+            record.map(|record| (record.state, record.attempt))
+        };
+        check(of(&gone) == Some((DeliveryState::Cancelled, 0)), "rule 16: without an attempt", &records);
+        check(of(&held) == Some((DeliveryState::Cancelled, 1)), "rule 16: after an attempt", &records);
+        check(!taken("resend", self.store.resend(died.id).await), "resend: without its content", &died.id);
+        let late = self.finish(died.id, token(), After::Delivered).await;
+        check(late == (Fenced::Stale, None), "rule 6", &late);
+        (self.advance)(DAY).await;
+        self.erase(&tenant, 500).await;
+    }
+
+    async fn lists_leave_out_what_cannot_be_read(&self, damage: &impl AsyncFn(Damage)) {
+        let tenant = new_tenant();
+        self.endpoint(&tenant, &["*"]).await;
+        for _ in 0..3 {
+            self.dispatch(message(&tenant)).await;
+        }
+        let before = self.of_tenant(&tenant).await;
+        damage(Damage::Delivery(before[1].id)).await;
+        let listed = self.of_tenant(&tenant).await;
+        let ids: Vec<_> = listed.iter().map(|record| record.id).collect();
+        check(ids == [before[0].id, before[2].id], "rule 15: a list leaves it out", &ids);
+        let mut query = crate::send::DeliveryQuery::default();
+        let mut paged = Vec::new();
+        while let Some(record) =
+            taken("rule 15", self.store.deliveries(tenant.as_str().into(), query.clone(), 1).await).into_iter().next()
+        {
+            paged.push(record.id);
+            query = query.before(record.id);
+        }
+        check(paged == ids, "rule 15: a page goes on behind it", &paged);
+        check(self.lease(token(), 64).await.len() == 2, "rule 15: the others are leased", &ids);
+
+        let named = |name: &str| EventType::new(name).unwrap_or_else(|error| broken("setup", &error));
+        let both = vec![named("order.completed"), named("user.created")];
+        taken("event types", self.store.put_event_types(both.clone()).await);
+        damage(Damage::EventType("order.completed".into())).await;
+        let listed = taken("event types", self.store.event_types().await);
+        check(listed == both[1..], "rule 15: the catalogue leaves it out", &listed);
+        self.erase(&tenant, 500).await;
+    }
+}

@@ -1,0 +1,93 @@
+use std::{
+    env,
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{key::ClaimKey, run::bounded, store::IdempotencyStore};
+use crate::observe;
+
+/// When the store is next to be told which program claims for which consumer.
+///
+/// Two applications with one store and a route of the same name take each other's deliveries for done. Nothing in a claim tells
+/// them apart, so the names of their programs are compared, where the application has not named itself.
+#[derive(Debug, Default)]
+pub(super) struct Introductions {
+    // Consumers are names in the application's code: a few.
+    next: Mutex<Vec<(Box<str>, Box<str>, Instant)>>,
+}
+
+/// The first deliveries of a process are answered without it.
+const FIRST: Duration = Duration::from_secs(60);
+/// The store remembers a program for a day.
+const EVERY: Duration = Duration::from_secs(60 * 60);
+
+impl Introductions {
+    /// Whether it is time; if so, it is the caller's turn.
+    pub(super) fn are_due(&self, consumer: &str, provider: &str) -> bool {
+        let now = Instant::now();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match next.iter_mut().find(|(known, by, _)| **known == *consumer && **by == *provider) {
+            Some((.., next)) if now < *next => false,
+            Some((.., next)) => {
+                *next = now + EVERY;
+                true
+            }
+            None => {
+                next.push((consumer.into(), provider.into(), now + FIRST));
+                false
+            }
+        }
+    }
+}
+
+/// Tells `store` which program this is, and the operator if it knows another one.
+pub(super) async fn introduce(
+    store: &dyn IdempotencyStore,
+    limit: Duration,
+    key: ClaimKey,
+    consumer: &str,
+    provider: &str,
+) {
+    let Some(program) = program() else { return };
+    // A failure is no news: the store's next caller will tell.
+    if let Ok(Some(other)) = bounded(limit, store.introduce(key, program)).await {
+        observe::shared_store(provider, consumer, program, &other);
+    }
+}
+
+/// The name of the running program, as far as the operating system knows it.
+fn program() -> Option<&'static str> {
+    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    NAME.get_or_init(|| env::current_exe().ok().and_then(|path| name(&path))).as_deref()
+}
+
+/// The file's name without its extension, and without the hash that cargo puts behind the name of a test.
+fn name(path: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_str()?;
+    let is_hash = |text: &str| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = name.rsplit_once('-').filter(|(_, hash)| is_hash(hash)).map_or(name, |(name, _)| name);
+    Some(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::name;
+
+    #[test]
+    fn a_program_is_known_by_the_name_of_its_file() {
+        for (path, expected) in [
+            ("/usr/bin/billing", Some("billing")),
+            ("/srv/crm-api", Some("crm-api")),
+            ("target/debug/deps/once_sqlite-0123456789abcdef", Some("once_sqlite")),
+            ("/", None),
+        ] {
+            assert_eq!(name(Path::new(path)).as_deref(), expected, "{path}");
+        }
+    }
+}

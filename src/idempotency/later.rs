@@ -1,0 +1,142 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep},
+};
+
+use super::{
+    held::Guard,
+    key::{ClaimKey, ClaimToken},
+    layer::{Context, after},
+    run::bounded,
+    store::Completion,
+};
+use crate::{error::StoreError, fencing::Fenced, observe};
+
+/// What the store is still to be told about deliveries whose answers have gone: bounded in number and in bytes. A note holds
+/// keys, a token and what the record needs, and nothing of the request.
+#[derive(Debug)]
+pub(super) struct Later {
+    completions: Arc<Semaphore>,
+    releases: Arc<Semaphore>,
+    /// Bytes of stored responses.
+    responses: Arc<Semaphore>,
+    /// Calls of the store at once, so that an outage does not end in a storm.
+    calls: Arc<Semaphore>,
+}
+
+/// What is to be done with a claim.
+pub(super) enum Note {
+    /// Its delivery was handled.
+    Complete(ClaimKey, Completion),
+    /// Whether it is done is unknown: its guard follows what is found.
+    Decide(ClaimKey, Guard),
+    /// It was not handled.
+    Release(ClaimKey),
+}
+
+/// A record that is missing lets a copy run again, so an outage may leave many of them. Each is a task of less than 1 KiB.
+const WAITING_COMPLETIONS: usize = 10_000;
+/// What an outage leaves to be given back when it is over. Claims beyond it end with their leases.
+const WAITING_RELEASES: usize = 1_000;
+/// Beyond this, deliveries are recorded without their responses.
+const WAITING_RESPONSES: usize = 16 * 1024 * 1024;
+const CALLS_AT_ONCE: usize = 16;
+/// Longer is no use: by then the store's operator has looked after it.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Later {
+    fn default() -> Self {
+        Self {
+            completions: Arc::new(Semaphore::new(WAITING_COMPLETIONS)),
+            releases: Arc::new(Semaphore::new(WAITING_RELEASES)),
+            responses: Arc::new(Semaphore::new(WAITING_RESPONSES)),
+            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+        }
+    }
+}
+
+impl Later {
+    /// Tells the store in the background, again and again until it answers. A completion is given up after an hour, a release
+    /// when the `lease` of the claim has passed, which ends it as well.
+    pub(super) fn tell(
+        &self,
+        context: &Arc<Context>,
+        provider: &str,
+        token: ClaimToken,
+        lease: Instant,
+        mut note: Note,
+    ) {
+        let places = if note.is_completion() { &self.completions } else { &self.releases };
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            if note.is_completion() {
+                observe::record_given_up(provider);
+            }
+            return;
+        };
+        let bytes = self.keep_response(&mut note);
+        let (context, calls) = (Arc::clone(context), Arc::clone(&self.calls));
+        let provider = note.is_completion().then(|| Box::<str>::from(provider));
+        let tasks = context.tasks.clone();
+        tasks.spawn(async move {
+            let _kept = (place, bytes);
+            let longest = after(Instant::now(), LONGEST);
+            let until = if provider.is_some() { longest } else { lease.min(longest) };
+            let mut pause = Duration::from_millis(100);
+            while Instant::now() < until {
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+                // The semaphore is never closed.
+                let _call = calls.acquire().await;
+                match note.tell(&context, token).await {
+                    Ok(None) => return,
+                    Ok(Some(next)) => note = next,
+                    Err(_) => {}
+                }
+            }
+            if let Some(provider) = provider {
+                observe::record_given_up(&provider);
+            }
+        });
+    }
+
+    /// Makes room for the response of a completion, or takes it out.
+    fn keep_response(&self, note: &mut Note) -> Option<OwnedSemaphorePermit> {
+        let Note::Complete(_, completion) = note else { return None };
+        let size = u32::try_from(completion.response.as_ref()?.body.len()).unwrap_or(u32::MAX);
+        let bytes = Arc::clone(&self.responses).try_acquire_many_owned(size).ok();
+        if bytes.is_none() {
+            completion.response = None;
+        }
+        bytes
+    }
+}
+
+impl Note {
+    /// Whether a delivery that was handled may run again if the store is not told.
+    fn is_completion(&self) -> bool {
+        matches!(self, Self::Complete(..) | Self::Decide(..))
+    }
+
+    /// Tells the store, and returns what is to be told next.
+    async fn tell(&self, context: &Context, token: ClaimToken) -> Result<Option<Self>, StoreError> {
+        let Context { store, store_timeout, .. } = context;
+        match self {
+            Self::Complete(key, completion) => {
+                let _ = bounded(*store_timeout, store.complete(*key, token, completion.clone())).await?;
+                Ok(None)
+            }
+            Self::Release(key) => {
+                let _ = bounded(*store_timeout, store.release(*key, token)).await?;
+                Ok(None)
+            }
+            Self::Decide(key, guard) => {
+                // Released or done, it stays so: the next look cannot find anything else.
+                let _ = bounded(*store_timeout, store.release(*key, token)).await?;
+                let is_done = bounded(*store_timeout, store.is_done(*key, token)).await? == Fenced::Applied;
+                Ok(Some(if is_done { guard.completion() } else { Self::Release(guard.key) }))
+            }
+        }
+    }
+}

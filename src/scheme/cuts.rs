@@ -1,0 +1,441 @@
+//! Where a signed text could be cut in another way.
+//!
+//! A signature covers a text, not its parts: where two requests have other parts and the same text, one signature passes for
+//! both. So each part that a sender or an attacker may write has a rule that says where it ends, or the scheme does not build.
+//!
+//! 1. A text without `{body}` is read from its beginning. One with it is read from both sides, and the body is what is left.
+//! 2. A literal, the public base of a URL, and the secret of a plain hash, which nobody can write into a part, end what stands
+//!    beside them. The part must not hold them.
+//! 3. A date of RFC 3339 has one form. Of a number only one length can be fresh: within a window, which a third of all time
+//!    since 1970 would have to fit into otherwise, no fresh number begins or ends with another.
+//! 4. Between `{url}` and `{body}` it is the body's first byte that says where it begins, as JSON's do.
+//!
+//! Each rule looks at a byte a few times at most, and is applied before anything is hashed.
+
+use std::{
+    borrow::Cow,
+    ops::RangeInclusive,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::Method;
+use smallvec::SmallVec;
+
+use super::{
+    content::Part,
+    freshness::{Freshness, TimestampUnit, rfc3339},
+    template::{Look, Template},
+};
+use crate::error::{VerifyError, VerifyErrorKind};
+
+/// What a part of the signed text must not hold, by its place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The fixed text before it, of which it would be the end.
+    Begins(usize),
+    /// The beginning of a timestamp, which follows directly.
+    BeforeTimestamp(usize),
+    /// The fixed text after it.
+    Ends(usize),
+    /// The literal after it, with another fresh timestamp behind.
+    EndsBeforeTimestamp(usize),
+    /// What a JSON body begins with; it is a URL, and the body follows directly.
+    UrlBeforeBody(usize),
+}
+
+/// Finds the rules of a template, or says between which parts none exists.
+pub(crate) fn rules(
+    content: &[Part],
+    freshness: Option<&Freshness>,
+    methods: &[Method],
+) -> Result<Vec<Rule>, &'static str> {
+    let ends_by_itself =
+        freshness.is_some_and(|freshness| freshness.unit == TimestampUnit::Rfc3339 || freshness.tolerance.is_some());
+    let body = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
+    let mut rules = Vec::new();
+    for (index, part) in content.iter().enumerate().take(body) {
+        let Some(next) = content.get(index + 1) else { break };
+        match part {
+            Part::Body | Part::Literal(_) | Part::Secret => {}
+            Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
+            Part::Method => return Err(METHODS),
+            Part::Timestamp if ends_by_itself || starts_without_digit(next) => {}
+            Part::Timestamp => return Err(TIMESTAMP),
+            Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) | Part::Url => match next {
+                Part::Literal(end) => {
+                    let before_timestamp = matches!(content.get(index + 2), Some(Part::Timestamp));
+                    let has_digit = end.bytes().any(|byte| byte.is_ascii_digit());
+                    rules.push(if before_timestamp && ends_by_itself && !has_digit {
+                        Rule::EndsBeforeTimestamp(index)
+                    } else {
+                        Rule::Ends(index)
+                    });
+                }
+                Part::Secret => {}
+                Part::Timestamp if ends_by_itself => rules.push(Rule::BeforeTimestamp(index)),
+                Part::Timestamp => return Err(TIMESTAMP),
+                Part::Url => rules.push(Rule::Ends(index)),
+                Part::Body if matches!(part, Part::Url) => rules.push(Rule::UrlBeforeBody(index)),
+                Part::Body
+                | Part::Header(_)
+                | Part::Id
+                | Part::Json(_)
+                | Part::Method
+                | Part::Param(_)
+                | Part::Query(_) => {
+                    return Err(NEIGHBOURS);
+                }
+            },
+        }
+    }
+    for (index, part) in content.iter().enumerate().skip(body + 1) {
+        let before = &content[index - 1];
+        match part {
+            Part::Body | Part::Literal(_) | Part::Secret => {}
+            Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
+            Part::Method => return Err(METHODS),
+            Part::Timestamp if ends_by_itself || ends_without_digit(before) => {}
+            Part::Timestamp => return Err(TIMESTAMP),
+            Part::Url => rules.push(Rule::Begins(index)),
+            Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) => match before {
+                Part::Literal(_) => rules.push(Rule::Begins(index)),
+                Part::Secret => {}
+                _ => return Err(NEIGHBOURS),
+            },
+        }
+    }
+    Ok(rules)
+}
+
+const NEIGHBOURS: &str = "two parts of the signed text stand beside each other, and nothing says where one ends: an attacker \
+                          could move the cut, and the signature would stay right; put the text that the sender has between \
+                          them there";
+const METHODS: &str =
+    "a method that deliveries come by is a part of another one, and `{method}` is signed beside something else";
+const TIMESTAMP: &str =
+    "nothing says where `{timestamp}` ends: it has no window, and no text beside it that is not a digit";
+
+/// Whether no method is a part of another.
+fn is_code(methods: &[Method], is_part: impl Fn(&str, &str) -> bool) -> bool {
+    methods
+        .iter()
+        .all(|method| methods.iter().all(|other| method == other || !is_part(method.as_str(), other.as_str())))
+}
+
+fn starts_without_digit(part: &Part) -> bool {
+    matches!(part, Part::Literal(text) if !text.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn ends_without_digit(part: &Part) -> bool {
+    matches!(part, Part::Literal(text) if !text.ends_with(|last: char| last.is_ascii_digit()))
+}
+
+impl Look<'_> {
+    /// Refuses a request whose signed text could be cut in another way, as far as it has arrived.
+    pub(crate) fn check_cuts(&self, now: SystemTime) -> Result<(), VerifyError> {
+        for rule in &self.template.rules {
+            if self.breaks(*rule, now) {
+                let (Rule::Begins(index)
+                | Rule::BeforeTimestamp(index)
+                | Rule::Ends(index)
+                | Rule::EndsBeforeTimestamp(index)
+                | Rule::UrlBeforeBody(index)) = *rule;
+                let subject = self.template.content[index].subject();
+                return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(subject));
+            }
+        }
+        Ok(())
+    }
+
+    fn breaks(&self, rule: Rule, now: SystemTime) -> bool {
+        let template = self.template;
+        let content = &template.content;
+        match rule {
+            Rule::Begins(index) => {
+                let Some(text) = self.known(&content[index]) else { return false };
+                let start = match &content[index] {
+                    Part::Url => template.settings.base(),
+                    _ => fixed(template, content.get(index - 1)),
+                };
+                // Read from its end, the text would be found to begin at the last of them.
+                begins_later(&text, start.as_bytes())
+            }
+            Rule::Ends(index) => {
+                let Some(text) = self.known(&content[index]) else { return false };
+                let end = fixed(template, content.get(index + 1)).as_bytes();
+                occurrences(&text, end).next().is_some()
+            }
+            Rule::EndsBeforeTimestamp(index) => {
+                let Some(text) = self.known(&content[index]) else { return false };
+                let end = fixed(template, content.get(index + 1)).as_bytes();
+                if occurrences(&text, end).next().is_none() {
+                    return false;
+                }
+                let Some((timestamp, freshness)) = self.known(&Part::Timestamp).zip(template.freshness.as_ref()) else {
+                    return false;
+                };
+                let then = fixed(template, content.get(index + 3)).as_bytes();
+                let whole = joined([&text, end, &timestamp, then]);
+                let range = freshness.range(now, template.tolerance());
+                occurrences(&text, end)
+                    .any(|at| begins_with_timestamp(&whole[at + end.len()..], freshness.unit, range.as_ref(), then))
+            }
+            Rule::BeforeTimestamp(index) => {
+                let Some(text) = self.known(&content[index]) else { return false };
+                let Some((timestamp, freshness)) = self.known(&Part::Timestamp).zip(template.freshness.as_ref()) else {
+                    return false;
+                };
+                let then = fixed(template, content.get(index + 2)).as_bytes();
+                let whole = joined([&text, &timestamp, then, b""]);
+                match freshness.range(now, template.tolerance()).filter(|_| freshness.unit != TimestampUnit::Rfc3339) {
+                    Some(range) => number_begins(&whole, text.len(), &range, then),
+                    // Any date will do: its form is so particular that no id holds one by accident.
+                    None => (0..text.len()).any(|start| {
+                        rfc3339(&whole[start..]).is_some_and(|length| whole[start + length..].starts_with(then))
+                    }),
+                }
+            }
+            Rule::UrlBeforeBody(_) => {
+                let begins_json = |byte: &u8| matches!(byte, b'{' | b'[' | b'"');
+                // A URL has these only escaped (RFC 3986, section 3.3), and never white space.
+                template.settings.target(self.arrived.head).as_bytes().iter().any(begins_json)
+                    || self.arrived.body.is_some_and(|body| {
+                        let first = body.first();
+                        !template.json_alone
+                            && first.is_some_and(|first| !begins_json(first) && !first.is_ascii_whitespace())
+                    })
+            }
+        }
+    }
+
+    /// The text of a part that has arrived. Of a URL it is what stands after the base.
+    fn known<'p>(&'p self, part: &'p Part) -> Option<Cow<'p, [u8]>> {
+        match part {
+            Part::Url => Some(match self.template.settings.target(self.arrived.head) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
+            part => self.text(part).ok(),
+        }
+    }
+}
+
+/// The text that a part begins with whatever the request holds.
+fn fixed<'t>(template: &'t Template, part: Option<&'t Part>) -> &'t str {
+    match part {
+        Some(Part::Literal(text)) => text,
+        Some(Part::Url) => template.settings.base(),
+        _ => "",
+    }
+}
+
+/// Ids are short, so that this is mostly on the stack.
+fn joined(pieces: [&[u8]; 4]) -> SmallVec<[u8; 128]> {
+    let mut whole = SmallVec::new();
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    whole
+}
+
+/// Where `end` begins within `text`, when `text` is followed by `end`: an occurrence may reach into the one that follows.
+fn occurrences<'t>(text: &'t [u8], end: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+    (0..text.len()).filter(move |start| {
+        look_at(1);
+        let here = &text[*start..];
+        let within = here.len().min(end.len());
+        here[..within] == end[..within] && end.starts_with(&end[within..]) && !end.is_empty()
+    })
+}
+
+/// Whether `start` begins anywhere else than at the beginning of `start` with `text` behind it.
+fn begins_later(text: &[u8], start: &[u8]) -> bool {
+    !start.is_empty()
+        && (1..=text.len()).any(|at| {
+            look_at(1);
+            // The last bytes of `start` itself, then those of `text`.
+            let own = start.get(at..).unwrap_or_default();
+            let rest = &text[at.saturating_sub(start.len())..];
+            start.starts_with(own) && rest.len() >= start.len() - own.len() && rest.starts_with(&start[own.len()..])
+        })
+}
+
+/// Whether `text` begins with another timestamp that would pass, and what follows one.
+fn begins_with_timestamp(text: &[u8], unit: TimestampUnit, range: Option<&RangeInclusive<u64>>, then: &[u8]) -> bool {
+    if unit == TimestampUnit::Rfc3339 {
+        return rfc3339(text).is_some_and(|length| {
+            let is_fresh = |range: &RangeInclusive<u64>| {
+                let stamp = unit.parse(&text[..length])?.duration_since(UNIX_EPOCH).ok()?;
+                Some(range.contains(&stamp.as_secs()))
+            };
+            range.is_none_or(|range| is_fresh(range).unwrap_or(false)) && text[length..].starts_with(then)
+        });
+    }
+    range.is_some_and(|range| {
+        lengths(range).any(|length| {
+            text.get(..length).and_then(number).is_some_and(|value| range.contains(&value))
+                && text[length..].starts_with(then)
+        })
+    })
+}
+
+/// Whether a fresh number begins at one of the first `starts` bytes.
+fn number_begins(whole: &[u8], starts: usize, range: &RangeInclusive<u64>, then: &[u8]) -> bool {
+    lengths(range).any(|length| {
+        // The number that ends here, of this length: each byte is taken in and let go of once.
+        let most = 10u64.pow(u32::try_from(length - 1).unwrap_or_default());
+        let least = if length == 1 { 0 } else { most };
+        let (mut value, mut digits) = (0u64, 0usize);
+        whole.iter().enumerate().take(starts + length - 1).any(|(at, byte)| {
+            look_at(1);
+            if !byte.is_ascii_digit() {
+                (value, digits) = (0, 0);
+                return false;
+            }
+            value = (value % most).wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            digits += 1;
+            // A number of this length has no zero at its beginning, which a smaller value would have.
+            digits >= length && value >= least && range.contains(&value) && whole[at + 1..].starts_with(then)
+        })
+    })
+}
+
+/// How many digits the numbers of a range have.
+fn lengths(range: &RangeInclusive<u64>) -> RangeInclusive<usize> {
+    let length = |number: u64| number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    length(*range.start())..=length(*range.end())
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.len() > 1 && digits.first() == Some(&b'0') {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, byte| {
+        look_at(1);
+        match byte {
+            b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+            _ => None,
+        }
+    })
+}
+
+/// Counts what the rules look at, for the test that bounds it.
+#[inline]
+fn look_at(bytes: usize) {
+    #[cfg(test)]
+    tests::LOOKED.with(|looked| looked.set(looked.get() + bytes));
+    #[cfg(not(test))]
+    let _ = bytes;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use http::{HeaderMap, HeaderValue, Method, Uri};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        head::Head,
+        scheme::{Field, Kind, Scheme},
+    };
+
+    thread_local! {
+        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    const NOW: u64 = 1_800_000_000;
+
+    /// What stands in a header that somebody wants to be dear: dots, digits, dates, and what nearly is one.
+    fn dear() -> impl Strategy<Value = String> {
+        let token = prop_oneof![
+            Just("."),
+            Just("1"),
+            Just("0"),
+            Just("1."),
+            Just("1800000000"),
+            Just("1800000000."),
+            Just("180000000018"),
+            Just("2027-01-15T08:00:00Z"),
+            Just("2027-01-15T08:00:00.123456789"),
+            Just("0000-00-00T00:00:0"),
+            Just("https://a.tes"),
+            Just("x"),
+        ];
+        (token, 1usize..4000).prop_map(|(token, length)| token.chars().cycle().take(length).collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        // SHA-256 does more than 60 rounds for every 64 bytes, of a dozen steps each. A rule looks at a byte a few times.
+        #[test]
+        fn what_is_refused_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
+            for unit in [TimestampUnit::Seconds, TimestampUnit::Milliseconds, TimestampUnit::Rfc3339] {
+                for signs in [
+                    "{id}.{timestamp}.{body}",
+                    "{id}{timestamp}{body}",
+                    "{header:x-a}{timestamp}:{body}",
+                    "{header:x-a}:{header:x-b}:{timestamp}",
+                    "{timestamp}{body}.{header:x-a}.{header:x-b}",
+                    "{timestamp}{header:x-a}{url}{body}",
+                    "{timestamp}{body}{url}",
+                ] {
+                    let scheme = Scheme::hmac_sha256().header("x-sig").hex().unit(unit)
+                        .timestamp(Field::header("x-time")).id(Field::header("x-id")).signs(signs).build().unwrap()
+                        .with_public_url("https://a.test").unwrap();
+                    let Kind::Declared(template) = &scheme.kind else { unreachable!("it is declared") };
+                    let mut headers = HeaderMap::new();
+                    let stamp = match unit {
+                        TimestampUnit::Seconds => NOW.to_string(),
+                        TimestampUnit::Milliseconds => format!("{NOW}000"),
+                        TimestampUnit::Rfc3339 => "2027-01-15T08:00:00Z".to_owned(),
+                    };
+                    let [id, a, b] = &texts;
+                    let id = &id[..id.len().min(512)];
+                    for (name, value) in [("x-id", id), ("x-a", a), ("x-b", b), ("x-time", &stamp)] {
+                        headers.insert(name, HeaderValue::from_str(value).unwrap());
+                    }
+                    headers.insert("x-sig", HeaderValue::from_str(&"0".repeat(64)).unwrap());
+                    let target = format!("/{}", texts[2].replace(['{', '['], ""));
+                    let uri: Uri = target.parse().unwrap();
+                    let head = Head::new(&Method::POST, &uri, &headers);
+
+                    LOOKED.set(0);
+                    let _ = template.inspect(head, UNIX_EPOCH + Duration::from_secs(NOW));
+
+                    let length = id.len() + a.len() + b.len() + target.len();
+                    prop_assert!(LOOKED.get() <= 3 * length + 100, "{signs}: {} for {length}", LOOKED.get());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_is_found_where_it_reaches_into_the_next_one() {
+        let all = |text: &'static str, end: &'static str| -> Vec<usize> {
+            occurrences(text.as_bytes(), end.as_bytes()).collect()
+        };
+        assert_eq!(all("a.b", "."), [1]);
+        assert_eq!(all("ab", "."), Vec::<usize>::new());
+        // `a.` and `..` are `a...`, in which `..` stands at 1 too.
+        assert_eq!(all("a.", ".."), [1]);
+        assert_eq!(all("xab", "abab"), [1]);
+        assert_eq!(all("xab", "abx"), Vec::<usize>::new());
+        assert_eq!(all("", "."), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_beginning_is_found_behind_the_first() {
+        let later = |text: &str, start: &str| begins_later(text.as_bytes(), start.as_bytes());
+        assert!(later("a.b", "."));
+        assert!(!later("ab", "."));
+        assert!(later(".a", ".."));
+        assert!(!later("a.", ".."));
+        assert!(later("/x?u=https://a.test/y", "https://a.test"));
+        assert!(!later("/x", "https://a.test"));
+        assert!(!later("", "."));
+    }
+}

@@ -1,0 +1,251 @@
+mod compiled;
+
+use std::borrow::Cow;
+
+use http::Method;
+
+pub(crate) use self::compiled::{CompiledHandshake, LONGEST_CHALLENGE, is_challenge, is_in_challenges};
+use super::answer::Answer;
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    field::{Field, Places, header_name},
+    signature::Encoding,
+};
+
+/// A request that is no delivery but asks whether the receiver is who it should be.
+///
+/// Handshakes come in few shapes, each with a constructor. Those whose request is signed are answered only after the
+/// signature has passed; the others are answered from the head.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_webhooks::scheme::{Answer, Field, Handshake};
+///
+/// // Slack: POST {"type":"url_verification","challenge":"…"}, signed; the answer is the challenge as text.
+/// let slack = Handshake::echo_text(Field::json("/challenge")).when(Field::json("/type"), "url_verification").signed();
+///
+/// // Meta: GET ?hub.mode=subscribe&hub.verify_token=…&hub.challenge=…, not signed, guarded by a shared token.
+/// let meta = Handshake::echo_text(Field::query("hub.challenge"))
+///     .when(Field::query("hub.mode"), "subscribe")
+///     .verify_token("hub.verify_token")
+///     .method(http::Method::GET);
+///
+/// // Discord: POST {"type":1}, signed; the answer is fixed.
+/// let discord = Handshake::fixed(Answer::new(StatusCode::OK).json(r#"{"type":1}"#)).when(Field::json("/type"), "1").signed();
+/// # let _ = (slack, meta, discord);
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Handshake {
+    method: Method,
+    signed: bool,
+    when: Option<(Field, Option<Cow<'static, str>>)>,
+    verify_token: Option<Cow<'static, str>>,
+    reply: Reply<Field>,
+    /// A word about the answer that this kind of handshake has no use for.
+    misplaced: Option<&'static str>,
+}
+
+#[derive(Debug, Clone)]
+enum Reply<F> {
+    AllowOrigin,
+    Challenge {
+        from: F,
+        echo: Option<Cow<'static, str>>,
+        response: Cow<'static, str>,
+        prefix: Cow<'static, str>,
+        encoding: Encoding,
+    },
+    EchoHeader {
+        from: F,
+        name: Cow<'static, str>,
+    },
+    EchoJson {
+        from: F,
+        field: Cow<'static, str>,
+    },
+    EchoText {
+        from: F,
+    },
+    Fixed(Answer),
+}
+
+impl Handshake {
+    /// Answers 200 with the text of `from` as `text/plain`.
+    pub fn echo_text(from: Field) -> Self {
+        Self::new(Reply::EchoText { from })
+    }
+
+    /// Answers 200 with `{"field": text of from}`.
+    pub fn echo_json(from: Field, field: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reply::EchoJson { from, field: field.into() })
+    }
+
+    /// Answers 200 with the text of `from` in a header.
+    pub fn echo_header(from: Field, name: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reply::EchoHeader { from, name: name.into() })
+    }
+
+    /// Answers 200 with `{"response": hex of HMAC-SHA-256(secret, text of from)}`: a challenge that only the holder of the
+    /// secret can answer.
+    ///
+    /// Unless it is [`signed`](Self::signed), anybody may ask for it, and the answer to HMAC-SHA-256 deliveries is made with the
+    /// key that signs them. So that nobody has a delivery signed in this way:
+    ///
+    /// 1. A challenge must be a token of at most 256 letters, digits and `-._~+/:`, with `=` at its end. Anything else is rejected.
+    /// 2. A delivery whose whole signed text could be such a token is rejected, whatever its signature. JSON objects and arrays and
+    ///    forms never are; a bare number, `true` and `null` are.
+    /// 3. A scheme that signs no body, and of whose text no literal keeps it from being such a token, does not build.
+    pub fn challenge(from: Field, response: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Reply::Challenge {
+            from,
+            echo: None,
+            response: response.into(),
+            prefix: Cow::Borrowed(""),
+            encoding: Encoding::Hex,
+        })
+    }
+
+    /// Answers with always the same.
+    pub fn fixed(answer: Answer) -> Self {
+        Self::new(Reply::Fixed(answer))
+    }
+
+    /// Answers the validation request of CloudEvents' HTTP webhooks (section 4): OPTIONS with `WebHook-Request-Origin`, which
+    /// is allowed.
+    pub fn cloud_events() -> Self {
+        Self::new(Reply::AllowOrigin).method(Method::OPTIONS).present(Field::header("webhook-request-origin"))
+    }
+
+    /// Says by which method it comes; POST by default.
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Says that the request is a handshake when `field` holds `value`.
+    pub fn when(mut self, field: Field, value: impl Into<Cow<'static, str>>) -> Self {
+        self.when = Some((field, Some(value.into())));
+        self
+    }
+
+    /// Says that the request is a handshake when `field` is there, whatever it holds.
+    pub fn present(mut self, field: Field) -> Self {
+        self.when = Some((field, None));
+        self
+    }
+
+    /// Says that the request is signed: it is answered after the signature has passed.
+    pub fn signed(mut self) -> Self {
+        self.signed = true;
+        self
+    }
+
+    /// Says which query parameter must hold the token that
+    /// [`with_verify_token`](crate::WebhookLayer::with_verify_token) was given; anything else is answered with 403.
+    pub fn verify_token(mut self, parameter: impl Into<Cow<'static, str>>) -> Self {
+        self.verify_token = Some(parameter.into());
+        self
+    }
+
+    /// For a [`challenge`](Self::challenge): also returns the challenge itself, in `field`.
+    pub fn with_echo(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        if let Reply::Challenge { echo, .. } = &mut self.reply {
+            *echo = Some(field.into());
+        } else {
+            self.misplaced = Some("with_echo");
+        }
+        self
+    }
+
+    /// For a [`challenge`](Self::challenge): puts `prefix` before the response.
+    pub fn with_prefix(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        if let Reply::Challenge { prefix, .. } = &mut self.reply {
+            *prefix = text.into();
+        } else {
+            self.misplaced = Some("with_prefix");
+        }
+        self
+    }
+
+    /// For a [`challenge`](Self::challenge): writes the response in base64 instead of hex.
+    pub fn with_base64(mut self) -> Self {
+        if let Reply::Challenge { encoding, .. } = &mut self.reply {
+            *encoding = Encoding::Base64;
+        } else {
+            self.misplaced = Some("with_base64");
+        }
+        self
+    }
+
+    fn new(reply: Reply<Field>) -> Self {
+        Self { method: Method::POST, signed: false, when: None, verify_token: None, reply, misplaced: None }
+    }
+
+    /// Checks the declaration, and parses its names. `deliveries` are the methods that deliveries come by.
+    pub(crate) fn compile(self, deliveries: &[Method]) -> Result<CompiledHandshake, ConfigError> {
+        let Self { method, signed, when, verify_token, reply, misplaced } = self;
+        if let Some(word) = misplaced {
+            return Err(error(format!("`.{word}(…)` is for `Handshake::challenge`, whose answer it shapes")));
+        }
+        if when.is_none() && deliveries.contains(&method) {
+            return Err(error(format!(
+                "a handshake by {method}, by which deliveries come too, would answer each of them; say what tells it apart with \
+                 `.when(…)` or `.present(…)`"
+            )));
+        }
+        let when = match when {
+            Some((field, value)) => Some((field.compile()?, value)),
+            None => None,
+        };
+        let reply = match reply {
+            Reply::AllowOrigin => Reply::AllowOrigin,
+            Reply::Challenge { from, echo, response, prefix, encoding } => {
+                Reply::Challenge { from: from.compile()?, echo, response, prefix, encoding }
+            }
+            Reply::EchoHeader { from, name } => {
+                header_name(&name)?;
+                Reply::EchoHeader { from: from.compile()?, name }
+            }
+            Reply::EchoJson { from, field } => Reply::EchoJson { from: from.compile()?, field },
+            Reply::EchoText { from } => Reply::EchoText { from: from.compile()? },
+            Reply::Fixed(answer) => Reply::Fixed(answer),
+        };
+        let compiled = CompiledHandshake { method, signed, when, verify_token, reply };
+        if !signed && compiled.reads_body() {
+            return Err(error("a handshake that reads the body must be signed; add `.signed()`"));
+        }
+        Ok(compiled)
+    }
+
+    /// Whether the answer is made with a secret.
+    pub(crate) fn needs_secret(&self) -> bool {
+        matches!(self.reply, Reply::Challenge { .. })
+    }
+
+    /// Whether anybody can have it answered with a secret.
+    pub(crate) fn signs_for_anybody(&self) -> bool {
+        self.needs_secret() && !self.signed
+    }
+}
+
+impl<F> Reply<F> {
+    fn from(&self) -> Option<&F> {
+        match self {
+            Self::Challenge { from, .. }
+            | Self::EchoHeader { from, .. }
+            | Self::EchoJson { from, .. }
+            | Self::EchoText { from } => Some(from),
+            Self::AllowOrigin | Self::Fixed(_) => None,
+        }
+    }
+}
+
+fn error(message: impl Into<Cow<'static, str>>) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Scheme, message.into())
+}
+
+/// Whether the body is asked for any of these places.
+fn reads_body(places: &Places) -> bool {
+    places.pointers().next().is_some()
+}

@@ -1,0 +1,90 @@
+//! What becomes of leases and rests when the machine's clock is set back: they would last for as long as it was set back.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sqlx::{Row, SqliteConnection};
+
+use super::query;
+use crate::{
+    error::StoreError,
+    send::{LONGEST_ASKED_REST, LONGEST_LEASE},
+    store::{
+        record::{Millis, after},
+        sqlite::error::store_error,
+    },
+};
+
+const CONTEXT: &str = "look for what was written before the clock was set back";
+
+/// No lease and no rest ends as late as that: it began before the clock was set back, and is over. In microseconds, a thousand
+/// times as late, stands when the next attempt is in time under a limit.
+const LATE: &str = "SELECT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE state = 1 AND due_at > ?1) \
+                    OR EXISTS (SELECT 1 FROM {}outbox_endpoints WHERE ready_at > ?2 AND (rests_until > ?2 OR next_at > ?2 * 1000))";
+
+const END: [&str; 2] = [
+    "UPDATE {}outbox_deliveries SET due_at = ?3 WHERE state = 1 AND due_at > ?1",
+    "UPDATE {}outbox_endpoints SET ready_at = ?3, rests_until = CASE WHEN rests_until > ?2 THEN 0 ELSE rests_until END, \
+     next_at = CASE WHEN next_at > ?2 * 1000 THEN 0 ELSE next_at END \
+     WHERE ready_at > ?2 AND (rests_until > ?2 OR next_at > ?2 * 1000)",
+];
+
+/// What was dispatched before the clock was set back, and not attempted since.
+const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq IN (\
+     SELECT d.seq FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
+     CROSS JOIN {}outbox_deliveries d INDEXED BY {}outbox_deliveries_waiting ON d.endpoint = e.id AND d.due_at > ?1 \
+     WHERE e.disabled IS NULL AND e.look_at > -1000000000 \
+     AND d.state IN (0, 1) AND d.state = 0 AND d.attempt = 0 AND d.created_at > ?1)";
+
+/// Tells whether something ends later than it can.
+pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {
+    let row = query(prefix, LATE).bind(latest_lease(now)).bind(latest_rest(now)).fetch_one(connection).await;
+    row.and_then(|row| row.try_get(0)).map_err(|error| store_error(CONTEXT, error))
+}
+
+/// Ends what ends later than it can.
+pub(super) async fn end_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
+    for statement in END {
+        query(prefix, statement)
+            .bind(latest_lease(now))
+            .bind(latest_rest(now))
+            .bind(now)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| store_error(CONTEXT, error))?;
+    }
+    Ok(())
+}
+
+/// Notes when something is leased, and tells whether the clock has gone back since the last time. At the first time it may have.
+pub(super) fn went_back(leased_at: &AtomicI64, now: Millis) -> bool {
+    leased_at.swap(now, Ordering::Relaxed) > now.saturating_add(TOLERATED)
+}
+
+/// Makes due what was dispatched before the clock was set back.
+pub(super) async fn make_due(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
+    query(prefix, DISPATCHED).bind(now).execute(connection).await.map(drop).map_err(|error| store_error(CONTEXT, error))
+}
+
+fn latest_lease(now: Millis) -> Millis {
+    after(now, LONGEST_LEASE)
+}
+
+fn latest_rest(now: Millis) -> Millis {
+    after(now, LONGEST_ASKED_REST)
+}
+
+/// Clocks are moved by as much all the time, and nothing waits for long by it.
+const TOLERATED: Millis = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::{DISPATCHED, END, LATE};
+    use crate::store::sqlite::outbox::schema::tests::plans;
+
+    #[tokio::test]
+    async fn no_look_reads_what_ends_in_time() {
+        for plan in plans(&[LATE, END[0], END[1], DISPATCHED]).await {
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && step != "SCAN CONSTANT ROW"), "{plan:?}");
+        }
+    }
+}
