@@ -25,7 +25,7 @@ use crate::{
 /// }
 ///
 /// async fn pay(db: SqlitePool, claim: Claim, event: VerifiedEvent<Invoice>) -> Result<(), BoxError> {
-///     let mut tx = db.begin().await?;
+///     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
 ///     sqlx::query("UPDATE orders SET paid = 1 WHERE invoice = ?").bind(&event.id).execute(&mut *tx).await?;
 ///     claim.commit(tx).await?; // effect and mark, together or not at all
 ///     Ok(())

@@ -235,13 +235,18 @@ impl Delivery {
         }
     }
 
-    /// Id and event type, where they are known without a walk over the body.
+    /// Id and event type for the log. They are read here if nobody has read them yet, and kept; but not those of a body that
+    /// cannot be read, since who listens to the log must not decide how it is answered.
     #[cfg(feature = "tracing")]
-    pub(crate) fn known(&self) -> Option<(Option<&DeliveryId>, Option<&EventType>)> {
-        if self.0.facts.get().is_none() && !self.0.layout.pointers.is_empty() {
-            return None;
+    pub(crate) fn logged(&self) -> (Option<&DeliveryId>, Option<&EventType>) {
+        if self.0.facts.get().is_none() {
+            let facts = self.read_facts();
+            if facts.unread.is_some() {
+                return (self.0.layout.id_is_in_head().then(|| self.id()).flatten(), None);
+            }
+            self.0.facts.get_or_init(|| facts);
         }
-        Some((self.id(), self.event_type()))
+        (self.id(), self.event_type())
     }
 
     /// Why nothing could be read from the body, where somebody has looked for a fact in it. [`Unread::Repeated`] matters to
@@ -256,27 +261,27 @@ impl Delivery {
     }
 
     fn facts(&self) -> &Facts {
-        self.0.facts.get_or_init(|| {
-            let layout = &self.0.layout;
-            if layout.pointers.is_empty() {
-                return layout.facts(&self.0.head, &Scalars::new());
+        self.0.facts.get_or_init(|| self.read_facts())
+    }
+
+    fn read_facts(&self) -> Facts {
+        let layout = &self.0.layout;
+        if layout.pointers.is_empty() {
+            return layout.facts(&self.0.head, &Scalars::new());
+        }
+        let scalars = match self.document() {
+            Document::Fields(form) => crate::form::scalars(form, &layout.pointers),
+            Document::Json(json) => crate::json::scalars(json, &layout.pointers),
+            Document::Unread(unread) => Err(unread),
+        };
+        match scalars {
+            Ok(scalars) => layout.facts(&self.0.head, &scalars),
+            // A body that cannot be read has no facts in it; whoever parses it is told why.
+            Err(unread) => {
+                let unread = if unread == Unread::NotJson && self.is_strange_form() { Unread::Form } else { unread };
+                Facts { unread: Some(unread), ..layout.facts(&self.0.head, &Scalars::new()) }
             }
-            let scalars = match self.document() {
-                Document::Fields(form) => crate::form::scalars(form, &layout.pointers),
-                Document::Json(json) => crate::json::scalars(json, &layout.pointers),
-                Document::Unread(unread) => Err(unread),
-            };
-            match scalars {
-                Ok(scalars) => layout.facts(&self.0.head, &scalars),
-                // A body that cannot be read has no facts in it; whoever parses it is told why.
-                Err(unread) => {
-                    let unread =
-                        if unread == Unread::NotJson && self.is_strange_form() { Unread::Form } else { unread };
-                    let unread = Some(unread);
-                    Facts { unread, ..layout.facts(&self.0.head, &Scalars::new()) }
-                }
-            }
-        })
+        }
     }
 }
 
@@ -482,6 +487,11 @@ impl Layout {
 
     pub(crate) fn provider(&self) -> &Arc<str> {
         &self.provider
+    }
+
+    /// Whether the scheme has a place for this fact.
+    pub(crate) fn says(&self, fact: Fact) -> bool {
+        self.fields[fact as usize].is_some()
     }
 
     #[cfg(feature = "testing")]

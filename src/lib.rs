@@ -1,3 +1,5 @@
+// Of two definitions of a link the first one counts: here the guides are modules, in the repository they are files.
+#![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
 // The leaves serve extractors, claims and test requests alike. Where a build leaves some of these out, a part of the leaves has
 // no caller; the build with all of them is held to having none.
@@ -44,11 +46,15 @@ pub mod conformance;
 pub mod testing;
 
 #[cfg(feature = "idempotency")]
+#[doc(inline)]
 pub use self::claim::Claim;
 #[cfg(feature = "axum")]
+#[doc(inline)]
 pub use self::extract::{EventRejection, RawEvent, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
 #[cfg(feature = "axum")]
+#[doc(inline)]
 pub use self::route::EventRouter;
+#[doc(inline)]
 pub use self::{
     boxed::{BoxError, BoxFuture},
     delivery::{Delivery, DeliveryId, EventType},
@@ -60,23 +66,51 @@ pub use self::{
     verify::WebhookLayer,
 };
 
-/// The guides' code is compiled and run with the documentation tests.
-#[cfg(doctest)]
-#[cfg_attr(feature = "testing", doc = include_str!("../docs/local-development.md"))]
-#[doc = include_str!("../docs/observability.md")]
-#[doc = include_str!("../docs/operating.md")]
-#[doc = include_str!("../docs/schemes.md")]
-struct Guides;
+/// The guides are pages of the documentation. Their code is compiled and run with the documentation tests, each where the
+/// features are on that it uses: what is in brackets.
+macro_rules! guides {
+    ($($(#[$summary:meta])* $name:ident = $file:literal, [$($tested:tt)*];)*) => {
+        /// The guides. They exist in the documentation alone.
+        #[cfg(doc)]
+        pub mod guides {
+            $(
+                $(#[$summary])*
+                ///
+                #[doc = include_str!("links.md")]
+                #[cfg_attr(any(not(doctest), $($tested)*), doc = include_str!($file))]
+                pub mod $name {}
+            )*
+        }
+    };
+}
 
-#[cfg(all(doctest, feature = "send"))]
-#[doc = include_str!("../docs/sending.md")]
-struct SendingGuide;
-
-#[cfg(all(doctest, feature = "send", feature = "sqlite"))]
-#[doc = include_str!("../docs/outbox.md")]
-struct OutboxGuide;
-
-/// The guides, so that what they show compiles and runs.
-#[cfg(all(doctest, feature = "axum", feature = "conformance", feature = "sqlite"))]
-#[doc = include_str!("../docs/idempotency.md")]
-struct IdempotencyGuide;
+guides! {
+    /// Each default number, with its reason.
+    defaults = "../docs/defaults.md", [all()];
+    /// What happens to a delivery that comes again, crash point by crash point.
+    idempotency = "../docs/idempotency.md", [all(feature = "axum", feature = "conformance", feature = "sqlite")];
+    /// How to receive webhooks on your own machine.
+    local_development = "../docs/local-development.md", [all(feature = "axum", feature = "testing")];
+    /// Log events, spans, counters, hints and alerts.
+    observability = "../docs/observability.md", [all(feature = "axum")];
+    /// What to know before a webhook route stands on the internet.
+    operating = "../docs/operating.md", [all(feature = "axum")];
+    /// Endpoints, messages, workers and states of an application that sends webhooks.
+    outbox = "../docs/outbox.md", [all(feature = "send", feature = "sqlite")];
+    /// What receiving and sending cost, and how that was measured.
+    performance = "../docs/performance.md", [all()];
+    /// What each reverse proxy does to a webhook, and the line that mends it.
+    proxies = "../docs/proxies.md", [all(feature = "axum")];
+    /// The senders that are built in, and what their signatures cover.
+    providers = "../docs/providers.md", [all()];
+    /// How to declare a sender of your own.
+    schemes = "../docs/schemes.md", [all()];
+    /// What is promised, against whom, and how to report a fault.
+    security = "../SECURITY.md", [all()];
+    /// Receivers that run as functions.
+    serverless = "../docs/serverless.md", [all(feature = "axum")];
+    /// What is signed, where deliveries may go, and when they are tried again.
+    sending = "../docs/sending.md", [all(feature = "send")];
+    /// Types for payloads: your own, and those of GitHub's and Stripe's libraries. Its code is run by `examples/typed_payloads`.
+    typed_payloads = "../docs/typed-payloads.md", [any()];
+}

@@ -22,7 +22,7 @@ use tower_webhooks::{
     Head, Provider, Scheme, Secret, Secrets, WebhookLayer,
     clock::ManualClock,
     error::{VerifyError, VerifyErrorKind},
-    scheme::{Field, SchemeBuilder, TimestampUnit},
+    scheme::{Field, Form, SchemeBuilder, TimestampUnit},
 };
 
 const KEY: &str = "a signing key of some length";
@@ -120,6 +120,20 @@ fn methods_that_are_parts_of_each_other_cannot_be_signed_beside_something() {
 fn the_catalogue_builds() {
     for provider in Provider::ALL {
         let _ = Scheme::from(*provider);
+    }
+}
+
+// A form begins like a URL goes on.
+#[test]
+fn a_form_directly_behind_a_url_does_not_build() {
+    let scheme =
+        |signs: &'static str| Scheme::hmac_sha256().header("x-sig").hex().signs(signs).form(Form::fields()).build();
+    for signs in ["{url}{body}", "{method}{url}{body}"] {
+        let error = scheme(signs).unwrap_err().to_string();
+        assert!(error.contains("a form directly behind `{url}`"), "{signs}: {error}");
+    }
+    for signs in ["{body}", "{url}\n{body}", "{url}.{body}", "{body}{url}"] {
+        assert!(scheme(signs).is_ok(), "{signs}");
     }
 }
 

@@ -424,6 +424,7 @@ async fn a_body_that_something_has_written_anew() {
     assert_hint(&stripe(r#"{"id":"evt_1"}"#).await, HintKind::BodyChanged, "has no line break");
     assert_eq!(stripe("{\n  \"id\": \"evt_1\"\n}").await.hint(), None);
     assert_eq!(stripe("no JSON").await.hint(), None);
+    assert_eq!(stripe(r#"{"id":"evt_1","object":"v2.core.event"}"#).await.hint(), None);
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod counts;
 mod hidden;
 #[path = "support/key_pairs.rs"]
 mod key_pairs;
+#[path = "support/logs.rs"]
+mod logs;
 #[path = "support/spans.rs"]
 mod spans;
 
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use counts::Counts;
 use data_encoding::{BASE64, HEXLOWER};
 use hidden::forms;
+use logs::Logs;
 use serde_json::json;
 use spans::Spans;
 use tower::ServiceExt;
@@ -123,6 +126,45 @@ async fn a_handshake_is_one_too() {
     assert_eq!(spans.take(), ["webhook.receive provider=\"slack\" outcome=\"handshake\" status=200"]);
 }
 
+// A log line of the handler's own says which delivery it is about.
+#[tokio::test]
+async fn id_and_type_are_in_the_span_while_the_handler_runs() {
+    async fn handler(_body: Bytes) {
+        tracing::info!("the handler runs");
+    }
+    let (logs, _guard) = Logs::capture();
+    for (provider, id) in [(Provider::STRIPE, "evt_7"), (Provider::GITHUB, "72d3162e"), (Provider::SVIX, "msg_7")] {
+        let secret = secret();
+        let app = Router::new().route("/", post(handler).layer(WebhookLayer::new(provider, secret.clone())));
+        let request = SignedRequest::new(provider, &secret).with_id(id).with_event("invoice.paid", json!({}));
+
+        assert_eq!(status(&app, request.build()).await, 200);
+
+        let text = logs.text();
+        let line = text.lines().rfind(|line| line.contains("the handler runs")).unwrap();
+        assert!(line.contains(&format!("delivery_id=\"{id}\" event_type=\"invoice.paid\"")), "{line}");
+    }
+}
+
+// Whether somebody reads the log decides nothing: a body that nobody asks for its type passes with a type twice.
+#[tokio::test]
+async fn who_listens_to_the_log_does_not_change_an_answer() {
+    let app = Router::new()
+        .route("/", post(async |_: VerifiedEvent<serde_json::Value>| {}).layer(WebhookLayer::stripe(secret())));
+    let request = || {
+        let body = r#"{"id":"evt_1","type":"a","type":"b","data":{"object":{}}}"#;
+        SignedRequest::new(Provider::STRIPE, &secret()).with_body(body).build()
+    };
+
+    let unheard = status(&app, request()).await;
+    let (spans, _guard) = Spans::capture();
+    let heard = status(&app, request()).await;
+
+    assert_eq!(heard, unheard);
+    let spans = spans.take();
+    assert!(!spans[0].contains("event_type"), "{spans:#?}");
+}
+
 #[tokio::test]
 async fn what_the_sender_names_is_escaped() {
     let (spans, _guard) = Spans::capture();
@@ -201,6 +243,24 @@ async fn copies_are_counted_as_such() {
     assert_eq!(counts.of(r#"webhook_handled_total{provider="github",outcome="duplicate"}"#), 1);
     assert_eq!(counts.of(r#"webhook_handled_total{provider="github",outcome="done"}"#), 2);
     assert_eq!(counts.of(r#"webhook_replay_suspected_total{provider="github",outcome="run"}"#), 1);
+}
+
+#[tokio::test]
+async fn unknown_tenants_and_test_secrets_are_counted_by_their_kind() {
+    let counts = Counts::default();
+    let _guard = metrics::set_default_local_recorder(&counts);
+    let unknown = |_: tower_webhooks::RequestHead| async { Ok(Secrets::unknown_tenant()) };
+    let live = SignedRequest::new(Provider::STRIPE, &secret()).with_body(r#"{"livemode":true}"#);
+
+    assert_eq!(status(&app(WebhookLayer::standard_webhooks(unknown)), signed().build()).await, 401);
+    let secrets = Secrets::new(Secret::new(OTHER_SECRET).unwrap()).and_test(secret());
+    assert_eq!(status(&app(WebhookLayer::stripe(secrets)), live.build()).await, 401);
+
+    let of = |provider: &str, kind: &str| {
+        counts.of(&format!(r#"webhook_refused_total{{provider="{provider}",kind="{kind}"}}"#))
+    };
+    assert_eq!(of("standard-webhooks", "unknown_tenant"), 1);
+    assert_eq!(of("stripe", "test_secret"), 1);
 }
 
 // --- What must not be seen --------------------------------------------------------------------------------------------

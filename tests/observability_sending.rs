@@ -148,6 +148,14 @@ async fn each_attempt_of_a_worker_is_a_span_with_its_outcome() {
             format!("{what} attempt=2 outcome=\"delivered\" status=200"),
         ]
     );
+    // The one that failed is in the log of an operator who does not read at debug level, and the other is not.
+    let text = spans.text();
+    let told: Vec<_> = text.lines().filter(|line| line.starts_with("INFO tower_webhooks")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("message=an attempt did not deliver outcome=\"failed\" status=500 reason=\"status\""),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

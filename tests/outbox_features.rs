@@ -318,6 +318,40 @@ async fn a_proxy_that_lets_nothing_out_is_not_the_endpoints_fault() {
     assert_eq!((endpoint.is_enabled(), endpoint.failing_since()), (true, None));
 }
 
+/// What this machine lacks would otherwise let all endpoints rest.
+#[tokio::test]
+async fn a_machine_without_files_or_ports_is_not_the_endpoints_fault() {
+    struct Failing(fn() -> std::io::Error);
+
+    impl Transport for Failing {
+        fn send(&self, _: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+            let error = AttemptError::new(AttemptErrorKind::Connect).with_source((self.0)());
+            Box::pin(std::future::ready(AttemptResult::failed(error, Duration::ZERO)))
+        }
+    }
+
+    let causes: [(fn() -> std::io::Error, bool); 4] = [
+        (|| std::io::Error::from_raw_os_error(24), false), // EMFILE
+        (|| std::io::ErrorKind::AddrNotAvailable.into(), false),
+        (|| std::io::ErrorKind::ConnectionRefused.into(), true),
+        (|| std::io::ErrorKind::TimedOut.into(), true),
+    ];
+    for (cause, is_the_endpoints) in causes {
+        let webhooks = Receivers::new()
+            .dispatcher()
+            .transport(Failing(cause), DestinationPolicy::default())
+            .retry_policy(RetryPolicy::custom([]))
+            .build()
+            .unwrap();
+        let id = register(&webhooks, at("a.example")).await;
+        webhooks.dispatch(message("a")).await.unwrap();
+        work_off(&webhooks).await;
+
+        let is_failing = webhooks.endpoints().get(id).await.unwrap().unwrap().failing_since().is_some();
+        assert_eq!(is_failing, is_the_endpoints, "{}", cause());
+    }
+}
+
 #[tokio::test]
 async fn an_endpoint_is_pinged_once_in_ten_seconds_whatever_it_wants() {
     let (receivers, clock) = (Receivers::new(), ManualClock::at_unix_seconds(1000));

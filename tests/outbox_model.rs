@@ -51,6 +51,7 @@ enum Step {
         tenant: usize,
         pattern: usize,
         limit: usize,
+        in_order: bool,
     },
     Delete(Index),
     Dispatch(Vec<Sent>),
@@ -138,8 +139,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (index(), 0..4_usize).prop_map(|(which, limit)| Step::Change(which, limit)),
         1 => index().prop_map(Step::Mend),
         1 => index().prop_map(Step::Move),
-        2 => (0..2_usize, 0..4_usize, 0..4_usize)
-            .prop_map(|(tenant, pattern, limit)| Step::Create { tenant, pattern, limit }),
+        2 => (0..2_usize, 0..4_usize, 0..4_usize, prop::bool::weighted(0.25))
+            .prop_map(|(tenant, pattern, limit, in_order)| Step::Create { tenant, pattern, limit, in_order }),
         1 => index().prop_map(Step::Delete),
         6 => prop::collection::vec(sent(), 1..6).prop_map(Step::Dispatch),
         1 => (index(), sent()).prop_map(|(which, sent)| Step::DispatchTo(which, sent)),
@@ -222,6 +223,7 @@ struct Watched {
     urgent: BTreeSet<Key>,
     is_urgent: bool,
     is_limited: bool,
+    is_in_order: bool,
 }
 
 struct World {
@@ -325,17 +327,19 @@ impl World {
                     watched.failed.clear();
                 }
             }
-            Step::Create { tenant, pattern, limit } => {
+            Step::Create { tenant, pattern, limit, in_order } => {
                 let sealed = Sealed::new("", &b"sealed"[..]);
                 let patterns = vec![PATTERNS[*pattern].to_owned()];
                 let mut settings =
                     EndpointSettings::new("https://example.com/", patterns, Style::StandardWebhooks, sealed);
                 settings.rate_limit = LIMITS[*limit].map(|limit| limit.parse().unwrap());
+                settings.in_order = *in_order;
                 let id = EndpointId::random().unwrap();
                 let draft = EndpointDraft::new(id, TENANTS[*tenant], settings);
                 if all!(self, store => store.store.create_endpoint(draft.clone(), 4).await.unwrap().is_some()) {
                     self.endpoints.push(id);
-                    self.watched.entry(id).or_default().is_limited = LIMITS[*limit].is_some();
+                    let watched = self.watched.entry(id).or_default();
+                    (watched.is_limited, watched.is_in_order) = (LIMITS[*limit].is_some(), *in_order);
                 }
             }
             Step::Delete(which) => {
@@ -456,7 +460,7 @@ impl World {
         let watched = self.watched.entry(key.2).or_default();
         watched.urgent.insert(key.clone());
         watched.is_urgent = true;
-        let most = if watched.failures >= 5 { 1 } else { IN_FLIGHT as usize };
+        let most = if watched.is_in_order || watched.failures >= 5 { 1 } else { IN_FLIGHT as usize };
         let others = watched.urgent.len();
         if in_flight < most && !watched.is_limited && others == 1 {
             let leased = self.lease(100, 100).await;
@@ -478,6 +482,9 @@ impl World {
             return;
         }
         let is_late = leased_in < watched.counted;
+        if let (true, End::Retry(wait)) = (watched.is_in_order, end) {
+            watched.rests_until = watched.rests_until.max(now + wait);
+        }
         match end {
             End::Unsent(wait) => watched.rests_until = watched.rests_until.max(now + wait),
             _ if fault == Fault::Sender => {}
@@ -590,7 +597,8 @@ impl World {
             assert!(before.is_none_or(|(_, until)| until < self.time.ticks), "{key:?} is leased twice");
             let of_it =
                 self.in_flight.iter().filter(|(other, (_, until))| other.2 == key.2 && *until >= self.time.ticks);
-            let most = if *failures >= 5 { 1 } else { IN_FLIGHT as usize };
+            let is_in_order = self.watched.get(&key.2).is_some_and(|watched| watched.is_in_order);
+            let most = if is_in_order || *failures >= 5 { 1 } else { IN_FLIGHT as usize };
             // Those that were leased before it failed are in flight all the same.
             let fresh = leased.iter().filter(|(other, ..)| other.2 == key.2).count();
             let of_it = of_it.count();

@@ -3,11 +3,12 @@
 #
 #   tests/run.sh              installs what is missing, tests, doc tests, examples
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
-#   tests/run.sh --long       the same as the first, in release and with the big counts
+#   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
+#                             libraries take minutes to compile
 #   tests/run.sh --interop    only installs the libraries that tests/send_interop.rs verifies with
 #
-# The tests that need Redis, PostgreSQL or PgBouncer start their own private servers: own port, own data folder. This script only
-# sees to it that the programs are there. It works from any folder.
+# The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
+# This script only sees to it that the programs are there, and that their packages start no service. It works from any folder.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -36,7 +37,16 @@ has_postgres() {
 }
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
+has_recipe_tools() { { command -v curl && command -v openssl; } >/dev/null; }
 has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
+# Debian's package of a proxy, by the program that it brings.
+declare -A proxies=([apache2]=apache2 [caddy]=caddy [haproxy]=haproxy [lighttpd]=lighttpd [nginx]=nginx-light [varnishd]=varnish)
+missing_proxies() {
+    local program
+    for program in "${!proxies[@]}"; do
+        command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || echo "${proxies[$program]}"
+    done
+}
 
 missing=()
 has_compiler || missing+=(build-essential)
@@ -45,6 +55,8 @@ has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
+has_recipe_tools || missing+=(curl openssl)
+mapfile -t -O "${#missing[@]}" missing < <(missing_proxies)
 
 if [ "${#missing[@]}" -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -53,8 +65,15 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "Installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || echo 'the package lists could not be renewed; trying with those that are there' >&2
+    # Debian's own way to say that no service is to be started by an installation.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f "$policy"' EXIT
+    fi
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler ||
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
@@ -131,5 +150,13 @@ for file in examples/*.rs examples/*/main.rs; do
         fail "the example $name failed, or did not end within two minutes"
     examples=$((examples + 1))
 done
+
+# --- Other people's types --------------------------------------------------------------------------------------------
+
+if [ "$long" = 1 ]; then
+    payloads=(cargo test --locked --manifest-path examples/typed_payloads/Cargo.toml)
+    say "${payloads[*]}"
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/typed_payloads" "${payloads[@]}"
+fi
 
 say "All tests passed, and $examples examples ran."

@@ -149,6 +149,56 @@ async fn no_more_connections_are_held_than_allowed() {
     timeout(PATIENCE, second.readable()).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn for_one_more_connection_the_idlest_is_closed_and_none_with_a_request() {
+    let mut server = Server::start(Limits { connections: 2, ..Limits::default() }).await;
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(&in_the_handler()).await.unwrap();
+    server.entered.recv().await;
+    let idle = TcpStream::connect(server.address).await.unwrap();
+
+    for _ in 0..3 {
+        let mut new = TcpStream::connect(server.address).await.unwrap();
+        new.write_all(REQUEST).await.unwrap();
+        timeout(PATIENCE, new.readable()).await.expect("it is answered").unwrap();
+    }
+
+    assert_eq!(read_to_end(idle).await, "");
+    server.release.send(()).ok();
+    assert!(read_to_end(busy).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn very_many_silent_clients_do_not_hold_a_good_request() {
+    for connections in [1000, Limits::default().connections] {
+        let server = Server::start(Limits { connections, ..Limits::default() }).await;
+        let mut silent = Vec::new();
+        for _ in 0..1100 {
+            silent.push(TcpStream::connect(server.address).await.unwrap());
+        }
+
+        let start = Instant::now();
+        let mut good = TcpStream::connect(server.address).await.unwrap();
+        good.write_all(REQUEST).await.unwrap();
+        timeout(PATIENCE, good.readable()).await.expect("it is answered").unwrap();
+
+        assert!(start.elapsed() < Limits::default().wait / 4, "{:?}", start.elapsed());
+        drop(silent);
+    }
+}
+
+#[tokio::test]
+async fn a_head_larger_than_the_buffer_is_refused() {
+    let server = Server::start(Limits::default()).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "x".repeat(100_000));
+
+    let _ = connection.write_all(head.as_bytes()).await;
+
+    let answer = read_to_end(connection).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
 /// A server with a route that answers at once and one that waits to be released.
 struct Server {
     address: SocketAddr,

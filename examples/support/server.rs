@@ -2,7 +2,15 @@
 //! how it stops. `docs/operating.md` gives the reasons. Copy it, or take what you need.
 #![allow(dead_code)] // Each example uses a part.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,7 +22,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -27,15 +35,18 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct Limits {
     /// How long a connection may be without a request: before the first one, between two, and while a head arrives.
     pub(crate) wait: Duration,
-    /// How many connections are held at once; others wait to be accepted.
+    /// How many connections are held at once. For one more, the one that has been without a request for longest is closed; while all
+    /// have requests under way, it waits.
     pub(crate) connections: usize,
+    /// How many bytes a connection may hold of what it has received and nobody has taken: a head, or a part of a body.
+    pub(crate) buffer: usize,
     /// How long requests that are under way may take once the server has been told to stop.
     pub(crate) drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(10), connections: 1024, drain: Duration::from_secs(30) }
+        Self { wait: Duration::from_secs(10), connections: 4096, buffer: 16 * 1024, drain: Duration::from_secs(30) }
     }
 }
 
@@ -48,7 +59,7 @@ where
 {
     let mut http = auto::Builder::new(TokioExecutor::new());
     // Without a timer hyper has no timeouts at all.
-    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.wait);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.wait).max_buf_size(limits.buffer);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))
@@ -56,15 +67,21 @@ where
         .max_concurrent_streams(100);
 
     let slots = Arc::new(Semaphore::new(limits.connections));
+    let idlers = Arc::new(Idlers::default());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        let (stream, slot) = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
+        let stream = tokio::select! {
+            stream = accept(&listener, &idlers) => stream,
             Some(_) = connections.join_next() => continue,
             () = &mut stop => break,
         };
+        let slot = tokio::select! {
+            slot = slot(&slots, &idlers) => slot,
+            () = &mut stop => break,
+        };
+        let idlers = Arc::clone(&idlers);
         let under_way = watch::Sender::new(0_usize);
         let (watched, app) = (under_way.clone(), app.clone());
         let service = service_fn(move |request| {
@@ -82,7 +99,7 @@ where
             tokio::select! {
                 // An error here is a client that went away or spoke no HTTP: nothing to do about it.
                 _ = connection => {}
-                () = idle(&watched, limits.wait) => {}
+                () = idle(&watched, limits.wait, &idlers) => {}
             }
         });
     }
@@ -118,30 +135,99 @@ pub(crate) async fn stop_signal() {
     }
 }
 
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, idlers: &Idlers) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                return (stream, slot);
+                return stream;
             }
-            // The connection is already gone, or the process is out of descriptors: that passes, and must not end a server.
+            // The connection is already gone.
             Err(cause) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => sleep(Duration::from_millis(100)).await,
+            // The process is out of descriptors: that passes, and must not end a server.
+            Err(_) => {
+                idlers.close_idlest();
+                sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 }
 
-/// Is ready once no request has been under way for `wait`.
+/// Waits for a place among the connections.
+async fn slot(slots: &Arc<Semaphore>, idlers: &Idlers) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            return Some(slot);
+        }
+        // Its place is free as soon as it has ended, unless a request has just begun on it.
+        let soon = if idlers.close_idlest() { Duration::from_millis(100) } else { Duration::MAX };
+        tokio::select! {
+            slot = Arc::clone(slots).acquire_owned() => return slot.ok(),
+            () = idlers.one_more.notified() => {}
+            () = sleep(soon) => {}
+        }
+    }
+}
+
+/// The connections without a request, the idlest first.
+#[derive(Default)]
+struct Idlers {
+    list: Mutex<(u64, BTreeMap<u64, Arc<Notify>>)>,
+    one_more: Notify,
+}
+
+/// A place in the list, until it is dropped.
+struct Idler<'a> {
+    idlers: &'a Idlers,
+    place: u64,
+    close: Arc<Notify>,
+}
+
+impl Idlers {
+    fn enter(&self) -> Idler<'_> {
+        let close = Arc::new(Notify::new());
+        let place = {
+            let mut list = self.list();
+            list.0 += 1;
+            let place = list.0;
+            list.1.insert(place, Arc::clone(&close));
+            place
+        };
+        self.one_more.notify_one();
+        Idler { idlers: self, place, close }
+    }
+
+    /// Closes the idlest connection, if there is one.
+    fn close_idlest(&self) -> bool {
+        let idlest = self.list().1.pop_first();
+        idlest.inspect(|(_, close)| close.notify_one()).is_some()
+    }
+
+    fn list(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Arc<Notify>>)> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Idler<'_> {
+    fn drop(&mut self) {
+        self.idlers.list().1.remove(&self.place);
+    }
+}
+
+/// Is ready once no request has been under way for `wait`, or earlier when another connection needs the place.
 ///
 /// hyper's header timeout begins when it knows which version of HTTP is spoken, and ends with HTTP/1. This one also ends a
 /// connection that says nothing, one that stops in the first bytes, and an HTTP/2 connection that only answers pings.
-async fn idle(under_way: &watch::Sender<usize>, wait: Duration) {
+async fn idle(under_way: &watch::Sender<usize>, wait: Duration, idlers: &Idlers) {
     let mut changes = under_way.subscribe();
     loop {
-        if changes.wait_for(|count| *count == 0).await.is_err() || timeout(wait, changes.changed()).await.is_err() {
+        if changes.wait_for(|count| *count == 0).await.is_err() {
             return;
+        }
+        let idler = idlers.enter();
+        tokio::select! {
+            changed = timeout(wait, changes.changed()) => if changed.is_err() { return },
+            () = idler.close.notified() => if *under_way.borrow() == 0 { return },
         }
     }
 }

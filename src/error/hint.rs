@@ -48,6 +48,8 @@ pub enum HintKind {
     SignatureForm,
     /// The signed text could be cut in two ways.
     SignedText,
+    /// A test secret is used where live data come.
+    TestSecret,
     /// The timestamp counts something else than the scheme's unit.
     TimestampUnit,
 }
@@ -66,6 +68,7 @@ impl HintKind {
             Self::SecretForm => "secret_form",
             Self::SignatureForm => "signature_form",
             Self::SignedText => "signed_text",
+            Self::TestSecret => "test_secret",
             Self::TimestampUnit => "timestamp_unit",
         }
     }

@@ -47,20 +47,25 @@ pub enum VerifyErrorKind {
     Missing,
     /// The memory budget for bodies is spent.
     OverBudget,
-    /// No secret could be had: the source failed, or has none, or one that the scheme cannot use.
+    /// There is no usable secret: the source failed or panicked, or has none, or only ones that have ended, or one that the
+    /// scheme cannot use.
     SecretUnavailable,
     /// The signature is well formed and wrong.
     SignatureMismatch,
     /// The timestamp is too far from now.
     Stale,
+    /// A test secret made the signature, and the delivery does not say that it is about test data.
+    TestSecret,
     /// Something that is signed is longer than any sender makes it.
     TooLong,
+    /// The source of secrets is certain that the tenant does not exist.
+    UnknownTenant,
 }
 
 impl VerifyErrorKind {
     /// How many kinds there are, for tables that are indexed by them.
     #[cfg(feature = "metrics")]
-    pub(crate) const COUNT: usize = 16;
+    pub(crate) const COUNT: usize = 18;
 
     /// The kind's name in logs and metrics: a fixed, small vocabulary.
     pub fn as_str(self) -> &'static str {
@@ -80,7 +85,9 @@ impl VerifyErrorKind {
             Self::SecretUnavailable => "secret_unavailable",
             Self::SignatureMismatch => "signature_mismatch",
             Self::Stale => "stale",
+            Self::TestSecret => "test_secret",
             Self::TooLong => "too_long",
+            Self::UnknownTenant => "unknown_tenant",
         }
     }
 }
@@ -192,6 +199,10 @@ impl fmt::Display for VerifyError {
                 Some(skew) => write!(f, "the timestamp is {skew} s old"),
                 None => f.write_str("the timestamp is too far from now"),
             },
+            VerifyErrorKind::TestSecret => f.write_str(
+                "a test secret made the signature, and the delivery does not say that it is about test data",
+            ),
+            VerifyErrorKind::UnknownTenant => f.write_str("the source of secrets knows no such tenant"),
             VerifyErrorKind::TooLong => write!(f, "{subject} is longer than it may be"),
         }
     }

@@ -27,12 +27,13 @@ use crate::delivery::Delivery;
 /// # let _ = on_event;
 /// ```
 #[derive(Clone)]
-pub struct VerifiedEnvelope<E> {
+// The bound is here, so that a type without `Deserialize` is the first thing that the compiler names, and not `Handler`.
+pub struct VerifiedEnvelope<E: DeserializeOwned> {
     delivery: Delivery,
     envelope: E,
 }
 
-impl<E> VerifiedEnvelope<E> {
+impl<E: DeserializeOwned> VerifiedEnvelope<E> {
     /// One of the two named exceptions: nothing has been verified.
     #[cfg(feature = "testing")]
     pub(crate) fn for_test(delivery: Delivery, envelope: E) -> Self {
@@ -55,7 +56,7 @@ impl<E> VerifiedEnvelope<E> {
     }
 }
 
-impl<E> Deref for VerifiedEnvelope<E> {
+impl<E: DeserializeOwned> Deref for VerifiedEnvelope<E> {
     type Target = E;
 
     fn deref(&self) -> &E {
@@ -84,7 +85,7 @@ impl<S: Sync, E: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEnvel
     }
 }
 
-impl<E: fmt::Debug> fmt::Debug for VerifiedEnvelope<E> {
+impl<E: DeserializeOwned + fmt::Debug> fmt::Debug for VerifiedEnvelope<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedEnvelope").field("delivery", &self.delivery).field("envelope", &self.envelope).finish()
     }

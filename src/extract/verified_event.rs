@@ -59,12 +59,13 @@ use crate::delivery::Delivery;
 /// `Option<VerifiedEvent<T>>` is `None` only where no layer covers the route: **such a handler runs for unsigned requests
 /// too**. `Result<VerifiedEvent<T>, EventRejection>` lets a handler answer a payload that does not fit.
 #[derive(Clone)]
-pub struct VerifiedEvent<T> {
+// The bound is here, so that a type without `Deserialize` is the first thing that the compiler names, and not `Handler`.
+pub struct VerifiedEvent<T: DeserializeOwned> {
     delivery: Delivery,
     payload: T,
 }
 
-impl<T> VerifiedEvent<T> {
+impl<T: DeserializeOwned> VerifiedEvent<T> {
     /// One of the two named exceptions: nothing has been verified.
     #[cfg(feature = "testing")]
     pub(crate) fn for_test(delivery: Delivery, payload: T) -> Self {
@@ -95,7 +96,7 @@ impl<T> VerifiedEvent<T> {
     }
 }
 
-impl<T> Deref for VerifiedEvent<T> {
+impl<T: DeserializeOwned> Deref for VerifiedEvent<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -124,7 +125,7 @@ impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEvent
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for VerifiedEvent<T> {
+impl<T: DeserializeOwned + fmt::Debug> fmt::Debug for VerifiedEvent<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedEvent").field("delivery", &self.delivery).field("payload", &self.payload).finish()
     }

@@ -17,7 +17,14 @@ use crate::observe;
 #[derive(Debug, Default)]
 pub(super) struct Introductions {
     // Consumers are names in the application's code: a few.
-    next: Mutex<Vec<(Box<str>, Box<str>, Instant)>>,
+    known: Mutex<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    consumer: Box<str>,
+    provider: Box<str>,
+    next: Instant,
 }
 
 /// The first deliveries of a process are answered without it.
@@ -29,15 +36,15 @@ impl Introductions {
     /// Whether it is time; if so, it is the caller's turn.
     pub(super) fn are_due(&self, consumer: &str, provider: &str) -> bool {
         let now = Instant::now();
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        match next.iter_mut().find(|(known, by, _)| **known == *consumer && **by == *provider) {
-            Some((.., next)) if now < *next => false,
-            Some((.., next)) => {
-                *next = now + EVERY;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.iter_mut().find(|known| *known.consumer == *consumer && *known.provider == *provider) {
+            Some(known) if now < known.next => false,
+            Some(known) => {
+                known.next = now + EVERY;
                 true
             }
             None => {
-                next.push((consumer.into(), provider.into(), now + FIRST));
+                known.push(Known { consumer: consumer.into(), provider: provider.into(), next: now + FIRST });
                 false
             }
         }

@@ -40,7 +40,7 @@ use crate::{
 ///
 /// Whose claims they are is not for the store to tell apart: the name of the [`application`](Self::application) is in the keys.
 ///
-/// Run [`conformance::idempotency`](crate::conformance::idempotency) against an implementation.
+/// Run `conformance::idempotency`, of the feature `conformance`, against an implementation.
 pub trait IdempotencyStore: Send + Sync + 'static {
     /// The name of the application that claims here, if it was given one. Whoever makes a key puts it into that
     /// ([`ClaimKey::of_application`]), so that applications with one store and routes of the same name do not take each

@@ -54,6 +54,9 @@ impl Attempting {
     pub(crate) fn end(mut self, end: &AttemptEnd<'_>) {
         self.ended = true;
         self.span.ended(end);
+        if end.reason.is_some() {
+            self.span.failed(end);
+        }
         send_meter::attempt(end.outcome, end.reason);
         send_meter::attempt_seconds(end.outcome, end.duration);
     }

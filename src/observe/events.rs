@@ -16,8 +16,8 @@ pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
         VerifyErrorKind::SecretUnavailable => error!(
             target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
         ),
-        // Clients that go away and scanners that ask with GET are the weather of the internet.
-        VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed => {
+        // Clients that go away, scanners that ask with GET, and made-up tenants are everyday traffic of the internet.
+        VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed | VerifyErrorKind::UnknownTenant => {
             debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
         }
         _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),
@@ -263,6 +263,14 @@ pub(crate) fn no_randomness() {
 #[cfg(feature = "send")]
 pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
+}
+
+/// An attempt of a worker or of `deliver` did not deliver. Delivery, endpoint, host and number are fields of its span.
+#[cfg(feature = "send")]
+pub(crate) fn attempt_failed(end: &super::AttemptEnd<'_>) {
+    let super::AttemptEnd { outcome, status, reason, duration, .. } = *end;
+    let millis = crate::clock::millis(duration);
+    tracing::info!(target: TARGET, outcome, status, reason, millis, "an attempt did not deliver");
 }
 
 /// An attempt ended. The words are those of its span, and the cause is here alone.

@@ -34,7 +34,7 @@ impl HandleSpan {
         Entered(PhantomData)
     }
 
-    pub(crate) fn record(&mut self, _outcome: Outcome, _status: Option<u16>) {}
+    pub(crate) fn record(&self, _outcome: Outcome, _status: Option<u16>) {}
 }
 
 #[cfg(feature = "send")]
@@ -51,6 +51,8 @@ impl AttemptSpan {
     }
 
     pub(crate) fn ended(&self, _end: &super::AttemptEnd<'_>) {}
+
+    pub(crate) fn failed(&self, _end: &super::AttemptEnd<'_>) {}
 
     pub(crate) fn dropped(&self, _outcome: &'static str) {}
 }

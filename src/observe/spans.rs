@@ -41,11 +41,7 @@ impl ReceiveSpan {
 }
 
 /// `webhook.handle`: one verified delivery in the hands of the inner service.
-pub(crate) struct HandleSpan {
-    span: Span,
-    /// Kept only where somebody listens and id and event type are still to be told.
-    delivery: Option<Delivery>,
-}
+pub(crate) struct HandleSpan(Span);
 
 impl HandleSpan {
     pub(crate) fn new(delivery: &Delivery) -> Self {
@@ -54,38 +50,28 @@ impl HandleSpan {
             provider = delivery.provider(), tenant = delivery.tenant(), secret_index = delivery.secret_index(),
             delivery_id = Empty, event_type = Empty, outcome = Empty, status = Empty,
         );
-        let mut handle = Self { span, delivery: None };
-        if !handle.span.is_disabled() && !handle.tell(delivery) {
-            handle.delivery = Some(delivery.clone());
+        // Where nobody listens, the body is not read for them. They are the sender's text, and so are escaped.
+        if !span.is_disabled() {
+            let (id, event_type) = delivery.logged();
+            if let Some(id) = id {
+                span.record("delivery_id", tracing::field::debug(id));
+            }
+            if let Some(event_type) = event_type {
+                span.record("event_type", tracing::field::debug(event_type));
+            }
         }
-        handle
+        Self(span)
     }
 
     pub(crate) fn enter(&self) -> Entered<'_> {
-        self.span.enter()
+        self.0.enter()
     }
 
-    pub(crate) fn record(&mut self, outcome: Outcome, status: Option<u16>) {
-        if let Some(delivery) = self.delivery.take() {
-            self.tell(&delivery);
-        }
-        self.span.record("outcome", outcome.as_str());
+    pub(crate) fn record(&self, outcome: Outcome, status: Option<u16>) {
+        self.0.record("outcome", outcome.as_str());
         if let Some(status) = status {
-            self.span.record("status", status);
+            self.0.record("status", status);
         }
-    }
-
-    /// Records id and event type where they are known; a body is not walked for the log's sake. They are the sender's text,
-    /// and so are escaped.
-    fn tell(&self, delivery: &Delivery) -> bool {
-        let Some((id, event_type)) = delivery.known() else { return false };
-        if let Some(id) = id {
-            self.span.record("delivery_id", tracing::field::debug(id));
-        }
-        if let Some(event_type) = event_type {
-            self.span.record("event_type", tracing::field::debug(event_type));
-        }
-        true
     }
 }
 
@@ -117,6 +103,12 @@ impl AttemptSpan {
             self.0.record("reason", reason);
         }
         self.0.record("millis", crate::clock::millis(end.duration));
+    }
+
+    /// It did not deliver, as its log event says.
+    pub(crate) fn failed(&self, end: &super::AttemptEnd<'_>) {
+        let _entered = self.0.enter();
+        super::attempt_failed(end);
     }
 
     /// It was dropped before it had ended.

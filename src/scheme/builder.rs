@@ -6,7 +6,7 @@ use super::{
     Scheme, WIDEST_WINDOW,
     answer::Answer,
     content::{self, Part},
-    cuts,
+    cuts::{self, Rule},
     freshness::{Freshness, JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
     handshake::{Handshake, is_in_challenges},
@@ -86,7 +86,7 @@ pub struct SchemeBuilder {
     unique_bodies: bool,
     encoded_bodies: bool,
     json_alone: bool,
-    indented_json: bool,
+    indented_json: Option<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl SchemeBuilder {
             unique_bodies: false,
             encoded_bodies: false,
             json_alone: false,
-            indented_json: false,
+            indented_json: None,
         }
     }
 
@@ -484,9 +484,9 @@ impl SchemeBuilder {
         self
     }
 
-    /// The sender's JSON has line breaks, so that a body without one is not as it was sent.
-    pub(crate) fn indented_json(mut self) -> Self {
-        self.indented_json = true;
+    /// The sender's JSON has line breaks, so that a body without one is not as it was sent, unless it holds `mark`.
+    pub(crate) fn indented_json_unless(mut self, mark: &'static str) -> Self {
+        self.indented_json = Some(mark);
         self
     }
 
@@ -509,6 +509,7 @@ impl SchemeBuilder {
         if self.or_envelope {
             layout.set_or_envelope();
         }
+        let is_form = self.form.is_some();
         if let Some(form) = self.form {
             layout.set_form(form);
         }
@@ -549,6 +550,12 @@ impl SchemeBuilder {
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
+        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
+            return Err(error(
+                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
+                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
+            ));
+        }
         Ok(Scheme::declared(Template {
             settings: Settings::default(),
             layout: Arc::new(layout),

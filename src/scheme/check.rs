@@ -149,6 +149,16 @@ impl Scheme {
 }
 
 impl Check {
+    /// The keys that it checks with.
+    pub(crate) fn ring(&self) -> &Arc<KeyRing> {
+        &self.ring
+    }
+
+    /// The time that it began with.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.now
+    }
+
     /// Takes a frame of the body.
     pub(crate) fn update(&mut self, frame: &[u8]) {
         if let CheckKind::Declared(verification) = &mut self.kind {
@@ -227,7 +237,9 @@ impl Template {
         }
         let facts = self.head_facts(head, family);
         let tenant = ring.secrets().tenant_name().cloned();
-        Ok(Outcome::Delivery(Delivery::new(Arc::clone(&self.layout), facts, body, proof, tenant)))
+        let delivery = Delivery::new(Arc::clone(&self.layout), facts, body, proof, tenant);
+        ring.check_mode(&delivery)?;
+        Ok(Outcome::Delivery(delivery))
     }
 
     fn signed_handshake(

@@ -5,7 +5,7 @@
 //!    signature, no header that is not named in the scheme or the catalogue. Where the URL is signed, it has the path and the keys of the
 //!    query, which every access log has too, cut to a length and without the query's values.
 //! 2. It is worked out on the way to a refusal and nowhere else, from what is in memory. Its cost is bounded: a look at each
-//!    header's name, at one value of at most 4 KiB, and, where a secret has ended, one MAC more over the body, whatever the
+//!    header's name, at values of at most 4 KiB, at the body once for a line break where the sender's have some, and, where a secret has ended, one MAC more over the body, whatever the
 //!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use. With public
 //!    keys it is one verification for each signature, of which there are at most 4.
 //! 3. The answer does not depend on it. The extra MAC is made for every wrong signature or for none, and compared in
@@ -271,9 +271,11 @@ impl<'a> Checked<'a> {
 
     /// Whether a body lacks what this sender's bodies have.
     fn written_anew(self, arrived: Arrived<'_>) -> Option<Hint> {
-        let template = self.template().filter(|template| template.indented_json)?;
-        let body = arrived.body?;
-        let is_compact = matches!(body, [b'{', .., b'}']) && !body.contains(&b'\n');
+        let template = self.template()?;
+        let (mark, body) = (template.indented_json?.as_bytes(), arrived.body?);
+        let is_compact = matches!(body, [b'{', .., b'}'])
+            && !body.contains(&b'\n')
+            && !body.windows(mark.len()).any(|text| text == mark);
         is_compact.then(|| {
             let text = format!(
                 "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it anew; the signature \

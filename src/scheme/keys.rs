@@ -5,7 +5,8 @@ use super::{
     template::{Algorithm, Template},
 };
 use crate::{
-    error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
+    delivery::{Delivery, Fact, Mode},
+    error::{ConfigError, ConfigErrorKind, Hint, HintKind, VerifyError, VerifyErrorKind},
     secret::{Secret, Secrets},
     signature::{Encoding, MacAlgorithm, MacState, PublicKey, Tag, token_tag, verify_any},
 };
@@ -17,6 +18,7 @@ pub(crate) struct KeyRing {
     states: Vec<KeyState>,
     /// The length of the shortest key, decoded.
     shortest: usize,
+    is_decoy: bool,
 }
 
 /// What one secret became.
@@ -41,6 +43,9 @@ impl KeyRing {
             let message = "there are more than 4 public keys, each of which would be tried with each signature";
             return Err(ConfigError::new(ConfigErrorKind::Secret, message));
         }
+        if has_test(&secrets) && !template.layout.says(Fact::Mode) {
+            return Err(ConfigError::new(ConfigErrorKind::Secret, NO_MODE));
+        }
         let mut shortest = usize::MAX;
         let mut states = Vec::with_capacity(secrets.len());
         for entry in secrets.entries() {
@@ -48,21 +53,35 @@ impl KeyRing {
             shortest = shortest.min(key.len());
             states.push(KeyState::new(template.algorithm, &key)?);
         }
-        Ok(Self { secrets, states, shortest })
+        Ok(Self { secrets, states, shortest, is_decoy: false })
     }
 
     /// No keys at all, where nothing is verified.
     pub(crate) fn empty() -> Self {
-        Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX }
+        Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, is_decoy: false }
+    }
+
+    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any other.
+    /// Whoever checks rejects the request whatever comes of it, since the key is no secret.
+    pub(crate) fn decoy(template: Option<&Template>) -> Self {
+        // Also a public key that Ed25519 takes: the base point (RFC 8032, section 5.1).
+        let mut key = [0x66; 32];
+        key[0] = 0x58;
+        let secrets = Secret::from_bytes(key).map(Secrets::new).unwrap_or_default();
+        let state = template.map_or(Ok(KeyState::Raw), |template| KeyState::new(template.algorithm, &key));
+        Self { secrets, states: state.into_iter().collect(), shortest: usize::MAX, is_decoy: true }
     }
 
     pub(crate) fn raw(secrets: Secrets) -> Result<Self, ConfigError> {
         if secrets.is_empty() {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
+        if has_test(&secrets) {
+            return Err(ConfigError::new(ConfigErrorKind::Secret, NO_MODE));
+        }
         let states = secrets.entries().iter().map(|_| KeyState::Raw).collect();
         let shortest = secrets.entries().iter().map(|entry| entry.secret.expose().len()).min().unwrap_or(usize::MAX);
-        Ok(Self { secrets, states, shortest })
+        Ok(Self { secrets, states, shortest, is_decoy: false })
     }
 
     /// The secrets that are right at `now`, each with its place in the list.
@@ -76,6 +95,35 @@ impl KeyRing {
             .map(|(index, (entry, state))| (index, &entry.secret, state))
     }
 
+    /// Whether these are the keys of a tenant that does not exist.
+    pub(crate) fn is_decoy(&self) -> bool {
+        self.is_decoy
+    }
+
+    /// Checks that not every secret has ended.
+    pub(crate) fn check_valid(&self, now: SystemTime) -> Result<(), VerifyError> {
+        if self.secrets.is_empty() || self.secrets.any_valid(now) {
+            return Ok(());
+        }
+        let hint = Hint::new(HintKind::ExpiredSecret, "every secret of this request has ended; add the current one");
+        Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_hint(Some(hint)))
+    }
+
+    /// Checks that a test secret has not signed anything but test data. What does not say may be live.
+    pub(crate) fn check_mode(&self, delivery: &Delivery) -> Result<(), VerifyError> {
+        let entry = delivery.secret_index().and_then(|index| self.secrets.entries().get(index));
+        if entry.is_none_or(|entry| !entry.is_test) {
+            return Ok(());
+        }
+        let is_test = |delivery: &Delivery| delivery.mode() == Some(Mode::Test);
+        if delivery.items().map_or_else(|| is_test(delivery), |items| items.iter().all(is_test)) {
+            return Ok(());
+        }
+        let hint = "a secret that was added with `and_test` signed it: live deliveries are signed with the test secret, or \
+                    somebody who holds it forges them";
+        Err(VerifyError::new(VerifyErrorKind::TestSecret).with_hint(Some(Hint::new(HintKind::TestSecret, hint))))
+    }
+
     /// The secret that ended last before `now`, alone and as if it had not, with its end.
     pub(crate) fn last_expired(&self, now: SystemTime) -> Option<(Self, SystemTime)> {
         let ended = self.secrets.entries().iter().zip(&self.states).filter_map(|(entry, state)| {
@@ -84,7 +132,8 @@ impl KeyRing {
         });
         let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
         let secrets = Secrets::new(secret.clone());
-        Some((Self { secrets, states: vec![state.clone()], shortest: self.shortest }, until))
+        let states = vec![state.clone()];
+        Some((Self { secrets, states, shortest: self.shortest, is_decoy: false }, until))
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {
@@ -95,6 +144,13 @@ impl KeyRing {
     pub(crate) fn has_short(&self) -> bool {
         self.shortest < SHORT
     }
+}
+
+const NO_MODE: &str = "there is a test secret, and the scheme does not say which deliveries are about test data; \
+                       declare `.live(…)`, or use `and`";
+
+fn has_test(secrets: &Secrets) -> bool {
+    secrets.entries().iter().any(|entry| entry.is_test)
 }
 
 impl KeyState {

@@ -171,8 +171,9 @@ impl Scheme {
     /// caller's. A handshake is told apart from a delivery.
     ///
     /// # Errors
-    /// When the request does not pass, and with
-    /// [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty or not of the scheme's form.
+    /// When the request does not pass; with [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty,
+    /// has ended, or is not of the scheme's form; and with [`UnknownTenant`](VerifyErrorKind::UnknownTenant) when `secrets` is
+    /// [`Secrets::unknown_tenant`].
     pub fn verify<'h>(
         &self,
         head: impl Into<Head<'h>>,
@@ -181,7 +182,11 @@ impl Scheme {
         now: SystemTime,
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
+        if secrets.is_unknown_tenant() {
+            return Err(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        }
         let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
+        ring.check_valid(now)?;
         let ring = Arc::new(ring);
         let inspected = match self.inspect(head, now)? {
             Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
@@ -432,6 +437,14 @@ impl Scheme {
         VerifyError::new(VerifyErrorKind::SecretUnavailable)
             .with_hint(self.checked().hint_about_secrets(secrets))
             .with_source(cause)
+    }
+
+    /// The keys of a tenant that does not exist.
+    pub(crate) fn decoy_ring(&self) -> KeyRing {
+        KeyRing::decoy(match &self.kind {
+            Kind::Custom { .. } => None,
+            Kind::Declared(template) => Some(template),
+        })
     }
 
     fn checked(&self) -> Checked<'_> {

@@ -44,8 +44,8 @@ pub(crate) struct Template {
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
-    /// Whether the sender's JSON has line breaks, for a hint.
-    pub(crate) indented_json: bool,
+    /// Whether the sender's JSON has line breaks, but for bodies that hold this text. For a hint.
+    pub(crate) indented_json: Option<&'static str>,
     pub(crate) content: Vec<Part>,
     /// What keeps the content from being cut in another way.
     pub(crate) rules: Vec<Rule>,

@@ -18,15 +18,18 @@ use super::Secret;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Secrets {
-    entries: Vec<Entry>,
+    /// Shared, so that clones can be recognised as the same answer of a source.
+    entries: Arc<Vec<Entry>>,
     tenant: Option<Arc<str>>,
+    unknown_tenant: bool,
 }
 
-/// One secret and when it ends.
+/// One secret and its limits.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) secret: Secret,
     pub(crate) until: Option<SystemTime>,
+    pub(crate) is_test: bool,
 }
 
 impl Secrets {
@@ -35,28 +38,60 @@ impl Secrets {
         Self::from(current)
     }
 
-    /// Creates an empty list: what a source answers for a tenant that it does not know. Requests are then refused with
-    /// 503, since a secret that is missing by mistake must not turn deliveries away for good.
+    /// Creates an empty list: the tenant exists, or may exist, and has no secret. Its requests are rejected with 503 and an
+    /// error event, since a secret that is missing by mistake must not turn deliveries away for good. A list whose secrets
+    /// have all ended is treated in the same way.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Adds a secret that is right as well.
+    /// Creates the answer of a source that is certain that the tenant does not exist.
+    ///
+    /// Its requests are rejected like forged ones: with the same status and body, after the body has been read and compared.
+    /// They are logged at debug level with the reason `unknown_tenant`. Where the tenant may exist, use
+    /// [`none`](Self::none) or return an error.
+    pub fn unknown_tenant() -> Self {
+        Self { unknown_tenant: true, ..Self::default() }
+    }
+
+    /// Adds another valid secret.
     #[must_use]
-    pub fn and(mut self, secret: Secret) -> Self {
-        self.entries.push(Entry { secret, until: None });
+    pub fn and(self, secret: Secret) -> Self {
+        self.with(Entry { secret, until: None, is_test: false })
+    }
+
+    /// Adds a secret that is valid until a moment, for the old one of a rotation. From then on it is ignored.
+    #[must_use]
+    pub fn and_until(self, secret: Secret, until: SystemTime) -> Self {
+        self.with(Entry { secret, until: Some(until), is_test: false })
+    }
+
+    /// Adds a secret that is valid for test data only, such as the one that the Stripe CLI prints. Test secrets are in many
+    /// hands, so a delivery that was signed with one is rejected unless it says that it is about test data:
+    /// [`Delivery::mode`](crate::Delivery::mode) must be [`Mode::Test`](crate::delivery::Mode::Test).
+    ///
+    /// The scheme has to say where live and test data are told apart, as Stripe's and Square's do and a declared one can with
+    /// [`live`](crate::scheme::SchemeBuilder::live). With any other scheme the layer cannot be built, and a request whose
+    /// [`SecretSource`](crate::SecretSource) returns a test secret is rejected with 503.
+    ///
+    /// ```
+    /// use tower_webhooks::{Secret, Secrets, WebhookLayer};
+    ///
+    /// let (live, cli) = (Secret::new("whsec_of_the_endpoint")?, Secret::new("whsec_of_the_command_line")?);
+    /// let layer = WebhookLayer::stripe(Secrets::new(live).and_test(cli));
+    /// # Ok::<(), tower_webhooks::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn and_test(self, secret: Secret) -> Self {
+        self.with(Entry { secret, until: None, is_test: true })
+    }
+
+    fn with(mut self, entry: Entry) -> Self {
+        Arc::make_mut(&mut self.entries).push(entry);
         self
     }
 
-    /// Adds a secret that is right until a moment, for the old one of a rotation. From then on it is as if it were not
-    /// there.
-    #[must_use]
-    pub fn and_until(mut self, secret: Secret, until: SystemTime) -> Self {
-        self.entries.push(Entry { secret, until: Some(until) });
-        self
-    }
-
-    /// Names whose secrets these are. The name reaches the handler with [`Delivery::tenant`](crate::Delivery::tenant),
+    /// Sets the tenant that the secrets belong to. The name reaches the handler with [`Delivery::tenant`](crate::Delivery::tenant),
     /// and keeps two tenants' deliveries apart in a store.
     #[must_use]
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
@@ -64,18 +99,33 @@ impl Secrets {
         self
     }
 
-    /// Tells how many secrets there are.
+    /// Returns the number of secrets.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Tells whether there is no secret.
+    /// Returns `true` if there is no secret.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether these are the same answer of a source, and not only equal.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entries, &other.entries)
+    }
+
+    /// Whether one of them is valid at `now`.
+    pub(crate) fn any_valid(&self, now: SystemTime) -> bool {
+        self.entries.iter().any(|entry| entry.until.is_none_or(|until| now < until))
+    }
+
+    /// Whether they stand for a tenant that does not exist.
+    pub(crate) fn is_unknown_tenant(&self) -> bool {
+        self.unknown_tenant && self.entries.is_empty()
     }
 
     pub(crate) fn tenant_name(&self) -> Option<&Arc<str>> {
@@ -103,6 +153,7 @@ impl From<Vec<Secret>> for Secrets {
 
 impl FromIterator<Secret> for Secrets {
     fn from_iter<I: IntoIterator<Item = Secret>>(secrets: I) -> Self {
-        Self { entries: secrets.into_iter().map(|secret| Entry { secret, until: None }).collect(), tenant: None }
+        let entries = secrets.into_iter().map(|secret| Entry { secret, until: None, is_test: false }).collect();
+        Self { entries: Arc::new(entries), ..Self::default() }
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     head::RequestHead,
 };
 
-/// Names the secrets of a request: constants, or a look-up by what the request's head says.
+/// Provides the secrets of a request: constants, or a look-up by what the request's head says.
 ///
 /// It is implemented for [`Secret`], [`Secrets`], arrays and vectors of secrets, and for closures:
 ///
@@ -23,21 +23,42 @@ use crate::{
 /// });
 /// ```
 ///
-/// The head has not been verified when it is asked for: everything in it may be the attacker's. A source that fails, that
-/// takes longer than 5 s, or that knows no secret, makes the request a 503, so that a true sender tries again.
+/// The head has not been verified at that point: everything in it may come from an attacker.
+///
+/// | the source | the request |
+/// |---|---|
+/// | returns secrets | is verified with them |
+/// | returns [`Secrets::unknown_tenant`] | is rejected like a forged one, after its body has been read |
+/// | returns [`Secrets::none`], or secrets that have all ended, or one that the scheme cannot use | is rejected with 503 |
+/// | fails, panics, or takes longer than 5 s | is rejected with 503 |
+///
+/// Each 503 has a `Retry-After` and an error event, so that the sender tries again and the operator learns of it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no source of secrets",
+    message = "`{Self}` is not a source of secrets",
     label = "expected a `Secret`, several of them, or a closure from `RequestHead` to a future of `Secrets`",
-    note = "make a secret with `Secret::from_env(\"NAME\")?`; text in the source code is no secret"
+    note = "create a secret with `Secret::from_env(\"NAME\")?`; text in the source code is not a secret"
 )]
 pub trait SecretSource: Send + Sync + 'static {
     /// Looks up the secrets that a request with this head may be signed with.
     ///
     /// # Errors
-    /// Whatever kept the source from looking; the request is answered with 503, the error is logged.
+    /// When the look-up failed. The request is rejected with 503, and the error is logged.
     fn secrets(&self, head: RequestHead) -> BoxFuture<'_, Result<Secrets, BoxError>>;
 
-    /// Gives the secrets if they are the same for every request. They are then checked and keyed once, at start, and
+    /// Looks up newer secrets, after none of `tried` matched the signature of a request with this head. The request is then
+    /// verified again with what it returns. `None`, the default, means that there is nothing newer.
+    ///
+    /// A source that keeps answers implements it, as [`CachedSecrets`](super::CachedSecrets) does; and limits how often, since
+    /// anybody can send wrong signatures.
+    ///
+    /// # Errors
+    /// As [`secrets`](Self::secrets).
+    fn refresh(&self, head: RequestHead, tried: Secrets) -> BoxFuture<'_, Result<Option<Secrets>, BoxError>> {
+        let _ = (head, tried);
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Returns the secrets if they are the same for every request. They are then checked and keyed once, at start, and
     /// [`secrets`](Self::secrets) is never called.
     fn fixed(&self) -> Option<Secrets> {
         None
@@ -83,6 +104,10 @@ impl<const N: usize> SecretSource for [Secret; N] {
 impl<S: SecretSource + ?Sized> SecretSource for Arc<S> {
     fn secrets(&self, head: RequestHead) -> BoxFuture<'_, Result<Secrets, BoxError>> {
         (**self).secrets(head)
+    }
+
+    fn refresh(&self, head: RequestHead, tried: Secrets) -> BoxFuture<'_, Result<Option<Secrets>, BoxError>> {
+        (**self).refresh(head, tried)
     }
 
     fn fixed(&self) -> Option<Secrets> {

@@ -27,7 +27,8 @@ struct Known {
 pub(super) struct Content {
     message: Message,
     bodies: Mutex<Vec<(Style, Bytes)>>,
-    versions: Mutex<Vec<(String, Arc<Self>)>>,
+    /// Held while the application converts, so those who wait for it must not hold a thread.
+    versions: tokio::sync::Mutex<Vec<(String, Arc<Self>)>>,
 }
 
 impl Contents {
@@ -53,18 +54,18 @@ impl Contents {
 
 impl Content {
     fn new(message: Message) -> Self {
-        Self { message, bodies: Mutex::default(), versions: Mutex::default() }
+        Self { message, bodies: Mutex::default(), versions: tokio::sync::Mutex::default() }
     }
 
     /// What is sent of it in an API version: made once for all who want it meanwhile, or this itself where `convert` makes
     /// nothing else of it.
-    pub(super) fn in_version(
+    pub(super) async fn in_version(
         self: &Arc<Self>,
         version: &str,
         convert: impl FnOnce(&Message) -> Result<Option<Message>, BoxError>,
     ) -> Result<Arc<Self>, BoxError> {
         // Those who come meanwhile wait for it: they would have to do the same work.
-        let mut versions = lock(&self.versions);
+        let mut versions = self.versions.lock().await;
         if let Some((_, content)) = versions.iter().find(|(known, _)| known == version) {
             return Ok(content.clone());
         }
@@ -133,15 +134,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_version_is_made_once_and_again_after_a_failure() {
+    #[tokio::test]
+    async fn a_version_is_made_once_and_again_after_a_failure() {
         let content = Contents::default().of(read("m", "x"));
         let other = || Ok(Some(read("m", "y").version("1")));
 
-        assert!(content.in_version("1", |_| Err("a mistake".into())).is_err());
-        let first = content.in_version("1", |_| other()).unwrap();
-        let second = content.in_version("1", |_| panic!("it is there")).unwrap();
-        let same = content.in_version("2", |_| Ok(None)).unwrap();
+        assert!(content.in_version("1", |_| Err("a mistake".into())).await.is_err());
+        let first = content.in_version("1", |_| other()).await.unwrap();
+        let second = content.in_version("1", |_| panic!("it is there")).await.unwrap();
+        let same = content.in_version("2", |_| Ok(None)).await.unwrap();
 
         assert!(Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&same, &content));
         assert_eq!(first.payload().get(), "\"y\"");

@@ -28,6 +28,7 @@ pub struct NewEndpoint {
     pub(super) headers: CustomHeaders,
     pub(super) rate_limit: Option<RateLimit>,
     pub(super) api_version: Option<String>,
+    pub(super) in_order: bool,
     pub(super) ping: bool,
 }
 
@@ -49,6 +50,7 @@ impl NewEndpoint {
             headers: CustomHeaders::default(),
             rate_limit: None,
             api_version: None,
+            in_order: false,
             ping: false,
         })
     }
@@ -106,6 +108,13 @@ impl NewEndpoint {
         self
     }
 
+    /// Makes its deliveries one at a time, in the order in which they were dispatched. One that fails holds up those behind it until it
+    /// is delivered or given up, so choose retries that end soon. Other endpoints are not held up. By default order is not promised.
+    pub fn in_order(mut self) -> Self {
+        self.in_order = true;
+        self
+    }
+
     /// Sends it a [ping](super::Endpoints::ping) as soon as it is registered; its owner then sees whether it works.
     pub fn ping(mut self) -> Self {
         self.ping = true;
@@ -135,6 +144,7 @@ pub struct EndpointUpdate {
     pub(super) rate_limit: Option<Option<RateLimit>>,
     /// What is within is what it becomes.
     pub(super) api_version: Option<Option<String>>,
+    pub(super) in_order: Option<bool>,
     pub(super) revision: Option<u64>,
 }
 
@@ -204,6 +214,12 @@ impl EndpointUpdate {
         self
     }
 
+    /// Changes whether its deliveries are made [one at a time and in their order](NewEndpoint::in_order).
+    pub fn in_order(mut self, in_order: bool) -> Self {
+        self.in_order = Some(in_order);
+        self
+    }
+
     /// Changes it only if nobody has changed it since this [`revision`](Endpoint::revision).
     pub fn if_revision(mut self, revision: u64) -> Self {
         self.revision = Some(revision);
@@ -254,6 +270,11 @@ impl Endpoint {
     /// Which version of the API its payloads are converted to, if they are.
     pub fn api_version(&self) -> Option<&str> {
         self.0.settings.api_version.as_deref()
+    }
+
+    /// Tells whether its deliveries are made one at a time and in their order.
+    pub fn is_in_order(&self) -> bool {
+        self.0.settings.in_order
     }
 
     /// Counts its changes, from 1.

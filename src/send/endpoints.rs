@@ -83,6 +83,7 @@ impl Endpoints<'_> {
         settings.description = endpoint.description;
         settings.rate_limit = endpoint.rate_limit;
         settings.api_version = endpoint.api_version;
+        settings.in_order = endpoint.in_order;
         let draft = EndpointDraft::new(id, endpoint.tenant, settings);
         let most = self.0.shared.quotas.endpoints;
         let record = self.0.shared.store.create_endpoint(draft, most).await?;
@@ -191,6 +192,9 @@ impl Endpoints<'_> {
             }
             if let Some(version) = &update.api_version {
                 settings.api_version.clone_from(version);
+            }
+            if let Some(in_order) = update.in_order {
+                settings.in_order = in_order;
             }
             if update.style.is_some() || update.headers.is_some() {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
@@ -398,9 +402,15 @@ impl Endpoints<'_> {
             if revision.is_some_and(|revision| revision != record.revision) {
                 break;
             }
+            let url = record.settings.url.clone();
             change(&mut record.settings)?;
             if store.change_endpoint(id, record.revision, record.settings.clone()).await? == Fenced::Applied {
                 record.revision += 1;
+                if record.settings.url != url {
+                    (record.failures, record.failing_since, record.proven) = (0, None, false);
+                }
+                // It may have ended a rest.
+                self.0.wake();
                 return Ok(Endpoint(record));
             }
         }

@@ -75,6 +75,8 @@ use crate::{
 ///     hold.
 /// 18. A delivery's attempts are numbered on when it is resent or recovered. [`round_attempt`](LeasedDelivery::round_attempt) starts
 ///     again, and the first attempt after it is [`manual`](AttemptRecord::manual).
+/// 19. Of an endpoint [`in_order`](EndpointSettings::in_order) one delivery is leased at a time, in the order in which they were made. One
+///     that is to be retried holds up those behind it until then: the endpoint rests for that long. What goes first by rule 17 still does.
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.
@@ -462,18 +464,29 @@ pub struct EndpointSettings {
     pub rate_limit: Option<RateLimit>,
     /// Which version of the API its payloads are converted to, if they are.
     pub api_version: Option<String>,
+    /// Whether its deliveries are attempted one at a time and in their order.
+    pub in_order: bool,
 }
 
 impl EndpointSettings {
     /// Puts settings together.
     pub fn new(url: impl Into<String>, events: Vec<String>, style: Style, sealed: Sealed) -> Self {
-        Self { url: url.into(), events, description: String::new(), style, sealed, rate_limit: None, api_version: None }
+        Self {
+            url: url.into(),
+            events,
+            description: String::new(),
+            style,
+            sealed,
+            rate_limit: None,
+            api_version: None,
+            in_order: false,
+        }
     }
 }
 
 impl fmt::Debug for EndpointSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, events, description, style, sealed, rate_limit, api_version } = self;
+        let Self { url, events, description, style, sealed, rate_limit, api_version, in_order } = self;
         f.debug_struct("EndpointSettings")
             .field("url", &Origin(url))
             .field("events", events)
@@ -482,6 +495,7 @@ impl fmt::Debug for EndpointSettings {
             .field("sealed", sealed)
             .field("rate_limit", rate_limit)
             .field("api_version", api_version)
+            .field("in_order", in_order)
             .finish()
     }
 }
@@ -729,7 +743,8 @@ impl Finish {
 pub enum Fault {
     /// The endpoint's: it counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version, or our own proxy let nothing out.
+    /// Ours: the payload could not be converted to the endpoint's version, our own proxy let nothing out, or this machine had no file,
+    /// port or network left for a connection.
     Sender,
 }
 

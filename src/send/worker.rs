@@ -1,7 +1,9 @@
 use std::{
     collections::HashMap,
+    error::Error,
     fmt,
     future::{Future, poll_fn},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
@@ -285,7 +287,7 @@ impl Queue for Outbox {
                 endpoint: Some(&endpoint.id),
             });
             let sending = async {
-                match self.converted(&endpoint, &message) {
+                match self.converted(&endpoint, &message).await {
                     Ok(content) => {
                         let sending = self.attempt(&opened, &content, attempt);
                         let mut sending = pin!(sending);
@@ -384,10 +386,10 @@ impl Outbox {
     }
 
     /// The message in the endpoint's version.
-    fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
+    async fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
         let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
         match &self.dispatcher.shared.api_versions {
-            Some(versions) => message.in_version(version, |message| versions.convert(message, version)),
+            Some(versions) => message.in_version(version, |message| versions.convert(message, version)).await,
             None => Err("this dispatcher has no `.api_versions(..)`".into()),
         }
     }
@@ -507,7 +509,8 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
     finish.status = result.status().map(|status| status.as_u16());
     finish.error = result.error_kind().map(AttemptErrorKind::as_str);
     finish.duration = result.duration();
-    if matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy)) {
+    let is_ours = matches!(result.error_kind(), Some(AttemptErrorKind::Conversion | AttemptErrorKind::Proxy));
+    if is_ours || result.error().is_some_and(is_of_this_machine) {
         finish.fault = Fault::Sender;
     }
     finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
@@ -515,6 +518,25 @@ fn finish(result: &AttemptResult, after: After) -> Finish {
         |answer: &&Answer| matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     finish.retry_after = result.answer().filter(throttles).and_then(Answer::retry_after);
     finish
+}
+
+/// Whether no connection was made since this machine has no file, port or network left for it: that is no endpoint's fault, or all of
+/// them would rest for it.
+fn is_of_this_machine(error: &AttemptError) -> bool {
+    // ENFILE and EMFILE, which have no kind, and ENOBUFS.
+    const CODES: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let is_kind = matches!(
+                error.kind(),
+                io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkDown | io::ErrorKind::OutOfMemory
+            );
+            return is_kind || cfg!(unix) && error.raw_os_error().is_some_and(|code| CODES.contains(&code));
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What the tenant's other endpoints are told if this attempt disables its endpoint; nothing where there is no tenant. Of its URL they learn no path and no

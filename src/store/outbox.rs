@@ -49,6 +49,8 @@ pub(super) struct Health {
     pub(super) slow_at: Millis,
     /// Whether something waits that goes before all else, and does not wait for a rest.
     pub(super) urgent: bool,
+    /// Whether its deliveries are attempted one at a time and in their order.
+    pub(super) in_order: bool,
     pub(super) pace: Pace,
 }
 
@@ -86,6 +88,10 @@ impl Health {
         if epoch < self.url_epoch {
             // What another URL answers says nothing of this one.
             return None;
+        }
+        if let (true, After::Retry { wait }) = (self.in_order, finish.after) {
+            // Those behind it wait with it.
+            self.rests_until = self.rests_until.max(after(now, wait));
         }
         match finish.after {
             After::Unsent { wait } => {
@@ -155,6 +161,7 @@ impl Health {
     /// Notes that the endpoint was changed. Somebody has mended it, so it does not rest any longer. At another URL it is another
     /// receiver, of which nothing is known.
     pub(super) fn changed(&mut self, from: &EndpointSettings, to: &EndpointSettings) {
+        self.in_order = to.in_order;
         if from.url != to.url {
             (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
             self.epoch += 1;
@@ -164,6 +171,12 @@ impl Health {
             self.epoch += 1;
             self.rests_until = 0;
         }
+    }
+
+    /// When a delivery is due that goes on waiting, among the others of its endpoint. In order, it keeps its place, and the endpoint rests
+    /// until its retry.
+    pub(super) fn due(&self, state: DeliveryState, due_at: Millis, created_at: Millis) -> Millis {
+        if self.in_order && state == DeliveryState::Pending { created_at.min(due_at) } else { due_at }
     }
 
     /// What an endpoint is to a delivery that was leased in `epoch`.
@@ -189,7 +202,7 @@ impl Health {
         if self.ready_at(limit) > now {
             return 0;
         }
-        let most = if self.failures >= FAILURES_TO_REST { 1 } else { IN_FLIGHT };
+        let most = if self.in_order || self.failures >= FAILURES_TO_REST { 1 } else { IN_FLIGHT };
         let early = AHEAD - (self.pace.next_at - micros(now)).max(0);
         let paced = match self.interval(limit) {
             None => u32::MAX,

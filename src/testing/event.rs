@@ -1,3 +1,5 @@
+use serde::de::DeserializeOwned;
+
 use super::delivery::TestDelivery;
 use crate::extract::{VerifiedEnvelope, VerifiedEvent};
 
@@ -17,23 +19,23 @@ use crate::extract::{VerifiedEnvelope, VerifiedEvent};
 /// assert_eq!(double(verified_event(21)).await, 42);
 /// # }
 /// ```
-pub fn verified_event<T>(payload: T) -> VerifiedEvent<T> {
+pub fn verified_event<T: DeserializeOwned>(payload: T) -> VerifiedEvent<T> {
     TestDelivery::new().event(payload)
 }
 
 /// A test event with this envelope, of a delivery that has nothing else. **Nothing is verified.**
-pub fn verified_envelope<E>(envelope: E) -> VerifiedEnvelope<E> {
+pub fn verified_envelope<E: DeserializeOwned>(envelope: E) -> VerifiedEnvelope<E> {
     TestDelivery::new().envelope(envelope)
 }
 
 impl TestDelivery {
     /// Makes an event with this payload.
-    pub fn event<T>(&self, payload: T) -> VerifiedEvent<T> {
+    pub fn event<T: DeserializeOwned>(&self, payload: T) -> VerifiedEvent<T> {
         VerifiedEvent::for_test(self.build(), payload)
     }
 
     /// Makes an event with this envelope.
-    pub fn envelope<E>(&self, envelope: E) -> VerifiedEnvelope<E> {
+    pub fn envelope<E: DeserializeOwned>(&self, envelope: E) -> VerifiedEnvelope<E> {
         VerifiedEnvelope::for_test(self.build(), envelope)
     }
 }

@@ -1,7 +1,7 @@
 //! For the tests of applications: rightly signed requests, events without a request, and an endpoint that remembers.
 //!
 //! **Test events are one of the two named exceptions** to the promise that nothing unauthenticated reaches a handler (the
-//! other is `with_insecure_no_verification`): [`verified_event`] and [`TestDelivery`] make what otherwise exists only behind
+//! other is `with_insecure_no_verification`): `verified_event` and [`TestDelivery`] make what otherwise exists only behind
 //! a passed check. **The feature must not be on in production.** Turn it on under `[dev-dependencies]`:
 //!
 //! ```toml
@@ -13,7 +13,7 @@
 //! 1. A [`SignedRequest`] is signed by the declaration that verifies it, so that it fits every provider and every declared
 //!    scheme. It passes through the real layer; nothing is skipped.
 //! 2. A [`TestDelivery`] skips everything: it is for a handler that is called as a function.
-//! 3. A [`TestClaim`] is a claim that can be watched and taken away.
+//! 3. A `TestClaim` (feature `idempotency`) is a claim that can be watched and taken away.
 //! 4. A [`RecordingEndpoint`] is what a sender talks to in a test.
 //! 5. Time stands still with a [`ManualClock`](crate::clock::ManualClock): give it to
 //!    [`with_clock`](crate::WebhookLayer::with_clock), and [`SignedRequest::at`] its time.

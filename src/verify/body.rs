@@ -80,41 +80,20 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    pub(super) fn len(&self) -> usize {
-        self.single.as_ref().map_or(self.rest.len(), Bytes::len)
-    }
-
-    /// Returns how much memory another frame takes.
-    pub(super) fn growth(&self, frame: usize, expected: usize) -> usize {
-        if frame == 0 {
-            return 0;
-        }
-        let held = self.single.as_ref().map_or(self.rest.capacity(), Bytes::len);
-        self.capacity(frame, expected) - held
-    }
-
-    /// The memory for all that is there and one more frame. It is never less than what is held.
-    fn capacity(&self, frame: usize, expected: usize) -> usize {
-        let length = self.len();
-        let needed = length + frame;
-        if length == 0 {
-            return needed;
-        }
-        if needed <= self.rest.capacity() { self.rest.capacity() } else { needed.max((2 * length).min(expected)) }
-    }
-
     /// Takes a frame. `expected` is how large the body may become: memory grows with what has arrived, and stops there.
     pub(super) fn push(&mut self, frame: Bytes, expected: usize) {
         if frame.is_empty() {
             return;
         }
-        if self.len() == 0 {
+        if self.single.is_none() && self.rest.is_empty() {
             self.single = Some(frame);
             return;
         }
-        let capacity = self.capacity(frame.len(), expected);
         let first = self.single.take();
-        if capacity > self.rest.capacity() {
+        let length = first.as_ref().map_or(self.rest.len(), Bytes::len);
+        let needed = length + frame.len();
+        if needed > self.rest.capacity() {
+            let capacity = needed.max((2 * length).min(expected));
             self.rest.reserve_exact(capacity - self.rest.len());
         }
         if let Some(first) = first {

@@ -17,7 +17,10 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::body::Collected;
+use super::{
+    body::Collected,
+    pieces::{Growth, PIECE, Pieces, Spare},
+};
 
 /// The bound, and who holds what.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ struct State {
     large: usize,
     /// The bodies that are being read.
     readers: HashMap<u64, Reader>,
+    /// Pieces that no body uses now; with what is used they are within the limit. None are kept when nobody reads.
+    spare: Spare,
     next: u64,
 }
 
@@ -52,7 +57,7 @@ struct Slot(Mutex<Content>);
 
 #[derive(Debug, Default)]
 struct Content {
-    collected: Collected,
+    pieces: Pieces,
     is_taken: bool,
     /// The task that reads, to be told that its body was taken away.
     waker: Option<Waker>,
@@ -121,15 +126,33 @@ impl Budget {
         Share { budget: Arc::clone(self), id, slot }
     }
 
-    /// Makes room for `more` bytes of a body that is being read.
-    fn take(&self, id: u64, more: usize) -> Result<(), OverBudget> {
-        // Dropped after the lock.
+    /// Makes room for a body that is being read to grow, and returns spare pieces for it.
+    fn take(&self, id: u64, growth: Growth) -> Result<Spare, OverBudget> {
+        // Emptied after the lock.
         let mut evicted = Vec::new();
-        let taken = self.lock().take(self.limit, id, more, Instant::now(), &mut evicted);
+        let taken = self.lock().take(self.limit, id, growth.bytes, Instant::now(), &mut evicted);
         for slot in evicted {
-            slot.clear();
+            self.keep(slot.clear());
         }
-        taken
+        taken?;
+        let mut state = self.lock();
+        let from = state.spare.len().saturating_sub(growth.pieces);
+        let spare = state.spare.split_off(from);
+        let surplus = state.trim(self.limit);
+        drop(state);
+        drop(surplus);
+        Ok(spare)
+    }
+
+    /// Keeps the pieces of a body that is no longer read, as far as there is room.
+    fn keep(&self, pieces: Pieces) {
+        let mut state = self.lock();
+        if !state.readers.is_empty() {
+            state.spare.extend(pieces.into_spare());
+        }
+        let surplus = state.trim(self.limit);
+        drop(state);
+        drop(surplus);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,6 +196,12 @@ impl State {
         }
     }
 
+    /// Takes out the spare pieces that are too many.
+    fn trim(&mut self, limit: usize) -> Spare {
+        let most = if self.readers.is_empty() { 0 } else { (limit - self.used) / PIECE };
+        self.spare.split_off(self.spare.len().min(most))
+    }
+
     fn resize(&mut self, from: usize, to: usize) {
         self.used = self.used - from + to;
         self.large = self.large - large(from) + large(to);
@@ -187,21 +216,19 @@ fn large(bytes: usize) -> usize {
 impl Share {
     /// Takes a frame, if there is room for it.
     fn push(&self, frame: Bytes, expected: usize) -> Result<(), OverBudget> {
-        let more = {
+        let growth = {
             let content = self.slot.lock();
             if content.is_taken {
                 return Err(OverBudget);
             }
-            content.collected.growth(frame.len(), expected)
+            content.pieces.growth(frame.len(), expected)
         };
-        if more > 0 {
-            self.budget.take(self.id, more)?;
-        }
+        let mut spare = if growth.bytes > 0 { self.budget.take(self.id, growth)? } else { Spare::new() };
         let mut content = self.slot.lock();
         if content.is_taken {
             return Err(OverBudget);
         }
-        content.collected.push(frame, expected);
+        content.pieces.push(frame, expected, &mut spare);
         Ok(())
     }
 
@@ -217,7 +244,7 @@ impl Share {
     fn into_bytes(self) -> Result<Bytes, OverBudget> {
         let reader = self.budget.lock().readers.remove(&self.id).ok_or(OverBudget)?;
         // Nobody can find it to take it away any more.
-        let body = std::mem::take(&mut self.slot.lock().collected).into_bytes();
+        let body = std::mem::take(&mut self.slot.lock().pieces).into_bytes();
         let held = Held { budget: Arc::clone(&self.budget), bytes: reader.bytes, body };
         Ok(if held.body.is_empty() { Bytes::new() } else { Bytes::from_owner(held) })
     }
@@ -229,6 +256,9 @@ impl Drop for Share {
         if let Some(reader) = state.readers.remove(&self.id) {
             state.resize(reader.bytes, 0);
         }
+        drop(state);
+        let pieces = std::mem::take(&mut self.slot.lock().pieces);
+        self.budget.keep(pieces);
     }
 }
 
@@ -237,15 +267,16 @@ impl Slot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clear(&self) {
+    /// Takes away what has been read, and tells who reads.
+    fn clear(&self) -> Pieces {
         let mut content = self.lock();
         content.is_taken = true;
-        let (collected, waker) = (std::mem::take(&mut content.collected), content.waker.take());
+        let (pieces, waker) = (std::mem::take(&mut content.pieces), content.waker.take());
         drop(content);
-        drop(collected);
         if let Some(waker) = waker {
             waker.wake();
         }
+        pieces
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use bytes::{Buf, Bytes};
@@ -14,7 +14,7 @@ use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use http_body_util::{Full, LengthLimitError};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::{
@@ -24,10 +24,11 @@ use super::{
     budget::{Kept, OverBudget},
     drain::{Drain, Drained, Rest, Unread},
     layer::{Config, Keyring, Verification},
+    look_up::{LookUp, look_up, refresh},
     rejection,
 };
 use crate::{
-    boxed::{BoxError, BoxFuture},
+    boxed::BoxError,
     delivery::Delivery,
     error::{VerifyError, VerifyErrorKind},
     head::Head,
@@ -58,11 +59,13 @@ pin_project! {
         // Nothing has been looked at.
         Start { inner: S, request: Request<B> },
         // The source of secrets is being asked.
-        Secrets { future: BoxFuture<'static, Result<Secrets, BoxError>>, pending: Option<(S, Parts, B, SystemTime)> },
+        Secrets { future: LookUp<Secrets>, pending: Option<(S, Parts, B, SystemTime)> },
         // The body is being read and hashed; once it is refused, what is left of it is read and dropped.
         Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>>, refused: Option<Refused> },
         // The answer is there, and a body that nobody has looked at is on its way: it is read and dropped.
         Unread { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
+        // No secret has matched, and the source is asked for newer ones. The body is in memory already.
+        Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs.
@@ -84,6 +87,15 @@ struct Reading<S> {
     expected: usize,
 }
 
+/// Everything that waits for newer secrets.
+struct Mismatched<S> {
+    inner: S,
+    parts: Parts,
+    body: Bytes,
+    now: SystemTime,
+    error: VerifyError,
+}
+
 /// The answer to a request whose body is still being sent.
 struct Refused {
     response: Response<Bytes>,
@@ -97,9 +109,6 @@ struct Passed<S> {
     /// For spans and counters; the request has it too.
     delivery: Delivery,
 }
-
-/// How long a source of secrets may look.
-const SECRETS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What one step of the machine came to.
 // As for the state itself: it is moved once, and a box would be an allocation for every request.
@@ -227,6 +236,13 @@ where
                     };
                     this.state.as_mut().project_replace(State::Done);
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                }
+                StateProjection::Refresh { future, mismatched } => {
+                    let newer = ready!(future.as_mut().poll(cx));
+                    let Some(mismatched) = mismatched.take() else {
+                        unreachable!("what waits for newer secrets is taken once");
+                    };
+                    with_newer(this.config, newer, *mismatched)
                 }
                 StateProjection::Passed { passed } => {
                     let Some(passed) = passed.take() else {
@@ -440,14 +456,7 @@ where
         }
         Keyring::Fixed(ring) => with_ring(config, step, inner, parts, body, now, Arc::clone(ring)),
         Keyring::Source(source) => {
-            let (source, head) = (Arc::clone(source), host::request_head(&mut parts));
-            let future = Box::pin(async move {
-                // A look-up that hangs must not hold the connection for ever.
-                match timeout(SECRETS_TIMEOUT, source.secrets(head)).await {
-                    Ok(secrets) => secrets,
-                    Err(_) => Err(format!("the source of secrets gave no answer within {SECRETS_TIMEOUT:?}").into()),
-                }
-            });
+            let future = look_up(Arc::clone(source), host::request_head(&mut parts));
             Turn::Next(State::Secrets { future, pending: Some((inner, parts, body, now)) })
         }
     }
@@ -488,8 +497,14 @@ where
     S: Service<Request<Full<Bytes>>>,
     B: Body,
 {
+    if let Err(error) = ring.check_valid(now) {
+        return Turn::Refuse(error, Left::unread(&parts, body));
+    }
     let check = match step {
         Step::Answer(answer) => return Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
+        Step::Challenge(_) if ring.is_decoy() => {
+            return Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), Left::unread(&parts, body));
+        }
         Step::Challenge(index) => {
             return match config.scheme.challenge(index, head(&parts), &ring, now) {
                 Ok(answer) => Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
@@ -596,16 +611,73 @@ fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sl
     }
 }
 
-/// Compares, and calls the inner service.
+/// Compares. If no secret matches, a source that keeps its answers is asked for newer ones.
 fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::Future, S::Response, S::Error>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, parts, check, kept, .. } = reading;
+    let Reading { inner, mut parts, check, kept, .. } = reading;
     let Ok(body) = kept.into_bytes() else {
         return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), Left::Nothing);
     };
-    match check.finish(head(&parts), body) {
+    let Keyring::Source(source) = &config.secrets else {
+        let outcome = check.finish(head(&parts), body);
+        return conclude(config, inner, parts, outcome);
+    };
+    let (ring, now) = (Arc::clone(check.ring()), check.now());
+    match check.finish(head(&parts), body.clone()) {
+        // Whatever the decoy's check came to, after as much work as any other.
+        _ if ring.is_decoy() => Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), Left::Nothing),
+        Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
+            let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
+            let mismatched = Mismatched { inner, parts, body, now, error };
+            Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
+        }
+        outcome => conclude(config, inner, parts, outcome),
+    }
+}
+
+/// Verifies again, with newer secrets.
+fn with_newer<S, B, R>(
+    config: &Arc<Config>,
+    newer: Result<Option<Secrets>, BoxError>,
+    mismatched: Mismatched<S>,
+) -> Turn<S, B, S::Future, S::Response, S::Error>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    let Mismatched { inner, parts, body, now, error } = mismatched;
+    let ring = match newer {
+        Ok(Some(secrets)) => config.ring(&secrets),
+        Ok(None) => Err(error.clone()),
+        Err(cause) => Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause)),
+    };
+    let ring = match ring.and_then(|ring| ring.check_valid(now).map(|()| ring)) {
+        Ok(ring) if ring.is_decoy() => Err(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        other => other,
+    };
+    let check = ring.and_then(|ring| match config.scheme.inspect(head(&parts), now)? {
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
+        Step::Answer(_) | Step::Challenge(_) => Err(error),
+    });
+    let outcome = check.and_then(|mut check| {
+        check.update(&body);
+        check.finish(head(&parts), body)
+    });
+    conclude(config, inner, parts, outcome)
+}
+
+/// Rejects, answers, or goes on to the inner service.
+fn conclude<S, B, R>(
+    config: &Arc<Config>,
+    inner: S,
+    parts: Parts,
+    outcome: Result<Outcome, VerifyError>,
+) -> Turn<S, B, S::Future, S::Response, S::Error>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    match outcome {
         Err(error) => Turn::Refuse(error, Left::Nothing),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), Left::Nothing),
         Ok(Outcome::Delivery(delivery)) => {

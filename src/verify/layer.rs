@@ -1,4 +1,11 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -16,7 +23,7 @@ use crate::{
 /// Verifies every request of the routes it covers.
 ///
 /// It owns those routes: put it on a route with `post(handler).layer(…)`, which also sees the GET of a handshake, or on many
-/// with [`Router::route_layer`](axum::Router::route_layer).
+/// with [`Router::route_layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.route_layer).
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -55,6 +62,8 @@ pub(crate) struct Config {
     pub(super) budget: Option<Arc<Budget>>,
     pub(super) verification: Verification,
     pub(super) meter: Meter,
+    /// Whether a short secret has been warned of. Clones share it.
+    pub(super) warned_of_short: Arc<AtomicBool>,
 }
 
 /// Where a request's keys come from.
@@ -129,6 +138,7 @@ impl WebhookLayer {
             rejection: None,
             budget: None,
             verification: Verification::On,
+            warned_of_short: Arc::default(),
         };
         Ok(Self { config, inner: Identity::new() })
     }
@@ -296,12 +306,19 @@ impl<L> fmt::Debug for WebhookLayer<L> {
 }
 
 impl Config {
-    /// Keys the secrets that a source named for one request.
+    /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
+        if secrets.is_unknown_tenant() {
+            return Ok(Arc::new(self.scheme.decoy_ring()));
+        }
         if secrets.is_empty() {
-            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets knows none");
+            let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets has none for this request");
             return Err(self.scheme.unusable(secrets, cause));
         }
-        self.scheme.key_ring(secrets.clone()).map(Arc::new).map_err(|cause| self.scheme.unusable(secrets, cause))
+        let ring = self.scheme.key_ring(secrets.clone()).map_err(|cause| self.scheme.unusable(secrets, cause))?;
+        if ring.has_short() && !self.warned_of_short.swap(true, Ordering::Relaxed) {
+            observe::short_secret(self.scheme.name());
+        }
+        Ok(Arc::new(ring))
     }
 }

@@ -41,6 +41,8 @@ mod budget;
 mod drain;
 mod future;
 mod layer;
+mod look_up;
+mod pieces;
 mod providers;
 mod rejection;
 mod service;

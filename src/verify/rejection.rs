@@ -16,7 +16,9 @@ pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
         | VerifyErrorKind::Missing
         | VerifyErrorKind::SignatureMismatch
         | VerifyErrorKind::Stale
-        | VerifyErrorKind::TooLong => refused,
+        | VerifyErrorKind::TestSecret
+        | VerifyErrorKind::TooLong
+        | VerifyErrorKind::UnknownTenant => refused,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

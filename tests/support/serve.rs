@@ -142,9 +142,7 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Raw {
-        let stream = TcpStream::connect(self.address).await.expect("the server accepts");
-        stream.set_nodelay(true).expect("the socket has the option");
-        Raw { stream, read: Vec::new() }
+        Raw::connect(self.address).await
     }
 
     /// Sends one request on its own connection.
@@ -221,6 +219,16 @@ impl Answer {
 }
 
 impl Raw {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.expect("the server accepts")
+    }
+
+    pub(crate) async fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, read: Vec::new() })
+    }
+
     /// Sends bytes. That the peer has closed shows in what it answers.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = soon("room to write", self.stream.write_all(bytes)).await;
@@ -249,6 +257,11 @@ impl Raw {
     /// The next answer; `None` when the connection ends before one.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         soon("an answer", self.read_answer(true)).await
+    }
+
+    /// The next answer; `None` also when there is none in this time.
+    pub(crate) async fn answer_within(&mut self, time: Duration) -> Option<Answer> {
+        timeout(time, self.read_answer(true)).await.ok()?
     }
 
     /// The next answer to a `HEAD`, which has no body whatever its headers say.

@@ -74,6 +74,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.an_endpoint_rests_for_as_long_as_it_asks().await;
     suite.what_a_person_sends_goes_first().await;
     suite.no_tenant_fills_a_worker().await;
+    suite.what_goes_in_order_goes_one_by_one().await;
     suite.a_change_applies_to_its_revision().await;
     suite.what_ended_can_be_sent_again().await;
     suite.what_waits_is_cancelled_with_its_endpoint().await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{FAILED, LEASE, PAST_LEASE, Suite, check, message, new_tenant, taken, token};
+use super::{FAILED, LEASE, PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     clock,
@@ -266,12 +266,12 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let first = token();
         let leased = self.lease(first, 1).await;
         let mut finish = Finish::new(FAILED);
-        finish.retry_after = Some(Duration::from_secs(600));
+        finish.retry_after = Some(Duration::from_secs(1800));
         self.finishes_as(leased[0].id, first, finish).await;
 
-        (self.advance)(Duration::from_secs(590)).await;
+        (self.advance)(Duration::from_secs(1700)).await;
         check(self.lease(token(), 64).await.is_empty(), "rule 8: it asked for longer", &"leased");
-        (self.advance)(Duration::from_secs(11)).await;
+        (self.advance)(Duration::from_secs(101)).await;
         let later = self.lease(token(), 64).await;
         check(later.len() == 1 && later[0].id != leased[0].id, "rule 8: and then one by one", &later);
         self.erase(&tenant, 500).await;
@@ -325,6 +325,59 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         self.erase(&tenant, 500).await;
     }
 
+    pub(super) async fn what_goes_in_order_goes_one_by_one(&self) {
+        let tenant = new_tenant();
+        let mut settings = self.settings(&["*"]);
+        settings.in_order = true;
+        let endpoint = self.register(&tenant, settings).await;
+        let beside = self.endpoint(&tenant, &["*"]).await;
+        let messages: Vec<_> = (0..4).map(|_| message(&tenant)).collect();
+        for message in &messages {
+            self.dispatch(message.clone()).await;
+            // Each has a moment of its own.
+            (self.advance)(STEP).await;
+        }
+        let next = async |holder| {
+            let leased = self.lease(holder, 64).await;
+            let of_it: Vec<_> = leased.into_iter().filter(|delivery| delivery.endpoint.id == endpoint.id).collect();
+            check(of_it.len() <= 1, "rule 19: one at a time", &of_it);
+            of_it.into_iter().next()
+        };
+        let place = |delivery: &Option<crate::send::LeasedDelivery>| {
+            let id = delivery.as_ref().map(|delivery| delivery.message.message_id().clone());
+            messages.iter().position(|message| Some(message.message_id()) == id.as_ref())
+        };
+
+        // A worker dies on the first one, and it is the first one again.
+        let dead = next(token()).await;
+        check(place(&dead) == Some(0), "rule 19: in their order", &dead);
+        check(next(token()).await.is_none(), "rule 19: one at a time", &"two");
+        (self.advance)(PAST_LEASE).await;
+        // It fails, and those behind it wait for its retry.
+        let first = token();
+        let Some(head) = next(first).await else { broken("rule 19", &"nothing after a worker died") };
+        check(place(&Some(head.clone())) == Some(0), "rule 19: after a worker died", &head);
+        self.finishes(head.id, first, FAILED).await;
+        (self.advance)(Duration::from_secs(3500)).await;
+        check(next(token()).await.is_none(), "rule 19: those behind it wait", &"leased");
+        (self.advance)(Duration::from_secs(101)).await;
+        for wanted in 0..4 {
+            let holder = token();
+            let Some(delivery) = next(holder).await else { broken("rule 19: it goes on", &wanted) };
+            check(place(&Some(delivery.clone())) == Some(wanted), "rule 19: in their order", &delivery);
+            let after = if wanted == 1 { After::Exhausted } else { After::Delivered };
+            self.finishes(delivery.id, holder, after).await;
+            (self.advance)(Duration::from_secs(1)).await;
+        }
+        let mut settings = self.read(endpoint.id).await.settings;
+        check(settings.in_order, "rule 19: it is kept", &settings);
+        settings.in_order = false;
+        let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, 1, settings).await);
+        check(changed == Fenced::Applied && !self.read(endpoint.id).await.settings.in_order, "rule 11", &changed);
+        let _ = beside;
+        self.erase(&tenant, 500).await;
+    }
+
     pub(super) async fn no_tenant_fills_a_worker(&self) {
         let (greedy, modest) = (new_tenant(), new_tenant());
         // Each of them waits for longer, as it was never served.
@@ -355,15 +408,17 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     // Steps.
 
-    /// Lets an endpoint's deliveries fail, one after the other, until it rests.
+    /// Lets an endpoint's deliveries fail, one after the other, until it rests, for long enough that a slow machine meets it.
     async fn fail(&self, tenant: &str, times: u32) {
-        for _ in 0..times {
+        for number in 1..=times {
             self.dispatch(message(tenant)).await;
             let token = token();
             let leased = self.lease(token, 1).await;
             check(leased.len() == 1, "setup: something to fail", &leased);
             for delivery in leased {
-                self.finishes(delivery.id, token, After::Exhausted).await;
+                let mut finish = Finish::new(After::Exhausted);
+                finish.retry_after = (number == times).then_some(Duration::from_secs(600));
+                self.finishes_as(delivery.id, token, finish).await;
             }
         }
     }

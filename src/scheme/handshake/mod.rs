@@ -93,9 +93,12 @@ impl Handshake {
     /// key that signs them. So that nobody has a delivery signed in this way:
     ///
     /// 1. A challenge must be a token of at most 256 letters, digits and `-._~+/:`, with `=` at its end. Anything else is rejected.
-    /// 2. A delivery whose whole signed text could be such a token is rejected, whatever its signature. JSON objects and arrays and
-    ///    forms never are; a bare number, `true` and `null` are.
+    /// 2. A delivery whose whole signed text could be such a token is rejected, whatever its signature. JSON objects and arrays, and
+    ///    forms with a value, never are; a bare number, `true` and `null` are.
     /// 3. A scheme that signs no body, and of whose text no literal keeps it from being such a token, does not build.
+    ///
+    /// This holds for the deliveries of the same scheme. A route that takes deliveries under the same secret by another scheme needs the
+    /// handshake in that one as well.
     pub fn challenge(from: Field, response: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reply::Challenge {
             from,

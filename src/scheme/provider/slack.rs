@@ -9,9 +9,9 @@
 //! Quirks:
 //! 1. The handshake `url_verification` is signed like everything else, and answered only after the signature has passed.
 //! 2. Interactive components ("Handling user interaction") are forms with the JSON in the field `payload`, and slash commands
-//!    ("Implementing slash commands") forms whose fields are the payload. They are signed as they are, and have no id. The type of
-//!    a command is its name, such as `/weather`, and `/*` matches every command; that of an interaction is its own, such as
-//!    `block_actions`. Slack does not repeat them, so that nothing is lost by running each that comes.
+//!    ("Implementing slash commands") forms whose fields are the payload. They are signed as they are. The type of a command is
+//!    its name, such as `/weather`, and `/*` matches every command; that of an interaction is its own, such as `block_actions`.
+//!    They have no id. Slack does not repeat them, so that nothing is lost by running each that comes.
 //! 3. `X-Slack-Retry-Num` counts repetitions, from 1 on the second attempt.
 //! 4. `app_rate_limited`, interactions and commands have no `event`: their payload is the whole of what they say.
 //! 5. The account is the workspace, `team_id`.

@@ -328,6 +328,10 @@ impl Tables {
                 continue;
             }
             let record = Arc::new(endpoint.record.clone());
+            if endpoint.health.in_order {
+                self.take_back(id, now);
+            }
+            let Some(endpoint) = self.endpoints.get(&id) else { continue };
             let due = self.of_endpoint(id).filter(|(_, delivery)| delivery.is_due(now));
             let mut due: Vec<_> = due.map(|(number, delivery)| (delivery.due_at, number)).collect();
             due.sort_unstable();
@@ -369,6 +373,14 @@ impl Tables {
         }
         let next_due = if leased.is_empty() { self.next_due(now) } else { None };
         Leases::new(leased, next_due)
+    }
+
+    /// Gives what a worker died on its place again.
+    fn take_back(&mut self, id: EndpointId, now: Millis) {
+        let died = |delivery: &&mut Delivery| delivery.state == DeliveryState::Sending && delivery.due_at <= now;
+        for delivery in self.deliveries.values_mut().filter(|delivery| delivery.endpoint == id).filter(died) {
+            (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Pending, delivery.created_at, None);
+        }
     }
 
     /// How long until something becomes due, or an endpoint that has something due is ready for it.
@@ -422,7 +434,9 @@ impl Tables {
 
         let unsent = matches!(finish.after, After::Unsent { .. });
         if let Some(delivery) = self.deliveries.get_mut(&number) {
-            (delivery.state, delivery.due_at) = next_state(finish.after, standing, now);
+            let (state, due_at) = next_state(finish.after, standing, now);
+            let health = self.endpoints.get(&endpoint).map(|found| found.health).unwrap_or_default();
+            (delivery.state, delivery.due_at) = (state, health.due(state, due_at, delivery.created_at));
             delivery.token = None;
             delivery.attempt -= u32::from(unsent);
         }
@@ -631,7 +645,8 @@ impl OutboxStore for MemoryOutbox {
                 return None;
             }
             let record = EndpointRecord::new(endpoint, to_time(now));
-            let endpoint = Endpoint { record: record.clone(), health: Health::default(), served_at: 0 };
+            let health = Health { in_order: record.settings.in_order, ..Health::default() };
+            let endpoint = Endpoint { record: record.clone(), health, served_at: 0 };
             tables.endpoints.insert(record.id, endpoint);
             Some(record)
         })

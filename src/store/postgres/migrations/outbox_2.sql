@@ -8,7 +8,9 @@ ALTER TABLE {outbox_endpoints}
     ADD COLUMN struck_at bigint  NOT NULL DEFAULT 0,
     ADD COLUMN slow_at   bigint  NOT NULL DEFAULT 0,
     -- whether something waits that goes before all else
-    ADD COLUMN urgent    boolean NOT NULL DEFAULT false;
+    ADD COLUMN urgent    boolean NOT NULL DEFAULT false,
+    -- whether its deliveries are attempted one at a time and in their order
+    ADD COLUMN in_order  boolean NOT NULL DEFAULT false;
 
 ALTER TABLE {outbox_deliveries}
     -- that of its endpoint when it was leased

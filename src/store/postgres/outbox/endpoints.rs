@@ -49,7 +49,7 @@ async fn create_in(
 
     let id = draft.id.to_string();
     let settings = Settings::new(&draft.settings);
-    let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let values = [
         store.offset(),
         Value::from(i64::from(most)),
@@ -63,6 +63,7 @@ async fn create_in(
         sealed,
         rate_limit,
         api_version,
+        in_order,
     ];
     tx.first(&store.statements().create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
@@ -158,9 +159,9 @@ async fn change_in(
     changed.settings.rate_limit = settings.rate_limit;
     note(store, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
-    let [url, events, description, style, key, sealed, rate_limit, api_version] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let id = Value::from(&*id);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version];
+    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order];
     tx.all(&store.statements().change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -289,7 +290,7 @@ impl<'a> Settings<'a> {
         Self { settings, events: settings.events.join(" "), rate_limit }
     }
 
-    fn values(&self) -> [Value<'_>; 8] {
+    fn values(&self) -> [Value<'_>; 9] {
         let settings = self.settings;
         [
             Value::from(&*settings.url),
@@ -300,6 +301,7 @@ impl<'a> Settings<'a> {
             Value::Bytes(Some(&settings.sealed.bytes)),
             Value::Text(self.rate_limit.as_deref()),
             Value::Text(settings.api_version.as_deref()),
+            Value::from(i64::from(settings.in_order)),
         ]
     }
 }
@@ -314,6 +316,7 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
     let mut settings = EndpointSettings::new(text("url")?, events, style, sealed);
     settings.description = text("description")?;
     settings.api_version = row.try_get("api_version")?;
+    settings.in_order = row.try_get("in_order")?;
     settings.rate_limit = match row.try_get::<Option<String>, _>("rate_limit")? {
         None => None,
         Some(limit) => Some(limit.parse().map_err(|_| corrupt("an endpoint's rate limit is none"))?),
@@ -335,6 +338,7 @@ pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error>
         proven: row.try_get("proven")?,
         slow_at: row.try_get("slow_at")?,
         urgent: row.try_get("urgent")?,
+        in_order: row.try_get("in_order")?,
         pace: Pace {
             steady: row.try_get("steady")?,
             steady_at: row.try_get("steady_at")?,

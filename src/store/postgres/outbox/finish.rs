@@ -88,6 +88,8 @@ async fn finish_in(
 
     let is_noted = !matches!(finish.after, After::Unsent { .. });
     let (state, due) = next_state(finish.after, standing, now);
+    let created_at = row.try_get("delivery_created_at")?;
+    let due = found.as_ref().map_or(due, |found| found.health.due(state, due, created_at));
     let endpoint = found.as_ref().map(|found| found.endpoint.id.to_string());
     let health = found.as_ref().map(|found| found.health).unwrap_or_default();
     let limit = found.as_ref().and_then(|found| found.endpoint.settings.rate_limit);

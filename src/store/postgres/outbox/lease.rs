@@ -219,6 +219,13 @@ async fn lock(
         tx.all(&store.statements().rest, &[Value::ManyTexts(&unreadable), until]).await?;
     }
 
+    let in_order = locked.values().filter(|locked| locked.health.in_order).map(|locked| locked.endpoint.id.to_string());
+    let in_order: Vec<_> = in_order.collect();
+    if !in_order.is_empty() {
+        let in_order: Vec<_> = in_order.iter().map(|id| Some(&**id)).collect();
+        tx.all(&store.statements().take_back, &[Value::from(now), Value::ManyTexts(&in_order)]).await?;
+    }
+
     let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
     let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
     // One more than is leased tells whether there is more.

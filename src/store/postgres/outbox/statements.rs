@@ -99,6 +99,7 @@ statements! {
     rest,
     settle,
     take,
+    take_back,
     undo,
     waiting,
 }

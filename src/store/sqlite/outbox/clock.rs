@@ -16,16 +16,17 @@ use crate::{
 
 const CONTEXT: &str = "look for what was written before the clock was set back";
 
-/// No lease and no rest ends as late as that: it began before the clock was set back, and is over. In microseconds, a thousand
+/// No lease and no rest ends as late as that, but for a rest of what goes in order: it began before the clock was set back, and is over. In
+/// microseconds, a thousand
 /// times as late, stands when the next attempt is in time under a limit.
 const LATE: &str = "SELECT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE state = 1 AND due_at > ?1) \
-                    OR EXISTS (SELECT 1 FROM {}outbox_endpoints WHERE ready_at > ?2 AND (rests_until > ?2 OR next_at > ?2 * 1000))";
+                    OR EXISTS (SELECT 1 FROM {}outbox_endpoints WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000))";
 
 const END: [&str; 2] = [
     "UPDATE {}outbox_deliveries SET due_at = ?3 WHERE state = 1 AND due_at > ?1",
     "UPDATE {}outbox_endpoints SET ready_at = ?3, rests_until = CASE WHEN rests_until > ?2 THEN 0 ELSE rests_until END, \
      next_at = CASE WHEN next_at > ?2 * 1000 THEN 0 ELSE next_at END \
-     WHERE ready_at > ?2 AND (rests_until > ?2 OR next_at > ?2 * 1000)",
+     WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000)",
 ];
 
 /// What was dispatched before the clock was set back, and not attempted since.

@@ -19,7 +19,7 @@ use crate::{
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
                        failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent";
+                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -33,8 +33,8 @@ pub(super) async fn create(
     let done = query(
         prefix,
         "INSERT INTO {}outbox_endpoints \
-         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 \
+         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at, in_order) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13 \
          WHERE (SELECT count(*) FROM (SELECT 1 FROM {}outbox_endpoints WHERE tenant = ?2 LIMIT ?12)) < ?12",
     )
     .bind(draft.id.to_string())
@@ -49,6 +49,7 @@ pub(super) async fn create(
     .bind(settings.api_version.clone())
     .bind(now)
     .bind(i64::from(most))
+    .bind(settings.in_order)
     .execute(&mut *tx)
     .await
     .map_err(|error| store_error(context, error))?;
@@ -185,7 +186,7 @@ pub(super) async fn change(
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         rate_limit = ?, api_version = ?, revision = revision + 1 WHERE id = ?",
+         rate_limit = ?, api_version = ?, in_order = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
     .bind(settings.events.join(" "))
@@ -195,6 +196,7 @@ pub(super) async fn change(
     .bind(settings.sealed.bytes.to_vec())
     .bind(settings.rate_limit.map(|limit| limit.to_string()))
     .bind(settings.api_version)
+    .bind(settings.in_order)
     .bind(id.to_string())
     .execute(&mut *tx)
     .await
@@ -353,6 +355,7 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
         proven: number(16)? != 0,
         slow_at: number(25)?,
         urgent: number(26)? != 0,
+        in_order: number(27)? != 0,
         pace: Pace {
             steady: row.try_get(17).map_err(undecoded)?,
             steady_at: number(18)?,
@@ -360,6 +363,7 @@ fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
             catching_up: number(20)? != 0,
         },
     };
+    settings.in_order = health.in_order;
     let disabled = match row.try_get::<Option<String>, _>(9).map_err(undecoded)? {
         None => None,
         Some(name) => {

@@ -10,7 +10,7 @@ use crate::{
     observe,
     send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
     store::{
-        outbox::{Standing, next_state, round},
+        outbox::{Health, Standing, next_state, round},
         record::Millis,
         sqlite::error::store_error,
     },
@@ -30,7 +30,7 @@ pub(super) async fn finish(
     let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
     let row = query(
         prefix,
-        "SELECT endpoint, attempt, epoch, resent_after FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
+        "SELECT endpoint, attempt, epoch, resent_after, created_at FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
     )
     .bind(seq)
     .bind(SENDING)
@@ -45,7 +45,9 @@ pub(super) async fn finish(
     let epoch: i64 = row.try_get(2).map_err(failed)?;
     let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>(3).map_err(failed)?.map(count));
 
+    let created_at: Millis = row.try_get(4).map_err(failed)?;
     let mut disabled = None;
+    let mut health_then = Health::default();
     let found = match endpoints::find(connection, prefix, endpoint).await {
         Err(error) if error.kind() == StoreErrorKind::Corrupt => Err(error),
         found => Ok(found?),
@@ -63,6 +65,7 @@ pub(super) async fn finish(
         Ok(None) => Standing::Deleted,
         Ok(Some((found, mut health))) => {
             let reason = health.count(finish, epoch, now);
+            health_then = health;
             endpoints::note(connection, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {
                 (None, Some(_)) => {
@@ -83,6 +86,7 @@ pub(super) async fn finish(
 
     let unsent = matches!(finish.after, After::Unsent { .. });
     let (state, due) = next_state(finish.after, standing, now);
+    let due = health_then.due(state, due, created_at);
     query(prefix, "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = ? WHERE seq = ?")
         .bind(number(state))
         .bind(due)

@@ -77,6 +77,9 @@ pub(super) async fn lease(
         if room == 0 {
             continue;
         }
+        if health.in_order {
+            take_back(connection, prefix, id, now).await?;
+        }
         let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;
         let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
         let first = taken.iter().filter(|taken| taken.attempt == 1).count();
@@ -142,7 +145,7 @@ const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
      WHEN e.tenant IN (SELECT value FROM json_each(?6)) \
      OR (e.proven = 0 AND e.tenant IN (SELECT value FROM json_each(?7))) THEN 1 \
      WHEN (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?1) \
-     >= CASE WHEN e.failures >= ?2 THEN 1 ELSE ?3 END THEN 1 ELSE 0 END AS found \
+     >= CASE WHEN e.failures >= ?2 OR e.in_order <> 0 THEN 1 ELSE ?3 END THEN 1 ELSE 0 END AS found \
      FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
      WHERE e.disabled IS NULL AND e.look_at <= ?1 ORDER BY e.look_at LIMIT ?4) e) \
      WHERE found <> 1 AND place <= ?5 ORDER BY served_at, id";
@@ -264,6 +267,26 @@ async fn in_flight(
         .await;
     let count = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| store_error(CONTEXT, error))?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Gives what a worker died on its place again, where the order counts.
+async fn take_back(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = 0, token = NULL, due_at = created_at \
+         WHERE endpoint = ? AND state = 1 AND due_at <= ?",
+    )
+    .bind(id.to_string())
+    .bind(now)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(|error| store_error(CONTEXT, error))
 }
 
 /// A delivery that was just leased.

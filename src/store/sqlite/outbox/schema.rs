@@ -109,6 +109,7 @@ fn second(prefix: &str) -> Migration {
             "ALTER TABLE {}outbox_endpoints ADD COLUMN struck_at INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE {}outbox_endpoints ADD COLUMN slow_at INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE {}outbox_endpoints ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE {}outbox_endpoints ADD COLUMN in_order INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE {}outbox_deliveries ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
             "ALTER TABLE {}outbox_deliveries ADD COLUMN resent_after INTEGER",
             "ALTER TABLE {}outbox_attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",

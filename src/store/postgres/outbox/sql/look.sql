@@ -56,7 +56,7 @@ found AS MATERIALIZED (
     SELECT e.id, e.proven, e.served_at, flight.count AS in_flight, flight.ends_at,
            CASE
                WHEN e.tenant = ANY ($9::text[]) OR (NOT e.proven AND e.tenant = ANY ($10::text[])) THEN 0
-               WHEN e.failures >= $5::bigint THEN $4::bigint
+               WHEN e.failures >= $5::bigint OR e.in_order THEN $4::bigint
                ELSE $3::bigint
            END AS most,
            e.ready_at <= (SELECT clock.now FROM clock) AND (
@@ -67,7 +67,7 @@ found AS MATERIALIZED (
            ) IS NOT NULL AS is_due
     FROM seen
     CROSS JOIN LATERAL (
-        SELECT e.id, e.tenant, e.proven, e.served_at, e.ready_at, e.failures FROM {outbox_endpoints} AS e
+        SELECT e.id, e.tenant, e.proven, e.served_at, e.ready_at, e.failures, e.in_order FROM {outbox_endpoints} AS e
         WHERE e.id = seen.endpoint AND e.disabled IS NULL LIMIT 1
     ) AS e
     CROSS JOIN LATERAL (

@@ -1,0 +1,47 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    head::RequestHead,
+    secret::{SecretSource, Secrets},
+};
+
+/// The answer of a source of secrets, for as long as it is waited for.
+pub(super) type LookUp<T> = BoxFuture<'static, Result<T, BoxError>>;
+
+/// How long a source of secrets may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks for the secrets of a request.
+pub(super) fn look_up(source: Arc<dyn SecretSource>, head: RequestHead) -> LookUp<Secrets> {
+    guarded(async move { source.secrets(head).await })
+}
+
+/// Asks for newer secrets, after none of `tried` has matched.
+pub(super) fn refresh(source: Arc<dyn SecretSource>, head: RequestHead, tried: Secrets) -> LookUp<Option<Secrets>> {
+    guarded(async move { source.refresh(head, tried).await })
+}
+
+/// A look-up that hangs must not hold the connection forever, and one that panics is a failed one.
+fn guarded<T: 'static>(work: impl Future<Output = Result<T, BoxError>> + Send + 'static) -> LookUp<T> {
+    Box::pin(async move {
+        let mut work = pin!(timeout(TIMEOUT, work));
+        let caught = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        });
+        match caught.await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => Err(format!("the source of secrets gave no answer within {TIMEOUT:?}").into()),
+            None => Err("the source of secrets panicked".into()),
+        }
+    })
+}
