@@ -327,12 +327,20 @@ async fn switch(server: &PostgresServer, moved: u32) -> Duration {
     let endpoint = outbox.register("acme").await;
     outbox.execute("CREATE TABLE orders (n INTEGER)").await;
     outbox.execute(&fill::pending(moved, endpoint)).await;
+    outbox.execute(fill::settle(Kind::Sqlite)).await;
     let mut longest = Duration::ZERO;
     for disabled in [Some(DisabledReason::Asked), None] {
         let store = outbox.store.clone();
         let switching = tokio::spawn(async move {
             store.switch_endpoint(endpoint, disabled).await.unwrap();
-            while store.purge(Retention::default(), 500).await.unwrap() > 0 {}
+            // As a worker does it.
+            loop {
+                let begun = now();
+                if store.purge(Retention::default(), 500).await.unwrap() == 0 {
+                    break;
+                }
+                tokio::time::sleep(now() - begun).await;
+            }
         });
         while !switching.is_finished() {
             let begun = now();

@@ -61,7 +61,7 @@ pub(super) async fn list(
     for record in &mut records {
         show(record, moves.get(&record.endpoint).copied());
     }
-    records.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+    records.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
     records.truncate(limit as usize);
     Ok(records)
 }
