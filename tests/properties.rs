@@ -519,7 +519,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bodies_are_parsed_or_refused_with_400_or_422(
+    fn arbitrary_bodies_are_parsed_or_refused_with_a_status_of_their_own(
         body in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..300),
             json().prop_map(String::into_bytes),
@@ -534,7 +534,8 @@ proptest! {
         let (verified, parts) = runtime.block_on(extracted(&body));
         let check = |result: Result<(), EventRejection>| {
             let status = result.map_or_else(|rejection| rejection.status().as_u16(), |()| 200);
-            prop_assert!([200, 400, 422].contains(&status));
+            // 415 is a form, or what looks like one, by a scheme that is sent none.
+            prop_assert!([200, 400, 415, 422].contains(&status));
             // Whoever can read the body as JSON without us finds the same.
             if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
                 prop_assert!(status != 200, "{:?}", String::from_utf8_lossy(&body));
