@@ -33,8 +33,8 @@ use tower_webhooks::{
         Answer, AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState,
         DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
         EndpointSettings, EndpointUpdate, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy, SealingKey, SendErrorKind,
-        Transport,
+        MessageQuery, MessageRecord, NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy,
+        SealingKey, SendErrorKind, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -661,6 +661,19 @@ impl OutboxStore for Forgetful {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
         self.0.deliveries(tenant, query, limit)
+    }
+
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+        self.0.message(tenant, id)
+    }
+
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+        self.0.messages(tenant, query, limit)
     }
 
     fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {

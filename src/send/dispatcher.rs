@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Transport, hooks::Hooks, message::check_text, seal::Sealer,
+    SendWorker, Tenant, Transport, hooks::Hooks, message::check_text, seal::Sealer,
 };
 use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
@@ -100,6 +100,14 @@ impl Dispatcher {
         Endpoints(self)
     }
 
+    /// Returns what one tenant has, and nothing of the others. An empty name is the application without tenants.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) if the name is longer than 256 characters or holds control characters.
+    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
+        Tenant::new(self.clone(), name.into())
+    }
+
     /// The catalogue of event types.
     pub fn event_types(&self) -> EventTypes<'_> {
         EventTypes(self)
@@ -169,7 +177,7 @@ impl Dispatcher {
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)
         {
-            return Err(SendError::unknown_version(version, Some(versions)));
+            return Err(SendError::unknown_version(version, Some(versions)).with_field("version"));
         }
         let bytes = message.payload().get().len();
         if bytes >= LARGE_PAYLOAD {

@@ -55,7 +55,7 @@ impl NewEndpoint {
         })
     }
 
-    /// Names whose it is: it gets the messages of the same tenant, and no others. A name is at most 256 bytes long, without
+    /// Names whose it is: it gets the messages of the same tenant, and no others. A name is at most 256 characters long, without
     /// control characters.
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = name.into();

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     DisabledReason, Dispatcher, ENDPOINT_PING, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate,
-    EndpointUrl, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError, SendErrorKind,
+    EndpointUrl, EndpointUrlError, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError,
+    SendErrorKind,
     dispatcher::Shared,
     message::{check_tenant, check_text},
     profile::{Profile, check_secret, random_secret, shown_secret},
@@ -57,7 +58,7 @@ use crate::{observe, pattern::Pattern, secret::Secret};
 pub struct Endpoints<'a>(pub(super) &'a Dispatcher);
 
 impl Endpoints<'_> {
-    /// The longest description, in bytes.
+    /// The longest description, in characters.
     pub const LONGEST_DESCRIPTION: usize = 1024;
 
     /// Registers an endpoint. The answer shows its secret, which nothing else does but a rotation.
@@ -200,7 +201,7 @@ impl Endpoints<'_> {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 if let Some(style) = update.style {
-                    profile.fit(settings.style, style, clock.now())?;
+                    profile.fit(settings.style, style, clock.now()).map_err(|error| error.with_field("style"))?;
                     settings.style = style;
                 }
                 if let Some(headers) = &update.headers {
@@ -419,7 +420,7 @@ impl Endpoints<'_> {
 
     fn secret(&self, style: super::Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
         match chosen {
-            Some(secret) => check_secret(style, &secret).map(|()| secret),
+            Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
             None => random_secret(style),
         }
     }
@@ -427,7 +428,7 @@ impl Endpoints<'_> {
     fn check_events(&self, patterns: &[String]) -> Result<(), SendError> {
         let most = self.0.shared.quotas.patterns;
         if patterns.len() > usize::try_from(most).unwrap_or(usize::MAX) {
-            return Err(too_many("patterns of an endpoint", most));
+            return Err(too_many("patterns of an endpoint", most).with_field("events"));
         }
         check_patterns(patterns)
     }
@@ -436,11 +437,13 @@ impl Endpoints<'_> {
         let Some(version) = version else { return Ok(()) };
         let versions = self.0.shared.api_versions.as_ref();
         let known = versions.is_some_and(|versions| versions.knows(version));
-        if known { Ok(()) } else { Err(SendError::unknown_version(version, versions)) }
+        if known { Ok(()) } else { Err(SendError::unknown_version(version, versions).with_field("api_version")) }
     }
 
     fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {
-        self.0.shared.policy.check(url).map_err(|cause| SendError::invalid(cause.to_string()).with_source(cause))
+        let invalid =
+            |cause: EndpointUrlError| SendError::invalid(cause.to_string()).with_field("url").with_source(cause);
+        self.0.shared.policy.check(url).map_err(invalid)
     }
 }
 
@@ -471,26 +474,29 @@ impl Resealed {
 
 fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
     if patterns.is_empty() {
-        return Err(SendError::invalid("an endpoint wants at least one event type; `*` is all of them"));
+        return Err(
+            SendError::invalid("an endpoint wants at least one event type; `*` is all of them").with_field("events")
+        );
     }
-    for pattern in patterns {
+    for (index, pattern) in patterns.iter().enumerate() {
         let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
         if pattern.len() > LONGEST_PATTERN || !pattern.bytes().all(written) || Pattern::parse(pattern).is_none() {
             let shown: String = pattern.chars().take(LONGEST_PATTERN).collect();
             return Err(SendError::invalid(format!(
                 "`{}` is not a pattern of event types; one is a name, `prefix.*`, `prefix/*`, `prefix:*`, or `*`",
                 shown.escape_debug()
-            )));
+            ))
+            .with_field(format!("events/{index}")));
         }
     }
     Ok(())
 }
 
 fn check_description(text: &str) -> Result<(), SendError> {
-    if text.len() > Endpoints::LONGEST_DESCRIPTION {
-        return Err(SendError::invalid("a description is at most 1,024 bytes long"));
+    if text.chars().count() > Endpoints::LONGEST_DESCRIPTION {
+        return Err(SendError::invalid("a description is at most 1,024 characters long").with_field("description"));
     }
-    check_text(text)
+    check_text(text).map_err(|error| error.with_field("description"))
 }
 
 const LONGEST_PATTERN: usize = 130;

@@ -28,6 +28,7 @@ use crate::{
 pub struct SendError {
     kind: SendErrorKind,
     message: Cow<'static, str>,
+    field: Option<Cow<'static, str>>,
     source: Option<BoxError>,
 }
 
@@ -57,11 +58,17 @@ pub enum SendErrorKind {
 
 impl SendError {
     pub(super) fn new(kind: SendErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), field: None, source: None }
     }
 
     pub(super) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Names what is invalid, where that is known better than by the text.
+    pub(super) fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field.get_or_insert(field.into());
         self
     }
 
@@ -88,6 +95,12 @@ impl SendError {
     /// Tells what the error means.
     pub fn kind(&self) -> SendErrorKind {
         self.kind
+    }
+
+    /// Returns which setting of an endpoint or a message is [`Invalid`](SendErrorKind::Invalid), where it is one: `url`,
+    /// `events/3` (the fourth pattern), `secret`, ….
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
     }
 
     /// The store's error, where it was the store that failed.

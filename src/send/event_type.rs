@@ -26,7 +26,7 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// The longest description, in bytes.
+    /// The longest description, in characters.
     pub const LONGEST_DESCRIPTION: usize = 4096;
     /// The longest text of a schema, in bytes.
     pub const LONGEST_SCHEMA: usize = 64 * 1024;
@@ -48,11 +48,11 @@ impl EventType {
     /// Sets what it means.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 4,096 bytes, or holds a NUL.
+    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or holds a NUL.
     pub fn description(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         self.description = text.into();
-        if self.description.len() > Self::LONGEST_DESCRIPTION {
-            return Err(SendError::invalid("the description of an event type is at most 4,096 bytes long"));
+        if self.description.chars().count() > Self::LONGEST_DESCRIPTION {
+            return Err(SendError::invalid("the description of an event type is at most 4,096 characters long"));
         }
         check_text(&self.description)?;
         Ok(self)

@@ -65,7 +65,7 @@ impl Message {
         self
     }
 
-    /// Names whose message it is; an empty name is none. A dispatcher takes names of at most 256 bytes without control
+    /// Names whose message it is; an empty name is none. A dispatcher takes names of at most 256 characters without control
     /// characters.
     #[must_use]
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
@@ -115,11 +115,12 @@ impl Message {
     pub(super) fn check(&self) -> Result<(), SendError> {
         check_tenant(self.tenant_name().unwrap_or_default())?;
         if !self.api_version().is_none_or(is_version) {
-            return Err(SendError::invalid("a message's version is 1 to 64 letters, digits, `.`, `_` and `-`"));
+            let message = "a message's version is 1 to 64 letters, digits, `.`, `_` and `-`";
+            return Err(SendError::invalid(message).with_field("version"));
         }
         let in_calendar = |at: SystemTime| at >= SystemTime::UNIX_EPOCH && Timestamp::try_from(at).is_ok();
         if !self.timestamp.is_none_or(in_calendar) {
-            return Err(SendError::invalid("a message happened between 1970 and 9999"));
+            return Err(SendError::invalid("a message happened between 1970 and 9999").with_field("timestamp"));
         }
         Ok(())
     }
@@ -327,8 +328,9 @@ fn write(payload: &(impl Serialize + ?Sized)) -> Result<Arc<RawValue>, MessageEr
 
 /// Checks the name of a tenant; that of an application without tenants is empty.
 pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
-    if name.len() > LONGEST_TENANT || name.chars().any(char::is_control) {
-        return Err(SendError::invalid("a tenant's name is at most 256 bytes long, without control characters"));
+    if name.chars().count() > LONGEST_TENANT || name.chars().any(char::is_control) {
+        let message = "a tenant's name is at most 256 characters long, none of them a control character";
+        return Err(SendError::invalid(message).with_field("tenant"));
     }
     Ok(())
 }

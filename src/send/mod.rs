@@ -49,6 +49,7 @@ mod event_type;
 mod event_types;
 mod hooks;
 mod message;
+mod message_record;
 mod profile;
 mod purge;
 mod quotas;
@@ -58,6 +59,7 @@ mod retry;
 mod seal;
 mod signer;
 mod store;
+mod tenant;
 mod worker;
 
 pub use self::{
@@ -76,6 +78,7 @@ pub use self::{
     event_types::EventTypes,
     hooks::{Attempted, Disabled},
     message::{Message, MessageError, MessageErrorKind, MessageId},
+    message_record::{MessagePlace, MessageQuery, MessageRecord},
     quotas::Quotas,
     rate_limit::{RateLimit, RateLimitError},
     resolver::{Resolver, SystemResolver},
@@ -88,6 +91,7 @@ pub use self::{
         Fault, Finish, Held, IN_FLIGHT, IdError, LONGEST_ASKED_REST, LONGEST_LEASE, LeaseRequest, LeasedDelivery,
         Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover, Recovered, Retention, SLOW_FOR, Sealed, rest_after,
     },
+    tenant::{Tenant, TenantEndpoints},
     worker::SendWorker,
 };
 pub use crate::queue::{Fenced, LeaseToken};

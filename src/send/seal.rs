@@ -107,18 +107,28 @@ impl Sealer {
 
     /// Seals bytes for one endpoint: what was sealed for another cannot be put in its place.
     pub(super) fn seal(&self, id: EndpointId, plain: &[u8]) -> Result<Sealed, SendError> {
+        self.seal_as(&id.to_string(), plain)
+    }
+
+    /// Opens what was sealed for an endpoint.
+    pub(super) fn open(&self, id: EndpointId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+        self.open_as(&id.to_string(), sealed)
+    }
+
+    /// Seals bytes under a name. Names other than the ids of endpoints have a space in them.
+    pub(super) fn seal_as(&self, name: &str, plain: &[u8]) -> Result<Sealed, SendError> {
         let Some(key) = self.keys.first() else { return Ok(Sealed::new("", plain.to_vec())) };
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(SendError::randomness)?;
-        let aad = id.to_string();
         let sealed = key
             .cipher()?
-            .encrypt(&nonce.into(), Payload { msg: plain, aad: aad.as_bytes() })
+            .encrypt(&nonce.into(), Payload { msg: plain, aad: name.as_bytes() })
             .map_err(|_| SendError::new(SendErrorKind::Sealing, "an endpoint's secrets could not be sealed"))?;
         Ok(Sealed::new(key.id(), [&nonce[..], &sealed].concat()))
     }
 
-    pub(super) fn open(&self, id: EndpointId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+    /// Opens what was sealed under a name.
+    pub(super) fn open_as(&self, id: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
         let error = |message: String| SendError::new(SendErrorKind::Sealing, message);
         if sealed.key.is_empty() {
             // With keys, nothing that is not sealed is taken for an endpoint's: whoever can write the database could
@@ -135,8 +145,7 @@ impl Sealer {
         })?;
         let broken = || error(format!("the secrets of `{id}` are not what was sealed"));
         let (nonce, bytes) = sealed.bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
-        let aad = id.to_string();
-        let plain = key.cipher()?.decrypt(&(*nonce).into(), Payload { msg: bytes, aad: aad.as_bytes() });
+        let plain = key.cipher()?.decrypt(&(*nonce).into(), Payload { msg: bytes, aad: id.as_bytes() });
         plain.map(Zeroizing::new).map_err(|_| broken())
     }
 }

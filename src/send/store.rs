@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{EventType, Message, RateLimit, Style, destination::Origin};
+use super::{EventType, Message, MessageQuery, MessageRecord, RateLimit, Style, destination::Origin};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
@@ -228,6 +228,24 @@ pub trait OutboxStore: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
 
+    /// Reads a message of a tenant with its payload.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>>;
+
+    /// Reads up to `limit` messages of a tenant without their payloads, the newest first: by the time at which they were
+    /// dispatched, then by their number.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>>;
+
     /// Reads the attempts of a delivery, in their order.
     ///
     /// # Errors
@@ -392,7 +410,7 @@ impl fmt::Debug for OutboxId {
 
 /// A text that is no id.
 #[derive(Debug, Clone)]
-pub struct IdError(());
+pub struct IdError(pub(super) ());
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -1107,6 +1125,19 @@ macro_rules! forward {
                 limit: u32,
             ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
                 (**self).deliveries(tenant, query, limit)
+            }
+
+            fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+                (**self).message(tenant, id)
+            }
+
+            fn messages(
+                &self,
+                tenant: Arc<str>,
+                query: MessageQuery,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+                (**self).messages(tenant, query, limit)
             }
 
             fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {

@@ -1,5 +1,6 @@
 mod damaged;
 mod keeping;
+mod messages;
 mod pace;
 
 use std::{
@@ -55,6 +56,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.a_message_makes_a_delivery_for_each_endpoint_that_wants_it().await;
     suite.a_message_is_known_by_tenant_and_id().await;
     suite.deliveries_are_found_by_what_they_are().await;
+    suite.messages_are_read_by_id_and_in_pages().await;
     suite.a_foreign_connection_is_refused().await;
     suite.what_is_dispatched_together_is_leased_in_its_order().await;
     suite.simultaneous_workers_share_what_is_due().await;

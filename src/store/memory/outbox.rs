@@ -14,7 +14,8 @@ use crate::{
     send::{
         After, AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LONGEST_LEASE, LeaseRequest,
-        LeaseToken, LeasedDelivery, Leases, Message, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        LeaseToken, LeasedDelivery, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore,
+        Recover, Recovered, Retention,
     },
     store::{
         outbox::{
@@ -71,6 +72,8 @@ struct Stored {
     digest: [u8; 32],
     /// The only endpoint that it is for, if it is.
     addressed: Option<EndpointId>,
+    version: Option<String>,
+    happened_at: Millis,
     created_at: Millis,
 }
 
@@ -87,6 +90,17 @@ struct Delivery {
     epoch: i64,
     token: Option<LeaseToken>,
     created_at: Millis,
+}
+
+impl Stored {
+    /// The message as it is shown, without its payload.
+    fn record(&self, number: u64) -> MessageRecord {
+        let place = MessagePlace::new(u64::try_from(self.created_at).unwrap_or_default(), number);
+        let mut record =
+            MessageRecord::new(place, &*self.id, &*self.event_type, &*self.tenant, to_time(self.happened_at));
+        record.version.clone_from(&self.version);
+        record
+    }
 }
 
 impl MemoryOutbox {
@@ -248,6 +262,8 @@ impl Tables {
             message: Some(message.clone().at(message.timestamp().unwrap_or(to_time(now)))),
             digest: digest(message),
             addressed,
+            version: message.api_version().map(str::to_owned),
+            happened_at: message.timestamp().map_or(now, from_time),
             created_at: now,
         };
         self.messages.insert(number, stored);
@@ -759,6 +775,34 @@ impl OutboxStore for MemoryOutbox {
                     && query.before.is_none_or(|before| record.id < before)
             });
             fit.take(limit as usize).collect()
+        })
+    }
+
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+        self.at_once(move |tables, _| {
+            let mut all = tables.messages.iter();
+            let (number, stored) = all.find(|(_, stored)| *stored.tenant == *tenant && stored.id == id)?;
+            let mut record = stored.record(*number);
+            record.payload = stored.message.as_ref().map(|message| message.payload().get().to_owned());
+            Some(record)
+        })
+    }
+
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+        self.at_once(move |tables, _| {
+            let of_tenant = tables.messages.iter().filter(|(_, stored)| *stored.tenant == *tenant);
+            let mut records: Vec<_> = of_tenant
+                .map(|(number, stored)| stored.record(*number))
+                .filter(|record| query.before.is_none_or(|before| record.place < before))
+                .collect();
+            records.sort_by_key(|record| std::cmp::Reverse(record.place));
+            records.truncate(limit as usize);
+            records
         })
     }
 

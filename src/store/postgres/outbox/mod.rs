@@ -16,6 +16,7 @@ mod event_types;
 mod finish;
 mod lease;
 mod listen;
+mod messages;
 mod moves;
 mod notify;
 mod purge;
@@ -48,7 +49,7 @@ use crate::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
     },
 };
 
@@ -246,6 +247,19 @@ impl OutboxStore for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
         Box::pin(deliveries::list(self, tenant, query, limit))
+    }
+
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+        Box::pin(messages::get(self, tenant, id))
+    }
+
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+        Box::pin(messages::list(self, tenant, query, limit))
     }
 
     fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {

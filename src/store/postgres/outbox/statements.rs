@@ -15,6 +15,8 @@ macro_rules! statements {
             pub(super) endpoints_of_tenant: Statement,
             pub(super) delivery: Statement,
             pub(super) attempts: Statement,
+            pub(super) message: Statement,
+            pub(super) messages: Statement,
             pub(super) event_types: Statement,
             pub(super) remove_event_type: Statement,
             pub(super) move_end: Statement,
@@ -46,6 +48,14 @@ macro_rules! statements {
                     ),
                     attempts: statement(
                         "SELECT * FROM {outbox_attempts} WHERE delivery = $1::bigint ORDER BY delivery, seq",
+                    ),
+                    message: statement(
+                        "SELECT * FROM {outbox_messages} WHERE tenant = $1::text AND id = $2::text",
+                    ),
+                    messages: statement(
+                        "SELECT seq, id, event_type, tenant, version, happened_at, created_at FROM {outbox_messages} \
+                         WHERE tenant = $1::text AND (created_at, seq) < ($2::bigint, $3::bigint) \
+                         ORDER BY created_at DESC, seq DESC LIMIT $4::bigint",
                     ),
                     event_types: statement("SELECT * FROM {outbox_event_types} ORDER BY name"),
                     remove_event_type: statement(

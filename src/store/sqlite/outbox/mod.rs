@@ -16,6 +16,7 @@ mod event_types;
 mod finish;
 mod group;
 mod lease;
+mod messages;
 mod moves;
 mod purge;
 mod schema;
@@ -45,7 +46,7 @@ use crate::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
     },
 };
 
@@ -331,6 +332,19 @@ impl OutboxStore for SqliteStore {
         Box::pin(
             async move { session!(self, reading, session => deliveries::list(&mut session, &tenant, &query, limit)) },
         )
+    }
+
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => messages::get(&mut session, &tenant, id)) })
+    }
+
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => messages::list(&mut session, &tenant, query, limit)) })
     }
 
     fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
