@@ -39,6 +39,8 @@ pub mod idempotency;
 mod queue;
 #[cfg(feature = "send")]
 pub mod send;
+#[cfg(feature = "api")]
+pub mod api;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -85,6 +87,8 @@ macro_rules! guides {
 }
 
 guides! {
+    /// The management API: routes, roles, errors, and what a browser may do.
+    api = "../docs/api.md", [all(feature = "api", feature = "sqlite")];
     /// Each default number, with its reason.
     defaults = "../docs/defaults.md", [all()];
     /// What happens to a delivery that comes again, crash point by crash point.

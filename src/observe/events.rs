@@ -387,3 +387,15 @@ pub(crate) fn large_payload(event_type: &str, bytes: usize) {
 pub(crate) fn redaction_panicked() {
     error!(target: TARGET, "the redaction of an answer panicked; nothing of the answer is kept");
 }
+
+/// A request to the API failed, and the fault is ours.
+#[cfg(feature = "api")]
+pub(crate) fn api_failed(cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, cause = cause.source(), "a request to the management API failed: {cause}");
+}
+
+/// A handler of the API panicked.
+#[cfg(feature = "api")]
+pub(crate) fn api_panicked(cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, "a request to the management API did not end: {cause}");
+}

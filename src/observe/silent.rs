@@ -145,3 +145,9 @@ pub(crate) fn large_payload(_event_type: &str, _bytes: usize) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn redaction_panicked() {}
+
+#[cfg(feature = "api")]
+pub(crate) fn api_failed(_cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "api")]
+pub(crate) fn api_panicked(_cause: &(dyn std::error::Error + 'static)) {}

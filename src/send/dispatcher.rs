@@ -1,7 +1,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
+#[cfg(feature = "api")]
+use zeroize::Zeroizing;
 
+#[cfg(feature = "api")]
+use super::Sealed;
 use super::{
     ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
     Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
@@ -165,6 +169,24 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
+    /// Seals an answer of the API that may show a secret, for as long as it is kept.
+    #[cfg(feature = "api")]
+    pub(crate) fn seal_answer(&self, plain: &[u8]) -> Result<Sealed, SendError> {
+        self.shared.sealer.seal_as(SEALED_ANSWER, plain)
+    }
+
+    /// Opens an answer of the API that was kept.
+    #[cfg(feature = "api")]
+    pub(crate) fn open_answer(&self, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+        self.shared.sealer.open_as(SEALED_ANSWER, sealed)
+    }
+
+    /// Returns how many rows a page of a list has at most.
+    #[cfg(feature = "api")]
+    pub(crate) fn page(&self) -> u32 {
+        self.shared.quotas.page
+    }
+
     /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
     /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
     pub fn wake(&self) {
@@ -314,6 +336,10 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
 fn unanswered() -> SendError {
     SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
 }
+
+/// The name under which answers of the API are sealed; no id of an endpoint is like it.
+#[cfg(feature = "api")]
+const SEALED_ANSWER: &str = "answer of the api";
 
 /// From here on a payload is warned of. Standard Webhooks advises to stay below.
 const LARGE_PAYLOAD: usize = 20 * 1024;

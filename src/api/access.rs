@@ -1,0 +1,185 @@
+use std::{fmt, future::Future, sync::Arc};
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+
+use super::{config::Shared, problem::Problem};
+use crate::{
+    boxed::BoxFuture,
+    send::{SendError, Tenant},
+};
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// The application's own staff or service: everything that an owner may do, and to dispatch messages, to change the
+    /// catalogue of event types, and to erase a tenant.
+    Operator,
+    /// A customer: manages the tenant's endpoints, and reads, resends and cancels the tenant's deliveries.
+    Owner,
+}
+
+/// Who calls, as [`Authorize`] found out: a role, and the one tenant that it is about, if it is about one.
+///
+/// ```
+/// use tower_webhooks::api::{Access, Role};
+///
+/// assert_eq!(Access::owner("acme").tenant(), Some("acme"));
+/// assert_eq!(Access::operator().role(), Role::Operator);
+/// assert_eq!(Access::operator().tenant(), None);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Access {
+    role: Role,
+    tenant: Option<Arc<str>>,
+}
+
+impl Access {
+    /// Creates the access of a customer to what the tenant has. In an application without tenants the name is empty.
+    pub fn owner(tenant: impl Into<Arc<str>>) -> Self {
+        Self { role: Role::Owner, tenant: Some(tenant.into()) }
+    }
+
+    /// Creates the access of an operator to what all tenants have. The query parameter `tenant` says which tenant a list or a
+    /// new endpoint or message is about; without it that is what names no tenant.
+    pub fn operator() -> Self {
+        Self { role: Role::Operator, tenant: None }
+    }
+
+    /// Creates the access of an operator to what one tenant has.
+    pub fn operator_of(tenant: impl Into<Arc<str>>) -> Self {
+        Self { role: Role::Operator, tenant: Some(tenant.into()) }
+    }
+
+    /// Returns the role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns the one tenant that it is about; `None` if it is about all of them.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("role", &self.role).field("tenant", &self.tenant).finish()
+    }
+}
+
+/// Decides who a request comes from, or rejects it with a response of its own, such as 401 or a redirect to a login page.
+///
+/// It is given the head of the request, with the extensions that layers outside have put there. Any function of that shape
+/// is one:
+///
+/// ```
+/// use axum::http::{StatusCode, header::COOKIE, request::Parts};
+/// use tower_webhooks::{BoxError, api::{self, Access}, send::Dispatcher};
+///
+/// #[derive(Clone)]
+/// struct Claims { tenant: String, staff: bool }
+///
+/// # async fn session(cookie: &[u8]) -> Result<Option<String>, BoxError> { Ok(None) }
+/// # fn routers(webhooks: Dispatcher) -> [axum::Router; 2] {
+/// // A layer outside has checked a JWT and left its claims.
+/// let by_jwt = |head: Parts| async move {
+///     match head.extensions.get::<Claims>() {
+///         Some(claims) if claims.staff => Ok(Access::operator()),
+///         Some(claims) => Ok(Access::owner(claims.tenant.as_str())),
+///         None => Err(StatusCode::UNAUTHORIZED),
+///     }
+/// };
+///
+/// // A session cookie: its tenant is looked up.
+/// let by_session = |head: Parts| async move {
+///     let cookie = head.headers.get(COOKIE).ok_or(StatusCode::UNAUTHORIZED)?;
+///     match session(cookie.as_bytes()).await {
+///         Ok(Some(tenant)) => Ok(Access::owner(tenant)),
+///         Ok(None) => Err(StatusCode::UNAUTHORIZED),
+///         Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
+///     }
+/// };
+/// # [
+/// api::router(webhooks.clone(), by_jwt),
+/// api::router(webhooks, by_session),
+/// # ]
+/// # }
+/// ```
+pub trait Authorize: Send + Sync + 'static {
+    /// Decides about one request.
+    ///
+    /// # Errors
+    /// The response that rejects it.
+    fn authorize(&self, head: Parts) -> BoxFuture<'_, Result<Access, Response>>;
+}
+
+impl<F, A, R> Authorize for F
+where
+    F: Fn(Parts) -> A + Send + Sync + 'static,
+    A: Future<Output = Result<Access, R>> + Send + 'static,
+    R: IntoResponse,
+{
+    fn authorize(&self, head: Parts) -> BoxFuture<'_, Result<Access, Response>> {
+        let access = self(head);
+        Box::pin(async move { access.await.map_err(IntoResponse::into_response) })
+    }
+}
+
+/// Lets through what the application allows, and notes who it is.
+pub(super) async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match shared.authorize.authorize(parts.clone()).await {
+        Ok(access) => {
+            let mut request = Request::from_parts(parts, body);
+            request.extensions_mut().insert(access);
+            next.run(request).await
+        }
+        Err(response) => response,
+    }
+}
+
+/// Who calls. It is there in every handler, because [`authorize`] stands in front of all of them.
+pub(super) struct Caller(pub(super) Access);
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+        // Without it nobody was authorized, whatever the reason.
+        parts.extensions.get().cloned().map(Self).ok_or_else(Problem::internal)
+    }
+}
+
+impl Caller {
+    /// Checks that the caller is an operator.
+    pub(super) fn operator(&self) -> Result<(), Problem> {
+        match self.0.role {
+            Role::Operator => Ok(()),
+            Role::Owner => Err(Problem::forbidden("only an operator may do this")),
+        }
+    }
+
+    /// The tenant that a request without an id is about: the caller's own, or the one that an operator of all names.
+    pub(super) fn tenant(&self, shared: &Shared, named: Option<&str>) -> Result<Tenant, Problem> {
+        let name = match (&self.0.tenant, named) {
+            (Some(own), None) => own.clone(),
+            (Some(own), Some(named)) if **own == *named => own.clone(),
+            (Some(_), Some(_)) => return Err(Problem::forbidden("the parameter `tenant` names another tenant")),
+            (None, named) => named.unwrap_or_default().into(),
+        };
+        let invalid = |error: SendError| Problem::parameter("tenant", error.to_string());
+        shared.webhooks.tenant(name).map_err(invalid)
+    }
+
+    /// The tenant that something is of, if the caller may see that tenant's.
+    pub(super) fn of(&self, shared: &Shared, tenant: &str) -> Option<Tenant> {
+        let allowed = self.0.tenant.as_deref().is_none_or(|own| own == tenant);
+        if allowed { shared.webhooks.tenant(tenant).ok() } else { None }
+    }
+}

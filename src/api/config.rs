@@ -1,0 +1,125 @@
+use std::{fmt, sync::Arc};
+
+use axum::{Router, extract::OriginalUri, middleware, routing};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+
+use super::{access, access::Authorize, document, document::Document, problem::Problem, write};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    idempotency::IdempotencyStore,
+    send::Dispatcher,
+};
+
+/// The management API and its options: [`router`](Self::router) is what an application nests.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use tower_webhooks::{api::{Access, Api}, send::Dispatcher, store::{MemoryOutbox, MemoryStore}};
+///
+/// # fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build()?;
+/// let authorize = |_: Parts| async { Ok::<_, axum::http::StatusCode>(Access::operator()) }; // behind a VPN
+///
+/// let api: axum::Router = Api::new(webhooks, authorize)
+///     .with_idempotency(MemoryStore::new())
+///     .with_trusted_origin("https://console.example.com")?
+///     .with_required_if_match()
+///     .router();
+///
+/// # let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build()?;
+/// assert!(Api::new(webhooks, authorize).with_trusted_origin("console.example.com").is_err());
+/// # let _ = api;
+/// # Ok(()) }
+/// # run().unwrap();
+/// ```
+#[must_use]
+pub struct Api {
+    shared: Shared,
+    cross_site: CsrfLayer,
+}
+
+/// What every request needs.
+pub(super) struct Shared {
+    pub(super) webhooks: Dispatcher,
+    pub(super) authorize: Box<dyn Authorize>,
+    pub(super) repeats: Option<Arc<dyn IdempotencyStore>>,
+    pub(super) if_match: IfMatch,
+}
+
+/// Whether an update has to name what it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfMatch {
+    Optional,
+    Required,
+}
+
+impl Api {
+    /// Creates the API over a dispatcher. `authorize` decides who each request comes from: see [`Authorize`].
+    pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
+        Self {
+            shared: Shared { webhooks, authorize: Box::new(authorize), repeats: None, if_match: IfMatch::Optional },
+            cross_site: CsrfLayer::new(),
+        }
+    }
+
+    /// Sets the store that remembers requests with an `Idempotency-Key`, for 24 hours: the same request again is answered
+    /// with the first answer, and does nothing. Answers are sealed with the dispatcher's sealing key, since some show a
+    /// secret. The key is known for its tenant alone.
+    ///
+    /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
+    pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
+        self.shared.repeats = Some(Arc::new(store));
+        self
+    }
+
+    /// Requires `If-Match` of every request that changes an endpoint: without it the answer is 428. By default the last one
+    /// wins.
+    pub fn with_required_if_match(mut self) -> Self {
+        self.shared.if_match = IfMatch::Required;
+        self
+    }
+
+    /// Lets pages of another origin make changes here, as a browser names it: `https://console.example.com`, in lower case,
+    /// without a default port and without a path. The application answers preflight requests (CORS) itself.
+    ///
+    /// # Errors
+    /// If the text is not an origin.
+    pub fn with_trusted_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        let error = |cause| {
+            ConfigError::new(ConfigErrorKind::Option, format!("`{origin}` is not an origin")).with_source(cause)
+        };
+        self.cross_site = self.cross_site.add_trusted_origin(origin).map_err(error)?;
+        Ok(self)
+    }
+
+    /// Creates the router.
+    pub fn router<S>(self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let Self { shared, cross_site } = self;
+        let shared = Arc::new(shared);
+        let (routes, document) = document::routes().split_for_parts();
+        let document = Document::new(document);
+        routes
+            // The last one added is the first one asked.
+            .route_layer(middleware::from_fn_with_state(shared.clone(), write::guard))
+            .route_layer(middleware::from_fn_with_state(shared.clone(), access::authorize))
+            .route("/openapi.json", routing::get(|OriginalUri(uri): OriginalUri| async move { document.show(&uri) }))
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .fallback(|| async { Problem::not_found("route") })
+            .layer(cross_site.with_rejection_response(|_: ProtectionError| {
+                axum::response::IntoResponse::into_response(Problem::cross_site())
+            }))
+            .with_state(shared)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("webhooks", &self.shared.webhooks)
+            .field("if_match", &self.shared.if_match)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{Uri, header};
+use utoipa::openapi::{Info, OpenApi, Server};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{config::Shared, deliveries, endpoints, event_types, messages, problem::Problem, tenants};
+
+/// Every route, with its entry in the OpenAPI document.
+pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(empty())
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
+        .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(endpoints::enable))
+        .routes(routes!(endpoints::disable))
+        .routes(routes!(endpoints::ping))
+        .routes(routes!(endpoints::recover))
+        .routes(routes!(messages::list, messages::create))
+        .routes(routes!(messages::get))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::attempts))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(deliveries::cancel))
+        .routes(routes!(event_types::list, event_types::put))
+        .routes(routes!(event_types::remove))
+        .routes(routes!(tenants::erase))
+}
+
+fn empty() -> OpenApi {
+    use utoipa::OpenApi as _;
+
+    #[derive(utoipa::OpenApi)]
+    #[openapi(
+        components(schemas(Problem)),
+        tags(
+            (name = "endpoints", description = "Where webhooks are delivered to."),
+            (name = "messages", description = "What is delivered."),
+            (name = "deliveries", description = "One message on its way to one endpoint, with every attempt."),
+            (name = "event types", description = "The catalogue of what can be subscribed to."),
+            (name = "tenants", description = "Everything that one tenant has."),
+        )
+    )]
+    struct Components;
+
+    let mut document = Components::openapi();
+    let mut info = Info::new("Webhooks", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Manages webhook endpoints and shows what was delivered to them. Errors are problem documents (RFC 9457). Lists have \
+         pages: `next` is the value of the parameter that continues them. Times are in RFC 3339."
+            .to_owned(),
+    );
+    document.info = info;
+    document
+}
+
+/// The document as it is served. It names the place where the application has nested the router, which shows with a request.
+#[derive(Clone)]
+pub(super) struct Document(Arc<str>);
+
+impl Document {
+    pub(super) fn new(mut document: OpenApi) -> Self {
+        document.servers = Some(vec![Server::new(PLACE)]);
+        // A document that can be generated can be written.
+        Self(document.to_json().unwrap_or_default().into())
+    }
+
+    pub(super) fn show(&self, uri: &Uri) -> Response {
+        let place = uri.path().strip_suffix("/openapi.json").filter(|place| !place.is_empty()).unwrap_or("/");
+        let place = serde_json::to_string(place).unwrap_or_default();
+        let document = self.0.replacen(&format!("\"{PLACE}\""), &place, 1);
+        ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+    }
+}
+
+/// Stands where the place is put in.
+const PLACE: &str = "{place}";

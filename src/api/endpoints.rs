@@ -1,0 +1,636 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    access::Caller,
+    answer::{Page, Time, json, located, next},
+    config::Shared,
+    input::{Id, Input, Nothing, OptionalInput},
+    problem::{Always, BadBody, BadQuery, NoSuch, Precondition, Problem, Quota},
+    query::{Parameters, limit, parsed},
+    tag,
+};
+use crate::{
+    secret::Secret,
+    send::{
+        CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind, HeaderError,
+        NewEndpoint, NewSecret, RateLimit, Style, Tenant,
+    },
+};
+
+/// An endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Endpoint)]
+pub(super) struct EndpointView {
+    #[schema(example = "ep_0123456789abcdef0123456789abcdef")]
+    id: String,
+    /// Whose it is. Not there in an application without tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tenant: Option<String>,
+    #[schema(format = "uri", example = "https://example.com/hook")]
+    url: String,
+    /// Which event types it wants: names, `prefix.*`, or `*` for all.
+    #[schema(example = json!(["order.*"]))]
+    events: Vec<String>,
+    /// Whether it gets deliveries.
+    enabled: bool,
+    /// Why it gets none: `asked`, `failing` or `gone`.
+    #[schema(required)]
+    disabled_reason: Option<&'static str>,
+    /// What its owner wrote about it.
+    description: String,
+    /// How deliveries are signed.
+    #[schema(value_type = StyleName)]
+    style: &'static str,
+    /// How many attempts it takes in a second or a minute.
+    #[schema(required, example = "10/s")]
+    rate_limit: Option<String>,
+    /// Which version of the API its payloads are converted to.
+    #[schema(required)]
+    api_version: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+}
+
+/// An endpoint and its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EndpointWithSecret)]
+pub(super) struct EndpointWithSecret {
+    #[serde(flatten)]
+    endpoint: EndpointView,
+    /// The secret with which deliveries are verified: it is shown in this answer alone. In the style `standard-webhooks-v1a`
+    /// it is the public key.
+    secret: String,
+    /// The delivery of the ping, where one was asked for and could be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ping: Option<String>,
+}
+
+/// How deliveries are signed.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[allow(dead_code)] // It is there for the document.
+pub(super) enum StyleName {
+    StandardWebhooks,
+    #[schema(rename = "standard-webhooks-v1a")]
+    StandardWebhooksV1a,
+    XWebhook,
+}
+
+/// An endpoint that is to be registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewEndpointInput {
+    /// Where deliveries go: `https`, on port 443 or 8443, to a public address.
+    #[schema(format = "uri", example = "https://example.com/hook", max_length = 2048)]
+    url: String,
+    /// Which event types it wants: names, `prefix.*`, or `*` for all, which is what it gets without this field.
+    #[schema(example = json!(["order.*"]), min_items = 1)]
+    events: Option<Vec<String>>,
+    /// What its owner writes about it.
+    #[serde(default)]
+    #[schema(max_length = 1024)]
+    description: String,
+    /// Headers that its deliveries have beside those of the signature, such as an `Authorization` for a gateway. They are
+    /// never shown again.
+    #[serde(default)]
+    #[schema(write_only)]
+    headers: BTreeMap<String, String>,
+    /// How many attempts it takes in a second or a minute.
+    #[schema(example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$", nullable = false)]
+    rate_limit: Option<String>,
+    /// A secret that its owner has already, 24 to 64 bytes long. Without it one is drawn.
+    #[schema(write_only, nullable = false)]
+    secret: Option<String>,
+    /// How deliveries are signed.
+    #[schema(value_type = Option<StyleName>, nullable = false)]
+    style: Option<String>,
+    /// Which version of the API its payloads are converted to.
+    #[schema(nullable = false)]
+    api_version: Option<String>,
+    /// Whether it is sent a ping at once.
+    #[serde(default)]
+    ping: bool,
+}
+
+/// What is to be changed about an endpoint. What is left out stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EndpointUpdate)]
+pub(super) struct UpdateInput {
+    /// Where deliveries go.
+    #[schema(format = "uri", example = "https://example.com/hook", max_length = 2048, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    url: Option<String>,
+    /// Which event types it wants.
+    #[schema(example = json!(["order.*"]), min_items = 1, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    events: Option<Vec<String>>,
+    /// What its owner writes about it.
+    #[schema(max_length = 1024, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    description: Option<String>,
+    /// All headers that its deliveries have beside those of the signature.
+    #[schema(write_only, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    headers: Option<BTreeMap<String, String>>,
+    /// How many attempts it takes in a second or a minute; `null` removes the limit.
+    #[schema(value_type = Option<String>, example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$")]
+    #[serde(default, deserialize_with = "some")]
+    rate_limit: Option<Option<String>>,
+    /// How deliveries are signed.
+    #[schema(value_type = Option<StyleName>, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    style: Option<String>,
+    /// Which version of the API its payloads are converted to; `null` for none.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "some")]
+    api_version: Option<Option<String>>,
+}
+
+/// How a secret is to be rotated.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateInput {
+    /// For how long the secrets before it sign as well; 24 hours by default, 30 days at most.
+    #[schema(minimum = 0, maximum = 2_592_000, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    overlap_seconds: Option<u32>,
+    /// A secret that its owner has chosen, 24 to 64 bytes long. Without it one is drawn.
+    #[schema(write_only, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    secret: Option<String>,
+}
+
+/// A span of time in which an endpoint missed messages.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoverInput {
+    /// Messages that were dispatched at this time or later.
+    #[schema(value_type = String, format = DateTime)]
+    since: Time,
+    /// Messages that were dispatched before this time. Without it the span goes on to the present.
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    until: Option<Time>,
+}
+
+/// What was recovered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecoveredView {
+    /// How many deliveries are due again or were made.
+    deliveries: u64,
+}
+
+/// What was sent.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Pinged {
+    /// The delivery of the ping.
+    #[schema(example = "dlv_42")]
+    delivery: String,
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Whose endpoints, for an operator of all tenants.
+    #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    tenant: Option<String>,
+    /// Where the page begins: `next` of the page before it.
+    #[param(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
+    after: Option<String>,
+    /// How many rows it has at most; 50 by default.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 2_147_483_647)]
+    limit: Option<String>,
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TenantParameter {
+    /// Whose it is to be, for an operator of all tenants.
+    #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    pub(super) tenant: Option<String>,
+}
+
+/// List endpoints
+#[utoipa::path(
+    get, path = "/endpoints", tag = "endpoints", operation_id = "list_endpoints", params(ListParameters),
+    responses((status = 200, description = "A page of endpoints, by id.", body = Page<EndpointView>), Always, BadQuery),
+)]
+pub(super) async fn list(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Response, Problem> {
+    let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
+    let after = parsed("after", parameters.after.as_deref(), "the `next` of another page")?;
+    let limit = limit(parameters.limit.as_deref(), shared.webhooks.page())?;
+    let mut endpoints = tenant.endpoints().list(after, limit.saturating_add(1)).await?;
+    let next = next(&mut endpoints, limit, |last| last.id().to_string());
+    Ok(json(StatusCode::OK, &Page { data: endpoints.iter().map(EndpointView::of).collect(), next }))
+}
+
+/// Register an endpoint
+///
+/// The answer shows the secret, and nothing else will.
+#[utoipa::path(
+    post, path = "/endpoints", tag = "endpoints", operation_id = "create_endpoint", params(TenantParameter, IdempotencyKey),
+    request_body = NewEndpointInput,
+    responses(
+        (status = 201, description = "It is registered.", body = EndpointWithSecret, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+            ("Location" = String, description = "Where it is, relative to this route."),
+        )),
+        Always, BadBody, Quota,
+    ),
+)]
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Parameters(parameters): Parameters<TenantParameter>,
+    Input(input): Input<NewEndpointInput>,
+) -> Result<Response, Problem> {
+    let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
+    let created = tenant.endpoints().create(input.endpoint()?).await?;
+    let response = json(StatusCode::CREATED, &EndpointWithSecret::of(&created));
+    Ok(tag::tagged(located(response, &format!("endpoints/{}", created.endpoint().id())), created.endpoint()))
+}
+
+/// Read an endpoint
+#[utoipa::path(
+    get, path = "/endpoints/{id}", tag = "endpoints", operation_id = "get_endpoint", params(EndpointParameter),
+    responses(
+        (status = 200, description = "The endpoint.", body = EndpointView, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+        )),
+        (status = 304, description = "It is what `If-None-Match` names."),
+        Always, NoSuch,
+    ),
+)]
+pub(super) async fn get(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (_, endpoint) = find(&shared, &caller, id).await?;
+    let response = match tag::not_modified(&headers, &endpoint) {
+        Some(status) => status.into_response(),
+        None => json(StatusCode::OK, &EndpointView::of(&endpoint)),
+    };
+    Ok(tag::tagged(response, &endpoint))
+}
+
+/// Change an endpoint
+///
+/// As a merge patch (RFC 7396): what is left out stays as it is. Deliveries that wait are sent by the new settings.
+#[utoipa::path(
+    patch, path = "/endpoints/{id}", tag = "endpoints", operation_id = "update_endpoint",
+    params(EndpointParameter, IfMatchHeader), request_body = UpdateInput,
+    responses(
+        (status = 200, description = "It is changed.", body = EndpointView, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+        )),
+        Always, NoSuch, BadBody, Precondition, Quota,
+    ),
+)]
+pub(super) async fn update(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    headers: HeaderMap,
+    Input(input): Input<UpdateInput>,
+) -> Result<Response, Problem> {
+    let (tenant, endpoint) = find(&shared, &caller, id).await?;
+    let mut update = input.update()?;
+    if tag::check(&shared, &headers, &endpoint)? {
+        update = update.if_revision(endpoint.revision());
+    }
+    let endpoint = tenant.endpoints().update(id, update).await?;
+    Ok(tag::tagged(json(StatusCode::OK, &EndpointView::of(&endpoint)), &endpoint))
+}
+
+/// Remove an endpoint
+///
+/// Deliveries that wait for it are cancelled.
+#[utoipa::path(
+    delete, path = "/endpoints/{id}", tag = "endpoints", operation_id = "delete_endpoint",
+    params(EndpointParameter, IfMatchHeader),
+    responses((status = 204, description = "It is removed."), Always, NoSuch, Precondition),
+)]
+pub(super) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (tenant, endpoint) = find(&shared, &caller, id).await?;
+    tag::check(&shared, &headers, &endpoint)?;
+    tenant.endpoints().delete(id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Rotate the secret
+///
+/// Until the overlap has passed, deliveries are signed with the new secret and with those before it. The answer shows the new
+/// one, and nothing else will.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/rotate-secret", tag = "endpoints", operation_id = "rotate_secret",
+    params(EndpointParameter, IdempotencyKey), request_body = RotateInput,
+    responses(
+        (status = 200, description = "The endpoint and its new secret.", body = EndpointWithSecret, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+        )),
+        Always, NoSuch, BadBody, (status = 412, description = "Others changed the endpoint all the while.", body = Problem,
+            content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn rotate_secret(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    OptionalInput(input): OptionalInput<RotateInput>,
+) -> Result<Response, Problem> {
+    let (tenant, _) = find(&shared, &caller, id).await?;
+    let overlap = input.overlap_seconds.unwrap_or(DEFAULT_OVERLAP);
+    if overlap > LONGEST_OVERLAP {
+        return Err(Problem::field("overlap_seconds", "the overlap is at most 2,592,000 seconds, which is 30 days"));
+    }
+    let overlap = Duration::from_secs(overlap.into());
+    let rotated = match input.secret {
+        Some(text) => tenant.endpoints().rotate_secret_to(id, overlap, secret(text)?).await?,
+        None => tenant.endpoints().rotate_secret(id, overlap).await?,
+    };
+    Ok(tag::tagged(json(StatusCode::OK, &EndpointWithSecret::of(&rotated)), rotated.endpoint()))
+}
+
+/// Enable an endpoint
+///
+/// What was held for it is due at once. To enable one that is enabled changes nothing.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/enable", tag = "endpoints", operation_id = "enable_endpoint",
+    params(EndpointParameter, IdempotencyKey), request_body = Nothing,
+    responses(
+        (status = 200, description = "It is enabled.", body = EndpointView, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+        )),
+        Always, NoSuch, BadBody,
+    ),
+)]
+pub(super) async fn enable(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    _: OptionalInput<Nothing>,
+) -> Result<Response, Problem> {
+    let (tenant, endpoint) = find(&shared, &caller, id).await?;
+    if !endpoint.is_enabled() {
+        tenant.endpoints().enable(id).await?;
+    }
+    show(&tenant, id).await
+}
+
+/// Disable an endpoint
+///
+/// What waits for it is held, and new messages make no deliveries for it. To disable one that is disabled changes nothing.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/disable", tag = "endpoints", operation_id = "disable_endpoint",
+    params(EndpointParameter, IdempotencyKey), request_body = Nothing,
+    responses(
+        (status = 200, description = "It is disabled.", body = EndpointView, headers(
+            ("ETag" = String, description = "The state of the endpoint."),
+        )),
+        Always, NoSuch, BadBody,
+    ),
+)]
+pub(super) async fn disable(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    _: OptionalInput<Nothing>,
+) -> Result<Response, Problem> {
+    let (tenant, _) = find(&shared, &caller, id).await?;
+    tenant.endpoints().disable(id).await?;
+    show(&tenant, id).await
+}
+
+/// Ping an endpoint
+///
+/// Sends a message of the type `endpoint.ping`, whatever it subscribes to. Within ten seconds there is one ping; a second
+/// call returns the delivery of the first.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/ping", tag = "endpoints", operation_id = "ping_endpoint",
+    params(EndpointParameter, IdempotencyKey), request_body = Nothing,
+    responses((status = 202, description = "The ping is due.", body = Pinged), Always, NoSuch, BadBody),
+)]
+pub(super) async fn ping(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    _: OptionalInput<Nothing>,
+) -> Result<Response, Problem> {
+    let (tenant, _) = find(&shared, &caller, id).await?;
+    let delivery = tenant.endpoints().ping(id).await?.to_string();
+    Ok(json(StatusCode::ACCEPTED, &Pinged { delivery }))
+}
+
+/// Recover what an endpoint missed
+///
+/// Makes due what failed for good, and what was never made because the endpoint was disabled or not registered.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/recover", tag = "endpoints", operation_id = "recover_endpoint",
+    params(EndpointParameter, IdempotencyKey), request_body = RecoverInput,
+    responses((status = 202, description = "It is due.", body = RecoveredView), Always, NoSuch, BadBody),
+)]
+pub(super) async fn recover(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    Input(input): Input<RecoverInput>,
+) -> Result<Response, Problem> {
+    let (tenant, _) = find(&shared, &caller, id).await?;
+    let since = input.since.0;
+    let deliveries = match input.until.map(|until| until.0) {
+        Some(until) if until < since => return Err(Problem::field("until", "the span ends before it begins")),
+        Some(until) => tenant.endpoints().recover(id, since..until).await?,
+        None => tenant.endpoints().recover(id, since..).await?,
+    };
+    Ok(json(StatusCode::ACCEPTED, &RecoveredView { deliveries }))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code)] // It is there for the document.
+pub(super) struct EndpointParameter {
+    /// The id of the endpoint.
+    #[param(example = "ep_0123456789abcdef0123456789abcdef")]
+    id: String,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // It is there for the document.
+pub(super) struct IfMatchHeader {
+    /// The `ETag` of the endpoint that was read: it is changed only if nobody else has changed it since.
+    #[param(rename = "If-Match", value_type = Option<String>)]
+    if_match: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code)] // It is there for the document.
+pub(super) struct IdempotencyKey {
+    /// Any text that is new for each new request. The same request again is answered with the first answer, for 24 hours.
+    #[param(rename = "Idempotency-Key", value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// Finds an endpoint and its tenant, if the caller may see it.
+async fn find(shared: &Shared, caller: &Caller, id: EndpointId) -> Result<(Tenant, Endpoint), Problem> {
+    let endpoint = shared.webhooks.endpoints().get(id).await?.ok_or_else(|| Problem::not_found("endpoint"))?;
+    let tenant = caller.of(shared, endpoint.tenant().unwrap_or_default());
+    Ok((tenant.ok_or_else(|| Problem::not_found("endpoint"))?, endpoint))
+}
+
+async fn show(tenant: &Tenant, id: EndpointId) -> Result<Response, Problem> {
+    let endpoint = tenant.endpoints().get(id).await?.ok_or_else(|| Problem::not_found("endpoint"))?;
+    Ok(tag::tagged(json(StatusCode::OK, &EndpointView::of(&endpoint)), &endpoint))
+}
+
+impl EndpointView {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self {
+            id: endpoint.id().to_string(),
+            tenant: endpoint.tenant().map(str::to_owned),
+            url: endpoint.url().to_owned(),
+            events: endpoint.events().to_vec(),
+            enabled: endpoint.is_enabled(),
+            disabled_reason: endpoint.disabled().map(|reason| reason.as_str()),
+            description: endpoint.description().to_owned(),
+            style: endpoint.style().as_str(),
+            rate_limit: endpoint.rate_limit().map(|limit| limit.to_string()),
+            api_version: endpoint.api_version().map(str::to_owned),
+            created_at: Time(endpoint.created_at()),
+        }
+    }
+}
+
+impl EndpointWithSecret {
+    fn of(created: &NewSecret) -> Self {
+        Self {
+            endpoint: EndpointView::of(created.endpoint()),
+            secret: created.reveal().to_owned(),
+            ping: created.ping().map(|delivery| delivery.to_string()),
+        }
+    }
+}
+
+impl NewEndpointInput {
+    fn endpoint(self) -> Result<NewEndpoint, Problem> {
+        let mut endpoint = NewEndpoint::new(&self.url).map_err(bad_url)?.description(self.description);
+        if let Some(events) = self.events {
+            endpoint = endpoint.events(events);
+        }
+        if !self.headers.is_empty() {
+            endpoint = endpoint.headers(custom_headers(&self.headers)?);
+        }
+        if let Some(limit) = self.rate_limit {
+            endpoint = endpoint.rate_limit(rate_limit(&limit)?);
+        }
+        if let Some(text) = self.secret {
+            endpoint = endpoint.secret(secret(text)?);
+        }
+        if let Some(text) = self.style {
+            endpoint = endpoint.style(style(&text)?);
+        }
+        if let Some(version) = self.api_version {
+            endpoint = endpoint.api_version(version);
+        }
+        Ok(if self.ping { endpoint.ping() } else { endpoint })
+    }
+}
+
+impl UpdateInput {
+    fn update(self) -> Result<EndpointUpdate, Problem> {
+        let mut update = EndpointUpdate::new();
+        if let Some(url) = self.url {
+            update = update.url(&url).map_err(bad_url)?;
+        }
+        if let Some(events) = self.events {
+            update = update.events(events);
+        }
+        if let Some(description) = self.description {
+            update = update.description(description);
+        }
+        if let Some(headers) = self.headers {
+            update = update.headers(custom_headers(&headers)?);
+        }
+        match self.rate_limit {
+            Some(Some(limit)) => update = update.rate_limit(rate_limit(&limit)?),
+            Some(None) => update = update.no_rate_limit(),
+            None => {}
+        }
+        if let Some(text) = self.style {
+            update = update.style(style(&text)?);
+        }
+        match self.api_version {
+            Some(Some(version)) => update = update.api_version(version),
+            Some(None) => update = update.no_api_version(),
+            None => {}
+        }
+        Ok(update)
+    }
+}
+
+// Not a method reference: `map_err` wants a value.
+#[allow(clippy::needless_pass_by_value)]
+fn bad_url(error: EndpointUrlError) -> Problem {
+    let problem = Problem::field("url", error.to_string());
+    if error.kind() == EndpointUrlErrorKind::Scheme { problem.bad_request() } else { problem }
+}
+
+fn custom_headers(headers: &BTreeMap<String, String>) -> Result<CustomHeaders, Problem> {
+    let mut custom = CustomHeaders::default();
+    for (name, value) in headers {
+        let wrong = |error: HeaderError| {
+            Problem::field(&format!("headers/{}", name.replace('~', "~0").replace('/', "~1")), error.to_string())
+        };
+        custom.insert(name, value).map_err(wrong)?;
+    }
+    Ok(custom)
+}
+
+fn rate_limit(text: &str) -> Result<RateLimit, Problem> {
+    text.parse().map_err(|error: crate::send::RateLimitError| Problem::field("rate_limit", error.to_string()))
+}
+
+fn style(text: &str) -> Result<Style, Problem> {
+    let names = "`standard-webhooks`, `standard-webhooks-v1a` or `x-webhook`";
+    text.parse().map_err(|_| Problem::field("style", format!("a style is {names}")))
+}
+
+fn secret(text: String) -> Result<Secret, Problem> {
+    Secret::new(text).map_err(|error| Problem::field("secret", error.to_string()))
+}
+
+/// A field that is there has a value: `null` is one only where the type says so.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// In seconds: a day, in which the owner of an endpoint can change its secret.
+const DEFAULT_OVERLAP: u32 = 24 * 60 * 60;
+
+/// In seconds: 30 days. An old secret that signs for longer is not rotated.
+const LONGEST_OVERLAP: u32 = 30 * 24 * 60 * 60;

@@ -1,0 +1,213 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::time::sleep;
+
+use super::{access::Access, config::Shared, input, problem::Problem};
+use crate::{
+    boxed::BoxError,
+    error::StoreError,
+    idempotency::{
+        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fingerprint, IdempotencyStore, StoredResponse,
+    },
+    observe,
+    send::Sealed,
+};
+
+/// Reads the `Idempotency-Key` of a POST: a string, with quotes as a structured field has it (RFC 9651) or without.
+pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
+    if *request.method() != Method::POST {
+        return Ok(None);
+    }
+    let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let wrong =
+        || Problem::parameter("Idempotency-Key", "the header is there once, with 1 to 255 visible ASCII characters");
+    let text = value.to_str().map_err(|_| wrong())?.trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let visible = text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+    if values.next().is_some() || text.is_empty() || text.len() > LONGEST_KEY || !visible {
+        return Err(wrong());
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Handles a request once: the same request again is answered with the first answer.
+pub(super) async fn once(shared: &Arc<Shared>, key: String, request: Request, next: Next) -> Response {
+    handle(shared, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
+    let Some(store) = &shared.repeats else {
+        return Err(Problem::parameter("Idempotency-Key", "this application keeps no record of repeated requests"));
+    };
+    let (parts, body) = request.into_parts();
+    let body = input::read(body).await?;
+    let access = parts.extensions.get::<Access>().ok_or_else(Problem::internal)?;
+    // An operator of all tenants has keys of its own, apart from those of every tenant.
+    let key = ClaimKey::new("webhooks-api", "idempotency-key", access.tenant(), key.as_bytes());
+    let fingerprint = fingerprint(&parts, &body);
+    let token = ClaimToken::random().map_err(|_| Problem::internal())?;
+
+    match store.claim(ClaimRequest::new(key, token, LEASE, fingerprint)).await.map_err(|error| unavailable(&error))? {
+        ClaimOutcome::Acquired { .. } => {}
+        ClaimOutcome::Done { fingerprint: first, .. } | ClaimOutcome::InFlight { fingerprint: first, .. }
+            if first != fingerprint =>
+        {
+            return Err(Problem::other_request());
+        }
+        ClaimOutcome::Done { response, .. } => {
+            return response.and_then(|stored| restore(shared, &stored)).ok_or_else(Problem::internal);
+        }
+        ClaimOutcome::InFlight { retry_after, .. } => {
+            return Err(Problem::in_flight(retry_after.as_secs().clamp(1, LEASE.as_secs())));
+        }
+    }
+
+    let claim = Claim { store, key, token };
+    let response = claim.renewed(next.run(Request::from_parts(parts, Body::from(body)))).await;
+    if !response.status().is_success() {
+        // Nothing was done, so the same key may try again.
+        claim.release().await;
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|_| Problem::internal())?.to_bytes();
+    let answer = Response::from_parts(parts, Body::from(body.clone()));
+    claim.complete(keep(shared, &answer, &body)).await;
+    Ok(answer)
+}
+
+struct Claim<'a> {
+    store: &'a Arc<dyn IdempotencyStore>,
+    key: ClaimKey,
+    token: ClaimToken,
+}
+
+impl Claim<'_> {
+    /// Waits for an answer, and holds the claim for as long as that takes.
+    async fn renewed(&self, answer: impl Future<Output = Response>) -> Response {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                () = sleep(LEASE / 3) => {
+                    if let Err(error) = self.store.renew(self.key, self.token, LEASE).await {
+                        observe::api_failed(&error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn release(&self) {
+        if let Err(error) = self.store.release(self.key, self.token).await {
+            // It ends with its lease.
+            observe::api_failed(&error);
+        }
+    }
+
+    async fn complete(&self, stored: Result<StoredResponse, BoxError>) {
+        let completion = match stored {
+            Ok(stored) => Completion::new(RETENTION).response(Arc::new(stored)),
+            Err(error) => {
+                observe::api_failed(&*error);
+                Completion::new(RETENTION)
+            }
+        };
+        if let Err(error) = self.store.complete(self.key, self.token, completion).await {
+            observe::api_failed(&error);
+        }
+    }
+}
+
+/// An answer as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+fn keep(shared: &Shared, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
+    let headers = KEPT.iter().filter_map(|name| {
+        let value = response.headers().get(name)?.to_str().ok()?;
+        Some((name.to_string(), value.to_owned()))
+    });
+    let kept = Kept {
+        status: response.status().as_u16(),
+        headers: headers.collect(),
+        body: std::str::from_utf8(body)?.to_owned(),
+    };
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&kept)?);
+    let Sealed { key, bytes } = shared.webhooks.seal_answer(&plain)?;
+    Ok(StoredResponse::new(kept.status, Some(format!("{SEALED}{key}")), bytes))
+}
+
+fn restore(shared: &Shared, stored: &StoredResponse) -> Option<Response> {
+    let key = stored.content_type.as_deref()?.strip_prefix(SEALED)?;
+    let plain = match shared.webhooks.open_answer(&Sealed::new(key, stored.body.clone())) {
+        Ok(plain) => plain,
+        Err(error) => {
+            observe::api_failed(&error);
+            return None;
+        }
+    };
+    let kept: Kept = serde_json::from_slice(&plain).ok()?;
+    let mut response = (StatusCode::from_u16(kept.status).ok()?, kept.body).into_response();
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in kept.headers {
+        response.headers_mut().insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+    }
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Some(response)
+}
+
+/// What makes two requests the same: method, path, query and body.
+fn fingerprint(parts: &http::request::Parts, body: &[u8]) -> Fingerprint {
+    let mut hash = Sha256::new();
+    let uri = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
+    for part in
+        [parts.method.as_str().as_bytes(), uri.path().as_bytes(), uri.query().unwrap_or_default().as_bytes(), body]
+    {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    Fingerprint::from_bytes(bytes)
+}
+
+fn unavailable(error: &StoreError) -> Problem {
+    observe::api_failed(error);
+    Problem::unavailable()
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What of an answer is kept beside its body.
+const KEPT: &[HeaderName] = &[header::CACHE_CONTROL, header::CONTENT_TYPE, header::ETAG, header::LOCATION];
+
+/// Stands before the name of the sealing key, in place of a content type.
+const SEALED: &str = "sealed:";
+
+/// In characters: a UUID has 36.
+const LONGEST_KEY: usize = 255;
+
+/// How long a request holds its key without renewing it: as long as a claim of a delivery.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a key is known: what the public APIs that have such keys promise.
+const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

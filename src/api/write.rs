@@ -1,0 +1,35 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::Method;
+
+use super::{config::Shared, input, problem::Problem, repeat};
+use crate::observe;
+
+/// Stands around every route: rejects writes that are not JSON, and lets a write that has begun run to its end.
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let method = request.method();
+    if method.is_safe() {
+        return next.run(request).await;
+    }
+    // A DELETE has no body, and no page of another site can make one without asking first.
+    if *method != Method::DELETE && !input::is_json(request.headers()) {
+        return Problem::content_type().into_response();
+    }
+    // When the client hangs up, the server drops this future; the task goes on.
+    let task = tokio::spawn(async move {
+        match repeat::key(&request) {
+            Ok(Some(key)) => repeat::once(&shared, key, request, next).await,
+            Ok(None) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    });
+    task.await.unwrap_or_else(|error| {
+        observe::api_panicked(&error);
+        Problem::internal().into_response()
+    })
+}
