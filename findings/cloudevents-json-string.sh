@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # In binary mode the CloudEvents SDKs for JavaScript and Python send an event whose data is a string, and whose content
-# type is application/json, without the quotes: the body is no JSON, and JSON that means something else if the string
-# looks like it. They also read such bodies differently: "42" comes back as a string in JavaScript and as a number in Python.
+# type is application/json, without the quotes: the body is not JSON, or is JSON that means something else. They also read
+# such bodies differently: "42" comes back as a string in JavaScript and as a number in Python.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -147,12 +147,12 @@ impl Places {
 
     /// The header of a family's, where it has one.
     pub(crate) fn header(&self, family: usize) -> Option<&HeaderName> {
-        let headers = self.places.iter().filter_map(|place| match place {
+        let mut headers = self.places.iter().filter_map(|place| match place {
             Place::Header(name) => Some(name),
             _ => None,
         });
         let count = headers.clone().count();
-        headers.skip(family.min(count.saturating_sub(1))).next()
+        headers.nth(family.min(count.saturating_sub(1)))
     }
 
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {

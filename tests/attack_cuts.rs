@@ -1,5 +1,6 @@
 //! Signed texts that an attacker cuts in another way: other parts, the same text, the same signature.
 #![cfg(feature = "axum")]
+#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 #[path = "support/serve.rs"]
 mod serve;

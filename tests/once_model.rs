@@ -38,7 +38,7 @@ use tower_webhooks::{
         ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, IdempotencyLayer,
         IdempotencyStore, MissingId,
     },
-    scheme::Field,
+    scheme::{Field, Form},
     store::MemoryStore,
     transaction::StoreTransaction,
 };
@@ -532,13 +532,14 @@ impl History {
             .hex()
             .signs("{body}")
             .id(Field::header("x-id"))
-            .event_type(Field::header("x-type"))
+            .event_type(Field::header("x-type").joined(Field::json("/action")))
+            .form(Form::json("payload"))
             .api_version(Field::header("x-version"));
         if setup.bodies_are_unique {
             scheme = scheme.bodies_are_unique();
         }
         let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
-        // Whatever its version, somebody handles it.
+        // Whatever its version, and in whatever form it comes, somebody handles it.
         let events = EventRouter::new().on_version("order.paid", ["0"], handler).on("order.*", handler);
         let app = Router::new().route("/hook", post(events).layer(hook)).with_state(Arc::clone(&world));
         let reference = Reference { setup, now: 0, runs: 0, records: HashMap::new() };
@@ -554,7 +555,8 @@ impl History {
         let body = body(delivery.body);
         let mut request = Request::post("/hook")
             .header("x-signature", signature(&body, SECRET))
-            .header("x-type", "order.paid")
+            .header("x-type", "order")
+            .header("content-type", if delivery.body == FORM { FORM_TYPE } else { "application/json" })
             .header("x-version", delivery.version.to_string())
             .header("x-number", self.requests.to_string());
         let ids: &[u8] = match delivery.id {
@@ -672,8 +674,13 @@ async fn in_time<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(60 * 60), future).await.expect("it comes")
 }
 
+const FORM_TYPE: &str = "application/x-www-form-urlencoded";
+
 fn body(number: u8) -> Vec<u8> {
-    format!(r#"{{"order":{number}}}"#).into_bytes()
+    match number {
+        FORM => b"payload=%7B%22action%22%3A%22paid%22%7D".to_vec(),
+        _ => format!(r#"{{"action":"paid","order":{number}}}"#).into_bytes(),
+    }
 }
 
 fn claim_key(key: Key) -> ClaimKey {
@@ -710,7 +717,9 @@ async fn check(setup: Setup, steps: &[Step]) {
 
 const IDS: u8 = 4;
 const BODIES: u8 = 3;
-const VERSIONS: u8 = 1;
+const VERSIONS: u8 = 2;
+/// The body that is a form.
+const FORM: u8 = 2;
 
 fn setup() -> impl Strategy<Value = Setup> {
     let said = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];

@@ -225,7 +225,7 @@ async fn without_write_ahead_logging_every_change_waits_for_an_open_reader() {
                 _ => assert_eq!(store.renew(key(3), renewed, LEASE).await.unwrap(), Fenced::Applied),
             }
         };
-        let asked = std::time::Instant::now();
+        let asked = tokio::time::Instant::now();
         let end = async {
             tokio::time::sleep(IN_THE_WAY).await;
             reader.rollback().await.unwrap();
@@ -251,7 +251,7 @@ async fn without_write_ahead_logging_a_reader_that_stays_is_waited_for_as_long_a
     let reader = reader(&pool).await;
 
     for _ in 0..2 {
-        let asked = std::time::Instant::now();
+        let asked = tokio::time::Instant::now();
         let error = store.complete(key(1), token, Completion::new(WEEK)).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Busy);
         assert!(asked.elapsed() >= PATIENCE, "{:?}", asked.elapsed());

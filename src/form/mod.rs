@@ -1,7 +1,7 @@
 //! Bodies of the type `application/x-www-form-urlencoded`, which a few senders post instead of JSON.
 //!
 //! Rules:
-//! 1. The body itself says whether it is a form. No sender signs `Content-Type`, so that whoever replays a delivery could
+//! 1. The body itself says whether it is a form. No sender signs `Content-Type`, so that anyone who replays a delivery could
 //!    change it; what a verified body means depends on signed bytes alone. JSON is never a form: an object, an array or a
 //!    string begins with a character that a form escapes, and other JSON holds no `=`.
 //! 2. Names and values are decoded as the URL standard says (url.spec.whatwg.org, section 5.1), but bytes that are not UTF-8

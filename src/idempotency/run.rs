@@ -66,7 +66,7 @@ impl Subject {
         let delivery = &verified.delivery;
         let default = verified.retries_for().unwrap_or_default().max(DEFAULT_RETENTION);
         let retention = context.retention.unwrap_or(default);
-        // Whoever replays a delivery leaves an id out that is not signed, or sends it twice, as easily as he changes it.
+        // Whoever replays a delivery leaves an id out that is not signed, or sends it twice, as easily as they change it.
         let is_bound = delivery.id().is_some() && delivery.id_is_signed();
         let window = context.replay_guard.filter(|_| !is_bound);
         let guard = window.map_or(GuardedBy::Nothing, GuardedBy::SecondClaim);

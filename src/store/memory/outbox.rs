@@ -306,7 +306,7 @@ impl Tables {
         endpoint.health.room(in_flight, endpoint.record.settings.rate_limit, now)
     }
 
-    fn lease(&mut self, request: LeaseRequest, now: Millis) -> Leases {
+    fn lease(&mut self, request: &LeaseRequest, now: Millis) -> Leases {
         let mut candidates: Vec<_> = self
             .endpoints
             .values()
@@ -318,7 +318,7 @@ impl Tables {
             .collect();
         candidates.sort_unstable();
 
-        let mut shares = Shares::new(&request, candidates.iter().map(|(_, _, proven, _)| *proven));
+        let mut shares = Shares::new(request, candidates.iter().map(|(_, _, proven, _)| *proven));
         let mut leased = Vec::new();
         for (_, id, proven, tenant) in &candidates {
             let (id, proven) = (*id, *proven);
@@ -723,7 +723,7 @@ impl OutboxStore for MemoryOutbox {
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
-        self.at_once(move |tables, now| tables.lease(request, now))
+        self.at_once(move |tables, now| tables.lease(&request, now))
     }
 
     fn finish(
