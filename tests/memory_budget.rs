@@ -164,7 +164,10 @@ async fn serve_as_a_child(budget: usize) {
     let layer = if cfg!(debug_assertions) { layer.with_insecure_no_verification() } else { layer };
     let app = Router::new().route("/hook", post(async |_: VerifiedBody| {}).layer(layer));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("\nlistens on {}", listener.local_addr().unwrap());
+    #[allow(clippy::print_stdout)] // It is how the test learns the port.
+    {
+        println!("\nlistens on {}", listener.local_addr().unwrap());
+    }
     // A child that is left alone ends by itself.
     let stop = sleep(Duration::from_secs(600));
     server::serve(listener, app, server::Limits::default(), stop).await;

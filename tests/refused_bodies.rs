@@ -320,6 +320,34 @@ impl Body for Queue {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_large_refused_bodies_loses_no_answer_and_no_true_delivery() {
+    let receiver = Receiver::new(Sender::Stripe).await;
+    let bad = Bytes::from(request("POST", "/hook", &[], &vec![b'x'; LARGE]));
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..if long() { 200 } else { 20 } {
+        let (mut raw, bad) = (receiver.server.connect().await, bad.clone());
+        flood.spawn(async move {
+            for _ in 0..3 {
+                raw.send(&bad).await;
+                assert_eq!(raw.answer().await.map(|answer| answer.status), Some(401));
+            }
+        });
+    }
+
+    let mut delivered = 0;
+    while !flood.is_empty() {
+        receiver.accepts(&Sender::Stripe.sign(BODY), BODY).await;
+        delivered += 1;
+        while let Some(ended) = flood.try_join_next() {
+            ended.expect("each answer came");
+        }
+    }
+
+    assert!(delivered > 0);
+    receiver.finish().await;
+}
+
 // Clients that send all of a body before they look for an answer.
 #[tokio::test]
 async fn the_clients_of_node_and_python_read_the_answer_to_a_large_body() {

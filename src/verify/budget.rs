@@ -242,7 +242,12 @@ impl Share {
 
     /// Ends the reading. The bytes are counted as long as anybody owns them.
     fn into_bytes(self) -> Result<Bytes, OverBudget> {
-        let reader = self.budget.lock().readers.remove(&self.id).ok_or(OverBudget)?;
+        let (reader, surplus) = {
+            let mut state = self.budget.lock();
+            let reader = state.readers.remove(&self.id).ok_or(OverBudget)?;
+            (reader, state.trim(self.budget.limit))
+        };
+        drop(surplus);
         // Nobody can find it to take it away any more.
         let body = std::mem::take(&mut self.slot.lock().pieces).into_bytes();
         let held = Held { budget: Arc::clone(&self.budget), bytes: reader.bytes, body };
