@@ -54,10 +54,10 @@ impl HandleSpan {
         if !span.is_disabled() {
             let (id, event_type) = delivery.logged();
             if let Some(id) = id {
-                span.record("delivery_id", tracing::field::debug(id));
+                span.record("delivery_id", tracing::field::debug(short(id.as_str())));
             }
             if let Some(event_type) = event_type {
-                span.record("event_type", tracing::field::debug(event_type));
+                span.record("event_type", tracing::field::debug(short(event_type.as_str())));
             }
         }
         Self(span)
@@ -73,6 +73,12 @@ impl HandleSpan {
             self.0.record("status", status);
         }
     }
+}
+
+/// The beginning of the sender's text: a span is written with every line that is logged in it.
+fn short(text: &str) -> &str {
+    const LONGEST: usize = 256;
+    text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end])
 }
 
 /// `webhook.attempt`: one try of a delivery, of a worker or of `deliver`.
