@@ -346,13 +346,16 @@ async fn an_endpoint_with_many_deliveries_is_switched_as_a_whole() {
     };
 
     let all = waiting().await;
+    let until = Instant::now() + Duration::from_secs(60);
+    // What is left is purge's. A call that ran out of time may still hold what it was about to move, for a moment.
+    let purge_some = async || assert!(purge(&store, 10_000).await > 0 || Instant::now() < until, "purge leaves it");
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
     while waiting().await > 0 {
-        assert!(purge(&store, 10_000).await > 0, "what is left is purge's");
+        purge_some().await;
     }
     assert!(store.switch_endpoint(endpoint, None).await.unwrap());
     while waiting().await < all {
-        assert!(purge(&store, 10_000).await > 0, "what is left is purge's");
+        purge_some().await;
     }
 }
 
@@ -507,8 +510,8 @@ async fn no_call_reads_all_there_is() {
          SELECT m.seq, d.tenant, CASE WHEN m.seq % 2 = 0 THEN d.endpoint ELSE 'ep_' || md5(m.seq::text) END, 3, 0,
                 d.created_at, 1
          FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE m.id LIKE 'sent%';
-         INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, created_at, attempt)
-         SELECT m.seq, d.tenant, d.endpoint, 0, 9999999999999, d.created_at, 1
+         INSERT INTO webhook_outbox_deliveries (message, tenant, endpoint, state, due_at, noted_due, created_at, attempt)
+         SELECT m.seq, d.tenant, d.endpoint, 0, 9999999999999, 9999999999999, d.created_at, 1
          FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE d.state = 5 AND m.id LIKE 'retry%';
          INSERT INTO webhook_outbox_attempts (delivery, attempt, ended_at, millis, answer)
          SELECT seq, 1, created_at, 1, 'x' FROM webhook_outbox_deliveries WHERE state = 3;
@@ -939,7 +942,7 @@ fn ids(leased: &[Held]) -> Vec<&str> {
     leased.iter().map(|leased| leased.message.message_id().as_str()).collect()
 }
 
-const TABLES: [&str; 5] = ["endpoints", "messages", "deliveries", "attempts", "event_types"];
+const TABLES: [&str; 6] = ["endpoints", "messages", "deliveries", "attempts", "event_types", "moves"];
 
 const FAILED: After = After::Retry { wait: Duration::from_secs(3600) };
 

@@ -128,7 +128,8 @@ pub trait OutboxStore: Send + Sync + 'static {
         settings: EndpointSettings,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
-    /// Enables an endpoint, or disables it for a reason. Tells whether it is there.
+    /// Enables an endpoint, or disables it for a reason. Tells whether it is there. It holds at once. A store may change the states of
+    /// very many deliveries in steps, of which [`purge`](Self::purge) does those that are left; meanwhile they are read as they will be.
     ///
     /// # Errors
     /// When the store cannot be asked.
@@ -265,7 +266,9 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// Drops the content (payloads, answers) and then the rows of what ended long ago, up to about `limit` rows of each kind. It
     /// ended with its last attempt, or when it was dispatched where that is later. A delivery that was held for as long as rows
     /// are kept is cancelled. What a worker died on is held where its endpoint is disabled, and cancelled where it is gone: nobody
-    /// else would touch it. Tells how many rows it changed or removed.
+    /// else would touch it. Tells how many rows it changed or removed: when it is none, there is nothing to do for now. Workers call it
+    /// once a minute, and again at once after `limit` or more, so it reads nothing of what is not old, nor again and again what is old and
+    /// awaited; each of its steps holds its locks for a few milliseconds.
     ///
     /// # Errors
     /// When the store cannot be asked.

@@ -402,6 +402,92 @@ pub(super) fn next_state(end: After, standing: Standing, now: Millis) -> (Delive
     }
 }
 
+/// What of an endpoint is left when some of it was leased.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Left {
+    /// Whether more is due.
+    pub(super) more: bool,
+    /// When the next of what is not due yet becomes so; the lease of what was just leased ends then, if nothing is earlier.
+    pub(super) later: Option<Millis>,
+}
+
+/// When an endpoint is to be looked at next, which stands on its row: never later than something of it may be leased. It is
+/// often earlier, and then a look finds nothing and moves it on. So it need not be written with each attempt.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) -> Option<Millis> {
+    if !left.more {
+        return left.later.map(|later| later.max(ready_at));
+    }
+    // Looks begin with the endpoints that have stood there longest, so one that was served goes behind the others. It does so once
+    // in a while: the column is in an index, and an update that leaves it alone costs less.
+    let stays = before.filter(|before| (now.saturating_sub(STANDS)..=now).contains(before));
+    Some(stays.unwrap_or(now).max(ready_at))
+}
+
+/// For how long an endpoint that is served again and again keeps its place.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const STANDS: Millis = 1000;
+
+/// How many endpoints one look reads of those that may have something to lease.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) const MOST_SEEN: i64 = 10_000;
+
+/// In which states what waits for an endpoint still is, while it is moved to another one since the endpoint was disabled
+/// (held), enabled (pending) or deleted (cancelled).
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn moved_from(target: DeliveryState) -> &'static [DeliveryState] {
+    match target {
+        DeliveryState::Held => &[DeliveryState::Pending],
+        DeliveryState::Pending => &[DeliveryState::Held],
+        DeliveryState::Cancelled => &[DeliveryState::Held, DeliveryState::Pending],
+        _ => &[],
+    }
+}
+
+/// The state of a delivery as it is shown: what waits to be moved is where it will be.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+fn shown(state: DeliveryState, target: Option<DeliveryState>) -> DeliveryState {
+    target.filter(|target| moved_from(*target).contains(&state)).unwrap_or(state)
+}
+
+/// Shows a delivery where it will be when it was moved.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn show(record: &mut crate::send::DeliveryRecord, target: Option<DeliveryState>) {
+    let state = shown(record.state, target);
+    if state != record.state {
+        record.state = state;
+        // What was held is due at once.
+        record.due_at = (state == DeliveryState::Pending).then_some(record.created_at);
+    }
+}
+
+/// What purge does with a message whose time has come.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aged {
+    /// It was used later than when it was dispatched: its time comes so much later.
+    Later(Millis),
+    /// Somebody still waits for it. It is not looked at again before that has ended.
+    Awaited,
+    /// Its content goes.
+    Old {
+        /// When it was used last.
+        used_at: Millis,
+    },
+}
+
+/// Decides it, for what was last used before `until`.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn aged(is_awaited: bool, created_at: Millis, last_attempt: Option<Millis>, until: Millis) -> Aged {
+    let used_at = last_attempt.map_or(created_at, |ended_at| ended_at.max(created_at));
+    match is_awaited {
+        true => Aged::Awaited,
+        false if used_at >= until => Aged::Later(used_at),
+        false => Aged::Old { used_at },
+    }
+}
+
 /// Which attempt of a delivery it is since it was made or resent, which the schedule of retries counts, and whether it is the one that
 /// somebody asked for by resending it.
 pub(super) fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
@@ -570,6 +656,8 @@ pub(super) fn from_time(at: SystemTime) -> Millis {
 mod tests {
     use std::{ops::Range, time::Duration};
 
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    use super::{Aged, Left, aged, look_at, shown};
     use super::{Health, Leased, Shares, Standing, digest, full_tenants, next_state};
     use crate::send::{
         After, DeliveryState, DisabledReason, EndpointSettings, Fault, Finish, Held, LeaseRequest, LeaseToken, Message,
@@ -991,6 +1079,51 @@ mod tests {
         assert_ne!(one, digest(&message("a", "y")));
         assert_ne!(one, digest(&message("b", "x")));
         assert_ne!(one, digest(&message("a", "x").version("")));
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn an_endpoint_is_looked_at_when_something_of_it_may_be_leased() {
+        let now = 100_000;
+        let more = Left { more: true, later: Some(now + 30_000) };
+        // What was served goes behind the others, once in a second, and not before it is ready.
+        assert_eq!(look_at(None, more, 0, now), Some(now));
+        assert_eq!(look_at(Some(now - 1000), more, 0, now), Some(now - 1000));
+        assert_eq!(look_at(Some(now - 1001), more, 0, now), Some(now));
+        assert_eq!(look_at(Some(now), more, now + 5, now), Some(now + 5));
+
+        let all = Left { more: false, later: Some(now + 30_000) };
+        assert_eq!(look_at(Some(now), all, 0, now), Some(now + 30_000));
+        assert_eq!(look_at(Some(now), all, now + 60_000, now), Some(now + 60_000));
+        assert_eq!(look_at(Some(now), Left { more: false, later: None }, now + 60_000, now), None);
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn what_is_being_moved_is_shown_where_it_will_be() {
+        use DeliveryState::{Cancelled, Delivered, Held, Pending, Sending};
+
+        for (state, target, wanted) in [
+            (Pending, Some(Held), Held),
+            (Held, Some(Pending), Pending),
+            (Held, Some(Held), Held),
+            (Held, Some(Cancelled), Cancelled),
+            (Pending, Some(Cancelled), Cancelled),
+            (Sending, Some(Held), Sending),
+            (Delivered, Some(Cancelled), Delivered),
+            (Pending, None, Pending),
+        ] {
+            assert_eq!(shown(state, target), wanted, "{state:?} to {target:?}");
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn a_message_is_old_from_its_last_attempt_on() {
+        assert_eq!(aged(true, 10, Some(20), 100), Aged::Awaited);
+        assert_eq!(aged(false, 10, None, 100), Aged::Old { used_at: 10 });
+        assert_eq!(aged(false, 10, Some(99), 100), Aged::Old { used_at: 99 });
+        assert_eq!(aged(false, 10, Some(100), 100), Aged::Later(100));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
 //!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made, with the feature `send` also
-//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts` and `_event_types` (another prefix by
+//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves` (another prefix by
 //!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
 //!    it share a database.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
@@ -35,7 +35,7 @@
 //! after half of the timeout; in the application's own transaction its own `lock_timeout` decides. After a conflict the
 //! transaction goes on as it was. Under repeatable read or serializable, a message that
 //! another transaction has stored since this one began is `Busy`, and this one has to be rolled back. A transaction that has
-//! dispatched has sent a `NOTIFY`, so it cannot be prepared for a commit in two phases.
+//! dispatched tells no worker; `Dispatcher::wake` after its commit does.
 //!
 //! Another database that happens to have tables of the same names is not told from the right one: what is written there is
 //! found by the workers of that database.
@@ -45,9 +45,10 @@
 //! without waiting for each other. A worker with nothing to do asks one statement that writes nothing; whatever it leases at
 //! once, a batch is six round trips, and noting an attempt four.
 //!
-//! A dispatch tells workers with `NOTIFY` when it is committed. Each worker listens on one connection of its own, beside the
-//! pool; if that is lost, it looks every second all the same, and connects again. `NOTIFY` takes a lock of the whole server at
-//! the commit: where thousands of transactions a second dispatch, that is felt.
+//! A dispatch tells workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was dispatched within
+//! some milliseconds: a transaction that notifies shares its flush with no other one. Each worker listens on one connection of its
+//! own, beside the pool; if that is lost, it looks every second anyway, and connects again.
+//! [`PostgresStoreOptions::without_notify`] turns the telling off.
 //!
 //! Rows of deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is open,
 //! PostgreSQL keeps what was changed since, and each look for work reads over it.

@@ -7,7 +7,7 @@ use tokio::time::timeout_at;
 use super::{
     corrupt, count,
     dispatch::outbox_id,
-    endpoints,
+    endpoints, moves,
     schema::{HELD, PENDING, number, state},
     transaction::{Tx, is_conflict, transaction},
 };
@@ -16,7 +16,7 @@ use crate::{
     observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, shown_due, to_time, wants},
+        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -29,7 +29,12 @@ pub(super) async fn get(store: &PostgresStore, id: OutboxId) -> Result<Option<De
     const CONTEXT: &str = "read a delivery";
 
     let rows = store.ask(CONTEXT, &store.statements().delivery, &[seq(id)]).await?;
-    rows.first().map(read).transpose().map_err(|error| store_error(error, CONTEXT))
+    let shown = |row: &PgRow| {
+        let mut record = read(row)?;
+        show(&mut record, row.try_get::<Option<i16>, _>("target")?.map(moves::target).transpose()?);
+        Ok(record)
+    };
+    rows.first().map(shown).transpose().map_err(|error| store_error(error, CONTEXT))
 }
 
 pub(super) async fn list(
@@ -38,19 +43,55 @@ pub(super) async fn list(
     wanted: DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let moves = moves::of_tenant(store, &tenant).await?;
+    // What is being moved from the state is shown elsewhere.
+    let leaves = |target: DeliveryState| wanted.state.is_some_and(|state| moved_from(target).contains(&state));
+    let leaving: Vec<_> = moves.iter().filter(|(_, target)| leaves(**target)).map(|(id, _)| id.to_string()).collect();
+    let mut records = page(store, &tenant, &wanted, &leaving, limit).await?;
+
+    let comes = |id: &EndpointId, target: DeliveryState| {
+        wanted.state == Some(target) && wanted.endpoint.is_none_or(|endpoint| endpoint == *id)
+    };
+    for (id, target) in moves.iter().filter(|(id, target)| comes(id, **target)) {
+        for from in moved_from(*target) {
+            let coming = wanted.clone().endpoint(*id).state(*from);
+            records.extend(page(store, &tenant, &coming, &[], limit).await?);
+        }
+    }
+    for record in &mut records {
+        show(record, moves.get(&record.endpoint).copied());
+    }
+    records.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
+    records.truncate(limit as usize);
+    Ok(records)
+}
+
+/// Reads a page of those that are in the wanted state in the table, without some endpoints.
+async fn page(
+    store: &PostgresStore,
+    tenant: &str,
+    wanted: &DeliveryQuery,
+    without: &[String],
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
     const CONTEXT: &str = "list deliveries";
 
     let endpoint = wanted.endpoint.map(|id| id.to_string());
+    let left_out: Vec<_> = without.iter().map(|id| Some(&**id)).collect();
+    let statement = store.statements().deliveries(wanted, !left_out.is_empty());
     let mut before = wanted.before.map_or(i64::MAX, |id| i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
     let mut records = Vec::new();
     loop {
         let left = i64::from(limit) - records.len() as i64;
-        let mut values = vec![Value::from(&*tenant), Value::from(before), Value::from(left)];
+        let mut values = vec![Value::from(tenant), Value::from(before), Value::from(left)];
         values.extend(endpoint.as_deref().map(Value::from));
         values.extend(wanted.state.map(|state| Value::from(number(state))));
         values.extend(wanted.message.as_deref().map(Value::from));
         values.extend(wanted.event_type.as_deref().map(Value::from));
-        let rows = store.ask(CONTEXT, store.statements().deliveries(&wanted), &values).await?;
+        if !left_out.is_empty() {
+            values.push(Value::ManyTexts(&left_out));
+        }
+        let rows = store.ask(CONTEXT, statement, &values).await?;
         for row in &rows {
             before = row.try_get("seq").map_err(|error| store_error(error, CONTEXT))?;
             match read(row) {
@@ -186,7 +227,7 @@ fn read(row: &PgRow) -> Result<DeliveryRecord, sqlx::Error> {
         message: row.try_get("id")?,
         event_type: row.try_get("event_type")?,
         tenant: row.try_get::<&str, _>("tenant")?.into(),
-        endpoint: endpoint.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
+        endpoint: endpoint.parse().map_err(|_| corrupt("invalid endpoint id"))?,
         state,
         attempt: count(row.try_get("attempt")?),
         created_at: to_time(row.try_get("created_at")?),

@@ -6,8 +6,7 @@ use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
 use super::{
-    corrupt,
-    schema::{HELD, PENDING, number},
+    corrupt, moves,
     transaction::{Tx, is_conflict, transaction},
 };
 use crate::{
@@ -176,17 +175,12 @@ pub(super) async fn switch(
 
     let deadline = store.outbox_deadline().await?;
     let switched = transaction!(store, deadline, CONTEXT, tx => find_and_switch(store, &mut tx, id, disabled))?;
-    let Some(mut moved) = switched else { return Ok(false) };
+    let Some(moved) = switched else { return Ok(false) };
     // From here on it is switched, for all who lease. What is too much for the rest of the time, `purge` goes on with.
     if disabled.is_none() && moved > 0 {
         store.announce();
     }
-    while moved >= STEP {
-        match transaction!(store, deadline, CONTEXT, tx => go_on(store, &mut tx, id, disabled)) {
-            Ok(more) => moved = more,
-            Err(_) => break,
-        }
-    }
+    moves::finish(store, deadline, id, moved).await;
     Ok(true)
 }
 
@@ -200,7 +194,7 @@ async fn find_and_switch(
     switch_in(store, tx, &found, disabled).await.map(Some)
 }
 
-/// Enables or disables an endpoint that is locked, and resumes or holds what waits for it, up to a number. Tells how many.
+/// Enables or disables an endpoint that is locked, and begins to resume or hold what waits for it. Tells how many that were.
 pub(super) async fn switch_in(
     store: &PostgresStore,
     tx: &mut Tx,
@@ -217,72 +211,28 @@ pub(super) async fn switch_in(
         }
     };
     note(store, tx, &found.endpoint, &health, disabled).await?;
-    move_waiting(store, tx, found, disabled).await
-}
-
-async fn go_on(
-    store: &PostgresStore,
-    tx: &mut Tx,
-    id: EndpointId,
-    disabled: Option<DisabledReason>,
-) -> Result<i64, sqlx::Error> {
-    match find(store, tx, id).await? {
-        Some(found) if found.endpoint.disabled.is_some() == disabled.is_some() => {
-            move_waiting(store, tx, &found, disabled).await
-        }
-        _ => Ok(0),
-    }
-}
-
-async fn move_waiting(
-    store: &PostgresStore,
-    tx: &mut Tx,
-    found: &Found,
-    disabled: Option<DisabledReason>,
-) -> Result<i64, sqlx::Error> {
-    let (from, to) = if disabled.is_some() { (PENDING, HELD) } else { (HELD, PENDING) };
-    move_all(store, tx, &found.endpoint.id.to_string(), found.now, (&[from], to)).await
-}
-
-async fn move_all(
-    store: &PostgresStore,
-    tx: &mut Tx,
-    id: &str,
-    now: Millis,
-    (from, to): (&[i64], i64),
-) -> Result<i64, sqlx::Error> {
-    let values = [Value::from(now), Value::from(id), Value::ManyInts(from), Value::from(to), Value::from(STEP)];
-    let row = tx.first(&store.statements().move_waiting, &values).await?;
-    row.ok_or(sqlx::Error::RowNotFound)?.try_get("moved")
+    let target = if disabled.is_some() { DeliveryState::Held } else { DeliveryState::Pending };
+    let id = found.endpoint.id.to_string();
+    moves::start(store, tx, (&id, &found.endpoint.tenant), target, found.now).await
 }
 
 pub(super) async fn delete(store: &PostgresStore, id: EndpointId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "delete an endpoint";
 
     let deadline = store.outbox_deadline().await?;
-    let id = id.to_string();
-    let deleted = transaction!(store, deadline, CONTEXT, tx => delete_in(store, &mut tx, &id))?;
-    let Some((now, mut moved)) = deleted else { return Ok(false) };
-    // As with `switch`.
-    while moved >= STEP {
-        match transaction!(store, deadline, CONTEXT, tx => cancel_all(store, &mut tx, &id, now)) {
-            Ok(more) => moved = more,
-            Err(_) => break,
-        }
-    }
+    let deleted = transaction!(store, deadline, CONTEXT, tx => delete_in(store, &mut tx, id))?;
+    let Some(moved) = deleted else { return Ok(false) };
+    moves::finish(store, deadline, id, moved).await;
     Ok(true)
 }
 
-async fn delete_in(store: &PostgresStore, tx: &mut Tx, id: &str) -> Result<Option<(Millis, i64)>, sqlx::Error> {
-    let Some(row) = tx.first(&store.statements().delete, &[store.offset(), Value::from(id)]).await? else {
+async fn delete_in(store: &PostgresStore, tx: &mut Tx, id: EndpointId) -> Result<Option<i64>, sqlx::Error> {
+    let id = id.to_string();
+    let Some(row) = tx.first(&store.statements().delete, &[store.offset(), Value::from(&*id)]).await? else {
         return Ok(None);
     };
-    let now = row.try_get("now")?;
-    Ok(Some((now, cancel_all(store, tx, id, now).await?)))
-}
-
-async fn cancel_all(store: &PostgresStore, tx: &mut Tx, id: &str, now: Millis) -> Result<i64, sqlx::Error> {
-    move_all(store, tx, id, now, (&[PENDING, HELD], number(DeliveryState::Cancelled))).await
+    let tenant: String = row.try_get("tenant")?;
+    moves::start(store, tx, (&id, &tenant), DeliveryState::Cancelled, row.try_get("now")?).await.map(Some)
 }
 
 /// An endpoint whose row is locked, how it is doing, and the time.
@@ -417,6 +367,3 @@ fn tenant_lock(tenant: &str, salt: u64) -> i64 {
 
 /// How many rows are looked at in one go.
 const PAGE: i64 = 500;
-
-/// How many deliveries are moved in one transaction.
-const STEP: i64 = 10_000;

@@ -18,7 +18,8 @@ use crate::{
     },
     store::{
         outbox::{
-            Health, Leased, MESSAGE_RESTS, Shares, StoredMessage, UNREADABLE_RESTS, URGENT_DUE, full_tenants, round,
+            Health, Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, UNREADABLE_RESTS, URGENT_DUE,
+            full_tenants, look_at, round,
         },
         postgres::{
             PostgresStore,
@@ -35,8 +36,13 @@ const CONTEXT: &str = "lease deliveries";
 pub(super) async fn lease(store: &PostgresStore, request: LeaseRequest) -> Result<Leases, StoreError> {
     let deadline = store.outbox_deadline().await?;
     let look = look(store, deadline, &request).await.map_err(|error| store_error(error, CONTEXT))?;
+    let mut next_due = look.next_due;
+    if !look.idle.is_empty() {
+        let settled = transaction!(store, deadline, CONTEXT, tx => settle(store, &mut tx, &look.idle))?;
+        next_due = next_due.into_iter().chain(settled).min();
+    }
     if look.candidates.is_empty() {
-        return Ok(Leases::new(Vec::new(), look.next_due));
+        return Ok(Leases::new(Vec::new(), next_due));
     }
     let leased = transaction!(store, deadline, CONTEXT, tx => lease_in(store, &mut tx, &request, &look.candidates))?;
     // Another worker has what there is, or had: soon it is seen how much it left.
@@ -48,6 +54,8 @@ pub(super) async fn lease(store: &PostgresStore, request: LeaseRequest) -> Resul
 struct Look {
     /// The endpoints that have something due and room for it, those that waited longest first.
     candidates: Vec<EndpointId>,
+    /// Those that have something new, or were to be looked at now, and have nothing that may be leased now.
+    idle: Vec<String>,
     next_due: Option<Duration>,
 }
 
@@ -56,6 +64,8 @@ async fn look(
     deadline: tokio::time::Instant,
     request: &LeaseRequest,
 ) -> Result<Look, sqlx::Error> {
+    // Where there are more with something new than are seen, each comes about as often as the others.
+    let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
     let [full, full_of_unproven] =
         full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect::<Vec<_>>());
     let values = [
@@ -64,14 +74,21 @@ async fn look(
         Value::from(i64::from(IN_FLIGHT)),
         Value::from(1),
         Value::from(i64::from(FAILURES_TO_REST)),
+        Value::from(MOST_SEEN),
+        Value::from(MOST_NEW),
+        Value::from(&*start),
         Value::ManyTexts(&full),
         Value::ManyTexts(&full_of_unproven),
     ];
     let rows = store.ask_by(deadline, &store.statements().look, &values).await?;
     let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
-    let (mut candidates, mut left_unproven) = (Vec::new(), request.unproven);
+    let (mut candidates, mut idle, mut left_unproven) = (Vec::new(), Vec::new(), request.unproven);
     for row in &rows {
         let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
+        if row.try_get::<bool, _>("is_idle")? {
+            idle.push(id.to_owned());
+            continue;
+        }
         if !row.try_get::<bool, _>("proven")? {
             // Each gets one at least, so more of them than that are not asked for.
             let Some(less) = left_unproven.checked_sub(1) else { continue };
@@ -83,7 +100,26 @@ async fn look(
         }
     }
     candidates.truncate(request.limit as usize);
-    Ok(Look { candidates, next_due: wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or_default())) })
+    Ok(Look { candidates, idle, next_due: wait.map(positive) })
+}
+
+/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Tells how
+/// long until the first of them is to be looked at.
+async fn settle(store: &PostgresStore, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
+    let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
+    // What is decided under the lock is read after it.
+    let locked = tx.all(&store.statements().lock_idle, &[Value::ManyTexts(&ids)]).await?;
+    let ids = locked.iter().map(|row| Ok(Some(row.try_get("id")?))).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let values = [store.offset(), Value::ManyTexts(&ids), Value::from(MOST_NOTED)];
+    let row = tx.first(&store.statements().settle, &values).await?.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(row.try_get::<Option<i64>, _>("wait")?.map(positive))
+}
+
+fn positive(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
 
 /// An endpoint that is locked, and what waits for it.
@@ -91,6 +127,9 @@ struct Locked {
     endpoint: EndpointRecord,
     health: Health,
     in_flight: u32,
+    look_at: Option<Millis>,
+    /// When the next of what is not due is so.
+    later: Option<Millis>,
     /// Its first deliveries that are due.
     due: Vec<Due>,
 }
@@ -137,6 +176,9 @@ async fn lease_in(
         let all = taken.len() == locked.due.len();
         let urgent_left = locked.due[taken.len()..].iter().any(|due| due.is_urgent);
         locked.health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
+        let lease_ends = after(now, request.lease.min(LONGEST_LEASE));
+        let left = Left { more: !all, later: Some(locked.later.map_or(lease_ends, |later| later.min(lease_ends))) };
+        locked.look_at = look_at(locked.look_at, left, locked.health.ready_at(limit), now);
         served.push(&*locked);
     }
     if picked.is_empty() {
@@ -162,7 +204,8 @@ async fn lock(
     for row in &rows {
         match endpoints::read(row) {
             Ok((endpoint, health)) => {
-                locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, due: Vec::new() });
+                let (look_at, due) = (row.try_get("look_at")?, Vec::new());
+                locked.insert(endpoint.id, Locked { endpoint, health, in_flight: 0, look_at, later: None, due });
             }
             Err(cause) => {
                 let id = row.try_get::<&str, _>("id")?;
@@ -191,6 +234,7 @@ async fn lock(
         let id: &str = row.try_get("id")?;
         let Some(locked) = id.parse().ok().and_then(|id: EndpointId| locked.get_mut(&id)) else { continue };
         locked.in_flight = count(row.try_get("in_flight")?);
+        locked.later = row.try_get("later")?;
         if let Some(seq) = row.try_get::<Option<i64>, _>("seq")? {
             let is_first = row.try_get::<i64, _>("attempt")? == 0;
             let is_urgent = row.try_get::<i64, _>("due_at")? == URGENT_DUE;
@@ -219,6 +263,7 @@ async fn take(
     let urgent: Vec<_> = served.iter().map(|locked| i64::from(locked.health.urgent)).collect();
     let ready_at = served.iter().map(|locked| locked.health.ready_at(locked.endpoint.settings.rate_limit));
     let ready_at: Vec<_> = ready_at.collect();
+    let look_at: Vec<_> = served.iter().map(|locked| locked.look_at.unwrap_or(now)).collect();
     let values = [
         Value::from(now),
         Value::from(after(now, request.lease.min(LONGEST_LEASE))),
@@ -231,6 +276,7 @@ async fn take(
         Value::ManyInts(&ready_at),
         Value::ManyInts(&steady_at),
         Value::ManyInts(&urgent),
+        Value::ManyInts(&look_at),
     ];
     let rows = tx.all(&store.statements().take, &values).await?;
 
@@ -284,6 +330,12 @@ fn message(row: &PgRow, payload: String) -> Result<Option<Message>, sqlx::Error>
     };
     Ok(stored.read().map_err(|cause| observe::unreadable("message", &id, &*cause)).ok())
 }
+
+/// How many of the endpoints that have something new one look reads.
+const MOST_NEW: i64 = 1000;
+
+/// How many deliveries one look notes, that cannot be leased at once.
+const MOST_NOTED: i64 = 2000;
 
 /// When a worker looks again that found everything locked.
 const SOON: Duration = Duration::from_millis(10);

@@ -4,8 +4,9 @@
 //!    lock is read in a statement of its own, since one statement may see less than its lock has waited for.
 //! 2. Nobody waits for long: a worker skips what is locked, and others give up after half of the store's timeout.
 //! 3. Dispatching locks no endpoint. So a delivery may be made for one that is being disabled or deleted at that moment; it is
-//!    not leased, and `purge` holds or cancels it.
-//! 4. The order of locks is endpoint, then delivery, then message, each by id. Should two wait for each other all the same, the
+//!    not leased, and `purge` holds or cancels it. And an endpoint's row does not tell of what is new: a lease, which has the
+//!    row locked, notes it there.
+//! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id. Should two wait for each other all the same, the
 //!    one that the server stops is run once more.
 
 mod deliveries;
@@ -15,6 +16,7 @@ mod event_types;
 mod finish;
 mod lease;
 mod listen;
+mod moves;
 mod notify;
 mod purge;
 mod schema;

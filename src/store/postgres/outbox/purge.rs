@@ -3,52 +3,120 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::transaction::{Tx, is_conflict, transaction};
+use super::{
+    moves,
+    transaction::{Tx, is_conflict, transaction},
+};
 use crate::{
     error::StoreError,
     send::Retention,
     store::{
+        outbox::{Aged, aged},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
-            statement::Value,
+            statement::{Statement, Value},
         },
-        record::before,
+        record::{Millis, before},
     },
 };
 
-/// Each step is a transaction of its own, and takes what nobody has locked, so that nobody waits for it.
-pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u32) -> Result<u64, StoreError> {
-    const CONTEXT: &str = "purge the outbox";
+const CONTEXT: &str = "purge the outbox";
 
-    let deadline = store.outbox_deadline().await?;
+/// Each step is a transaction of its own, with the time of a whole call, and takes what nobody has locked, so that nobody waits for
+/// it and several processes share the work. It walks what is to be changed, along an index of it: what is not old, or is old and
+/// awaited, is not read.
+pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u32) -> Result<u64, StoreError> {
     let statements = store.statements();
-    let steps = async || {
-        let now = store.ask_by(deadline, &statements.now, &[store.offset()]).await?;
-        let now: i64 = now.first().ok_or(sqlx::Error::RowNotFound)?.try_get("now")?;
-        let (content, rows) = (before(now, retention.content), before(now, retention.rows));
-        let limit = Value::from(i64::from(limit));
-        let mut changed = 0;
-        // In the order in which rows lose their meaning. A message that is still to be delivered to somebody is not touched.
-        for (statement, until) in [
-            (&statements.purge_pending, now),
-            (&statements.purge_orphans, now),
-            (&statements.purge_long_held, rows),
-            (&statements.purge_payloads, content.max(rows)),
-            (&statements.purge_answers, content.max(rows)),
-            (&statements.purge_attempts, rows),
-            (&statements.purge_deliveries, rows),
-            (&statements.purge_messages, rows),
-        ] {
-            changed += done(&store.ask_by(deadline, statement, &[Value::from(until), limit]).await?)?;
+    let now = store.ask(CONTEXT, &statements.now, &[store.offset()]).await?;
+    let now: i64 = now
+        .first()
+        .ok_or(sqlx::Error::RowNotFound)
+        .and_then(|row| row.try_get("now"))
+        .map_err(|error| store_error(error, CONTEXT))?;
+    let rows = before(now, retention.rows);
+    // The content goes with the rows at the latest.
+    let content = before(now, retention.content).max(rows);
+    let most = Value::from(i64::from(limit));
+
+    // In the order in which rows lose their meaning. A message that is still to be delivered to somebody is not touched.
+    store.ask(CONTEXT, &statements.purge_strays, &[most]).await?;
+    let (mut changed, is_due) = go_on_moving(store, limit).await?;
+    for (statement, values) in [
+        (&statements.purge_died, &[Value::from(now), most][..]),
+        (&statements.purge_long_held, &[Value::from(rows), most]),
+        (&statements.purge_unblocked, &[most]),
+    ] {
+        changed += ask(store, statement, values).await?;
+    }
+    let deadline = store.outbox_deadline().await?;
+    changed += transaction!(store, deadline, CONTEXT, tx => empty(store, &mut tx, content, limit))?;
+    for (statement, until) in
+        [(&statements.purge_answers, content), (&statements.purge_attempts, rows), (&statements.purge_rows, rows)]
+    {
+        changed += ask(store, statement, &[Value::from(until), most]).await?;
+    }
+    if is_due {
+        store.announce();
+    }
+    Ok(changed)
+}
+
+async fn go_on_moving(store: &PostgresStore, limit: u32) -> Result<(u64, bool), StoreError> {
+    let (limit, mut moved, mut is_due) = (i64::from(limit), 0, false);
+    while moved < limit {
+        let deadline = store.outbox_deadline().await?;
+        let (of_one, of_one_is_due) = moves::go_on(store, deadline, None, limit - moved).await?;
+        if of_one == 0 {
+            break;
         }
-        let resumed = done(&store.ask_by(deadline, &statements.purge_held, &[Value::from(now), limit]).await?)?;
-        if resumed > 0 {
-            store.announce();
+        moved += of_one;
+        is_due |= of_one_is_due;
+    }
+    Ok((moved.unsigned_abs(), is_due))
+}
+
+async fn ask(store: &PostgresStore, statement: &Statement, values: &[Value<'_>]) -> Result<u64, StoreError> {
+    done(&store.ask(CONTEXT, statement, values).await?).map_err(|error| store_error(error, CONTEXT))
+}
+
+/// Drops the payloads of old messages. They are locked before it is read what waits for them: what is resent meanwhile keeps
+/// its content, or finds none.
+async fn empty(store: &PostgresStore, tx: &mut Tx, until: Millis, limit: u32) -> Result<u64, sqlx::Error> {
+    let values = [Value::from(until), Value::from(i64::from(limit))];
+    let window = tx.all(&store.statements().purge_window, &values).await?;
+    let created = window.iter().map(|row| Ok((row.try_get("seq")?, row.try_get("created_at")?)));
+    let created = created.collect::<Result<Vec<(i64, Millis)>, sqlx::Error>>()?;
+    if created.is_empty() {
+        return Ok(0);
+    }
+    let seqs: Vec<_> = created.iter().map(|(seq, _)| *seq).collect();
+    let judged = tx.all(&store.statements().purge_judge, &[Value::ManyInts(&seqs)]).await?;
+    let created: std::collections::HashMap<_, _> = created.into_iter().collect();
+
+    let (mut awaited, mut blocking) = (Vec::new(), Vec::new());
+    let (mut later, mut later_at, mut old, mut used_at) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in &judged {
+        let seq: i64 = row.try_get("seq")?;
+        let waiting: Option<i64> = row.try_get("awaited")?;
+        let created_at = created.get(&seq).copied().unwrap_or_default();
+        match aged(waiting.is_some(), created_at, row.try_get("ended_at")?, until) {
+            Aged::Awaited => {
+                awaited.push(seq);
+                blocking.extend(waiting);
+            }
+            Aged::Later(at) => {
+                later.push(seq);
+                later_at.push(at);
+            }
+            Aged::Old { used_at: at } => {
+                old.push(seq);
+                used_at.push(at);
+            }
         }
-        Ok(changed + resumed)
-    };
-    steps().await.map_err(|error| store_error(error, CONTEXT))
+    }
+    let lists = [&awaited, &blocking, &later, &later_at, &old, &used_at];
+    done(&tx.all(&store.statements().purge_content, &lists.map(|list| Value::ManyInts(list))).await?)
 }
 
 pub(super) async fn erase(store: &PostgresStore, tenant: Arc<str>, limit: u32) -> Result<u64, StoreError> {
@@ -69,7 +137,7 @@ pub(super) async fn erase(store: &PostgresStore, tenant: Arc<str>, limit: u32) -
     Ok(endpoints + deliveries + messages)
 }
 
-async fn erase_of(statement: &super::Statement, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
+async fn erase_of(statement: &Statement, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
     done(&tx.all(statement, &[Value::from(tenant), Value::from(i64::from(limit))]).await?)
 }
 

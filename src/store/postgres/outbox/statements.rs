@@ -17,6 +17,8 @@ macro_rules! statements {
             pub(super) attempts: Statement,
             pub(super) event_types: Statement,
             pub(super) remove_event_type: Statement,
+            pub(super) move_end: Statement,
+            pub(super) moves: Statement,
             deliveries: Vec<Statement>,
         }
 
@@ -38,8 +40,9 @@ macro_rules! statements {
                          ORDER BY id LIMIT $2::bigint",
                     ),
                     delivery: statement(
-                        "SELECT d.*, m.id, m.event_type FROM {outbox_deliveries} AS d \
-                         JOIN {outbox_messages} AS m ON m.seq = d.message WHERE d.seq = $1::bigint",
+                        "SELECT d.*, m.id, v.target FROM {outbox_deliveries} AS d \
+                         JOIN {outbox_messages} AS m ON m.seq = d.message \
+                         LEFT JOIN {outbox_moves} AS v ON v.endpoint = d.endpoint WHERE d.seq = $1::bigint",
                     ),
                     attempts: statement(
                         "SELECT * FROM {outbox_attempts} WHERE delivery = $1::bigint ORDER BY delivery, seq",
@@ -48,6 +51,8 @@ macro_rules! statements {
                     remove_event_type: statement(
                         "DELETE FROM {outbox_event_types} WHERE name = $1::text RETURNING 1 AS done",
                     ),
+                    move_end: statement("DELETE FROM {outbox_moves} WHERE endpoint = $1::text"),
+                    moves: statement("SELECT endpoint, target FROM {outbox_moves} WHERE tenant = $1::text"),
                     deliveries: Shape::all().map(|shape| statement(&shape.text())).collect(),
                 }
             }
@@ -70,24 +75,29 @@ statements! {
     finish_read,
     finish_write,
     lock,
+    lock_idle,
     look,
+    move_begin,
+    move_on,
     move_waiting,
     note,
     page,
     purge_answers,
     purge_attempts,
-    purge_deliveries,
-    purge_held,
+    purge_content,
+    purge_died,
+    purge_judge,
     purge_long_held,
-    purge_messages,
-    purge_orphans,
-    purge_payloads,
-    purge_pending,
+    purge_rows,
+    purge_strays,
+    purge_unblocked,
+    purge_window,
     put_back,
     put_event_types,
     recover,
     resend,
     rest,
+    settle,
     take,
     take_back,
     undo,
@@ -95,10 +105,10 @@ statements! {
 }
 
 impl Statements {
-    /// The list of deliveries for a query. Its values: tenant, before, limit, and then endpoint, state and message where they
-    /// are asked for.
-    pub(super) fn deliveries(&self, query: &DeliveryQuery) -> &Statement {
-        &self.deliveries[Shape::of(query).index()]
+    /// The list of deliveries for a query. Its values: tenant, before, limit, and then endpoint, state, message and event type where
+    /// they are asked for, and the endpoints that are left out where there are some.
+    pub(super) fn deliveries(&self, query: &DeliveryQuery, without: bool) -> &Statement {
+        &self.deliveries[Shape::of(query, without).index()]
     }
 }
 
@@ -109,24 +119,28 @@ struct Shape {
     state: bool,
     message: bool,
     event_type: bool,
+    /// Whether some endpoints are left out.
+    without: bool,
 }
 
 impl Shape {
-    fn of(query: &DeliveryQuery) -> Self {
+    fn of(query: &DeliveryQuery, without: bool) -> Self {
         Self {
             endpoint: query.endpoint.is_some(),
             state: query.state.is_some(),
             message: query.message.is_some(),
             event_type: query.event_type.is_some(),
+            without,
         }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        (0..16).map(|bits| Self {
+        (0..32).map(|bits| Self {
             endpoint: bits & 1 != 0,
             state: bits & 2 != 0,
             message: bits & 4 != 0,
             event_type: bits & 8 != 0,
+            without: bits & 16 != 0,
         })
     }
 
@@ -135,48 +149,57 @@ impl Shape {
             | usize::from(self.state) << 1
             | usize::from(self.message) << 2
             | usize::from(self.event_type) << 3
+            | usize::from(self.without) << 4
     }
 
-    /// However many deliveries there are, a page of them is read: from an index that has each state's in their order. Where any
-    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few. By event type a page is
-    /// as much as has to be read until it is full.
+    /// However many deliveries there are, a page of them is read: from an index that has those of each state in their order. Where any
+    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few.
     ///
     /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner may walk
     /// the table from its end, and hope to meet what is asked for soon.
     fn text(self) -> String {
         let mut next = 4..;
-        let mut number = || next.next().unwrap_or_default();
-        let endpoint = self.endpoint.then(|| format!("${}::text", number()));
-        let state = self.state.then(|| format!("${}::bigint", number()));
-        if self.message {
-            let message = number();
-            let endpoint = endpoint.map(|endpoint| format!(" AND d.endpoint = {endpoint}")).unwrap_or_default();
-            let state = state.map(|state| format!(" AND d.state = {state}")).unwrap_or_default();
-            let event_type =
-                if self.event_type { format!(" AND m.event_type = ${}::text", number()) } else { String::new() };
+        let mut number = |is_there: bool| is_there.then(|| next.next().unwrap_or_default());
+        let endpoint = number(self.endpoint).map(|number| format!("${number}::text"));
+        let state = number(self.state).map(|number| format!("${number}::bigint"));
+        let message = number(self.message);
+        let event_type = number(self.event_type).map(|number| format!("${number}::text"));
+        let without = match number(self.without) {
+            Some(number) => format!(" AND d.endpoint <> ALL (${number}::text[])"),
+            None => String::new(),
+        };
+        if let Some(message) = message {
+            let conditions = [("endpoint", endpoint), ("state", state), ("event_type", event_type)];
+            let conditions = conditions.into_iter().filter_map(|(column, value)| {
+                let value = value?;
+                Some(format!(" AND d.{column} = {value}"))
+            });
+            let conditions: String = conditions.collect();
             return format!(
-                "SELECT d.*, m.id, m.event_type FROM {{outbox_messages}} AS m \
+                "SELECT d.*, m.id FROM {{outbox_messages}} AS m \
                  JOIN {{outbox_deliveries}} AS d ON d.message = m.seq \
-                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{endpoint}{state}{event_type} \
+                 WHERE m.tenant = $1::text AND m.id = ${message}::text AND d.seq < $2::bigint{conditions}{without} \
                  ORDER BY d.seq DESC LIMIT $3::bigint"
             );
         }
-        // A scalar, which no planner makes a join of: that would read all messages of the type.
-        let event_type = self.event_type.then(|| {
-            let of_it = "(SELECT m.event_type FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1)";
-            format!(" AND {of_it} = ${}::text", number())
-        });
-        let event_type = event_type.unwrap_or_default();
-        let (whose, who, of_tenant) = match &endpoint {
-            Some(endpoint) => ("endpoint", &**endpoint, " AND d.tenant = $1::text"),
-            None => ("tenant", "$1::text", ""),
-        };
+        let of_tenant = if endpoint.is_some() { " AND d.tenant = $1::text" } else { "" };
         let page = |state: &str| {
+            // In the order of the columns of an index.
+            let columns = match (endpoint.as_deref(), event_type.as_deref()) {
+                (None, None) => vec![("tenant", "$1::text"), ("state", state)],
+                (None, Some(event_type)) => vec![("tenant", "$1::text"), ("event_type", event_type), ("state", state)],
+                (Some(endpoint), None) => vec![("state", state), ("endpoint", endpoint)],
+                (Some(endpoint), Some(event_type)) => {
+                    vec![("event_type", event_type), ("endpoint", endpoint), ("state", state)]
+                }
+            };
+            let list = |item: fn(&(&str, &str)) -> String| columns.iter().map(item).collect::<Vec<_>>().join(", ");
+            let (names, values) = (list(|(name, _)| format!("d.{name}")), list(|(_, value)| (*value).to_owned()));
+            let order = list(|(name, _)| format!("d.{name} DESC"));
             format!(
                 "(SELECT d.* FROM {{outbox_deliveries}} AS d \
-                 WHERE (d.{whose}, d.state, d.seq) < ({who}, {state}, $2::bigint) \
-                 AND (d.{whose}, d.state) >= ({who}, {state}){of_tenant}{event_type} \
-                 ORDER BY d.{whose} DESC, d.state DESC, d.seq DESC LIMIT $3::bigint)"
+                 WHERE ({names}, d.seq) < ({values}, $2::bigint) AND ({names}) >= ({values}){of_tenant}{without} \
+                 ORDER BY {order}, d.seq DESC LIMIT $3::bigint)"
             )
         };
         let pages = match state {
@@ -187,8 +210,8 @@ impl Shape {
             }
         };
         format!(
-            "SELECT d.*, m.id, m.event_type FROM (SELECT * FROM ({pages}) AS d ORDER BY d.seq DESC LIMIT $3::bigint) AS d \
-             CROSS JOIN LATERAL (SELECT m.id, m.event_type FROM {{outbox_messages}} AS m WHERE m.seq = d.message LIMIT 1) \
+            "SELECT d.*, m.id FROM (SELECT * FROM ({pages}) AS d ORDER BY d.seq DESC LIMIT $3::bigint) AS d \
+             CROSS JOIN LATERAL (SELECT m.id FROM {{outbox_messages}} AS m WHERE m.seq = d.message LIMIT 1) \
              AS m ORDER BY d.seq DESC"
         )
     }
@@ -202,7 +225,7 @@ mod tests {
     fn each_query_has_the_statement_of_its_shape() {
         for (index, shape) in Shape::all().enumerate() {
             assert_eq!(shape.index(), index);
-            let asked = [shape.endpoint, shape.state, shape.message, shape.event_type];
+            let asked = [shape.endpoint, shape.state, shape.message, shape.event_type, shape.without];
             let values = asked.into_iter().filter(|asked| *asked).count();
             let text = shape.text();
             assert!(text.contains(&format!("${}", 3 + values)), "{text}");

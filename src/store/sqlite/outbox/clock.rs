@@ -30,8 +30,11 @@ const END: [&str; 2] = [
 ];
 
 /// What was dispatched before the clock was set back, and not attempted since.
-const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 \
-                          WHERE state IN (0, 1) AND due_at > ?1 AND state = 0 AND attempt = 0 AND created_at > ?1";
+const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq IN (\
+     SELECT d.seq FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
+     CROSS JOIN {}outbox_deliveries d INDEXED BY {}outbox_deliveries_waiting ON d.endpoint = e.id AND d.due_at > ?1 \
+     WHERE e.disabled IS NULL AND e.look_at > -1000000000 \
+     AND d.state IN (0, 1) AND d.state = 0 AND d.attempt = 0 AND d.created_at > ?1)";
 
 /// Returns `true` if something ends later than it can.
 pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sqlx::{Connection, Row, sqlite::SqliteRow};
 
 use super::{
-    Session, begin, corrupt, endpoints, query,
+    Session, begin, corrupt, endpoints, moves, query,
     schema::{HELD, PENDING, number, state},
 };
 use crate::{
@@ -12,21 +12,25 @@ use crate::{
     observe,
     send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
     store::{
-        outbox::{from_time, shown_due, to_time, wants},
+        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
         sqlite::error::store_error,
     },
 };
 
-const SELECT: &str = "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant \
-                      FROM {}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message";
+const SELECT: &str =
+    "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant FROM";
 
 pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
-    let row = query(session.prefix, &format!("{SELECT} WHERE d.seq = ?"))
+    let of_it = "{}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message WHERE d.seq = ?";
+    let row = query(session.prefix, &format!("{SELECT} {of_it}"))
         .bind(seq(id))
         .fetch_optional(&mut *session.connection)
         .await
         .map_err(|error| store_error("read a delivery", error))?;
-    row.as_ref().map(read).transpose()
+    let Some(mut record) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+    let target = moves::of_endpoint(&mut session.connection, session.prefix, record.endpoint).await?;
+    show(&mut record, target);
+    Ok(Some(record))
 }
 
 pub(super) async fn list(
@@ -35,13 +39,44 @@ pub(super) async fn list(
     wanted: &DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let moves = moves::of_tenant(&mut session.connection, session.prefix, tenant).await?;
+    // What is being moved from the state is shown elsewhere.
+    let leaves = |target: DeliveryState| wanted.state.is_some_and(|state| moved_from(target).contains(&state));
+    let leaving: Vec<_> = moves.iter().filter(|(_, target)| leaves(**target)).map(|(id, _)| id.to_string()).collect();
+    let mut records = page(session, tenant, wanted, &leaving, limit).await?;
+
+    let comes = |id: &EndpointId, target: DeliveryState| {
+        wanted.state == Some(target) && wanted.endpoint.is_none_or(|endpoint| endpoint == *id)
+    };
+    for (id, target) in moves.iter().filter(|(id, target)| comes(id, **target)) {
+        for from in moved_from(*target) {
+            let coming = wanted.clone().endpoint(*id).state(*from);
+            records.extend(page(session, tenant, &coming, &[], limit).await?);
+        }
+    }
+    for record in &mut records {
+        show(record, moves.get(&record.endpoint).copied());
+    }
+    records.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
+    records.truncate(limit as usize);
+    Ok(records)
+}
+
+/// Reads a page of those that are in the wanted state in the table, without some endpoints.
+async fn page(
+    session: &mut Session<'_>,
+    tenant: &str,
+    wanted: &DeliveryQuery,
+    without: &[String],
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
     let failed = |error| store_error("list deliveries", error);
-    let statement = statement(wanted);
+    let statement = statement(wanted, !without.is_empty());
     let mut before = wanted.before.map_or(i64::MAX, seq);
     let mut records = Vec::new();
     loop {
         let left = i64::from(limit) - records.len() as i64;
-        let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(before);
+        let mut rows = query(session.prefix, &statement).bind(tenant.to_owned()).bind(before).bind(left);
         if let Some(endpoint) = wanted.endpoint {
             rows = rows.bind(endpoint.to_string());
         }
@@ -54,7 +89,10 @@ pub(super) async fn list(
         if let Some(event_type) = &wanted.event_type {
             rows = rows.bind(event_type.clone());
         }
-        let rows = rows.bind(left).fetch_all(&mut *session.connection).await.map_err(failed)?;
+        if !without.is_empty() {
+            rows = rows.bind(serde_json::to_string(without).expect("texts can be written as JSON"));
+        }
+        let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
         for row in &rows {
             before = row.try_get(0).map_err(failed)?;
             match read(row) {
@@ -71,23 +109,49 @@ pub(super) async fn list(
 
 /// The same few texts again and again, so that each is prepared once.
 ///
-/// A tenant's deliveries are walked from the newest until there are enough, or all others would wait while they are sorted:
-/// the `+` keeps SQLite from an index that is not in their order. Those of one message are few.
-fn statement(wanted: &DeliveryQuery) -> String {
-    let tenant = if wanted.message.is_some() { "m.tenant" } else { "d.tenant" };
-    let mut statement = format!("{SELECT} WHERE {tenant} = ? AND d.seq < ?");
-    for (is_there, condition) in [
-        (wanted.endpoint.is_some(), " AND +d.endpoint = ?"),
-        (wanted.state.is_some(), " AND +d.state = ?"),
-        (wanted.message.is_some(), " AND m.id = ?"),
-        (wanted.event_type.is_some(), " AND m.event_type = ?"),
-    ] {
-        if is_there {
-            statement.push_str(condition);
+/// However many deliveries there are, a page of them is read: from an index that has those of each state in the order of the list.
+/// Where any state will do, the lists of all states are merged. Those of one message are few.
+fn statement(wanted: &DeliveryQuery, without: bool) -> String {
+    let mut next = 4..;
+    let mut number = |is_there: bool| is_there.then(|| next.next().unwrap_or_default());
+    let (endpoint, state) = (number(wanted.endpoint.is_some()), number(wanted.state.is_some()));
+    let (message, event_type) = (number(wanted.message.is_some()), number(wanted.event_type.is_some()));
+    let without = match number(without) {
+        Some(number) => format!(" AND d.endpoint NOT IN (SELECT value FROM json_each(?{number}))"),
+        None => String::new(),
+    };
+    if let Some(message) = message {
+        let mut text = format!(
+            "{SELECT} {{}}outbox_messages m CROSS JOIN {{}}outbox_deliveries d ON d.message = m.seq \
+             WHERE m.tenant = ?1 AND m.id = ?{message} AND d.seq < ?2"
+        );
+        for (column, number) in [("+d.endpoint", endpoint), ("+d.state", state), ("m.event_type", event_type)] {
+            if let Some(number) = number {
+                text.push_str(&format!(" AND {column} = ?{number}"));
+            }
         }
+        return format!("{text}{without} ORDER BY d.seq DESC LIMIT ?3");
     }
-    statement.push_str(" ORDER BY d.seq DESC LIMIT ?");
-    statement
+    let (mut index, mut whose) = match endpoint {
+        Some(number) => ("endpoint".to_owned(), format!("d.endpoint = ?{number} AND d.tenant = ?1")),
+        None => ("tenant".to_owned(), "d.tenant = ?1".to_owned()),
+    };
+    if let Some(number) = event_type {
+        index.push_str("_type");
+        whose.push_str(&format!(" AND d.event_type = ?{number}"));
+    }
+    let of_state = |state: String| {
+        format!(
+            "{SELECT} {{}}outbox_deliveries d INDEXED BY {{}}outbox_deliveries_{index} \
+             CROSS JOIN {{}}outbox_messages m ON m.seq = d.message \
+             WHERE {whose} AND d.state = {state} AND d.seq < ?2{without}"
+        )
+    };
+    let lists: Vec<_> = match state {
+        Some(number) => vec![of_state(format!("?{number}"))],
+        None => (0..7).map(|state| of_state(state.to_string())).collect(),
+    };
+    format!("{} ORDER BY 1 DESC LIMIT ?3", lists.join(" UNION ALL "))
 }
 
 pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -242,8 +306,9 @@ pub(super) async fn recover(
         .map_err(failed)?;
         query(
             prefix,
-            "INSERT INTO {}outbox_deliveries (message, tenant, endpoint, state, due_at, created_at) \
-             SELECT value, ?, ?, ?, ?, ? FROM json_each(?)",
+            "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
+             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
+             FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
         )
         .bind(endpoint.tenant.to_string())
         .bind(id.to_string())
@@ -271,7 +336,7 @@ fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
         message: row.try_get(1).map_err(undecoded)?,
         event_type: row.try_get(2).map_err(undecoded)?,
         tenant: row.try_get::<&str, _>(8).map_err(undecoded)?.into(),
-        endpoint: endpoint.parse().map_err(|_| corrupt("an endpoint's id is none"))?,
+        endpoint: endpoint.parse().map_err(|_| corrupt("invalid endpoint id"))?,
         state,
         attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
         created_at: to_time(number(6)?),
@@ -291,22 +356,32 @@ mod tests {
         store::sqlite::outbox::schema::tests::plans,
     };
 
-    /// One connection serves the outbox, so a list that reads all there is would hold up every dispatch and every lease.
+    /// Whatever is asked for, and whatever there is of it.
     #[tokio::test]
     async fn no_list_reads_and_sorts_all_there_is() {
         let mut statements = vec![PAGE.to_owned()];
-        for asked in 0..8 {
+        for asked in 0..32 {
             let wanted = DeliveryQuery {
                 endpoint: (asked & 1 != 0).then(|| EndpointId::random().unwrap()),
                 state: (asked & 2 != 0).then_some(DeliveryState::Pending),
                 event_type: (asked & 4 != 0).then(|| "order.completed".to_owned()),
+                message: (asked & 8 != 0).then(|| "order-7".to_owned()),
                 ..DeliveryQuery::default()
             };
-            statements.push(statement(&wanted));
+            statements.push(statement(&wanted, asked & 16 != 0));
         }
-        let statements: Vec<_> = statements.iter().map(String::as_str).collect();
-        for plan in plans(&statements).await {
-            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{plan:?}");
+        let names: Vec<_> = statements.iter().map(String::as_str).collect();
+        for (statement, plan) in statements.iter().zip(plans(&names).await) {
+            let of_few = |step: &str| step.starts_with("SCAN json_each");
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN") && !of_few(step)), "{statement}: {plan:?}");
+            // Those of one message are few, and are sorted.
+            let is_of_message = statement.contains("m.id = ?");
+            assert!(is_of_message || !plan.iter().any(|step| step.contains("TEMP B-TREE")), "{statement}: {plan:?}");
+            // Each condition is a column of the index, so nothing is read in vain.
+            let reads: Vec<_> = plan.iter().filter(|step| step.starts_with("SEARCH d ")).collect();
+            for read in reads.iter().filter(|_| !is_of_message && !statement.contains("LEFT JOIN")) {
+                assert!(read.contains("state=? AND rowid<?"), "{statement}: {plan:?}");
+            }
         }
     }
 }

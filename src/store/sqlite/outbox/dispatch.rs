@@ -211,11 +211,12 @@ async fn add(
     let list = serde_json::to_string(endpoints).expect("texts can be written as JSON");
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, tenant, endpoint, state, due_at, created_at) \
-         SELECT ?, ?, value, 0, ?, ? FROM json_each(?)",
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
+         SELECT ?, ?, ?, value, 0, ?, ? FROM json_each(?)",
     )
     .bind(seq)
     .bind(tenant(message).to_owned())
+    .bind(message.event_type().to_owned())
     .bind(now)
     .bind(now)
     .bind(list)

@@ -3,10 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    Session, begin, corrupt, query,
-    schema::{HELD, PENDING},
-};
+use super::{Session, begin, corrupt, moves, query};
 use crate::{
     error::StoreError,
     observe,
@@ -208,54 +205,49 @@ pub(super) async fn change(
     Ok(Fenced::Applied)
 }
 
+/// Enables or disables an endpoint. Tells whether it is there, and whether there is more to move of what waits for it.
 pub(super) async fn switch(
     session: &mut Session<'_>,
     id: EndpointId,
     disabled: Option<DisabledReason>,
-) -> Result<bool, StoreError> {
+) -> Result<(bool, bool), StoreError> {
     let context = "switch an endpoint";
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
-    let there = switch_in(&mut tx, prefix, id, disabled, now).await?;
+    let Some((endpoint, health)) = find(&mut tx, prefix, id).await? else { return Ok((false, false)) };
+    let more = switch_in(&mut tx, prefix, (&endpoint, health), disabled, now).await?;
     tx.commit().await.map_err(|error| store_error(context, error))?;
-    Ok(there)
+    Ok((true, more))
 }
 
-/// Enables or disables an endpoint inside a transaction, and resumes or holds what waits for it.
+/// Enables or disables an endpoint inside a transaction, and begins to resume or hold what waits for it. Tells whether there is
+/// more of that.
 pub(super) async fn switch_in(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: EndpointId,
+    (endpoint, mut health): (&EndpointRecord, Health),
     disabled: Option<DisabledReason>,
     now: Millis,
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error("switch an endpoint", error);
-    let Some((endpoint, mut health)) = find(connection, prefix, id).await? else { return Ok(false) };
-    let (from, to) = match disabled {
-        Some(_) => (PENDING, HELD),
+    let target = match disabled {
+        Some(_) => DeliveryState::Held,
         None => {
             // A count that goes on would have the endpoint rest when it is enabled again.
             health.enable();
-            note(connection, prefix, &endpoint, &health, None).await?;
-            (HELD, PENDING)
+            note(connection, prefix, endpoint, &health, None).await?;
+            DeliveryState::Pending
         }
     };
     query(prefix, "UPDATE {}outbox_endpoints SET disabled = ? WHERE id = ?")
         // The first reason stays.
         .bind(disabled.map(|reason| endpoint.disabled.unwrap_or(reason).as_str()))
-        .bind(id.to_string())
+        .bind(endpoint.id.to_string())
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    query(prefix, "UPDATE {}outbox_deliveries SET state = ?, due_at = ? WHERE endpoint = ? AND state = ?")
-        .bind(to)
-        .bind(now)
-        .bind(id.to_string())
-        .bind(from)
-        .execute(connection)
-        .await
-        .map_err(failed)?;
-    Ok(true)
+    let id = endpoint.id.to_string();
+    moves::start(connection, prefix, (&id, &endpoint.tenant), target, now).await
 }
 
 /// Writes down how an endpoint is doing, from when on something of it may be leased, and when it was served if it just was.
@@ -318,24 +310,22 @@ pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delive
         .map_err(failed)
 }
 
-pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<bool, StoreError> {
+/// Removes an endpoint. Tells whether it was there, and whether there is more to cancel of what waits for it.
+pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<(bool, bool), StoreError> {
     let context = "delete an endpoint";
     let failed = |error| store_error(context, error);
-    let prefix = session.prefix;
+    let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
-    let done = query(prefix, "DELETE FROM {}outbox_endpoints WHERE id = ?")
+    let row = query(prefix, "DELETE FROM {}outbox_endpoints WHERE id = ? RETURNING tenant")
         .bind(id.to_string())
-        .execute(&mut *tx)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(failed)?;
-    query(prefix, "UPDATE {}outbox_deliveries SET state = ? WHERE endpoint = ? AND state IN (0, 2)")
-        .bind(super::schema::number(DeliveryState::Cancelled))
-        .bind(id.to_string())
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+    let Some(row) = row else { return Ok((false, false)) };
+    let tenant: String = row.try_get(0).map_err(failed)?;
+    let more = moves::start(&mut tx, prefix, (&id.to_string(), &tenant), DeliveryState::Cancelled, now).await?;
     tx.commit().await.map_err(failed)?;
-    Ok(done.rows_affected() == 1)
+    Ok((true, more))
 }
 
 fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {

@@ -8,10 +8,10 @@ use crate::{error::StoreError, store::sqlite::error::store_error};
 const STEPS: [&str; 4] = [
     "DELETE FROM {}outbox_endpoints WHERE id IN (SELECT id FROM {}outbox_endpoints WHERE tenant = ?1 LIMIT ?2)",
     "DELETE FROM {}outbox_attempts WHERE seq IN (SELECT a.seq FROM (\
-     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY seq LIMIT ?2) d \
+     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY state, seq LIMIT ?2) d \
      CROSS JOIN {}outbox_attempts a ON a.delivery = d.seq LIMIT ?2)",
     "DELETE FROM {}outbox_deliveries WHERE seq IN (SELECT d.seq FROM (\
-     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY seq LIMIT ?2) d \
+     SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY state, seq LIMIT ?2) d \
      WHERE NOT EXISTS (SELECT 1 FROM {}outbox_attempts a WHERE a.delivery = d.seq))",
     "DELETE FROM {}outbox_messages WHERE seq IN (SELECT seq FROM {}outbox_messages WHERE tenant = ?1 \
      AND NOT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE tenant = ?1) LIMIT ?2)",

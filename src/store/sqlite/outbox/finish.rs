@@ -69,7 +69,8 @@ pub(super) async fn finish(
             endpoints::note(connection, prefix, &found, &health, None).await?;
             match (found.disabled, reason) {
                 (None, Some(_)) => {
-                    endpoints::switch_in(connection, prefix, endpoint, reason, now).await?;
+                    // What is more than a step of what waits is held by and by.
+                    endpoints::switch_in(connection, prefix, (&found, health), reason, now).await?;
                     if let Some(notice) = &finish.notice {
                         // One that is in conflict with another says the same.
                         dispatch::store(connection, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;

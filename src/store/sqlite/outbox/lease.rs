@@ -15,7 +15,9 @@ use crate::{
         Message, OutboxId,
     },
     store::{
-        outbox::{Leased, MESSAGE_RESTS, Shares, StoredMessage, URGENT_DUE, full_tenants, round},
+        outbox::{
+            Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, URGENT_DUE, full_tenants, look_at, round,
+        },
         record::{Millis, after},
         sqlite::error::store_error,
     },
@@ -31,9 +33,8 @@ pub(super) async fn look(
     request: &LeaseRequest,
     now: Millis,
 ) -> Result<Option<Leases>, StoreError> {
-    if candidates(connection, prefix, request, now).await?.is_empty()
-        && !clock::is_late(connection, prefix, now).await?
-    {
+    let seen = see(connection, prefix, request, now).await?;
+    if seen.candidates.is_empty() && seen.idle.is_empty() && !clock::is_late(connection, prefix, now).await? {
         return Ok(Some(Leases::new(Vec::new(), next_due(connection, prefix, now).await?)));
     }
     Ok(None)
@@ -47,12 +48,15 @@ pub(super) async fn lease(
     now: Millis,
 ) -> Result<Leases, StoreError> {
     clock::end_late(connection, prefix, now).await?;
-    let candidates = candidates(connection, prefix, request, now).await?;
+    let Seen { candidates, idle } = see(connection, prefix, request, now).await?;
+    if !idle.is_empty() {
+        move_on(connection, prefix, &idle).await?;
+    }
     let mut shares = Shares::new(request, candidates.iter().map(|candidate| candidate.proven));
     let mut leased = Vec::new();
     let mut messages: HashMap<i64, Content> = HashMap::new();
-    for Candidate { id, proven, tenant } in &candidates {
-        let (id, proven) = (*id, *proven);
+    for Candidate { id, proven, tenant, look_at: before } in &candidates {
+        let (id, proven, before) = (*id, *proven, *before);
         if shares.is_used_up() {
             break;
         }
@@ -88,6 +92,11 @@ pub(super) async fn lease(
         let urgent_left = health.urgent && !all && is_due(connection, prefix, id, URGENT_DUE).await?;
         health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
         endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
+        let left = Left { more: !all, later: later(connection, prefix, id, now).await? };
+        let next = look_at(before, left, health.ready_at(limit), now);
+        if next != before {
+            look_next(connection, prefix, id, next).await?;
+        }
         shares.took(attempts, proven, tenant);
 
         let endpoint = Arc::new(endpoint);
@@ -123,65 +132,126 @@ pub(super) async fn lease(
     Ok(Leases::new(leased, next_due))
 }
 
-/// Steps from one endpoint that has something to do to the next, along an index of these alone: however many endpoints there
-/// are and have nothing to do, they cost nothing. The proven ones and the others are cut off each for themselves, so that
-/// neither stand before the other.
-const CANDIDATES: &str = "WITH RECURSIVE active (id) AS (\
-     SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active WHERE state IN (0, 1)) \
-     UNION ALL SELECT (SELECT min(endpoint) FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_active \
-     WHERE state IN (0, 1) AND endpoint > active.id) FROM active WHERE active.id IS NOT NULL) \
-     SELECT id, proven, tenant FROM (SELECT e.id, e.proven, e.tenant, e.served_at, \
-     row_number() OVER (PARTITION BY e.proven ORDER BY e.served_at, e.id) AS place \
-     FROM active CROSS JOIN {}outbox_endpoints e ON e.id = active.id \
-     WHERE e.disabled IS NULL AND e.ready_at <= ? AND e.tenant NOT IN (SELECT value FROM json_each(?)) \
-     AND (e.proven <> 0 OR e.tenant NOT IN (SELECT value FROM json_each(?))) AND EXISTS (\
-     SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?) \
-     AND (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?) \
-     < CASE WHEN e.failures >= ? OR e.in_order <> 0 THEN 1 ELSE ? END) \
-     WHERE place <= ? ORDER BY served_at, id";
+/// Reads the endpoints that may have something to lease, along an index of when they are to be looked at: those that merely
+/// wait for their time are not read. What is found of one: 0 something due and room for it, 1 no room, 2 nothing that may be
+/// leased now. Of each kind the proven ones and the others are cut off each for themselves, so that neither stand before the
+/// other.
+const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
+     SELECT e.id, e.proven, e.tenant, e.found, e.look_at, e.served_at, \
+     row_number() OVER (PARTITION BY e.found, e.proven ORDER BY e.served_at, e.id) AS place FROM (\
+     SELECT e.id, e.proven, e.tenant, e.look_at, e.served_at, CASE \
+     WHEN e.ready_at > ?1 OR NOT EXISTS (\
+     SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?1) THEN 2 \
+     WHEN e.tenant IN (SELECT value FROM json_each(?6)) \
+     OR (e.proven = 0 AND e.tenant IN (SELECT value FROM json_each(?7))) THEN 1 \
+     WHEN (SELECT count(*) FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > ?1) \
+     >= CASE WHEN e.failures >= ?2 OR e.in_order <> 0 THEN 1 ELSE ?3 END THEN 1 ELSE 0 END AS found \
+     FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
+     WHERE e.disabled IS NULL AND e.look_at <= ?1 ORDER BY e.look_at LIMIT ?4) e) \
+     WHERE found <> 1 AND place <= ?5 ORDER BY served_at, id";
 
-/// An endpoint that has something due.
+/// What a look finds.
+struct Seen {
+    /// The endpoints that have something due and room for it, those that waited longest first. One without room is left out
+    /// here already, or many of them would stand before all others for as long as they are slow.
+    candidates: Vec<Candidate>,
+    /// Those that are to be looked at later.
+    idle: Vec<String>,
+}
+
 struct Candidate {
     id: EndpointId,
     proven: bool,
     tenant: String,
+    look_at: Option<Millis>,
 }
 
-/// The endpoints that have something due and room for it, those that waited longest first. One without room is left out here
-/// already, or many of them would stand before all others for as long as they are slow.
-async fn candidates(
+async fn see(
     connection: &mut SqliteConnection,
     prefix: &str,
     request: &LeaseRequest,
     now: Millis,
-) -> Result<Vec<Candidate>, StoreError> {
+) -> Result<Seen, StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
     let list = |tenants: &[&str]| serde_json::to_string(tenants).expect("texts can be written as JSON");
     let [full, full_of_unproven] = full_tenants(request);
-    let rows = query(prefix, CANDIDATES)
-        .bind(now)
-        .bind(list(&full))
-        .bind(list(&full_of_unproven))
-        .bind(now)
+    let rows = query(prefix, SEE)
         .bind(now)
         .bind(i64::from(FAILURES_TO_REST))
         .bind(i64::from(IN_FLIGHT))
+        .bind(MOST_SEEN)
         .bind(MOST_ENDPOINTS)
+        .bind(list(&full))
+        .bind(list(&full_of_unproven))
         .fetch_all(connection)
         .await
-        .map_err(|error| store_error(CONTEXT, error))?;
-    let mut candidates = Vec::with_capacity(rows.len());
+        .map_err(failed)?;
+    let mut seen = Seen { candidates: Vec::new(), idle: Vec::new() };
     for row in &rows {
-        let id: &str = row.try_get(0).map_err(|error| store_error(CONTEXT, error))?;
-        let proven: i64 = row.try_get(1).map_err(|error| store_error(CONTEXT, error))?;
-        match id.parse() {
-            Ok(id) => {
-                let tenant = row.try_get(2).map_err(|error| store_error(CONTEXT, error))?;
-                candidates.push(Candidate { id, proven: proven != 0, tenant });
-            }
-            Err(cause) => observe::unreadable("endpoint", &id, &cause),
+        let id: &str = row.try_get(0).map_err(failed)?;
+        if row.try_get::<i64, _>(2).map_err(failed)? != 0 {
+            seen.idle.push(id.to_owned());
+            continue;
         }
+        let id = match id.parse() {
+            Ok(id) => id,
+            Err(cause) => {
+                observe::unreadable("endpoint", &id, &cause);
+                continue;
+            }
+        };
+        seen.candidates.push(Candidate {
+            id,
+            proven: row.try_get::<i64, _>(1).map_err(failed)? != 0,
+            tenant: row.try_get(4).map_err(failed)?,
+            look_at: row.try_get(3).map_err(failed)?,
+        });
     }
-    Ok(candidates)
+    Ok(seen)
+}
+
+/// Has endpoints looked at again when something of them may be leased, and not before.
+const MOVE_ON: &str = "UPDATE {}outbox_endpoints SET look_at = (\
+     SELECT max(d.due_at, {}outbox_endpoints.ready_at) FROM {}outbox_deliveries d \
+     WHERE d.endpoint = {}outbox_endpoints.id AND d.state IN (0, 1) ORDER BY d.due_at LIMIT 1) \
+     WHERE id IN (SELECT value FROM json_each(?))";
+
+async fn move_on(connection: &mut SqliteConnection, prefix: &str, idle: &[String]) -> Result<(), StoreError> {
+    query(prefix, MOVE_ON)
+        .bind(serde_json::to_string(idle).expect("texts can be written as JSON"))
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| store_error(CONTEXT, error))
+}
+
+async fn look_next(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    at: Option<Millis>,
+) -> Result<(), StoreError> {
+    query(prefix, "UPDATE {}outbox_endpoints SET look_at = ? WHERE id = ?")
+        .bind(at)
+        .bind(id.to_string())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| store_error(CONTEXT, error))
+}
+
+/// When the next of an endpoint's deliveries is due that is not due yet.
+const LATER: &str = "SELECT d.due_at FROM {}outbox_deliveries d \
+     WHERE d.endpoint = ? AND d.state IN (0, 1) AND d.due_at > ? ORDER BY d.due_at LIMIT 1";
+
+async fn later(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<Option<Millis>, StoreError> {
+    let row = query(prefix, LATER).bind(id.to_string()).bind(now).fetch_optional(connection).await;
+    row.and_then(|row| row.map(|row| row.try_get(0)).transpose()).map_err(|error| store_error(CONTEXT, error))
 }
 
 async fn in_flight(
@@ -342,12 +412,10 @@ async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> R
     })
 }
 
-/// When something becomes due, or an endpoint that has something due is ready for it.
+/// When an endpoint is to be looked at next, and when the next lease ends.
 const NEXT_DUE: [&str; 2] = [
-    "SELECT min(due_at) FROM {}outbox_deliveries WHERE state IN (0, 1) AND due_at > ?1",
-    "SELECT e.ready_at FROM {}outbox_endpoints e WHERE e.ready_at > ?1 AND e.disabled IS NULL AND EXISTS (\
-     SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = e.id AND d.state IN (0, 1) AND d.due_at <= ?1) \
-     ORDER BY e.ready_at LIMIT 1",
+    "SELECT min(look_at) FROM {}outbox_endpoints WHERE disabled IS NULL AND look_at > ?1",
+    "SELECT min(due_at) FROM {}outbox_deliveries WHERE state = 1 AND due_at > ?1",
 ];
 
 async fn next_due(
@@ -374,16 +442,15 @@ const MOST_ENDPOINTS: i64 = 256;
 
 #[cfg(test)]
 mod tests {
-    use super::{CANDIDATES, NEXT_DUE};
+    use super::{LATER, MOVE_ON, NEXT_DUE, SEE};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
     /// A worker looks many times in a second.
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
-        for plan in plans(&[CANDIDATES, NEXT_DUE[0], NEXT_DUE[1]]).await {
+        for plan in plans(&[SEE, MOVE_ON, LATER, NEXT_DUE[0], NEXT_DUE[1]]).await {
             let of_few = |step: &str| {
-                ["SCAN (subquery-", "SCAN json_each"].iter().any(|start| step.starts_with(start))
-                    || matches!(step, "SCAN active" | "SCAN CONSTANT ROW")
+                step.starts_with("SCAN (subquery-") || step.starts_with("SCAN json_each") || step == "SCAN e"
             };
             assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !of_few(step)), "{plan:?}");
         }

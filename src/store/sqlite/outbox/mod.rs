@@ -4,7 +4,8 @@
 //! dispatched in the application's transaction is as safe as the application's connection makes it.
 //!
 //! The calls that come all the time (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one
-//! wait for the disk. The others use the connection for themselves, one after the other.
+//! wait for the disk. The others use the connection for themselves, one after the other. What only reads has another
+//! connection, so that nobody waits for it.
 
 mod clock;
 mod deliveries;
@@ -15,6 +16,7 @@ mod event_types;
 mod finish;
 mod group;
 mod lease;
+mod moves;
 mod purge;
 mod schema;
 
@@ -38,6 +40,7 @@ use super::{
 };
 use crate::{
     boxed::BoxFuture,
+    clock::monotonic,
     error::{StoreError, StoreErrorKind},
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
@@ -51,29 +54,34 @@ pub(super) struct Outbox {
     group: Queue<Write>,
 }
 
-/// The outbox's own connection, until it is closed, and what its statements need to know.
+/// The outbox's own connections, until it is closed, and what its statements need to know.
 struct Access {
     setup: Setup,
     /// When something was last leased, by the clock.
     leased_at: AtomicI64,
     connections: Mutex<Option<Connections>>,
+    /// For what only reads.
+    reading: Mutex<Option<Connections>>,
 }
 
 impl Outbox {
     pub(super) fn new(setup: &Setup, limit: Duration) -> Self {
-        let connections = Connections::new(setup).of(&schema::OUTBOX, Durability::PowerCut);
+        let connections = |durability| Mutex::new(Some(Connections::new(setup).of(&schema::OUTBOX, durability)));
         let access = Access {
             setup: setup.clone(),
             leased_at: AtomicI64::new(i64::MAX),
-            connections: Mutex::new(Some(connections)),
+            connections: connections(Durability::PowerCut),
+            reading: connections(Durability::Process),
         };
         Self { access: Arc::new(access), group: Queue::new("outbox", limit) }
     }
 
     pub(super) async fn close(&self) {
         self.group.close().await;
-        if let Some(connections) = self.access.connections.lock().await.take() {
-            connections.close().await;
+        for connections in [&self.access.connections, &self.access.reading] {
+            if let Some(connections) = connections.lock().await.take() {
+                connections.close().await;
+            }
         }
     }
 
@@ -155,9 +163,12 @@ fn corrupt(what: &str) -> StoreError {
 
 /// Runs `$work` on the outbox's connection; after an error the next call opens another.
 macro_rules! session {
-    ($store:expr, $session:ident => $work:expr) => {{
+    ($store:expr, $session:ident => $work:expr) => {
+        session!($store, connections, $session => $work)
+    };
+    ($store:expr, $door:ident, $session:ident => $work:expr) => {{
         let access = &$store.shared.outbox.access;
-        let mut connections = access.connections.lock().await;
+        let mut connections = access.$door.lock().await;
         let Some(connections) = connections.as_mut() else {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the SQLite store was closed"));
         };
@@ -179,6 +190,29 @@ macro_rules! session {
     }};
 }
 
+impl SqliteStore {
+    /// Goes on with what waits for an endpoint that was switched. Between two steps others have the lock for as long. What the
+    /// time of a call is too short for, or what fails, is left to `purge`.
+    async fn go_on_moving(&self, id: EndpointId, mut more: bool) {
+        let until = monotonic().saturating_add(self.shared.outbox.access.setup.patience);
+        while more && monotonic() < until {
+            let begun = monotonic();
+            let moved = async { session!(self, session => moves::go_on(&mut session, Some(id), moves::STEP)) }.await;
+            more = moved.is_ok_and(|moved| moved >= moves::STEP);
+            tokio::time::sleep(monotonic().saturating_sub(begun).max(moves::SHORTEST_PAUSE)).await;
+        }
+    }
+
+    /// Each step has the connection and the write lock for itself, so that nobody waits for all of them.
+    async fn purge_outbox(&self, retention: Retention, limit: u32) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        for step in purge::Step::ALL {
+            changed += async { session!(self, session => purge::run(&mut session, step, retention, limit)) }.await?;
+        }
+        Ok(changed)
+    }
+}
+
 impl OutboxStore for SqliteStore {
     fn create_endpoint(
         &self,
@@ -189,7 +223,7 @@ impl OutboxStore for SqliteStore {
     }
 
     fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::get(&mut session, id)) })
+        Box::pin(async move { session!(self, reading, session => endpoints::get(&mut session, id)) })
     }
 
     fn endpoints(
@@ -198,13 +232,13 @@ impl OutboxStore for SqliteStore {
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
-        Box::pin(
-            async move { session!(self, session => endpoints::list(&mut session, tenant.as_deref(), after, limit)) },
-        )
+        Box::pin(async move {
+            session!(self, reading, session => endpoints::list(&mut session, tenant.as_deref(), after, limit))
+        })
     }
 
     fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::unreadable(&mut session)) })
+        Box::pin(async move { session!(self, reading, session => endpoints::unreadable(&mut session)) })
     }
 
     fn change_endpoint(
@@ -221,11 +255,19 @@ impl OutboxStore for SqliteStore {
         id: EndpointId,
         disabled: Option<DisabledReason>,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::switch(&mut session, id, disabled)) })
+        Box::pin(async move {
+            let (there, more) = session!(self, session => endpoints::switch(&mut session, id, disabled))?;
+            self.go_on_moving(id, more).await;
+            Ok(there)
+        })
     }
 
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move { session!(self, session => endpoints::delete(&mut session, id)) })
+        Box::pin(async move {
+            let (there, more) = session!(self, session => endpoints::delete(&mut session, id))?;
+            self.go_on_moving(id, more).await;
+            Ok(there)
+        })
     }
 
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
@@ -277,7 +319,7 @@ impl OutboxStore for SqliteStore {
     }
 
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
-        Box::pin(async move { session!(self, session => deliveries::get(&mut session, id)) })
+        Box::pin(async move { session!(self, reading, session => deliveries::get(&mut session, id)) })
     }
 
     fn deliveries(
@@ -286,11 +328,13 @@ impl OutboxStore for SqliteStore {
         query: DeliveryQuery,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
-        Box::pin(async move { session!(self, session => deliveries::list(&mut session, &tenant, &query, limit)) })
+        Box::pin(
+            async move { session!(self, reading, session => deliveries::list(&mut session, &tenant, &query, limit)) },
+        )
     }
 
     fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
-        Box::pin(async move { session!(self, session => deliveries::attempts(&mut session, id)) })
+        Box::pin(async move { session!(self, reading, session => deliveries::attempts(&mut session, id)) })
     }
 
     fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
@@ -310,14 +354,14 @@ impl OutboxStore for SqliteStore {
     }
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async move { session!(self, session => purge::purge(&mut session, retention, limit)) })
+        Box::pin(self.purge_outbox(retention, limit))
     }
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { session!(self, session => event_types::put(&mut session, &event_types)) })
     }
 
     fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
-        Box::pin(async move { session!(self, session => event_types::list(&mut session)) })
+        Box::pin(async move { session!(self, reading, session => event_types::list(&mut session)) })
     }
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {

@@ -21,8 +21,8 @@ fresh AS (
 ),
 -- No endpoint is locked: an application's transaction may stay open for long.
 made AS (
-    INSERT INTO {outbox_deliveries} (message, tenant, endpoint, state, due_at, created_at)
-    SELECT fresh.seq, e.tenant, e.id, 0, clock.now, clock.now
+    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
+    SELECT fresh.seq, e.tenant, m.event_type, e.id, 0, clock.now, clock.now
     FROM fresh
     JOIN message AS m ON m.tenant = fresh.tenant AND m.id = fresh.id
     JOIN {outbox_endpoints} AS e ON e.tenant = fresh.tenant AND e.disabled IS NULL

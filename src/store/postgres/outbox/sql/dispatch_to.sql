@@ -17,9 +17,9 @@ fresh AS (
     RETURNING seq
 ),
 made AS (
-    INSERT INTO {outbox_deliveries} (message, tenant, endpoint, state, due_at, created_at)
+    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
     -- It goes before all else.
-    SELECT fresh.seq, $4::text, endpoint.id, 0, 0, clock.now FROM fresh, endpoint, clock
+    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, 0, clock.now FROM fresh, endpoint, clock
     RETURNING seq, endpoint
 ),
 urged AS (

@@ -5,7 +5,12 @@ WITH endpoint AS (
     UPDATE {outbox_endpoints}
     SET failures = $13::bigint, failing_since = $14::bigint, rests_until = $15::bigint, proven = $16::bigint <> 0,
         catching_up = $17::bigint <> 0, ready_at = $18::bigint, epoch = $19::bigint, strikes = $20::bigint,
-        struck_at = $21::bigint, slow_at = $22::bigint
+        struck_at = $21::bigint, slow_at = $22::bigint,
+        look_at = least(
+            look_at,
+            CASE WHEN $3::bigint = 0 THEN greatest($4::bigint, $18::bigint) END,
+            CASE WHEN $18::bigint < ready_at THEN $18::bigint END
+        )
     WHERE id = $12::text
 ),
 attempt AS (
@@ -13,5 +18,6 @@ attempt AS (
     SELECT $2::bigint, $7::bigint, $1::bigint, $8::integer, $9::text, $10::bigint, $11::bytea, $23::bigint <> 0 WHERE $6::bigint <> 0
 )
 UPDATE {outbox_deliveries}
-SET state = $3::bigint, due_at = $4::bigint, token = NULL, attempt = $5::bigint
+SET state = $3::bigint, due_at = $4::bigint, token = NULL, attempt = $5::bigint,
+    noted_due = CASE WHEN $12::text IS NOT NULL THEN $4::bigint END
 WHERE seq = $2::bigint

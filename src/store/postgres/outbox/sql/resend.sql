@@ -19,7 +19,8 @@ again AS (
     UPDATE {outbox_deliveries} AS d
     SET state = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE 2 END, resent_after = d.attempt, token = NULL,
         -- It goes before all else.
-        due_at = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE clock.now END
+        due_at = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE clock.now END,
+        noted_due = NULL
     FROM endpoint, message, clock
     -- A lease that is over is nobody's.
     WHERE d.seq = $3::bigint AND (d.state <> 1 OR d.due_at <= clock.now)

@@ -1,5 +1,5 @@
 -- $1 now, $2 end of the lease, $3 token, $4 deliveries, in their order; of each endpoint: $5 id, $6 steady, $7 next_at,
--- $8 catching_up, $9 ready_at, $10 steady_at, $11 urgent
+-- $8 catching_up, $9 ready_at, $10 steady_at, $11 urgent, $12 look_at
 WITH picked AS MATERIALIZED (
     SELECT p.place, p.seq, m.seq AS message,
            -- One copy, however many of its deliveries are leased at once.
@@ -17,6 +17,7 @@ leased AS (
         token = CASE WHEN picked.has_content THEN $3::bytea END,
         attempt = d.attempt + CASE WHEN picked.has_content THEN 1 ELSE 0 END,
         due_at = CASE WHEN picked.has_content THEN $2::bigint ELSE $1::bigint END,
+        noted_due = $2::bigint,
         -- The endpoint is locked.
         epoch = coalesce((SELECT e.epoch FROM {outbox_endpoints} AS e WHERE e.id = d.endpoint), 0)
     FROM picked
@@ -26,9 +27,9 @@ leased AS (
 served AS (
     UPDATE {outbox_endpoints} AS e
     SET served_at = $1::bigint, steady = u.steady, steady_at = u.steady_at, next_at = u.next_at,
-        catching_up = u.catching_up <> 0, ready_at = u.ready_at, urgent = u.urgent <> 0
-    FROM unnest($5::text[], $6::double precision[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
-        AS u (id, steady, next_at, catching_up, ready_at, steady_at, urgent)
+        catching_up = u.catching_up <> 0, ready_at = u.ready_at, urgent = u.urgent <> 0, look_at = u.look_at
+    FROM unnest($5::text[], $6::double precision[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[],
+        $12::bigint[]) AS u (id, steady, next_at, catching_up, ready_at, steady_at, urgent, look_at)
     WHERE e.id = u.id
 )
 SELECT leased.seq, leased.endpoint, leased.attempt, leased.resent_after, leased.created_at, picked.message, picked.payload,

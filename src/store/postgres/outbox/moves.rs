@@ -1,0 +1,133 @@
+//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps. That there is more to move
+//! stands in a table until it is done, and lists show each delivery where it will be. Whoever switched the endpoint goes on until its
+//! call is over, and `purge` does.
+
+use std::collections::HashMap;
+
+use sqlx::{Row, postgres::PgRow};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    corrupt,
+    schema::{number, state},
+    transaction::{Tx, is_conflict, transaction},
+};
+use crate::{
+    error::StoreError,
+    send::{DeliveryState, EndpointId},
+    store::{
+        outbox::moved_from,
+        postgres::{
+            PostgresStore,
+            error::{no_answer, store_error},
+            statement::Value,
+        },
+        record::Millis,
+    },
+};
+
+const CONTEXT: &str = "move what waits for an endpoint";
+
+/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells how many
+/// that were; as many as a step has means that there may be more.
+pub(super) async fn start(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    (endpoint, tenant): (&str, &str),
+    target: DeliveryState,
+    now: Millis,
+) -> Result<i64, sqlx::Error> {
+    // Before the deliveries are locked: who goes on with an endpoint locks in this order too.
+    let values = [Value::from(endpoint), Value::from(tenant), Value::from(number(target))];
+    tx.all(&store.statements().move_begin, &values).await?;
+    step(store, tx, endpoint, target, now, STEP).await
+}
+
+/// Goes on with an endpoint, until nothing is left to move or the time is over. Then, or where it fails, `purge` goes on.
+pub(super) async fn finish(store: &PostgresStore, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
+    let id = endpoint.to_string();
+    while moved >= STEP {
+        match go_on(store, deadline, Some(&id), STEP).await {
+            Ok((more, _)) => moved = more,
+            Err(_) => break,
+        }
+    }
+}
+
+/// Goes on with an endpoint, or with any that nobody else is busy with, in a transaction of its own. Tells how many it moved, and
+/// whether they are due now.
+pub(super) async fn go_on(
+    store: &PostgresStore,
+    deadline: Instant,
+    endpoint: Option<&str>,
+    limit: i64,
+) -> Result<(i64, bool), StoreError> {
+    transaction!(store, deadline, CONTEXT, tx => go_on_in(store, &mut tx, endpoint, limit))
+}
+
+async fn go_on_in(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    endpoint: Option<&str>,
+    limit: i64,
+) -> Result<(i64, bool), sqlx::Error> {
+    let values = [store.offset(), Value::Text(endpoint)];
+    let Some(row) = tx.first(&store.statements().move_on, &values).await? else { return Ok((0, false)) };
+    let endpoint: String = row.try_get("endpoint")?;
+    let target = target(row.try_get("target")?)?;
+    let moved = step(store, tx, &endpoint, target, row.try_get("now")?, limit).await?;
+    // That it is done is a change as well.
+    Ok((moved.max(1), target == DeliveryState::Pending && moved > 0))
+}
+
+/// Moves some, and forgets of the endpoint when these were the last ones.
+async fn step(
+    store: &PostgresStore,
+    tx: &mut Tx,
+    endpoint: &str,
+    target: DeliveryState,
+    now: Millis,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    let mut moved = 0;
+    for from in moved_from(target) {
+        let values = [
+            Value::from(now),
+            Value::from(endpoint),
+            Value::from(number(*from)),
+            Value::from(number(target)),
+            Value::from(limit - moved),
+        ];
+        let row = tx.first(&store.statements().move_waiting, &values).await?;
+        moved += row.ok_or(sqlx::Error::RowNotFound)?.try_get::<i64, _>("moved")?;
+    }
+    if moved < limit {
+        tx.all(&store.statements().move_end, &[Value::from(endpoint)]).await?;
+    }
+    Ok(moved)
+}
+
+/// The endpoints of a tenant whose deliveries are being moved, and where to: mostly there are none.
+pub(super) async fn of_tenant(
+    store: &PostgresStore,
+    tenant: &str,
+) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    let rows = store.ask(CONTEXT, &store.statements().moves, &[Value::from(tenant)]).await?;
+    let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.try_get::<i16, _>("target")?));
+    let mut moves = HashMap::new();
+    for row in &rows {
+        let (id, number) = read(row).map_err(|error| store_error(error, CONTEXT))?;
+        // One that cannot be read is in no other one's way.
+        if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
+            moves.insert(id, target);
+        }
+    }
+    Ok(moves)
+}
+
+pub(super) fn target(number: i16) -> Result<DeliveryState, sqlx::Error> {
+    state(number).ok_or_else(|| corrupt("unknown state of deliveries that are moved"))
+}
+
+/// How many deliveries are moved in one transaction.
+pub(super) const STEP: i64 = 10_000;

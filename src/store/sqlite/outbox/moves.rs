@@ -1,0 +1,172 @@
+//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps, so that nobody waits
+//! for the write lock for long. That there is more to move stands in a table until it is done, and lists show each delivery
+//! where it will be. Whoever switched the endpoint goes on for a while, and `purge` does.
+
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::{
+    Session, begin, corrupt, query,
+    schema::{number, state},
+};
+use crate::{
+    error::StoreError,
+    send::{DeliveryState, EndpointId},
+    store::{outbox::moved_from, record::Millis, sqlite::error::store_error},
+};
+
+const CONTEXT: &str = "move what waits for an endpoint";
+
+/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells whether
+/// there is more.
+pub(super) async fn start(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    (endpoint, tenant): (&str, &str),
+    target: DeliveryState,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
+    let more = step(connection, prefix, endpoint, target, now, STEP).await? >= STEP;
+    let note = match more {
+        true => query(
+            prefix,
+            "INSERT INTO {}outbox_moves (endpoint, tenant, target) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (endpoint) DO UPDATE SET target = excluded.target",
+        )
+        .bind(endpoint.to_owned())
+        .bind(tenant.to_owned())
+        .bind(number(target)),
+        false => query(prefix, REMOVE).bind(endpoint.to_owned()),
+    };
+    note.execute(connection).await.map_err(failed)?;
+    Ok(more)
+}
+
+const REMOVE: &str = "DELETE FROM {}outbox_moves WHERE endpoint = ?";
+
+/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Tells how many it moved; fewer than asked
+/// for means that nothing more is to be moved.
+pub(super) async fn go_on(
+    session: &mut Session<'_>,
+    endpoint: Option<EndpointId>,
+    limit: i64,
+) -> Result<i64, StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
+    let (now, prefix) = (session.now(), session.prefix);
+    let which = match endpoint {
+        Some(id) => {
+            query(prefix, "SELECT endpoint, target FROM {}outbox_moves WHERE endpoint = ?").bind(id.to_string())
+        }
+        None => query(prefix, "SELECT endpoint, target FROM {}outbox_moves ORDER BY endpoint LIMIT 1"),
+    };
+    // Mostly there is nothing, and no lock is taken for it.
+    let Some(row) = which.fetch_optional(&mut *session.connection).await.map_err(failed)? else { return Ok(0) };
+    let endpoint: String = row.try_get(0).map_err(failed)?;
+
+    let mut tx = begin!(session, CONTEXT);
+    let row = query(prefix, "SELECT target FROM {}outbox_moves WHERE endpoint = ?")
+        .bind(endpoint.clone())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+    // Somebody else has just done the rest.
+    let Some(row) = row else { return Ok(0) };
+    let moved = step(&mut tx, prefix, &endpoint, target(row.try_get(0).map_err(failed)?)?, now, limit).await?;
+    if moved < limit {
+        query(prefix, REMOVE).bind(endpoint).execute(&mut *tx).await.map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    // There may be other endpoints, which the next call finds.
+    Ok(moved.max(1))
+}
+
+/// The endpoints of a tenant whose deliveries are being moved, and where to: mostly there are none.
+pub(super) async fn of_tenant(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    tenant: &str,
+) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    let failed = |error| store_error(CONTEXT, error);
+    let rows = query(prefix, "SELECT endpoint, target FROM {}outbox_moves WHERE tenant = ?")
+        .bind(tenant.to_owned())
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    let mut moves = HashMap::new();
+    for row in &rows {
+        let (id, number): (&str, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
+        // One that cannot be read is in no other one's way.
+        if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
+            moves.insert(id, target);
+        }
+    }
+    Ok(moves)
+}
+
+/// The state to which an endpoint's deliveries are being moved, if they are.
+pub(super) async fn of_endpoint(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: EndpointId,
+) -> Result<Option<DeliveryState>, StoreError> {
+    let row = query(prefix, "SELECT target FROM {}outbox_moves WHERE endpoint = ?")
+        .bind(endpoint.to_string())
+        .fetch_optional(connection)
+        .await;
+    let number = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
+    number.map_err(|error| store_error(CONTEXT, error))?.map(target).transpose()
+}
+
+fn target(number: i64) -> Result<DeliveryState, StoreError> {
+    state(number).ok_or_else(|| corrupt("unknown state of deliveries that are moved"))
+}
+
+async fn step(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &str,
+    target: DeliveryState,
+    now: Millis,
+    limit: i64,
+) -> Result<i64, StoreError> {
+    let mut moved = 0;
+    for from in moved_from(target) {
+        let done = query(prefix, STEPS)
+            .bind(number(target))
+            .bind(now)
+            .bind(endpoint.to_owned())
+            .bind(number(*from))
+            .bind(limit - moved)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| store_error(CONTEXT, error))?;
+        moved += i64::try_from(done.rows_affected()).unwrap_or(i64::MAX);
+    }
+    Ok(moved)
+}
+
+/// The oldest first.
+const STEPS: &str = "UPDATE {}outbox_deliveries SET state = ?1, due_at = ?2 WHERE seq IN (\
+     SELECT seq FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_endpoint \
+     WHERE endpoint = ?3 AND state = ?4 ORDER BY seq LIMIT ?5)";
+
+/// How many deliveries are moved under one hold of the write lock.
+pub(super) const STEP: i64 = 1000;
+
+/// The shortest time for which the lock is left to others between two steps. It is left as long as a step took, too.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS;
+    use crate::store::sqlite::outbox::schema::tests::plans;
+
+    #[tokio::test]
+    async fn no_step_reads_more_than_it_moves() {
+        for plan in plans(&[STEPS]).await {
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{plan:?}");
+        }
+    }
+}
