@@ -119,6 +119,10 @@ pub(crate) fn transport_panicked() {}
 #[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {}
 
+#[cfg(all(feature = "send", any(feature = "postgres", feature = "sqlite")))]
+pub(crate) fn unreadable(_what: &'static str, _id: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {
+}
+
 #[cfg(feature = "send")]
 pub(crate) fn not_opened(_endpoint: &dyn std::fmt::Display, _cause: &(dyn std::error::Error + 'static)) {}
 
