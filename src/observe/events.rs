@@ -335,7 +335,7 @@ pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 
 }
 
 /// A row of the outbox cannot be read: a newer version wrote it, or it is damaged.
-#[cfg(feature = "send")]
+#[cfg(all(feature = "send", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) fn unreadable(what: &'static str, id: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
     error!(target: TARGET, what, %id, cause, "a row of the outbox cannot be read; it is left out, and all else goes on");
 }

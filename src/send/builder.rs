@@ -188,7 +188,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Tells receivers which attempt it is, from 1, in the header `webhook-attempt`, or `x-webhook-attempt` in the style of that
+    /// Adds the number of the attempt, from 1, to each request, in the header `webhook-attempt`, or `x-webhook-attempt` in the style of that
     /// name; off by default. The header is not signed: it is for logs, and nothing can rest on it.
     pub fn attempt_header(mut self) -> Self {
         self.attempt_header = true;

@@ -272,7 +272,7 @@ impl Endpoint {
         self.0.settings.api_version.as_deref()
     }
 
-    /// Tells whether its deliveries are made one at a time and in their order.
+    /// Returns `true` if its deliveries are made one at a time and in their order.
     pub fn is_in_order(&self) -> bool {
         self.0.settings.in_order
     }

@@ -339,7 +339,7 @@ impl Endpoints<'_> {
 
     /// Sends what an endpoint missed of the messages that were dispatched in a span of time: what was refused or exhausted, and what
     /// was never meant for it since it was disabled or not registered. What was cancelled stays cancelled;
-    /// [`resend`](Dispatcher::resend) sends it all the same. Tells how many deliveries. Times are the store's, in milliseconds;
+    /// [`resend`](Dispatcher::resend) can still send it. Returns how many deliveries it made due. Times are the store's, in milliseconds;
     /// `since..` goes on to the present.
     ///
     /// It works in steps, and what they have made due is delivered meanwhile, at no more than twice the rate at which the

@@ -242,7 +242,7 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// When the store cannot be asked.
     fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Cancels a delivery that is pending or held, or whose lease is over. Tells whether it was.
+    /// Cancels a delivery that is pending or held, or whose lease is over. Returns `true` if it was.
     ///
     /// # Errors
     /// When the store cannot be asked.

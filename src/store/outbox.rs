@@ -363,6 +363,7 @@ impl<'a> Shares<'a> {
 
 /// The tenants for which nothing is leased, and those for whose unproven endpoints nothing is: what they have waiting must not
 /// stand before that of others.
+#[cfg(any(feature = "postgres", feature = "sqlite", test))]
 pub(super) fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
     let held = || request.held.as_deref().into_iter().flatten().filter(|held| !held.tenant.is_empty());
     let full = |proven: bool| {

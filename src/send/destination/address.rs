@@ -51,9 +51,9 @@ pub(crate) fn forms(address: IpAddr) -> impl Iterator<Item = IpAddr> {
     let bits = v6.to_bits();
     let last = Ipv4Addr::from_bits(bits as u32);
     let (first, second) = match v6.segments() {
-        // NAT64, RFC 6052, and its prefixes for local use, RFC 8215, where the IPv4 address is last.
+        // NAT64, RFC 6052, and its prefixes for local use, RFC 8215, where the IPv4 address stands last.
         [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, ..] => (Some(last), None),
-        // IPv4-compatible, RFC 4291; `::` and `::1` are none.
+        // IPv4-compatible, RFC 4291, without `::` and `::1`.
         [0, 0, 0, 0, 0, 0, high, _] if high != 0 => (Some(last), None),
         // 6to4, RFC 3056.
         [0x2002, ..] => (Some(Ipv4Addr::from_bits((bits >> 80) as u32)), None),

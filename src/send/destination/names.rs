@@ -7,7 +7,7 @@ pub(super) fn is_this_machine(name: &str) -> bool {
     loopback.contains(&name) || name.ends_with(".localhost")
 }
 
-/// Tells why a name is one of an internal network, if it is. The name is as the URL standard writes it, in small letters.
+/// Returns why a name is one of an internal network, if it is. The name is as the URL standard writes it, in small letters.
 pub(super) fn inside(name: &str) -> Option<Inside> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.contains('.') {

@@ -51,7 +51,7 @@ impl DestinationPolicy {
     }
 
     /// Allows a name that is one of an internal network, such as `receiver` or `hooks.corp.internal`, or with `*.corp.internal` all
-    /// names below one; `*` is every name. Other names need no permission. Where a name leads is checked all the same: addresses
+    /// names below one; `*` is every name. Other names need no permission. Where a name leads is still checked: addresses
     /// that are not of the public internet need [`allow_network`](Self::allow_network).
     #[must_use]
     pub fn allow_name(mut self, pattern: &str) -> Self {
@@ -73,7 +73,7 @@ impl DestinationPolicy {
         self
     }
 
-    /// Tells whether a name was allowed by [`allow_name`](Self::allow_name).
+    /// Returns `true` if a name was allowed by [`allow_name`](Self::allow_name).
     pub(super) fn allows_name(&self, name: &str) -> bool {
         self.names.iter().any(|allowed| allowed.matches(name))
     }

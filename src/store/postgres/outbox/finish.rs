@@ -58,7 +58,7 @@ async fn finish_in(
     let standing = match row.try_get::<Option<&str>, _>("id")? {
         None => Standing::Deleted,
         Some(id) => match endpoints::read(&row) {
-            // The attempt was made all the same, and is noted.
+            // The attempt was made anyway, and is noted.
             Err(cause) => {
                 observe::unreadable("endpoint", &id, &cause);
                 match row.try_get::<Option<&str>, _>("disabled")? {

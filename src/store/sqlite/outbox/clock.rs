@@ -36,7 +36,7 @@ const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq I
      WHERE e.disabled IS NULL AND e.look_at > -1000000000 \
      AND d.state IN (0, 1) AND d.state = 0 AND d.attempt = 0 AND d.created_at > ?1)";
 
-/// Tells whether something ends later than it can.
+/// Returns `true` if something ends later than it can.
 pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {
     let row = query(prefix, LATE).bind(latest_lease(now)).bind(latest_rest(now)).fetch_one(connection).await;
     row.and_then(|row| row.try_get(0)).map_err(|error| store_error(CONTEXT, error))
@@ -56,7 +56,7 @@ pub(super) async fn end_late(connection: &mut SqliteConnection, prefix: &str, no
     Ok(())
 }
 
-/// Notes when something is leased, and tells whether the clock has gone back since the last time. At the first time it may have.
+/// Notes when something is leased, and returns `true` if the clock has gone back since the last time. At the first time it may have.
 pub(super) fn went_back(leased_at: &AtomicI64, now: Millis) -> bool {
     leased_at.swap(now, Ordering::Relaxed) > now.saturating_add(TOLERATED)
 }

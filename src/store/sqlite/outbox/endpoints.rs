@@ -150,7 +150,7 @@ pub(super) async fn rest_unreadable(
         .map_err(|error| store_error("let an endpoint rest", error))
 }
 
-/// Tells whether an endpoint is disabled whose row cannot be read; nothing where there is no row.
+/// Returns whether an endpoint is disabled whose row cannot be read, or `None` where there is no row.
 pub(super) async fn is_disabled(
     connection: &mut SqliteConnection,
     prefix: &str,

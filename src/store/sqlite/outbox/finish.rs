@@ -53,7 +53,7 @@ pub(super) async fn finish(
         found => Ok(found?),
     };
     let standing = match found {
-        // The attempt was made all the same, and is noted.
+        // The attempt was made anyway, and is noted.
         Err(error) => {
             observe::unreadable("endpoint", &endpoint, &error);
             match endpoints::is_disabled(connection, prefix, endpoint).await? {
