@@ -27,8 +27,9 @@ messages AS (
     DELETE FROM {outbox_messages} AS m
     WHERE m.seq = ANY (ARRAY(
         SELECT old.seq FROM old
+        LEFT JOIN (SELECT few.message, count(*) AS count FROM few GROUP BY few.message) AS gone ON gone.message = old.seq
         WHERE (SELECT count(*) FROM (SELECT FROM {outbox_deliveries} AS d WHERE d.message = old.seq LIMIT $2::bigint + 1) AS d)
-            = (SELECT count(*) FROM few WHERE few.message = old.seq)
+            = coalesce(gone.count, 0)
     ))
     RETURNING 1
 )
