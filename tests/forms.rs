@@ -258,10 +258,16 @@ async fn the_items_of_a_batch_may_come_in_a_form() {
     let app: Router = Router::new().route("/hook", post(handler).layer(layer));
     let body = "mandrill_events=%5B%7B%22id%22%3A%221%22%2C%22event%22%3A%22send%22%2C%22to%22%3A%22a%40b%22%7D%2C%7B%22id%22%3A%222%22%2C%22event%22%3A%22open%22%2C%22to%22%3A%22c%22%7D%5D";
 
-    let status = answer(&app, request(&[sign::line("x-token", "a shared token of ours")], body)).await.0;
+    // Media types are compared without case (RFC 9110, section 8.3.1).
+    for content_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8"] {
+        let mut request = request(&[sign::line("x-token", "a shared token of ours")], body);
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
 
-    assert_eq!(status, 200);
-    assert_eq!(*seen.lock().unwrap(), ["1 send a@b", "2 open c"]);
+        let status = answer(&app, request).await.0;
+
+        assert_eq!(status, 200, "{content_type}");
+        assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), ["1 send a@b", "2 open c"]);
+    }
 }
 
 #[tokio::test]

@@ -282,6 +282,15 @@ async fn discard_is_done_and_retry_is_not() {
 }
 
 #[tokio::test]
+async fn a_retry_at_once_is_asked_for_after_a_second() {
+    let handler = || async { Err::<(), _>(Retry::after(Duration::ZERO)) };
+    let app = Router::new().route("/hook", post(handler).layer(layer(MemoryStore::new())));
+
+    // Some clients take 0 for "never".
+    assert_eq!(send(&app, "a").await.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
 async fn a_stored_response_is_what_copies_get() {
     for cache in [0, 10] {
         let once = IdempotencyLayer::new(MemoryStore::new()).with_stored_responses(100).with_local_cache(cache);

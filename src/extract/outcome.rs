@@ -24,9 +24,9 @@ impl IntoResponse for Retry {
         let mut response =
             (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if let Some(delay) = self.delay() {
-            // RFC 9110, section 10.2.3: whole seconds.
-            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            // RFC 9110, section 10.2.3: whole seconds. At least one, since some clients take 0 for "never".
+            let seconds = delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }

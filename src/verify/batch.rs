@@ -40,7 +40,11 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         parts.headers.remove(header::TRANSFER_ENCODING);
         // An item of a form is the JSON that the form held.
-        let is_form = |value: &HeaderValue| value.as_bytes().starts_with(b"application/x-www-form-urlencoded");
+        let is_form = |value: &HeaderValue| {
+            // Without parameters, and without case (RFC 9110, section 8.3.1).
+            let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+            essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        };
         if parts.headers.get(header::CONTENT_TYPE).is_some_and(is_form) {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
