@@ -21,8 +21,8 @@ use tower_webhooks::{
     BoxFuture,
     error::{StoreError, StoreErrorKind},
     send::{
-        After, DeliveryQuery, DeliveryState, Dispatched, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish,
-        LeaseRequest, LeaseToken, Leases, Message, OutboxStore, Sealed, Style,
+        After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointSettings,
+        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxStore, Sealed, Style,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -304,6 +304,54 @@ async fn poll_all<A>(calls: &mut Vec<Call<'_, A>>) -> Vec<Result<A, StoreError>>
     })
     .await;
     done
+}
+
+/// A reader that stays open is in the way of every commit outside of write-ahead logging, which is how sqlx opens a database by
+/// itself.
+#[tokio::test]
+async fn without_write_ahead_logging_every_write_waits_for_an_open_reader() {
+    const IN_THE_WAY: Duration = Duration::from_millis(400);
+    let file = File::new();
+    let options = SqliteConnectOptions::new()
+        .filename(file.0.path().join("outbox.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Delete);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let store = SqliteStore::options().busy_timeout(LONG).from_pool(pool.clone());
+    store.migrate().await.unwrap();
+    register(&store).await;
+    let id = store.endpoints(None, None, 1).await.unwrap()[0].id;
+    store.dispatch(vec![message("first")]).await.unwrap();
+    let token = LeaseToken::random().unwrap();
+
+    let (mut leased, mut waited) = (None, Vec::new());
+    for number in 0..5 {
+        let mut reader = pool.begin().await.unwrap();
+        sqlx::query("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *reader).await.unwrap();
+        let asked = tokio::time::Instant::now();
+        let write = async {
+            match number {
+                0 => leased = lease(&store, token).await.unwrap().deliveries.pop(),
+                1 => {
+                    let delivery = leased.take().unwrap().id;
+                    let done = store.finish(delivery, token, Finish::new(After::Delivered)).await.unwrap();
+                    assert_eq!(done.0, Fenced::Applied);
+                }
+                2 => drop(store.dispatch(vec![message("second")]).await.unwrap()),
+                3 => drop(store.switch_endpoint(id, Some(DisabledReason::Asked)).await.unwrap()),
+                _ => register(&store).await,
+            }
+            asked.elapsed()
+        };
+        let end = async {
+            tokio::time::sleep(IN_THE_WAY).await;
+            reader.rollback().await.unwrap();
+        };
+        waited.push(tokio::join!(write, end).0);
+    }
+
+    assert!(waited.iter().all(|waited| *waited >= IN_THE_WAY), "{waited:?}");
+    assert_eq!(count(&store, DeliveryState::Delivered).await, 1);
 }
 
 /// A database file of its own for each test.

@@ -156,7 +156,7 @@ async fn a_record_that_cannot_be_read_is_its_own_error() {
 #[tokio::test]
 async fn a_full_disk_is_full() {
     let file = File::new();
-    let pool = SqlitePool::connect_with(file.options().pragma("max_page_count", "30")).await.unwrap();
+    let pool = SqlitePool::connect_with(file.options().pragma("max_page_count", "64")).await.unwrap();
     let store = SqliteStore::from_pool(pool);
     store.migrate().await.unwrap();
     acquire(&store, 0).await;

@@ -88,6 +88,32 @@ impl Lent<'_> {
     }
 }
 
+/// Begins a transaction that holds the write lock, so that what it reads stays so until it is committed. Outside of write-ahead
+/// logging its commit waits for open readers for as long as the patience lasts.
+// Not a function: the loop gives the connection back after each try, and lends it once more.
+macro_rules! begin_immediate {
+    ($connection:expr, $patience:expr, $failed:expr) => {{
+        let commits_wait = $connection.commits_wait();
+        if commits_wait {
+            $crate::store::sqlite::connection::set_busy_timeout(&mut $connection, $crate::store::sqlite::connection::ONE_LOOK).await.map_err($failed)?;
+        }
+        let mut transaction = loop {
+            match $connection.begin_with("BEGIN IMMEDIATE").await {
+                Ok(transaction) => break transaction,
+                Err(error) if $patience.allows(&error).await => {}
+                Err(error) => return Err($failed(error)),
+            }
+        };
+        if commits_wait {
+            // Open readers are in the way of the commit, and of what is written before it, and were not in that of the lock. The
+            // lock is ours and lets no new reader in, so there is no race to lose, and SQLite may do the waiting.
+            $crate::store::sqlite::connection::set_busy_timeout(&mut transaction, $patience.left()).await.map_err($failed)?;
+        }
+        transaction
+    }};
+}
+pub(super) use begin_immediate;
+
 /// Sets how long SQLite itself waits where it meets a lock.
 pub(super) async fn set_busy_timeout(connection: &mut SqliteConnection, timeout: Duration) -> Result<(), sqlx::Error> {
     let millis = timeout.as_millis().min(i32::MAX as u128);

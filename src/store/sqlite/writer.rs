@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    connection::{Connections, ONE_LOOK, set_busy_timeout},
+    connection::{Connections, begin_immediate},
     error::{Patience, concerns_all, store_error},
     rows::{self, Found},
     schema::MAX_ROWS,
@@ -139,23 +139,7 @@ impl Writer {
         let sql = &self.setup.sql;
         let patience = Patience::new(self.setup.patience);
         let mut connection = self.connections.lend(sql).await?;
-        let commits_wait = connection.commits_wait();
-        if commits_wait {
-            set_busy_timeout(&mut connection, ONE_LOOK).await.map_err(failed)?;
-        }
-
-        let mut transaction = loop {
-            match connection.begin_with("BEGIN IMMEDIATE").await {
-                Ok(transaction) => break transaction,
-                Err(error) if patience.allows(&error).await => {}
-                Err(error) => return Err(failed(error)),
-            }
-        };
-        if commits_wait {
-            // Open readers are in the way of the commit, and of what is written before it, and were not in that of the lock. The
-            // lock is ours and lets no new reader in, so there is no race to lose, and SQLite may do the waiting.
-            set_busy_timeout(&mut transaction, patience.left()).await.map_err(failed)?;
-        }
+        let mut transaction = begin_immediate!(connection, patience, failed);
         if group == Group::Growing {
             self.inbox.take_waiting(MAX_ROWS - changes.len());
             changes.append(&mut self.inbox.changes);

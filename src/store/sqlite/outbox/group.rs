@@ -12,7 +12,7 @@ use crate::{
     store::{
         record::Millis,
         sqlite::{
-            connection::Connections,
+            connection::{Connections, begin_immediate},
             error::{Patience, concerns_all, store_error},
         },
     },
@@ -126,13 +126,8 @@ impl Committer<'_> {
             return Ok(writes.iter().map(|_| Answer::Leased(Leases::new(Vec::new(), nothing.next_due))).collect());
         }
 
-        let mut transaction = loop {
-            match connection.begin_with("BEGIN IMMEDIATE").await {
-                Ok(transaction) => break transaction,
-                Err(error) if patience.allows(&error).await => {}
-                Err(error) => return Err(store_error("begin to write the outbox", error)),
-            }
-        };
+        let failed = |error| store_error("write the outbox", error);
+        let mut transaction = begin_immediate!(connection, patience, failed);
         if group == Group::Growing {
             take_arrived(self.arriving, writes, MOST);
         }
@@ -144,7 +139,7 @@ impl Committer<'_> {
             // Time may have passed while others held the lock.
             answers.push(write.perform(&mut transaction, sql.prefix(), time.now()).await?);
         }
-        transaction.commit().await.map_err(|error| store_error("commit to the outbox", error))?;
+        transaction.commit().await.map_err(failed)?;
         Ok(answers)
     }
 }

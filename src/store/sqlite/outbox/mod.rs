@@ -109,17 +109,12 @@ impl Session<'_> {
     }
 }
 
-/// Begins a transaction that holds the write lock, so that what it reads stays so until it is committed.
+/// Begins a transaction on a session's connection.
 macro_rules! begin {
-    ($session:expr, $context:expr) => {
-        loop {
-            match $session.connection.begin_with("BEGIN IMMEDIATE").await {
-                Ok(transaction) => break transaction,
-                Err(error) if $session.patience.allows(&error).await => {}
-                Err(error) => return Err(store_error($context, error)),
-            }
-        }
-    };
+    ($session:expr, $context:expr) => {{
+        let failed = |error| store_error($context, error);
+        $crate::store::sqlite::connection::begin_immediate!($session.connection, $session.patience, failed)
+    }};
 }
 use begin;
 
