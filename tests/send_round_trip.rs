@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use tower_webhooks::{
     BoxFuture, Delivery, Provider, Scheme, Secret, Secrets, VerifiedEvent, WebhookLayer,
     clock::{Clock, SystemClock},
-    scheme::{Field, SchemeBuilder, Verdict},
+    scheme::Verdict,
     send::{
         Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliverErrorKind,
         Message, Signer, Style, Target, Transport, deliver,
@@ -39,27 +39,12 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-/// How a receiver declares the X-Webhook style.
-fn x_webhook() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .name("x-webhook")
-        .header("x-webhook-signature")
-        .items(",")
-        .pairs("=")
-        .key("sha256")
-        .hex()
-        .signs("{body}")
-        .id(Field::json("/id"))
-        .event_type(Field::json("/event"))
-        .payload("/data")
-}
-
 /// Each signer, the scheme of its receiver, and what that receiver holds.
 fn signers() -> [(Signer, Scheme, Secret); 3] {
     let [private, public] = PAIRS[0];
     [
         (Signer::standard_webhooks(secret(NEW)).unwrap(), Provider::STANDARD_WEBHOOKS.into(), secret(NEW)),
-        (Signer::x_webhook(secret(NEW)).unwrap(), x_webhook().build().unwrap(), secret(NEW)),
+        (Signer::x_webhook(secret(NEW)).unwrap(), Provider::X_WEBHOOK.into(), secret(NEW)),
         (
             Signer::standard_webhooks_v1a(secret(private)).unwrap(),
             Provider::STANDARD_WEBHOOKS_V1A.into(),

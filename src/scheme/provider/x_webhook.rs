@@ -8,14 +8,17 @@
 //! 1. Id and type are taken from the signed body. `X-Webhook-Delivery` and `X-Webhook-Event` say the same, unsigned.
 //! 2. The body's `timestamp` is signed and not checked, since senders write it in different ways: a delivery can be
 //!    replayed, under its own id.
-//! 3. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
+//! 3. While a secret is being rotated, this crate's sender puts two signatures into the header, `sha256=…,sha256=…`.
+//! 4. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
 
 use crate::scheme::{Field, Scheme, SchemeBuilder};
 
 pub(super) fn scheme() -> SchemeBuilder {
     Scheme::hmac_sha256()
         .header("x-webhook-signature")
-        .prefix("sha256=")
+        .items(",")
+        .pairs("=")
+        .key("sha256")
         .hex()
         .signs("{body}")
         .id(Field::json("/id"))
