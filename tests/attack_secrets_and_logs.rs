@@ -734,11 +734,11 @@ async fn an_unknown_tenant_answers_no_challenge_and_passes_no_unsigned_scheme() 
 #[tokio::test]
 async fn secrets_that_have_ended_answer_as_none_do() {
     let ended = || std::time::UNIX_EPOCH + Duration::from_secs(NOW);
-    let sources =
-        [("none", Secrets::none()), ("ended", Secrets::none().and_until(Sender::GitHub.secret(), ended()))];
+    let sources = [("none", Secrets::none()), ("ended", Secrets::none().and_until(Sender::GitHub.secret(), ended()))];
     for (name, secrets) in sources {
         let (logs, _guard) = Logs::capture();
-        let layer = WebhookLayer::github(answering(move || Ok(secrets.clone()))).with_clock(ManualClock::at_unix_seconds(NOW));
+        let layer =
+            WebhookLayer::github(answering(move || Ok(secrets.clone()))).with_clock(ManualClock::at_unix_seconds(NOW));
         let receiver = Receiver::behind(Sender::GitHub, layer).await;
 
         let answer = receiver.post(&Sender::GitHub.sign(BODY), BODY).await;
