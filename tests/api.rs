@@ -18,7 +18,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_webhooks::{
+    BoxFuture,
     api::{Access, Api},
+    error::StoreError,
+    idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
     send::{Dispatcher, Message, NewEndpoint, OutboxStore, Quotas},
     store::{MemoryOutbox, MemoryStore},
 };
@@ -607,6 +610,145 @@ async fn a_kept_answer_shows_no_secret_to_a_reader_of_the_store() {
             assert!(!bytes.windows(needle.len()).any(|window| window == needle), "a secret is in the file");
         }
     }
+}
+
+#[tokio::test]
+async fn applications_and_roles_with_one_store_have_keys_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/app.db", folder.path().display());
+    let store = async |name: Option<&str>| {
+        let options = tower_webhooks::store::SqliteStore::options();
+        let options = name.map_or(Ok(options.clone()), |name| options.application_name(name)).unwrap();
+        options.connect(&url).await.unwrap()
+    };
+    let client = |store, key| {
+        let api = Api::new(dispatcher(MemoryOutbox::new()), authorize).with_idempotency(store);
+        Client { app: Router::new().nest("/hooks", api.router()), key }
+    };
+    let body = json!({ "url": "http://127.0.0.1:9999/hook" });
+    let key = [("idempotency-key", "setup-1")];
+
+    for (name, who) in [(None, "acme"), (Some("billing"), "acme"), (Some("crm"), "acme"), (None, "operator of acme")] {
+        let answer = client(store(name).await, who).call_with("POST", "/endpoints", body.clone(), &key).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{name:?} {who}: {answer:?}");
+        assert_eq!(answer.header("idempotent-replayed"), "", "{name:?} {who}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_under_a_key_is_the_same_message_whatever_became_of_the_first_request() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let body = json!({ "type": "order.completed", "data": 7 });
+    let key = [("idempotency-key", "k")];
+
+    // Two stores: the second knows nothing of the first request, as after a record that could not be made.
+    let mut ids = BTreeSet::new();
+    for _ in 0..2 {
+        let operator = Client::new(&webhooks, "operator of acme");
+        ids.insert(text(&operator.call_with("POST", "/messages", body.clone(), &key).await.json()["id"]).to_owned());
+    }
+
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert_eq!(Client::new(&webhooks, "acme").get("/messages").await.json()["data"].as_array().unwrap().len(), 1);
+}
+
+/// A store of claims that answers only as long as it is told to.
+struct Hanging(MemoryStore, std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Hanging {
+    async fn wait(&self) {
+        if self.1.load(std::sync::atomic::Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl tower_webhooks::idempotency::IdempotencyStore for Hanging {
+    fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
+        Box::pin(async move {
+            self.wait().await;
+            self.0.claim(claim).await
+        })
+    }
+
+    fn complete(
+        &self,
+        key: ClaimKey,
+        token: ClaimToken,
+        completion: Completion,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(async move {
+            self.wait().await;
+            self.0.complete(key, token, completion).await
+        })
+    }
+
+    fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.0.release(key, token)
+    }
+
+    fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.0.renew(key, token, lease)
+    }
+
+    fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.0.is_done(key, token)
+    }
+
+    fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.0.purge(limit)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_repeats_that_hangs_is_503_and_holds_no_request() {
+    let hangs = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let api = Api::new(dispatcher(MemoryOutbox::new()), authorize);
+    let api = api.with_idempotency(Hanging(MemoryStore::new(), hangs.clone()));
+    let acme = Client { app: Router::new().nest("/hooks", api.router()), key: "acme" };
+    let body = || json!({ "url": "http://127.0.0.1:9999/hook" });
+
+    let answer = acme.call_with("POST", "/endpoints", body(), &[("idempotency-key", "k")]).await;
+    answer.problem(503, "unavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+
+    hangs.store(false, std::sync::atomic::Ordering::SeqCst);
+    let answer = acme.call_with("POST", "/endpoints", body(), &[("idempotency-key", "k")]).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_an_endpoint_missed_is_recovered_by_one_request_at_a_time() {
+    let acme = Client::new(&dispatcher(MemoryOutbox::new()), "acme");
+    let id = text(&acme.create(json!({ "url": "http://127.0.0.1:9999/hook" })).await["id"]).to_owned();
+    let path = format!("/endpoints/{id}/recover");
+
+    let requests = (0..20).map(|_| acme.post(&path, json!({ "since": "2026-01-01T00:00:00Z" })));
+    for answer in futures_of(requests.collect()).await {
+        if answer.status != StatusCode::ACCEPTED {
+            answer.problem(409, "in_flight");
+        }
+    }
+    // And again, once it is done.
+    assert_eq!(acme.post(&path, json!({ "since": "2026-01-01T00:00:00Z" })).await.status, StatusCode::ACCEPTED);
+}
+
+/// Polls all futures side by side.
+async fn futures_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        for (future, output) in waiting.iter_mut().filter(|(_, output)| output.is_none()) {
+            if let std::task::Poll::Ready(ready) = future.as_mut().poll(cx) {
+                *output = Some(ready);
+            }
+        }
+        if waiting.iter().all(|(_, output)| output.is_some()) {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 #[tokio::test]

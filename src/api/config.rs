@@ -1,13 +1,17 @@
-use std::{fmt, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use super::{access, access::Authorize, document, document::Document, problem::Problem, write};
+use super::{access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, write};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
-    send::Dispatcher,
+    send::{Dispatcher, EndpointId},
 };
 
 /// The management API and its options: [`router`](Self::router) is what an application nests.
@@ -42,7 +46,9 @@ pub struct Api {
 pub(super) struct Shared {
     pub(super) webhooks: Dispatcher,
     pub(super) authorize: Box<dyn Authorize>,
-    pub(super) repeats: Option<Arc<dyn IdempotencyStore>>,
+    pub(super) repeats: Option<Repeats>,
+    /// The endpoints of which what they missed is being recovered in this process.
+    pub(super) recovering: Mutex<HashSet<EndpointId>>,
     pub(super) if_match: IfMatch,
 }
 
@@ -57,18 +63,24 @@ impl Api {
     /// Creates the API over a dispatcher. `authorize` decides who each request comes from: see [`Authorize`].
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
         Self {
-            shared: Shared { webhooks, authorize: Box::new(authorize), repeats: None, if_match: IfMatch::Optional },
+            shared: Shared {
+                webhooks,
+                authorize: Box::new(authorize),
+                repeats: None,
+                recovering: Mutex::default(),
+                if_match: IfMatch::Optional,
+            },
             cross_site: CsrfLayer::new(),
         }
     }
 
     /// Sets the store that remembers requests with an `Idempotency-Key`, for 24 hours: the same request again is answered
     /// with the first answer, and does nothing. Answers are sealed with the dispatcher's sealing key, since some show a
-    /// secret. The key is known for its tenant alone.
+    /// secret. The key is known for its caller's role and tenant, and for the store's application name, alone.
     ///
     /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
-        self.shared.repeats = Some(Arc::new(store));
+        self.shared.repeats = Some(Repeats::new(store));
         self
     }
 

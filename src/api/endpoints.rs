@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
@@ -460,6 +464,7 @@ pub(super) async fn recover(
     Input(input): Input<RecoverInput>,
 ) -> Result<Response, Problem> {
     let (tenant, _) = find(&shared, &caller, id).await?;
+    let _running = Recovering::begin(&shared, id)?;
     let since = input.since.0;
     let deliveries = match input.until.map(|until| until.0) {
         Some(until) if until < since => return Err(Problem::field("until", "the span ends before it begins")),
@@ -467,6 +472,27 @@ pub(super) async fn recover(
         None => tenant.endpoints().recover(id, since..).await?,
     };
     Ok(json(StatusCode::ACCEPTED, &RecoveredView { deliveries }))
+}
+
+/// A recovery that is under way. One of an endpoint at a time: each reads all messages of its span, and none ends before that
+/// because its client hangs up.
+struct Recovering<'a> {
+    shared: &'a Shared,
+    id: EndpointId,
+}
+
+impl<'a> Recovering<'a> {
+    fn begin(shared: &'a Shared, id: EndpointId) -> Result<Self, Problem> {
+        let begun = shared.recovering.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let detail = "what this endpoint missed is being recovered already";
+        if begun { Ok(Self { shared, id }) } else { Err(Problem::conflict("in_flight", detail)) }
+    }
+}
+
+impl Drop for Recovering<'_> {
+    fn drop(&mut self) {
+        self.shared.recovering.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 #[derive(IntoParams)]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use super::{
     input::{Id, Input},
     problem::{Always, BadBody, BadQuery, NoSuch, Problem},
     query::{Parameters, limit, parsed},
+    repeat::RequestKey,
 };
 use crate::send::{Message, MessageError, MessageErrorKind, MessageId, MessagePlace, MessageQuery, MessageRecord};
 
@@ -138,9 +139,14 @@ pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Parameters(parameters): Parameters<TenantParameter>,
-    Input(input): Input<NewMessageInput>,
+    key: Option<Extension<RequestKey>>,
+    Input(mut input): Input<NewMessageInput>,
 ) -> Result<Response, Problem> {
     caller.operator()?;
+    if let Some(Extension(RequestKey(key))) = key {
+        // The same request then is the same message, also where nobody knows what became of the first.
+        input.id.get_or_insert_with(|| format!("msg_{:032x}", u128::from_be_bytes(key)));
+    }
     let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
     let message = input.message()?;
     let id = message.message_id().to_string();

@@ -11,14 +11,20 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use super::{access::Access, config::Shared, input, problem::Problem};
+use super::{
+    access::{Access, Role},
+    config::Shared,
+    input,
+    problem::Problem,
+};
 use crate::{
     boxed::BoxError,
     error::StoreError,
     idempotency::{
         ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fingerprint, IdempotencyStore, StoredResponse,
+        purge,
     },
     observe,
     send::Sealed,
@@ -42,24 +48,51 @@ pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(text.to_owned()))
 }
 
+/// The store of repeated requests, and when it was last tidied.
+pub(super) struct Repeats {
+    store: Arc<dyn IdempotencyStore>,
+    purge: purge::Schedule,
+}
+
+impl Repeats {
+    pub(super) fn new(store: impl IdempotencyStore) -> Self {
+        Self { store: Arc::new(store), purge: purge::Schedule::default() }
+    }
+
+    /// Removes what has expired, once a minute and in steps.
+    async fn tidy(&self) {
+        if self.purge.is_due()
+            && let Ok(removed) = bounded(self.store.purge(purge::STEP)).await
+        {
+            self.purge.removed(removed);
+        }
+    }
+}
+
+/// The key of a request, for handlers that draw an id: the same request then draws the same one.
+#[derive(Clone, Copy)]
+pub(super) struct RequestKey(pub(super) [u8; 16]);
+
 /// Handles a request once: the same request again is answered with the first answer.
 pub(super) async fn once(shared: &Arc<Shared>, key: String, request: Request, next: Next) -> Response {
-    handle(shared, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+    let response = handle(shared, &key, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(repeats) = &shared.repeats {
+        repeats.tidy().await;
+    }
+    response
 }
 
 async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some(store) = &shared.repeats else {
+    let Some(Repeats { store, .. }) = &shared.repeats else {
         return Err(Problem::parameter("Idempotency-Key", "this application keeps no record of repeated requests"));
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let body = input::read(body).await?;
-    let access = parts.extensions.get::<Access>().ok_or_else(Problem::internal)?;
-    // An operator of all tenants has keys of its own, apart from those of every tenant.
-    let key = ClaimKey::new("webhooks-api", "idempotency-key", access.tenant(), key.as_bytes());
+    let key = claim_key(&**store, parts.extensions.get::<Access>().ok_or_else(Problem::internal)?, key);
     let fingerprint = fingerprint(&parts, &body);
     let token = ClaimToken::random().map_err(|_| Problem::internal())?;
 
-    match store.claim(ClaimRequest::new(key, token, LEASE, fingerprint)).await.map_err(|error| unavailable(&error))? {
+    match bounded(store.claim(ClaimRequest::new(key, token, LEASE, fingerprint))).await? {
         ClaimOutcome::Acquired { .. } => {}
         ClaimOutcome::Done { fingerprint: first, .. } | ClaimOutcome::InFlight { fingerprint: first, .. }
             if first != fingerprint =>
@@ -67,7 +100,7 @@ async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -
             return Err(Problem::other_request());
         }
         ClaimOutcome::Done { response, .. } => {
-            return response.and_then(|stored| restore(shared, &stored)).ok_or_else(Problem::internal);
+            return response.and_then(|stored| restore(shared, key, &stored)).ok_or_else(Problem::internal);
         }
         ClaimOutcome::InFlight { retry_after, .. } => {
             return Err(Problem::in_flight(retry_after.as_secs().clamp(1, LEASE.as_secs())));
@@ -75,17 +108,55 @@ async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -
     }
 
     let claim = Claim { store, key, token };
-    let response = claim.renewed(next.run(Request::from_parts(parts, Body::from(body)))).await;
+    parts.extensions.insert(RequestKey(key.to_bytes()));
+    // In a task of its own, so that a panic of the application's is an answer here and not the end of this.
+    let answer = tokio::spawn(next.run(Request::from_parts(parts, Body::from(body))));
+    let response = claim.renewed(answer).await.map_err(|error| {
+        observe::api_panicked(&error);
+        Problem::internal()
+    })?;
     if !response.status().is_success() {
-        // Nothing was done, so the same key may try again.
-        claim.release().await;
+        // After a 4xx nothing was done, and the same key may try again. After a 5xx that is unknown: the claim stays until its
+        // lease ends, so that a repetition does not meet a write that is still under way.
+        if response.status().is_client_error() {
+            claim.release().await;
+        }
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Problem::internal())?.to_bytes();
     let answer = Response::from_parts(parts, Body::from(body.clone()));
-    claim.complete(keep(shared, &answer, &body)).await;
+    claim.complete(keep(shared, key, &answer, &body)).await;
     Ok(answer)
+}
+
+/// What a key is known by: the application's name in the store, the caller's role and tenant, and the key itself. An operator of
+/// all tenants has keys of its own, apart from those of every tenant.
+fn claim_key(store: &dyn IdempotencyStore, access: &Access, key: &str) -> ClaimKey {
+    let role = match access.role() {
+        Role::Operator => "idempotency-key of an operator",
+        Role::Owner => "idempotency-key of an owner",
+    };
+    let (consumer, tenant, id) = ("webhooks-api", access.tenant(), key.as_bytes());
+    match store.application() {
+        Some(application) => ClaimKey::of_application(application, consumer, role, tenant, id),
+        None => ClaimKey::new(consumer, role, tenant, id),
+    }
+}
+
+/// Waits for the store, and not forever.
+async fn bounded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match timeout(STORE_TIMEOUT, call).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            observe::api_failed(&error);
+            Err(Problem::unavailable())
+        }
+        Err(elapsed) => {
+            observe::api_failed(&elapsed);
+            Err(Problem::unavailable())
+        }
+    }
 }
 
 struct Claim<'a> {
@@ -96,25 +167,23 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     /// Waits for an answer, and holds the claim for as long as that takes.
-    async fn renewed(&self, answer: impl Future<Output = Response>) -> Response {
-        let mut answer = std::pin::pin!(answer);
-        loop {
-            tokio::select! {
-                answer = &mut answer => return answer,
-                () = sleep(LEASE / 3) => {
-                    if let Err(error) = self.store.renew(self.key, self.token, LEASE).await {
-                        observe::api_failed(&error);
-                    }
-                }
+    async fn renewed<T>(&self, answer: impl Future<Output = T>) -> T {
+        let renewals = async {
+            loop {
+                sleep(LEASE / 3).await;
+                // A renewal that fails is tried again; the lease outlasts two of them.
+                let _ = bounded(self.store.renew(self.key, self.token, LEASE)).await;
             }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            never = renewals => never,
         }
     }
 
     async fn release(&self) {
-        if let Err(error) = self.store.release(self.key, self.token).await {
-            // It ends with its lease.
-            observe::api_failed(&error);
-        }
+        // Otherwise it ends with its lease.
+        let _ = bounded(self.store.release(self.key, self.token)).await;
     }
 
     async fn complete(&self, stored: Result<StoredResponse, BoxError>) {
@@ -125,8 +194,12 @@ impl Claim<'_> {
                 Completion::new(RETENTION)
             }
         };
-        if let Err(error) = self.store.complete(self.key, self.token, completion).await {
-            observe::api_failed(&error);
+        // Without it the same request would be handled again once the lease has ended.
+        for pause in [Duration::from_millis(100), Duration::from_secs(1), Duration::ZERO] {
+            if bounded(self.store.complete(self.key, self.token, completion.clone())).await.is_ok() {
+                return;
+            }
+            sleep(pause).await;
         }
     }
 }
@@ -139,7 +212,7 @@ struct Kept {
     body: String,
 }
 
-fn keep(shared: &Shared, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
+fn keep(shared: &Shared, key: ClaimKey, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
     let headers = KEPT.iter().filter_map(|name| {
         let value = response.headers().get(name)?.to_str().ok()?;
         Some((name.to_string(), value.to_owned()))
@@ -150,13 +223,13 @@ fn keep(shared: &Shared, response: &Response, body: &Bytes) -> Result<StoredResp
         body: std::str::from_utf8(body)?.to_owned(),
     };
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(&kept)?);
-    let Sealed { key, bytes } = shared.webhooks.seal_answer(&plain)?;
-    Ok(StoredResponse::new(kept.status, Some(format!("{SEALED}{key}")), bytes))
+    let Sealed { key: sealed_by, bytes } = shared.webhooks.seal_answer(&format!("{key:?}"), &plain)?;
+    Ok(StoredResponse::new(kept.status, Some(format!("{SEALED}{sealed_by}")), bytes))
 }
 
-fn restore(shared: &Shared, stored: &StoredResponse) -> Option<Response> {
-    let key = stored.content_type.as_deref()?.strip_prefix(SEALED)?;
-    let plain = match shared.webhooks.open_answer(&Sealed::new(key, stored.body.clone())) {
+fn restore(shared: &Shared, key: ClaimKey, stored: &StoredResponse) -> Option<Response> {
+    let sealed_by = stored.content_type.as_deref()?.strip_prefix(SEALED)?;
+    let plain = match shared.webhooks.open_answer(&format!("{key:?}"), &Sealed::new(sealed_by, stored.body.clone())) {
         Ok(plain) => plain,
         Err(error) => {
             observe::api_failed(&error);
@@ -189,11 +262,6 @@ fn fingerprint(parts: &http::request::Parts, body: &[u8]) -> Fingerprint {
     Fingerprint::from_bytes(bytes)
 }
 
-fn unavailable(error: &StoreError) -> Problem {
-    observe::api_failed(error);
-    Problem::unavailable()
-}
-
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -211,3 +279,6 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// How long a key is known: what the public APIs that have such keys promise.
 const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long one call of the store is waited for, as in a layer's claims.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);

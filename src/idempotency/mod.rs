@@ -66,7 +66,7 @@ mod introduction;
 mod key;
 mod later;
 mod layer;
-mod purge;
+pub(crate) mod purge;
 mod recent;
 mod run;
 mod service;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// When the store was last tidied by this process.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     last: Mutex<Option<Instant>>,
 }
 
@@ -15,11 +15,11 @@ pub(super) struct Schedule {
 const EVERY: Duration = Duration::from_secs(60);
 
 /// How many records one step removes, so that no step holds the store for long.
-pub(super) const STEP: u32 = 1000;
+pub(crate) const STEP: u32 = 1000;
 
 impl Schedule {
     /// Whether it is time; if so, it is the caller's turn.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let now = Instant::now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
@@ -31,7 +31,7 @@ impl Schedule {
 
     /// Notes how many records a step removed: after a full one, the next delivery's task takes another at once. So what has
     /// expired goes faster than anything can come.
-    pub(super) fn removed(&self, records: u64) {
+    pub(crate) fn removed(&self, records: u64) {
         if records >= u64::from(STEP) {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }

@@ -171,7 +171,7 @@ impl<S: SecretSource> CachedSecrets<S> {
         Arc::clone(slots.entry(key).or_default())
     }
 
-    /// Drops what is of no use any more; and where that is nothing, the older half. Slots in which somebody waits stay: there
+    /// Drops what is of no use any more; and if that is not enough, the older half of what is kept. Slots in which somebody waits stay: there
     /// are no more of them than requests.
     fn make_room(&self, slots: &mut HashMap<Key, Arc<Slot>>) {
         let now = self.clock.now();
@@ -184,9 +184,13 @@ impl<S: SecretSource> CachedSecrets<S> {
         if slots.len() < self.capacity {
             return;
         }
+        // Those in which somebody waits take no place of those that are kept, or a flood of made-up tenants would empty the cache.
         let mut ages: Vec<_> = slots.values().filter_map(since).collect();
+        if ages.len() < self.capacity {
+            return;
+        }
         ages.sort_unstable();
-        let mut surplus = slots.len() - self.capacity / 2;
+        let mut surplus = ages.len() - self.capacity / 2;
         if let Some(newest) = ages.get(surplus.min(ages.len()).saturating_sub(1)).copied() {
             // Many may be of one moment.
             slots.retain(|_, slot| {

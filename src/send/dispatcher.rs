@@ -169,16 +169,17 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Seals an answer of the API that may show a secret, for as long as it is kept.
+    /// Seals an answer of the API that may show a secret, for as long as it is kept. `of` names the request, so that what was
+    /// sealed for one cannot be put in the place of another.
     #[cfg(feature = "api")]
-    pub(crate) fn seal_answer(&self, plain: &[u8]) -> Result<Sealed, SendError> {
-        self.shared.sealer.seal_as(SEALED_ANSWER, plain)
+    pub(crate) fn seal_answer(&self, of: &str, plain: &[u8]) -> Result<Sealed, SendError> {
+        self.shared.sealer.seal_as(&format!("{SEALED_ANSWER} {of}"), plain)
     }
 
     /// Opens an answer of the API that was kept.
     #[cfg(feature = "api")]
-    pub(crate) fn open_answer(&self, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
-        self.shared.sealer.open_as(SEALED_ANSWER, sealed)
+    pub(crate) fn open_answer(&self, of: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+        self.shared.sealer.open_as(&format!("{SEALED_ANSWER} {of}"), sealed)
     }
 
     /// Returns how many rows a page of a list has at most.
@@ -339,7 +340,7 @@ fn unanswered() -> SendError {
 
 /// The name under which answers of the API are sealed; no id of an endpoint is like it.
 #[cfg(feature = "api")]
-const SEALED_ANSWER: &str = "answer of the api";
+const SEALED_ANSWER: &str = "answer of";
 
 /// From here on a payload is warned of. Standard Webhooks advises to stay below.
 const LARGE_PAYLOAD: usize = 20 * 1024;

@@ -9,7 +9,8 @@
 //!    [`AT_ONCE`], or nothing more for [`SILENCE`].
 //! 3. After the answer to a silent sender the rest is read in a task of its own, until the sender has been silent for
 //!    [`LINGER`]. There is no other place for it: hyper drops a response's body with the last byte of its length, and reads a
-//!    request only as long as somebody polls its body. HTTP/2 needs none, since it can say that it wants no more.
+//!    request only as long as somebody polls its body. HTTP/2 needs none, since it can say that it wants no more. A body that
+//!    was refused while it was read is excepted: what is left of it is read before the answer alone.
 //! 4. Bytes and time are bounded. Where more comes than the bound, the connection is closed.
 //! 5. A sender that asks first (`Expect: 100-continue`) is not told to go on: its body is never polled.
 
