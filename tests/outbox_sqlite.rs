@@ -306,6 +306,45 @@ async fn poll_all<A>(calls: &mut Vec<Call<'_, A>>) -> Vec<Result<A, StoreError>>
     done
 }
 
+/// As after a kill in the middle of a move of many deliveries: some are moved, the others are not.
+#[tokio::test]
+async fn what_goes_in_order_stays_so_when_a_move_was_broken_off() {
+    let file = File::new();
+    let store = file.store().await;
+    let sealed = Sealed::new("", &b"sealed"[..]);
+    let mut settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+    settings.in_order = true;
+    let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+    let id = store.create_endpoint(draft, u32::MAX).await.unwrap().unwrap().id;
+    let ids = ["a", "b", "c", "d", "e"];
+    for id in ids {
+        store.dispatch(vec![message(id)]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    file.execute("UPDATE webhook_outbox_endpoints SET disabled = 'asked'").await;
+    file.execute("UPDATE webhook_outbox_deliveries SET state = 2, due_at = due_at + 60000 WHERE seq <= 2").await;
+    file.execute(&format!("INSERT INTO webhook_outbox_moves (endpoint, tenant, target) VALUES ('{id}', '', 2)")).await;
+
+    store.switch_endpoint(id, None).await.unwrap();
+    let mut order = Vec::new();
+    // What was held is worked off at a pace.
+    let leased = async {
+        while order.len() < ids.len() {
+            let token = LeaseToken::random().unwrap();
+            let Some(leased) = lease(&store, token).await.unwrap().deliveries.pop() else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            order.push(leased.message.message_id().to_string());
+            let done = store.finish(leased.id, token, Finish::new(After::Delivered)).await.unwrap();
+            assert_eq!(done.0, Fenced::Applied);
+        }
+    };
+    timeout(LONG, leased).await.unwrap();
+
+    assert_eq!(order, ids);
+}
+
 /// A reader that stays open is in the way of every commit outside of write-ahead logging, which is how sqlx opens a database by
 /// itself.
 #[tokio::test]

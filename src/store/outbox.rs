@@ -395,12 +395,17 @@ pub(super) fn next_state(end: After, standing: Standing, now: Millis) -> (Delive
         (After::Gone | After::Refused, Standing::Moved) => (DeliveryState::Pending, now),
         (After::Refused, _) => (DeliveryState::Refused, now),
         (_, Standing::Deleted) => (DeliveryState::Cancelled, now),
+        // The endpoint could not be disabled, since its row cannot be read: the next attempt is told the same.
+        (After::Gone, Standing::Enabled) => (DeliveryState::Pending, after(now, GONE_AGAIN)),
         (After::Gone, _) | (_, Standing::Disabled) => (DeliveryState::Held, now),
         (After::Retry { wait } | After::Unsent { wait }, Standing::Enabled | Standing::Moved) => {
             (DeliveryState::Pending, after(now, wait))
         }
     }
 }
+
+/// When a delivery is tried again that was answered 410, of an endpoint that cannot be read: as late as such an endpoint is.
+const GONE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What of an endpoint is left when some of it was leased.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -440,7 +445,8 @@ pub(super) fn moved_from(target: DeliveryState) -> &'static [DeliveryState] {
     match target {
         DeliveryState::Held => &[DeliveryState::Pending],
         DeliveryState::Pending => &[DeliveryState::Held],
-        DeliveryState::Cancelled => &[DeliveryState::Held, DeliveryState::Pending],
+        // In the order in which a tenant is erased.
+        DeliveryState::Cancelled => &[DeliveryState::Pending, DeliveryState::Held],
         _ => &[],
     }
 }
@@ -1041,7 +1047,8 @@ mod tests {
             (RETRY, Standing::Enabled, DeliveryState::Pending),
             (RETRY, Standing::Disabled, DeliveryState::Held),
             (RETRY, Standing::Deleted, DeliveryState::Cancelled),
-            (After::Gone, Standing::Enabled, DeliveryState::Held),
+            (After::Gone, Standing::Enabled, DeliveryState::Pending),
+            (After::Gone, Standing::Disabled, DeliveryState::Held),
             (After::Delivered, Standing::Deleted, DeliveryState::Delivered),
             (After::Exhausted, Standing::Disabled, DeliveryState::Exhausted),
             (After::Gone, Standing::Moved, DeliveryState::Pending),

@@ -223,6 +223,12 @@ async fn lock(
     let in_order: Vec<_> = in_order.collect();
     if !in_order.is_empty() {
         let in_order: Vec<_> = in_order.iter().map(|id| Some(&**id)).collect();
+        // What is not moved yet goes before what is dispatched meanwhile.
+        for row in tx.all(&store.statements().moved_on, &[Value::ManyTexts(&in_order)]).await? {
+            if let Ok(id) = row.try_get::<&str, _>("endpoint")?.parse::<EndpointId>() {
+                locked.remove(&id);
+            }
+        }
         tx.all(&store.statements().take_back, &[Value::from(now), Value::ManyTexts(&in_order)]).await?;
     }
 

@@ -21,6 +21,7 @@ macro_rules! statements {
             pub(super) remove_event_type: Statement,
             pub(super) move_end: Statement,
             pub(super) moves: Statement,
+            pub(super) moved_on: Statement,
             deliveries: Vec<Statement>,
         }
 
@@ -63,6 +64,9 @@ macro_rules! statements {
                     ),
                     move_end: statement("DELETE FROM {outbox_moves} WHERE endpoint = $1::text"),
                     moves: statement("SELECT endpoint, target FROM {outbox_moves} WHERE tenant = $1::text"),
+                    moved_on: statement(
+                        "SELECT endpoint FROM {outbox_moves} WHERE endpoint = ANY($1::text[]) AND target = 0",
+                    ),
                     deliveries: Shape::all().map(|shape| statement(&shape.text())).collect(),
                 }
             }

@@ -36,6 +36,12 @@ const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq I
      WHERE e.disabled IS NULL AND e.look_at > -1000000000 \
      AND d.state IN (0, 1) AND d.state = 0 AND d.attempt = 0 AND d.created_at > ?1)";
 
+/// Endpoints that were to be looked at when it was later, and have something due now.
+const LOOKED_AT: &str = "UPDATE {}outbox_endpoints AS e SET look_at = max(?1, e.ready_at) WHERE e.id IN (\
+     SELECT l.id FROM {}outbox_endpoints l INDEXED BY {}outbox_endpoints_look \
+     WHERE l.disabled IS NULL AND l.look_at > ?1 AND l.look_at > l.ready_at \
+     AND EXISTS (SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = l.id AND d.state IN (0, 1) AND d.due_at <= ?1))";
+
 /// Returns `true` if something ends later than it can.
 pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {
     let row = query(prefix, LATE).bind(latest_lease(now)).bind(latest_rest(now)).fetch_one(connection).await;
@@ -61,9 +67,13 @@ pub(super) fn went_back(leased_at: &AtomicI64, now: Millis) -> bool {
     leased_at.swap(now, Ordering::Relaxed) > now.saturating_add(TOLERATED)
 }
 
-/// Makes due what was dispatched before the clock was set back.
+/// Makes due what was dispatched before the clock was set back, and has endpoints with something due looked at.
 pub(super) async fn make_due(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
-    query(prefix, DISPATCHED).bind(now).execute(connection).await.map(drop).map_err(|error| store_error(CONTEXT, error))
+    for statement in [DISPATCHED, LOOKED_AT] {
+        let done = query(prefix, statement).bind(now).execute(&mut *connection).await;
+        done.map_err(|error| store_error(CONTEXT, error))?;
+    }
+    Ok(())
 }
 
 fn latest_lease(now: Millis) -> Millis {
@@ -79,12 +89,12 @@ const TOLERATED: Millis = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::{DISPATCHED, END, LATE};
+    use super::{DISPATCHED, END, LATE, LOOKED_AT};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
     #[tokio::test]
     async fn no_look_reads_what_ends_in_time() {
-        for plan in plans(&[LATE, END[0], END[1], DISPATCHED]).await {
+        for plan in plans(&[LATE, END[0], END[1], DISPATCHED, LOOKED_AT]).await {
             assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && step != "SCAN CONSTANT ROW"), "{plan:?}");
         }
     }

@@ -6,7 +6,7 @@ use std::{
 
 use sqlx::{Row, SqliteConnection};
 
-use super::{clock, count, endpoints, query, schema::number};
+use super::{clock, count, endpoints, moves, query, schema::number};
 use crate::{
     error::{StoreError, StoreErrorKind},
     observe,
@@ -78,6 +78,10 @@ pub(super) async fn lease(
             continue;
         }
         if health.in_order {
+            // What is not moved yet goes before what is dispatched meanwhile.
+            if moves::of_endpoint(connection, prefix, id).await? == Some(DeliveryState::Pending) {
+                continue;
+            }
             take_back(connection, prefix, id, now).await?;
         }
         let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;

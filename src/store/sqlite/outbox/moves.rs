@@ -147,8 +147,10 @@ async fn step(
     Ok(moved)
 }
 
-/// The oldest first.
-const STEPS: &str = "UPDATE {}outbox_deliveries SET state = ?1, due_at = ?2 WHERE seq IN (\
+/// The oldest first. What goes in order is due in the order in which it was dispatched, however many steps it takes.
+const STEPS: &str = "UPDATE {}outbox_deliveries SET state = ?1, due_at = CASE \
+     WHEN ?1 = 0 AND (SELECT e.in_order FROM {}outbox_endpoints e WHERE e.id = ?3) <> 0 THEN created_at ELSE ?2 END \
+     WHERE seq IN (\
      SELECT seq FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_endpoint \
      WHERE endpoint = ?3 AND state = ?4 ORDER BY seq LIMIT ?5)";
 

@@ -82,8 +82,10 @@ const DIED: [&str; 2] = [
      AND EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = d.endpoint AND e.disabled IS NOT NULL) LIMIT ?2)",
 ];
 
+/// What is only not moved yet, since its endpoint was enabled, is not held.
 const LONG_HELD: &str = "UPDATE {}outbox_deliveries SET state = 6 WHERE seq IN (\
-     SELECT seq FROM {}outbox_deliveries INDEXED BY {}outbox_deliveries_held WHERE state = 2 AND due_at < ?1 LIMIT ?2)";
+     SELECT d.seq FROM {}outbox_deliveries d INDEXED BY {}outbox_deliveries_held WHERE d.state = 2 AND d.due_at < ?1 \
+     AND NOT EXISTS (SELECT 1 FROM {}outbox_moves v WHERE v.endpoint = d.endpoint AND v.target = 0) LIMIT ?2)";
 
 /// Both choose the same ones.
 const UNBLOCKED: [&str; 2] = [

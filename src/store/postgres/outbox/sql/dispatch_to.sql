@@ -26,7 +26,10 @@ urged AS (
     -- When something may be leased is as `Health::ready_at` has it.
     UPDATE {outbox_endpoints} AS e
     SET urgent = true,
-        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END
+        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END,
+        -- It is looked at no later than that, also if this delivery is gone by then.
+        look_at = least(e.look_at,
+            CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END)
     FROM made WHERE e.id = made.endpoint
 )
 SELECT endpoint.id IS NOT NULL AS is_there, known.seq IS NOT NULL AS is_known,

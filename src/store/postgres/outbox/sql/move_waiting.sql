@@ -7,7 +7,10 @@ WITH chosen AS MATERIALIZED (
     FOR UPDATE
 ),
 moved AS (
-    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, due_at = $1::bigint, noted_due = NULL
+    -- What goes in order is due in the order in which it was dispatched, however many steps it takes.
+    UPDATE {outbox_deliveries} AS d SET state = $4::bigint, noted_due = NULL, due_at = CASE
+        WHEN $4::bigint = 0 AND (SELECT e.in_order FROM {outbox_endpoints} AS e WHERE e.id = $2::text) THEN d.created_at
+        ELSE $1::bigint END
     WHERE d.seq = ANY (ARRAY(SELECT chosen.seq FROM chosen)) RETURNING 1
 )
 SELECT count(*) AS moved FROM moved

@@ -30,7 +30,10 @@ urged AS (
     -- When something may be leased is as `Health::ready_at` has it.
     UPDATE {outbox_endpoints} AS e
     SET urgent = true,
-        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END
+        ready_at = CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END,
+        -- It is looked at no later than that, also if this delivery is gone by then.
+        look_at = least(e.look_at,
+            CASE WHEN e.rate_limit IS NULL THEN 0 ELSE least(e.ready_at, greatest(e.next_at - 19001, 0) / 1000) END)
     FROM again WHERE e.id = again.endpoint AND again.state = 0
 )
 SELECT count(*) AS done, coalesce(min(again.state) = 0, false) AS is_due FROM again
