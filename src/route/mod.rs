@@ -31,9 +31,9 @@
 //!
 //! let request = |event: &str, signature: &str| {
 //!     Request::post("/hook").header("x-github-event", event).header("x-hub-signature-256", format!("sha256={signature}"))
-//!         .body(Body::from("Hello, World!"))
+//!         .body(Body::from(r#"{"zen":"Keep it simple."}"#))
 //! };
-//! let right = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+//! let right = "5953c9925783375d303fcdedc048a559b7ecd3e439d806a193269f065a310a45";
 //!
 //! let pong = app.clone().oneshot(request("ping", right)?).await?;
 //! assert_eq!(axum::body::to_bytes(pong.into_body(), 100).await?, "pong from us");
