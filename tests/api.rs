@@ -164,10 +164,12 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     assert!(!read.text.contains(&secret[6..]), "{}", read.text);
     assert_eq!(read.header("etag"), created.header("etag"));
 
-    let changed = acme.call("PATCH", &path, Some(json!({ "events": ["*"], "rate_limit": null }))).await;
+    let changed =
+        acme.call("PATCH", &path, Some(json!({ "events": ["*"], "rate_limit": null, "in_order": true }))).await;
     assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
     assert_eq!(changed.json()["events"], json!(["*"]));
     assert_eq!(changed.json()["rate_limit"], Value::Null);
+    assert_eq!(changed.json()["in_order"], true);
     assert_eq!(changed.json()["description"], "ours");
     assert_ne!(changed.header("etag"), created.header("etag"));
 
@@ -233,6 +235,7 @@ async fn a_message_is_dispatched_delivered_and_sent_again() {
     let path = format!("/deliveries/{}", text(&delivery["id"]));
     let attempts = operator.get(&format!("{path}/attempts")).await.json();
     assert_eq!(attempts["data"][0]["status"], 200, "{attempts}");
+    assert_eq!(attempts["data"][0]["manual"], false, "{attempts}");
     assert_eq!(attempts["data"][0]["answer"], "<b>thanks</b>");
 
     operator.post(&format!("{path}/cancel"), json!({})).await.problem(409, "state");
@@ -335,6 +338,10 @@ async fn an_owner_may_not_do_what_an_operator_may() {
 
     let operator = acme.with_key(OPERATOR);
     assert_eq!(operator.call("PUT", "/event-types", Some(entry)).await.status, StatusCode::NO_CONTENT);
+    let slashed = json!({ "data": [{ "name": "orders/create" }] });
+    assert_eq!(operator.call("PUT", "/event-types", Some(slashed)).await.status, StatusCode::NO_CONTENT);
+    let removed = operator.call("DELETE", "/event-types/orders%2Fcreate", None).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{removed:?}");
     let catalogue = acme.get("/event-types").await.json();
     assert_eq!(catalogue["data"][0]["name"], "order.completed");
     assert_eq!(catalogue["data"][0]["schema"], r#"{"type":"object"}"#);

@@ -38,7 +38,7 @@ pub(super) struct DeliveryView {
     endpoint: String,
     #[schema(value_type = StateName)]
     state: &'static str,
-    /// How many attempts were begun since it was made or sent again.
+    /// How many attempts were begun since it was made.
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -65,8 +65,10 @@ pub(super) enum StateName {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub(super) struct AttemptView {
-    /// Which attempt it was, from 1.
+    /// Which attempt it was, from 1 since the delivery was made.
     attempt: u32,
+    /// Whether somebody asked for it, by resending or recovering the delivery.
+    manual: bool,
     #[schema(value_type = String, format = DateTime)]
     ended_at: Time,
     /// The status that the endpoint answered.
@@ -102,7 +104,7 @@ pub(super) struct ListParameters {
     state: Option<String>,
     /// Those of messages of one event type.
     #[serde(rename = "type")]
-    #[param(rename = "type", value_type = Option<String>, max_length = 128, pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")]
+    #[param(rename = "type", value_type = Option<String>, max_length = 128, pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$")]
     event_type: Option<String>,
     /// Those of one message.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_:-]{1,128}$")]
@@ -277,6 +279,7 @@ impl AttemptView {
     fn of(record: &AttemptRecord) -> Self {
         Self {
             attempt: record.attempt,
+            manual: record.manual,
             ended_at: Time(record.ended_at),
             status: record.status,
             error: record.error.clone(),

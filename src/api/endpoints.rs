@@ -60,6 +60,8 @@ pub(super) struct EndpointView {
     /// Which version of the API its payloads are converted to.
     #[schema(required)]
     api_version: Option<String>,
+    /// Whether its deliveries are made one at a time and in the order of their messages.
+    in_order: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
 }
@@ -121,6 +123,9 @@ pub(super) struct NewEndpointInput {
     /// Which version of the API its payloads are converted to.
     #[schema(nullable = false)]
     api_version: Option<String>,
+    /// Whether its deliveries are made one at a time and in the order of their messages.
+    #[serde(default)]
+    in_order: bool,
     /// Whether it is sent a ping at once.
     #[serde(default)]
     ping: bool,
@@ -159,6 +164,10 @@ pub(super) struct UpdateInput {
     #[schema(value_type = Option<String>)]
     #[serde(default, deserialize_with = "some")]
     api_version: Option<Option<String>>,
+    /// Whether its deliveries are made one at a time and in the order of their messages.
+    #[schema(nullable = false)]
+    #[serde(default, deserialize_with = "some")]
+    in_order: Option<bool>,
 }
 
 /// How a secret is to be rotated.
@@ -547,6 +556,7 @@ impl EndpointView {
             style: endpoint.style().as_str(),
             rate_limit: endpoint.rate_limit().map(|limit| limit.to_string()),
             api_version: endpoint.api_version().map(str::to_owned),
+            in_order: endpoint.is_in_order(),
             created_at: Time(endpoint.created_at()),
         }
     }
@@ -583,6 +593,9 @@ impl NewEndpointInput {
         if let Some(version) = self.api_version {
             endpoint = endpoint.api_version(version);
         }
+        if self.in_order {
+            endpoint = endpoint.in_order();
+        }
         Ok(if self.ping { endpoint.ping() } else { endpoint })
     }
 }
@@ -614,6 +627,9 @@ impl UpdateInput {
             Some(Some(version)) => update = update.api_version(version),
             Some(None) => update = update.no_api_version(),
             None => {}
+        }
+        if let Some(in_order) = self.in_order {
+            update = update.in_order(in_order);
         }
         Ok(update)
     }

@@ -56,8 +56,8 @@ pub(super) struct PutEventTypes {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PutEventType {
-    /// Letters, digits, `_` and `-`, in parts with a dot between them.
-    #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length = 128)]
+    /// Letters, digits, `_` and `-`, in parts with `.`, `/` or `:` between them.
+    #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$", max_length = 128)]
     name: String,
     /// What it means.
     #[serde(default)]

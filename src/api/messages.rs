@@ -59,9 +59,9 @@ pub(super) struct MessageWithData {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMessageInput {
-    /// Its event type: letters, digits, `_` and `-`, in parts with a dot between them.
+    /// Its event type: letters, digits, `_` and `-`, in parts with `.`, `/` or `:` between them.
     #[serde(rename = "type")]
-    #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length = 128)]
+    #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$", max_length = 128)]
     event_type: String,
     /// What endpoints get: any JSON, at most 256 KiB of it.
     #[schema(schema_with = any, example = json!({ "order": 7 }))]
