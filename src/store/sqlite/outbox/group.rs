@@ -112,18 +112,19 @@ impl Committer<'_> {
         let patience = Patience::new(setup.patience);
         let mut connection = self.connections.lend(sql).await?;
 
-        let request = writes.iter().find_map(|write| match write {
-            Write::Lease(request, _) => Some(request),
-            _ => None,
-        });
-        let went_back = request.is_some() && clock::went_back(&self.access.leased_at, time.now());
-        // A worker that has nothing to do asks all the time, and takes no lock for it.
-        if !went_back
-            && writes.iter().all(|write| matches!(write, Write::Lease(..)))
-            && let Some(request) = request
-            && let Some(nothing) = lease::look(&mut connection, sql.prefix(), request, time.now()).await?
-        {
-            return Ok(writes.iter().map(|_| Answer::Leased(Leases::new(Vec::new(), nothing.next_due))).collect());
+        let leases = writes.iter().any(|write| matches!(write, Write::Lease(..)));
+        let went_back = leases && clock::went_back(&self.access.leased_at, time.now());
+        // A worker that has nothing to do asks all the time, and takes no lock for it. Each is asked for, since each has its own shares.
+        if !went_back && writes.iter().all(|write| matches!(write, Write::Lease(..))) {
+            let mut nothing = Vec::with_capacity(writes.len());
+            for write in &*writes {
+                let Write::Lease(request, _) = write else { break };
+                let Some(found) = lease::look(&mut connection, sql.prefix(), request, time.now()).await? else { break };
+                nothing.push(Answer::Leased(Leases::new(Vec::new(), found.next_due)));
+            }
+            if nothing.len() == writes.len() {
+                return Ok(nothing);
+            }
         }
 
         let failed = |error| store_error("write the outbox", error);
