@@ -124,20 +124,6 @@ impl Body for Frames {
     }
 }
 
-/// A body that nobody may look at. A panic would become an answer, so it ends the run.
-#[derive(Debug)]
-pub(crate) struct Untouchable;
-
-impl Body for Untouchable {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        eprintln!("the body of a request that is refused from its head was polled");
-        std::process::exit(1)
-    }
-}
-
 /// An `invoice.paid` of `size` bytes: as many lines as fit, and a description that fills up the rest.
 fn event(size: usize) -> String {
     let bare = event_of(0, 0).len();

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
@@ -298,7 +298,7 @@ pub(crate) fn plain_secrets() {
 pub(crate) fn purge_behind(since: std::time::Duration) {
     let seconds = since.as_secs();
     if seconds == 0 {
-        info!(target: TARGET, "the purge of the outbox keeps up again");
+        tracing::info!(target: TARGET, "the purge of the outbox keeps up again");
     } else {
         warn!(target: TARGET, seconds, "the purge of the outbox does not keep up; its tables grow");
     }
