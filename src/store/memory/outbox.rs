@@ -183,7 +183,7 @@ impl Tables {
         for delivery in self.deliveries.values_mut() {
             if delivery.endpoint == id && delivery.state == from {
                 delivery.state = to;
-                delivery.due_at = now;
+                delivery.due_at = endpoint.health.due(to, now, delivery.created_at);
             }
         }
         true
