@@ -112,7 +112,7 @@ pub(crate) enum Content {
     Unread(Unread),
 }
 
-/// Tells whether a body is a form. JSON is not; what is neither may pass for one.
+/// Returns `true` if a body is a form. JSON is not a form; what is neither may pass for one.
 pub(crate) fn is_form(body: &[u8]) -> bool {
     // What a serializer of forms leaves as it is, and `%`, with which all else begins.
     let begins = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._+%".contains(byte);

@@ -51,7 +51,7 @@ impl Introductions {
     }
 }
 
-/// Tells `store` which program this is, and the operator if it knows another one.
+/// Notes in `store` which program this is, and warns the operator if the store knows another one.
 pub(super) async fn introduce(
     store: &dyn IdempotencyStore,
     limit: Duration,

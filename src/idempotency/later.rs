@@ -58,7 +58,7 @@ impl Default for Later {
 }
 
 impl Later {
-    /// Tells the store in the background, again and again until it answers. A completion is given up after an hour, a release
+    /// Calls the store in the background, again and again until it answers. A completion is given up after an hour, a release
     /// when the `lease` of the claim has passed, which ends it as well.
     pub(super) fn tell(
         &self,
@@ -119,7 +119,7 @@ impl Note {
         matches!(self, Self::Complete(..) | Self::Decide(..))
     }
 
-    /// Tells the store, and returns what is to be told next.
+    /// Calls the store, and returns what is to be written next.
     async fn tell(&self, context: &Context, token: ClaimToken) -> Result<Option<Self>, StoreError> {
         let Context { store, store_timeout, .. } = context;
         match self {
