@@ -65,7 +65,7 @@ pin_project! {
         // The request is answered before its body's end, and what is left of the body is read and dropped. The response is there
         // once it is made.
         Answered { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
-        // No secret has matched, and the source is asked for newer ones. The body is in memory already.
+        // No secret has matched, and the source is asked for newer ones. The body is in memory, and may still be taken away.
         Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
@@ -92,7 +92,7 @@ struct Reading<S> {
 struct Mismatched<S> {
     inner: S,
     parts: Parts,
-    body: Bytes,
+    kept: Kept,
     now: SystemTime,
     error: VerifyError,
 }
@@ -216,11 +216,15 @@ where
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
                 StateProjection::Refresh { future, mismatched } => {
-                    let newer = ready!(future.as_mut().poll(cx));
-                    let Some(mismatched) = mismatched.take() else {
-                        unreachable!("what waits for newer secrets is taken once");
-                    };
-                    with_newer(this.config, newer, *mismatched)
+                    if mismatched.as_ref().is_some_and(|mismatched| mismatched.kept.is_taken(cx)) {
+                        Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None)
+                    } else {
+                        let newer = ready!(future.as_mut().poll(cx));
+                        let Some(mismatched) = mismatched.take() else {
+                            unreachable!("what waits for newer secrets is taken once");
+                        };
+                        with_newer(this.config, newer, *mismatched)
+                    }
                 }
                 StateProjection::Passed { passed } => {
                     let Some(passed) = passed.take() else {
@@ -580,8 +584,8 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, mut parts, check, kept, .. } = reading;
-    let Ok(body) = kept.into_bytes() else {
+    let Reading { inner, mut parts, check, mut kept, .. } = reading;
+    let Ok(body) = kept.take() else {
         return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None);
     };
     let Keyring::Source(source) = &config.secrets else {
@@ -594,7 +598,8 @@ where
         _ if ring.is_decoy() => Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), None),
         Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
             let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
-            let mismatched = Mismatched { inner, parts, body, now, error };
+            kept.put_back(body);
+            let mismatched = Mismatched { inner, parts, kept, now, error };
             Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
         }
         outcome => conclude(config, inner, parts, outcome),
@@ -610,7 +615,10 @@ fn with_newer<S, B, R>(
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Mismatched { inner, parts, body, now, error } = mismatched;
+    let Mismatched { inner, parts, mut kept, now, error } = mismatched;
+    let Ok(body) = kept.take() else {
+        return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None);
+    };
     let ring = match newer {
         Ok(Some(secrets)) => config.ring(&secrets),
         Ok(None) => Err(error.clone()),
