@@ -2,13 +2,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{EgressProxy, GuardedClient, Inner, connect::Dialler, identity::Identity, idle::Idle, tls, tunnel::Egress};
+use super::{GuardedClient, Inner, connect::Dialler, idle::Idle, tls, tunnel::Egress};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
+    net::{
+        destination::DestinationPolicy,
+        identity::Identity,
+        proxy::EgressProxy,
+        resolver::{Resolver, SystemResolver},
+    },
     observe,
     secret::Secret,
-    send::{DestinationPolicy, Resolver, SystemResolver},
 };
 
 /// The settings of a [`GuardedClient`].

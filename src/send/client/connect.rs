@@ -16,11 +16,17 @@ use url::Host;
 
 use super::{
     exchange::{Progress, Stage},
-    stream::{Budget, Metered, Stream},
     tls,
     tunnel::Egress,
 };
-use crate::send::{AttemptError, AttemptErrorKind, DestinationPolicy, EndpointUrl, Resolver, destination::canonical};
+use crate::{
+    net::{
+        destination::{DestinationPolicy, EndpointUrl, canonical},
+        resolver::Resolver,
+        stream::{Budget, Metered, Stream},
+    },
+    send::{AttemptError, AttemptErrorKind},
+};
 
 /// Finds out where a URL leads, and goes there.
 pub(super) struct Dialler {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::connect::Connection;
-use crate::{clock, send::EndpointUrl};
+use crate::{clock, net::destination::EndpointUrl};
 
 /// Connections between two requests. One is used again only where this attempt's own look-up and check have led to the very
 /// address that it goes to.
@@ -97,9 +97,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::{Idle, Key, LONGEST_WAIT, MOST_EACH, MOST_KEYS};
-    use crate::send::{
-        EndpointUrl,
-        client::{connect::Connection, stream::Budget},
+    use crate::{
+        net::{destination::EndpointUrl, stream::Budget},
+        send::client::connect::Connection,
     };
 
     fn key(name: usize) -> Key {

@@ -15,12 +15,9 @@
 mod builder;
 mod connect;
 mod exchange;
-mod identity;
 mod idle;
-mod proxy;
 mod redact;
 mod retry_after;
-mod stream;
 mod tls;
 mod tunnel;
 
@@ -28,13 +25,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-pub use self::{builder::GuardedClientBuilder, proxy::EgressProxy};
+pub use self::builder::GuardedClientBuilder;
 use self::{connect::Dialler, exchange::Progress, idle::Idle};
-use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, DestinationPolicy, Transport};
+use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport};
 use crate::{
     boxed::BoxFuture,
     clock::{self, Clock},
     error::ConfigError,
+    net::destination::DestinationPolicy,
     observe,
 };
 

@@ -6,9 +6,9 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::identity::Identity;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    net::identity::Identity,
     send::{AttemptError, AttemptErrorKind},
 };
 

@@ -11,13 +11,13 @@ use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{
-    connect::{Dialler, MOST_ADDRESSES, http1, server_name},
-    proxy::EgressProxy,
-    stream::{Budget, Metered, Stream},
-};
+use super::connect::{Dialler, MOST_ADDRESSES, http1, server_name};
 use crate::{
     boxed::BoxError,
+    net::{
+        proxy::EgressProxy,
+        stream::{Budget, Metered, Stream},
+    },
     send::{AttemptError, AttemptErrorKind},
 };
 
