@@ -14,10 +14,14 @@
 
 mod builder;
 mod connect;
+mod connection;
+mod dial;
+mod dial_error;
 mod exchange;
 mod idle;
 mod redact;
 mod retry_after;
+mod stage;
 mod tls;
 mod tunnel;
 
