@@ -7,8 +7,16 @@
 //!
 //! It knows nothing of webhooks: no deliveries, no signatures, no retries.
 
+pub(crate) mod connect;
+pub(crate) mod connection;
+mod dial;
 pub(crate) mod destination;
+pub(crate) mod error;
 pub(crate) mod identity;
+pub(crate) mod idle;
 pub(crate) mod proxy;
 pub(crate) mod resolver;
+pub(crate) mod stage;
 pub(crate) mod stream;
+pub(crate) mod tls;
+pub(crate) mod tunnel;

@@ -2,15 +2,19 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{GuardedClient, Inner, connect::Dialler, idle::Idle, tls, tunnel::Egress};
+use super::{GuardedClient, Inner};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
     net::{
+        connect::Dialler,
         destination::DestinationPolicy,
         identity::Identity,
+        idle::Idle,
         proxy::EgressProxy,
         resolver::{Resolver, SystemResolver},
+        tls,
+        tunnel::Egress,
     },
     observe,
     secret::Secret,

@@ -6,15 +6,16 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use tokio::time::timeout;
 
-use super::{
-    Inner,
-    connection::Connection,
-    dial_error::{DialError, DialErrorKind},
-    idle::Key,
-    redact, retry_after,
-    stage::Stage,
+use super::{Inner, redact, retry_after};
+use crate::{
+    net::{
+        connection::Connection,
+        error::{DialError, DialErrorKind},
+        idle::Key,
+        stage::Stage,
+    },
+    send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
 };
-use crate::send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest};
 
 /// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
 #[derive(Default)]

@@ -13,30 +13,22 @@
 //!    are wrapped in.
 
 mod builder;
-mod connect;
-mod connection;
-mod dial;
-mod dial_error;
 mod exchange;
-mod idle;
 mod redact;
 mod retry_after;
-mod stage;
-mod tls;
-mod tunnel;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
 pub use self::builder::GuardedClientBuilder;
-use self::{connect::Dialler, exchange::Progress, idle::Idle};
+use self::exchange::Progress;
 use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport};
 use crate::{
     boxed::BoxFuture,
     clock::{self, Clock},
     error::ConfigError,
-    net::destination::DestinationPolicy,
+    net::{connect::Dialler, destination::DestinationPolicy, idle::Idle},
     observe,
 };
 

@@ -7,7 +7,7 @@ use rustls::{
 use tokio_rustls::TlsConnector;
 use url::Host;
 
-use super::dial_error::{DialError, DialErrorKind};
+use super::error::{DialError, DialErrorKind};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     net::{destination::EndpointUrl, identity::Identity},

@@ -6,7 +6,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     connection::Connection,
     dial::{MOST_ADDRESSES, dial},
-    dial_error::{DialError, DialErrorKind},
+    error::{DialError, DialErrorKind},
     stage::Stage,
     tls,
     tunnel::Egress,

@@ -98,8 +98,8 @@ mod tests {
 
     use super::{Idle, Key, LONGEST_WAIT, MOST_EACH, MOST_KEYS};
     use crate::{
+        net::connection::Connection,
         net::{destination::EndpointUrl, stream::Budget},
-        send::client::connection::Connection,
     };
 
     fn key(name: usize) -> Key {

@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     connection::http1,
     dial::{MOST_ADDRESSES, dial},
-    dial_error::{DialError, DialErrorKind},
+    error::{DialError, DialErrorKind},
     tls::server_name,
 };
 use crate::{

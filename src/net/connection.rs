@@ -5,7 +5,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 
 use super::{
-    dial_error::{DialError, DialErrorKind},
+    error::{DialError, DialErrorKind},
     tls,
 };
 use crate::net::stream::{Budget, Stream};
