@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use super::{
     CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, OutboxId, RateLimit,
-    Style, destination::Origin,
+    Style,
 };
-use crate::secret::Secret;
+use crate::{net::destination::Origin, secret::Secret};
 
 /// An endpoint that is to be registered.
 ///

@@ -6,11 +6,8 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId,
-    destination::Origin,
-};
-use crate::observe;
+use super::{AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId};
+use crate::{net::destination::Origin, observe};
 
 /// An attempt that a worker made, as its hooks see it.
 #[derive(Debug)]

@@ -39,7 +39,6 @@ mod client;
 mod content;
 mod custom_headers;
 mod deliver;
-mod destination;
 mod dispatcher;
 mod echoes;
 mod endpoint;
@@ -54,7 +53,6 @@ mod profile;
 mod purge;
 mod quotas;
 mod rate_limit;
-mod resolver;
 mod retry;
 mod seal;
 mod signer;
@@ -66,10 +64,9 @@ pub use self::{
     api_versions::ApiVersions,
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
     builder::DispatcherBuilder,
-    client::{EgressProxy, GuardedClient, GuardedClientBuilder},
+    client::{GuardedClient, GuardedClientBuilder},
     custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
-    destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
     dispatcher::{Dispatcher, Receipt},
     endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
     endpoints::{Endpoints, Resealed},
@@ -81,7 +78,6 @@ pub use self::{
     message_record::{MessagePlace, MessageQuery, MessageRecord},
     quotas::Quotas,
     rate_limit::{RateLimit, RateLimitError},
-    resolver::{Resolver, SystemResolver},
     retry::{NextStep, RetryPolicy},
     seal::SealingKey,
     signer::{Signer, Style},
@@ -94,7 +90,14 @@ pub use self::{
     tenant::{Tenant, TenantEndpoints},
     worker::SendWorker,
 };
-pub use crate::queue::{Fenced, LeaseToken};
+pub use crate::{
+    net::{
+        destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+        proxy::EgressProxy,
+        resolver::{Resolver, SystemResolver},
+    },
+    queue::{Fenced, LeaseToken},
+};
 
 /// The type of the message that tells a tenant's other endpoints that one was disabled.
 const ENDPOINT_DISABLED: &str = "endpoint.disabled";

@@ -8,10 +8,11 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{EventType, Message, MessageQuery, MessageRecord, RateLimit, Style, destination::Origin};
+use super::{EventType, Message, MessageQuery, MessageRecord, RateLimit, Style};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
+    net::destination::Origin,
     queue::{Fenced, LeaseToken},
 };
 

@@ -13,28 +13,22 @@
 //!    are wrapped in.
 
 mod builder;
-mod connect;
 mod exchange;
-mod identity;
-mod idle;
-mod proxy;
 mod redact;
 mod retry_after;
-mod stream;
-mod tls;
-mod tunnel;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-pub use self::{builder::GuardedClientBuilder, proxy::EgressProxy};
-use self::{connect::Dialler, exchange::Progress, idle::Idle};
-use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, DestinationPolicy, Transport};
+pub use self::builder::GuardedClientBuilder;
+use self::exchange::Progress;
+use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport};
 use crate::{
     boxed::BoxFuture,
     clock::{self, Clock},
     error::ConfigError,
+    net::{connect::Dialler, destination::DestinationPolicy, idle::Idle},
     observe,
 };
 

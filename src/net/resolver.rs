@@ -4,6 +4,7 @@ use std::{
 };
 
 use tokio::{sync::Semaphore, task::spawn_blocking};
+use url::Host;
 
 use crate::boxed::BoxFuture;
 
@@ -55,6 +56,16 @@ impl Resolver for SystemResolver {
             .await
         })
     }
+}
+
+/// The addresses of a host, unchecked, never none.
+pub(crate) async fn look_up(resolver: &dyn Resolver, host: &Host<String>) -> io::Result<Vec<IpAddr>> {
+    let found = match host {
+        Host::Ipv4(address) => vec![IpAddr::V4(*address)],
+        Host::Ipv6(address) => vec![IpAddr::V6(*address)],
+        Host::Domain(name) => resolver.resolve(name).await?,
+    };
+    if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
 }
 
 /// Does something that blocks. Its place is its own until it is done, also when nobody waits for it any more.

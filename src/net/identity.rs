@@ -15,15 +15,15 @@ use crate::{
 };
 
 /// What the client shows to a receiver that asks who it is.
-pub(super) struct Identity {
-    pub(super) certificates: Vec<u8>,
-    pub(super) key: Secret,
+pub(crate) struct Identity {
+    pub(crate) certificates: Vec<u8>,
+    pub(crate) key: Secret,
 }
 
 impl Identity {
     /// Reads both. The errors of the PEM parser are left out: they may show the line in which it stumbled, and that may be
     /// all of a key.
-    pub(super) fn load(&self) -> Result<Arc<dyn ResolvesClientCert>, ConfigError> {
+    pub(crate) fn load(&self) -> Result<Arc<dyn ResolvesClientCert>, ConfigError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificates)
             .collect::<Result<_, _>>()
             .map_err(|_| error("the certificates of the client's identity are not PEM"))?;

@@ -1,19 +1,20 @@
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, io, net::IpAddr, sync::Arc};
 
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject},
 };
 use tokio_rustls::TlsConnector;
+use url::Host;
 
-use super::identity::Identity;
+use super::error::{DialError, DialErrorKind};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    send::{AttemptError, AttemptErrorKind},
+    net::{destination::EndpointUrl, identity::Identity},
 };
 
 /// These authorities, or those of the operating system.
-pub(super) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigError> {
+pub(crate) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigError> {
     let mut store = RootCertStore::empty();
     if let Some(pem) = pem {
         for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -36,7 +37,7 @@ pub(super) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigErro
 }
 
 /// TLS 1.2 and 1.3 with these authorities, as this client or as nobody.
-pub(super) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<TlsConnector, ConfigError> {
+pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<TlsConnector, ConfigError> {
     // The provider is named, so that a second one in the application's build leaves no choice to be made.
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
@@ -50,26 +51,35 @@ pub(super) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> 
     Ok(Arc::new(config).into())
 }
 
+/// The name that a certificate must be for.
+pub(crate) fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    Ok(match url.host() {
+        Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(*address).into()),
+        Host::Ipv6(address) => ServerName::IpAddress(IpAddr::V6(*address).into()),
+        Host::Domain(name) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())?,
+    })
+}
+
 /// Sorts a failed handshake.
-pub(super) fn error(cause: io::Error) -> AttemptError {
+pub(crate) fn error(cause: io::Error) -> DialError {
     let kind = match behind(&cause) {
         Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => AttemptErrorKind::TlsExpired,
+            | CertificateError::NotValidYetContext { .. } => DialErrorKind::TlsExpired,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                AttemptErrorKind::TlsName
+                DialErrorKind::TlsName
             }
-            _ => AttemptErrorKind::TlsUntrusted,
+            _ => DialErrorKind::TlsUntrusted,
         },
-        _ => AttemptErrorKind::Tls,
+        _ => DialErrorKind::Tls,
     };
-    AttemptError::new(kind).with_source(Box::<dyn Error + Send + Sync>::from(cause))
+    DialError::new(kind, cause)
 }
 
 /// Tells whether TLS is behind an error of what is spoken over it.
-pub(super) fn is_behind(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_behind(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| (**error).source())
         .any(|error| error.downcast_ref::<io::Error>().and_then(behind).is_some())
 }

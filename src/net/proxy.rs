@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    send::{EndpointUrl, EndpointUrlErrorKind},
+    net::destination::{EndpointUrl, EndpointUrlErrorKind},
 };
 
 /// An HTTP proxy of the operator's, through which every delivery leaves: `http://user:password@proxy.example:3128`, or
@@ -39,12 +39,12 @@ pub struct EgressProxy {
 }
 
 impl EgressProxy {
-    pub(super) fn url(&self) -> &EndpointUrl {
+    pub(crate) fn url(&self) -> &EndpointUrl {
         &self.url
     }
 
     /// The request for a way to an address. It holds nothing else of the delivery.
-    pub(super) fn connect(&self, address: SocketAddr) -> Request<Full<Bytes>> {
+    pub(crate) fn connect(&self, address: SocketAddr) -> Request<Full<Bytes>> {
         let authority = address.to_string();
         let host = HeaderValue::from_str(&authority).expect("an address is visible ASCII");
         let mut request = Request::new(Full::default());

@@ -19,15 +19,15 @@ use tokio::{
 /// The limits of head and body count what HTTP carries. This one also counts what it is carried in: TLS records, the frames
 /// of tiny chunks, interim answers without end.
 #[derive(Clone)]
-pub(super) struct Budget(Arc<AtomicUsize>);
+pub(crate) struct Budget(Arc<AtomicUsize>);
 
 impl Budget {
     /// Begins another attempt.
-    pub(super) fn refill(&self) {
+    pub(crate) fn refill(&self) {
         self.0.store(MOST_ON_THE_WIRE, Ordering::Relaxed);
     }
 
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
@@ -48,7 +48,7 @@ pin_project! {
     ///
     /// When it can no longer be written to, what the other side said before it closed is read first: an alert of TLS, or an
     /// early answer, tells more than a broken pipe.
-    pub(super) struct Metered {
+    pub(crate) struct Metered {
         #[pin]
         inner: TcpStream,
         budget: Budget,
@@ -57,7 +57,7 @@ pin_project! {
 }
 
 impl Metered {
-    pub(super) fn new(inner: TcpStream, budget: Budget) -> Self {
+    pub(crate) fn new(inner: TcpStream, budget: Budget) -> Self {
         Self { inner, budget, broken: Broken::No }
     }
 }
@@ -158,7 +158,7 @@ impl AsyncWrite for Metered {
 }
 
 /// What HTTP is spoken on: a [`Metered`] connection, or TLS on one.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 

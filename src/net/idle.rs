@@ -5,17 +5,17 @@ use std::{
     time::Duration,
 };
 
-use super::connect::Connection;
-use crate::{clock, send::EndpointUrl};
+use super::connection::Connection;
+use crate::{clock, net::destination::EndpointUrl};
 
 /// Connections between two requests. One is used again only where this attempt's own look-up and check have led to the very
 /// address that it goes to.
 #[derive(Default)]
-pub(super) struct Idle(Mutex<HashMap<Key, Vec<Waiting>>>);
+pub(crate) struct Idle(Mutex<HashMap<Key, Vec<Waiting>>>);
 
 /// What a connection is good for.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(crate) struct Key {
     https: bool,
     /// The name that its certificate was checked for.
     host: String,
@@ -29,20 +29,20 @@ struct Waiting {
 }
 
 impl Key {
-    pub(super) fn new(url: &EndpointUrl, address: SocketAddr) -> Self {
+    pub(crate) fn new(url: &EndpointUrl, address: SocketAddr) -> Self {
         Self { https: url.is_https(), host: url.host().to_string(), address }
     }
 }
 
 impl Idle {
     /// Takes a connection that fits one of the keys and is still good.
-    pub(super) fn take(&self, keys: impl Iterator<Item = Key>) -> Option<(Key, Connection)> {
+    pub(crate) fn take(&self, keys: impl Iterator<Item = Key>) -> Option<(Key, Connection)> {
         self.take_at(keys, clock::monotonic())
     }
 
     /// Keeps a connection, if there is room for it, and closes those that have waited for too long. A receiver that never
     /// closes would else hold them, and whoever has many endpoints as many as there can be.
-    pub(super) fn put(&self, key: Key, connection: Connection) {
+    pub(crate) fn put(&self, key: Key, connection: Connection) {
         self.put_at(key, connection, clock::monotonic());
     }
 
@@ -97,9 +97,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
     use super::{Idle, Key, LONGEST_WAIT, MOST_EACH, MOST_KEYS};
-    use crate::send::{
-        EndpointUrl,
-        client::{connect::Connection, stream::Budget},
+    use crate::{
+        net::connection::Connection,
+        net::{destination::EndpointUrl, stream::Budget},
     };
 
     fn key(name: usize) -> Key {

@@ -12,56 +12,67 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::{
-    connect::{Dialler, MOST_ADDRESSES, http1, server_name},
-    proxy::EgressProxy,
-    stream::{Budget, Metered, Stream},
+    connection::http1,
+    dial::{MOST_ADDRESSES, dial},
+    error::{DialError, DialErrorKind},
+    tls::server_name,
 };
 use crate::{
     boxed::BoxError,
-    send::{AttemptError, AttemptErrorKind},
+    net::{
+        proxy::EgressProxy,
+        resolver::{Resolver, look_up},
+        stream::{Budget, Metered, Stream},
+    },
 };
 
 /// The way out, where it is not the direct one.
-pub(super) struct Egress {
-    pub(super) proxy: EgressProxy,
+pub(crate) struct Egress {
+    pub(crate) proxy: EgressProxy,
     /// For the proxy itself; a client's certificate is for receivers and not shown to it.
-    pub(super) tls: TlsConnector,
+    pub(crate) tls: TlsConnector,
 }
 
 /// Why there is no tunnel to one address.
 enum Refusal {
     /// Another address may have one.
-    Address(AttemptError),
+    Address(DialError),
     /// The proxy gives none.
-    Proxy(AttemptError),
+    Proxy(DialError),
 }
 
-impl Dialler {
+impl Egress {
     /// Asks the proxy for a way to one address after the other, within the time that a connection may take. Each gets its
     /// share of it.
-    pub(super) async fn tunnel(
+    pub(crate) async fn tunnel(
         &self,
-        egress: &Egress,
+        resolver: &dyn Resolver,
         addresses: &[SocketAddr],
+        mut left: Duration,
         budget: &Budget,
-    ) -> Result<(SocketAddr, Box<dyn Stream>), AttemptError> {
-        let url = egress.proxy.url();
-        let proxies = self.look_up(url.host()).await.map_err(of_proxy)?;
+    ) -> Result<(SocketAddr, Box<dyn Stream>), DialError> {
+        let url = self.proxy.url();
+        let proxies = look_up(resolver, url.host()).await.map_err(of_proxy)?;
         let proxies: Vec<_> =
             proxies.into_iter().take(MOST_ADDRESSES).map(|address| SocketAddr::new(address, url.port())).collect();
 
         let mut last = of_proxy("there is no address to ask for");
-        let mut left = self.timeout;
         for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
             let share = left / others;
-            let mut asked = false;
-            match timeout(share, self.ask(egress, &proxies, *address, share, budget, &mut asked)).await {
+            let mut is_asked = false;
+            let way = async {
+                let proxy = self.reach(&proxies, share, budget).await?;
+                is_asked = true;
+                self.ask(proxy, *address).await
+            };
+            let way = timeout(share, way).await;
+            match way {
                 Ok(Ok(stream)) => return Ok((*address, stream)),
                 Ok(Err(Refusal::Proxy(cause))) => return Err(cause),
                 Ok(Err(Refusal::Address(cause))) => last = cause,
                 Err(_) => {
                     // What takes a proxy so long is the receiver, as a rule: it waits for the connection itself.
-                    last = match asked {
+                    last = match is_asked {
                         true => of_receiver("the proxy did not answer `CONNECT` in time"),
                         false => of_proxy("the proxy could not be reached in time"),
                     };
@@ -72,28 +83,22 @@ impl Dialler {
         Err(last)
     }
 
-    /// Asks for a way to one address, on a connection of its own.
-    async fn ask(
-        &self,
-        egress: &Egress,
-        proxies: &[SocketAddr],
-        address: SocketAddr,
-        time: Duration,
-        budget: &Budget,
-        was_asked: &mut bool,
-    ) -> Result<Box<dyn Stream>, Refusal> {
-        let (_, stream) = self.dial(proxies, time).await.map_err(refused)?;
+    /// Connects to the proxy.
+    async fn reach(&self, proxies: &[SocketAddr], time: Duration, budget: &Budget) -> Result<Box<dyn Stream>, Refusal> {
+        let (_, stream) = dial(proxies, time).await.map_err(refused)?;
         let stream = Metered::new(stream, budget.clone());
-        let stream: Box<dyn Stream> = if egress.proxy.url().is_https() {
-            let name = server_name(egress.proxy.url()).map_err(refused)?;
-            Box::new(egress.tls.connect(name, stream).await.map_err(refused)?)
+        if self.proxy.url().is_https() {
+            let name = server_name(self.proxy.url()).map_err(refused)?;
+            Ok(Box::new(self.tls.connect(name, stream).await.map_err(refused)?))
         } else {
-            Box::new(stream)
-        };
+            Ok(Box::new(stream))
+        }
+    }
 
+    /// Asks for a way to one address, on a connection of its own.
+    async fn ask(&self, stream: Box<dyn Stream>, address: SocketAddr) -> Result<Box<dyn Stream>, Refusal> {
         let (mut sender, mut connection) = http1().handshake(TokioIo::new(stream)).await.map_err(refused)?;
-        *was_asked = true;
-        let mut asked = pin!(sender.send_request(egress.proxy.connect(address)));
+        let mut asked = pin!(sender.send_request(self.proxy.connect(address)));
         // Nobody else polls the connection, so what is left of it afterwards is all there is.
         let answer = poll_fn(|cx| {
             let ended = connection.poll_without_shutdown(cx);
@@ -129,10 +134,10 @@ fn refused(cause: impl Into<BoxError>) -> Refusal {
     Refusal::Proxy(of_proxy(cause))
 }
 
-fn of_proxy(cause: impl Into<BoxError>) -> AttemptError {
-    AttemptError::new(AttemptErrorKind::Proxy).with_source(cause)
+fn of_proxy(cause: impl Into<BoxError>) -> DialError {
+    DialError::new(DialErrorKind::Proxy, cause)
 }
 
-fn of_receiver(cause: impl Into<BoxError>) -> AttemptError {
-    AttemptError::new(AttemptErrorKind::Connect).with_source(cause)
+fn of_receiver(cause: impl Into<BoxError>) -> DialError {
+    DialError::new(DialErrorKind::Connect, cause)
 }
