@@ -2,7 +2,6 @@ use std::{
     error::Error,
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -34,6 +33,7 @@ use crate::{
     head::Head,
     host,
     observe::{self, Handling, Outcome as Ended, ReceiveSpan},
+    panics::{Panicked, caught, poll_caught},
     scheme::{Check, KeyRing, Outcome, Step},
     secret::Secrets,
 };
@@ -136,9 +136,9 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A panic of the application's becomes an answer. Afterwards nothing of the broken state is used again.
-        match catch_unwind(AssertUnwindSafe(|| self.as_mut().advance(cx))) {
+        match caught(|| self.as_mut().advance(cx)) {
             Ok(poll) => poll,
-            Err(_) => {
+            Err(Panicked) => {
                 let mut this = self.project();
                 let _entered = this.span.enter();
                 if let Some(handling) = this.state.as_mut().handling() {
@@ -247,14 +247,13 @@ where
                         // A panic is this item's own failure, and the others are still to be handled.
                         let ended = {
                             let _entered = batch.handling.as_ref().map(Handling::enter);
-                            match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
-                                Ok(Poll::Pending) => return Poll::Pending,
-                                Ok(Poll::Ready(Ok(response))) => ItemEnd::Responded(response),
-                                Ok(Poll::Ready(Err(error))) => ItemEnd::Failed(error),
-                                Err(_) => ItemEnd::Panicked,
+                            match ready!(poll_caught(running, cx)) {
+                                Ok(Ok(response)) => ItemEnd::Responded(response),
+                                Ok(Err(error)) => ItemEnd::Failed(error),
+                                Err(Panicked) => ItemEnd::Panicked,
                             }
                         };
-                        let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+                        let dropped = caught(|| future.set(None));
                         let ended = if dropped.is_ok() { ended } else { ItemEnd::Panicked };
                         end_item(batch, ended, this.span, this.config);
                     }
@@ -266,7 +265,7 @@ where
                     if let Some(request) = batch.next_request() {
                         let running = {
                             let _entered = batch.handling.as_ref().map(Handling::enter);
-                            catch_unwind(AssertUnwindSafe(|| batch.inner.call(request)))
+                            caught(|| batch.inner.call(request))
                         };
                         match running {
                             Ok(running) => future.set(Some(running)),
