@@ -1,9 +1,11 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use super::{body::ResponseBody, config::Config, verified::Acknowledged};
 use crate::{
     answers::{Line, internal, unavailable},
     error::{VerifyError, VerifyErrorKind},
+    observe,
 };
 
 /// The one table of statuses; docs/operating.md explains it. `refused` is the scheme's status for authentication failures.
@@ -63,4 +65,32 @@ fn not_allowed(methods: &[Method]) -> Response<Bytes> {
 /// What a panicking handler is answered with.
 pub(super) fn panicked() -> Response<Bytes> {
     internal()
+}
+
+impl Config {
+    /// Gives a success of the crate's own the form that the sender prescribes, if it does.
+    pub(super) fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+        if response.extensions().get::<Acknowledged>().is_none() {
+            return response.map(ResponseBody::inner);
+        }
+        let Some(prescribed) = self.scheme.success() else { return response.map(ResponseBody::inner) };
+        let (mut own, _) = response.into_parts();
+        own.headers.remove(header::CONTENT_TYPE);
+        own.headers.remove(header::CONTENT_LENGTH);
+        let mut response = prescribed.into_response::<Bytes>().map(ResponseBody::own);
+        response.headers_mut().extend(own.headers);
+        *response.extensions_mut() = own.extensions;
+        response
+    }
+
+    /// Tells the operator why, and the network that.
+    pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
+        let mut response = match &self.rejection {
+            Some(rejection) => rejection(&error),
+            None => response(&error, self.scheme.refused(), || self.scheme.methods()),
+        };
+        observe::refused(self.scheme.name(), response.status().as_u16(), &error);
+        response.extensions_mut().insert(error);
+        response
+    }
 }
