@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::IdError;
+use crate::send::outbox::store::IdError;
 
 /// A message as it is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct MessageRecord {
     /// When it happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
-    /// [retention](super::Retention::content).
+    /// [retention](crate::send::Retention::content).
     pub payload: Option<String>,
 }
 

@@ -8,13 +8,23 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{EventType, Message, MessageQuery, MessageRecord, RateLimit, Style};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},
     net::destination::Origin,
     queue::{Fenced, LeaseToken},
+    send::{
+        message::{event_type::EventType, message::Message},
+        outbox::store::{
+            message::{MessageQuery, MessageRecord},
+            rate_limit::RateLimit,
+        },
+        signing::signer::Style,
+    },
 };
+
+pub(crate) mod message;
+pub(crate) mod rate_limit;
 
 /// Keeps endpoints, messages, and the deliveries that come of the two. `MemoryOutbox`, `SqliteStore` and `PostgresStore` do; whoever
 /// writes another one runs `conformance::outbox` on it.
@@ -411,7 +421,7 @@ impl fmt::Debug for OutboxId {
 
 /// A text that is no id.
 #[derive(Debug, Clone)]
-pub struct IdError(pub(super) ());
+pub struct IdError(pub(crate) ());
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -983,7 +993,7 @@ pub struct AttemptRecord {
     pub ended_at: SystemTime,
     /// What the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure, a word of [`AttemptErrorKind`](super::AttemptErrorKind::as_str); none when it was delivered.
+    /// The class of the failure, a word of [`AttemptErrorKind`](crate::send::AttemptErrorKind::as_str); none when it was delivered.
     pub error: Option<String>,
     /// How long it took, in whole milliseconds where the store keeps no less.
     pub duration: Duration,
