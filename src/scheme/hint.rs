@@ -19,7 +19,6 @@ use std::{
 use http::{HeaderName, header};
 
 use super::{
-    Kind, Scheme,
     arrived::Arrived,
     content::Part,
     custom::CustomScheme,
@@ -28,7 +27,7 @@ use super::{
     grammar::{Grammar, LONGEST_HEADER, split},
     key_form::{KeyForm, behind_prefix, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
-    provider::Provider,
+    provider,
     template::{Algorithm, Locate, Look, Template},
     verification::Verification,
 };
@@ -117,11 +116,9 @@ impl<'a> Checked<'a> {
 
     fn other_provider(self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
-        // The few names that a signature could have are looked for in the catalogue, not the catalogue in the request.
-        let (name, provider) = head.headers().keys().filter(|name| may_hold_signature(name)).find_map(|name| {
-            signature_headers()
-                .iter()
-                .find(|(other, provider)| other == name && *provider != self.name() && !own.contains(name))
+        let (name, provider) = head.headers().keys().filter(|name| !own.contains(name)).find_map(|name| {
+            let provider = sender_of(name).filter(|provider| *provider != self.name())?;
+            Some((name, provider))
         })?;
         let text = format!(
             "the request has a `{name}` header, as `{provider}` sends it: the sender calls the wrong route, or the layer is \
@@ -217,7 +214,7 @@ impl<'a> Checked<'a> {
                 }
                 KeyForm::Hex if !hex => "a secret does not consist of hexadecimal digits, which the scheme reads".into(),
                 // A provider's own form is known to be right; of one that the application has declared it can be asked.
-                KeyForm::Utf8 if Provider::ALL.iter().any(|provider| provider.name() == self.name()) => return None,
+                KeyForm::Utf8 if provider::is_known(self.name()) => return None,
                 KeyForm::Utf8 if secret.starts_with(b"whsec_") => {
                     "a secret begins with `whsec_`, and its text is the key; if the sender follows Standard Webhooks, declare \
                      `.key_standard_webhooks()`, and if it signs with the text behind the prefix, `.key_prefix(\"whsec_\")`"
@@ -342,30 +339,20 @@ impl Locate {
     }
 }
 
-/// The signature headers of the catalogue, each with a provider that sends it.
-fn signature_headers() -> &'static [(HeaderName, &'static str)] {
-    static HEADERS: OnceLock<Vec<(HeaderName, &'static str)>> = OnceLock::new();
+/// Returns a provider that sends its signature in this header, if one does. `Authorization` is everybody's.
+fn sender_of(name: &HeaderName) -> Option<&'static str> {
+    static SORTED: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
 
-    HEADERS.get_or_init(|| {
-        let mut headers = Vec::new();
-        for provider in Provider::ALL {
-            let scheme = Scheme::from(*provider);
-            let Kind::Declared(template) = &scheme.kind else { continue };
-            for name in template.locate.headers() {
-                // Every other sender may use this one too.
-                if name != header::AUTHORIZATION && !headers.iter().any(|(present, _)| present == name) {
-                    headers.push((name.clone(), provider.name()));
-                }
-            }
-        }
+    let sorted = SORTED.get_or_init(|| {
+        let mut headers = provider::SIGNATURE_HEADERS.to_vec();
+        headers.retain(|(name, _)| *name != header::AUTHORIZATION.as_str());
+        // Of several senders the first one in the catalogue.
+        headers.sort_by_key(|(name, _)| *name);
+        headers.dedup_by_key(|(name, _)| *name);
         headers
-    })
-}
-
-/// Whether a header may be one of the catalogue's, by its end: cheaper than to look for each of them.
-fn may_hold_signature(name: &HeaderName) -> bool {
-    const ENDS: [&str; 4] = ["signature", "-256", "sha256", "token"];
-    ENDS.iter().any(|end| name.as_str().ends_with(end))
+    });
+    let index = sorted.binary_search_by_key(&name.as_str(), |(name, _)| *name).ok()?;
+    Some(sorted[index].1)
 }
 
 /// What says that a header has been joined from several lines.
@@ -539,16 +526,4 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
         return None;
     };
     Some(Hint::new(HintKind::TimestampUnit, hint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{may_hold_signature, signature_headers};
-
-    #[test]
-    fn no_signature_header_of_the_catalogue_is_passed_over() {
-        for (name, provider) in signature_headers() {
-            assert!(may_hold_signature(name), "{provider}: {name}");
-        }
-    }
 }

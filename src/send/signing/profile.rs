@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(profile.secrets().unwrap().len(), 2);
 
         profile.rotate(&secret("three"), at(50), at(500)).unwrap();
-        let untils: Vec<_> = profile.secrets().unwrap().entries().iter().map(|entry| entry.until).collect();
-        assert_eq!(untils, [None, Some(at(500)), Some(at(100))]);
+        let ends: Vec<_> = profile.secrets().unwrap().entries().iter().map(|entry| entry.until).collect();
+        assert_eq!(ends, [None, Some(at(500)), Some(at(100))]);
 
         profile.rotate(&secret("four"), at(200), at(200)).unwrap();
         assert_eq!(profile.secrets().unwrap().len(), 1);
