@@ -17,7 +17,11 @@ use crate::{
             endpoint::Endpoint,
             hooks::{Attempted, Disabled, Hooks},
             quotas::Quotas,
-            store::{DISABLE_AFTER, LONGEST_LEASE, OutboxStore, Retention},
+            store::{
+                OutboxStore,
+                delivery::Retention,
+                limits::{DISABLE_AFTER, LONGEST_LEASE},
+            },
             worker::GRACE,
         },
         retry::RetryPolicy,

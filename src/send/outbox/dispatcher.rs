@@ -24,7 +24,11 @@ use crate::{
             hooks::Hooks,
             quotas::Quotas,
             store::{
-                AttemptRecord, DeliveryQuery, DeliveryRecord, Dispatched, OutboxId, OutboxStore, Retention, Sealed,
+                OutboxStore,
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Retention},
+                endpoint::Sealed,
+                ids::OutboxId,
+                message::Dispatched,
             },
             tenant::Tenant,
             worker::SendWorker,

@@ -4,7 +4,11 @@ use crate::{
     net::destination::{EndpointUrl, EndpointUrlError, Origin},
     secret::Secret,
     send::{
-        outbox::store::{DisabledReason, EndpointId, EndpointRecord, OutboxId, rate_limit::RateLimit},
+        outbox::store::{
+            endpoint::{DisabledReason, EndpointRecord},
+            ids::{EndpointId, OutboxId},
+            rate_limit::RateLimit,
+        },
         signing::{custom_headers::CustomHeaders, signer::Style},
     },
 };

@@ -23,7 +23,11 @@ use crate::{
             dispatcher::{Dispatcher, Shared},
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
             quotas::too_many,
-            store::{DisabledReason, EndpointDraft, EndpointId, EndpointSettings, OutboxId, Recover},
+            store::{
+                delivery::Recover,
+                endpoint::{DisabledReason, EndpointDraft, EndpointSettings},
+                ids::{EndpointId, OutboxId},
+            },
         },
         signing::{
             profile::{Profile, check_secret, random_secret, shown_secret},

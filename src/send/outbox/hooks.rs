@@ -14,7 +14,11 @@ use crate::{
         message::message::Message,
         outbox::{
             endpoint::Endpoint,
-            store::{DeliveryState, DisabledReason, EndpointId, EndpointRecord, OutboxId},
+            store::{
+                delivery::DeliveryState,
+                endpoint::{DisabledReason, EndpointRecord},
+                ids::{EndpointId, OutboxId},
+            },
         },
     },
 };

@@ -14,7 +14,8 @@ use crate::{
             dispatcher::{Dispatcher, Receipt},
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
             store::{
-                AttemptRecord, DeliveryQuery, DeliveryRecord, EndpointId, OutboxId,
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
+                ids::{EndpointId, OutboxId},
                 message::{MessageQuery, MessageRecord},
             },
         },

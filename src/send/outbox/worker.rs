@@ -38,8 +38,11 @@ use crate::{
             hooks::{Attempted, Disabled},
             purge,
             store::{
-                After, DeliveryState, DisabledReason, EndpointId, EndpointRecord, Fault, Finish, Held, LeaseRequest,
-                LeasedDelivery, OutboxId, PROVEN_WITHIN,
+                delivery::DeliveryState,
+                endpoint::{DisabledReason, EndpointRecord},
+                ids::{EndpointId, OutboxId},
+                lease::{After, Fault, Finish, Held, LeaseRequest, LeasedDelivery},
+                limits::PROVEN_WITHIN,
             },
         },
         retry::NextStep,

@@ -8,7 +8,7 @@ use crate::{
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
-        outbox::store::{EndpointId, Sealed},
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
         signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer, signer::Style},
     },
     signature::{Encoding, PrivateKey},
@@ -184,7 +184,7 @@ mod tests {
         secret::Secret,
         send::{
             error::SendErrorKind,
-            outbox::store::EndpointId,
+            outbox::store::ids::EndpointId,
             signing::{seal::Sealer, signer::Style},
         },
     };

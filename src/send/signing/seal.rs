@@ -12,7 +12,7 @@ use crate::{
     secret::Secret,
     send::{
         error::{SendError, SendErrorKind},
-        outbox::store::{EndpointId, Sealed},
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
     },
     signature::Encoding,
 };
@@ -164,7 +164,7 @@ mod tests {
     use super::{Sealer, SealingKey};
     use crate::send::{
         error::SendErrorKind,
-        outbox::store::{EndpointId, Sealed},
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
     };
 
     fn key(byte: u8) -> SealingKey {
