@@ -2,7 +2,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{GuardedClient, Inner};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
@@ -18,6 +17,7 @@ use crate::{
     },
     observe,
     secret::Secret,
+    send::client::{GuardedClient, Inner},
 };
 
 /// The settings of a [`GuardedClient`].

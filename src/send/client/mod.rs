@@ -23,13 +23,13 @@ use http::HeaderValue;
 
 pub use self::builder::GuardedClientBuilder;
 use self::exchange::Progress;
-use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport};
 use crate::{
     boxed::BoxFuture,
     clock::{self, Clock},
     error::ConfigError,
     net::{connect::Dialler, destination::DestinationPolicy, idle::Idle},
     observe,
+    send::attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport},
 };
 
 /// Sends deliveries to whoever registered an endpoint, and to nowhere else. Cheap to clone; clones share connections.

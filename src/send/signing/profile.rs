@@ -3,16 +3,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{CustomHeaders, EndpointId, Sealed, SendError, SendErrorKind, Style, echoes::Echoes, seal::Sealer};
 use crate::{
     clock::millis,
     secret::{Secret, Secrets},
+    send::{
+        error::{SendError, SendErrorKind},
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer, signer::Style},
+    },
     signature::{Encoding, PrivateKey},
 };
 
 /// What of an endpoint is sealed: its secrets and its own headers.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Profile {
+pub(crate) struct Profile {
     secrets: Vec<Kept>,
     headers: Vec<(String, String)>,
 }
@@ -32,12 +36,12 @@ impl Drop for Profile {
 }
 
 impl Profile {
-    pub(super) fn new(secret: &Secret) -> Result<Self, SendError> {
+    pub(crate) fn new(secret: &Secret) -> Result<Self, SendError> {
         Ok(Self { secrets: vec![Kept { secret: text(secret)?, until: None }], headers: Vec::new() })
     }
 
     /// Makes `secret` the one that signs; those before it go on until `until`.
-    pub(super) fn rotate(&mut self, secret: &Secret, now: SystemTime, until: SystemTime) -> Result<(), SendError> {
+    pub(crate) fn rotate(&mut self, secret: &Secret, now: SystemTime, until: SystemTime) -> Result<(), SendError> {
         let (now, until) = (unix_millis(now), unix_millis(until));
         for kept in &mut self.secrets {
             kept.until = Some(kept.until.map_or(until, |before| before.min(until)));
@@ -50,7 +54,7 @@ impl Profile {
 
     /// Checks that every secret that still signs is also of another style's form; those that have ended are dropped. Between
     /// shared secrets and private keys there is no way: what the owner holds would be of no use.
-    pub(super) fn fit(&mut self, from: Style, to: Style, now: SystemTime) -> Result<(), SendError> {
+    pub(crate) fn fit(&mut self, from: Style, to: Style, now: SystemTime) -> Result<(), SendError> {
         if from == to {
             return Ok(());
         }
@@ -68,21 +72,21 @@ impl Profile {
     }
 
     /// What of this a receiver must not be heard to repeat.
-    pub(super) fn echoes(&self) -> Echoes {
+    pub(crate) fn echoes(&self) -> Echoes {
         let mut echoes = Echoes::default();
         self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
         self.headers.iter().for_each(|(name, value)| echoes.header(name, value.as_bytes()));
         echoes
     }
 
-    pub(super) fn set_headers(&mut self, headers: &CustomHeaders) {
+    pub(crate) fn set_headers(&mut self, headers: &CustomHeaders) {
         self.headers = headers
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect();
     }
 
-    pub(super) fn secrets(&self) -> Result<Secrets, SendError> {
+    pub(crate) fn secrets(&self) -> Result<Secrets, SendError> {
         let mut secrets = Secrets::none();
         for kept in &self.secrets {
             let secret = Secret::new(kept.secret.clone()).map_err(unreadable)?;
@@ -94,7 +98,7 @@ impl Profile {
         Ok(secrets)
     }
 
-    pub(super) fn headers(&self) -> Result<CustomHeaders, SendError> {
+    pub(crate) fn headers(&self) -> Result<CustomHeaders, SendError> {
         let mut headers = CustomHeaders::default();
         for (name, value) in &self.headers {
             headers.insert(name, value).map_err(unreadable)?;
@@ -102,18 +106,18 @@ impl Profile {
         Ok(headers)
     }
 
-    pub(super) fn seal(&self, sealer: &Sealer, id: EndpointId) -> Result<Sealed, SendError> {
+    pub(crate) fn seal(&self, sealer: &Sealer, id: EndpointId) -> Result<Sealed, SendError> {
         let plain = Zeroizing::new(serde_json::to_vec(self).map_err(unreadable)?);
         sealer.seal(id, &plain)
     }
 
-    pub(super) fn open(sealer: &Sealer, id: EndpointId, sealed: &Sealed) -> Result<Self, SendError> {
+    pub(crate) fn open(sealer: &Sealer, id: EndpointId, sealed: &Sealed) -> Result<Self, SendError> {
         serde_json::from_slice(&sealer.open(id, sealed)?).map_err(unreadable)
     }
 }
 
 /// Draws a secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
-pub(super) fn random_secret(style: Style) -> Result<Secret, SendError> {
+pub(crate) fn random_secret(style: Style) -> Result<Secret, SendError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
     let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
@@ -121,7 +125,7 @@ pub(super) fn random_secret(style: Style) -> Result<Secret, SendError> {
 }
 
 /// What an endpoint's owner is shown: the secret, or the public key of a private one, which nobody is shown.
-pub(super) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, SendError> {
+pub(crate) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, SendError> {
     match style {
         Style::StandardWebhooksV1a => {
             let key = PrivateKey::parse(secret.expose()).map_err(unreadable)?;
@@ -133,7 +137,7 @@ pub(super) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, Send
 
 /// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. A private key is never theirs to
 /// choose: whoever has seen it can sign.
-pub(super) fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
+pub(crate) fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
     let text = secret.expose();
     let length = match style {
         Style::StandardWebhooksV1a => {
@@ -178,7 +182,11 @@ mod tests {
     use super::{Profile, check_secret, random_secret};
     use crate::{
         secret::Secret,
-        send::{EndpointId, SendErrorKind, Style, seal::Sealer},
+        send::{
+            error::SendErrorKind,
+            outbox::store::ids::EndpointId,
+            signing::{seal::Sealer, signer::Style},
+        },
     };
 
     fn secret(text: &str) -> Secret {

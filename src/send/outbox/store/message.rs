@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::IdError;
+use crate::send::outbox::store::ids::IdError;
 
 /// A message as it is kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct MessageRecord {
     /// When it happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
-    /// [retention](super::Retention::content).
+    /// [retention](crate::send::Retention::content).
     pub payload: Option<String>,
 }
 
@@ -62,6 +62,24 @@ impl fmt::Debug for MessageRecord {
             .field("event_type", &self.event_type)
             .finish_non_exhaustive()
     }
+}
+
+/// What became of a message that was dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dispatched {
+    /// There is another message under this id. Nothing was stored.
+    Conflict,
+    /// The message was there already.
+    Known {
+        /// How many deliveries it has.
+        deliveries: u32,
+    },
+    /// The message is new.
+    Stored {
+        /// How many deliveries it has.
+        deliveries: u32,
+    },
 }
 
 /// Where a message is in the order of its tenant's messages: when it was dispatched, and its number in the store.

@@ -6,14 +6,17 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Message, message::is_version};
 use crate::{
     boxed::BoxError,
     error::{ConfigError, ConfigErrorKind},
+    send::message::{
+        message::{Message, is_version},
+        own::{ENDPOINT_DISABLED, ENDPOINT_PING},
+    },
 };
 
 /// The versions of the application's API, from the newest to the oldest, and how a payload of one becomes one of the next
-/// older. [`DispatcherBuilder::api_versions`](super::DispatcherBuilder::api_versions) sets them.
+/// older. [`DispatcherBuilder::api_versions`](crate::send::DispatcherBuilder::api_versions) sets them.
 ///
 /// The application dispatches payloads of the newest version. An endpoint that was registered for an older one has them
 /// converted, step by step, when they are sent; `api_version` in the envelope says which one it got. An endpoint without a
@@ -101,7 +104,7 @@ impl ApiVersions {
     }
 
     /// Tells whether a version is one of these.
-    pub(super) fn knows(&self, name: &str) -> bool {
+    pub(crate) fn knows(&self, name: &str) -> bool {
         self.place(name).is_some()
     }
 
@@ -110,7 +113,7 @@ impl ApiVersions {
     }
 
     /// Makes of a message what an endpoint of the version `to` gets; none where that is the message as it is.
-    pub(super) fn convert(&self, message: &Message, to: &str) -> Result<Option<Message>, BoxError> {
+    pub(crate) fn convert(&self, message: &Message, to: &str) -> Result<Option<Message>, BoxError> {
         let place = |name: &str| self.place(name).ok_or_else(|| format!("there is no API version `{name}` here"));
         let to = place(to)?;
         let from = message.api_version().map_or(Ok(0), place)?;
@@ -141,14 +144,14 @@ impl fmt::Debug for ApiVersions {
 }
 
 /// What the crate itself dispatches.
-const OURS: [&str; 2] = [super::ENDPOINT_DISABLED, super::ENDPOINT_PING];
+const OURS: [&str; 2] = [ENDPOINT_DISABLED, ENDPOINT_PING];
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::ApiVersions;
-    use crate::send::Message;
+    use crate::send::message::message::Message;
 
     fn versions() -> ApiVersions {
         let note = |name: &'static str| {

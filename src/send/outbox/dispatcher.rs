@@ -5,13 +5,39 @@ use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 #[cfg(feature = "api")]
-use super::Sealed;
-use super::{
-    ApiVersions, AttemptRecord, DeliveryQuery, DeliveryRecord, DestinationPolicy, Dispatched, DispatcherBuilder,
-    Endpoints, EventTypes, Message, OutboxId, OutboxStore, Quotas, Retention, RetryPolicy, SendError, SendErrorKind,
-    SendWorker, Tenant, Transport, hooks::Hooks, message::check_text, seal::Sealer,
+use crate::{
+    clock::Clock,
+    net::destination::DestinationPolicy,
+    observe,
+    queue::Room,
+    send::{
+        attempt::Transport,
+        error::{SendError, SendErrorKind},
+        message::{
+            api_versions::ApiVersions,
+            message::{Message, check_text},
+        },
+        outbox::{
+            builder::DispatcherBuilder,
+            endpoints::Endpoints,
+            event_types::EventTypes,
+            hooks::Hooks,
+            quotas::Quotas,
+            store::{
+                OutboxStore,
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Retention},
+                endpoint::Sealed,
+                ids::OutboxId,
+                message::Dispatched,
+            },
+            tenant::Tenant,
+            worker::SendWorker,
+        },
+        retry::RetryPolicy,
+        signing::seal::Sealer,
+    },
+    transaction::StoreTransaction,
 };
-use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 
 /// Dispatches messages to registered endpoints, by way of an outbox that keeps them. Cheap to clone; fits axum's `State`.
 ///
@@ -37,38 +63,38 @@ use crate::{clock::Clock, observe, queue::Room, transaction::StoreTransaction};
 /// ```
 #[derive(Clone)]
 pub struct Dispatcher {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
-    pub(super) store: Arc<dyn OutboxStore>,
-    pub(super) sealer: Sealer,
-    pub(super) transport: Arc<dyn Transport>,
-    pub(super) policy: DestinationPolicy,
-    pub(super) retries: RetryPolicy,
-    pub(super) hooks: Hooks,
-    pub(super) quotas: Quotas,
-    pub(super) api_versions: Option<ApiVersions>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) attempt_header: bool,
-    pub(super) times: Times,
-    pub(super) room: Room,
-    pub(super) new_work: Arc<Notify>,
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn OutboxStore>,
+    pub(crate) sealer: Sealer,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) policy: DestinationPolicy,
+    pub(crate) retries: RetryPolicy,
+    pub(crate) hooks: Hooks,
+    pub(crate) quotas: Quotas,
+    pub(crate) api_versions: Option<ApiVersions>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) attempt_header: bool,
+    pub(crate) times: Times,
+    pub(crate) room: Room,
+    pub(crate) new_work: Arc<Notify>,
     /// There is something to purge now.
-    pub(super) to_purge: Notify,
+    pub(crate) to_purge: Notify,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) attempt: Duration,
-    pub(super) lease: Duration,
-    pub(super) disable_after: Duration,
-    pub(super) retention: Retention,
+pub(crate) struct Times {
+    pub(crate) attempt: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) disable_after: Duration,
+    pub(crate) retention: Retention,
 }
 
 impl Shared {
     /// Tells the workers of this process that there may be work.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.new_work.notify_waiters();
     }
 }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Retention, dispatcher::Shared};
-use crate::{clock, observe, queue::full_jitter};
+use crate::{
+    clock, observe,
+    queue::full_jitter,
+    send::outbox::{dispatcher::Shared, store::delivery::Retention},
+};
 
 /// Purges for as long as it is polled: now and then, at once when it is told that an endpoint was disabled, and without a break
 /// while there is more. Then it leaves the store to others for as long as it took, so that it has half of the time at most.
-pub(super) async fn run(shared: &Shared) {
+pub(crate) async fn run(shared: &Shared) {
     let retention: Retention = shared.times.retention;
     let mut behind = Behind::default();
     loop {

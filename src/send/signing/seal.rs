@@ -7,10 +7,13 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{EndpointId, Sealed, SendError, SendErrorKind};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     secret::Secret,
+    send::{
+        error::{SendError, SendErrorKind},
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
+    },
     signature::Encoding,
 };
 
@@ -95,28 +98,28 @@ impl fmt::Debug for SealingKey {
 
 /// Seals with the first key and opens with all of them; without a key, by the application's choice, it does neither.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sealer {
-    pub(super) keys: Vec<SealingKey>,
+pub(crate) struct Sealer {
+    pub(crate) keys: Vec<SealingKey>,
 }
 
 impl Sealer {
     /// The name of the key that seals; empty where there is none.
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         self.keys.first().map(SealingKey::id).unwrap_or_default()
     }
 
     /// Seals bytes for one endpoint: what was sealed for another cannot be put in its place.
-    pub(super) fn seal(&self, id: EndpointId, plain: &[u8]) -> Result<Sealed, SendError> {
+    pub(crate) fn seal(&self, id: EndpointId, plain: &[u8]) -> Result<Sealed, SendError> {
         self.seal_as(&id.to_string(), plain)
     }
 
     /// Opens what was sealed for an endpoint.
-    pub(super) fn open(&self, id: EndpointId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+    pub(crate) fn open(&self, id: EndpointId, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
         self.open_as(&id.to_string(), sealed)
     }
 
     /// Seals bytes under a name. Names other than the ids of endpoints have a space in them.
-    pub(super) fn seal_as(&self, name: &str, plain: &[u8]) -> Result<Sealed, SendError> {
+    pub(crate) fn seal_as(&self, name: &str, plain: &[u8]) -> Result<Sealed, SendError> {
         let Some(key) = self.keys.first() else { return Ok(Sealed::new("", plain.to_vec())) };
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(SendError::randomness)?;
@@ -128,7 +131,7 @@ impl Sealer {
     }
 
     /// Opens what was sealed under a name.
-    pub(super) fn open_as(&self, id: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
+    pub(crate) fn open_as(&self, id: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
         let error = |message: String| SendError::new(SendErrorKind::Sealing, message);
         if sealed.key.is_empty() {
             // With keys, nothing that is not sealed is taken for an endpoint's: whoever can write the database could
@@ -159,7 +162,10 @@ const NONCE: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::{Sealer, SealingKey};
-    use crate::send::{EndpointId, Sealed, SendErrorKind};
+    use crate::send::{
+        error::SendErrorKind,
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
+    };
 
     fn key(byte: u8) -> SealingKey {
         SealingKey::from_bytes([byte; 32]).unwrap()

@@ -4,11 +4,11 @@ use zeroize::Zeroizing;
 /// What a receiver could echo of what only it and we should know: an endpoint's secrets, and the values of its own headers.
 /// What is kept of an answer is shown to people who may not.
 #[derive(Default)]
-pub(super) struct Echoes(Vec<Zeroizing<Vec<u8>>>);
+pub(crate) struct Echoes(Vec<Zeroizing<Vec<u8>>>);
 
 impl Echoes {
     /// Looks for a secret, with `whsec_` and without.
-    pub(super) fn secret(&mut self, text: &[u8]) {
+    pub(crate) fn secret(&mut self, text: &[u8]) {
         self.text(text);
         if let Some(text) = text.strip_prefix(b"whsec_") {
             self.text(text);
@@ -16,7 +16,7 @@ impl Echoes {
     }
 
     /// Looks for the value of a header, and for what follows `Bearer` or the like in one.
-    pub(super) fn header(&mut self, name: &str, value: &[u8]) {
+    pub(crate) fn header(&mut self, name: &str, value: &[u8]) {
         self.text(value);
         if name == "authorization"
             && let Some(space) = value.iter().position(|byte| *byte == b' ')
@@ -41,7 +41,7 @@ impl Echoes {
     }
 
     /// Takes all of them out, also where the end of what was kept cuts one off.
-    pub(super) fn take_out(&self, answer: Bytes) -> Bytes {
+    pub(crate) fn take_out(&self, answer: Bytes) -> Bytes {
         let mut begins = [false; 256];
         self.0.iter().for_each(|known| begins[usize::from(known[0])] = true);
         let mut out: Option<BytesMut> = None;

@@ -3,11 +3,11 @@ use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
 
-use super::{Message, MessageId};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     observe,
     secret::Secrets,
+    send::message::message::{Message, MessageId},
     signature::{Encoding, MacAlgorithm, MacState, PrivateKey},
 };
 
@@ -29,7 +29,7 @@ pub enum Style {
 
 impl Style {
     /// The header that tells which attempt it is, where the application wants one.
-    pub(super) fn attempt_header(self) -> HeaderName {
+    pub(crate) fn attempt_header(self) -> HeaderName {
         match self.envelope() {
             Self::XWebhook => X_WEBHOOK_ATTEMPT,
             _ => WEBHOOK_ATTEMPT,
@@ -46,7 +46,7 @@ impl Style {
     }
 
     /// The style that stands for all those with the same envelope.
-    pub(super) fn envelope(self) -> Self {
+    pub(crate) fn envelope(self) -> Self {
         match self {
             Self::StandardWebhooks | Self::StandardWebhooksV1a => Self::StandardWebhooks,
             Self::XWebhook => Self::XWebhook,

@@ -1,6 +1,6 @@
-use super::{
-    SendError,
-    message::{check_text, is_event_type, is_version},
+use crate::send::{
+    error::SendError,
+    message::message::{check_text, is_event_type, is_version},
 };
 
 /// An entry of the catalogue of event types: what the application sends, as its customers read it.
@@ -34,7 +34,7 @@ impl EventType {
     /// Starts with the name.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when it is no event type, as [`Message::new`](super::Message::new) tells.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when it is no event type, as [`Message::new`](crate::send::Message::new) tells.
     pub fn new(name: impl Into<String>) -> Result<Self, SendError> {
         let name = name.into();
         if !is_event_type(&name) {
@@ -48,7 +48,7 @@ impl EventType {
     /// Sets what it means.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or holds a NUL.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or holds a NUL.
     pub fn description(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         self.description = text.into();
         if self.description.chars().count() > Self::LONGEST_DESCRIPTION {
@@ -61,8 +61,8 @@ impl EventType {
     /// Sets of which version of the API it is.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is no version, as
-    /// [`Message::version`](super::Message::version) tells.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is no version, as
+    /// [`Message::version`](crate::send::Message::version) tells.
     pub fn version(mut self, version: impl Into<String>) -> Result<Self, SendError> {
         let version = version.into();
         if !is_version(&version) {
@@ -76,7 +76,7 @@ impl EventType {
     /// against it.
     ///
     /// # Errors
-    /// [`Invalid`](super::SendErrorKind::Invalid) when the text is longer than 64 KiB, or holds a NUL.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 64 KiB, or holds a NUL.
     pub fn schema(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         let text = text.into();
         if text.len() > Self::LONGEST_SCHEMA {

@@ -1,6 +1,10 @@
 use std::{collections::HashSet, fmt};
 
-use super::{Dispatcher, EventType, SendError, message::check_text, quotas::too_many};
+use crate::send::{
+    error::SendError,
+    message::{event_type::EventType, message::check_text},
+    outbox::{dispatcher::Dispatcher, quotas::too_many},
+};
 
 /// The catalogue of a [`Dispatcher`]'s event types: [`Dispatcher::event_types`] lends it.
 ///
@@ -20,14 +24,14 @@ use super::{Dispatcher, EventType, SendError, message::check_text, quotas::too_m
 /// # }
 /// ```
 #[derive(Clone, Copy)]
-pub struct EventTypes<'a>(pub(super) &'a Dispatcher);
+pub struct EventTypes<'a>(pub(crate) &'a Dispatcher);
 
 impl EventTypes<'_> {
     /// Adds event types, all or none; those of the same name are replaced. To put the same ones at every start is safe.
     ///
     /// # Errors
-    /// [`TooMany`](super::SendErrorKind::TooMany) when the catalogue would hold more than
-    /// [`Quotas::event_types`](super::Quotas::event_types), and as the store fails.
+    /// [`TooMany`](crate::send::SendErrorKind::TooMany) when the catalogue would hold more than
+    /// [`Quotas::event_types`](crate::send::Quotas::event_types), and as the store fails.
     pub async fn put(&self, event_types: impl IntoIterator<Item = EventType>) -> Result<(), SendError> {
         let event_types: Vec<_> = event_types.into_iter().collect();
         let shared = &self.0.shared;
@@ -52,7 +56,7 @@ impl EventTypes<'_> {
     /// Removes an event type.
     ///
     /// # Errors
-    /// [`NotFound`](super::SendErrorKind::NotFound); [`Invalid`](super::SendErrorKind::Invalid) when the name holds a NUL; and as the
+    /// [`NotFound`](crate::send::SendErrorKind::NotFound); [`Invalid`](crate::send::SendErrorKind::Invalid) when the name holds a NUL; and as the
     /// store fails.
     pub async fn remove(&self, name: &str) -> Result<(), SendError> {
         check_text(name)?;

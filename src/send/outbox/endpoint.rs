@@ -1,10 +1,17 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::{
-    CustomHeaders, DisabledReason, EndpointId, EndpointRecord, EndpointUrl, EndpointUrlError, OutboxId, RateLimit,
-    Style,
+use crate::{
+    net::destination::{EndpointUrl, EndpointUrlError, Origin},
+    secret::Secret,
+    send::{
+        outbox::store::{
+            endpoint::{DisabledReason, EndpointRecord},
+            ids::{EndpointId, OutboxId},
+            rate_limit::RateLimit,
+        },
+        signing::{custom_headers::CustomHeaders, signer::Style},
+    },
 };
-use crate::{net::destination::Origin, secret::Secret};
 
 /// An endpoint that is to be registered.
 ///
@@ -19,17 +26,17 @@ use crate::{net::destination::Origin, secret::Secret};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct NewEndpoint {
-    pub(super) url: EndpointUrl,
-    pub(super) tenant: Arc<str>,
-    pub(super) events: Vec<String>,
-    pub(super) description: String,
-    pub(super) style: Style,
-    pub(super) secret: Option<Secret>,
-    pub(super) headers: CustomHeaders,
-    pub(super) rate_limit: Option<RateLimit>,
-    pub(super) api_version: Option<String>,
-    pub(super) in_order: bool,
-    pub(super) ping: bool,
+    pub(crate) url: EndpointUrl,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) events: Vec<String>,
+    pub(crate) description: String,
+    pub(crate) style: Style,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) headers: CustomHeaders,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) api_version: Option<String>,
+    pub(crate) in_order: bool,
+    pub(crate) ping: bool,
 }
 
 impl NewEndpoint {
@@ -102,7 +109,7 @@ impl NewEndpoint {
     }
 
     /// Sets which version of the API its payloads are converted to: one of the dispatcher's
-    /// [`ApiVersions`](super::ApiVersions). By default it gets every message as it is.
+    /// [`ApiVersions`](crate::send::ApiVersions). By default it gets every message as it is.
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = Some(version.into());
         self
@@ -115,7 +122,7 @@ impl NewEndpoint {
         self
     }
 
-    /// Sends it a [ping](super::Endpoints::ping) as soon as it is registered; its owner then sees whether it works.
+    /// Sends it a [ping](crate::send::Endpoints::ping) as soon as it is registered; its owner then sees whether it works.
     pub fn ping(mut self) -> Self {
         self.ping = true;
         self
@@ -135,17 +142,17 @@ impl NewEndpoint {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct EndpointUpdate {
-    pub(super) url: Option<EndpointUrl>,
-    pub(super) events: Option<Vec<String>>,
-    pub(super) description: Option<String>,
-    pub(super) headers: Option<CustomHeaders>,
-    pub(super) style: Option<Style>,
+    pub(crate) url: Option<EndpointUrl>,
+    pub(crate) events: Option<Vec<String>>,
+    pub(crate) description: Option<String>,
+    pub(crate) headers: Option<CustomHeaders>,
+    pub(crate) style: Option<Style>,
     /// What is within is what it becomes.
-    pub(super) rate_limit: Option<Option<RateLimit>>,
+    pub(crate) rate_limit: Option<Option<RateLimit>>,
     /// What is within is what it becomes.
-    pub(super) api_version: Option<Option<String>>,
-    pub(super) in_order: Option<bool>,
-    pub(super) revision: Option<u64>,
+    pub(crate) api_version: Option<Option<String>>,
+    pub(crate) in_order: Option<bool>,
+    pub(crate) revision: Option<u64>,
 }
 
 impl EndpointUpdate {
@@ -229,7 +236,7 @@ impl EndpointUpdate {
 
 /// A registered endpoint. Its secret is not in it.
 #[derive(Clone)]
-pub struct Endpoint(pub(super) EndpointRecord);
+pub struct Endpoint(pub(crate) EndpointRecord);
 
 impl Endpoint {
     /// Its id.
@@ -317,9 +324,9 @@ impl fmt::Debug for Endpoint {
 /// An endpoint and its new secret, which cannot be had a second time.
 #[derive(Debug, Clone)]
 pub struct NewSecret {
-    pub(super) endpoint: Endpoint,
-    pub(super) secret: Secret,
-    pub(super) ping: Option<OutboxId>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) secret: Secret,
+    pub(crate) ping: Option<OutboxId>,
 }
 
 impl NewSecret {
@@ -337,7 +344,7 @@ impl NewSecret {
     }
 
     /// The delivery of the ping that was asked for by [`NewEndpoint::ping`]. There is none where the store took the endpoint
-    /// and not the ping, which is logged: the endpoint is there, and [`Endpoints::ping`](super::Endpoints::ping) can be tried
+    /// and not the ping, which is logged: the endpoint is there, and [`Endpoints::ping`](crate::send::Endpoints::ping) can be tried
     /// again.
     pub fn ping(&self) -> Option<OutboxId> {
         self.ping

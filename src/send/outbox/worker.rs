@@ -18,22 +18,36 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{
-    After, Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Attempted, CustomHeaders,
-    DeliveryState, Disabled, DisabledReason, Dispatcher, ENDPOINT_DISABLED, EndpointId, EndpointRecord, EndpointUrl,
-    Fault, Fenced, Finish, Held, LeaseRequest, LeaseToken, LeasedDelivery, Message, NextStep, OutboxId, PROVEN_WITHIN,
-    SendError, SendErrorKind, Signer, Transport,
-    content::{Content, Contents},
-    echoes::Echoes,
-    profile::Profile,
-    purge,
-};
 use crate::{
     boxed::{BoxError, BoxFuture},
     clock::{self, millis},
     error::{StoreError, StoreErrorKind},
+    net::destination::EndpointUrl,
     observe,
-    queue::{self, Queue, Taken},
+    queue::{self, Fenced, LeaseToken, Queue, Taken},
+    send::{
+        attempt::{Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport},
+        error::{SendError, SendErrorKind},
+        message::{
+            content::{Content, Contents},
+            message::Message,
+            own::ENDPOINT_DISABLED,
+        },
+        outbox::{
+            dispatcher::Dispatcher,
+            hooks::{Attempted, Disabled},
+            purge,
+            store::{
+                delivery::DeliveryState,
+                endpoint::{DisabledReason, EndpointRecord},
+                ids::{EndpointId, OutboxId},
+                lease::{After, Fault, Finish, Held, LeaseRequest, LeasedDelivery},
+                limits::PROVEN_WITHIN,
+            },
+        },
+        retry::NextStep,
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, profile::Profile, signer::Signer},
+    },
 };
 
 /// Delivers what is due, until it is told to stop.
@@ -99,7 +113,7 @@ pub struct SendWorker {
 }
 
 impl SendWorker {
-    pub(super) fn new(dispatcher: Dispatcher) -> Self {
+    pub(crate) fn new(dispatcher: Dispatcher) -> Self {
         let outbox =
             Outbox { dispatcher, opened: Mutex::default(), contents: Contents::default(), places: Arc::default() };
         Self { outbox: Arc::new(outbox) }
@@ -575,7 +589,7 @@ fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 

@@ -1,6 +1,6 @@
-use super::{SendError, SendErrorKind};
+use crate::send::error::{SendError, SendErrorKind};
 
-/// How much one tenant, one endpoint and one call can have: [`DispatcherBuilder::quotas`](super::DispatcherBuilder::quotas)
+/// How much one tenant, one endpoint and one call can have: [`DispatcherBuilder::quotas`](crate::send::DispatcherBuilder::quotas)
 /// sets them.
 ///
 /// What is over a quota is refused with [`TooMany`](SendErrorKind::TooMany). A quota that is lowered takes nothing away from
@@ -14,10 +14,10 @@ use super::{SendError, SendErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Quotas {
-    pub(super) endpoints: u32,
-    pub(super) patterns: u32,
-    pub(super) page: u32,
-    pub(super) event_types: u32,
+    pub(crate) endpoints: u32,
+    pub(crate) patterns: u32,
+    pub(crate) page: u32,
+    pub(crate) event_types: u32,
 }
 
 impl Quotas {
@@ -59,6 +59,6 @@ impl Default for Quotas {
 }
 
 /// More than there may be.
-pub(super) fn too_many(what: &str, most: u32) -> SendError {
+pub(crate) fn too_many(what: &str, most: u32) -> SendError {
     SendError::new(SendErrorKind::TooMany, format!("there can be {most} {what}, and no more"))
 }

@@ -5,11 +5,22 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    AttemptRecord, DeliveryQuery, DeliveryRecord, Dispatcher, Endpoint, EndpointId, EndpointUpdate, Message,
-    MessageQuery, MessageRecord, NewEndpoint, NewSecret, OutboxId, Receipt, SendError, message::check_tenant,
+use crate::{
+    secret::Secret,
+    send::{
+        error::SendError,
+        message::message::{Message, check_tenant},
+        outbox::{
+            dispatcher::{Dispatcher, Receipt},
+            endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+            store::{
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
+                ids::{EndpointId, OutboxId},
+                message::{MessageQuery, MessageRecord},
+            },
+        },
+    },
 };
-use crate::secret::Secret;
 
 /// What one tenant has: its endpoints, its messages and its deliveries, and nobody else's.
 ///
@@ -43,7 +54,7 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    pub(super) fn new(dispatcher: Dispatcher, name: Arc<str>) -> Result<Self, SendError> {
+    pub(crate) fn new(dispatcher: Dispatcher, name: Arc<str>) -> Result<Self, SendError> {
         check_tenant(&name)?;
         Ok(Self { dispatcher, name })
     }
@@ -75,7 +86,7 @@ impl Tenant {
     }
 
     /// Reads up to `limit` messages, the newest first and without their payloads. There are never more than one over a
-    /// [page](super::Quotas::page), by which a caller sees whether there is another page.
+    /// [page](crate::send::Quotas::page), by which a caller sees whether there is another page.
     ///
     /// # Errors
     /// When the store fails.
@@ -115,7 +126,7 @@ impl Tenant {
     /// Sends a delivery now, as [`Dispatcher::resend`] does.
     ///
     /// # Errors
-    /// [`NotFound`](super::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::resend`].
+    /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::resend`].
     pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.resend(id).await
@@ -124,7 +135,7 @@ impl Tenant {
     /// Cancels a delivery that waits, as [`Dispatcher::cancel`] does.
     ///
     /// # Errors
-    /// [`NotFound`](super::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::cancel`].
+    /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::cancel`].
     pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.cancel(id).await
@@ -153,8 +164,8 @@ impl fmt::Debug for Tenant {
 
 /// The endpoints of one [`Tenant`]: [`Tenant::endpoints`] lends it.
 ///
-/// Each method does what the method of the same name of [`Endpoints`](super::Endpoints) does, for the tenant's own
-/// endpoints; all others are [`NotFound`](super::SendErrorKind::NotFound).
+/// Each method does what the method of the same name of [`Endpoints`](crate::send::Endpoints) does, for the tenant's own
+/// endpoints; all others are [`NotFound`](crate::send::SendErrorKind::NotFound).
 ///
 /// ```
 /// use std::time::Duration;
@@ -172,7 +183,7 @@ impl TenantEndpoints<'_> {
     /// Registers an endpoint. A tenant that it names is replaced.
     ///
     /// # Errors
-    /// As [`Endpoints::create`](super::Endpoints::create).
+    /// As [`Endpoints::create`](crate::send::Endpoints::create).
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.0.dispatcher.endpoints().create(endpoint.tenant(self.0.name.clone())).await
     }
@@ -201,7 +212,7 @@ impl TenantEndpoints<'_> {
     /// Changes an endpoint.
     ///
     /// # Errors
-    /// As [`Endpoints::update`](super::Endpoints::update).
+    /// As [`Endpoints::update`](crate::send::Endpoints::update).
     pub async fn update(&self, id: EndpointId, update: EndpointUpdate) -> Result<Endpoint, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().update(id, update).await
@@ -210,7 +221,7 @@ impl TenantEndpoints<'_> {
     /// Gives an endpoint a new secret; until `overlap` has passed, the old one signs as well.
     ///
     /// # Errors
-    /// As [`Endpoints::rotate_secret`](super::Endpoints::rotate_secret).
+    /// As [`Endpoints::rotate_secret`](crate::send::Endpoints::rotate_secret).
     pub async fn rotate_secret(&self, id: EndpointId, overlap: Duration) -> Result<NewSecret, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().rotate_secret(id, overlap).await
@@ -219,7 +230,7 @@ impl TenantEndpoints<'_> {
     /// Gives an endpoint a secret that its owner has chosen.
     ///
     /// # Errors
-    /// As [`Endpoints::rotate_secret_to`](super::Endpoints::rotate_secret_to).
+    /// As [`Endpoints::rotate_secret_to`](crate::send::Endpoints::rotate_secret_to).
     pub async fn rotate_secret_to(
         &self,
         id: EndpointId,
@@ -233,7 +244,7 @@ impl TenantEndpoints<'_> {
     /// Enables an endpoint.
     ///
     /// # Errors
-    /// As [`Endpoints::enable`](super::Endpoints::enable).
+    /// As [`Endpoints::enable`](crate::send::Endpoints::enable).
     pub async fn enable(&self, id: EndpointId) -> Result<(), SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().enable(id).await
@@ -242,7 +253,7 @@ impl TenantEndpoints<'_> {
     /// Disables an endpoint.
     ///
     /// # Errors
-    /// As [`Endpoints::disable`](super::Endpoints::disable).
+    /// As [`Endpoints::disable`](crate::send::Endpoints::disable).
     pub async fn disable(&self, id: EndpointId) -> Result<(), SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().disable(id).await
@@ -251,7 +262,7 @@ impl TenantEndpoints<'_> {
     /// Removes an endpoint. What waits for it is cancelled.
     ///
     /// # Errors
-    /// As [`Endpoints::delete`](super::Endpoints::delete).
+    /// As [`Endpoints::delete`](crate::send::Endpoints::delete).
     pub async fn delete(&self, id: EndpointId) -> Result<(), SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().delete(id).await
@@ -260,7 +271,7 @@ impl TenantEndpoints<'_> {
     /// Sends an endpoint a ping, and returns its delivery.
     ///
     /// # Errors
-    /// As [`Endpoints::ping`](super::Endpoints::ping).
+    /// As [`Endpoints::ping`](crate::send::Endpoints::ping).
     pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().ping(id).await
@@ -269,7 +280,7 @@ impl TenantEndpoints<'_> {
     /// Sends what an endpoint missed in a span of time, and returns the number of deliveries.
     ///
     /// # Errors
-    /// As [`Endpoints::recover`](super::Endpoints::recover).
+    /// As [`Endpoints::recover`](crate::send::Endpoints::recover).
     pub async fn recover(&self, id: EndpointId, span: impl RangeBounds<SystemTime>) -> Result<u64, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().recover(id, span).await

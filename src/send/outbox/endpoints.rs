@@ -7,16 +7,34 @@ use std::{
 
 use serde_json::json;
 
-use super::{
-    DisabledReason, Dispatcher, ENDPOINT_PING, Endpoint, EndpointDraft, EndpointId, EndpointSettings, EndpointUpdate,
-    EndpointUrl, EndpointUrlError, Fenced, Message, NewEndpoint, NewSecret, OutboxId, Recover, SendError,
-    SendErrorKind,
-    dispatcher::Shared,
-    message::{check_tenant, check_text},
-    profile::{Profile, check_secret, random_secret, shown_secret},
-    quotas::too_many,
+use crate::{
+    net::destination::{EndpointUrl, EndpointUrlError},
+    observe,
+    pattern::Pattern,
+    queue::Fenced,
+    secret::Secret,
+    send::{
+        error::{SendError, SendErrorKind},
+        message::{
+            message::{Message, check_tenant, check_text},
+            own::ENDPOINT_PING,
+        },
+        outbox::{
+            dispatcher::{Dispatcher, Shared},
+            endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+            quotas::too_many,
+            store::{
+                delivery::Recover,
+                endpoint::{DisabledReason, EndpointDraft, EndpointSettings},
+                ids::{EndpointId, OutboxId},
+            },
+        },
+        signing::{
+            profile::{Profile, check_secret, random_secret, shown_secret},
+            signer::Style,
+        },
+    },
 };
-use crate::{observe, pattern::Pattern, secret::Secret};
 
 /// The endpoints of a [`Dispatcher`]: [`Dispatcher::endpoints`] lends it.
 ///
@@ -55,7 +73,7 @@ use crate::{observe, pattern::Pattern, secret::Secret};
 /// # fn main() {}
 /// ```
 #[derive(Clone, Copy)]
-pub struct Endpoints<'a>(pub(super) &'a Dispatcher);
+pub struct Endpoints<'a>(pub(crate) &'a Dispatcher);
 
 impl Endpoints<'_> {
     /// The longest description, in characters.
@@ -66,7 +84,7 @@ impl Endpoints<'_> {
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
     /// the description or the API version cannot be; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many
-    /// endpoints as it may, or the endpoint more patterns: see [`Quotas`](super::Quotas); and as the store fails.
+    /// endpoints as it may, or the endpoint more patterns: see [`Quotas`](crate::send::Quotas); and as the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.check_url(&endpoint.url)?;
         check_tenant(&endpoint.tenant)?;
@@ -137,7 +155,7 @@ impl Endpoints<'_> {
         Ok(self.0.shared.store.endpoint(id).await?.map(Endpoint))
     }
 
-    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](super::Quotas::endpoints). `None`
+    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](crate::send::Quotas::endpoints). `None`
     /// is those that name no tenant; [`all`](Self::all) reads those of every tenant.
     ///
     /// # Errors
@@ -150,7 +168,7 @@ impl Endpoints<'_> {
         Ok(records.into_iter().map(Endpoint).collect())
     }
 
-    /// Reads endpoints of all tenants, by id, a [page](super::Quotas::page) at a time: those after `after`. It is for
+    /// Reads endpoints of all tenants, by id, a [page](crate::send::Quotas::page) at a time: those after `after`. It is for
     /// operators.
     ///
     /// # Errors
@@ -263,7 +281,7 @@ impl Endpoints<'_> {
     }
 
     /// Seals anew, with the first sealing key, what another one has sealed: the last step of a
-    /// [change of keys](super::DispatcherBuilder::sealing_key), before the old key goes. All processes have to seal with the
+    /// [change of keys](crate::send::DispatcherBuilder::sealing_key), before the old key goes. All processes have to seal with the
     /// new key by then.
     ///
     /// It goes through all endpoints in small steps, beside whatever else changes them, and can be called again at any time.
@@ -418,7 +436,7 @@ impl Endpoints<'_> {
         Err(SendError::new(SendErrorKind::Stale, "the endpoint was changed by somebody else meanwhile"))
     }
 
-    fn secret(&self, style: super::Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
+    fn secret(&self, style: Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
         match chosen {
             Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
             None => random_secret(style),

@@ -7,13 +7,18 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Message, Style, message::ContentKey};
-use crate::boxed::BoxError;
+use crate::{
+    boxed::BoxError,
+    send::{
+        message::message::{ContentKey, Message},
+        signing::signer::Style,
+    },
+};
 
 /// What is in flight, by message. A store reads the message of a fan-out again for each lease, and each attempt needs its
 /// body: here all of them come to hold the same one.
 #[derive(Default)]
-pub(super) struct Contents(Mutex<Known>);
+pub(crate) struct Contents(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -24,7 +29,7 @@ struct Known {
 
 /// A message of which something is in flight, and what is sent of it: one body for each envelope, in each API version that is
 /// asked for.
-pub(super) struct Content {
+pub(crate) struct Content {
     message: Message,
     bodies: Mutex<Vec<(Style, Bytes)>>,
     /// Held while the application converts, so those who wait for it must not hold a thread.
@@ -33,7 +38,7 @@ pub(super) struct Content {
 
 impl Contents {
     /// What is held of this message already, or the message itself.
-    pub(super) fn of(&self, message: Message) -> Arc<Content> {
+    pub(crate) fn of(&self, message: Message) -> Arc<Content> {
         let key = message.content_key();
         let mut known = lock(&self.0);
         // A message that was forgotten may have a successor of the same id with another payload.
@@ -59,7 +64,7 @@ impl Content {
 
     /// What is sent of it in an API version: made once for all who want it meanwhile, or this itself where `convert` makes
     /// nothing else of it.
-    pub(super) async fn in_version(
+    pub(crate) async fn in_version(
         self: &Arc<Self>,
         version: &str,
         convert: impl FnOnce(&Message) -> Result<Option<Message>, BoxError>,
@@ -76,7 +81,7 @@ impl Content {
     }
 
     /// The body in a style. A message of an outbox has a timestamp of its own, so `now` does not matter to it.
-    pub(super) fn body(&self, style: Style, now: SystemTime) -> Bytes {
+    pub(crate) fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let mut bodies = lock(&self.bodies);
         let envelope = style.envelope();
         if let Some((_, body)) = bodies.iter().find(|(known, _)| *known == envelope) {
@@ -111,7 +116,7 @@ mod tests {
     };
 
     use super::{Contents, LEAST_ROOM};
-    use crate::send::{Message, Style};
+    use crate::send::{message::message::Message, signing::signer::Style};
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

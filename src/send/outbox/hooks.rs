@@ -6,8 +6,22 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{AttemptResult, DeliveryState, DisabledReason, Endpoint, EndpointId, EndpointRecord, Message, OutboxId};
-use crate::{net::destination::Origin, observe};
+use crate::{
+    net::destination::Origin,
+    observe,
+    send::{
+        attempt::AttemptResult,
+        message::message::Message,
+        outbox::{
+            endpoint::Endpoint,
+            store::{
+                delivery::DeliveryState,
+                endpoint::{DisabledReason, EndpointRecord},
+                ids::{EndpointId, OutboxId},
+            },
+        },
+    },
+};
 
 /// An attempt that a worker made, as its hooks see it.
 #[derive(Debug)]
@@ -53,22 +67,22 @@ impl fmt::Debug for Disabled<'_> {
     }
 }
 
-pub(super) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;
-pub(super) type OnDisabled = Arc<dyn Fn(&Disabled<'_>) + Send + Sync>;
-pub(super) type Redact = Arc<dyn Fn(&Endpoint, Bytes) -> Bytes + Send + Sync>;
+pub(crate) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;
+pub(crate) type OnDisabled = Arc<dyn Fn(&Disabled<'_>) + Send + Sync>;
+pub(crate) type Redact = Arc<dyn Fn(&Endpoint, Bytes) -> Bytes + Send + Sync>;
 
 /// What the application wants to be told.
 #[derive(Clone, Default)]
-pub(super) struct Hooks {
-    pub(super) delivered: Option<OnAttempt>,
-    pub(super) attempt_failed: Option<OnAttempt>,
-    pub(super) exhausted: Option<OnAttempt>,
-    pub(super) disabled: Option<OnDisabled>,
-    pub(super) redact: Option<Redact>,
+pub(crate) struct Hooks {
+    pub(crate) delivered: Option<OnAttempt>,
+    pub(crate) attempt_failed: Option<OnAttempt>,
+    pub(crate) exhausted: Option<OnAttempt>,
+    pub(crate) disabled: Option<OnDisabled>,
+    pub(crate) redact: Option<Redact>,
 }
 
 impl Hooks {
-    pub(super) fn attempted(&self, attempted: &Attempted<'_>) {
+    pub(crate) fn attempted(&self, attempted: &Attempted<'_>) {
         let call = |hook: &Option<OnAttempt>| {
             if let Some(hook) = hook {
                 guarded(|| hook(attempted));
@@ -86,14 +100,14 @@ impl Hooks {
 }
 
 impl Hooks {
-    pub(super) fn endpoint_disabled(&self, disabled: &Disabled<'_>) {
+    pub(crate) fn endpoint_disabled(&self, disabled: &Disabled<'_>) {
         if let Some(hook) = &self.disabled {
             guarded(|| hook(disabled));
         }
     }
 
     /// What the application lets be kept of an answer.
-    pub(super) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
+    pub(crate) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
         let Some(redact) = self.redact.as_ref().filter(|_| !answer.is_empty()) else { return answer };
         catch_unwind(AssertUnwindSafe(|| redact(&Endpoint(endpoint.clone()), answer))).unwrap_or_else(|_| {
             observe::redaction_panicked();

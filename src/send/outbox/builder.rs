@@ -2,19 +2,31 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
-    ApiVersions, Attempted, DISABLE_AFTER, DestinationPolicy, Disabled, Dispatcher, Endpoint, GuardedClient,
-    LONGEST_LEASE, OutboxStore, Quotas, Retention, RetryPolicy, SealingKey, Transport,
-    dispatcher::{Shared, Times},
-    hooks::Hooks,
-    seal::Sealer,
-    worker::GRACE,
-};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
+    net::destination::DestinationPolicy,
     observe,
     queue::Room,
+    send::{
+        attempt::Transport,
+        client::GuardedClient,
+        message::api_versions::ApiVersions,
+        outbox::{
+            dispatcher::{Dispatcher, Shared, Times},
+            endpoint::Endpoint,
+            hooks::{Attempted, Disabled, Hooks},
+            quotas::Quotas,
+            store::{
+                OutboxStore,
+                delivery::Retention,
+                limits::{DISABLE_AFTER, LONGEST_LEASE},
+            },
+            worker::GRACE,
+        },
+        retry::RetryPolicy,
+        signing::seal::{Sealer, SealingKey},
+    },
 };
 
 /// The settings of a [`Dispatcher`]. Only how secrets are kept has to be said; docs/defaults.md gives the reason for each number.
@@ -54,7 +66,7 @@ pub struct DispatcherBuilder {
 }
 
 impl DispatcherBuilder {
-    pub(super) fn new(store: Arc<dyn OutboxStore>) -> Self {
+    pub(crate) fn new(store: Arc<dyn OutboxStore>) -> Self {
         Self {
             store,
             sealer: Sealer::default(),
@@ -81,7 +93,7 @@ impl DispatcherBuilder {
     /// has to be chosen.
     ///
     /// Called again it adds keys that open what they have sealed; the first one seals. To change the key: add the new one as
-    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`](super::Endpoints::reseal), then take the old one away.
+    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`](crate::send::Endpoints::reseal), then take the old one away.
     pub fn sealing_key(mut self, key: SealingKey) -> Self {
         self.sealer.keys.push(key);
         self
@@ -89,7 +101,7 @@ impl DispatcherBuilder {
 
     /// Keeps the secrets of endpoints as they are: whoever reads the database, or a backup of it, can sign as you.
     ///
-    /// With a sealing key later, these endpoints are not sent to, nor does [`Endpoints::reseal`](super::Endpoints::reseal) seal
+    /// With a sealing key later, these endpoints are not sent to, nor does [`Endpoints::reseal`](crate::send::Endpoints::reseal) seal
     /// them: whoever can write the database could otherwise choose their secrets. Register them anew.
     pub fn with_insecure_plain_secrets(mut self) -> Self {
         self.plain = true;

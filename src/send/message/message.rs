@@ -5,8 +5,11 @@ use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{SendError, Style};
-use crate::{boxed::BoxError, pattern::SEPARATORS};
+use crate::{
+    boxed::BoxError,
+    pattern::SEPARATORS,
+    send::{error::SendError, signing::signer::Style},
+};
 
 /// Something that happened, to be told to whoever wants to know.
 ///
@@ -74,7 +77,7 @@ impl Message {
     }
 
     /// Names the version of the API that shaped the payload. A dispatcher takes 1 to 64 letters, digits, `.`, `_` and `-`, and
-    /// of [`ApiVersions`](super::ApiVersions), where it has some, one of these.
+    /// of [`ApiVersions`](crate::send::ApiVersions), where it has some, one of these.
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
         self.version = Some(version.into());
@@ -112,7 +115,7 @@ impl Message {
     }
 
     /// Checks what the setters took as it came.
-    pub(super) fn check(&self) -> Result<(), SendError> {
+    pub(crate) fn check(&self) -> Result<(), SendError> {
         check_tenant(self.tenant_name().unwrap_or_default())?;
         if !self.api_version().is_none_or(is_version) {
             let message = "a message's version is 1 to 64 letters, digits, `.`, `_` and `-`";
@@ -126,7 +129,7 @@ impl Message {
     }
 
     /// The same message with another payload.
-    pub(super) fn converted(&self, payload: &serde_json::Value) -> Result<Self, MessageError> {
+    pub(crate) fn converted(&self, payload: &serde_json::Value) -> Result<Self, MessageError> {
         Ok(Self { payload: write(payload)?, ..self.clone() })
     }
 
@@ -153,12 +156,12 @@ impl Message {
 }
 
 impl Message {
-    pub(super) fn content_key(&self) -> ContentKey {
+    pub(crate) fn content_key(&self) -> ContentKey {
         (self.id.clone(), self.tenant.clone(), self.version.clone())
     }
 
     /// Tells whether two messages of one [`content_key`](Self::content_key) have one body.
-    pub(super) fn has_content_of(&self, other: &Self) -> bool {
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
         self.event_type == other.event_type
             && self.timestamp == other.timestamp
             && (Arc::ptr_eq(&self.payload, &other.payload) || self.payload.get() == other.payload.get())
@@ -166,7 +169,7 @@ impl Message {
 }
 
 /// Which content a message has: its id, its tenant and its version.
-pub(super) type ContentKey = (MessageId, Option<Arc<str>>, Option<Arc<str>>);
+pub(crate) type ContentKey = (MessageId, Option<Arc<str>>, Option<Arc<str>>);
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -327,7 +330,7 @@ fn write(payload: &(impl Serialize + ?Sized)) -> Result<Arc<RawValue>, MessageEr
 }
 
 /// Checks the name of a tenant; that of an application without tenants is empty.
-pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
+pub(crate) fn check_tenant(name: &str) -> Result<(), SendError> {
     if name.chars().count() > LONGEST_TENANT || name.chars().any(char::is_control) {
         let message = "a tenant's name is at most 256 characters long, none of them a control character";
         return Err(SendError::invalid(message).with_field("tenant"));
@@ -336,15 +339,15 @@ pub(super) fn check_tenant(name: &str) -> Result<(), SendError> {
 }
 
 /// Checks a text that is kept, or looked for. PostgreSQL has no text with a NUL in it.
-pub(super) fn check_text(text: &str) -> Result<(), SendError> {
+pub(crate) fn check_text(text: &str) -> Result<(), SendError> {
     if text.contains('\0') { Err(SendError::invalid("a text holds a NUL character")) } else { Ok(()) }
 }
 
-pub(super) fn is_event_type(text: &str) -> bool {
+pub(crate) fn is_event_type(text: &str) -> bool {
     text.len() <= 128 && text.split(SEPARATORS).all(|part| !part.is_empty() && part.bytes().all(is_word))
 }
 
-pub(super) fn is_version(text: &str) -> bool {
+pub(crate) fn is_version(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| is_word(byte) || byte == b'.')
 }
 
@@ -361,7 +364,7 @@ mod tests {
     use serde_json::{json, value::RawValue};
 
     use super::{Message, MessageErrorKind, MessageId, is_event_type};
-    use crate::send::Style;
+    use crate::send::signing::signer::Style;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
