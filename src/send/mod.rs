@@ -50,6 +50,7 @@ pub use self::{
         api_versions::ApiVersions,
         event_type::EventType,
         message::{Message, MessageError, MessageErrorKind, MessageId},
+        style::Style,
     },
     outbox::{
         builder::DispatcherBuilder,
@@ -79,7 +80,7 @@ pub use self::{
     signing::{
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
         seal::SealingKey,
-        signer::{Signer, Style},
+        signer::Signer,
     },
 };
 pub use crate::{

@@ -16,23 +16,23 @@ use crate::{
     send::{
         error::{SendError, SendErrorKind},
         message::{
+            api_versions::ApiVersions,
             message::{Message, check_tenant, check_text},
             own::ENDPOINT_PING,
+            style::Style,
         },
         outbox::{
-            dispatcher::{Dispatcher, Shared},
+            dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
             quotas::too_many,
+            shared::Shared,
             store::{
                 delivery::Recover,
                 endpoint::{DisabledReason, EndpointDraft, EndpointSettings},
                 ids::{EndpointId, OutboxId},
             },
         },
-        signing::{
-            profile::{Profile, check_secret, random_secret, shown_secret},
-            signer::Style,
-        },
+        signing::profile::{Profile, check_secret, random_secret, shown_secret},
     },
 };
 
@@ -74,6 +74,13 @@ use crate::{
 /// ```
 #[derive(Clone, Copy)]
 pub struct Endpoints<'a>(pub(crate) &'a Dispatcher);
+
+impl Dispatcher {
+    /// The endpoints.
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints(self)
+    }
+}
 
 impl Endpoints<'_> {
     /// The longest description, in characters.
@@ -455,7 +462,7 @@ impl Endpoints<'_> {
         let Some(version) = version else { return Ok(()) };
         let versions = self.0.shared.api_versions.as_ref();
         let known = versions.is_some_and(|versions| versions.knows(version));
-        if known { Ok(()) } else { Err(SendError::unknown_version(version, versions).with_field("api_version")) }
+        if known { Ok(()) } else { Err(ApiVersions::unknown(version, versions).with_field("api_version")) }
     }
 
     fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {

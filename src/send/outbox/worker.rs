@@ -112,6 +112,13 @@ pub struct SendWorker {
     outbox: Arc<Outbox>,
 }
 
+impl Dispatcher {
+    /// A worker that delivers what is due. Run as many as you like, in as many processes.
+    pub fn worker(&self) -> SendWorker {
+        SendWorker::new(self.clone())
+    }
+}
+
 impl SendWorker {
     pub(crate) fn new(dispatcher: Dispatcher) -> Self {
         let outbox =

@@ -8,8 +8,9 @@ use crate::{
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
+        message::style::Style,
         outbox::store::{endpoint::Sealed, ids::EndpointId},
-        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer, signer::Style},
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
     },
     signature::{Encoding, PrivateKey},
 };
@@ -182,11 +183,7 @@ mod tests {
     use super::{Profile, check_secret, random_secret};
     use crate::{
         secret::Secret,
-        send::{
-            error::SendErrorKind,
-            outbox::store::ids::EndpointId,
-            signing::{seal::Sealer, signer::Style},
-        },
+        send::{error::SendErrorKind, message::style::Style, outbox::store::ids::EndpointId, signing::seal::Sealer},
     };
 
     fn secret(text: &str) -> Secret {
