@@ -56,7 +56,7 @@ pub use self::{
         builder::DispatcherBuilder,
         dispatcher::{Dispatcher, Receipt},
         endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-        endpoints::{Endpoints, Resealed},
+        endpoints::{Endpoints, secrets::Resealed},
         event_types::EventTypes,
         hooks::{Attempted, Disabled},
         quotas::Quotas,
