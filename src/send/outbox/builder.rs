@@ -23,7 +23,7 @@ use crate::{
                 delivery::Retention,
                 limits::{DISABLE_AFTER, LONGEST_LEASE},
             },
-            worker::GRACE,
+            worker::jobs::GRACE,
         },
         retry::RetryPolicy,
         signing::seal::{Sealer, SealingKey},
