@@ -43,7 +43,7 @@ mod signing;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    client::{builder::GuardedClientBuilder, guarded::GuardedClient},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     error::{SendError, SendErrorKind},
     message::{

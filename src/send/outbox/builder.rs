@@ -10,7 +10,7 @@ use crate::{
     queue::Room,
     send::{
         attempt::Transport,
-        client::GuardedClient,
+        client::guarded::GuardedClient,
         message::api_versions::ApiVersions,
         outbox::{
             dispatcher::Dispatcher,
