@@ -9,9 +9,12 @@ use serde_json::Value;
 use crate::{
     boxed::BoxError,
     error::{ConfigError, ConfigErrorKind},
-    send::message::{
-        message::{Message, is_version},
-        own::{ENDPOINT_DISABLED, ENDPOINT_PING},
+    send::{
+        error::SendError,
+        message::{
+            message::{Message, is_version},
+            own::{ENDPOINT_DISABLED, ENDPOINT_PING},
+        },
     },
 };
 
@@ -106,6 +109,14 @@ impl ApiVersions {
     /// Tells whether a version is one of these.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.place(name).is_some()
+    }
+
+    /// Names the versions that there are: they are in every envelope, so whoever asks may know them.
+    pub(crate) fn unknown(version: &str, versions: Option<&Self>) -> SendError {
+        let shown: String = version.chars().take(64).collect();
+        let known: Vec<_> = versions.into_iter().flat_map(Self::names).map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        SendError::invalid(format!("there is no API version `{}`; there are: {known}", shown.escape_debug()))
     }
 
     fn place(&self, name: &str) -> Option<usize> {

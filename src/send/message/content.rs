@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use crate::{
     boxed::BoxError,
-    send::{
-        message::message::{ContentKey, Message},
-        signing::signer::Style,
+    send::message::{
+        message::{ContentKey, Message},
+        style::Style,
     },
 };
 
@@ -116,7 +116,7 @@ mod tests {
     };
 
     use super::{Contents, LEAST_ROOM};
-    use crate::send::{message::message::Message, signing::signer::Style};
+    use crate::send::message::{message::Message, style::Style};
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

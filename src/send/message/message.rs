@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     boxed::BoxError,
     pattern::SEPARATORS,
-    send::{error::SendError, signing::signer::Style},
+    send::{error::SendError, message::style::Style},
 };
 
 /// Something that happened, to be told to whoever wants to know.
@@ -364,7 +364,7 @@ mod tests {
     use serde_json::{json, value::RawValue};
 
     use super::{Message, MessageErrorKind, MessageId, is_event_type};
-    use crate::send::signing::signer::Style;
+    use crate::send::message::style::Style;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

@@ -8,8 +8,9 @@ use crate::{
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
+        message::style::Style,
         outbox::store::{endpoint::Sealed, ids::EndpointId},
-        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer, signer::Style},
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
     },
     signature::{Encoding, PrivateKey},
 };
@@ -116,8 +117,16 @@ impl Profile {
     }
 }
 
+/// The secret that an owner has chosen, if it is strong enough, or a new one.
+pub(crate) fn chosen_or_random(style: Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
+    match chosen {
+        Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
+        None => random_secret(style),
+    }
+}
+
 /// Draws a secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
-pub(crate) fn random_secret(style: Style) -> Result<Secret, SendError> {
+fn random_secret(style: Style) -> Result<Secret, SendError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
     let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
@@ -137,7 +146,7 @@ pub(crate) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, Send
 
 /// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. A private key is never theirs to
 /// choose: whoever has seen it can sign.
-pub(crate) fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
+fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
     let text = secret.expose();
     let length = match style {
         Style::StandardWebhooksV1a => {
@@ -182,11 +191,7 @@ mod tests {
     use super::{Profile, check_secret, random_secret};
     use crate::{
         secret::Secret,
-        send::{
-            error::SendErrorKind,
-            outbox::store::ids::EndpointId,
-            signing::{seal::Sealer, signer::Style},
-        },
+        send::{error::SendErrorKind, message::style::Style, outbox::store::ids::EndpointId, signing::seal::Sealer},
     };
 
     fn secret(text: &str) -> Secret {

@@ -1,3 +1,8 @@
+//! The endpoints of a dispatcher. What an endpoint cannot be is in `check`, the change of secrets in `secrets`.
+
+mod check;
+pub(crate) mod secrets;
+
 use std::{
     fmt,
     ops::{Bound, RangeBounds},
@@ -8,11 +13,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    net::destination::{EndpointUrl, EndpointUrlError},
     observe,
-    pattern::Pattern,
     queue::Fenced,
-    secret::Secret,
     send::{
         error::{SendError, SendErrorKind},
         message::{
@@ -20,19 +22,18 @@ use crate::{
             own::ENDPOINT_PING,
         },
         outbox::{
-            dispatcher::{Dispatcher, Shared},
+            dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+            endpoints::check::check_description,
             quotas::too_many,
+            shared::Shared,
             store::{
                 delivery::Recover,
                 endpoint::{DisabledReason, EndpointDraft, EndpointSettings},
                 ids::{EndpointId, OutboxId},
             },
         },
-        signing::{
-            profile::{Profile, check_secret, random_secret, shown_secret},
-            signer::Style,
-        },
+        signing::profile::{Profile, chosen_or_random, shown_secret},
     },
 };
 
@@ -75,9 +76,16 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Endpoints<'a>(pub(crate) &'a Dispatcher);
 
+impl Dispatcher {
+    /// The endpoints.
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints(self)
+    }
+}
+
 impl Endpoints<'_> {
     /// The longest description, in characters.
-    pub const LONGEST_DESCRIPTION: usize = 1024;
+    pub const LONGEST_DESCRIPTION: usize = check::LONGEST_DESCRIPTION;
 
     /// Registers an endpoint. The answer shows its secret, which nothing else does but a rotation.
     ///
@@ -86,12 +94,12 @@ impl Endpoints<'_> {
     /// the description or the API version cannot be; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many
     /// endpoints as it may, or the endpoint more patterns: see [`Quotas`](crate::send::Quotas); and as the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
-        self.check_url(&endpoint.url)?;
+        self.0.shared.check_url(&endpoint.url)?;
         check_tenant(&endpoint.tenant)?;
-        self.check_events(&endpoint.events)?;
+        self.0.shared.check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
-        self.check_version(endpoint.api_version.as_deref())?;
-        let secret = self.secret(endpoint.style, endpoint.secret)?;
+        self.0.shared.check_version(endpoint.api_version.as_deref())?;
+        let secret = chosen_or_random(endpoint.style, endpoint.secret)?;
         let shown = shown_secret(endpoint.style, &secret)?;
 
         let id = EndpointId::random().map_err(SendError::randomness)?;
@@ -185,13 +193,13 @@ impl Endpoints<'_> {
     /// [`Stale`](SendErrorKind::Stale) when it was to be of another revision; and as the store fails.
     pub async fn update(&self, id: EndpointId, update: EndpointUpdate) -> Result<Endpoint, SendError> {
         if let Some(url) = &update.url {
-            self.check_url(url)?;
+            self.0.shared.check_url(url)?;
         }
         if let Some(events) = &update.events {
-            self.check_events(events)?;
+            self.0.shared.check_events(events)?;
         }
         if let Some(version) = &update.api_version {
-            self.check_version(version.as_deref())?;
+            self.0.shared.check_version(version.as_deref())?;
         }
         if let Some(description) = &update.description {
             check_description(description)?;
@@ -230,92 +238,6 @@ impl Endpoints<'_> {
             Ok(())
         })
         .await
-    }
-
-    /// Gives an endpoint a new secret. For `overlap` both the new one and those before it sign, so that its owner can
-    /// change at leisure; 24 hours are usual. No more than 4 sign at once: the oldest gives way.
-    /// Deliveries that wait for a retry are signed with what holds then.
-    ///
-    /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others change the endpoint all the while; and
-    /// as the store fails.
-    pub async fn rotate_secret(&self, id: EndpointId, overlap: Duration) -> Result<NewSecret, SendError> {
-        self.rotate(id, overlap, None).await
-    }
-
-    /// As [`rotate_secret`](Self::rotate_secret), with a secret that the endpoint's owner has chosen.
-    ///
-    /// # Errors
-    /// As [`rotate_secret`](Self::rotate_secret), and [`Invalid`](SendErrorKind::Invalid) as [`create`](Self::create).
-    pub async fn rotate_secret_to(
-        &self,
-        id: EndpointId,
-        overlap: Duration,
-        secret: Secret,
-    ) -> Result<NewSecret, SendError> {
-        self.rotate(id, overlap, Some(secret)).await
-    }
-
-    async fn rotate(&self, id: EndpointId, overlap: Duration, chosen: Option<Secret>) -> Result<NewSecret, SendError> {
-        let sealer = &self.0.shared.sealer;
-        let style = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?.style();
-        let secret = self.secret(style, chosen)?;
-        let shown = shown_secret(style, &secret)?;
-        let now = self.0.shared.clock.now();
-        let until = now.checked_add(overlap).ok_or_else(|| SendError::invalid("the overlap is too long"))?;
-        let endpoint = self
-            .change(id, None, |settings| {
-                if settings.style != style {
-                    return Err(SendError::new(
-                        SendErrorKind::Stale,
-                        "the style of the endpoint was changed meanwhile",
-                    ));
-                }
-                let mut profile = Profile::open(sealer, id, &settings.sealed)?;
-                profile.rotate(&secret, now, until)?;
-                settings.sealed = profile.seal(sealer, id)?;
-                Ok(())
-            })
-            .await?;
-        Ok(NewSecret { endpoint, secret: shown, ping: None })
-    }
-
-    /// Seals anew, with the first sealing key, what another one has sealed: the last step of a
-    /// [change of keys](crate::send::DispatcherBuilder::sealing_key), before the old key goes. All processes have to seal with the
-    /// new key by then.
-    ///
-    /// It goes through all endpoints in small steps, beside whatever else changes them, and can be called again at any time.
-    /// One that cannot be opened does not stop the others. Each that is sealed anew has a new revision.
-    ///
-    /// # Errors
-    /// As the store fails; what was sealed anew until then is.
-    pub async fn reseal(&self) -> Result<Resealed, SendError> {
-        let Shared { sealer, store, .. } = &*self.0.shared;
-        let mut resealed = Resealed { endpoints: 0, failed: Vec::new() };
-        let mut after = None;
-        loop {
-            let page = store.endpoints(None, after, RESEALED_AT_ONCE).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            for id in page.iter().filter(|record| record.settings.sealed.key != sealer.key()).map(|record| record.id) {
-                let seal = |settings: &mut EndpointSettings| {
-                    settings.sealed = Profile::open(sealer, id, &settings.sealed)?.seal(sealer, id)?;
-                    Ok(())
-                };
-                match self.change(id, None, seal).await {
-                    Ok(_) => resealed.endpoints += 1,
-                    Err(error) if error.kind() == SendErrorKind::Store => return Err(error),
-                    // It was deleted meanwhile.
-                    Err(error) if error.kind() == SendErrorKind::NotFound => {}
-                    Err(error) => resealed.failed.push((id, error)),
-                }
-            }
-        }
-        for id in store.unreadable_endpoints().await? {
-            let message = "the row of the endpoint cannot be read by this version";
-            resealed.failed.push((id, SendError::new(SendErrorKind::Sealing, message)));
-        }
-        Ok(resealed)
     }
 
     /// Enables an endpoint: what was held for it is due at once.
@@ -435,34 +357,6 @@ impl Endpoints<'_> {
         }
         Err(SendError::new(SendErrorKind::Stale, "the endpoint was changed by somebody else meanwhile"))
     }
-
-    fn secret(&self, style: Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
-        match chosen {
-            Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
-            None => random_secret(style),
-        }
-    }
-
-    fn check_events(&self, patterns: &[String]) -> Result<(), SendError> {
-        let most = self.0.shared.quotas.patterns;
-        if patterns.len() > usize::try_from(most).unwrap_or(usize::MAX) {
-            return Err(too_many("patterns of an endpoint", most).with_field("events"));
-        }
-        check_patterns(patterns)
-    }
-
-    fn check_version(&self, version: Option<&str>) -> Result<(), SendError> {
-        let Some(version) = version else { return Ok(()) };
-        let versions = self.0.shared.api_versions.as_ref();
-        let known = versions.is_some_and(|versions| versions.knows(version));
-        if known { Ok(()) } else { Err(SendError::unknown_version(version, versions).with_field("api_version")) }
-    }
-
-    fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {
-        let invalid =
-            |cause: EndpointUrlError| SendError::invalid(cause.to_string()).with_field("url").with_source(cause);
-        self.0.shared.policy.check(url).map_err(invalid)
-    }
 }
 
 impl fmt::Debug for Endpoints<'_> {
@@ -471,62 +365,11 @@ impl fmt::Debug for Endpoints<'_> {
     }
 }
 
-/// What [`Endpoints::reseal`] did.
-#[derive(Debug)]
-pub struct Resealed {
-    endpoints: u64,
-    failed: Vec<(EndpointId, SendError)>,
-}
-
-impl Resealed {
-    /// How many endpoints it sealed anew.
-    pub fn endpoints(&self) -> u64 {
-        self.endpoints
-    }
-
-    /// Those that it could not, and why: mostly, their key is not here. While there are some the old key has to stay.
-    pub fn failed(&self) -> &[(EndpointId, SendError)] {
-        &self.failed
-    }
-}
-
-fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
-    if patterns.is_empty() {
-        return Err(
-            SendError::invalid("an endpoint wants at least one event type; `*` is all of them").with_field("events")
-        );
-    }
-    for (index, pattern) in patterns.iter().enumerate() {
-        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
-        if pattern.len() > LONGEST_PATTERN || !pattern.bytes().all(written) || Pattern::parse(pattern).is_none() {
-            let shown: String = pattern.chars().take(LONGEST_PATTERN).collect();
-            return Err(SendError::invalid(format!(
-                "`{}` is not a pattern of event types; one is a name, `prefix.*`, `prefix/*`, `prefix:*`, or `*`",
-                shown.escape_debug()
-            ))
-            .with_field(format!("events/{index}")));
-        }
-    }
-    Ok(())
-}
-
-fn check_description(text: &str) -> Result<(), SendError> {
-    if text.chars().count() > Endpoints::LONGEST_DESCRIPTION {
-        return Err(SendError::invalid("a description is at most 1,024 characters long").with_field("description"));
-    }
-    check_text(text).map_err(|error| error.with_field("description"))
-}
-
-const LONGEST_PATTERN: usize = 130;
-
 /// How often a change is tried again when somebody else was faster.
 const TRIES: u32 = 5;
 
 /// How many messages are looked at in one transaction.
 const RECOVERED_AT_ONCE: u32 = 500;
-
-/// How many endpoints are read at once to be sealed anew.
-const RESEALED_AT_ONCE: u32 = 250;
 
 /// In so many seconds an endpoint is pinged once.
 const BETWEEN_PINGS: u64 = 10;
