@@ -1,12 +1,12 @@
 use std::{borrow::Cow, error::Error, fmt};
 
-use super::ApiVersions;
 use crate::{
     boxed::BoxError,
     error::{StoreError, StoreErrorKind},
+    send::message::api_versions::ApiVersions,
 };
 
-/// A [`Dispatcher`](super::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
+/// A [`Dispatcher`](crate::send::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
 /// to whoever asked; that of the others is for the application's log, together with its `source()`.
 ///
 /// ```
@@ -52,7 +52,7 @@ pub enum SendErrorKind {
     Stale,
     /// The store failed; whether the call took effect may be unknown. [`SendError::store_error`] is the store's own error.
     Store,
-    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](super::Quotas).
+    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](crate::send::Quotas).
     TooMany,
 }
 

@@ -2,13 +2,22 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{EgressProxy, GuardedClient, Inner, connect::Dialler, identity::Identity, idle::Idle, tls, tunnel::Egress};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
+    net::{
+        connect::Dialler,
+        destination::DestinationPolicy,
+        identity::Identity,
+        idle::Idle,
+        proxy::EgressProxy,
+        resolver::{Resolver, SystemResolver},
+        tls,
+        tunnel::Egress,
+    },
     observe,
     secret::Secret,
-    send::{DestinationPolicy, Resolver, SystemResolver},
+    send::client::{GuardedClient, Inner},
 };
 
 /// The settings of a [`GuardedClient`].

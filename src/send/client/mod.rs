@@ -13,29 +13,23 @@
 //!    are wrapped in.
 
 mod builder;
-mod connect;
 mod exchange;
-mod identity;
-mod idle;
-mod proxy;
 mod redact;
 mod retry_after;
-mod stream;
-mod tls;
-mod tunnel;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-pub use self::{builder::GuardedClientBuilder, proxy::EgressProxy};
-use self::{connect::Dialler, exchange::Progress, idle::Idle};
-use super::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, DestinationPolicy, Transport};
+pub use self::builder::GuardedClientBuilder;
+use self::exchange::Progress;
 use crate::{
     boxed::BoxFuture,
     clock::{self, Clock},
     error::ConfigError,
+    net::{connect::Dialler, destination::DestinationPolicy, idle::Idle},
     observe,
+    send::attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport},
 };
 
 /// Sends deliveries to whoever registered an endpoint, and to nowhere else. Cheap to clone; clones share connections.
