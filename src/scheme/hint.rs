@@ -12,6 +12,7 @@
 //!    constant time like all others.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -116,13 +117,19 @@ impl<'a> Checked<'a> {
 
     fn other_provider(self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
-        let (name, provider) = head.headers().keys().filter(|name| !own.contains(name)).find_map(|name| {
-            let provider = sender_of(name).filter(|provider| *provider != self.name())?;
-            Some((name, provider))
+        let (name, senders) = head.headers().keys().filter(|name| !own.contains(name)).find_map(|name| {
+            let senders = senders_of(name);
+            (!senders.is_empty() && !senders.contains(&self.name())).then_some((name, senders))
         })?;
+        let others = match senders {
+            [_] | [] => String::new(),
+            [_, second] => format!(" (and so does `{second}`)"),
+            [_, second, more @ ..] => format!(" (and so do `{second}` and {} more)", more.len()),
+        };
         let text = format!(
-            "the request has a `{name}` header, as `{provider}` sends it: the sender calls the wrong route, or the layer is \
-             another provider's"
+            "the request has a `{name}` header, as `{}` sends it{others}: the sender calls the wrong route, or the layer is \
+             another provider's",
+            senders.first().unwrap_or(&"")
         );
         Some(Hint::new(HintKind::OtherProvider, text))
     }
@@ -339,20 +346,19 @@ impl Locate {
     }
 }
 
-/// Returns a provider that sends its signature in this header, if one does. `Authorization` is everybody's.
-fn sender_of(name: &HeaderName) -> Option<&'static str> {
-    static SORTED: OnceLock<Vec<(&str, &str)>> = OnceLock::new();
+/// Returns the providers that send their signature in this header. `Authorization` is everybody's.
+fn senders_of(name: &HeaderName) -> &'static [&'static str] {
+    static SENDERS: OnceLock<BTreeMap<&str, Vec<&str>>> = OnceLock::new();
 
-    let sorted = SORTED.get_or_init(|| {
-        let mut headers = provider::SIGNATURE_HEADERS.to_vec();
-        headers.retain(|(name, _)| *name != header::AUTHORIZATION.as_str());
-        // Of several senders the first one in the catalogue.
-        headers.sort_by_key(|(name, _)| *name);
-        headers.dedup_by_key(|(name, _)| *name);
-        headers
+    let senders = SENDERS.get_or_init(|| {
+        let mut senders = BTreeMap::<_, Vec<_>>::new();
+        let headers = provider::SIGNATURE_HEADERS.iter();
+        for (name, provider) in headers.filter(|(name, _)| *name != header::AUTHORIZATION.as_str()) {
+            senders.entry(*name).or_default().push(*provider);
+        }
+        senders
     });
-    let index = sorted.binary_search_by_key(&name.as_str(), |(name, _)| *name).ok()?;
-    Some(sorted[index].1)
+    senders.get(name.as_str()).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// What says that a header has been joined from several lines.
@@ -513,11 +519,11 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
         return freshness.places.header(family).map(joined);
     }
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    let hint = if freshness.unit == TimestampUnit::Rfc3339 {
+    let hint = if freshness.unit.is_date() {
         if !is_number {
             return None;
         }
-        "the timestamp is a number, and the scheme reads a date of RFC 3339; declare its `.unit(…)`"
+        "the timestamp is a number, and the scheme reads a date; declare its `.unit(…)`"
     } else if TimestampUnit::Rfc3339.parse(&text).is_some() {
         "the timestamp is a date of RFC 3339, and the scheme reads a number; declare `.unit(TimestampUnit::Rfc3339)`"
     } else if is_number && text.contains(&b'.') {

@@ -4,9 +4,9 @@ use http::uri::PathAndQuery;
 use url::{Host, Url};
 
 use super::{
-    DestinationPolicy,
     address::canonical,
     names::{self, Inside},
+    policy::DestinationPolicy,
 };
 
 /// Where an endpoint is: a URL that was parsed once, and that a [`DestinationPolicy`] allows.

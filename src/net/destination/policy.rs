@@ -1,6 +1,6 @@
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use super::{Network, address, names::AllowedName};
+use super::{address, names::AllowedName, network::Network};
 
 /// Where deliveries may go. The default is the public internet, by https, at the ports 443 and 8443.
 ///

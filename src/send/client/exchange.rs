@@ -6,7 +6,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use tokio::time::timeout;
 
-use super::{Inner, redact, retry_after};
 use crate::{
     net::{
         connection::Connection,
@@ -14,7 +13,10 @@ use crate::{
         idle::Key,
         stage::Stage,
     },
-    send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
+    send::{
+        attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
+        client::{inner::Inner, redact, retry_after},
+    },
 };
 
 /// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
