@@ -50,6 +50,8 @@ mod event_types;
 mod hooks;
 mod message;
 mod message_record;
+#[cfg(feature = "idempotency")]
+pub(crate) mod policy;
 mod profile;
 mod purge;
 mod quotas;

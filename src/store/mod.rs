@@ -18,12 +18,8 @@ mod introduction;
 pub mod memory;
 #[cfg(feature = "idempotency")]
 mod name;
-#[cfg(all(feature = "send", feature = "idempotency"))]
-mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "idempotency")]
-mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]

@@ -82,6 +82,7 @@
 //! ```
 
 mod error;
+mod joined;
 mod migration;
 mod options;
 #[cfg(feature = "send")]
@@ -91,7 +92,8 @@ mod outbox;
 mod outbox;
 mod statement;
 mod store;
-mod transaction;
+#[cfg(feature = "send")]
+mod tx;
 
 #[cfg(test)]
 use self::outbox::PARTS;

@@ -14,7 +14,7 @@ use sqlx::{
 
 use super::{
     error::{Patience, store_error},
-    schema::{self, Part, Sql},
+    migration::{self, Part, Sql},
     store::Setup,
 };
 use crate::{
@@ -129,7 +129,7 @@ impl Connections {
             place: setup.place.clone(),
             warned: setup.warned.clone(),
             home: Home::Unknown,
-            part: &schema::CLAIMS,
+            part: &migration::CLAIMS,
             durability: Durability::Process,
         }
     }
@@ -152,7 +152,7 @@ impl Connections {
                     Some(kept) => kept,
                     None => {
                         let mut kept = open(options, self.durability, &self.warned, &patience).await?;
-                        schema::check(&mut kept.connection, sql, self.part, &patience).await?;
+                        migration::check(&mut kept.connection, sql, self.part, &patience).await?;
                         kept
                     }
                 };
@@ -161,7 +161,7 @@ impl Connections {
             Home::Memory { checked } => {
                 let mut connection = acquire(&self.pool, &patience).await?;
                 if !*checked {
-                    schema::check(&mut connection, sql, self.part, &patience).await?;
+                    migration::check(&mut connection, sql, self.part, &patience).await?;
                     *checked = true;
                 }
                 Ok(Lent::Pooled(connection))

@@ -11,25 +11,26 @@ use std::{
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::{
+    claims::{
+        reader::{self, Lookup},
+        rows,
+        writer::{self, Act, Change, Command},
+    },
     connection::{Connections, Place},
     error::{Patience, in_transaction},
+    mailbox::Mailbox,
+    migration::{self, Sql},
     options::SqliteStoreOptions,
     outbox::{self, Outbox},
-    queue::Queue,
-    reader::{self, Lookup},
-    rows,
-    schema::{self, Sql},
-    writer::{self, Act, Change, Command},
 };
 use crate::{
     boxed::BoxFuture,
-    clock::{self, Clock, ClockOffset, SystemClock},
+    clock::{self, Clock, ClockOffset, Millis, SystemClock, after},
     error::{StoreError, StoreErrorKind},
-    idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
-    store::{
-        introduction::introduce,
-        record::{Millis, Record, after},
+    idempotency::{
+        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore, record::Record,
     },
+    store::introduction::introduce,
 };
 
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
@@ -60,8 +61,8 @@ pub struct SqliteStore {
 pub(super) struct Shared {
     application: Option<Arc<str>>,
     pub(super) setup: Setup,
-    reader: Queue<Lookup>,
-    writer: Queue<Command>,
+    reader: Mailbox<Lookup>,
+    writer: Mailbox<Command>,
     pub(super) outbox: Outbox,
 }
 
@@ -169,8 +170,8 @@ impl SqliteStore {
                 application,
                 outbox: Outbox::new(&setup, limit),
                 setup,
-                reader: Queue::new("reader", limit),
-                writer: Queue::new("writer", limit),
+                reader: Mailbox::new("reader", limit),
+                writer: Mailbox::new("writer", limit),
             }),
         }
     }
@@ -185,8 +186,8 @@ impl SqliteStore {
         let patience = Patience::new(setup.patience);
         let mut connection = connections.lend_unchecked().await?;
         connection.wait_for_locks(&patience).await?;
-        for part in [&schema::CLAIMS].into_iter().chain(outbox::PARTS.iter().copied()) {
-            schema::migrate(&mut connection, &setup.sql, part, &patience, setup.clock.now()).await?;
+        for part in [&migration::CLAIMS].into_iter().chain(outbox::PARTS.iter().copied()) {
+            migration::migrate(&mut connection, &setup.sql, part, &patience, setup.clock.now()).await?;
         }
         drop(connection);
         connections.close().await;
@@ -223,7 +224,7 @@ impl SqliteStore {
         // Whether the database could be switched shows when the next connection is opened.
         setup.warned.store(true, Ordering::Relaxed);
         let mut connection = connections.lend_unchecked().await?;
-        schema::use_wal(&mut connection, setup.patience).await?;
+        migration::use_wal(&mut connection, setup.patience).await?;
         setup.warned.store(false, Ordering::Relaxed);
         drop(connection);
         connections.close().await;

@@ -9,19 +9,20 @@ use super::{
     dispatch::outbox_id,
     endpoints, moves,
     schema::{HELD, PENDING, number, state},
-    transaction::{Tx, is_conflict, transaction},
 };
 use crate::{
+    clock::{from_time, to_time},
     error::StoreError,
     observe,
-    send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
-    store::{
-        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::Value,
-        },
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered,
+        policy::{moved_from, show, shown_due, wants},
+    },
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

@@ -3,20 +3,19 @@ use std::{any::Any, collections::HashMap};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    corrupt, count,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::{corrupt, count};
 use crate::{
+    clock::from_time,
     error::{StoreError, StoreErrorKind},
-    send::{Dispatched, EndpointId, Message, OutboxId},
-    store::{
-        outbox::{digest, from_time, matching, tenant},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::{Mode, Statement, Value},
-        },
+    send::{
+        Dispatched, EndpointId, Message, OutboxId,
+        policy::{digest, matching, tenant},
+    },
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::{Mode, Statement, Value},
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

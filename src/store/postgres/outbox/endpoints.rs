@@ -5,24 +5,20 @@ use sha2::{Digest, Sha256};
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{
-    corrupt, moves,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::{corrupt, moves};
 use crate::{
+    clock::{Millis, to_time},
     error::StoreError,
     observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+        policy::{Health, Pace},
     },
-    store::{
-        outbox::{Health, Pace, to_time},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::Value,
-        },
-        record::Millis,
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

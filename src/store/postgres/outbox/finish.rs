@@ -5,20 +5,20 @@ use super::{
     count, dispatch,
     endpoints::{self, Found},
     schema::number,
-    transaction::{Tx, is_conflict, transaction},
 };
 use crate::{
     clock::millis,
     error::StoreError,
     observe,
-    send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
-    store::{
-        outbox::{Standing, next_state, round},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::Value,
-        },
+    send::{
+        After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId,
+        policy::{Standing, next_state, round},
+    },
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

@@ -3,30 +3,24 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{
-    corrupt, count,
-    dispatch::outbox_id,
-    endpoints,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::{corrupt, count, dispatch::outbox_id, endpoints};
 use crate::{
+    clock::{Millis, after},
     error::StoreError,
     observe,
     send::{
         EndpointId, EndpointRecord, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
         Message,
-    },
-    store::{
-        outbox::{
+        policy::{
             Health, Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, UNREADABLE_RESTS, URGENT_DUE,
             full_tenants, look_at, round,
         },
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::Value,
-        },
-        record::{Millis, after},
+    },
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

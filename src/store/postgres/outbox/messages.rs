@@ -4,12 +4,10 @@ use sqlx::{Row, postgres::PgRow};
 
 use super::corrupt;
 use crate::{
+    clock::to_time,
     error::StoreError,
     send::{MessagePlace, MessageQuery, MessageRecord},
-    store::{
-        outbox::to_time,
-        postgres::{PostgresStore, error::store_error, statement::Value},
-    },
+    store::postgres::{PostgresStore, error::store_error, statement::Value},
 };
 
 pub(super) async fn get(

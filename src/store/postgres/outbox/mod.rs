@@ -22,7 +22,6 @@ mod notify;
 mod purge;
 mod schema;
 mod statements;
-mod transaction;
 
 use std::{
     any::Any,
@@ -36,12 +35,13 @@ use std::{
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
-use self::{notify::Notifier, schema::OUTBOX, statements::Statements, transaction::is_conflict};
+use self::{notify::Notifier, schema::OUTBOX, statements::Statements};
 use super::{
     error::store_error,
     migration::{CLAIMS, Part},
     statement::{Statement, Tables, Value},
     store::PostgresStore,
+    tx::{self, is_conflict},
 };
 use crate::{
     boxed::BoxFuture,
@@ -76,7 +76,7 @@ impl Outbox {
     pub(super) fn new(tables: &Tables, timeout: Duration, lock_timeout: &str, salt: u64, notifies: bool) -> Self {
         Self {
             statements: Statements::new(tables),
-            begin: transaction::begin_text(lock_timeout, timeout).into(),
+            begin: tx::begin_text(lock_timeout, timeout).into(),
             lock_timeout: lock_timeout.into(),
             channel: tables.channel(salt).into(),
             notifier: notifies.then(Notifier::default),

@@ -10,19 +10,16 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     corrupt,
     schema::{number, state},
-    transaction::{Tx, is_conflict, transaction},
 };
 use crate::{
+    clock::Millis,
     error::StoreError,
-    send::{DeliveryState, EndpointId},
-    store::{
-        outbox::moved_from,
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::Value,
-        },
-        record::Millis,
+    send::{DeliveryState, EndpointId, policy::moved_from},
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

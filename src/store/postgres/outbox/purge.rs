@@ -3,21 +3,19 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{
-    moves,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::moves;
 use crate::{
+    clock::{Millis, before},
     error::StoreError,
-    send::Retention,
-    store::{
-        outbox::{Aged, aged},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::{Statement, Value},
-        },
-        record::{Millis, before},
+    send::{
+        Retention,
+        policy::{Aged, aged},
+    },
+    store::postgres::{
+        PostgresStore,
+        error::{no_answer, store_error},
+        statement::{Statement, Value},
+        tx::{Tx, is_conflict, transaction},
     },
 };
 

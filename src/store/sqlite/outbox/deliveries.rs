@@ -8,13 +8,14 @@ use super::{
     schema::{HELD, PENDING, number, state},
 };
 use crate::{
+    clock::{from_time, to_time},
     error::StoreError,
     observe,
-    send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
-    store::{
-        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
-        sqlite::error::store_error,
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered,
+        policy::{moved_from, show, shown_due, wants},
     },
+    store::sqlite::error::store_error,
 };
 
 const SELECT: &str =

@@ -4,13 +4,13 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{corrupt, endpoints, query};
 use crate::{
+    clock::{Millis, from_time},
     error::StoreError,
-    send::{Dispatched, EndpointId, Message, OutboxId},
-    store::{
-        outbox::{digest, from_time, tenant, wants},
-        record::Millis,
-        sqlite::error::{in_transaction, store_error},
+    send::{
+        Dispatched, EndpointId, Message, OutboxId,
+        policy::{digest, tenant, wants},
     },
+    store::sqlite::error::{in_transaction, store_error},
 };
 
 const CONTEXT: &str = "dispatch";

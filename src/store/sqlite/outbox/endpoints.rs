@@ -5,16 +5,14 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Session, begin, corrupt, moves, query};
 use crate::{
+    clock::{Millis, after, to_time},
     error::StoreError,
     observe,
     send::{
         DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+        policy::{Health, Pace, UNREADABLE_RESTS, URGENT_DUE},
     },
-    store::{
-        outbox::{Health, Pace, UNREADABLE_RESTS, URGENT_DUE, to_time},
-        record::{Millis, after},
-        sqlite::error::store_error,
-    },
+    store::sqlite::error::store_error,
 };
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \

@@ -5,15 +5,14 @@ use super::{
     schema::{SENDING, number},
 };
 use crate::{
-    clock::millis,
+    clock::{Millis, millis},
     error::{StoreError, StoreErrorKind},
     observe,
-    send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
-    store::{
-        outbox::{Health, Standing, next_state, round},
-        record::Millis,
-        sqlite::error::store_error,
+    send::{
+        After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId,
+        policy::{Health, Standing, next_state, round},
     },
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "finish an attempt";

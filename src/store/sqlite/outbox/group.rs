@@ -5,16 +5,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Access, clock, dispatch, finish, lease};
 use crate::{
+    clock::Millis,
     error::{StoreError, StoreErrorKind},
     send::{
         DisabledReason, Dispatched, EndpointId, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxId,
     },
-    store::{
-        record::Millis,
-        sqlite::{
-            connection::{Connections, begin_immediate},
-            error::{Patience, concerns_all, store_error},
-        },
+    store::sqlite::{
+        connection::{Connections, begin_immediate},
+        error::{Patience, concerns_all, store_error},
     },
 };
 

@@ -8,19 +8,17 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{clock, count, endpoints, moves, query, schema::number};
 use crate::{
+    clock::{Millis, after},
     error::{StoreError, StoreErrorKind},
     observe,
     send::{
         DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
         Message, OutboxId,
-    },
-    store::{
-        outbox::{
+        policy::{
             Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, URGENT_DUE, full_tenants, look_at, round,
         },
-        record::{Millis, after},
-        sqlite::error::store_error,
     },
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "lease deliveries";

@@ -2,9 +2,10 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{Session, corrupt, query};
 use crate::{
+    clock::to_time,
     error::StoreError,
     send::{MessagePlace, MessageQuery, MessageRecord},
-    store::{outbox::to_time, sqlite::error::store_error},
+    store::sqlite::error::store_error,
 };
 
 const COLUMNS: &str = "seq, id, event_type, tenant, version, happened_at, created_at";

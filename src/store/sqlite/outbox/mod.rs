@@ -36,7 +36,7 @@ pub(super) use self::schema::PARTS;
 use super::{
     connection::{Connections, Durability, Lent},
     error::{Patience, store_error},
-    queue::Queue,
+    mailbox::Mailbox,
     store::{Setup, SqliteStore},
 };
 use crate::{
@@ -52,7 +52,7 @@ use crate::{
 
 pub(super) struct Outbox {
     access: Arc<Access>,
-    group: Queue<Write>,
+    group: Mailbox<Write>,
 }
 
 /// The outbox's own connections, until it is closed, and what its statements need to know.
@@ -74,7 +74,7 @@ impl Outbox {
             connections: connections(Durability::PowerCut),
             reading: connections(Durability::Process),
         };
-        Self { access: Arc::new(access), group: Queue::new("outbox", limit) }
+        Self { access: Arc::new(access), group: Mailbox::new("outbox", limit) }
     }
 
     pub(super) async fn close(&self) {

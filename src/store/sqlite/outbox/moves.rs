@@ -11,9 +11,10 @@ use super::{
     schema::{number, state},
 };
 use crate::{
+    clock::Millis,
     error::StoreError,
-    send::{DeliveryState, EndpointId},
-    store::{outbox::moved_from, record::Millis, sqlite::error::store_error},
+    send::{DeliveryState, EndpointId, policy::moved_from},
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "move what waits for an endpoint";

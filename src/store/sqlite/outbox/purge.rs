@@ -2,13 +2,13 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{Session, begin, moves, query};
 use crate::{
+    clock::{Millis, before},
     error::StoreError,
-    send::Retention,
-    store::{
-        outbox::{Aged, aged},
-        record::{Millis, before},
-        sqlite::error::store_error,
+    send::{
+        Retention,
+        policy::{Aged, aged},
     },
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "purge the outbox";

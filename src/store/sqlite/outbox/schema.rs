@@ -1,6 +1,6 @@
 use crate::{
     send::DeliveryState,
-    store::sqlite::schema::{Migration, Part},
+    store::sqlite::migration::{Migration, Part},
 };
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];

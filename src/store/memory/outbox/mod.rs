@@ -9,20 +9,14 @@ use bytes::Bytes;
 
 use crate::{
     boxed::BoxFuture,
-    clock::{Clock, ClockOffset, SystemClock},
+    clock::{Clock, ClockOffset, Millis, SystemClock, after, before, from_time, to_time},
     error::StoreError,
     send::{
         After, AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LONGEST_LEASE, LeaseRequest,
         LeaseToken, LeasedDelivery, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore,
         Recover, Recovered, Retention,
-    },
-    store::{
-        outbox::{
-            Health, Leased, Shares, Standing, URGENT_DUE, digest, from_time, next_state, round, shown_due, tenant,
-            to_time, wants,
-        },
-        record::{Millis, after, before},
+        policy::{Health, Leased, Shares, Standing, URGENT_DUE, digest, next_state, round, shown_due, tenant, wants},
     },
 };
 

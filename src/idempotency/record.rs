@@ -6,30 +6,23 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    clock::millis,
-    idempotency::{
-        ABANDONED_AFTER, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, StoredResponse,
-    },
-};
-
-/// Milliseconds of the store's clock.
-pub(super) type Millis = i64;
+use super::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, StoredResponse};
+use crate::clock::{Millis, after};
 
 /// One record. That there is none is for the caller to know.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Record {
-    pub(super) state: State,
-    pub(super) token: ClaimToken,
-    pub(super) attempt: u32,
-    pub(super) fingerprint: Fingerprint,
+pub(crate) struct Record {
+    pub(crate) state: State,
+    pub(crate) token: ClaimToken,
+    pub(crate) attempt: u32,
+    pub(crate) fingerprint: Fingerprint,
     /// Pending: when the lease ends. Released: when that was. Done: when it expires.
-    pub(super) until: Millis,
-    pub(super) response: Option<Arc<StoredResponse>>,
+    pub(crate) until: Millis,
+    pub(crate) response: Option<Arc<StoredResponse>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Done,
     Pending,
     Released,
@@ -37,7 +30,7 @@ pub(super) enum State {
 
 impl Record {
     /// The record of a key's first claim.
-    pub(super) fn first(claim: &ClaimRequest, now: Millis) -> Self {
+    pub(crate) fn first(claim: &ClaimRequest, now: Millis) -> Self {
         Self {
             state: State::Pending,
             token: claim.token,
@@ -49,7 +42,7 @@ impl Record {
     }
 
     /// Claims the record where the contract allows it.
-    pub(super) fn claim(&mut self, claim: &ClaimRequest, now: Millis) -> ClaimOutcome {
+    pub(crate) fn claim(&mut self, claim: &ClaimRequest, now: Millis) -> ClaimOutcome {
         let attempt = match self.state {
             State::Done if self.until > now => {
                 return ClaimOutcome::Done { fingerprint: self.fingerprint, response: self.response.clone() };
@@ -71,7 +64,7 @@ impl Record {
     }
 
     /// Marks the record as done. A second time changes nothing, so that a retry does not prolong the retention.
-    pub(super) fn complete(&mut self, token: ClaimToken, completion: &Completion, now: Millis) -> Fenced {
+    pub(crate) fn complete(&mut self, token: ClaimToken, completion: &Completion, now: Millis) -> Fenced {
         if self.state == State::Pending && self.token == token {
             self.state = State::Done;
             self.until = after(now, completion.retention);
@@ -82,7 +75,7 @@ impl Record {
     }
 
     /// Gives the record back.
-    pub(super) fn release(&mut self, token: ClaimToken, now: Millis) -> Fenced {
+    pub(crate) fn release(&mut self, token: ClaimToken, now: Millis) -> Fenced {
         match self.state {
             State::Pending if self.token == token => {
                 self.state = State::Released;
@@ -95,7 +88,7 @@ impl Record {
     }
 
     /// Sets the lease anew.
-    pub(super) fn renew(&mut self, token: ClaimToken, lease: Duration, now: Millis) -> Fenced {
+    pub(crate) fn renew(&mut self, token: ClaimToken, lease: Duration, now: Millis) -> Fenced {
         if self.state == State::Pending && self.token == token {
             self.until = after(now, lease);
             return Fenced::Applied;
@@ -104,7 +97,7 @@ impl Record {
     }
 
     /// Tells whether the record is done by `token`, and still remembered.
-    pub(super) fn is_done(&self, token: ClaimToken, now: Millis) -> Fenced {
+    pub(crate) fn is_done(&self, token: ClaimToken, now: Millis) -> Fenced {
         if self.state == State::Done && self.token == token && self.until > now {
             Fenced::Applied
         } else {
@@ -113,21 +106,10 @@ impl Record {
     }
 
     /// Tells whether nobody needs the record any more.
-    pub(super) fn is_purgeable(&self, now: Millis) -> bool {
+    pub(crate) fn is_purgeable(&self, now: Millis) -> bool {
         match self.state {
             State::Done => self.until <= now,
             State::Pending | State::Released => after(self.until, ABANDONED_AFTER) <= now,
         }
     }
-}
-
-/// `from` and so much earlier.
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))] // Only SQL compares with a bound.
-pub(super) fn before(from: Millis, by: Duration) -> Millis {
-    from.saturating_sub(millis(by))
-}
-
-/// `from` and so much later. Far ahead stays far ahead.
-pub(super) fn after(from: Millis, by: Duration) -> Millis {
-    from.saturating_add(millis(by))
 }

@@ -3,19 +3,21 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sqlx::{Row, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 
-use super::schema::Sql;
 use crate::{
     error::{StoreError, StoreErrorKind},
-    idempotency::{ClaimKey, ClaimToken, Fingerprint, StoredResponse},
-    store::record::{Record, State},
+    idempotency::{
+        ClaimKey, ClaimToken, Fingerprint, StoredResponse,
+        record::{Record, State},
+    },
+    store::sqlite::migration::Sql,
 };
 
 /// What was found under the keys that were asked for. A record that cannot be read is an error of its own, not of the
 /// others.
-pub(super) type Found = HashMap<ClaimKey, Result<Record, StoreError>>;
+pub(in crate::store::sqlite) type Found = HashMap<ClaimKey, Result<Record, StoreError>>;
 
-/// Reads the records of `keys`, at most [`MAX_ROWS`](super::schema::MAX_ROWS), in one statement.
-pub(super) async fn select(
+/// Reads the records of `keys`, at most [`MAX_ROWS`](crate::store::sqlite::migration::MAX_ROWS), in one statement.
+pub(in crate::store::sqlite) async fn select(
     connection: &mut SqliteConnection,
     sql: &Sql,
     keys: &[ClaimKey],
@@ -37,8 +39,8 @@ pub(super) async fn select(
     Ok(found)
 }
 
-/// Writes `records`, at most [`MAX_ROWS`](super::schema::MAX_ROWS), in one statement.
-pub(super) async fn upsert(
+/// Writes `records`, at most [`MAX_ROWS`](crate::store::sqlite::migration::MAX_ROWS), in one statement.
+pub(in crate::store::sqlite) async fn upsert(
     connection: &mut SqliteConnection,
     sql: &Sql,
     records: &[(ClaimKey, &Record)],
@@ -63,7 +65,7 @@ pub(super) async fn upsert(
 }
 
 /// Binds the three columns of a stored response.
-pub(super) fn bind_response<'q>(
+pub(in crate::store::sqlite) fn bind_response<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     response: Option<&StoredResponse>,
 ) -> Query<'q, Sqlite, SqliteArguments> {

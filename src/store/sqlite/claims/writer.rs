@@ -3,40 +3,42 @@ use std::{collections::HashSet, time::Duration};
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    connection::{Connections, begin_immediate},
-    error::{Patience, concerns_all, store_error},
-    rows::{self, Found},
-    schema::MAX_ROWS,
-    store::Setup,
-};
+use super::rows::{self, Found};
 use crate::{
+    clock::{Millis, before},
     error::{StoreError, StoreErrorKind},
-    idempotency::{ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
-    store::record::{Millis, Record, before},
+    idempotency::{
+        ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, record::Record,
+    },
+    store::sqlite::{
+        connection::{Connections, begin_immediate},
+        error::{Patience, concerns_all, store_error},
+        migration::MAX_ROWS,
+        store::Setup,
+    },
 };
 
 /// What the writer is sent.
-pub(super) enum Command {
+pub(in crate::store::sqlite) enum Command {
     Change(Change),
     Purge(u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
 /// A change of one record, and who waits for what becomes of it.
-pub(super) enum Change {
+pub(in crate::store::sqlite) enum Change {
     Claim(ClaimRequest, oneshot::Sender<Result<ClaimOutcome, StoreError>>),
     OfOwner(ClaimKey, ClaimToken, Act, oneshot::Sender<Result<Fenced, StoreError>>),
 }
 
 /// What only the owner of a claim may do.
-pub(super) enum Act {
+pub(in crate::store::sqlite) enum Act {
     Complete(Completion),
     Release,
     Renew(Duration),
 }
 
 /// Does what it is sent, as much as waits in one transaction, until nobody is left who could send more.
-pub(super) async fn run(setup: Setup, commands: mpsc::Receiver<Command>) {
+pub(in crate::store::sqlite) async fn run(setup: Setup, commands: mpsc::Receiver<Command>) {
     let connections = Connections::new(&setup);
     let mut writer = Writer { setup, connections, inbox: Inbox { commands, changes: Vec::new(), purges: Vec::new() } };
 

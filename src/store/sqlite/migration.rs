@@ -4,8 +4,9 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::error::{Patience, store_error};
 use crate::{
+    clock::Millis,
     error::{StoreError, StoreErrorKind},
-    store::{name::Prefix, record::Millis},
+    store::name::Prefix,
 };
 
 /// Every statement of the store, with the names of its tables put in once.

@@ -1,7 +1,7 @@
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
 use tokio::time::Instant;
 
-use crate::store::postgres::{
+use super::{
     error::{SERIALIZATION_FAILURE, has_code, is_lost},
     statement::{Mode, Statement, Value},
     store::acquire_live,

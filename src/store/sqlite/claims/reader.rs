@@ -1,22 +1,25 @@
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    connection::Connections,
-    error::{Patience, store_error},
-    rows::{self, Found},
-    schema::{MAX_ROWS, Sql},
-    store::Setup,
+use super::rows::{self, Found};
+use crate::{
+    error::StoreError,
+    idempotency::{ClaimKey, record::Record},
+    store::sqlite::{
+        connection::Connections,
+        error::{Patience, store_error},
+        migration::{MAX_ROWS, Sql},
+        store::Setup,
+    },
 };
-use crate::{error::StoreError, idempotency::ClaimKey, store::record::Record};
 
 /// Somebody who wants to know the record of a key.
-pub(super) struct Lookup {
-    pub(super) key: ClaimKey,
-    pub(super) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
+pub(in crate::store::sqlite) struct Lookup {
+    pub(in crate::store::sqlite) key: ClaimKey,
+    pub(in crate::store::sqlite) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
 }
 
 /// Answers lookups, all that wait in one statement. It takes no lock, so a writer does not hold it up.
-pub(super) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
+pub(in crate::store::sqlite) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
     let mut connections = Connections::new(&setup);
     let mut waiting = Vec::with_capacity(MAX_ROWS);
     while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {

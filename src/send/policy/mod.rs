@@ -5,7 +5,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use serde::{
@@ -15,11 +15,10 @@ use serde::{
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::record::{Millis, after};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::boxed::BoxError;
 use crate::{
-    clock::millis,
+    clock::{Millis, after, millis, to_time},
     pattern::{self, Subject},
     send::{
         After, CATCH_UP, DeliveryState, DisabledReason, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST, Fault,
@@ -30,61 +29,61 @@ use crate::{
 
 /// How an endpoint is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// Failures in a row. Attempts that were in flight together count as one.
-    pub(super) failures: u32,
-    pub(super) failing_since: Option<Millis>,
+    pub(crate) failures: u32,
+    pub(crate) failing_since: Option<Millis>,
     /// How many failures since then lie well apart, and when the last of these was.
-    pub(super) strikes: u32,
-    pub(super) struck_at: Millis,
-    pub(super) rests_until: Millis,
+    pub(crate) strikes: u32,
+    pub(crate) struck_at: Millis,
+    pub(crate) rests_until: Millis,
     /// Grows with each failure that counts and with each change after which earlier failures mean nothing. An attempt that was
     /// leased in an earlier one was in flight at that moment.
-    pub(super) epoch: i64,
+    pub(crate) epoch: i64,
     /// The first epoch of the endpoint's URL.
-    pub(super) url_epoch: i64,
+    pub(crate) url_epoch: i64,
     /// Whether its attempts are quick.
-    pub(super) proven: bool,
+    pub(crate) proven: bool,
     /// When an attempt was last slow; 0 where none was.
-    pub(super) slow_at: Millis,
+    pub(crate) slow_at: Millis,
     /// Whether something waits that goes before all else, and does not wait for a rest.
-    pub(super) urgent: bool,
+    pub(crate) urgent: bool,
     /// Whether its deliveries are attempted one at a time and in their order.
-    pub(super) in_order: bool,
-    pub(super) pace: Pace,
+    pub(crate) in_order: bool,
+    pub(crate) pace: Pace,
 }
 
 /// How fast an endpoint's deliveries go.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// First attempts a second while nothing fails, and otherwise dispatched messages a second: a mean that forgets in ten
     /// minutes.
-    pub(super) steady: f64,
+    pub(crate) steady: f64,
     /// Until when it is counted.
-    pub(super) steady_at: Millis,
+    pub(crate) steady_at: Millis,
     /// From when on the next attempt is in time, in microseconds. Of use only under a limit.
-    pub(super) next_at: i64,
+    pub(crate) next_at: i64,
     /// Whether a backlog is being worked off.
-    pub(super) catching_up: bool,
+    pub(crate) catching_up: bool,
 }
 
 /// What of an endpoint was just leased.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leased<'a> {
-    pub(super) attempts: u32,
+pub(crate) struct Leased<'a> {
+    pub(crate) attempts: u32,
     /// Those that are a delivery's first.
-    pub(super) first: u32,
+    pub(crate) first: u32,
     /// Of these, when the messages were dispatched, as far as the deliveries were made at that moment and not later.
-    pub(super) dispatched: &'a [Millis],
+    pub(crate) dispatched: &'a [Millis],
     /// Whether nothing that is due was left.
-    pub(super) all: bool,
+    pub(crate) all: bool,
     /// Whether something was left that goes before all else.
-    pub(super) urgent_left: bool,
+    pub(crate) urgent_left: bool,
 }
 
 impl Health {
     /// Counts an attempt that was leased in `epoch`, and tells whether the endpoint is to be disabled for it.
-    pub(super) fn count(&mut self, finish: &Finish, epoch: i64, now: Millis) -> Option<DisabledReason> {
+    pub(crate) fn count(&mut self, finish: &Finish, epoch: i64, now: Millis) -> Option<DisabledReason> {
         if epoch < self.url_epoch {
             // What another URL answers says nothing of this one.
             return None;
@@ -152,7 +151,7 @@ impl Health {
     }
 
     /// Starts again when the endpoint is enabled: much may be due at once.
-    pub(super) fn enable(&mut self) {
+    pub(crate) fn enable(&mut self) {
         (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
         self.epoch += 1;
         self.pace.catching_up = true;
@@ -160,7 +159,7 @@ impl Health {
 
     /// Notes that the endpoint was changed. Somebody has mended it, so it does not rest any longer. At another URL it is another
     /// receiver, of which nothing is known.
-    pub(super) fn changed(&mut self, from: &EndpointSettings, to: &EndpointSettings) {
+    pub(crate) fn changed(&mut self, from: &EndpointSettings, to: &EndpointSettings) {
         self.in_order = to.in_order;
         if from.url != to.url {
             (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
@@ -175,17 +174,17 @@ impl Health {
 
     /// When a delivery is due that goes on waiting, among the others of its endpoint. In order, it keeps its place, and the endpoint rests
     /// until its retry.
-    pub(super) fn due(&self, state: DeliveryState, due_at: Millis, created_at: Millis) -> Millis {
+    pub(crate) fn due(&self, state: DeliveryState, due_at: Millis, created_at: Millis) -> Millis {
         if self.in_order && state == DeliveryState::Pending { created_at.min(due_at) } else { due_at }
     }
 
     /// What an endpoint is to a delivery that was leased in `epoch`.
-    pub(super) fn standing(&self, epoch: i64) -> Standing {
+    pub(crate) fn standing(&self, epoch: i64) -> Standing {
         if epoch < self.url_epoch { Standing::Moved } else { Standing::Enabled }
     }
 
     /// When something may be leased again, as far as rest and pace tell; a moment that has passed means now.
-    pub(super) fn ready_at(&self, limit: Option<RateLimit>) -> Millis {
+    pub(crate) fn ready_at(&self, limit: Option<RateLimit>) -> Millis {
         let paced = match self.interval(limit) {
             Some(_) => (self.pace.next_at - AHEAD + 999).div_euclid(1000),
             None => 0,
@@ -198,7 +197,7 @@ impl Health {
     }
 
     /// How many more attempts may be leased beside `in_flight`.
-    pub(super) fn room(&self, in_flight: u32, limit: Option<RateLimit>, now: Millis) -> u32 {
+    pub(crate) fn room(&self, in_flight: u32, limit: Option<RateLimit>, now: Millis) -> u32 {
         if self.ready_at(limit) > now {
             return 0;
         }
@@ -215,7 +214,7 @@ impl Health {
     }
 
     /// Notes what was leased.
-    pub(super) fn leased(&mut self, leased: Leased<'_>, limit: Option<RateLimit>, now: Millis) {
+    pub(crate) fn leased(&mut self, leased: Leased<'_>, limit: Option<RateLimit>, now: Millis) {
         if let Some(interval) = self.interval(limit) {
             let from = self.pace.next_at.max(micros(now));
             self.pace.next_at = from.saturating_add(interval.saturating_mul(i64::from(leased.attempts)));
@@ -269,7 +268,7 @@ const SLOWEST_CATCH_UP: f64 = 10.0 / CATCH_UP;
 /// Shares what a worker asked for among the endpoints that have something due, in the order in which they are served. What
 /// one does not use is left to those after it.
 #[derive(Debug)]
-pub(super) struct Shares<'a> {
+pub(crate) struct Shares<'a> {
     /// How many deliveries may still be leased, and how many of them for unproven endpoints.
     left: u32,
     left_unproven: u32,
@@ -302,7 +301,7 @@ impl Places {
 
 impl<'a> Shares<'a> {
     /// `proven` tells of each endpoint whether it is.
-    pub(super) fn new(request: &'a LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
+    pub(crate) fn new(request: &'a LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
         let places = |held: &'a Held| (&*held.tenant, Places { all: held.deliveries, unproven: held.unproven });
         let mut shares = Self {
             left: request.limit,
@@ -317,12 +316,12 @@ impl<'a> Shares<'a> {
         shares
     }
 
-    pub(super) fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.left == 0
     }
 
     /// How many deliveries the next endpoint may have.
-    pub(super) fn next(&mut self, proven: bool, tenant: &str) -> u32 {
+    pub(crate) fn next(&mut self, proven: bool, tenant: &str) -> u32 {
         // However many are not proven, they do not want more than they may have together.
         let wanting = self.proven.saturating_add(self.unproven.min(self.left_unproven));
         let even = self.left.div_ceil(wanting.max(1));
@@ -348,7 +347,7 @@ impl<'a> Shares<'a> {
     }
 
     /// Notes how many it took.
-    pub(super) fn took(&mut self, count: u32, proven: bool, tenant: &'a str) {
+    pub(crate) fn took(&mut self, count: u32, proven: bool, tenant: &'a str) {
         self.left = self.left.saturating_sub(count);
         if !proven {
             self.left_unproven = self.left_unproven.saturating_sub(count);
@@ -364,7 +363,7 @@ impl<'a> Shares<'a> {
 /// The tenants for which nothing is leased, and those for whose unproven endpoints nothing is: what they have waiting must not
 /// stand before that of others.
 #[cfg(any(feature = "postgres", feature = "sqlite", test))]
-pub(super) fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
+pub(crate) fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
     let held = || request.held.as_deref().into_iter().flatten().filter(|held| !held.tenant.is_empty());
     let full = |proven: bool| {
         let is_full = move |held: &&Held| {
@@ -378,7 +377,7 @@ pub(super) fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
 
 /// What the endpoint of a delivery is when the delivery is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     Deleted,
     Disabled,
     Enabled,
@@ -387,7 +386,7 @@ pub(super) enum Standing {
 }
 
 /// The next state of a delivery, and when it is due.
-pub(super) fn next_state(end: After, standing: Standing, now: Millis) -> (DeliveryState, Millis) {
+pub(crate) fn next_state(end: After, standing: Standing, now: Millis) -> (DeliveryState, Millis) {
     match (end, standing) {
         (After::Delivered, _) => (DeliveryState::Delivered, now),
         (After::Exhausted, _) => (DeliveryState::Exhausted, now),
@@ -410,17 +409,17 @@ const GONE_AGAIN: Duration = Duration::from_secs(60);
 /// What of an endpoint is left when some of it was leased.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Left {
+pub(crate) struct Left {
     /// Whether more is due.
-    pub(super) more: bool,
+    pub(crate) more: bool,
     /// When the next of what is not due yet becomes so; the lease of what was just leased ends then, if nothing is earlier.
-    pub(super) later: Option<Millis>,
+    pub(crate) later: Option<Millis>,
 }
 
 /// When an endpoint is to be looked at next, which stands on its row: never later than something of it may be leased. It is
 /// often earlier, and then a look finds nothing and moves it on. So it need not be written with each attempt.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) -> Option<Millis> {
+pub(crate) fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) -> Option<Millis> {
     if !left.more {
         return left.later.map(|later| later.max(ready_at));
     }
@@ -436,12 +435,12 @@ const STANDS: Millis = 1000;
 
 /// How many endpoints one look reads of those that may have something to lease.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) const MOST_SEEN: i64 = 10_000;
+pub(crate) const MOST_SEEN: i64 = 10_000;
 
 /// In which states what waits for an endpoint still is, while it is moved to another one since the endpoint was disabled
 /// (held), enabled (pending) or deleted (cancelled).
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn moved_from(target: DeliveryState) -> &'static [DeliveryState] {
+pub(crate) fn moved_from(target: DeliveryState) -> &'static [DeliveryState] {
     match target {
         DeliveryState::Held => &[DeliveryState::Pending],
         DeliveryState::Pending => &[DeliveryState::Held],
@@ -459,7 +458,7 @@ fn shown(state: DeliveryState, target: Option<DeliveryState>) -> DeliveryState {
 
 /// Shows a delivery where it will be when it was moved.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn show(record: &mut crate::send::DeliveryRecord, target: Option<DeliveryState>) {
+pub(crate) fn show(record: &mut crate::send::DeliveryRecord, target: Option<DeliveryState>) {
     let state = shown(record.state, target);
     if state != record.state {
         record.state = state;
@@ -471,7 +470,7 @@ pub(super) fn show(record: &mut crate::send::DeliveryRecord, target: Option<Deli
 /// What purge does with a message whose time has come.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aged {
+pub(crate) enum Aged {
     /// It was used later than when it was dispatched: its time comes so much later.
     Later(Millis),
     /// Somebody still waits for it. It is not looked at again before that has ended.
@@ -485,7 +484,7 @@ pub(super) enum Aged {
 
 /// Decides it, for what was last used before `until`.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn aged(is_awaited: bool, created_at: Millis, last_attempt: Option<Millis>, until: Millis) -> Aged {
+pub(crate) fn aged(is_awaited: bool, created_at: Millis, last_attempt: Option<Millis>, until: Millis) -> Aged {
     let used_at = last_attempt.map_or(created_at, |ended_at| ended_at.max(created_at));
     match is_awaited {
         true => Aged::Awaited,
@@ -496,34 +495,34 @@ pub(super) fn aged(is_awaited: bool, created_at: Millis, last_attempt: Option<Mi
 
 /// Which attempt of a delivery it is since it was made or resent, which the schedule of retries counts, and whether it is the one that
 /// somebody asked for by resending it.
-pub(super) fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
+pub(crate) fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
     let before = resent_after.unwrap_or_default();
     (attempt.saturating_sub(before), resent_after.is_some() && attempt == before.saturating_add(1))
 }
 
 /// When what goes before all else is due: before anything that is due by its time.
-pub(super) const URGENT_DUE: Millis = 0;
+pub(crate) const URGENT_DUE: Millis = 0;
 
 /// When a delivery is due, as it is shown.
-pub(super) fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
+pub(crate) fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
     to_time(if due_at == URGENT_DUE { created_at } else { due_at })
 }
 
 /// A message as its row has it.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) struct StoredMessage {
-    pub(super) tenant: String,
-    pub(super) id: String,
-    pub(super) event_type: String,
-    pub(super) version: Option<String>,
-    pub(super) payload: String,
-    pub(super) happened_at: Millis,
+pub(crate) struct StoredMessage {
+    pub(crate) tenant: String,
+    pub(crate) id: String,
+    pub(crate) event_type: String,
+    pub(crate) version: Option<String>,
+    pub(crate) payload: String,
+    pub(crate) happened_at: Millis,
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl StoredMessage {
     /// Makes a message of the row. A version that allows other event types or ids may have written it.
-    pub(super) fn read(self) -> Result<Message, BoxError> {
+    pub(crate) fn read(self) -> Result<Message, BoxError> {
         let payload = RawValue::from_string(self.payload)?;
         let message = Message::new(self.event_type, &payload)?.id(self.id.parse()?).at(to_time(self.happened_at));
         let message = message.tenant(self.tenant);
@@ -536,28 +535,28 @@ impl StoredMessage {
 
 /// How long an endpoint rests whose row cannot be read: a newer version may soon be back.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
+pub(crate) const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
 
 /// How long a delivery waits whose message cannot be read. There may be many of them, and each look is logged.
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) const MESSAGE_RESTS: Duration = Duration::from_secs(300);
+pub(crate) const MESSAGE_RESTS: Duration = Duration::from_secs(300);
 
 /// Tells whether one of an endpoint's patterns matches.
-pub(super) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &str) -> bool {
+pub(crate) fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &str) -> bool {
     let patterns: Vec<_> = patterns.collect();
     pattern::best(&patterns, Subject { whole: event_type, first: None }).is_some()
 }
 
 /// Every pattern that matches an event type.
 #[cfg(feature = "postgres")]
-pub(super) fn matching(event_type: &str) -> Vec<String> {
+pub(crate) fn matching(event_type: &str) -> Vec<String> {
     let prefixes = pattern::prefixes(event_type).map(|prefix| format!("{prefix}*"));
     [event_type.to_owned(), "*".to_owned()].into_iter().chain(prefixes).collect()
 }
 
 /// What tells two messages under one id apart: type, version and payload, as JSON. The order of an object's members means nothing:
 /// that of a `HashMap` is another one each time.
-pub(super) fn digest(message: &Message) -> [u8; 32] {
+pub(crate) fn digest(message: &Message) -> [u8; 32] {
     let mut hash = Sha256::new();
     let version = message.api_version();
     hash.update([u8::from(version.is_some())]);
@@ -646,16 +645,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 const DEEPEST_SORTED: u32 = 32;
 
 /// Whose message it is; an application without tenants has one without a name.
-pub(super) fn tenant(message: &Message) -> &str {
+pub(crate) fn tenant(message: &Message) -> &str {
     message.tenant_name().unwrap_or_default()
-}
-
-pub(super) fn to_time(at: Millis) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default())
-}
-
-pub(super) fn from_time(at: SystemTime) -> Millis {
-    millis(at.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 #[cfg(test)]

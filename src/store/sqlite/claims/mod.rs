@@ -1,0 +1,3 @@
+pub(super) mod reader;
+pub(super) mod rows;
+pub(super) mod writer;
