@@ -111,8 +111,9 @@ const LIMITS: [Option<&str>; 4] = [None, Some("400/s"), Some("20/min"), Some("1/
 const TICK: Duration = Duration::from_secs(7);
 const LEASE: Duration = Duration::from_secs(100);
 const DAY: u64 = 24 * 60 * 60;
-/// Seconds, and no multiples of seven.
-const WAITS: [u64; 4] = [0, 5, 40, 3000];
+/// Seconds. No two of these and of the lease are apart by a multiple of a step: what is due then would be in the order of the
+/// milliseconds by which the stores are asked one after the other.
+const WAITS: [u64; 4] = [0, 5, 41, 3000];
 
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<Index>;
