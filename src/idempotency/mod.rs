@@ -68,7 +68,7 @@ mod later;
 mod layer;
 pub(crate) mod purge;
 mod recent;
-pub(crate) mod record;
+pub mod record;
 mod run;
 mod service;
 mod store;

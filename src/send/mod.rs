@@ -50,8 +50,7 @@ mod event_types;
 mod hooks;
 mod message;
 mod message_record;
-#[cfg(feature = "idempotency")]
-pub(crate) mod policy;
+pub mod policy;
 mod profile;
 mod purge;
 mod quotas;

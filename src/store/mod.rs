@@ -12,6 +12,8 @@
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
 
+#[cfg(all(feature = "send", any(feature = "postgres", feature = "sqlite")))]
+mod columns;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod introduction;
 #[cfg(feature = "idempotency")]

@@ -81,6 +81,7 @@
 //! # }
 //! ```
 
+mod claims;
 mod error;
 mod joined;
 mod migration;
@@ -90,11 +91,10 @@ mod outbox;
 #[cfg(not(feature = "send"))]
 #[path = "no_outbox.rs"]
 mod outbox;
+mod server;
 mod statement;
 mod store;
 #[cfg(feature = "send")]
 mod tx;
 
-#[cfg(test)]
-use self::outbox::PARTS;
 pub use self::{options::PostgresStoreOptions, store::PostgresStore};

@@ -59,6 +59,7 @@
 mod claims;
 mod connection;
 mod error;
+mod group;
 mod joined;
 mod mailbox;
 mod migration;
@@ -68,6 +69,7 @@ mod outbox;
 #[cfg(not(feature = "send"))]
 #[path = "no_outbox.rs"]
 mod outbox;
+mod setup;
 mod store;
 
 pub use self::{options::SqliteStoreOptions, store::SqliteStore};

@@ -1,3 +1,11 @@
-pub(super) mod reader;
-pub(super) mod rows;
-pub(super) mod writer;
+//! Claims in an SQLite database: one task reads, one task writes, each as much as waits in one statement or transaction.
+
+mod contract;
+mod reader;
+mod rows;
+mod schema;
+mod shared;
+mod sql;
+mod writer;
+
+pub(super) use self::{schema::CLAIMS, shared::Claims};

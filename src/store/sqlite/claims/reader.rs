@@ -1,26 +1,31 @@
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
-use super::rows::{self, Found};
+use super::{
+    rows::{self, Found},
+    schema::CLAIMS,
+    sql::{MAX_ROWS, Sql},
+};
 use crate::{
     error::StoreError,
     idempotency::{ClaimKey, record::Record},
     store::sqlite::{
-        connection::Connections,
+        connection::{Connections, Durability},
         error::{Patience, store_error},
-        migration::{MAX_ROWS, Sql},
-        store::Setup,
+        setup::Setup,
     },
 };
 
 /// Somebody who wants to know the record of a key.
-pub(in crate::store::sqlite) struct Lookup {
-    pub(in crate::store::sqlite) key: ClaimKey,
-    pub(in crate::store::sqlite) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
+pub(super) struct Lookup {
+    pub(super) key: ClaimKey,
+    pub(super) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
 }
 
 /// Answers lookups, all that wait in one statement. It takes no lock, so a writer does not hold it up.
-pub(in crate::store::sqlite) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
-    let mut connections = Connections::new(&setup);
+pub(super) async fn run(setup: Setup, sql: Arc<Sql>, mut lookups: mpsc::Receiver<Lookup>) {
+    let mut connections = Connections::new(&setup, &CLAIMS, Durability::Process);
     let mut waiting = Vec::with_capacity(MAX_ROWS);
     while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {
         // Others are about to ask too: one statement for all of them costs little more than one.
@@ -32,7 +37,7 @@ pub(in crate::store::sqlite) async fn run(setup: Setup, mut lookups: mpsc::Recei
         }
 
         let keys: Vec<_> = waiting.iter().map(|lookup| lookup.key).collect();
-        let found = look_up(&mut connections, &setup.sql, &keys, &Patience::new(setup.patience)).await;
+        let found = look_up(&mut connections, &sql, &keys, &Patience::new(setup.patience)).await;
         if let Err(error) = &found {
             connections.renew_after(error);
         }
@@ -54,7 +59,7 @@ async fn look_up(
     keys: &[ClaimKey],
     patience: &Patience,
 ) -> Result<Found, StoreError> {
-    let mut connection = connections.lend(sql).await?;
+    let mut connection = connections.lend().await?;
     loop {
         match rows::select(&mut connection, sql, keys).await {
             Ok(found) => return Ok(found),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::{Row, SqliteConnection};
 
-use super::query;
+use super::session::query;
 use crate::{
     clock::{Millis, after},
     error::StoreError,
