@@ -28,6 +28,8 @@ mod observe;
 
 mod signature;
 pub mod scheme;
+#[cfg(feature = "send")]
+mod net;
 pub mod verify;
 #[cfg(feature = "axum")]
 pub mod extract;

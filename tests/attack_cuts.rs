@@ -99,9 +99,30 @@ fn a_number_without_a_window_needs_something_beside_it() {
         }
         // A date says itself where it ends.
         assert!(open(signs, TimestampUnit::Rfc3339).is_ok(), "{signs}");
+        assert!(open(signs, TimestampUnit::HttpDate).is_ok(), "{signs}");
     }
     for signs in ["{timestamp}.{body}", "{id}.{timestamp}.{body}", "{body}.{timestamp}"] {
         assert!(open(signs, TimestampUnit::Seconds).is_ok(), "{signs}");
+    }
+}
+
+// What follows it could be its zone, or more of its fraction.
+#[test]
+fn a_date_whose_zone_may_be_missing_needs_something_behind_it() {
+    let declared = |signs: &'static str| begin().unit(TimestampUnit::Rfc3339OrUtc).signs(signs).build().is_ok();
+    for signs in
+        ["{timestamp}{body}", "{timestamp}Z{body}", "{timestamp}+{body}", "{timestamp}.{body}", "{timestamp}0:{body}"]
+    {
+        assert!(!declared(signs), "{signs}");
+    }
+    for signs in [
+        "{timestamp}:{body}",
+        "v1:{timestamp}:{body}",
+        "{body}{timestamp}",
+        "{body}:{timestamp}",
+        "{timestamp}\n{body}",
+    ] {
+        assert!(declared(signs), "{signs}");
     }
 }
 

@@ -21,15 +21,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use axum::{Router, body::Bytes, routing::post};
+use axum::{Router, body::Bytes, response::Response, routing::post};
+use http::HeaderValue;
 use serve::{Raw, Server, head, long, request, soon};
 use sign::{Sender, line};
 use tokio::{
     net::TcpListener,
+    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tower_webhooks::{VerifiedBody, WebhookLayer};
+use tower::util::MapResponseLayer;
+use tower_webhooks::{
+    BoxError, BoxFuture, RequestHead, Secret, SecretSource, Secrets, VerifiedBody, VerifyError, WebhookLayer,
+    clock::ManualClock,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -192,6 +198,92 @@ async fn one_stalling_body_that_fills_the_budget_gives_way() {
 
     let answer = forged.answer().await.expect("it is told");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("10")));
+    server.stop().await;
+}
+
+// --- Bodies that wait for newer secrets -----------------------------------------------------------------------------------
+
+/// A source whose look-up for newer secrets ends when it is told to.
+struct Slow {
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl SecretSource for Slow {
+    fn secrets(&self, _: RequestHead) -> BoxFuture<'_, Result<Secrets, BoxError>> {
+        Box::pin(async { Ok(Secrets::new(Sender::Stripe.secret()).and(Secret::new("of a rotation that has ended")?)) })
+    }
+
+    fn refresh(&self, _: RequestHead, _: Secrets) -> BoxFuture<'_, Result<Option<Secrets>, BoxError>> {
+        Box::pin(async {
+            self.asked.notify_one();
+            self.goes_on.notified().await;
+            Ok(Some(Secrets::new(Secret::new(NEW)?)))
+        })
+    }
+}
+
+/// The secret that the sender has changed to.
+const NEW: &str = "the secret that the sender has changed to";
+
+/// A server that counts 1,000,000 bytes and tells for what it rejected a request, and the two signals of its source.
+async fn behind_a_slow_source() -> (Server, Arc<Notify>, Arc<Notify>) {
+    let (asked, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let source = Slow { asked: Arc::clone(&asked), goes_on: Arc::clone(&goes_on) };
+    let layer =
+        WebhookLayer::stripe(source).with_clock(ManualClock::at_unix_seconds(sign::NOW)).with_memory_budget(1_000_000);
+    let tell = MapResponseLayer::new(|mut response: Response| {
+        if let Some(kind) = response.extensions().get::<VerifyError>().map(|error| error.kind().as_str()) {
+            response.headers_mut().insert("x-kind", HeaderValue::from_static(kind));
+        }
+        response
+    });
+    let router = Router::new().route("/hook", post(async |body: VerifiedBody| body.into_bytes()).layer(layer));
+    (Server::start(router.layer(tell)).await, asked, goes_on)
+}
+
+fn signed_with(secret: &str, body: &[u8]) -> Vec<u8> {
+    let (sender, now) = (Sender::Stripe, sign::NOW.to_string());
+    let tag = sender.tag_with(&sender.key(secret), &now, body);
+    request("POST", "/hook", &sender.claiming(sender.value(&now, &tag)), body)
+}
+
+// Anybody can send a wrong signature, and the look-up that it leads to may take seconds.
+#[tokio::test]
+async fn a_body_that_waits_for_newer_secrets_gives_way_like_one_that_is_being_read() {
+    let (server, asked, _goes_on) = behind_a_slow_source().await;
+    let mut forged = server.connect().await;
+    forged.send(&signed_with("a wrong one", &vec![b'x'; 990_000])).await;
+    soon("the look-up", asked.notified()).await;
+
+    let body = vec![b' '; 20_000];
+    let answer = server.send(&signed_with(Sender::Stripe.secret_text(), &body)).await.expect("there is an answer");
+    assert_eq!((answer.status, answer.body.len()), (200, body.len()));
+
+    let answer = forged.answer().await.expect("it is told");
+    assert_eq!((answer.status, answer.header("x-kind")), (503, Some("over_budget")));
+    assert_eq!((answer.header("retry-after"), answer.text()), (Some("10"), r#"{"error":"unavailable"}"#));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_waits_for_newer_secrets_passes_whole_and_its_room_comes_back() {
+    let (server, asked, goes_on) = behind_a_slow_source().await;
+    let body: Vec<u8> = (0..600_000_u32).map(|at| (at % 251) as u8).collect();
+    for _ in 0..3 {
+        let mut waiting = server.connect().await;
+        waiting.send(&signed_with(NEW, &body)).await;
+        soon("the look-up", asked.notified()).await;
+
+        let small = vec![b' '; 20_000];
+        let answer = server.send(&signed_with(Sender::Stripe.secret_text(), &small)).await;
+        assert_eq!(answer.map(|answer| answer.status), Some(200));
+
+        goes_on.notify_one();
+        let answer = waiting.answer().await.expect("there is an answer");
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == body, "it is the body that was sent");
+    }
     server.stop().await;
 }
 

@@ -39,6 +39,9 @@ const LARGE: usize = 6 * 1024 * 1024;
 /// Longer than any silence that is waited for, and shorter than the tests' patience.
 const LATE: Duration = Duration::from_secs(10);
 
+/// Longer than the silence that is waited for before the answer, and shorter than the one after it.
+const PAUSE: Duration = Duration::from_secs(1);
+
 fn with(mut headers: Vec<Line>, more: &[(&str, &str)]) -> Vec<Line> {
     headers.extend(more.iter().map(|(name, value)| line(name, *value)));
     headers
@@ -105,6 +108,73 @@ async fn a_body_that_is_refused_while_it_is_read_is_read_to_its_end() {
     raw.send(&request("POST", "/hook", &Sender::GitHub.sign(BODY), BODY)).await;
     assert_eq!(raw.answer().await.map(|answer| answer.status), Some(200));
     receiver.finish().await;
+}
+
+#[tokio::test]
+async fn a_sender_that_pauses_in_a_body_that_is_refused_while_it_is_read_and_goes_on_has_its_answer() {
+    let chunk = |size: usize| [format!("{size:x}\r\n").as_bytes(), &vec![b'x'; size], b"\r\n"].concat();
+    let layer = || Sender::GitHub.layer().with_body_timeout(NEVER);
+    // How long the sender is silent before the body is refused, and after it between two parts.
+    let cases = [
+        ("the limit", 413, layer().with_body_limit(1000), (Duration::ZERO, PAUSE)),
+        ("the memory budget", 503, layer().with_memory_budget(1000), (Duration::ZERO, PAUSE)),
+        ("the deadline", 408, layer().with_body_timeout(Duration::from_millis(300)), (PAUSE, Duration::ZERO)),
+    ];
+    for (cause, status, layer, (before, between)) in cases {
+        let receiver = Receiver::behind(Sender::GitHub, layer).await;
+        let mut raw = receiver.server.connect().await;
+        raw.send(&head("POST", "/hook", &with(Sender::GitHub.sign(BODY), &[("transfer-encoding", "chunked")]))).await;
+        raw.send(&chunk(500)).await;
+        sleep(before).await;
+
+        // After a reset nothing more could be written.
+        for part in [chunk(2000), chunk(2000), chunk(LARGE), b"0\r\n\r\n".to_vec()] {
+            assert!(raw.try_send(&part).await, "{cause}");
+            sleep(between).await;
+        }
+
+        assert_eq!(raw.answer().await.map(|answer| answer.status), Some(status), "{cause}");
+        raw.send(&request("POST", "/hook", &Sender::GitHub.sign(BODY), BODY)).await;
+        assert_eq!(raw.answer().await.map(|answer| answer.status), Some(200), "{cause}");
+        receiver.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_refused_while_it_is_read_and_then_never_ends_is_not_read_forever() {
+    let receiver = Receiver::with(Sender::GitHub, |layer| layer.with_body_limit(1000)).await;
+    let begin = |length: usize| {
+        let head = head("POST", "/hook", &with(Sender::GitHub.sign(BODY), &[("transfer-encoding", "chunked")]));
+        [head, format!("{length:x}\r\n").into_bytes(), vec![b'x'; 2000]].concat()
+    };
+
+    let mut silent = receiver.server.connect().await;
+    silent.send(&begin(LARGE)).await;
+    assert_eq!(silent.answer().await.map(|answer| answer.status), Some(413));
+    assert!(silent.is_closed().await, "it has been silent for long enough");
+
+    let mut endless = receiver.server.connect().await;
+    endless.send(&begin(1 << 40)).await;
+    assert_eq!(endless.answer().await.map(|answer| answer.status), Some(413));
+    let mut sent = 0;
+    while sent < 1000 && endless.try_send(&vec![b'x'; 1 << 20]).await {
+        sent += 1;
+    }
+    assert!((32..200).contains(&sent), "{sent} MiB");
+    receiver.finish().await;
+}
+
+#[tokio::test]
+async fn a_rejection_response_that_panics_is_an_answer_to_a_large_body_too() {
+    let layer = Sender::Stripe.layer().with_rejection_response(|error| -> Response<Bytes> { panic!("{error}") });
+    let router = Router::new().route("/hook", any(async || "").layer(layer));
+    let server = Server::start(router).await;
+    let mut raw = server.connect().await;
+    for _ in 0..2 {
+        raw.send(&request("POST", "/hook", &[], &vec![b'x'; LARGE])).await;
+        assert_eq!(raw.answer().await.map(|answer| answer.status), Some(500));
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -162,6 +162,26 @@ fn shapes() -> Vec<SchemeBuilder> {
             .id(Field::json("/id"))
             .batch("/events"),
         hex().name("array").header("x-sig").signs("{body}").event_type(Field::json("/type")).batch(""),
+        hex()
+            .name("http-date")
+            .header("x-sig")
+            .timestamp(Field::header("x-date"))
+            .unit(TimestampUnit::HttpDate)
+            .signs("{timestamp}\n{body}"),
+        hex()
+            .name("no-zone")
+            .header("x-sig")
+            .timestamp(Field::header("x-date"))
+            .unit(TimestampUnit::Rfc3339OrUtc)
+            .signs("v1:{timestamp}:{body}"),
+        hex()
+            .name("body-first")
+            .header("x-sig")
+            .timestamp(Field::header("x-date"))
+            .unit(TimestampUnit::HttpDate)
+            .signs("{body}{timestamp}"),
+        hex().name("plus").header("x-sig").timestamp(Field::header("x-time")).signs("{body}+{timestamp}"),
+        hex().name("parts-of-a-key").header("x-sig").key_without(["0", "a"]).signs("{body}"),
     ]
 }
 
@@ -233,6 +253,7 @@ fn every_flipped_byte_of_what_is_signed_is_refused() {
                 assert!(!(id && delivery.id_is_signed()), "{name}: byte {index} of `{header}`");
                 assert_eq!(delivery.timestamp(), right.timestamp(), "{name}: byte {index} of `{header}`");
                 let fact = id || delivery.event_type() != right.event_type() || delivery.attempt() != right.attempt();
+                let fact = fact || delivery.account() != right.account() || delivery.mode() != right.mode();
                 assert!(fact || delivery.api_version() != right.api_version(), "{name}: byte {index} of `{header}`");
             }
         }

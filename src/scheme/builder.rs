@@ -59,6 +59,7 @@ pub struct SchemeBuilder {
     encoding: Option<Encoding>,
     key_form: KeyForm,
     key_prefix: Option<Cow<'static, str>>,
+    key_without: Vec<String>,
     secret_prefix: Option<Cow<'static, str>>,
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
@@ -118,6 +119,7 @@ impl SchemeBuilder {
             encoding: None,
             key_form: KeyForm::Utf8,
             key_prefix: None,
+            key_without: Vec::new(),
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -288,6 +290,13 @@ impl SchemeBuilder {
     /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
     pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The sender takes these texts out of a secret, wherever they stand and in this order, before it reads the rest, as with a dash
+    /// between groups of digits.
+    pub fn key_without<T: Into<String>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
+        self.key_without.extend(texts.into_iter().map(Into::into));
         self
     }
 
@@ -564,7 +573,11 @@ impl SchemeBuilder {
             every_line: self.every_line,
             grammar: self.grammar,
             encoding: self.encoding,
-            key: KeyText { form: self.key_form, prefix: self.key_prefix.map(Cow::into_owned) },
+            key: KeyText {
+                form: self.key_form,
+                prefix: self.key_prefix.map(Cow::into_owned),
+                without: self.key_without,
+            },
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
@@ -656,12 +669,15 @@ impl SchemeBuilder {
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
         }
-        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some();
+        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some() || !self.key_without.is_empty();
         if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
             return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
         }
         if self.key_prefix.as_deref().is_some_and(str::is_empty) {
             return Err(error("`.key_prefix(…)` needs a text"));
+        }
+        if self.key_without.iter().any(String::is_empty) {
+            return Err(error("`.key_without(…)` needs texts"));
         }
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));

@@ -6,7 +6,7 @@
 //! 1. A text without `{body}` is read from its beginning. One with it is read from both sides, and the body is what is left.
 //! 2. A literal, the public base of a URL, and the secret of a plain hash, which nobody can write into a part, end what stands
 //!    beside them. The part must not hold them.
-//! 3. A date of RFC 3339 has one form. Of a number only one length can be fresh: within a window, which a third of all time
+//! 3. A date has one form, and where its zone may be missing, a literal follows it that is no part of a date. Of a number only one length can be fresh: within a window, which a third of all time
 //!    since 1970 would have to fit into otherwise, no fresh number begins or ends with another.
 //! 4. Between `{url}` and `{body}` it is the body's first byte that says where it begins, as JSON's do.
 //!
@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 
 use super::{
     content::Part,
-    freshness::{Freshness, TimestampUnit, rfc3339},
+    freshness::{Freshness, TimestampUnit},
     template::{Look, Template},
 };
 use crate::error::{VerifyError, VerifyErrorKind};
@@ -49,8 +49,12 @@ pub(crate) fn rules(
     freshness: Option<&Freshness>,
     methods: &[Method],
 ) -> Result<Vec<Rule>, &'static str> {
-    let ends_by_itself =
-        freshness.is_some_and(|freshness| freshness.unit == TimestampUnit::Rfc3339 || freshness.tolerance.is_some());
+    let unit = freshness.map(|freshness| freshness.unit);
+    let is_date = unit.is_some_and(TimestampUnit::is_date);
+    // A date begins in one way only. It ends in one, unless its zone may be missing.
+    let is_fresh_number = freshness.is_some_and(|freshness| !is_date && freshness.tolerance.is_some());
+    let begins_by_itself = is_date || is_fresh_number;
+    let ends_by_itself = begins_by_itself && unit != Some(TimestampUnit::Rfc3339OrUtc);
     let body = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
     let mut rules = Vec::new();
     for (index, part) in content.iter().enumerate().take(body) {
@@ -59,7 +63,7 @@ pub(crate) fn rules(
             Part::Body | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
-            Part::Timestamp if ends_by_itself || starts_without_digit(next) => {}
+            Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
             Part::Timestamp => return Err(TIMESTAMP),
             Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) | Part::Url => match next {
                 Part::Literal(end) => {
@@ -94,7 +98,7 @@ pub(crate) fn rules(
             Part::Body | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),
-            Part::Timestamp if ends_by_itself || ends_without_digit(before) => {}
+            Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}
             Part::Timestamp => return Err(TIMESTAMP),
             Part::Url => rules.push(Rule::Begins(index)),
             Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) => match before {
@@ -122,8 +126,10 @@ fn is_code(methods: &[Method], is_part: impl Fn(&str, &str) -> bool) -> bool {
         .all(|method| methods.iter().all(|other| method == other || !is_part(method.as_str(), other.as_str())))
 }
 
-fn starts_without_digit(part: &Part) -> bool {
-    matches!(part, Part::Literal(text) if !text.starts_with(|first: char| first.is_ascii_digit()))
+/// Whether a literal cannot be the end of a number, or of a date whose zone may be missing.
+fn ends_timestamp(part: &Part, is_date: bool) -> bool {
+    let continues = |first: char| first.is_ascii_digit() || is_date && ".zZ+-".contains(first);
+    matches!(part, Part::Literal(text) if !text.starts_with(continues))
 }
 
 fn ends_without_digit(part: &Part) -> bool {
@@ -187,11 +193,12 @@ impl Look<'_> {
                 };
                 let then = fixed(template, content.get(index + 2)).as_bytes();
                 let whole = joined([&text, &timestamp, then, b""]);
-                match freshness.range(now, template.tolerance()).filter(|_| freshness.unit != TimestampUnit::Rfc3339) {
+                match freshness.range(now, template.tolerance()).filter(|_| !freshness.unit.is_date()) {
                     Some(range) => number_begins(&whole, text.len(), &range, then),
                     // Any date will do: its form is so particular that no id holds one by accident.
                     None => (0..text.len()).any(|start| {
-                        rfc3339(&whole[start..]).is_some_and(|length| whole[start + length..].starts_with(then))
+                        let length = freshness.unit.date_length(&whole[start..]);
+                        length.is_some_and(|length| whole[start + length..].starts_with(then))
                     }),
                 }
             }
@@ -260,8 +267,8 @@ fn begins_later(text: &[u8], start: &[u8]) -> bool {
 
 /// Whether `text` begins with another timestamp that would pass, and what follows one.
 fn begins_with_timestamp(text: &[u8], unit: TimestampUnit, range: Option<&RangeInclusive<u64>>, then: &[u8]) -> bool {
-    if unit == TimestampUnit::Rfc3339 {
-        return rfc3339(text).is_some_and(|length| {
+    if unit.is_date() {
+        return unit.date_length(text).is_some_and(|length| {
             let is_fresh = |range: &RangeInclusive<u64>| {
                 let stamp = unit.parse(&text[..length])?.duration_since(UNIX_EPOCH).ok()?;
                 Some(range.contains(&stamp.as_secs()))
@@ -361,6 +368,8 @@ mod tests {
             Just("2027-01-15T08:00:00Z"),
             Just("2027-01-15T08:00:00.123456789"),
             Just("0000-00-00T00:00:0"),
+            Just("Fri, 15 Jan 2027 08:00:00 GM"),
+            Just("Fri, 15 Jan 2027 08:00:00 GMT"),
             Just("https://a.tes"),
             Just("x"),
         ];
@@ -373,7 +382,8 @@ mod tests {
         // SHA-256 does more than 60 rounds for every 64 bytes, of a dozen steps each. A rule looks at a byte a few times.
         #[test]
         fn what_is_refused_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
-            for unit in [TimestampUnit::Seconds, TimestampUnit::Milliseconds, TimestampUnit::Rfc3339] {
+            for unit in [TimestampUnit::Seconds, TimestampUnit::Milliseconds, TimestampUnit::Rfc3339, TimestampUnit::HttpDate]
+            {
                 for signs in [
                     "{id}.{timestamp}.{body}",
                     "{id}{timestamp}{body}",
@@ -391,7 +401,8 @@ mod tests {
                     let stamp = match unit {
                         TimestampUnit::Seconds => NOW.to_string(),
                         TimestampUnit::Milliseconds => format!("{NOW}000"),
-                        TimestampUnit::Rfc3339 => "2027-01-15T08:00:00Z".to_owned(),
+                        TimestampUnit::HttpDate => "Fri, 15 Jan 2027 08:00:00 GMT".to_owned(),
+                        TimestampUnit::Rfc3339 | TimestampUnit::Rfc3339OrUtc => "2027-01-15T08:00:00Z".to_owned(),
                     };
                     let [id, a, b] = &texts;
                     let id = &id[..id.len().min(512)];
@@ -399,7 +410,7 @@ mod tests {
                         headers.insert(name, HeaderValue::from_str(value).unwrap());
                     }
                     headers.insert("x-sig", HeaderValue::from_str(&"0".repeat(64)).unwrap());
-                    let target = format!("/{}", texts[2].replace(['{', '['], ""));
+                    let target = format!("/{}", texts[2].replace(['{', '[', ' '], ""));
                     let uri: Uri = target.parse().unwrap();
                     let head = Head::new(&Method::POST, &uri, &headers);
 

@@ -4,6 +4,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use jiff::{civil::DateTime, fmt::rfc2822::DateTimeParser, tz::TimeZone};
 use serde_json::value::RawValue;
 
 use super::template::named;
@@ -20,8 +21,14 @@ pub enum TimestampUnit {
     Seconds,
     /// Milliseconds since the Unix epoch, digits only.
     Milliseconds,
+    /// A date and time as HTTP headers have it (RFC 9110, section 5.6.7), in the form that senders must write:
+    /// `Sun, 06 Nov 1994 08:49:37 GMT`.
+    HttpDate,
     /// A date and time of RFC 3339, with its `T` and with a `Z` or an offset.
     Rfc3339,
+    /// As [`Rfc3339`](Self::Rfc3339), where `Z` or offset may be missing: such a time is of UTC. In the signed text a literal follows it, which
+    /// cannot be a part of a date.
+    Rfc3339OrUtc,
 }
 
 /// How a value is written in JSON.
@@ -74,7 +81,9 @@ impl Freshness {
         let (from, to) = (now.saturating_sub(tolerance), now.saturating_add(tolerance));
         let count = |time: Duration| match self.unit {
             TimestampUnit::Milliseconds => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
-            TimestampUnit::Rfc3339 | TimestampUnit::Seconds => time.as_secs(),
+            TimestampUnit::HttpDate | TimestampUnit::Rfc3339 | TimestampUnit::Rfc3339OrUtc | TimestampUnit::Seconds => {
+                time.as_secs()
+            }
         };
         let second = if self.unit == TimestampUnit::Milliseconds { 1000 } else { 1 };
         Some(count(from).saturating_sub(second)..=count(to).saturating_add(1))
@@ -88,13 +97,52 @@ impl TimestampUnit {
         match self {
             Self::Seconds => UNIX_EPOCH.checked_add(Duration::from_secs(digits(text)?)),
             Self::Milliseconds => UNIX_EPOCH.checked_add(Duration::from_millis(digits(text)?)),
-            Self::Rfc3339 => {
-                // The parser reads more forms than RFC 3339 has.
-                let text = (rfc3339(text)? == text.len()).then_some(text)?;
+            Self::HttpDate | Self::Rfc3339 | Self::Rfc3339OrUtc => {
+                // The parsers read more forms than there are.
+                let text = (self.date_length(text)? == text.len()).then_some(text)?;
                 let text = std::str::from_utf8(text).ok()?;
-                SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
+                let stamp = match self {
+                    Self::HttpDate => DateTimeParser::new().parse_timestamp(text).ok()?,
+                    Self::Rfc3339OrUtc if rfc3339(text.as_bytes()).is_none() => {
+                        TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?
+                    }
+                    _ => text.parse::<jiff::Timestamp>().ok()?,
+                };
+                SystemTime::try_from(stamp).ok()
             }
         }
+    }
+
+    /// Whether it is a date and not a number.
+    pub(crate) fn is_date(self) -> bool {
+        match self {
+            Self::HttpDate | Self::Rfc3339 | Self::Rfc3339OrUtc => true,
+            Self::Milliseconds | Self::Seconds => false,
+        }
+    }
+
+    /// The length of the date that `text` begins with, if it begins with one. Of a number nothing says where it ends.
+    pub(crate) fn date_length(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::HttpDate => http_date(text),
+            Self::Milliseconds | Self::Seconds => None,
+            Self::Rfc3339 => rfc3339(text),
+            Self::Rfc3339OrUtc => rfc3339(text).or_else(|| without_zone(text)),
+        }
+    }
+
+    /// Writes a time as a sender does.
+    #[cfg(feature = "testing")]
+    pub(crate) fn write(self, time: SystemTime) -> Option<String> {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let date = || jiff::Timestamp::try_from(time).ok();
+        Some(match self {
+            Self::HttpDate => jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date()?).ok()?,
+            Self::Milliseconds => since.as_millis().to_string(),
+            Self::Rfc3339 => date()?.to_string(),
+            Self::Rfc3339OrUtc => date()?.to_string().trim_end_matches('Z').to_owned(),
+            Self::Seconds => since.as_secs().to_string(),
+        })
     }
 }
 
@@ -116,24 +164,48 @@ pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> 
 
 /// The length of the date and time that `text` begins with, if it has the form of RFC 3339, section 5.6, with the `T`. Its
 /// end is always clear: there is a `Z` or an offset, and nothing in it is optional but the fraction.
-pub(crate) fn rfc3339(text: &[u8]) -> Option<usize> {
-    let is = |form: &[u8], text: &[u8]| {
-        text.len() >= form.len()
-            && form.iter().zip(text).all(|(form, byte)| match form {
-                b'0' => byte.is_ascii_digit(),
-                letter => byte.to_ascii_uppercase() == *letter,
-            })
-    };
+fn rfc3339(text: &[u8]) -> Option<usize> {
+    let length = without_zone(text)?;
+    let rest = &text[length..];
+    let offset = [&b"Z"[..], b"+00:00", b"-00:00"].into_iter().find(|form| has_form(form, rest))?;
+    Some(length + offset.len())
+}
+
+/// The same without `Z` or offset.
+fn without_zone(text: &[u8]) -> Option<usize> {
     const WITHOUT_FRACTION: &[u8] = b"0000-00-00T00:00:00";
-    let mut length = is(WITHOUT_FRACTION, text).then_some(WITHOUT_FRACTION.len())?;
+    let mut length = has_form(WITHOUT_FRACTION, text).then_some(WITHOUT_FRACTION.len())?;
     if text.get(length) == Some(&b'.') {
         let digits = text[length + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         // More digits than nanoseconds have are not read.
         length += (1..=9).contains(&digits).then_some(1 + digits)?;
     }
-    let rest = &text[length..];
-    let offset = [&b"Z"[..], b"+00:00", b"-00:00"].into_iter().find(|form| is(form, rest))?;
-    Some(length + offset.len())
+    Some(length)
+}
+
+/// The length of an HTTP date, `Sun, 06 Nov 1994 08:49:37 GMT`, in just these letters.
+fn http_date(text: &[u8]) -> Option<usize> {
+    const FORM: &[u8] = b"XXX, 00 XXX 0000 00:00:00 GMT";
+    const DAYS: &[u8] = b"Mon Tue Wed Thu Fri Sat Sun";
+    const MONTHS: &[u8] = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+
+    let is = |form: &u8, byte: &u8| match form {
+        b'0' => byte.is_ascii_digit(),
+        b'X' => byte.is_ascii_alphabetic(),
+        other => byte == other,
+    };
+    let name = |names: &[u8], at: usize| names.chunks(4).any(|name| text[at..].starts_with(&name[..3]));
+    let has_form = text.len() >= FORM.len() && FORM.iter().zip(text).all(|(form, byte)| is(form, byte));
+    (has_form && name(DAYS, 0) && name(MONTHS, 8)).then_some(FORM.len())
+}
+
+/// Whether text begins with a form, in which `0` stands for a digit, and letters may be of either case.
+fn has_form(form: &[u8], text: &[u8]) -> bool {
+    text.len() >= form.len()
+        && form.iter().zip(text).all(|(form, byte)| match form {
+            b'0' => byte.is_ascii_digit(),
+            letter => byte.to_ascii_uppercase() == *letter,
+        })
 }
 
 fn digits(text: &[u8]) -> Option<u64> {
@@ -152,6 +224,51 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::{TimestampUnit, check, rfc3339};
+
+    #[test]
+    fn an_http_date_has_one_form() {
+        let unit = TimestampUnit::HttpDate;
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(unit.parse(date.as_bytes()), Some(UNIX_EPOCH + Duration::from_secs(784_111_777)));
+        assert_eq!(unit.date_length(format!("{date}{{}}").as_bytes()), Some(29));
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "sun, 06 nov 1994 08:49:37 gmt",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Xxx, 06 Nov 1994 08:49:37 GMT",
+            "784111777",
+        ] {
+            assert_eq!(unit.parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_without_a_zone_is_of_utc_where_that_is_declared() {
+        let unit = TimestampUnit::Rfc3339OrUtc;
+        let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+        for (text, expected) in [
+            ("1970-01-01T00:00:01", at(1)),
+            ("1970-01-01T00:00:01Z", at(1)),
+            ("1970-01-01T02:00:01+02:00", at(1)),
+            ("1970-01-01T00:00:01.000000", at(1)),
+            ("1970-01-01T00:00", None),
+            ("1970-01-01 00:00:01", None),
+            ("1970-01-01T00:00:01+02", None),
+            ("1970-01-01T00:00:01[UTC]", None),
+            ("1970-13-01T00:00:01", None),
+            ("1", None),
+        ] {
+            assert_eq!(unit.parse(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(TimestampUnit::Rfc3339.parse(b"1970-01-01T00:00:01"), None);
+    }
 
     #[test]
     fn only_plain_digits_are_a_timestamp() {

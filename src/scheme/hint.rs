@@ -12,6 +12,7 @@
 //!    constant time like all others.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -19,7 +20,6 @@ use std::{
 use http::{HeaderName, header};
 
 use super::{
-    Kind, Scheme,
     arrived::Arrived,
     content::Part,
     custom::CustomScheme,
@@ -28,7 +28,7 @@ use super::{
     grammar::{Grammar, LONGEST_HEADER, split},
     key_form::{KeyForm, behind_prefix, foreign_prefix, looks_like_hex},
     keys::{KeyRing, Keys},
-    provider::Provider,
+    provider,
     template::{Algorithm, Locate, Look, Template},
     verification::Verification,
 };
@@ -117,15 +117,19 @@ impl<'a> Checked<'a> {
 
     fn other_provider(self, head: Head<'_>) -> Option<Hint> {
         let own = self.template().map_or(&[][..], |template| template.locate.headers());
-        // The few names that a signature could have are looked for in the catalogue, not the catalogue in the request.
-        let (name, provider) = head.headers().keys().filter(|name| may_hold_signature(name)).find_map(|name| {
-            signature_headers()
-                .iter()
-                .find(|(other, provider)| other == name && *provider != self.name() && !own.contains(name))
+        let (name, senders) = head.headers().keys().filter(|name| !own.contains(name)).find_map(|name| {
+            let senders = senders_of(name);
+            (!senders.is_empty() && !senders.contains(&self.name())).then_some((name, senders))
         })?;
+        let others = match senders {
+            [_] | [] => String::new(),
+            [_, second] => format!(" (and so does `{second}`)"),
+            [_, second, more @ ..] => format!(" (and so do `{second}` and {} more)", more.len()),
+        };
         let text = format!(
-            "the request has a `{name}` header, as `{provider}` sends it: the sender calls the wrong route, or the layer is \
-             another provider's"
+            "the request has a `{name}` header, as `{}` sends it{others}: the sender calls the wrong route, or the layer is \
+             another provider's",
+            senders.first().unwrap_or(&"")
         );
         Some(Hint::new(HintKind::OtherProvider, text))
     }
@@ -217,7 +221,7 @@ impl<'a> Checked<'a> {
                 }
                 KeyForm::Hex if !hex => "a secret does not consist of hexadecimal digits, which the scheme reads".into(),
                 // A provider's own form is known to be right; of one that the application has declared it can be asked.
-                KeyForm::Utf8 if Provider::ALL.iter().any(|provider| provider.name() == self.name()) => return None,
+                KeyForm::Utf8 if provider::is_known(self.name()) => return None,
                 KeyForm::Utf8 if secret.starts_with(b"whsec_") => {
                     "a secret begins with `whsec_`, and its text is the key; if the sender follows Standard Webhooks, declare \
                      `.key_standard_webhooks()`, and if it signs with the text behind the prefix, `.key_prefix(\"whsec_\")`"
@@ -342,30 +346,19 @@ impl Locate {
     }
 }
 
-/// The signature headers of the catalogue, each with a provider that sends it.
-fn signature_headers() -> &'static [(HeaderName, &'static str)] {
-    static HEADERS: OnceLock<Vec<(HeaderName, &'static str)>> = OnceLock::new();
+/// Returns the providers that send their signature in this header. `Authorization` is everybody's.
+fn senders_of(name: &HeaderName) -> &'static [&'static str] {
+    static SENDERS: OnceLock<BTreeMap<&str, Vec<&str>>> = OnceLock::new();
 
-    HEADERS.get_or_init(|| {
-        let mut headers = Vec::new();
-        for provider in Provider::ALL {
-            let scheme = Scheme::from(*provider);
-            let Kind::Declared(template) = &scheme.kind else { continue };
-            for name in template.locate.headers() {
-                // Every other sender may use this one too.
-                if name != header::AUTHORIZATION && !headers.iter().any(|(present, _)| present == name) {
-                    headers.push((name.clone(), provider.name()));
-                }
-            }
+    let senders = SENDERS.get_or_init(|| {
+        let mut senders = BTreeMap::<_, Vec<_>>::new();
+        let headers = provider::SIGNATURE_HEADERS.iter();
+        for (name, provider) in headers.filter(|(name, _)| *name != header::AUTHORIZATION.as_str()) {
+            senders.entry(*name).or_default().push(*provider);
         }
-        headers
-    })
-}
-
-/// Whether a header may be one of the catalogue's, by its end: cheaper than to look for each of them.
-fn may_hold_signature(name: &HeaderName) -> bool {
-    const ENDS: [&str; 4] = ["signature", "-256", "sha256", "token"];
-    ENDS.iter().any(|end| name.as_str().ends_with(end))
+        senders
+    });
+    senders.get(name.as_str()).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// What says that a header has been joined from several lines.
@@ -526,11 +519,11 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
         return freshness.places.header(family).map(joined);
     }
     let is_number = !text.is_empty() && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    let hint = if freshness.unit == TimestampUnit::Rfc3339 {
+    let hint = if freshness.unit.is_date() {
         if !is_number {
             return None;
         }
-        "the timestamp is a number, and the scheme reads a date of RFC 3339; declare its `.unit(…)`"
+        "the timestamp is a number, and the scheme reads a date; declare its `.unit(…)`"
     } else if TimestampUnit::Rfc3339.parse(&text).is_some() {
         "the timestamp is a date of RFC 3339, and the scheme reads a number; declare `.unit(TimestampUnit::Rfc3339)`"
     } else if is_number && text.contains(&b'.') {
@@ -539,16 +532,4 @@ fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
         return None;
     };
     Some(Hint::new(HintKind::TimestampUnit, hint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{may_hold_signature, signature_headers};
-
-    #[test]
-    fn no_signature_header_of_the_catalogue_is_passed_over() {
-        for (name, provider) in signature_headers() {
-            assert!(may_hold_signature(name), "{provider}: {name}");
-        }
-    }
 }

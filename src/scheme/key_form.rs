@@ -21,12 +21,37 @@ pub(crate) enum KeyForm {
 pub(crate) struct KeyText {
     pub(crate) form: KeyForm,
     pub(crate) prefix: Option<String>,
+    /// Texts that the sender takes out of a secret, wherever they stand, before it reads the rest.
+    pub(crate) without: Vec<String>,
 }
 
 impl KeyText {
     /// Decodes a secret into a key, which is never empty.
     pub(crate) fn decode(&self, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-        self.form.decode(self.strip(secret))
+        let secret = self.strip(secret);
+        if self.without.is_empty() {
+            return self.form.decode(secret);
+        }
+        self.form.decode(&self.take_out(secret))
+    }
+
+    fn take_out(&self, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut rest = Zeroizing::new(secret.to_vec());
+        for text in self.without.iter().filter(|text| !text.is_empty()) {
+            let mut kept = Zeroizing::new(Vec::with_capacity(rest.len()));
+            let mut from = &rest[..];
+            while let Some(first) = from.first() {
+                match from.strip_prefix(text.as_bytes()) {
+                    Some(behind) => from = behind,
+                    None => {
+                        kept.push(*first);
+                        from = &from[1..];
+                    }
+                }
+            }
+            rest = kept;
+        }
+        rest
     }
 
     /// What stands behind the prefix, which may be missing.
@@ -125,7 +150,17 @@ fn error(message: String) -> ConfigError {
 
 #[cfg(test)]
 mod tests {
-    use super::KeyForm;
+    use super::{KeyForm, KeyText};
+
+    #[test]
+    fn what_a_sender_takes_out_of_a_secret_is_not_in_the_key() {
+        let text =
+            KeyText { form: KeyForm::Utf8, prefix: None, without: vec!["sk_".into(), "test_".into(), "-".into()] };
+
+        assert_eq!(text.decode(b"sk_test_f2ce-4b-").unwrap().as_slice(), b"f2ce4b");
+        assert_eq!(text.decode(b"f2ce").unwrap().as_slice(), b"f2ce");
+        assert!(text.decode(b"sk_test_-").is_err());
+    }
 
     #[test]
     fn an_empty_key_in_any_dress_is_refused() {

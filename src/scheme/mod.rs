@@ -66,7 +66,7 @@ pub use self::{
     freshness::{JsonForm, TimestampUnit},
     handshake::Handshake,
     keys::Keys,
-    provider::Provider,
+    provider::{Evidence, Provider},
 };
 pub(crate) use self::{
     check::{Check, Outcome, Step},

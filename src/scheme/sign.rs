@@ -1,6 +1,6 @@
 //! The other side of a declared scheme: the same data that verifies a request also signs one, for tests.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -11,7 +11,6 @@ use super::{
     Kind, Scheme,
     arrived::Arrived,
     content::Part,
-    freshness::TimestampUnit,
     key_form::KeyForm,
     template::{Algorithm, Locate, Look, Piece, Render, Template},
 };
@@ -296,19 +295,9 @@ impl Draft<'_> {
     /// The timestamp, in the scheme's unit.
     fn place_timestamp(&mut self, now: SystemTime) -> Result<(), ConfigError> {
         let Some(freshness) = &self.template.freshness else { return Ok(()) };
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (text, value) = match freshness.unit {
-            TimestampUnit::Seconds => (since.as_secs().to_string(), Value::from(since.as_secs())),
-            TimestampUnit::Milliseconds => {
-                let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-                (millis.to_string(), Value::from(millis))
-            }
-            TimestampUnit::Rfc3339 => {
-                let stamp = jiff::Timestamp::try_from(now)
-                    .map_err(|_| self.scheme.unsignable("the time is out of the calendar"))?;
-                (stamp.to_string(), Value::from(stamp.to_string()))
-            }
-        };
+        let text = freshness.unit.write(now);
+        let text = text.ok_or_else(|| self.scheme.unsignable("the time is out of the calendar"))?;
+        let value = text.parse::<u64>().map_or_else(|_| Value::from(text.clone()), Value::from);
         match self.first(&freshness.places) {
             Some(Place::Json(pointer)) => {
                 let pointer = pointer.clone();

@@ -3,16 +3,16 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::EndpointUrl;
 use crate::{
     boxed::{BoxError, BoxFuture},
+    net::destination::EndpointUrl,
     observe::AttemptEnd,
 };
 
-/// Makes attempts. [`GuardedClient`](super::GuardedClient) is the one to use; tests have their own.
+/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient) is the one to use; tests have their own.
 ///
 /// An attempt never fails to give a result, and ends by its deadline. A transport of your own has to see to both: nobody else ends
-/// an attempt of [`deliver`](super::deliver), while a worker ends it a moment after its deadline.
+/// an attempt of [`deliver`](crate::send::deliver), while a worker ends it a moment after its deadline.
 ///
 /// ```
 /// use std::time::Duration;
@@ -191,7 +191,7 @@ impl AttemptResult {
 
 /// What an attempt means for its delivery.
 ///
-/// Complete: a [`RetryPolicy`](super::RetryPolicy) decides on these and nothing else.
+/// Complete: a [`RetryPolicy`](crate::send::RetryPolicy) decides on these and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // Who writes a policy of their own must see every case.
 pub enum Outcome {

@@ -6,13 +6,16 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    AttemptRequest, AttemptResult, CustomHeaders, EndpointUrl, Message, MessageId, NextStep, RetryPolicy, Signer,
-    Transport,
-};
 use crate::{
     clock::{Clock, SystemClock},
+    net::destination::EndpointUrl,
     observe,
+    send::{
+        attempt::{AttemptRequest, AttemptResult, Transport},
+        message::message::{Message, MessageId},
+        retry::{NextStep, RetryPolicy},
+        signing::{custom_headers::CustomHeaders, signer::Signer},
+    },
 };
 
 /// What an attempt needs to know of an endpoint: where it is, how it is signed to, and its own headers.

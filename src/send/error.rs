@@ -1,12 +1,11 @@
 use std::{borrow::Cow, error::Error, fmt};
 
-use super::ApiVersions;
 use crate::{
     boxed::BoxError,
     error::{StoreError, StoreErrorKind},
 };
 
-/// A [`Dispatcher`](super::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
+/// A [`Dispatcher`](crate::send::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
 /// to whoever asked; that of the others is for the application's log, together with its `source()`.
 ///
 /// ```
@@ -52,7 +51,7 @@ pub enum SendErrorKind {
     Stale,
     /// The store failed; whether the call took effect may be unknown. [`SendError::store_error`] is the store's own error.
     Store,
-    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](super::Quotas).
+    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](crate::send::Quotas).
     TooMany,
 }
 
@@ -78,14 +77,6 @@ impl SendError {
 
     pub(super) fn not_found(what: &'static str) -> Self {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
-    }
-
-    /// Names the versions that there are: they are in every envelope, so whoever asks may know them.
-    pub(super) fn unknown_version(version: &str, versions: Option<&ApiVersions>) -> Self {
-        let shown: String = version.chars().take(64).collect();
-        let known: Vec<_> = versions.into_iter().flat_map(ApiVersions::names).map(|name| format!("`{name}`")).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Self::invalid(format!("there is no API version `{}`; there are: {known}", shown.escape_debug()))
     }
 
     pub(super) fn randomness(cause: getrandom::Error) -> Self {

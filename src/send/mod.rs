@@ -32,73 +32,63 @@
 //! # Ok(()) }
 //! ```
 
-mod api_versions;
 mod attempt;
-mod builder;
 mod client;
-mod content;
-mod custom_headers;
 mod deliver;
-mod destination;
-mod dispatcher;
-mod echoes;
-mod endpoint;
-mod endpoints;
 mod error;
-mod event_type;
-mod event_types;
-mod hooks;
 mod message;
-mod message_record;
-pub mod policy;
-mod profile;
-mod purge;
-mod quotas;
-mod rate_limit;
-mod resolver;
+mod outbox;
 mod retry;
-mod seal;
-mod signer;
-mod store;
-mod tenant;
-mod worker;
+mod signing;
 
 pub use self::{
-    api_versions::ApiVersions,
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    builder::DispatcherBuilder,
-    client::{EgressProxy, GuardedClient, GuardedClientBuilder},
-    custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
+    client::{builder::GuardedClientBuilder, guarded::GuardedClient},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
-    destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
-    dispatcher::{Dispatcher, Receipt},
-    endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-    endpoints::{Endpoints, Resealed},
     error::{SendError, SendErrorKind},
-    event_type::EventType,
-    event_types::EventTypes,
-    hooks::{Attempted, Disabled},
-    message::{Message, MessageError, MessageErrorKind, MessageId},
-    message_record::{MessagePlace, MessageQuery, MessageRecord},
-    quotas::Quotas,
-    rate_limit::{RateLimit, RateLimitError},
-    resolver::{Resolver, SystemResolver},
-    retry::{NextStep, RetryPolicy},
-    seal::SealingKey,
-    signer::{Signer, Style},
-    store::{
-        After, AttemptRecord, CATCH_UP, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
-        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST,
-        Fault, Finish, Held, IN_FLIGHT, IdError, LONGEST_ASKED_REST, LONGEST_LEASE, LeaseRequest, LeasedDelivery,
-        Leases, OutboxId, OutboxStore, PROVEN_WITHIN, Recover, Recovered, Retention, SLOW_FOR, Sealed, rest_after,
+    message::{
+        api_versions::ApiVersions,
+        event_type::EventType,
+        message::{Message, MessageError, MessageErrorKind, MessageId},
+        style::Style,
     },
-    tenant::{Tenant, TenantEndpoints},
-    worker::SendWorker,
+    outbox::{
+        builder::DispatcherBuilder,
+        dispatcher::{Dispatcher, Receipt},
+        endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+        endpoints::{Endpoints, secrets::Resealed},
+        event_types::EventTypes,
+        hooks::{Attempted, Disabled},
+        policy,
+        quotas::Quotas,
+        store::{
+            OutboxStore,
+            delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
+            endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings, Sealed},
+            ids::{EndpointId, IdError, OutboxId},
+            lease::{After, Fault, Finish, Held, LeaseRequest, LeasedDelivery, Leases},
+            limits::{
+                CATCH_UP, DISABLE_AFTER, FAILURES_TO_DISABLE, FAILURES_TO_REST, IN_FLIGHT, LONGEST_ASKED_REST,
+                LONGEST_LEASE, PROVEN_WITHIN, SLOW_FOR, rest_after,
+            },
+            message::{Dispatched, MessagePlace, MessageQuery, MessageRecord},
+            rate_limit::{RateLimit, RateLimitError},
+        },
+        tenant::{Tenant, TenantEndpoints},
+        worker::SendWorker,
+    },
+    retry::{NextStep, RetryPolicy},
+    signing::{
+        custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
+        seal::SealingKey,
+        signer::Signer,
+    },
 };
-pub use crate::queue::{Fenced, LeaseToken};
-
-/// The type of the message that tells a tenant's other endpoints that one was disabled.
-const ENDPOINT_DISABLED: &str = "endpoint.disabled";
-
-/// The type of the message that tells an endpoint nothing but that it is reached.
-const ENDPOINT_PING: &str = "endpoint.ping";
+pub use crate::{
+    net::{
+        destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+        proxy::EgressProxy,
+        resolver::{Resolver, SystemResolver},
+    },
+    queue::{Fenced, LeaseToken},
+};

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Outcome;
+use crate::send::attempt::Outcome;
 
 /// When a failed delivery is tried again, and when it is given up. Pure: time and randomness are arguments.
 ///
@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{NextStep, RetryPolicy};
-    use crate::send::Outcome;
+    use crate::send::attempt::Outcome;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
     const FAILED: Outcome = Outcome::Failed { retry_after: None };

@@ -80,6 +80,11 @@ pub(super) struct Collected {
 }
 
 impl Collected {
+    /// A body that is whole already.
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self { single: Some(body), rest: Vec::new() }
+    }
+
     /// Takes a frame. `expected` is how large the body may become: memory grows with what has arrived, and stops there.
     pub(super) fn push(&mut self, frame: Bytes, expected: usize) {
         if frame.is_empty() {

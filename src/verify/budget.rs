@@ -4,8 +4,8 @@
 //! 1. Counted is what is allocated, from the first byte until the last owner of the body drops it: the handler, a task that
 //!    goes on when the client has hung up, whoever has cloned the bytes.
 //! 2. Nobody can shut the others out. Where there is no room, the body that has cost most so far gives way (the bytes that are
-//!    held for it, times its age), if it has cost more than the one that asks. Only bodies that are still being read give way:
-//!    what has been verified is in the hands of the application.
+//!    held for it, times its age), if it has cost more than the one that asks. Only bodies that nobody has verified give way,
+//!    while they are read or wait for newer secrets: what has been verified is in the hands of the application.
 //! 3. An eighth is kept for small bodies: large ones together have no more than the rest. One alone may have it all.
 
 use std::{
@@ -37,7 +37,7 @@ struct State {
     /// All bytes that are held, and those of them that belong to large bodies.
     used: usize,
     large: usize,
-    /// The bodies that are being read.
+    /// The bodies that may give way: they are being read, or wait for newer secrets.
     readers: HashMap<u64, Reader>,
     /// Pieces that no body uses now; with what is used they are within the limit. None are kept when nobody reads.
     spare: Spare,
@@ -49,6 +49,8 @@ struct Reader {
     bytes: usize,
     since: Instant,
     slot: Arc<Slot>,
+    /// The body has been read, so that its bytes are given back by [`Held`].
+    is_whole: bool,
 }
 
 /// What has been read of one body. Others may take it away.
@@ -58,6 +60,7 @@ struct Slot(Mutex<Content>);
 #[derive(Debug, Default)]
 struct Content {
     pieces: Pieces,
+    /// Whoever has taken the body away has also given its bytes back.
     is_taken: bool,
     /// The task that reads, to be told that its body was taken away.
     waker: Option<Waker>,
@@ -69,6 +72,8 @@ pub(super) struct Share {
     budget: Arc<Budget>,
     id: u64,
     slot: Arc<Slot>,
+    /// What the state held of a body that has been read, and cannot give way now.
+    read: Option<Reader>,
 }
 
 /// A body had to give way, or there was no room for it.
@@ -102,10 +107,19 @@ impl Kept {
         matches!(self, Self::Counted(share) if share.is_taken(cx))
     }
 
-    pub(super) fn into_bytes(self) -> Result<Bytes, OverBudget> {
+    /// Returns the whole body, unless it has been taken away. From then on it does not give way.
+    pub(super) fn take(&mut self) -> Result<Bytes, OverBudget> {
         match self {
-            Self::Counted(share) => share.into_bytes(),
-            Self::Free(collected) => Ok(collected.into_bytes()),
+            Self::Counted(share) => share.take(),
+            Self::Free(collected) => Ok(std::mem::take(collected).into_bytes()),
+        }
+    }
+
+    /// Puts back what [`take`](Self::take) has returned, all clones of which are gone. The body may be taken away again.
+    pub(super) fn put_back(&mut self, body: Bytes) {
+        match self {
+            Self::Counted(share) => share.put_back(body),
+            Self::Free(collected) => *collected = Collected::whole(body),
         }
     }
 }
@@ -121,9 +135,10 @@ impl Budget {
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
-        state.readers.insert(id, Reader { bytes: 0, since: Instant::now(), slot: Arc::clone(&slot) });
+        let since = Instant::now();
+        state.readers.insert(id, Reader { bytes: 0, since, slot: Arc::clone(&slot), is_whole: false });
         drop(state);
-        Share { budget: Arc::clone(self), id, slot }
+        Share { budget: Arc::clone(self), id, slot, read: None }
     }
 
     /// Makes room for a body that is being read to grow, and returns spare pieces for it.
@@ -145,7 +160,9 @@ impl Budget {
     }
 
     /// Keeps the pieces of a body that is no longer read, as far as there is room.
-    fn keep(&self, pieces: Pieces) {
+    fn keep(&self, mut pieces: Pieces) {
+        // Before the lock: it may be a whole body, which gives its own bytes back.
+        drop(pieces.take_single());
         let mut state = self.lock();
         if !state.readers.is_empty() {
             state.spare.extend(pieces.into_spare());
@@ -241,7 +258,7 @@ impl Share {
     }
 
     /// Ends the reading. The bytes are counted as long as anybody owns them.
-    fn into_bytes(self) -> Result<Bytes, OverBudget> {
+    fn take(&mut self) -> Result<Bytes, OverBudget> {
         let (reader, surplus) = {
             let mut state = self.budget.lock();
             let reader = state.readers.remove(&self.id).ok_or(OverBudget)?;
@@ -250,19 +267,38 @@ impl Share {
         drop(surplus);
         // Nobody can find it to take it away any more.
         let body = std::mem::take(&mut self.slot.lock().pieces).into_bytes();
-        let held = Held { budget: Arc::clone(&self.budget), bytes: reader.bytes, body };
-        Ok(if held.body.is_empty() { Bytes::new() } else { Bytes::from_owner(held) })
+        let body = if reader.is_whole || body.is_empty() {
+            body
+        } else {
+            let (budget, slot) = (Arc::clone(&self.budget), Arc::clone(&self.slot));
+            Bytes::from_owner(Held { budget, slot, bytes: reader.bytes, body })
+        };
+        self.read = Some(Reader { is_whole: true, ..reader });
+        Ok(body)
+    }
+
+    fn put_back(&mut self, body: Bytes) {
+        let Some(reader) = self.read.take() else { return };
+        self.slot.lock().pieces = Pieces::whole(body);
+        self.budget.lock().readers.insert(self.id, reader);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
+        if self.read.is_some() {
+            return;
+        }
         let mut state = self.budget.lock();
-        if let Some(reader) = state.readers.remove(&self.id) {
-            state.resize(reader.bytes, 0);
+        let reader = state.readers.remove(&self.id);
+        if let Some(Reader { bytes, is_whole: false, .. }) = reader {
+            state.resize(bytes, 0);
         }
         drop(state);
-        let pieces = std::mem::take(&mut self.slot.lock().pieces);
+        let mut content = self.slot.lock();
+        content.is_taken |= reader.is_none();
+        let pieces = std::mem::take(&mut content.pieces);
+        drop(content);
         self.budget.keep(pieces);
     }
 }
@@ -289,6 +325,7 @@ impl Slot {
 #[derive(Debug)]
 struct Held {
     budget: Arc<Budget>,
+    slot: Arc<Slot>,
     bytes: usize,
     body: Bytes,
 }
@@ -303,7 +340,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // The memory first, then the room that it took.
         self.body = Bytes::new();
-        self.budget.lock().resize(self.bytes, 0);
+        if !self.slot.lock().is_taken {
+            self.budget.lock().resize(self.bytes, 0);
+        }
     }
 }
 
@@ -311,7 +350,7 @@ impl Drop for Held {
 mod tests {
     use std::{
         sync::{
-            Arc,
+            Arc, Barrier,
             atomic::{AtomicBool, Ordering},
         },
         task::{Context, Wake, Waker},
@@ -327,6 +366,10 @@ mod tests {
 
     fn push(share: &Share, bytes: usize) -> Result<(), OverBudget> {
         share.push(Bytes::from(vec![0; bytes]), bytes)
+    }
+
+    fn take(mut share: Share) -> Result<Bytes, OverBudget> {
+        share.take()
     }
 
     #[tokio::test(start_paused = true)]
@@ -350,7 +393,7 @@ mod tests {
         let share = budget.share();
         assert_eq!(push(&share, 6), Ok(()));
 
-        let body = share.into_bytes().unwrap();
+        let body = take(share).unwrap();
         let part = body.slice(2..3);
         drop(body);
         advance(Duration::from_secs(60)).await;
@@ -384,9 +427,9 @@ mod tests {
         assert!(told.0.load(Ordering::Relaxed));
         assert!(large.is_taken(&Context::from_waker(&waker)));
         assert_eq!(push(&large, 1), Err(OverBudget));
-        assert_eq!(large.into_bytes(), Err(OverBudget));
+        assert_eq!(take(large), Err(OverBudget));
         assert_eq!(push(&old, 10 * KIB), Ok(()));
-        assert_eq!(old.into_bytes().unwrap().len(), 20 * KIB);
+        assert_eq!(take(old).unwrap().len(), 20 * KIB);
     }
 
     #[tokio::test(start_paused = true)]
@@ -401,7 +444,7 @@ mod tests {
 
         assert_eq!(push(&slow, 400 * KIB), Err(OverBudget));
 
-        assert_eq!(quick.into_bytes().unwrap().len(), 60 * KIB);
+        assert_eq!(take(quick).unwrap().len(), 60 * KIB);
     }
 
     #[tokio::test(start_paused = true)]
@@ -413,13 +456,90 @@ mod tests {
 
         let first = budget.share();
         assert_eq!(push(&first, 400 * KIB), Ok(()));
-        let held = first.into_bytes().unwrap();
+        let held = take(first).unwrap();
         let second = budget.share();
         assert_eq!(push(&second, 301 * KIB), Err(OverBudget));
         assert_eq!(push(&second, 300 * KIB), Ok(()));
-        let second = second.into_bytes().unwrap();
+        let second = take(second).unwrap();
         let small = budget.share();
         assert_eq!(push(&small, SMALL), Ok(()));
         drop((held, second));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_whole_body_that_was_put_back_gives_way_and_its_bytes_are_given_back_once() {
+        let budget = Arc::new(Budget::new(1000 * KIB));
+        let ended: [fn(&Arc<Budget>, Share); 4] = [
+            // Its client has gone.
+            |_, waiting| drop(waiting),
+            // Another takes it away.
+            |budget, mut waiting| {
+                let other = budget.share();
+                assert_eq!(push(&other, 800 * KIB), Ok(()));
+                assert_eq!(budget.lock().used, 800 * KIB);
+                assert_eq!(waiting.take(), Err(OverBudget));
+                drop(waiting);
+                assert_eq!(budget.lock().used, 800 * KIB);
+            },
+            // It passes, and an owner outlives its share.
+            |budget, mut waiting| {
+                let body = waiting.take().unwrap();
+                drop(waiting);
+                assert_eq!((budget.lock().used, body.len()), (300 * KIB, 300 * KIB));
+            },
+            // It waits a second time.
+            |budget, mut waiting| {
+                let body = waiting.take().unwrap();
+                waiting.put_back(body);
+                assert_eq!(waiting.take().unwrap().len(), 300 * KIB);
+                assert_eq!(budget.lock().used, 0);
+            },
+        ];
+        for end in ended {
+            let mut share = budget.share();
+            (0..3).for_each(|_| assert_eq!(push(&share, 100 * KIB), Ok(())));
+            advance(Duration::from_secs(1)).await;
+            let body = share.take().unwrap();
+            let used = budget.lock().used;
+            assert!(used >= 300 * KIB, "{used}");
+            share.put_back(body);
+            assert_eq!(budget.lock().used, used);
+
+            end(&budget, share);
+
+            let state = budget.lock();
+            assert_eq!((state.used, state.large, state.readers.len()), (0, 0, 0));
+        }
+    }
+
+    // Whether the one that takes it away or the one that waits is first to drop it.
+    #[test]
+    fn a_whole_body_that_is_taken_away_while_it_ends_is_given_back_once() {
+        let budget = Arc::new(Budget::new(1000));
+        for round in 0..2000 {
+            let mut waiting = budget.share();
+            assert_eq!(push(&waiting, 600), Ok(()));
+            let body = waiting.take().unwrap();
+            waiting.put_back(body);
+            let other = budget.share();
+            let barrier = Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let _ = push(&other, 500);
+                });
+                scope.spawn(|| {
+                    barrier.wait();
+                    if round % 2 == 0 {
+                        drop(waiting);
+                    } else {
+                        drop(take(waiting));
+                    }
+                });
+            });
+            drop(other);
+            let state = budget.lock();
+            assert_eq!((state.used, state.readers.len()), (0, 0), "in round {round}");
+        }
     }
 }

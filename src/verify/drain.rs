@@ -9,9 +9,8 @@
 //!    [`AT_ONCE`], or nothing more for [`SILENCE`].
 //! 3. After the answer to a silent sender the rest is read in a task of its own, until the sender has been silent for
 //!    [`LINGER`]. There is no other place for it: hyper drops a response's body with the last byte of its length, and reads a
-//!    request only as long as somebody polls its body. HTTP/2 needs none, since it can say that it wants no more. A body that
-//!    was refused while it was read is excepted: what is left of it is read before the answer alone.
-//! 4. Bytes and time are bounded. Where more comes than the bound, the connection is closed.
+//!    request only as long as somebody polls its body. HTTP/2 needs none, since it can say that it wants no more.
+//! 4. Bytes and time are bounded. If more comes than the bound, the connection is closed.
 //! 5. A sender that asks first (`Expect: 100-continue`) is not told to go on: its body is never polled.
 
 use std::{
@@ -49,14 +48,6 @@ const OVERTIME: Duration = Duration::from_secs(1);
 /// How many frames are dropped before other tasks get their turn.
 const FRAMES_IN_A_TURN: usize = 256;
 
-/// A body that nobody has polled.
-pub(super) struct Unread<B> {
-    body: B,
-    /// The sender waits until it is told to send the body.
-    asks_first: bool,
-    version: Version,
-}
-
 /// A body that is read and dropped, on the way to an answer or after it.
 pub(super) struct Rest<B> {
     body: Pin<Box<B>>,
@@ -66,7 +57,7 @@ pub(super) struct Rest<B> {
 
 /// How much is read, and for how long.
 #[derive(Debug)]
-pub(super) struct Drain {
+struct Drain {
     bytes: u64,
     until: Instant,
     patience: Duration,
@@ -85,26 +76,30 @@ pub(super) enum Drained {
     Silent,
 }
 
-impl<B: Body> Unread<B> {
-    pub(super) fn new(parts: &Parts, body: B) -> Self {
+impl<B: Body> Rest<B> {
+    /// Returns what is to be read of a body that nobody has polled; `None` if there is nothing to read, or nothing that may be.
+    pub(super) fn unread(config: &Config, parts: &Parts, body: B) -> Option<Self> {
         let asks_first = parts
             .headers
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        Self { body, asks_first, version: parts.version }
-    }
-
-    /// What is to be read; `None` where there is nothing to read, or nothing that may be.
-    pub(super) fn rest(self, config: &Config) -> Option<Rest<B>> {
-        if self.asks_first || self.body.is_end_stream() {
+        if asks_first || body.is_end_stream() {
             return None;
         }
         let mut drain = Drain::new(config, Instant::now() + config.body_timeout, AT_ONCE);
-        if self.body.size_hint().lower() > drain.bytes {
+        if body.size_hint().lower() > drain.bytes {
             // It would not be read to its end, so nobody is to wait for that.
             drain.patience = Duration::ZERO;
         }
-        Some(Rest { body: Box::pin(self.body), drain, version: self.version })
+        Some(Self { body: Box::pin(body), drain, version: parts.version })
+    }
+
+    /// Returns what is left of a body that was refused while it was read, and is to have ended by `until`.
+    pub(super) fn begun(config: &Config, parts: &Parts, body: B, until: Instant) -> Self {
+        let now = Instant::now();
+        let drain =
+            if until <= now { Drain::new(config, now + OVERTIME, AT_ONCE) } else { Drain::new(config, until, SILENCE) };
+        Self { body: Box::pin(body), drain, version: parts.version }
     }
 }
 
@@ -127,6 +122,8 @@ where
         }
         let Self { mut body, mut drain, .. } = self;
         drain.patience = LINGER;
+        // Also if the body's time is over: a sender that was silent until then has just begun to wait for its answer.
+        drain.until = drain.until.max(Instant::now() + LINGER);
         drain.heard = None;
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { poll_fn(|cx| drain.poll(cx, body.as_mut())).await });
@@ -140,17 +137,8 @@ impl Drain {
         Self { bytes, until, patience, heard: None, timer: None }
     }
 
-    /// For a body that was refused while it was read, which is to have ended by `until`.
-    pub(super) fn of_a_begun_body(config: &Config, until: Instant) -> Self {
-        let now = Instant::now();
-        if until <= now {
-            return Self::new(config, now + OVERTIME, AT_ONCE);
-        }
-        Self::new(config, until, SILENCE)
-    }
-
     /// Reads and drops until the body's end, a bound, or a silence.
-    pub(super) fn poll<B>(&mut self, cx: &mut Context<'_>, mut body: Pin<&mut B>) -> Poll<Drained>
+    fn poll<B>(&mut self, cx: &mut Context<'_>, mut body: Pin<&mut B>) -> Poll<Drained>
     where
         B: Body<Data: Buf>,
     {

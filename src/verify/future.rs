@@ -22,7 +22,7 @@ use super::{
     batch::{Batch, ItemEnd, verified_request},
     body::ResponseBody,
     budget::{Kept, OverBudget},
-    drain::{Drain, Drained, Rest, Unread},
+    drain::{Drained, Rest},
     layer::{Config, Keyring, Verification},
     look_up::{LookUp, look_up, refresh},
     rejection,
@@ -60,11 +60,12 @@ pin_project! {
         Start { inner: S, request: Request<B> },
         // The source of secrets is being asked.
         Secrets { future: LookUp<Secrets>, pending: Option<(S, Parts, B, SystemTime)> },
-        // The body is being read and hashed; once it is refused, what is left of it is read and dropped.
-        Body { #[pin] body: B, #[pin] timer: Option<Sleep>, reading: Option<Reading<S>>, refused: Option<Refused> },
-        // The answer is there, and a body that nobody has looked at is on its way: it is read and dropped.
-        Unread { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
-        // No secret has matched, and the source is asked for newer ones. The body is in memory already.
+        // The body is being read and hashed.
+        Body { body: B, #[pin] timer: Option<Sleep>, reading: Reading<S> },
+        // The request is answered before its body's end, and what is left of the body is read and dropped. The response is there
+        // once it is made.
+        Answered { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
+        // No secret has matched, and the source is asked for newer ones. The body is in memory, and may still be taken away.
         Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
@@ -91,15 +92,9 @@ struct Reading<S> {
 struct Mismatched<S> {
     inner: S,
     parts: Parts,
-    body: Bytes,
+    kept: Kept,
     now: SystemTime,
     error: VerifyError,
-}
-
-/// The answer to a request whose body is still being sent.
-struct Refused {
-    response: Response<Bytes>,
-    drain: Drain,
 }
 
 /// Everything that waits for the inner service to be ready.
@@ -114,20 +109,11 @@ struct Passed<S> {
 // As for the state itself: it is moved once, and a box would be an allocation for every request.
 #[allow(clippy::large_enum_variant)]
 enum Turn<S, B, F, A, E> {
-    Answer(Response<Bytes>, Left<B>),
+    Answer(Response<Bytes>, Option<Rest<B>>),
     Next(State<S, B, F, A, E>),
     /// Verified: the inner service is to be asked and called.
     Pass(Passed<S>),
-    Refuse(VerifyError, Left<B>),
-}
-
-/// What is left of a body that is answered.
-#[allow(clippy::large_enum_variant)] // As above.
-enum Left<B> {
-    /// What comes after what was read; the body is in the state. It is to have ended by then.
-    Begun(Instant),
-    Nothing,
-    Unread(Unread<B>),
+    Refuse(VerifyError, Option<Rest<B>>),
 }
 
 impl<S, B> ResponseFuture<S, B>
@@ -144,7 +130,7 @@ where
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
-    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
@@ -158,15 +144,15 @@ where
                 if let Some(handling) = this.state.as_mut().handling() {
                     handling.end(Ended::Panicked, None);
                 }
-                let unread = this.state.as_mut().unread();
+                let rest = this.state.as_mut().rest(this.config);
                 this.state.as_mut().project_replace(State::Done);
                 observe::panicked(this.config.scheme.name());
                 let response = rejection::panicked();
                 this.span.verified(response.status().as_u16());
-                let Some(rest) = unread.and_then(|body| body.rest(this.config)) else {
+                if rest.is_none() {
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
-                };
-                this.state.as_mut().project_replace(State::Unread { rest: Some(rest), response: Some(response) });
+                }
+                this.state.as_mut().project_replace(State::Answered { rest, response: Some(response) });
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -177,7 +163,7 @@ where
 impl<S, B, R> ResponseFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
-    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     fn advance(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
         let mut this = self.project();
@@ -198,32 +184,24 @@ where
                     };
                     with_secrets(this.config, secrets, inner, parts, body, now)
                 }
-                StateProjection::Body { body, mut timer, reading, refused } => {
-                    if let Some(Refused { drain, .. }) = refused.as_mut() {
-                        ready!(drain.poll(cx, body));
-                        let Some(Refused { response, .. }) = refused.take() else {
-                            unreachable!("it has just been seen to be there");
-                        };
-                        this.state.as_mut().project_replace(State::Done);
-                        return Poll::Ready(Ok(response.map(ResponseBody::own)));
-                    }
-                    let result = ready!(read(cx, this.config, body, timer.as_mut(), reading));
-                    let Some(reading) = reading.take() else {
-                        unreachable!("what waits for the body is taken once");
+                StateProjection::Body { body, mut timer, reading } => {
+                    let result = ready!(read(cx, this.config, Pin::new(body), timer.as_mut(), reading));
+                    let until = timer.as_pin_mut().map(|timer| timer.deadline());
+                    let StateReplacement::Body { body, reading, .. } = this.state.as_mut().project_replace(State::Done)
+                    else {
+                        unreachable!("the state has just been seen to be `Body`");
                     };
                     match result {
                         Ok(()) => finish(this.config, reading),
-                        Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => {
-                            Turn::Refuse(error, Left::Nothing)
-                        }
+                        Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Refuse(error, None),
                         Err(error) => {
-                            let until = timer.as_pin_mut().map(|timer| timer.deadline());
                             let until = until.unwrap_or_else(|| Instant::now() + this.config.body_timeout);
-                            Turn::Refuse(error, Left::Begun(until))
+                            let rest = Rest::begun(this.config, &reading.parts, body, until);
+                            Turn::Refuse(error, Some(rest))
                         }
                     }
                 }
-                StateProjection::Unread { rest, response } => {
+                StateProjection::Answered { rest, response } => {
                     let drained = match rest.as_mut() {
                         Some(rest) => ready!(rest.poll(cx)),
                         None => Drained::Empty,
@@ -238,11 +216,15 @@ where
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
                 StateProjection::Refresh { future, mismatched } => {
-                    let newer = ready!(future.as_mut().poll(cx));
-                    let Some(mismatched) = mismatched.take() else {
-                        unreachable!("what waits for newer secrets is taken once");
-                    };
-                    with_newer(this.config, newer, *mismatched)
+                    if mismatched.as_ref().is_some_and(|mismatched| mismatched.kept.is_taken(cx)) {
+                        Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None)
+                    } else {
+                        let newer = ready!(future.as_mut().poll(cx));
+                        let Some(mismatched) = mismatched.take() else {
+                            unreachable!("what waits for newer secrets is taken once");
+                        };
+                        with_newer(this.config, newer, *mismatched)
+                    }
                 }
                 StateProjection::Passed { passed } => {
                     let Some(passed) = passed.take() else {
@@ -307,7 +289,7 @@ where
                 }
                 StateProjection::Done => panic!("`ResponseFuture` polled after it was ready"),
             };
-            let (response, left) = match turn {
+            let (response, rest) = match turn {
                 Turn::Next(state) => {
                     this.state.as_mut().project_replace(state);
                     continue;
@@ -332,34 +314,26 @@ where
                         return Poll::Pending;
                     }
                 },
-                Turn::Answer(response, left) => {
+                Turn::Answer(response, rest) => {
                     this.config.meter.handshake();
                     this.span.handshake(response.status().as_u16());
-                    (response, left)
+                    (response, rest)
                 }
-                Turn::Refuse(error, left) => {
+                Turn::Refuse(error, rest) => {
+                    // Kept for the case that the application's own response panics.
+                    this.state.as_mut().project_replace(State::Answered { rest, response: None });
                     let kind = error.kind();
                     this.config.meter.refused(kind);
                     let response = this.config.refuse(error);
                     this.span.refused(kind.as_str(), response.status().as_u16());
-                    (response, left)
+                    (response, this.state.as_mut().rest(this.config))
                 }
             };
-            let rest = match left {
-                Left::Begun(until) => {
-                    if let StateProjection::Body { refused, .. } = this.state.as_mut().project() {
-                        *refused = Some(Refused { response, drain: Drain::of_a_begun_body(this.config, until) });
-                    }
-                    continue;
-                }
-                Left::Nothing => None,
-                Left::Unread(body) => body.rest(this.config),
-            };
-            let Some(rest) = rest else {
+            if rest.is_none() {
                 this.state.as_mut().project_replace(State::Done);
                 return Poll::Ready(Ok(response.map(ResponseBody::own)));
-            };
-            this.state.as_mut().project_replace(State::Unread { rest: Some(rest), response: Some(response) });
+            }
+            this.state.as_mut().project_replace(State::Answered { rest, response: Some(response) });
         }
     }
 }
@@ -413,14 +387,15 @@ impl<S, B, F, A, E> State<S, B, F, A, E> {
         }
     }
 
-    /// The body that waits for the secrets.
-    fn unread(self: Pin<&mut Self>) -> Option<Unread<B>>
+    /// Takes out the body that nobody reads: it waits for the secrets, or for the answer.
+    fn rest(self: Pin<&mut Self>, config: &Config) -> Option<Rest<B>>
     where
         B: Body,
     {
         match self.project() {
+            StateProjection::Answered { rest, response: None } => rest.take(),
             StateProjection::Secrets { pending, .. } => {
-                pending.take().map(|(_, parts, body, _)| Unread::new(&parts, body))
+                pending.take().and_then(|(_, parts, body, _)| Rest::unread(config, &parts, body))
             }
             _ => None,
         }
@@ -441,13 +416,13 @@ where
     };
     let step = match step {
         Ok(step) => step,
-        Err(error) => return Turn::Refuse(error, Left::unread(&parts, body)),
+        Err(error) => return Turn::Refuse(error, Rest::unread(config, &parts, body)),
     };
     if let Step::Answer(answer) = step {
-        return Turn::Answer(answer.into_response(), Left::unread(&parts, body));
+        return Turn::Answer(answer.into_response(), Rest::unread(config, &parts, body));
     }
     if let Err(error) = check_length(config, &parts, &body) {
-        return Turn::Refuse(error, Left::unread(&parts, body));
+        return Turn::Refuse(error, Rest::unread(config, &parts, body));
     }
     match &config.secrets {
         // A challenge is answered either way: it asks for the secret, not for a check.
@@ -480,7 +455,7 @@ where
     // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
     match ring.and_then(|ring| Ok((ring, config.scheme.inspect(head(&parts), now)?))) {
         Ok((ring, step)) => with_ring(config, step, inner, parts, body, now, ring),
-        Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
+        Err(error) => Turn::Refuse(error, Rest::unread(config, &parts, body)),
     }
 }
 
@@ -498,24 +473,24 @@ where
     B: Body,
 {
     if let Err(error) = ring.check_valid(now) {
-        return Turn::Refuse(error, Left::unread(&parts, body));
+        return Turn::Refuse(error, Rest::unread(config, &parts, body));
     }
     let check = match step {
-        Step::Answer(answer) => return Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
+        Step::Answer(answer) => return Turn::Answer(answer.into_response(), Rest::unread(config, &parts, body)),
         Step::Challenge(_) if ring.is_decoy() => {
-            return Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), Left::unread(&parts, body));
+            return Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), Rest::unread(config, &parts, body));
         }
         Step::Challenge(index) => {
             return match config.scheme.challenge(index, head(&parts), &ring, now) {
-                Ok(answer) => Turn::Answer(answer.into_response(), Left::unread(&parts, body)),
-                Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
+                Ok(answer) => Turn::Answer(answer.into_response(), Rest::unread(config, &parts, body)),
+                Err(error) => Turn::Refuse(error, Rest::unread(config, &parts, body)),
             };
         }
         Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
     };
     match check {
         Ok(check) => read_with(config, inner, parts, body, check),
-        Err(error) => Turn::Refuse(error, Left::unread(&parts, body)),
+        Err(error) => Turn::Refuse(error, Rest::unread(config, &parts, body)),
     }
 }
 
@@ -539,13 +514,7 @@ where
         received: 0,
         expected: declared.min(config.body_limit),
     };
-    Turn::Next(State::Body { body, timer: None, reading: Some(reading), refused: None })
-}
-
-impl<B: Body> Left<B> {
-    fn unread(parts: &Parts, body: B) -> Self {
-        Self::Unread(Unread::new(parts, body))
-    }
+    Turn::Next(State::Body { body, timer: None, reading })
 }
 
 /// How many frames are taken before other tasks get their turn: far more than a body within the limit has, if its sender
@@ -558,12 +527,11 @@ fn read<S, B>(
     config: &Config,
     mut body: Pin<&mut B>,
     timer: Pin<&mut Option<Sleep>>,
-    reading: &mut Option<Reading<S>>,
+    reading: &mut Reading<S>,
 ) -> Poll<Result<(), VerifyError>>
 where
     B: Body<Data: Buf, Error: Into<BoxError>>,
 {
-    let Some(reading) = reading else { return Poll::Ready(Ok(())) };
     if reading.kept.is_taken(cx) {
         return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
     }
@@ -616,9 +584,9 @@ fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> Turn<S, B, S::F
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Reading { inner, mut parts, check, kept, .. } = reading;
-    let Ok(body) = kept.into_bytes() else {
-        return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), Left::Nothing);
+    let Reading { inner, mut parts, check, mut kept, .. } = reading;
+    let Ok(body) = kept.take() else {
+        return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None);
     };
     let Keyring::Source(source) = &config.secrets else {
         let outcome = check.finish(head(&parts), body);
@@ -627,10 +595,11 @@ where
     let (ring, now) = (Arc::clone(check.ring()), check.now());
     match check.finish(head(&parts), body.clone()) {
         // Whatever the decoy's check came to, after as much work as any other.
-        _ if ring.is_decoy() => Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), Left::Nothing),
+        _ if ring.is_decoy() => Turn::Refuse(VerifyError::new(VerifyErrorKind::UnknownTenant), None),
         Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
             let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
-            let mismatched = Mismatched { inner, parts, body, now, error };
+            kept.put_back(body);
+            let mismatched = Mismatched { inner, parts, kept, now, error };
             Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
         }
         outcome => conclude(config, inner, parts, outcome),
@@ -646,7 +615,10 @@ fn with_newer<S, B, R>(
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Mismatched { inner, parts, body, now, error } = mismatched;
+    let Mismatched { inner, parts, mut kept, now, error } = mismatched;
+    let Ok(body) = kept.take() else {
+        return Turn::Refuse(VerifyError::new(VerifyErrorKind::OverBudget), None);
+    };
     let ring = match newer {
         Ok(Some(secrets)) => config.ring(&secrets),
         Ok(None) => Err(error.clone()),
@@ -678,8 +650,8 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
     match outcome {
-        Err(error) => Turn::Refuse(error, Left::Nothing),
-        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), Left::Nothing),
+        Err(error) => Turn::Refuse(error, None),
+        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), None),
         Ok(Outcome::Delivery(delivery)) => {
             if let Some(items) = delivery.items() {
                 let batch = Batch::new(inner, Arc::clone(config), parts, items);

@@ -238,7 +238,7 @@ impl<L> WebhookLayer<L> {
     /// Bounds the bytes of bodies that are held at once, over all requests; off by default. Clones of the layer share the budget.
     ///
     /// If there is no room for a body, the one that has cost most so far (its bytes times its age) is answered with 503 and
-    /// `Retry-After`: one that is still being read and has cost more, else the one that asks. A body is counted until the last
+    /// `Retry-After`: one that is not verified yet and has cost more, else the one that asks. A body is counted until the last
     /// owner of its bytes drops them, also if its client has hung up. An eighth is kept for bodies of up to 64 KiB.
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {

@@ -34,6 +34,16 @@ fn capacity(length: usize, expected: usize) -> usize {
 }
 
 impl Pieces {
+    /// A body that is in one piece already.
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self { single: Some(body), ..Self::default() }
+    }
+
+    /// Takes out what is in one piece and was not copied.
+    pub(super) fn take_single(&mut self) -> Option<Bytes> {
+        self.single.take()
+    }
+
     fn len(&self) -> usize {
         self.single.as_ref().map_or(self.full.len() * PIECE + self.last.len(), Bytes::len)
     }

@@ -14,6 +14,10 @@ use super::{body::ResponseBody, future::ResponseFuture, layer::Config};
 use crate::boxed::BoxError;
 
 /// The service of [`WebhookLayer`](super::WebhookLayer).
+///
+/// The request's body must be `Send + Unpin + 'static`, since what is left of a body that is rejected may be read in a task of its own. The
+/// bodies of hyper and axum are. A body that is not `Unpin`, such as that of tower-http's `RequestBodyTimeoutLayer`, is wrapped with
+/// `MapRequestLayer::new(|request: Request<_>| request.map(Box::pin))`.
 #[derive(Clone)]
 pub struct Webhook<S> {
     inner: S,
@@ -29,7 +33,7 @@ impl<S> Webhook<S> {
 impl<S, B, R> Service<Request<B>> for Webhook<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
-    B: Body<Data: Buf, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data: Buf, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;

@@ -15,10 +15,10 @@
 
 use http::Method;
 
-use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Handshake, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256().header("x-dropbox-signature").hex().signs("{body}").handshake(
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.hex().signs("{body}").handshake(
         Handshake::echo_text(Field::query("challenge")).present(Field::query("challenge")).method(Method::GET),
     )
 }

@@ -13,11 +13,10 @@
 //!    JSON is in its field `payload`.
 //! 5. Payloads are capped at 25 MB. Deliveries are not repeated by themselves; a redelivery has the same id.
 
-use crate::scheme::{Field, Form, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Form, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-hub-signature-256")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .prefix("sha256=")
         .hex()
         .signs("{body}")

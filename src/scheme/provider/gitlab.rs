@@ -17,15 +17,15 @@
 //! 5. Event types are names with blanks, such as `Merge Request Hook`, and unsigned; the body's `object_kind` is
 //!    `merge_request`.
 
-use super::standard_webhooks;
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use super::families::standard;
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn token() -> SchemeBuilder {
-    Scheme::insecure_token().header("x-gitlab-token").id(Field::header("idempotency-key")).event_type(event_type())
+pub(super) fn token(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.id(Field::header("idempotency-key")).event_type(event_type())
 }
 
-pub(super) fn signing() -> SchemeBuilder {
-    standard_webhooks::family(&["webhook"]).event_type(event_type())
+pub(super) fn signing(scheme: SchemeBuilder) -> SchemeBuilder {
+    standard(scheme, &["webhook"]).event_type(event_type())
 }
 
 fn event_type() -> Field {

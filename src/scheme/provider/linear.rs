@@ -19,11 +19,10 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, JsonForm, Scheme, SchemeBuilder, TimestampUnit};
+use crate::scheme::{Field, JsonForm, SchemeBuilder, TimestampUnit};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("linear-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .hex()
         .timestamp(Field::json("/webhookTimestamp"))
         .unit(TimestampUnit::Milliseconds)

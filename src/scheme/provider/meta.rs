@@ -21,11 +21,10 @@
 
 use http::Method;
 
-use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Handshake, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-hub-signature-256")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .prefix("sha256=")
         .hex()
         .signs("{body}")

@@ -1,10 +1,19 @@
 //! The catalogue: named, ready schemes.
 
+pub(crate) mod catalogue;
+mod entry;
+mod families;
+#[cfg(test)]
+mod page;
+
 mod dropbox;
+mod front;
 mod github;
 mod gitlab;
 mod linear;
 mod meta;
+mod nylas;
+mod okta;
 mod paddle;
 mod pagerduty;
 mod shopify;
@@ -13,16 +22,20 @@ mod square;
 mod standard_webhooks;
 mod stripe;
 mod twitch;
+mod x_twitter;
 mod x_webhook;
 mod zoom;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, Visitor},
 };
 
+pub(crate) use self::catalogue::{SIGNATURE_HEADERS, is_known};
+pub use self::entry::Evidence;
+use self::{catalogue::KNOWN, entry::Entry};
 use super::{Scheme, SchemeBuilder};
 use crate::error::{ConfigError, ConfigErrorKind};
 
@@ -46,91 +59,41 @@ use crate::error::{ConfigError, ConfigErrorKind};
 #[derive(Clone, Copy)]
 pub struct Provider(&'static Entry);
 
-struct Entry {
-    /// In kebab-case; it stands in store keys and never changes.
-    name: &'static str,
-    /// Other names that parse to it.
-    aliases: &'static [&'static str],
-    scheme: fn() -> SchemeBuilder,
-}
-
-/// An entry may end with the feature that it needs.
-macro_rules! catalogue {
-    ($($(#[$doc:meta])* $constant:ident = $name:literal, [$($alias:literal),*], $scheme:path $(, $feature:literal)?;)*) => {
-        impl Provider {
-            $(
-                $(#[$doc])*
-                $(#[cfg(feature = $feature)])?
-                pub const $constant: Self = Self(&Entry { name: $name, aliases: &[$($alias),*], scheme: $scheme });
-            )*
-
-            /// Every provider, by name.
-            pub const ALL: &'static [Self] = &[$($(#[cfg(feature = $feature)])? Self::$constant),*];
-        }
-
-        /// The providers of any build, each with the feature that it needs, if it needs one.
-        const KNOWN: &[(&str, &[&str])] = &[$(($name, &[$($feature)?])),*];
-    };
-}
-
-catalogue! {
-    /// Clerk: `svix-id`, `svix-timestamp` and `svix-signature`, as in Standard Webhooks.
-    CLERK = "clerk", [], standard_webhooks::clerk;
-    /// Dropbox: `X-Dropbox-Signature`, HMAC-SHA-256 over the body.
-    DROPBOX = "dropbox", [], dropbox::scheme;
-    /// GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 over the body.
-    GITHUB = "github", [], github::scheme;
-    /// GitLab with a signing token: Standard Webhooks.
-    GITLAB_SIGNING = "gitlab-signing", [], gitlab::signing;
-    /// GitLab with a secret token, which does not bind the body: `X-Gitlab-Token`.
-    GITLAB_TOKEN = "gitlab-token", ["gitlab"], gitlab::token;
-    /// Linear: `Linear-Signature`, HMAC-SHA-256 over the body, which holds the time.
-    LINEAR = "linear", [], linear::scheme;
-    /// Meta (Facebook, Instagram, Messenger, Threads, WhatsApp): `X-Hub-Signature-256`, HMAC-SHA-256 over the body.
-    META = "meta", [], meta::scheme;
-    /// OpenAI: Standard Webhooks.
-    OPENAI = "openai", [], standard_webhooks::openai;
-    /// Paddle Billing: `Paddle-Signature`, HMAC-SHA-256 over timestamp and body.
-    PADDLE = "paddle", [], paddle::scheme;
-    /// PagerDuty, version 3: `X-PagerDuty-Signature`, HMAC-SHA-256 over the body.
-    PAGERDUTY = "pagerduty", [], pagerduty::scheme;
-    /// Resend: `svix-id`, `svix-timestamp` and `svix-signature`, as in Standard Webhooks.
-    RESEND = "resend", [], standard_webhooks::svix;
-    /// Shopify: `X-Shopify-Hmac-Sha256` or `Shopify-Hmac-Sha256`, HMAC-SHA-256 over the body.
-    SHOPIFY = "shopify", [], shopify::scheme;
-    /// Slack: `X-Slack-Signature`, HMAC-SHA-256 over version, timestamp and body.
-    SLACK = "slack", [], slack::scheme;
-    /// Square: `x-square-hmacsha256-signature`, HMAC-SHA-256 over URL and body.
-    SQUARE = "square", [], square::scheme;
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, or the same with `svix-`.
-    STANDARD_WEBHOOKS = "standard-webhooks", [], standard_webhooks::scheme;
-    /// Standard Webhooks with public keys, `v1a`: the same headers, Ed25519.
-    STANDARD_WEBHOOKS_V1A = "standard-webhooks-v1a", [], standard_webhooks::v1a, "asymmetric";
-    /// Stripe: `Stripe-Signature`, HMAC-SHA-256 over timestamp and body.
-    STRIPE = "stripe", [], stripe::scheme;
-    /// Svix: `svix-id`, `svix-timestamp` and `svix-signature`, or the same with `webhook-`.
-    SVIX = "svix", [], standard_webhooks::svix;
-    /// Twitch EventSub: `Twitch-Eventsub-Message-Signature`, HMAC-SHA-256 over id, timestamp and body.
-    TWITCH = "twitch", [], twitch::scheme;
-    /// The X-Webhook style of in-house senders: `X-Webhook-Signature`, HMAC-SHA-256 over the body.
-    X_WEBHOOK = "x-webhook", [], x_webhook::scheme;
-    /// Zoom: `x-zm-signature`, HMAC-SHA-256 over version, timestamp and body.
-    ZOOM = "zoom", [], zoom::scheme;
-}
-
 impl Provider {
-    /// The provider's name, in kebab-case.
+    /// Returns the name, in kebab-case.
     pub fn name(self) -> &'static str {
         self.0.name
+    }
+
+    /// Returns the name as the sender itself writes it, such as `GitLab (signing token)`.
+    pub fn title(self) -> &'static str {
+        self.0.title
+    }
+
+    /// Returns the URL of the sender's own documentation. It is empty for the style of in-house senders, which has none.
+    pub fn official_page(self) -> &'static str {
+        self.0.page
+    }
+
+    /// Returns what the entry was written from.
+    pub fn evidence(self) -> Evidence {
+        self.0.evidence
+    }
+
+    /// Returns how long the sender waits for an answer, if that is known. What answers later is repeated, or lost.
+    pub fn deadline(self) -> Option<Duration> {
+        self.0.deadline
+    }
+
+    /// Returns how long the sender repeats a delivery that failed, if that is known; zero if it never does.
+    pub fn retries_for(self) -> Option<Duration> {
+        self.0.retries
     }
 }
 
 impl From<Provider> for Scheme {
     fn from(provider: Provider) -> Self {
-        (provider.0.scheme)()
-            .name(provider.0.name)
-            .build()
-            .expect("every entry of the catalogue is whole, as its tests show")
+        provider.0.declare().build().expect("every entry of the catalogue is whole, as its tests show")
     }
 }
 
@@ -183,16 +146,35 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What to say of a name that nobody has, with the names that there are: no more than a configuration's author reads.
+/// What to say of a name that nobody has, with those that are written nearly like it.
 fn unknown(text: &str) -> String {
-    const MOST: usize = 40;
+    const CLOSEST: usize = 5;
     let text: String = text.chars().take(64).collect();
-    let names: Vec<_> = Provider::ALL.iter().take(MOST).map(|provider| format!("`{provider}`")).collect();
-    let more = match Provider::ALL.len().saturating_sub(MOST) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("there is no provider {text:?}; the known ones are {}{more}", names.join(", "))
+    let wanted = plain(&text);
+    let mut names: Vec<_> = Provider::ALL.iter().map(|provider| provider.name()).collect();
+    names.sort_by_key(|name| distance(&plain(name), &wanted));
+    let closest: Vec<_> = names.iter().take(CLOSEST).map(|name| format!("`{name}`")).collect();
+    let count = names.len();
+    format!(
+        "there is no provider {text:?}; the closest of {count} names are {}; `Provider::ALL` has all",
+        closest.join(", ")
+    )
+}
+
+/// How many letters have to be added, taken away or changed to make one of two names the other (Levenshtein's distance).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().collect();
+    let mut row: Vec<_> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, there) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *there);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// As its name.
@@ -257,11 +239,11 @@ mod tests {
         }
         let error = "no-such-sender".parse::<Provider>().unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.starts_with("there is no provider \"no-such-sender\"; the known ones are `clerk`, `dropbox`"),
-            "{text}"
-        );
-        assert!(text.contains("`stripe`") && text.len() < 2000, "{text}");
+        assert!(text.starts_with("there is no provider \"no-such-sender\"; the closest of "), "{text}");
+        for (wrong, right) in [("strype", "stripe"), ("git hub", "github"), ("Standard Webhook", "standard-webhooks")] {
+            let text = wrong.parse::<Provider>().unwrap_err().to_string();
+            assert!(text.contains(&format!("names are `{right}`")) && text.len() < 500, "{text}");
+        }
         assert!("x".repeat(100_000).parse::<Provider>().unwrap_err().to_string().len() < 2000);
     }
 }

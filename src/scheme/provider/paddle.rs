@@ -15,11 +15,10 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("paddle-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .items(";")
         .pairs("=")
         .key("h1")

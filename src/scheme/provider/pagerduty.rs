@@ -14,11 +14,10 @@
 
 use http::StatusCode;
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-pagerduty-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .items(",")
         .pairs("=")
         .key("v1")

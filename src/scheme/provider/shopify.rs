@@ -18,14 +18,12 @@
 //! 6. A test notification from the admin pages is signed with another secret than the app's.
 //! 7. A delivery is repeated 8 times within 4 hours.
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     let field = |part: &str| Field::header(format!("x-shopify-{part}")).or(Field::header(format!("shopify-{part}")));
     let topic_of_webhooks = Field::header("x-shopify-topic").or(Field::nowhere());
-    Scheme::hmac_sha256()
-        .header("x-shopify-hmac-sha256")
-        .or_header("shopify-hmac-sha256")
+    scheme
         .base64()
         .signs("{body}")
         .id(Field::header("x-shopify-event-id").or(Field::header("shopify-webhook-id")).joined(topic_of_webhooks))

@@ -16,11 +16,10 @@
 //! 4. `app_rate_limited`, interactions and commands have no `event`: their payload is the whole of what they say.
 //! 5. The account is the workspace, `team_id`.
 
-use crate::scheme::{Field, Form, Handshake, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Form, Handshake, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-slack-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .prefix("v0=")
         .hex()
         .timestamp(Field::header("x-slack-request-timestamp"))

@@ -17,11 +17,10 @@
 //! 5. The account is the merchant, `merchant_id`.
 //! 6. The time of a delivery is not signed: it can be replayed.
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-square-hmacsha256-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .base64()
         .signs("{url}{body}")
         .json_alone()

@@ -23,54 +23,39 @@
 //! 7. The specification advises an envelope with `type`, `timestamp` and `data`, and does not ask for it. The payload of a body
 //!    without `data` is the whole body.
 //! 8. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
+//! 9. Polar and Whop use the whole secret as the key, as text, also where it looks like base64 ("Webhooks", polar.sh/docs and
+//!    docs.whop.com, and their libraries).
+//! 10. Finch's headers are `finch-event-id`, `finch-timestamp` and `finch-signature` (its library, `src/resources/webhooks.ts`).
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use super::families::{standard, standard_text};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    enveloped(family(&["webhook", "svix"]))
+/// The envelope that the specification advises, under header names that begin with one of `prefixes`, the first that is there.
+pub(super) fn enveloped(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
+    envelope(standard(scheme, prefixes))
 }
 
 /// `webhook-signature: v1a,<base64>` with Ed25519 over the same text.
 #[cfg(feature = "asymmetric")]
-pub(super) fn v1a() -> SchemeBuilder {
-    enveloped(signed(Scheme::ed25519(), &["webhook", "svix"]).key("v1a").key_standard_webhooks_public())
+pub(super) fn v1a(scheme: SchemeBuilder) -> SchemeBuilder {
+    envelope(standard_text(scheme, &["webhook", "svix"]).key("v1a").key_standard_webhooks_public())
 }
 
-pub(super) fn svix() -> SchemeBuilder {
-    enveloped(family(&["svix", "webhook"]))
+/// The same where the whole secret is the key, as text.
+pub(super) fn with_text_key(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
+    envelope(standard_text(scheme, prefixes).key("v1"))
 }
 
-pub(super) fn clerk() -> SchemeBuilder {
-    enveloped(family(&["svix"]))
+/// Finch has its own names for the headers, and the id is in `finch-event-id`. Its secrets are base64.
+pub(super) fn finch(scheme: SchemeBuilder) -> SchemeBuilder {
+    standard_text(scheme, &["finch"])
+        .key("v1")
+        .key_base64()
+        .id(Field::header("finch-event-id"))
+        .event_type(Field::json("/event_type"))
+        .payload_or_envelope("/data")
 }
 
-pub(super) fn openai() -> SchemeBuilder {
-    enveloped(family(&["webhook"])).key_standard_webhooks_or_text()
-}
-
-/// How it is signed with a shared secret, with header names that begin with one of `prefixes`, the first that is there.
-pub(super) fn family(prefixes: &[&str]) -> SchemeBuilder {
-    signed(Scheme::hmac_sha256(), prefixes).key("v1").key_standard_webhooks()
-}
-
-fn signed(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
-    let names = |part: &str| prefixes.iter().map(move |prefix| format!("{prefix}-{part}")).collect::<Vec<_>>();
-    let field = |part: &str| {
-        let fields = names(part).into_iter().map(Field::header);
-        fields.reduce(Field::or).expect("there is a prefix")
-    };
-    names("signature")
-        .into_iter()
-        .fold(scheme, SchemeBuilder::or_header)
-        .items(" ")
-        .pairs(",")
-        .base64()
-        .timestamp(field("timestamp"))
-        .id(field("id"))
-        .signs("{id}.{timestamp}.{body}")
-}
-
-/// The envelope that the specification advises.
-fn enveloped(scheme: SchemeBuilder) -> SchemeBuilder {
+fn envelope(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme.event_type(Field::json("/type")).payload_or_envelope("/data")
 }

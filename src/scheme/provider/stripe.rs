@@ -17,13 +17,10 @@
 //!    which says what to fetch. It has no `api_version` either.
 //! 7. The account is that of Connect, `account`; a thin event has it in `context`.
 
-use std::time::Duration;
+use crate::scheme::{Field, SchemeBuilder};
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
-
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("stripe-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .items(",")
         .pairs("=")
         .key("v1")
@@ -39,5 +36,4 @@ pub(super) fn scheme() -> SchemeBuilder {
         .live(Field::json("/livemode"), "true")
         .account(Field::json("/account").or(Field::json("/context")))
         .payload_or_envelope("/data/object")
-        .retries_for(Duration::from_secs(3 * 24 * 60 * 60))
 }

@@ -19,13 +19,12 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder, TimestampUnit};
+use crate::scheme::{Field, Handshake, SchemeBuilder, TimestampUnit};
 
 const MESSAGE_TYPE: &str = "twitch-eventsub-message-type";
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("twitch-eventsub-message-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .prefix("sha256=")
         .hex()
         .id(Field::header("twitch-eventsub-message-id"))

@@ -11,11 +11,10 @@
 //! 3. While a secret is being rotated, this crate's sender puts two signatures into the header, `sha256=…,sha256=…`.
 //! 4. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
 
-use crate::scheme::{Field, Scheme, SchemeBuilder};
+use crate::scheme::{Field, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-webhook-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .items(",")
         .pairs("=")
         .key("sha256")

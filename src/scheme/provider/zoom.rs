@@ -14,11 +14,10 @@
 //!    have equal bodies: a delivery is known by its body. Zoom repeats one up to three times, the last after 85 minutes.
 //! 3. `event_ts` in the body is in milliseconds, the signed header in seconds.
 
-use crate::scheme::{Field, Handshake, Scheme, SchemeBuilder};
+use crate::scheme::{Field, Handshake, SchemeBuilder};
 
-pub(super) fn scheme() -> SchemeBuilder {
-    Scheme::hmac_sha256()
-        .header("x-zm-signature")
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
         .prefix("v0=")
         .hex()
         .timestamp(Field::header("x-zm-request-timestamp"))

@@ -2,13 +2,22 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
-use super::{EgressProxy, GuardedClient, Inner, connect::Dialler, identity::Identity, idle::Idle, tls, tunnel::Egress};
 use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
+    net::{
+        connect::Dialler,
+        destination::DestinationPolicy,
+        identity::Identity,
+        idle::Idle,
+        proxy::EgressProxy,
+        resolver::{Resolver, SystemResolver},
+        tls,
+        tunnel::Egress,
+    },
     observe,
     secret::Secret,
-    send::{DestinationPolicy, Resolver, SystemResolver},
+    send::client::{guarded::GuardedClient, inner::Inner},
 };
 
 /// The settings of a [`GuardedClient`].
@@ -22,6 +31,21 @@ pub struct GuardedClientBuilder {
     identity: Option<Identity>,
     user_agent: String,
     clock: Arc<dyn Clock>,
+}
+
+impl GuardedClient {
+    /// Creates a client with the defaults: the public internet, by https, 15 s an attempt.
+    ///
+    /// # Errors
+    /// When the operating system trusts no certificate authority.
+    pub fn new() -> Result<Self, ConfigError> {
+        Self::builder().build()
+    }
+
+    /// Starts a client with other settings.
+    pub fn builder() -> GuardedClientBuilder {
+        GuardedClientBuilder::default()
+    }
 }
 
 impl GuardedClientBuilder {

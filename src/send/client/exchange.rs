@@ -6,8 +6,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Frame, Incoming};
 use tokio::time::timeout;
 
-use super::{Inner, connect::Connection, idle::Key, redact, retry_after};
-use crate::send::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest};
+use crate::{
+    net::{
+        connection::Connection,
+        error::{DialError, DialErrorKind},
+        idle::Key,
+        stage::Stage,
+    },
+    send::{
+        attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
+        client::{inner::Inner, redact, retry_after},
+    },
+};
 
 /// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
 #[derive(Default)]
@@ -22,29 +32,6 @@ struct Partial {
     start: BytesMut,
     /// `None` while the body is being read.
     end: Option<AnswerEnd>,
-}
-
-/// What an attempt is waiting for.
-#[derive(Clone, Copy, Default)]
-pub(super) enum Stage {
-    #[default]
-    Resolve,
-    Connect,
-    Proxy,
-    Tls,
-    Answer,
-}
-
-impl Stage {
-    pub(super) fn waited_for(self) -> &'static str {
-        match self {
-            Self::Resolve => "waited for the look-up of the name",
-            Self::Connect => "waited for a connection",
-            Self::Proxy => "waited for the egress proxy",
-            Self::Tls => "waited for the TLS handshake",
-            Self::Answer => "waited for the head of the answer",
-        }
-    }
 }
 
 impl Progress {
@@ -82,15 +69,15 @@ impl Inner {
                 Ok(response) => return self.read(idle, connection, response, progress).await,
                 Err(mut refused) => match refused.take_message() {
                     Some(request) => to_send = request,
-                    None => return Err(connection.failed(refused.into_error()).await),
+                    None => return Err(connection.failed(refused.into_error()).await.into()),
                 },
             }
         }
-        let (address, mut connection) = self.dialler.connect(&request.url, &addresses, progress).await?;
+        let (address, mut connection) = self.dialler.connect(&request.url, &addresses, &mut progress.stage).await?;
         progress.stage = Stage::Answer;
         match connection.sender.send_request(to_send).await {
             Ok(response) => self.read(key(address), connection, response, progress).await,
-            Err(cause) => Err(connection.failed(cause).await),
+            Err(cause) => Err(connection.failed(cause).await.into()),
         }
     }
 
@@ -134,7 +121,7 @@ impl Inner {
                     answer.end = Some(AnswerEnd::Limit);
                     return Ok(());
                 }
-                Err(cause) => return Err(connection.failed(cause).await),
+                Err(cause) => return Err(connection.failed(cause).await.into()),
             };
             read += data.len();
             let room = Answer::MAX_KEPT - answer.start.len();
@@ -148,6 +135,24 @@ impl Inner {
         answer.end = Some(if kept_all { AnswerEnd::Whole } else { AnswerEnd::Shortened });
         self.idle.put(key, connection);
         Ok(())
+    }
+}
+
+/// Here what happened on the network becomes what happened to an attempt.
+impl From<DialError> for AttemptError {
+    fn from(error: DialError) -> Self {
+        let kind = match error.kind {
+            DialErrorKind::Connect => AttemptErrorKind::Connect,
+            DialErrorKind::Dns => AttemptErrorKind::Dns,
+            DialErrorKind::Protocol => AttemptErrorKind::Protocol,
+            DialErrorKind::Proxy => AttemptErrorKind::Proxy,
+            DialErrorKind::RefusedDestination => AttemptErrorKind::RefusedDestination,
+            DialErrorKind::Tls => AttemptErrorKind::Tls,
+            DialErrorKind::TlsExpired => AttemptErrorKind::TlsExpired,
+            DialErrorKind::TlsName => AttemptErrorKind::TlsName,
+            DialErrorKind::TlsUntrusted => AttemptErrorKind::TlsUntrusted,
+        };
+        Self::new(kind).with_source(error.source)
     }
 }
 

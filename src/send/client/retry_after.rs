@@ -8,7 +8,7 @@ use jiff::{
     tz::Offset,
 };
 
-use crate::send::RetryPolicy;
+use crate::send::retry::RetryPolicy;
 
 /// Reads `Retry-After` (RFC 9110, section 10.2.3): whole seconds or a date. Anything else says nothing. Never more than a
 /// day.

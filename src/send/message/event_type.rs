@@ -1,0 +1,109 @@
+use crate::send::{
+    error::SendError,
+    message::message::{check_text, is_event_type, is_version},
+};
+
+/// An entry of the catalogue of event types: what the application sends, as its customers read it.
+///
+/// ```
+/// use tower_webhooks::send::EventType;
+///
+/// let completed = EventType::new("order.completed")?
+///     .description("An order was paid and packed.")?
+///     .version("2026-06")?
+///     .schema(r#"{"type":"object","required":["order"]}"#)?;
+/// assert_eq!(completed.name(), "order.completed");
+///
+/// assert!(EventType::new("order.*").is_err()); // a pattern is no event type
+/// # Ok::<(), tower_webhooks::send::SendError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventType {
+    name: String,
+    description: String,
+    version: Option<String>,
+    schema: Option<String>,
+}
+
+impl EventType {
+    /// The longest description, in characters.
+    pub const LONGEST_DESCRIPTION: usize = 4096;
+    /// The longest text of a schema, in bytes.
+    pub const LONGEST_SCHEMA: usize = 64 * 1024;
+
+    /// Starts with the name.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when it is no event type, as [`Message::new`](crate::send::Message::new) tells.
+    pub fn new(name: impl Into<String>) -> Result<Self, SendError> {
+        let name = name.into();
+        if !is_event_type(&name) {
+            return Err(SendError::invalid(
+                "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them",
+            ));
+        }
+        Ok(Self { name, description: String::new(), version: None, schema: None })
+    }
+
+    /// Sets what it means.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or holds a NUL.
+    pub fn description(mut self, text: impl Into<String>) -> Result<Self, SendError> {
+        self.description = text.into();
+        if self.description.chars().count() > Self::LONGEST_DESCRIPTION {
+            return Err(SendError::invalid("the description of an event type is at most 4,096 characters long"));
+        }
+        check_text(&self.description)?;
+        Ok(self)
+    }
+
+    /// Sets of which version of the API it is.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is no version, as
+    /// [`Message::version`](crate::send::Message::version) tells.
+    pub fn version(mut self, version: impl Into<String>) -> Result<Self, SendError> {
+        let version = version.into();
+        if !is_version(&version) {
+            return Err(SendError::invalid("a version is 1 to 64 letters, digits, `.`, `_` and `-`"));
+        }
+        self.version = Some(version);
+        Ok(self)
+    }
+
+    /// Sets the text that describes its payload, such as a JSON Schema. It is kept and shown, and nothing is checked
+    /// against it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 64 KiB, or holds a NUL.
+    pub fn schema(mut self, text: impl Into<String>) -> Result<Self, SendError> {
+        let text = text.into();
+        if text.len() > Self::LONGEST_SCHEMA {
+            return Err(SendError::invalid("the schema of an event type is at most 64 KiB long"));
+        }
+        check_text(&text)?;
+        self.schema = Some(text);
+        Ok(self)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it means.
+    pub fn description_text(&self) -> &str {
+        &self.description
+    }
+
+    /// Of which version of the API it is.
+    pub fn api_version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The text that describes its payload.
+    pub fn schema_text(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+}

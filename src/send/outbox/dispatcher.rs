@@ -1,0 +1,273 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    observe,
+    send::{
+        error::{SendError, SendErrorKind},
+        message::{
+            api_versions::ApiVersions,
+            message::{Message, check_text},
+        },
+        outbox::{
+            shared::Shared,
+            store::{
+                OutboxStore,
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
+                ids::OutboxId,
+                message::Dispatched,
+            },
+        },
+    },
+    transaction::StoreTransaction,
+};
+
+/// Dispatches messages to registered endpoints, by way of an outbox that keeps them. Cheap to clone; fits axum's `State`.
+///
+/// What was dispatched is durable when the call returns, or when the application's transaction is committed. A
+/// [`SendWorker`](crate::send::SendWorker), in this process or in others, delivers it.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")] mod example {
+/// use serde_json::json;
+/// use tower_webhooks::{send::{Dispatcher, Message, NewEndpoint, SealingKey}, store::SqliteStore};
+///
+/// # async fn run(shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = SqliteStore::connect("sqlite://app.db").await?;
+/// let webhooks = Dispatcher::builder(store).sealing_key(SealingKey::from_env("WEBHOOKS_KEY")?).build()?;
+/// tokio::spawn(webhooks.worker().run(shutdown));
+///
+/// let created = webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?.events(["order.*"])).await?;
+/// println!("your secret, shown once: {}", created.reveal());
+///
+/// webhooks.dispatch(Message::new("order.completed", &json!({ "order": 7 }))?).await?;
+/// # Ok(()) }
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Dispatcher {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What became of a message that was dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    deliveries: u32,
+    new: bool,
+}
+
+impl Receipt {
+    /// How many deliveries there are of the message: one for each enabled endpoint of its tenant that wanted it when it was
+    /// dispatched first. None is no error: the message is kept, and [`recover`](crate::send::Endpoints::recover) can still send it.
+    pub fn deliveries(&self) -> u32 {
+        self.deliveries
+    }
+
+    /// Tells whether the message was not there before.
+    pub fn is_new(&self) -> bool {
+        self.new
+    }
+}
+
+impl Dispatcher {
+    /// Stores a message, and a delivery of it for each endpoint that wants it. It is durable when this returns.
+    ///
+    /// The same message again changes nothing. A payload of 20 KiB or more is warned of in the log: many receivers and what
+    /// stands before them take little more.
+    ///
+    /// # Errors
+    /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id;
+    /// [`Invalid`](SendErrorKind::Invalid) when its tenant, version or time cannot be, or its version is none of
+    /// [`api_versions`](crate::send::DispatcherBuilder::api_versions), where there are some; and as the store fails: whether the message
+    /// was stored is then unknown, and to dispatch the same one again is safe.
+    pub async fn dispatch(&self, message: Message) -> Result<Receipt, SendError> {
+        let receipts = self.dispatch_many(vec![message]).await?;
+        receipts.first().copied().ok_or_else(unanswered)
+    }
+
+    /// Stores several messages, all of them or none. The receipts are in their order.
+    ///
+    /// # Errors
+    /// As [`dispatch`](Self::dispatch).
+    pub async fn dispatch_many(&self, messages: Vec<Message>) -> Result<Vec<Receipt>, SendError> {
+        messages.iter().try_for_each(|message| self.check(message))?;
+        let dispatched = self.shared.store.dispatch(messages.clone()).await?;
+        let receipts = receipts(&messages, dispatched)?;
+        self.shared.wake();
+        Ok(receipts)
+    }
+
+    /// Stores a message in the application's own transaction, which must be of the store's database: if that is committed
+    /// the message is there, and otherwise it never was.
+    ///
+    /// A worker finds it when it next looks, within a second, or at once where [`wake`](Self::wake) is called after the commit.
+    ///
+    /// # Errors
+    /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
+    /// was written, and the transaction can go on. [`Store`](SendErrorKind::Store) when the transaction is of another database, or as the
+    /// database fails: roll the transaction back.
+    pub async fn dispatch_in<T: StoreTransaction>(
+        &self,
+        transaction: &mut T,
+        message: Message,
+    ) -> Result<Receipt, SendError> {
+        self.check(&message)?;
+        let messages = vec![message];
+        let dispatched = self.shared.store.dispatch_in(transaction.connection(), messages.clone()).await?;
+        receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
+    }
+
+    /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
+    /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
+    pub fn wake(&self) {
+        self.shared.wake();
+        self.shared.store.notify();
+    }
+
+    fn check(&self, message: &Message) -> Result<(), SendError> {
+        message.check()?;
+        if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
+            && !versions.knows(version)
+        {
+            return Err(ApiVersions::unknown(version, Some(versions)).with_field("version"));
+        }
+        let bytes = message.payload().get().len();
+        if bytes >= LARGE_PAYLOAD {
+            observe::large_payload(message.event_type(), bytes);
+        }
+        Ok(())
+    }
+
+    /// Reads a delivery, of whichever tenant: the numbers of ids can be guessed, so before one that a tenant named is shown,
+    /// sent again or cancelled, compare the record's [`tenant`](DeliveryRecord::tenant).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delivery(&self, id: OutboxId) -> Result<Option<DeliveryRecord>, SendError> {
+        Ok(self.shared.store.delivery(id).await?)
+    }
+
+    /// Reads a tenant's deliveries, the newest first, a [page](crate::send::Quotas::page) at a time. `None` is whose endpoints and messages
+    /// name no tenant, not all tenants together.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::send::{DeliveryQuery, DeliveryState, Dispatcher, SendError};
+    ///
+    /// # async fn run(webhooks: Dispatcher) -> Result<(), SendError> {
+    /// let mut query = DeliveryQuery::default().state(DeliveryState::Exhausted).event_type("order.completed");
+    /// while let Some(last) = webhooks.deliveries(Some("acme"), query.clone()).await?.last() {
+    ///     println!("{} and those before it", last.id);
+    ///     query = query.before(last.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn deliveries(
+        &self,
+        tenant: Option<&str>,
+        query: DeliveryQuery,
+    ) -> Result<Vec<DeliveryRecord>, SendError> {
+        let tenant = tenant.unwrap_or_default();
+        for text in [Some(tenant), query.message.as_deref(), query.event_type.as_deref()].into_iter().flatten() {
+            check_text(text)?;
+        }
+        let tenant = Arc::from(tenant);
+        Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
+    }
+
+    /// Reads the attempts of a delivery, in their order; none where there is no such delivery. As with
+    /// [`delivery`](Self::delivery), whose it is is for the caller to check.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn attempts(&self, id: OutboxId) -> Result<Vec<AttemptRecord>, SendError> {
+        Ok(self.shared.store.attempts(id).await?)
+    }
+
+    /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not
+    /// wait any longer. It goes before all else that waits for its endpoint, and does not wait for the endpoint's rest. Attempts are
+    /// numbered on, and the first one of the round is [`manual`](AttemptRecord::manual) in the log.
+    ///
+    /// # Errors
+    /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
+    /// its endpoint or its content is gone. And as the store fails.
+    pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
+        if !self.shared.store.resend(id).await? {
+            let message =
+                "the delivery cannot be sent again: it is being sent, or it, its endpoint or its content is gone";
+            return Err(SendError::new(SendErrorKind::NotFound, message));
+        }
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// Cancels a delivery that waits.
+    ///
+    /// # Errors
+    /// [`NotFound`](SendErrorKind::NotFound) when it does not wait, and as the store fails.
+    pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
+        let cancelled = self.shared.store.cancel(id).await?;
+        let message = "there is nothing to cancel: the delivery does not wait, or is not there";
+        if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }
+    }
+
+    /// Removes all that a tenant has: endpoints with their secrets, messages, deliveries, attempts. Tells how many rows. It
+    /// works in small steps, until nothing is left; what is being sent at that moment may still arrive. Stop dispatching for
+    /// the tenant before.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) when the name is empty: that would be all that an application without tenants
+    /// has. And as the store fails: call it again.
+    pub async fn erase_tenant(&self, name: &str) -> Result<u64, SendError> {
+        if name.is_empty() {
+            return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
+        }
+        check_text(name)?;
+        let tenant: Arc<str> = name.into();
+        let mut erased = 0;
+        loop {
+            match self.shared.store.erase(tenant.clone(), ERASED_AT_ONCE).await? {
+                0 => return Ok(erased),
+                rows => erased += rows,
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("sealer", &self.shared.sealer)
+            .field("policy", &self.shared.policy)
+            .field("times", &self.shared.times)
+            .finish_non_exhaustive()
+    }
+}
+
+fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Receipt>, SendError> {
+    let receipt = |(message, dispatched): (&Message, Dispatched)| match dispatched {
+        Dispatched::Conflict => Err(SendError::new(
+            SendErrorKind::Conflict,
+            format!("there is another message under the id `{}`", message.message_id()),
+        )),
+        Dispatched::Known { deliveries } => Ok(Receipt { deliveries, new: false }),
+        Dispatched::Stored { deliveries } => Ok(Receipt { deliveries, new: true }),
+    };
+    let receipts: Vec<_> = messages.iter().zip(dispatched).map(receipt).collect::<Result<_, _>>()?;
+    for receipt in receipts.iter().filter(|receipt| receipt.new) {
+        observe::dispatched(receipt.deliveries);
+    }
+    Ok(receipts)
+}
+
+fn unanswered() -> SendError {
+    SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
+}
+
+/// From here on a payload is warned of. Standard Webhooks advises to stay below.
+const LARGE_PAYLOAD: usize = 20 * 1024;
+
+/// How many rows of a kind are erased in one transaction.
+const ERASED_AT_ONCE: u32 = 500;

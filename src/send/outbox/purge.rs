@@ -1,0 +1,110 @@
+//! Removes what is old, beside a worker's attempts and in nobody's way.
+
+use std::time::Duration;
+
+use crate::{
+    clock, observe,
+    queue::full_jitter,
+    send::outbox::{shared::Shared, store::delivery::Retention},
+};
+
+/// Purges for as long as it is polled: now and then, at once when it is told that an endpoint was disabled, and without a break
+/// while there is more. Then it leaves the store to others for as long as it took, so that it has half of the time at most.
+pub(crate) async fn run(shared: &Shared) {
+    let retention: Retention = shared.times.retention;
+    let mut behind = Behind::default();
+    loop {
+        let begun = clock::monotonic();
+        let pause = match shared.store.purge(retention, STEP).await {
+            Ok(changed) => {
+                let now = clock::monotonic();
+                observe::purged(changed);
+                if let Some(since) = behind.note(changed >= u64::from(STEP), now) {
+                    observe::purge_behind(since);
+                }
+                match changed {
+                    0 => EVERY,
+                    // What is removed as fast as it becomes old is removed in larger pieces.
+                    _ if changed < u64::from(STEP) => SOON,
+                    _ => now.saturating_sub(begun).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+                }
+            }
+            Err(error) => {
+                observe::outbox_failed("purge", &error);
+                EVERY
+            }
+        };
+        // So that the processes that were started together do not come together.
+        let pause = if pause == EVERY { EVERY - full_jitter(EVERY / 4, random()) } else { pause };
+        // Told or not, it is time to look.
+        let _ = tokio::time::timeout(pause, shared.to_purge.notified()).await;
+    }
+}
+
+fn random() -> u64 {
+    getrandom::u64().unwrap_or(u64::MAX / 2)
+}
+
+/// For how long there has been more to remove than was removed.
+#[derive(Debug, Default)]
+struct Behind {
+    since: Option<Duration>,
+    told_at: Duration,
+}
+
+impl Behind {
+    /// Notes whether there is more. Gives how long that has been so, when it is time to tell.
+    fn note(&mut self, is_more: bool, now: Duration) -> Option<Duration> {
+        if !is_more {
+            let was_told = self.told_at > Duration::ZERO;
+            *self = Self::default();
+            // That it is over is told too.
+            return was_told.then_some(Duration::ZERO);
+        }
+        let since = *self.since.get_or_insert(now);
+        let behind = now.saturating_sub(since);
+        let is_due = behind >= PATIENCE && now.saturating_sub(self.told_at) >= PATIENCE;
+        is_due.then(|| {
+            self.told_at = now;
+            behind
+        })
+    }
+}
+
+/// How many rows of a kind are changed by one call.
+const STEP: u32 = 500;
+
+/// How often it is looked whether something has become old.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// When it is looked again after less than there was room for.
+const SOON: Duration = Duration::from_secs(1);
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// After how long it is told that there is still more, and how often.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Behind;
+
+    #[test]
+    fn that_it_cannot_keep_up_is_told_every_ten_minutes_and_that_it_is_over_once() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        let mut behind = Behind::default();
+
+        assert_eq!(behind.note(true, minutes(30)), None);
+        assert_eq!(behind.note(true, minutes(39)), None);
+        assert_eq!(behind.note(true, minutes(40)), Some(minutes(10)));
+        assert_eq!(behind.note(true, minutes(49)), None);
+        assert_eq!(behind.note(true, minutes(51)), Some(minutes(21)));
+        assert_eq!(behind.note(false, minutes(52)), Some(minutes(0)));
+        assert_eq!(behind.note(false, minutes(53)), None);
+        assert_eq!(behind.note(true, minutes(54)), None);
+        assert_eq!(behind.note(true, minutes(64)), Some(minutes(10)));
+    }
+}

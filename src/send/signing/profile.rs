@@ -1,0 +1,252 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    clock::millis,
+    secret::{Secret, Secrets},
+    send::{
+        error::{SendError, SendErrorKind},
+        message::style::Style,
+        outbox::store::{endpoint::Sealed, ids::EndpointId},
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
+    },
+    signature::{Encoding, PrivateKey},
+};
+
+/// What of an endpoint is sealed: its secrets and its own headers.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    secrets: Vec<Kept>,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    secret: String,
+    /// Milliseconds since the epoch.
+    until: Option<u64>,
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        self.secrets.iter_mut().for_each(|kept| kept.secret.zeroize());
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
+}
+
+impl Profile {
+    pub(crate) fn new(secret: &Secret) -> Result<Self, SendError> {
+        Ok(Self { secrets: vec![Kept { secret: text(secret)?, until: None }], headers: Vec::new() })
+    }
+
+    /// Makes `secret` the one that signs; those before it go on until `until`.
+    pub(crate) fn rotate(&mut self, secret: &Secret, now: SystemTime, until: SystemTime) -> Result<(), SendError> {
+        let (now, until) = (unix_millis(now), unix_millis(until));
+        for kept in &mut self.secrets {
+            kept.until = Some(kept.until.map_or(until, |before| before.min(until)));
+        }
+        self.secrets.retain(|kept| kept.until.is_some_and(|until| until > now));
+        self.secrets.insert(0, Kept { secret: text(secret)?, until: None });
+        self.secrets.truncate(MOST_SECRETS);
+        Ok(())
+    }
+
+    /// Checks that every secret that still signs is also of another style's form; those that have ended are dropped. Between
+    /// shared secrets and private keys there is no way: what the owner holds would be of no use.
+    pub(crate) fn fit(&mut self, from: Style, to: Style, now: SystemTime) -> Result<(), SendError> {
+        if from == to {
+            return Ok(());
+        }
+        if [from, to].contains(&Style::StandardWebhooksV1a) {
+            return Err(SendError::invalid(
+                "an endpoint stays in the style `standard-webhooks-v1a`, and none comes to it: its key is of another kind; \
+                 register another endpoint",
+            ));
+        }
+        let now = unix_millis(now);
+        self.secrets.retain(|kept| kept.until.is_none_or(|until| until > now));
+        self.secrets
+            .iter()
+            .try_for_each(|kept| check_secret(to, &Secret::new(kept.secret.clone()).map_err(unreadable)?))
+    }
+
+    /// What of this a receiver must not be heard to repeat.
+    pub(crate) fn echoes(&self) -> Echoes {
+        let mut echoes = Echoes::default();
+        self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
+        self.headers.iter().for_each(|(name, value)| echoes.header(name, value.as_bytes()));
+        echoes
+    }
+
+    pub(crate) fn set_headers(&mut self, headers: &CustomHeaders) {
+        self.headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect();
+    }
+
+    pub(crate) fn secrets(&self) -> Result<Secrets, SendError> {
+        let mut secrets = Secrets::none();
+        for kept in &self.secrets {
+            let secret = Secret::new(kept.secret.clone()).map_err(unreadable)?;
+            secrets = match kept.until {
+                None => secrets.and(secret),
+                Some(until) => secrets.and_until(secret, UNIX_EPOCH + Duration::from_millis(until)),
+            };
+        }
+        Ok(secrets)
+    }
+
+    pub(crate) fn headers(&self) -> Result<CustomHeaders, SendError> {
+        let mut headers = CustomHeaders::default();
+        for (name, value) in &self.headers {
+            headers.insert(name, value).map_err(unreadable)?;
+        }
+        Ok(headers)
+    }
+
+    pub(crate) fn seal(&self, sealer: &Sealer, id: EndpointId) -> Result<Sealed, SendError> {
+        let plain = Zeroizing::new(serde_json::to_vec(self).map_err(unreadable)?);
+        sealer.seal(id, &plain)
+    }
+
+    pub(crate) fn open(sealer: &Sealer, id: EndpointId, sealed: &Sealed) -> Result<Self, SendError> {
+        serde_json::from_slice(&sealer.open(id, sealed)?).map_err(unreadable)
+    }
+}
+
+/// The secret that an owner has chosen, if it is strong enough, or a new one.
+pub(crate) fn chosen_or_random(style: Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
+    match chosen {
+        Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
+        None => random_secret(style),
+    }
+}
+
+/// Draws a secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
+fn random_secret(style: Style) -> Result<Secret, SendError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
+    let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
+    Secret::new(format!("{prefix}{}", Encoding::Base64.encode(&*bytes))).map_err(unreadable)
+}
+
+/// What an endpoint's owner is shown: the secret, or the public key of a private one, which nobody is shown.
+pub(crate) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, SendError> {
+    match style {
+        Style::StandardWebhooksV1a => {
+            let key = PrivateKey::parse(secret.expose()).map_err(unreadable)?;
+            Secret::new(key.public_text()).map_err(unreadable)
+        }
+        Style::StandardWebhooks | Style::XWebhook => Ok(secret.clone()),
+    }
+}
+
+/// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. A private key is never theirs to
+/// choose: whoever has seen it can sign.
+fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
+    let text = secret.expose();
+    let length = match style {
+        Style::StandardWebhooksV1a => {
+            return Err(SendError::invalid(
+                "no secret can be chosen in the style `standard-webhooks-v1a`: a private key is drawn, and its public key shown",
+            ));
+        }
+        Style::XWebhook => std::str::from_utf8(text).ok().map(str::len),
+        _ => {
+            let text = text.strip_prefix(b"whsec_").unwrap_or(text);
+            Encoding::Base64.decode(text).map(|key| Zeroizing::new(key).len())
+        }
+    };
+    match length {
+        Some(24..=64) => Ok(()),
+        Some(_) => Err(SendError::invalid("the secret has to be 24 to 64 bytes long")),
+        None => Err(SendError::invalid("the secret is not base64 after an optional `whsec_`")),
+    }
+}
+
+fn text(secret: &Secret) -> Result<String, SendError> {
+    let text = std::str::from_utf8(secret.expose());
+    text.map(str::to_owned).map_err(|_| SendError::invalid("the secret is not text"))
+}
+
+fn unix_millis(at: SystemTime) -> u64 {
+    u64::try_from(millis(at.duration_since(UNIX_EPOCH).unwrap_or_default())).unwrap_or_default()
+}
+
+/// The cause may quote what it could not read, so it is not passed on.
+fn unreadable<E>(_: E) -> SendError {
+    SendError::new(SendErrorKind::Sealing, "an endpoint's secrets or headers are not in the form that they are kept in")
+}
+
+/// A receiver looks at no more than so many signatures.
+const MOST_SECRETS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::{Profile, check_secret, random_secret};
+    use crate::{
+        secret::Secret,
+        send::{error::SendErrorKind, message::style::Style, outbox::store::ids::EndpointId, signing::seal::Sealer},
+    };
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_chosen_secret_is_24_to_64_bytes_in_the_form_of_its_style() {
+        for (text, style, fits) in [
+            ("abc", Style::XWebhook, false),
+            (&*"k".repeat(23), Style::XWebhook, false),
+            (&*"k".repeat(24), Style::XWebhook, true),
+            (&*"k".repeat(64), Style::XWebhook, true),
+            (&*"k".repeat(65), Style::XWebhook, false),
+            ("whsec_AAAA", Style::StandardWebhooks, false),
+            (&*"AAAA".repeat(8), Style::StandardWebhooks, true),
+            (&*format!("whsec_{}", "AAAA".repeat(21)), Style::StandardWebhooks, true),
+            (&*"AAAA".repeat(22), Style::StandardWebhooks, false),
+            (&*"AAAA".repeat(400_000), Style::StandardWebhooks, false),
+            ("not base64, but certainly long enough", Style::StandardWebhooks, false),
+            (&*format!("whsk_{}=", "A".repeat(43)), Style::StandardWebhooksV1a, false),
+        ] {
+            let checked = check_secret(style, &secret(text));
+            assert_eq!(checked.as_ref().err().map(|error| error.kind()), (!fits).then_some(SendErrorKind::Invalid));
+        }
+        assert!(check_secret(Style::StandardWebhooks, &random_secret(Style::StandardWebhooks).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_old_secret_until_the_overlap_ends() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let mut profile = Profile::new(&secret("one")).unwrap();
+        profile.rotate(&secret("two"), at(0), at(100)).unwrap();
+        assert_eq!(profile.secrets().unwrap().len(), 2);
+
+        profile.rotate(&secret("three"), at(50), at(500)).unwrap();
+        let ends: Vec<_> = profile.secrets().unwrap().entries().iter().map(|entry| entry.until).collect();
+        assert_eq!(ends, [None, Some(at(500)), Some(at(100))]);
+
+        profile.rotate(&secret("four"), at(200), at(200)).unwrap();
+        assert_eq!(profile.secrets().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_profile_comes_back_as_it_was_sealed() {
+        let id = EndpointId::random().unwrap();
+        let mut profile = Profile::new(&secret("one")).unwrap();
+        let mut headers = crate::send::CustomHeaders::default();
+        headers.insert("x-team", "a team").unwrap();
+        profile.set_headers(&headers);
+
+        let sealed = profile.seal(&Sealer::default(), id).unwrap();
+        let opened = Profile::open(&Sealer::default(), id, &sealed).unwrap();
+
+        assert_eq!(opened.headers().unwrap(), headers);
+        assert_eq!(opened.secrets().unwrap().entries()[0].secret.expose(), b"one");
+    }
+}
