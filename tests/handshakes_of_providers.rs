@@ -9,7 +9,7 @@ use axum::{
     http::{Method, StatusCode},
     routing::post as on_post,
 };
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use senders::{Answer, NOW_AS_DATE, PATH, hmac, layer, post, secret, secret_text, send, signature};
 use tower_webhooks::{Delivery, Provider, Secret, Secrets, WebhookLayer, clock::ManualClock};
 
@@ -213,6 +213,61 @@ async fn slack_is_told_its_challenge_as_text() {
     let answer = post(&router(Provider::SLACK), &signature(Provider::SLACK, SLACK), SLACK).await;
 
     assert_eq!(answer, plain_text("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
+}
+
+// --- X ------------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn x_is_told_the_hash_of_its_token() {
+    let answer = get(Provider::X_TWITTER, "?crc_token=challenge_string").await;
+
+    let tag = BASE64.encode(&hmac(secret_text(Provider::X_TWITTER).as_bytes(), "challenge_string"));
+    assert_eq!(answer.in_short(), (StatusCode::OK, &*format!(r#"{{"response_token":"sha256={tag}"}}"#)));
+}
+
+// The answer is made with the key that signs deliveries.
+#[tokio::test]
+async fn x_cannot_be_had_to_sign_a_delivery() {
+    for token in ["%7B%22a%22%3A1%7D", "", "a%20b", "1&crc_token=2"] {
+        let answer = get(Provider::X_TWITTER, &format!("?crc_token={token}")).await;
+        assert_eq!(answer.in_short(), FORBIDDEN, "{token}");
+    }
+    let body = "1234";
+    let answer = post(&router(Provider::X_TWITTER), &signature(Provider::X_TWITTER, body), body).await;
+    assert_eq!(answer.in_short(), UNAUTHORIZED);
+}
+
+// --- Nylas and Okta -----------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn nylas_is_told_its_challenge_as_text() {
+    assert_eq!(get(Provider::NYLAS, "?challenge=bc609b38-c81f").await, plain_text("bc609b38-c81f"));
+    assert_eq!(get(Provider::NYLAS, "").await.in_short(), FORBIDDEN);
+}
+
+#[tokio::test]
+async fn okta_is_told_its_challenge_as_json() {
+    let challenge = [("x-okta-verification-challenge", "xdf1TaMKNRWUE7DSmFsoBpCDdGHCbTgo".to_owned())];
+    let answer = send(&router(Provider::OKTA), Method::GET, "/in", &challenge, "").await;
+
+    assert_eq!(answer.in_short(), (StatusCode::OK, r#"{"verification":"xdf1TaMKNRWUE7DSmFsoBpCDdGHCbTgo"}"#));
+    assert_eq!(get(Provider::OKTA, "").await.in_short(), FORBIDDEN);
+    // By POST it does not excuse a delivery from its token.
+    let delivery = send(&router(Provider::OKTA), Method::POST, "/in", &challenge, "{}").await;
+    assert_eq!(delivery.in_short(), UNAUTHORIZED);
+}
+
+// --- Front --------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn front_is_told_its_challenge_once_the_signature_has_passed() {
+    let challenge = ("x-front-challenge", "3f2a9c".to_owned());
+    let mut signed = signature(Provider::FRONT, "{}");
+    signed.push(challenge.clone());
+
+    assert_eq!(post(&router(Provider::FRONT), &signed, "{}").await, plain_text("3f2a9c"));
+    assert_eq!(post(&router(Provider::FRONT), &[challenge], "{}").await.in_short(), UNAUTHORIZED);
+    assert_eq!(post(&router(Provider::FRONT), &signed, "{ }").await.in_short(), UNAUTHORIZED);
 }
 
 // --- All that are signed ------------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ pub use self::{
         endpoints::{Endpoints, secrets::Resealed},
         event_types::EventTypes,
         hooks::{Attempted, Disabled},
+        policy,
         quotas::Quotas,
         store::{
             OutboxStore,
