@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use crate::{
     boxed::BoxFuture,
     claim::{ClaimError, ClaimErrorKind, ClaimHandle},
     fencing::Fenced,
+    mutex::Mutex,
 };
 
 /// A claim that this process holds: what its handler and the middleware both look at.
@@ -135,11 +136,11 @@ impl Held {
     }
 
     fn times(&self) -> Times {
-        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.times.lock()
     }
 
     fn set(&self, change: impl FnOnce(&mut Times)) {
-        change(&mut self.times.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.times.lock());
         self.moved.notify_waiters();
     }
 

@@ -1,14 +1,9 @@
-use std::{
-    env,
-    path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{env, path::Path, sync::OnceLock, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{key::ClaimKey, run::bounded, store::IdempotencyStore};
-use crate::observe;
+use crate::{mutex::Mutex, observe};
 
 /// When the store is next to be told which program claims for which consumer.
 ///
@@ -36,7 +31,7 @@ impl Introductions {
     /// Whether it is time; if so, it is the caller's turn.
     pub(super) fn are_due(&self, consumer: &str, provider: &str) -> bool {
         let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         match known.iter_mut().find(|known| *known.consumer == *consumer && *known.provider == *provider) {
             Some(known) if now < known.next => false,
             Some(known) => {

@@ -68,6 +68,7 @@ mod later;
 mod layer;
 pub(crate) mod purge;
 mod recent;
+pub mod record;
 mod run;
 mod service;
 mod store;

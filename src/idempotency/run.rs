@@ -1,12 +1,4 @@
-use std::{
-    borrow::Cow,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -14,7 +6,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower_service::Service;
 
@@ -34,6 +26,7 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     fencing::Fenced,
     host, observe,
+    panics::{Stopped, caught, supervise},
     verify::{Acknowledged, ResponseBody, Verified},
 };
 
@@ -232,45 +225,13 @@ async fn handle<S, R>(inner: &mut S, request: Request<Full<Bytes>>, deadline: im
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
-    let Ok(future) = catch_unwind(AssertUnwindSafe(|| inner.call(request))) else { return Ran::Panicked };
+    let Ok(future) = caught(|| inner.call(request)) else { return Ran::Panicked };
     match supervise(future, deadline).await {
         Ok(Ok(response)) => Ran::Responded(response),
         Ok(Err(error)) => Ran::Failed(error),
         Err(Stopped::Panicked) => Ran::Panicked,
         Err(Stopped::TimedOut) => Ran::TimedOut,
     }
-}
-
-/// Why a part of the application did not end by itself.
-enum Stopped {
-    Panicked,
-    TimedOut,
-}
-
-/// Runs a part of the application until it ends, panics, or its deadline passes; the deadline may move while it runs.
-async fn supervise<F: Future>(future: F, deadline: impl Fn() -> Instant) -> Result<F::Output, Stopped> {
-    let mut future = pin!(Some(future));
-    let mut sleep = pin!(sleep_until(deadline()));
-    let ended = poll_fn(|cx| {
-        let running = future.as_mut().as_pin_mut().expect("it is dropped below, and not polled again");
-        match catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
-            Err(_) => return Poll::Ready(Err(Stopped::Panicked)),
-            Ok(Poll::Ready(output)) => return Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => {}
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            let moved = deadline();
-            if moved <= sleep.deadline() {
-                return Poll::Ready(Err(Stopped::TimedOut));
-            }
-            sleep.as_mut().reset(moved);
-        }
-        Poll::Pending
-    })
-    .await;
-    // Dropped here, where a destructor that panics does not keep the claim from being released.
-    let _ = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-    ended
 }
 
 /// The calls to the store, each bounded in time.

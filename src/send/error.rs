@@ -3,7 +3,6 @@ use std::{borrow::Cow, error::Error, fmt};
 use crate::{
     boxed::BoxError,
     error::{StoreError, StoreErrorKind},
-    send::message::api_versions::ApiVersions,
 };
 
 /// A [`Dispatcher`](crate::send::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
@@ -78,14 +77,6 @@ impl SendError {
 
     pub(super) fn not_found(what: &'static str) -> Self {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
-    }
-
-    /// Names the versions that there are: they are in every envelope, so whoever asks may know them.
-    pub(super) fn unknown_version(version: &str, versions: Option<&ApiVersions>) -> Self {
-        let shown: String = version.chars().take(64).collect();
-        let known: Vec<_> = versions.into_iter().flat_map(ApiVersions::names).map(|name| format!("`{name}`")).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Self::invalid(format!("there is no API version `{}`; there are: {known}", shown.escape_debug()))
     }
 
     pub(super) fn randomness(cause: getrandom::Error) -> Self {

@@ -43,21 +43,23 @@ mod signing;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    client::{builder::GuardedClientBuilder, guarded::GuardedClient},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     error::{SendError, SendErrorKind},
     message::{
         api_versions::ApiVersions,
         event_type::EventType,
         message::{Message, MessageError, MessageErrorKind, MessageId},
+        style::Style,
     },
     outbox::{
         builder::DispatcherBuilder,
         dispatcher::{Dispatcher, Receipt},
         endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-        endpoints::{Endpoints, Resealed},
+        endpoints::{Endpoints, secrets::Resealed},
         event_types::EventTypes,
         hooks::{Attempted, Disabled},
+        policy,
         quotas::Quotas,
         store::{
             OutboxStore,
@@ -79,7 +81,7 @@ pub use self::{
     signing::{
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
         seal::SealingKey,
-        signer::{Signer, Style},
+        signer::Signer,
     },
 };
 pub use crate::{

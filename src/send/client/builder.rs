@@ -17,7 +17,7 @@ use crate::{
     },
     observe,
     secret::Secret,
-    send::client::{GuardedClient, Inner},
+    send::client::{guarded::GuardedClient, inner::Inner},
 };
 
 /// The settings of a [`GuardedClient`].
@@ -31,6 +31,21 @@ pub struct GuardedClientBuilder {
     identity: Option<Identity>,
     user_agent: String,
     clock: Arc<dyn Clock>,
+}
+
+impl GuardedClient {
+    /// Creates a client with the defaults: the public internet, by https, 15 s an attempt.
+    ///
+    /// # Errors
+    /// When the operating system trusts no certificate authority.
+    pub fn new() -> Result<Self, ConfigError> {
+        Self::builder().build()
+    }
+
+    /// Starts a client with other settings.
+    pub fn builder() -> GuardedClientBuilder {
+        GuardedClientBuilder::default()
+    }
 }
 
 impl GuardedClientBuilder {

@@ -10,19 +10,20 @@ use crate::{
     queue::Room,
     send::{
         attempt::Transport,
-        client::GuardedClient,
+        client::guarded::GuardedClient,
         message::api_versions::ApiVersions,
         outbox::{
-            dispatcher::{Dispatcher, Shared, Times},
+            dispatcher::Dispatcher,
             endpoint::Endpoint,
             hooks::{Attempted, Disabled, Hooks},
             quotas::Quotas,
+            shared::{Shared, Times},
             store::{
                 OutboxStore,
                 delivery::Retention,
                 limits::{DISABLE_AFTER, LONGEST_LEASE},
             },
-            worker::GRACE,
+            worker::jobs::GRACE,
         },
         retry::RetryPolicy,
         signing::seal::{Sealer, SealingKey},
@@ -63,6 +64,13 @@ pub struct DispatcherBuilder {
     attempt_header: bool,
     times: Times,
     room: Room,
+}
+
+impl Dispatcher {
+    /// Starts a dispatcher on a store.
+    pub fn builder(store: impl OutboxStore) -> DispatcherBuilder {
+        DispatcherBuilder::new(Arc::new(store))
+    }
 }
 
 impl DispatcherBuilder {

@@ -1,40 +1,22 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use tokio::sync::Notify;
-#[cfg(feature = "api")]
-use zeroize::Zeroizing;
-
-#[cfg(feature = "api")]
 use crate::{
-    clock::Clock,
-    net::destination::DestinationPolicy,
     observe,
-    queue::Room,
     send::{
-        attempt::Transport,
         error::{SendError, SendErrorKind},
         message::{
             api_versions::ApiVersions,
             message::{Message, check_text},
         },
         outbox::{
-            builder::DispatcherBuilder,
-            endpoints::Endpoints,
-            event_types::EventTypes,
-            hooks::Hooks,
-            quotas::Quotas,
+            shared::Shared,
             store::{
                 OutboxStore,
-                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Retention},
-                endpoint::Sealed,
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
                 ids::OutboxId,
                 message::Dispatched,
             },
-            tenant::Tenant,
-            worker::SendWorker,
         },
-        retry::RetryPolicy,
-        signing::seal::Sealer,
     },
     transaction::StoreTransaction,
 };
@@ -42,7 +24,7 @@ use crate::{
 /// Dispatches messages to registered endpoints, by way of an outbox that keeps them. Cheap to clone; fits axum's `State`.
 ///
 /// What was dispatched is durable when the call returns, or when the application's transaction is committed. A
-/// [`SendWorker`], in this process or in others, delivers it.
+/// [`SendWorker`](crate::send::SendWorker), in this process or in others, delivers it.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
@@ -66,39 +48,6 @@ pub struct Dispatcher {
     pub(crate) shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn OutboxStore>,
-    pub(crate) sealer: Sealer,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) policy: DestinationPolicy,
-    pub(crate) retries: RetryPolicy,
-    pub(crate) hooks: Hooks,
-    pub(crate) quotas: Quotas,
-    pub(crate) api_versions: Option<ApiVersions>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) attempt_header: bool,
-    pub(crate) times: Times,
-    pub(crate) room: Room,
-    pub(crate) new_work: Arc<Notify>,
-    /// There is something to purge now.
-    pub(crate) to_purge: Notify,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) attempt: Duration,
-    pub(crate) lease: Duration,
-    pub(crate) disable_after: Duration,
-    pub(crate) retention: Retention,
-}
-
-impl Shared {
-    /// Tells the workers of this process that there may be work.
-    pub(crate) fn wake(&self) {
-        self.new_work.notify_waiters();
-    }
-}
-
 /// What became of a message that was dispatched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
@@ -108,7 +57,7 @@ pub struct Receipt {
 
 impl Receipt {
     /// How many deliveries there are of the message: one for each enabled endpoint of its tenant that wanted it when it was
-    /// dispatched first. None is no error: the message is kept, and [`recover`](Endpoints::recover) can still send it.
+    /// dispatched first. None is no error: the message is kept, and [`recover`](crate::send::Endpoints::recover) can still send it.
     pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
@@ -120,34 +69,6 @@ impl Receipt {
 }
 
 impl Dispatcher {
-    /// Starts a dispatcher on a store.
-    pub fn builder(store: impl OutboxStore) -> DispatcherBuilder {
-        DispatcherBuilder::new(Arc::new(store))
-    }
-
-    /// The endpoints.
-    pub fn endpoints(&self) -> Endpoints<'_> {
-        Endpoints(self)
-    }
-
-    /// Returns what one tenant has, and nothing of the others. An empty name is the application without tenants.
-    ///
-    /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) if the name is longer than 256 characters or holds control characters.
-    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
-        Tenant::new(self.clone(), name.into())
-    }
-
-    /// The catalogue of event types.
-    pub fn event_types(&self) -> EventTypes<'_> {
-        EventTypes(self)
-    }
-
-    /// A worker that delivers what is due. Run as many as you like, in as many processes.
-    pub fn worker(&self) -> SendWorker {
-        SendWorker::new(self.clone())
-    }
-
     /// Stores a message, and a delivery of it for each endpoint that wants it. It is durable when this returns.
     ///
     /// The same message again changes nothing. A payload of 20 KiB or more is warned of in the log: many receivers and what
@@ -156,7 +77,7 @@ impl Dispatcher {
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id;
     /// [`Invalid`](SendErrorKind::Invalid) when its tenant, version or time cannot be, or its version is none of
-    /// [`api_versions`](DispatcherBuilder::api_versions), where there are some; and as the store fails: whether the message
+    /// [`api_versions`](crate::send::DispatcherBuilder::api_versions), where there are some; and as the store fails: whether the message
     /// was stored is then unknown, and to dispatch the same one again is safe.
     pub async fn dispatch(&self, message: Message) -> Result<Receipt, SendError> {
         let receipts = self.dispatch_many(vec![message]).await?;
@@ -195,25 +116,6 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Seals an answer of the API that may show a secret, for as long as it is kept. `of` names the request, so that what was
-    /// sealed for one cannot be put in the place of another.
-    #[cfg(feature = "api")]
-    pub(crate) fn seal_answer(&self, of: &str, plain: &[u8]) -> Result<Sealed, SendError> {
-        self.shared.sealer.seal_as(&format!("{SEALED_ANSWER} {of}"), plain)
-    }
-
-    /// Opens an answer of the API that was kept.
-    #[cfg(feature = "api")]
-    pub(crate) fn open_answer(&self, of: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
-        self.shared.sealer.open_as(&format!("{SEALED_ANSWER} {of}"), sealed)
-    }
-
-    /// Returns how many rows a page of a list has at most.
-    #[cfg(feature = "api")]
-    pub(crate) fn page(&self) -> u32 {
-        self.shared.quotas.page
-    }
-
     /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
     /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
     pub fn wake(&self) {
@@ -226,7 +128,7 @@ impl Dispatcher {
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)
         {
-            return Err(SendError::unknown_version(version, Some(versions)).with_field("version"));
+            return Err(ApiVersions::unknown(version, Some(versions)).with_field("version"));
         }
         let bytes = message.payload().get().len();
         if bytes >= LARGE_PAYLOAD {
@@ -244,7 +146,7 @@ impl Dispatcher {
         Ok(self.shared.store.delivery(id).await?)
     }
 
-    /// Reads a tenant's deliveries, the newest first, a [page](Quotas::page) at a time. `None` is whose endpoints and messages
+    /// Reads a tenant's deliveries, the newest first, a [page](crate::send::Quotas::page) at a time. `None` is whose endpoints and messages
     /// name no tenant, not all tenants together.
     ///
     /// # Errors
@@ -363,10 +265,6 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
 fn unanswered() -> SendError {
     SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
 }
-
-/// The name under which answers of the API are sealed; no id of an endpoint is like it.
-#[cfg(feature = "api")]
-const SEALED_ANSWER: &str = "answer of";
 
 /// From here on a payload is warned of. Standard Webhooks advises to stay below.
 const LARGE_PAYLOAD: usize = 20 * 1024;

@@ -4,12 +4,13 @@ use crate::{
     net::destination::{EndpointUrl, EndpointUrlError, Origin},
     secret::Secret,
     send::{
+        message::style::Style,
         outbox::store::{
             endpoint::{DisabledReason, EndpointRecord},
             ids::{EndpointId, OutboxId},
             rate_limit::RateLimit,
         },
-        signing::{custom_headers::CustomHeaders, signer::Style},
+        signing::custom_headers::CustomHeaders,
     },
 };
 

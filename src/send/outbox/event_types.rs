@@ -26,6 +26,13 @@ use crate::send::{
 #[derive(Clone, Copy)]
 pub struct EventTypes<'a>(pub(crate) &'a Dispatcher);
 
+impl Dispatcher {
+    /// The catalogue of event types.
+    pub fn event_types(&self) -> EventTypes<'_> {
+        EventTypes(self)
+    }
+}
+
 impl EventTypes<'_> {
     /// Adds event types, all or none; those of the same name are replaced. To put the same ones at every start is safe.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     clock, observe,
     queue::full_jitter,
-    send::outbox::{dispatcher::Shared, store::delivery::Retention},
+    send::outbox::{shared::Shared, store::delivery::Retention},
 };
 
 /// Purges for as long as it is polled: now and then, at once when it is told that an endpoint was disabled, and without a break

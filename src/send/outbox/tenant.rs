@@ -53,6 +53,16 @@ pub struct Tenant {
     name: Arc<str>,
 }
 
+impl Dispatcher {
+    /// Returns what one tenant has, and nothing of the others. An empty name is the application without tenants.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the name is longer than 256 characters or holds control characters.
+    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
+        Tenant::new(self.clone(), name.into())
+    }
+}
+
 impl Tenant {
     pub(crate) fn new(dispatcher: Dispatcher, name: Arc<str>) -> Result<Self, SendError> {
         check_tenant(&name)?;

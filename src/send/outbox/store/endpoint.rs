@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 
 use super::{ids::EndpointId, rate_limit::RateLimit};
-use crate::{net::destination::Origin, send::signing::signer::Style};
+use crate::{net::destination::Origin, send::message::style::Style};
 
 /// Bytes that only the application's key opens, and the name of that key.
 #[derive(Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub const SLOW_FOR: Duration = Duration::from_secs(10 * 60);
 pub const FAILURES_TO_REST: u32 = 5;
 
 /// How many failures an endpoint has at least before it is disabled for failing, each a tenth of
-/// [`disable_after`](Finish::disable_after) or more after the one before: two bad minutes are not days of failure, however far apart they
+/// [`disable_after`](crate::send::Finish::disable_after) or more after the one before: two bad minutes are not days of failure, however far apart they
 /// are.
 pub const FAILURES_TO_DISABLE: u32 = 5;
 
