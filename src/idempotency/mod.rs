@@ -71,6 +71,7 @@ mod later;
 mod layer;
 pub(crate) mod purge;
 mod recent;
+pub mod record;
 mod run;
 mod service;
 mod settle;

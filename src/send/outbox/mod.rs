@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
 pub(crate) mod hooks;
+pub mod policy;
 mod purge;
 pub(crate) mod quotas;
 mod shared;

@@ -86,6 +86,7 @@ use crate::{
 ///     again, and the first attempt after it is [`manual`](AttemptRecord::manual).
 /// 19. Of an endpoint [`in_order`](EndpointSettings::in_order) one delivery is leased at a time, in the order in which they were made. One
 ///     that is to be retried holds up those behind it until then: the endpoint rests for that long. What goes first by rule 17 still does.
+/// 20. What rule 16 cancels takes no place of another: what is due behind it is leased instead, and it counts for no share, limit or pace.
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.

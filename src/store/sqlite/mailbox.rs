@@ -14,7 +14,7 @@ use crate::error::{StoreError, StoreErrorKind};
 
 /// The way to a task that answers what it is sent. The task is started by the first call, and again when it has died, say
 /// with the runtime that it was started on; it ends when the queue is dropped or closed, after it has done what waits.
-pub(super) struct Queue<T> {
+pub(super) struct Mailbox<T> {
     name: &'static str,
     /// How long a call waits for its answer, at the very most.
     limit: Duration,
@@ -27,7 +27,7 @@ enum Worker<T> {
     Running(mpsc::Sender<T>, JoinHandle<()>),
 }
 
-impl<T: Send + 'static> Queue<T> {
+impl<T: Send + 'static> Mailbox<T> {
     pub(super) fn new(name: &'static str, limit: Duration) -> Self {
         Self { name, limit, worker: Mutex::new(Worker::Idle) }
     }

@@ -4,8 +4,11 @@ use std::{
 };
 
 use crate::{
-    idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
-    store::record::{Millis, Record, State},
+    clock::Millis,
+    idempotency::{
+        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced,
+        record::{Record, State},
+    },
 };
 
 /// A part of the records, bounded by itself.

@@ -1,85 +1,12 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::error::{Patience, store_error};
 use crate::{
+    clock::Millis,
     error::{StoreError, StoreErrorKind},
-    store::{name::Prefix, record::Millis},
 };
-
-/// Every statement of the store, with the names of its tables put in once.
-pub(super) struct Sql {
-    prefix: Prefix,
-    /// By the logarithm of how many keys it takes.
-    select: [Arc<str>; SIZES],
-    /// By the logarithm of how many records it takes.
-    upsert: [Arc<str>; SIZES],
-    pub(super) complete: Arc<str>,
-    pub(super) is_done: Arc<str>,
-    pub(super) purge: Arc<str>,
-}
-
-/// How many keys or records one statement takes at most.
-pub(super) const MAX_ROWS: usize = 1 << (SIZES - 1);
-const SIZES: usize = 9;
-
-impl Sql {
-    pub(super) fn new(prefix: Prefix) -> Self {
-        let claims = format!("{}claims", prefix.as_str());
-        let columns = "key, state, token, attempt, fingerprint, until, response_status, response_type, response_body";
-        // Few sizes, so that each is prepared once and kept. What is left over repeats the last key or record.
-        let list = |item: &str, size: usize| vec![item; 1 << size].join(", ");
-
-        Self {
-            select: std::array::from_fn(|size| {
-                format!("SELECT {columns} FROM {claims} WHERE key IN ({})", list("?", size)).into()
-            }),
-            upsert: std::array::from_fn(|size| {
-                format!(
-                    "INSERT INTO {claims} ({columns}) VALUES {} ON CONFLICT (key) DO UPDATE SET \
-                     state = excluded.state, token = excluded.token, attempt = excluded.attempt, \
-                     fingerprint = excluded.fingerprint, until = excluded.until, \
-                     response_status = excluded.response_status, response_type = excluded.response_type, \
-                     response_body = excluded.response_body",
-                    list("(?, ?, ?, ?, ?, ?, ?, ?, ?)", size),
-                )
-                .into()
-            }),
-            complete: format!(
-                "UPDATE {claims} SET state = 2, until = ?, response_status = ?, response_type = ?, response_body = ? \
-                 WHERE key = ? AND token = ? AND state = 0"
-            )
-            .into(),
-            is_done: format!("SELECT 1 FROM {claims} WHERE key = ? AND token = ? AND state = 2 AND until > ?").into(),
-            purge: format!(
-                "DELETE FROM {claims} WHERE key IN (\
-                 SELECT key FROM {claims} WHERE state = 2 AND until <= ? \
-                 UNION ALL SELECT key FROM {claims} WHERE state IN (0, 1) AND until <= ? LIMIT ?)"
-            )
-            .into(),
-            prefix,
-        }
-    }
-
-    pub(super) fn prefix(&self) -> &str {
-        self.prefix.as_str()
-    }
-
-    pub(super) fn select(&self, keys: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
-        sized(&self.select, keys)
-    }
-
-    pub(super) fn upsert(&self, records: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
-        sized(&self.upsert, records)
-    }
-}
-
-/// The statement that takes `count`, and how many it takes.
-fn sized(statements: &[Arc<str>; SIZES], count: usize) -> (AssertSqlSafe<Arc<str>>, usize) {
-    let size = count.max(1).next_power_of_two();
-    (AssertSqlSafe(statements[size.trailing_zeros() as usize].clone()), size)
-}
 
 /// A part of the crate, whose tables have versions of their own.
 pub(super) struct Part {
@@ -90,33 +17,9 @@ pub(super) struct Part {
     pub(super) migrations: fn(&str) -> Vec<Migration>,
 }
 
-pub(super) const CLAIMS: Part = Part { name: "idempotency", version: 1, migrations };
-
-/// What each version adds, and the version that one must know to work with it. Never change an entry: append.
-fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![Migration {
-        needs: 1,
-        // Without a rowid the record is in the tree of its key, so a claim touches one tree fewer. The index serves purge;
-        // new entries come at the end of their state.
-        statements: vec![
-            format!(
-                "CREATE TABLE {prefix}claims (\
-                 key BLOB NOT NULL PRIMARY KEY, \
-                 state INTEGER NOT NULL, \
-                 token BLOB NOT NULL, \
-                 attempt INTEGER NOT NULL, \
-                 fingerprint BLOB NOT NULL, \
-                 until INTEGER NOT NULL, \
-                 response_status INTEGER, \
-                 response_type TEXT, \
-                 response_body BLOB) STRICT, WITHOUT ROWID"
-            ),
-            format!("CREATE INDEX {prefix}claims_until ON {prefix}claims (state, until)"),
-        ],
-    }]
-}
-
+/// A step of the tables.
 pub(super) struct Migration {
+    /// The version that one must know to work with what it makes.
     pub(super) needs: i64,
     pub(super) statements: Vec<String>,
 }
@@ -124,13 +27,12 @@ pub(super) struct Migration {
 /// Brings the schema up to date. Others may do the same at the same time: the write lock puts them in a row.
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
-    sql: &Sql,
+    prefix: &str,
     part: &Part,
     patience: &Patience,
     now: Millis,
 ) -> Result<(), StoreError> {
     let failed = |error| store_error("migrate the tables", error);
-    let prefix = sql.prefix();
     let mut transaction = loop {
         match connection.begin_with("BEGIN IMMEDIATE").await {
             Ok(transaction) => break transaction,
@@ -170,11 +72,10 @@ pub(super) async fn migrate(
 /// Refuses a schema that this version of the crate cannot work with.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
-    sql: &Sql,
+    prefix: &str,
     part: &Part,
     patience: &Patience,
 ) -> Result<(), StoreError> {
-    let prefix = sql.prefix();
     let (version, needs) = loop {
         match versions(connection, prefix, part).await {
             Ok(versions) => break versions,

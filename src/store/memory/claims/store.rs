@@ -8,10 +8,10 @@ use std::{
 use super::shard::Shard;
 use crate::{
     boxed::BoxFuture,
-    clock::{self, ClockOffset},
+    clock::{self, ClockOffset, Millis},
     error::{ConfigError, StoreError, StoreErrorKind},
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
-    store::{name::application_name, record::Millis},
+    store::name::application_name,
 };
 
 /// Keeps claims in this process. Clones share them.

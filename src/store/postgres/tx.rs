@@ -1,10 +1,10 @@
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
 use tokio::time::Instant;
 
-use crate::store::postgres::{
+use super::{
     error::{SERIALIZATION_FAILURE, has_code, is_lost},
+    server::acquire_live,
     statement::{Mode, Statement, Value},
-    store::acquire_live,
 };
 
 /// A transaction of the store's own. Dropped before its end, it closes the connection: the server then rolls back and lets go of
@@ -91,13 +91,13 @@ const DEADLOCK_DETECTED: &str = "40P01";
 
 /// Runs `$work` in a transaction and commits it; once more if another one was in the way. All of it ends by the deadline.
 macro_rules! transaction {
-    ($store:expr, $deadline:expr, $context:expr, $tx:ident => $work:expr) => {{
-        let (deadline, begin) = ($deadline, &$store.inner.outbox.begin);
-        let current = $store.inner.pool.current();
+    ($outbox:expr, $deadline:expr, $context:expr, $tx:ident => $work:expr) => {{
+        let (deadline, server) = ($deadline, &$outbox.server);
+        let current = server.pool.current();
         let calls = async {
             let mut is_again = false;
             loop {
-                let mut $tx = Tx::begin(&current.value, $store.inner.mode, begin, deadline).await?;
+                let mut $tx = Tx::begin(&current.value, server.mode, &$outbox.begin, deadline).await?;
                 let done = $work.await;
                 match done {
                     Ok(value) => {
@@ -116,7 +116,7 @@ macro_rules! transaction {
             }
         };
         let done = timeout_at(deadline, calls).await.unwrap_or_else(|_| Err(no_answer()));
-        $store.note(&current, &done);
+        server.note(&current, &done);
         done.map_err(|error| store_error(error, $context))
     }};
 }

@@ -1,19 +1,25 @@
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    connection::{Connections, begin_immediate},
-    error::{Patience, concerns_all, store_error},
     rows::{self, Found},
-    schema::MAX_ROWS,
-    store::Setup,
+    schema::CLAIMS,
+    sql::{MAX_ROWS, Sql},
 };
 use crate::{
-    error::{StoreError, StoreErrorKind},
-    idempotency::{ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
-    store::record::{Millis, Record, before},
+    clock::{Millis, before},
+    error::StoreError,
+    idempotency::{
+        ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, record::Record,
+    },
+    store::sqlite::{
+        connection::{Connections, Durability, begin_immediate},
+        error::{Patience, store_error},
+        group::{Committer, Group, commit},
+        setup::Setup,
+    },
 };
 
 /// What the writer is sent.
@@ -36,9 +42,10 @@ pub(super) enum Act {
 }
 
 /// Does what it is sent, as much as waits in one transaction, until nobody is left who could send more.
-pub(super) async fn run(setup: Setup, commands: mpsc::Receiver<Command>) {
-    let connections = Connections::new(&setup);
-    let mut writer = Writer { setup, connections, inbox: Inbox { commands, changes: Vec::new(), purges: Vec::new() } };
+pub(super) async fn run(setup: Setup, sql: Arc<Sql>, commands: mpsc::Receiver<Command>) {
+    let connections = Connections::new(&setup, &CLAIMS, Durability::Process);
+    let inbox = Inbox { commands, changes: Vec::new(), purges: Vec::new() };
+    let mut writer = Writer { setup, sql, connections, inbox };
 
     while writer.inbox.wait().await {
         writer.work().await;
@@ -48,6 +55,7 @@ pub(super) async fn run(setup: Setup, commands: mpsc::Receiver<Command>) {
 
 struct Writer {
     setup: Setup,
+    sql: Arc<Sql>,
     connections: Connections,
     inbox: Inbox,
 }
@@ -59,13 +67,6 @@ struct Inbox {
     purges: Vec<(u32, oneshot::Sender<Result<u64, StoreError>>)>,
 }
 
-/// Whether a group may take in what arrives while it waits for the lock.
-#[derive(PartialEq)]
-enum Group {
-    Fixed,
-    Growing,
-}
-
 /// What became of a change, once its transaction is committed.
 enum Answer {
     Claimed(ClaimOutcome),
@@ -75,12 +76,48 @@ enum Answer {
     Unwanted,
 }
 
+impl Committer for Writer {
+    type Write = Change;
+    type Answer = Answer;
+
+    async fn try_group(&mut self, changes: &mut Vec<Change>, group: Group) -> Result<Vec<Answer>, StoreError> {
+        let done = self.decide_in_group(changes, group).await;
+        if let Err(error) = &done {
+            self.connections.renew_after(error);
+        }
+        done
+    }
+
+    fn take_arrived(&mut self, changes: &mut Vec<Change>, most: usize) {
+        self.inbox.take_waiting(most.saturating_sub(changes.len()));
+        changes.append(&mut self.inbox.changes);
+    }
+
+    /// Who was dropped meanwhile does not want to know.
+    fn answer(change: Change, answer: Answer) {
+        match (change, answer) {
+            (Change::Claim(_, reply), Answer::Claimed(outcome)) => _ = reply.send(Ok(outcome)),
+            (Change::OfOwner(.., reply), Answer::Done(fenced)) => _ = reply.send(Ok(fenced)),
+            (change, Answer::Failed(error)) => Self::fail(change, error),
+            // Dropped without an answer, which reads as one that never came.
+            (_, Answer::Unwanted | Answer::Claimed(_) | Answer::Done(_)) => {}
+        }
+    }
+
+    fn fail(change: Change, error: StoreError) {
+        match change {
+            Change::Claim(_, reply) => _ = reply.send(Err(error)),
+            Change::OfOwner(.., reply) => _ = reply.send(Err(error)),
+        }
+    }
+}
+
 impl Writer {
     async fn work(&mut self) {
         self.inbox.take_waiting(MAX_ROWS);
         let changes = std::mem::take(&mut self.inbox.changes);
         if !changes.is_empty() {
-            self.commit(changes).await;
+            commit(self, changes).await;
         }
         for (limit, reply) in std::mem::take(&mut self.inbox.purges) {
             let purged = self.purge(limit).await;
@@ -92,56 +129,14 @@ impl Writer {
         }
     }
 
-    async fn commit(&mut self, mut changes: Vec<Change>) {
-        match self.commit_group(&mut changes, Group::Growing).await {
-            Ok(answers) => answer(changes, answers),
-            Err(error) if changes.len() == 1 || concerns_all(&error) => {
-                if error.kind() == StoreErrorKind::Busy {
-                    // The lock has been held for as long as anyone may wait. Those who came later go back with the others,
-                    // or the queue would make them wait that long several times over.
-                    self.inbox.take_waiting(usize::MAX);
-                    changes.append(&mut self.inbox.changes);
-                }
-                let answers = changes.iter().map(|_| Answer::Failed(error.clone())).collect();
-                answer(changes, answers);
-            }
-            // One of them cannot be written. Each goes alone, so that it fails alone.
-            Err(_) => {
-                let mut stopped = None;
-                for change in changes {
-                    let mut alone = vec![change];
-                    let done = match &stopped {
-                        Some(error) => Err(StoreError::clone(error)),
-                        None => self.commit_group(&mut alone, Group::Fixed).await,
-                    };
-                    let answers = done.unwrap_or_else(|error| {
-                        stopped = Some(error.clone()).filter(concerns_all);
-                        vec![Answer::Failed(error)]
-                    });
-                    answer(alone, answers);
-                }
-            }
-        }
-    }
-
-    /// Decides `changes` in one transaction and tells the answers once it is committed. After an error nothing is changed,
-    /// or, when it was the commit's, nobody can tell.
-    async fn commit_group(&mut self, changes: &mut Vec<Change>, group: Group) -> Result<Vec<Answer>, StoreError> {
-        let done = self.try_group(changes, group).await;
-        if let Err(error) = &done {
-            self.connections.renew_after(error);
-        }
-        done
-    }
-
-    async fn try_group(&mut self, changes: &mut Vec<Change>, group: Group) -> Result<Vec<Answer>, StoreError> {
+    async fn decide_in_group(&mut self, changes: &mut Vec<Change>, group: Group) -> Result<Vec<Answer>, StoreError> {
         let failed = |error| store_error("write claims", error);
-        let sql = &self.setup.sql;
+        let sql = &self.sql;
         let patience = Patience::new(self.setup.patience);
-        let mut connection = self.connections.lend(sql).await?;
+        let mut connection = self.connections.lend().await?;
         let mut transaction = begin_immediate!(connection, patience, failed);
         if group == Group::Growing {
-            self.inbox.take_waiting(MAX_ROWS - changes.len());
+            self.inbox.take_waiting(MAX_ROWS.saturating_sub(changes.len()));
             changes.append(&mut self.inbox.changes);
         }
 
@@ -165,9 +160,9 @@ impl Writer {
     /// Removes up to `limit` records in a transaction of its own. It is in nobody's way for long: it gives up soon when the
     /// lock is held, since changes wait behind it.
     async fn purge(&mut self, limit: u32) -> Result<u64, StoreError> {
-        let sql = &self.setup.sql;
+        let sql = &self.sql;
         let patience = Patience::new(self.setup.patience.min(PURGE_PATIENCE));
-        let mut connection = self.connections.lend(sql).await?;
+        let mut connection = self.connections.lend().await?;
         loop {
             let now = self.setup.clock.now();
             let purge = sqlx::query(AssertSqlSafe(sql.purge.clone()))
@@ -257,20 +252,6 @@ fn decide(changes: &[Change], found: &mut Found, now: Millis) -> (Vec<Answer>, H
         }
     });
     (answers.collect(), changed)
-}
-
-/// Tells each what became of its change. Who was dropped meanwhile does not want to know.
-fn answer(changes: Vec<Change>, answers: Vec<Answer>) {
-    for pair in changes.into_iter().zip(answers) {
-        match pair {
-            (Change::Claim(_, reply), Answer::Claimed(outcome)) => _ = reply.send(Ok(outcome)),
-            (Change::Claim(_, reply), Answer::Failed(error)) => _ = reply.send(Err(error)),
-            (Change::OfOwner(.., reply), Answer::Done(fenced)) => _ = reply.send(Ok(fenced)),
-            (Change::OfOwner(.., reply), Answer::Failed(error)) => _ = reply.send(Err(error)),
-            // Dropped without an answer, which reads as one that never came.
-            (_, Answer::Unwanted | Answer::Claimed(_) | Answer::Done(_)) => {}
-        }
-    }
 }
 
 const PURGE_PATIENCE: Duration = Duration::from_millis(200);

@@ -1,13 +1,21 @@
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    connection::Connections,
-    error::{Patience, store_error},
     rows::{self, Found},
-    schema::{MAX_ROWS, Sql},
-    store::Setup,
+    schema::CLAIMS,
+    sql::{MAX_ROWS, Sql},
 };
-use crate::{error::StoreError, idempotency::ClaimKey, store::record::Record};
+use crate::{
+    error::StoreError,
+    idempotency::{ClaimKey, record::Record},
+    store::sqlite::{
+        connection::{Connections, Durability},
+        error::{Patience, store_error},
+        setup::Setup,
+    },
+};
 
 /// Somebody who wants to know the record of a key.
 pub(super) struct Lookup {
@@ -16,8 +24,8 @@ pub(super) struct Lookup {
 }
 
 /// Answers lookups, all that wait in one statement. It takes no lock, so a writer does not hold it up.
-pub(super) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
-    let mut connections = Connections::new(&setup);
+pub(super) async fn run(setup: Setup, sql: Arc<Sql>, mut lookups: mpsc::Receiver<Lookup>) {
+    let mut connections = Connections::new(&setup, &CLAIMS, Durability::Process);
     let mut waiting = Vec::with_capacity(MAX_ROWS);
     while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {
         // Others are about to ask too: one statement for all of them costs little more than one.
@@ -29,7 +37,7 @@ pub(super) async fn run(setup: Setup, mut lookups: mpsc::Receiver<Lookup>) {
         }
 
         let keys: Vec<_> = waiting.iter().map(|lookup| lookup.key).collect();
-        let found = look_up(&mut connections, &setup.sql, &keys, &Patience::new(setup.patience)).await;
+        let found = look_up(&mut connections, &sql, &keys, &Patience::new(setup.patience)).await;
         if let Err(error) = &found {
             connections.renew_after(error);
         }
@@ -51,7 +59,7 @@ async fn look_up(
     keys: &[ClaimKey],
     patience: &Patience,
 ) -> Result<Found, StoreError> {
-    let mut connection = connections.lend(sql).await?;
+    let mut connection = connections.lend().await?;
     loop {
         match rows::select(&mut connection, sql, keys).await {
             Ok(found) => return Ok(found),

@@ -3,18 +3,20 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use sqlx::{Row, Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments, sqlite::SqliteRow};
 
-use super::schema::Sql;
+use super::sql::Sql;
 use crate::{
     error::{StoreError, StoreErrorKind},
-    idempotency::{ClaimKey, ClaimToken, Fingerprint, StoredResponse},
-    store::record::{Record, State},
+    idempotency::{
+        ClaimKey, ClaimToken, Fingerprint, StoredResponse,
+        record::{Record, State},
+    },
 };
 
 /// What was found under the keys that were asked for. A record that cannot be read is an error of its own, not of the
 /// others.
 pub(super) type Found = HashMap<ClaimKey, Result<Record, StoreError>>;
 
-/// Reads the records of `keys`, at most [`MAX_ROWS`](super::schema::MAX_ROWS), in one statement.
+/// Reads the records of `keys`, at most [`MAX_ROWS`](super::sql::MAX_ROWS), in one statement.
 pub(super) async fn select(
     connection: &mut SqliteConnection,
     sql: &Sql,
@@ -37,7 +39,7 @@ pub(super) async fn select(
     Ok(found)
 }
 
-/// Writes `records`, at most [`MAX_ROWS`](super::schema::MAX_ROWS), in one statement.
+/// Writes `records`, at most [`MAX_ROWS`](super::sql::MAX_ROWS), in one statement.
 pub(super) async fn upsert(
     connection: &mut SqliteConnection,
     sql: &Sql,
@@ -91,7 +93,7 @@ fn read(row: &SqliteRow) -> Result<Record, StoreError> {
     let response = match status {
         None => None,
         Some(status) => {
-            let status = status.try_into().map_err(|_| corrupt("its status is none"))?;
+            let status = status.try_into().map_err(|_| corrupt("its status is out of range"))?;
             let body: Option<Vec<u8>> = row.try_get(8).map_err(undecoded)?;
             let body = Bytes::from(body.unwrap_or_default());
             Some(Arc::new(StoredResponse::new(status, row.try_get(7).map_err(undecoded)?, body)))
@@ -100,7 +102,7 @@ fn read(row: &SqliteRow) -> Result<Record, StoreError> {
     Ok(Record {
         state,
         token: ClaimToken::from_bytes(token.try_into().map_err(|_| corrupt("its token is not of 16 bytes"))?),
-        attempt: attempt.try_into().map_err(|_| corrupt("its attempt is none"))?,
+        attempt: attempt.try_into().map_err(|_| corrupt("its attempt is out of range"))?,
         fingerprint: Fingerprint::from_bytes(
             fingerprint.try_into().map_err(|_| corrupt("its fingerprint is not of 8 bytes"))?,
         ),
@@ -114,7 +116,7 @@ fn padded<T>(items: &[T], size: usize) -> impl Iterator<Item = &T> {
     items.iter().chain(std::iter::repeat_with(|| items.last()).flatten()).take(if items.is_empty() { 0 } else { size })
 }
 
-// The numbers are in the statements of `schema` too.
+// The numbers are in the statements of `sql` too.
 const PENDING: i64 = 0;
 const RELEASED: i64 = 1;
 const DONE: i64 = 2;
