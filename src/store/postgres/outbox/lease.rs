@@ -194,6 +194,8 @@ async fn gather(
         if row.optional_int("seq")?.is_some() {
             waiting.due.push(columns::due(&row)?);
         }
+        // The last row of an endpoint tells.
+        waiting.is_partial = (waiting.due.len() as i64) < row.int("due")?;
     }
     Ok(())
 }
