@@ -9,7 +9,7 @@ use crate::{
     send::attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport},
 };
 
-/// Sends deliveries to whoever registered an endpoint, and to nowhere else. Cheap to clone; clones share connections.
+/// Sends deliveries to destinations that its policy allows, and nowhere else. It is cheap to clone; clones share connections.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::{
 pub struct GuardedClient(pub(crate) Arc<Inner>);
 
 impl GuardedClient {
-    /// The policy that every attempt is held to.
+    /// Returns the policy that every attempt is checked against.
     pub fn policy(&self) -> &DestinationPolicy {
         &self.0.policy
     }
@@ -46,7 +46,7 @@ impl GuardedClient {
         let mut progress = Progress::default();
         let ended = tokio::time::timeout(timeout, self.0.exchange(request, &mut progress)).await;
 
-        // A status that was seen counts, whatever became of the body.
+        // A status that arrived counts, whatever happened to the body.
         let stage = progress.stage;
         let result = match (progress.into_answer(ended.is_err()), ended) {
             (Some(answer), _) => Ok(answer),

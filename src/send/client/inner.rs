@@ -7,7 +7,7 @@ use crate::{
     net::{connect::Dialler, destination::DestinationPolicy, idle::Idle},
 };
 
-/// What the clones of a client share.
+/// The parts that the clones of a client share.
 pub(crate) struct Inner {
     pub(crate) policy: DestinationPolicy,
     pub(crate) dialler: Dialler,

@@ -5,23 +5,31 @@ use http::HeaderName;
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// How deliveries are signed, and what their envelope looks like.
+///
+/// ```
+/// use tower_webhooks::send::Style;
+///
+/// assert_eq!("standard-webhooks".parse::<Style>()?, Style::StandardWebhooks);
+/// assert_eq!(Style::XWebhook.to_string(), "x-webhook");
+/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Style {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,…`. Libraries verify it in every
-    /// language.
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,…`. There are
+    /// libraries that verify it in every common language.
     StandardWebhooks,
-    /// Standard Webhooks with a private key: the same headers, `webhook-signature: v1a,…`, by Ed25519. The receiver holds the
-    /// public key, and can sign nothing with it.
+    /// Standard Webhooks with a private key: the same headers, with `webhook-signature: v1a,…` by Ed25519. The receiver has the
+    /// public key, which cannot sign.
     StandardWebhooksV1a,
     /// `X-Webhook-Signature: sha256=…` over the body, with `X-Webhook-Delivery` and `X-Webhook-Event` beside it. It is as
-    /// easy to check by hand as GitHub's. The moment of sending is not signed, so a recorded delivery can be replayed; the
-    /// signed id in its body tells that it is old.
+    /// easy to verify as GitHub's. The time of sending is not signed, so a recorded delivery can be replayed; the signed id in
+    /// its body shows that it is a duplicate.
     XWebhook,
 }
 
 impl Style {
-    /// The header that tells which attempt it is, where the application wants one.
+    /// Returns the name of the header for the number of the attempt.
     pub(crate) fn attempt_header(self) -> HeaderName {
         match self.envelope() {
             Self::XWebhook => X_WEBHOOK_ATTEMPT,
@@ -29,7 +37,7 @@ impl Style {
         }
     }
 
-    /// The style's name, in kebab-case.
+    /// Returns the style's name in kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::StandardWebhooks => "standard-webhooks",
@@ -38,7 +46,7 @@ impl Style {
         }
     }
 
-    /// The style that stands for all those with the same envelope.
+    /// Returns the style that represents all styles with the same envelope.
     pub(crate) fn envelope(self) -> Self {
         match self {
             Self::StandardWebhooks | Self::StandardWebhooksV1a => Self::StandardWebhooks,
@@ -60,7 +68,7 @@ impl FromStr for Style {
         [Self::StandardWebhooks, Self::StandardWebhooksV1a, Self::XWebhook]
             .into_iter()
             .find(|style| style.as_str() == text)
-            .ok_or_else(|| ConfigError::new(ConfigErrorKind::Scheme, format!("there is no style `{text}`")))
+            .ok_or_else(|| ConfigError::new(ConfigErrorKind::Scheme, format!("unknown style `{text}`")))
     }
 }
 

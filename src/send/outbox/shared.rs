@@ -47,7 +47,7 @@ pub(crate) struct Times {
 }
 
 impl Shared {
-    /// Tells the workers of this process that there may be work.
+    /// Wakes the workers of this process, since there may be work.
     pub(crate) fn wake(&self) {
         self.new_work.notify_waiters();
     }

@@ -14,9 +14,9 @@ use crate::{
     signature::{Encoding, MacAlgorithm, MacState, PrivateKey},
 };
 
-/// Signs deliveries. Cheap to clone; the keys are set up once.
+/// Signs deliveries. It is cheap to clone, and prepares its keys once.
 ///
-/// During a rotation all secrets sign, so a receiver may hold the old one or the new one.
+/// During a rotation all secrets sign, so a receiver can have the old one or the new one.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -48,10 +48,10 @@ enum KeyState {
 }
 
 impl Signer {
-    /// Signs as Standard Webhooks (`v1`). A secret is base64, with `whsec_` before it or without.
+    /// Creates a signer for Standard Webhooks (`v1`). A secret is base64, with or without the prefix `whsec_`.
     ///
     /// # Errors
-    /// When there is no secret that holds for ever, or one is not of that form.
+    /// When there is no secret without an end, or one does not have that form.
     pub fn standard_webhooks(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         Self::new(Style::StandardWebhooks, &secrets.into(), |secret| {
             let text = secret.strip_prefix(b"whsec_").unwrap_or(secret);
@@ -61,12 +61,12 @@ impl Signer {
         })
     }
 
-    /// Signs as Standard Webhooks with private keys (`v1a`, Ed25519). A secret is `whsk_` and base64: of the seed of 32 bytes, or
-    /// of 64 bytes, seed and public key. Receivers are given the public keys, which [`public_keys`](Self::public_keys) tells.
+    /// Creates a signer for Standard Webhooks with private keys (`v1a`, Ed25519). A secret is `whsk_` and the base64 of a seed of
+    /// 32 bytes, or of 64 bytes, which are seed and public key. Give receivers the [`public_keys`](Self::public_keys).
     ///
     /// # Errors
-    /// When there is no secret that holds for ever, there are more than 4, which no receiver of ours would look at, or one is not
-    /// of that form.
+    /// When there is no secret without an end; when there are more than 4, since the receivers of this crate look at no more
+    /// signatures; or when one does not have that form.
     ///
     /// # Examples
     /// ```
@@ -93,17 +93,17 @@ impl Signer {
         Self::new(Style::StandardWebhooksV1a, &secrets, |secret| PrivateKey::parse(secret).map(KeyState::Private))
     }
 
-    /// Signs the body in `X-Webhook-Signature: sha256=<hex>`. A secret is the key itself, as text.
+    /// Creates a signer for `X-Webhook-Signature: sha256=<hex>` over the body. A secret is the key itself, as text.
     ///
-    /// Of several secrets, which a rotation has, the header holds a list with commas.
+    /// During a rotation the header contains a list of signatures, separated by commas.
     ///
     /// # Errors
-    /// When there is no secret that holds for ever.
+    /// When there is no secret without an end.
     pub fn x_webhook(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         Self::new(Style::XWebhook, &secrets.into(), |secret| Ok(mac(Style::XWebhook, secret)))
     }
 
-    /// Signs in a style that a configuration names.
+    /// Creates a signer for a style that is known at run time.
     ///
     /// # Errors
     /// As [`standard_webhooks`](Self::standard_webhooks), [`standard_webhooks_v1a`](Self::standard_webhooks_v1a) and
@@ -123,7 +123,7 @@ impl Signer {
     ) -> Result<Self, ConfigError> {
         // Were every secret to end, there would come a moment from which nothing is signed.
         if !secrets.entries().iter().any(|entry| entry.until.is_none()) {
-            return Err(error("there is no secret that holds for ever"));
+            return Err(error("there is no secret without an end"));
         }
         let keys = secrets
             .entries()
@@ -133,13 +133,13 @@ impl Signer {
         Ok(Self { style, keys })
     }
 
-    /// Tells how this signer signs.
+    /// Returns the style.
     pub fn style(&self) -> Style {
         self.style
     }
 
-    /// The public keys of this signer, in the order of its secrets, as receivers are given them: `whpk_` and base64. There are
-    /// none where the secrets are shared.
+    /// Returns the public keys of this signer in the order of its secrets, as `whpk_` and base64. The list is empty if the secrets
+    /// are shared.
     pub fn public_keys(&self) -> Vec<String> {
         let public = |key: &Key| match &key.state {
             KeyState::Mac(_) => None,
@@ -148,10 +148,10 @@ impl Signer {
         self.keys.iter().filter_map(public).collect()
     }
 
-    /// Signs a body, and gives the headers to send with it. The id is that of the message and stays the same at every
-    /// attempt; `now` is the moment of this one.
+    /// Signs a body, and returns the headers to send with it. The id is that of the message, and the same at every attempt; `now`
+    /// is the time of this attempt.
     ///
-    /// In [`Style::XWebhook`] the moment is not signed, only used to leave out secrets that have ended.
+    /// [`Style::XWebhook`] does not sign the time. It is used only to leave out secrets that have ended.
     pub fn sign(&self, id: &MessageId, now: SystemTime, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         match self.style {
@@ -173,13 +173,13 @@ impl Signer {
         headers
     }
 
-    /// Signs a message whose body was written by [`Message::body`] in this signer's [`style`](Self::style), and gives all
-    /// the headers that a delivery has: those of the signature, the content type, and in [`Style::XWebhook`] the event.
+    /// Signs a message whose body was written by [`Message::body`] in this signer's [`style`](Self::style), and returns
+    /// all headers of a delivery: those of the signature, the content type, and in [`Style::XWebhook`] the event.
     pub fn headers(&self, message: &Message, now: SystemTime, body: &[u8]) -> HeaderMap {
         self.delivery_headers(message.message_id(), message.event_type(), now, body)
     }
 
-    /// As [`headers`](Self::headers), for a queue that keeps a message as its parts.
+    /// As [`headers`](Self::headers), for the parts of a message.
     pub(crate) fn delivery_headers(&self, id: &MessageId, event_type: &str, now: SystemTime, body: &[u8]) -> HeaderMap {
         let mut headers = self.sign(id, now, body);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -240,10 +240,10 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("ids, event types, numbers and signatures are visible ASCII")
 }
 
-/// Shorter keys than this can be guessed; they work, and are warned of.
+/// Shorter keys can be guessed. They work, and a warning is logged.
 const SHORT: usize = 16;
 
-/// Our receivers refuse a request with more signatures of this kind.
+/// Receivers of this crate reject a request with more signatures of this kind.
 const MOST_PRIVATE: usize = 4;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");

@@ -1,4 +1,4 @@
-//! The endpoints of a dispatcher. What an endpoint cannot be is in `check`, the change of secrets in `secrets`.
+//! The endpoints of a dispatcher. `check` holds what makes an endpoint invalid, and `secrets` the change of secrets.
 
 mod check;
 pub(crate) mod secrets;
@@ -37,10 +37,10 @@ use crate::{
     },
 };
 
-/// The endpoints of a [`Dispatcher`]: [`Dispatcher::endpoints`] lends it.
+/// The endpoints of a [`Dispatcher`], which [`Dispatcher::endpoints`] returns.
 ///
-/// An endpoint is found by its id whoever's it is. Before one that a tenant named is shown or changed, compare its
-/// [`tenant`](Endpoint::tenant) with theirs.
+/// It finds endpoints of every tenant by their ids. So if a tenant named the id, compare its [`tenant`](Endpoint::tenant) before
+/// you show or change the endpoint, or use [`Dispatcher::tenant`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,7 +56,7 @@ use crate::{
 ///
 /// let created = endpoints.create(NewEndpoint::new("https://example.com/hook")?.tenant("acme").events(["order.*"])).await?;
 /// let id = created.endpoint().id();
-/// assert!(created.reveal().starts_with("whsec_")); // to be shown to its owner, now or never
+/// assert!(created.reveal().starts_with("whsec_")); // show it to its owner now: there is no other chance
 ///
 /// let update = EndpointUpdate::new().events(["order.*", "refund.*"]).if_revision(created.endpoint().revision());
 /// endpoints.update(id, update.clone()).await?;
@@ -77,22 +77,22 @@ use crate::{
 pub struct Endpoints<'a>(pub(crate) &'a Dispatcher);
 
 impl Dispatcher {
-    /// The endpoints.
+    /// Returns the endpoints.
     pub fn endpoints(&self) -> Endpoints<'_> {
         Endpoints(self)
     }
 }
 
 impl Endpoints<'_> {
-    /// The longest description, in characters.
+    /// The maximum length of a description in characters.
     pub const LONGEST_DESCRIPTION: usize = check::LONGEST_DESCRIPTION;
 
-    /// Registers an endpoint. The answer shows its secret, which nothing else does but a rotation.
+    /// Registers an endpoint. The result shows its secret, which only a rotation can do again.
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
-    /// the description or the API version cannot be; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many
-    /// endpoints as it may, or the endpoint more patterns: see [`Quotas`](crate::send::Quotas); and as the store fails.
+    /// the description or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
+    /// the endpoint more patterns, than [`Quotas`](crate::send::Quotas) allows; and when the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.0.shared.check_url(&endpoint.url)?;
         check_tenant(&endpoint.tenant)?;
@@ -118,7 +118,7 @@ impl Endpoints<'_> {
 
         let mut ping = None;
         if endpoint.ping {
-            // The secret has to be shown now or never, whatever becomes of the ping.
+            // A ping that fails must not lose the secret, which is shown only now.
             match self.ping_endpoint(&created).await {
                 Ok(delivery) => ping = Some(delivery),
                 Err(error) => observe::not_pinged(&id, &error),
@@ -127,14 +127,13 @@ impl Endpoints<'_> {
         Ok(NewSecret { endpoint: created, secret: shown, ping })
     }
 
-    /// Sends an endpoint a message of the type `endpoint.ping`, whatever its patterns say, so that its owner sees whether
-    /// it works. It is a delivery like any other: in the log, with its retries and limits. Its payload is
-    /// `{"endpoint": "ep_…"}`.
+    /// Sends a message of the type `endpoint.ping` to an endpoint, whatever its patterns are, so that its owner sees whether it
+    /// works. It is an ordinary delivery: it is in the log, and has retries and limits. Its payload is `{"endpoint": "ep_…"}`.
     ///
-    /// In each ten seconds an endpoint is pinged once, and later calls are told of that delivery: a button is no hose.
+    /// An endpoint is pinged at most once in ten seconds. Further calls return the same delivery.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound); [`Disabled`](SendErrorKind::Disabled) when the endpoint is; and as the store
+    /// [`NotFound`](SendErrorKind::NotFound); [`Disabled`](SendErrorKind::Disabled) when the endpoint is; and when the store
     /// fails.
     pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
         let endpoint = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?;
@@ -163,11 +162,11 @@ impl Endpoints<'_> {
         Ok(self.0.shared.store.endpoint(id).await?.map(Endpoint))
     }
 
-    /// Reads a tenant's endpoints, all of them: there are no more than [`Quotas::endpoints`](crate::send::Quotas::endpoints). `None`
-    /// is those that name no tenant; [`all`](Self::all) reads those of every tenant.
+    /// Reads all endpoints of a tenant, which are at most [`Quotas::endpoints`](crate::send::Quotas::endpoints). `None` means those
+    /// without a tenant; [`all`](Self::all) reads those of every tenant.
     ///
     /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) when the name holds a NUL; and as the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when the name contains a NUL; and when the store fails.
     pub async fn list(&self, tenant: Option<&str>) -> Result<Vec<Endpoint>, SendError> {
         let tenant = tenant.unwrap_or_default();
         check_text(tenant)?;
@@ -176,8 +175,8 @@ impl Endpoints<'_> {
         Ok(records.into_iter().map(Endpoint).collect())
     }
 
-    /// Reads endpoints of all tenants, by id, a [page](crate::send::Quotas::page) at a time: those after `after`. It is for
-    /// operators.
+    /// Reads endpoints of all tenants in the order of their ids, a [page](crate::send::Quotas::page) at a time: those after
+    /// `after`. It is for operators.
     ///
     /// # Errors
     /// When the store fails.
@@ -190,7 +189,7 @@ impl Endpoints<'_> {
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) as [`create`](Self::create); [`NotFound`](SendErrorKind::NotFound);
-    /// [`Stale`](SendErrorKind::Stale) when it was to be of another revision; and as the store fails.
+    /// [`Stale`](SendErrorKind::Stale) when its revision is not the expected one; and when the store fails.
     pub async fn update(&self, id: EndpointId, update: EndpointUpdate) -> Result<Endpoint, SendError> {
         if let Some(url) = &update.url {
             self.0.shared.check_url(url)?;
@@ -240,20 +239,20 @@ impl Endpoints<'_> {
         .await
     }
 
-    /// Enables an endpoint: what was held for it is due at once.
+    /// Enables an endpoint. What was held for it is due at once.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
     pub async fn enable(&self, id: EndpointId) -> Result<(), SendError> {
         self.switch(id, None).await?;
         self.0.shared.wake();
         Ok(())
     }
 
-    /// Disables an endpoint: what waits for it is held, and new messages make no deliveries for it.
+    /// Disables an endpoint. What waits for it is held, and new messages make no deliveries for it.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
     pub async fn disable(&self, id: EndpointId) -> Result<(), SendError> {
         self.switch(id, Some(DisabledReason::Asked)).await
     }
@@ -269,26 +268,25 @@ impl Endpoints<'_> {
         Ok(())
     }
 
-    /// Removes an endpoint. What waits for it is cancelled.
+    /// Removes an endpoint, and cancels what waits for it.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound), and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
     pub async fn delete(&self, id: EndpointId) -> Result<(), SendError> {
         let there = self.0.shared.store.delete_endpoint(id).await?;
         if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
     }
 
-    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: what was refused or exhausted, and what
-    /// was never meant for it since it was disabled or not registered. What was cancelled stays cancelled;
-    /// [`resend`](Dispatcher::resend) can still send it. Returns how many deliveries it made due. Times are the store's, in milliseconds;
-    /// `since..` goes on to the present.
+    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: deliveries that were refused or
+    /// exhausted, and those that were never made since the endpoint was disabled or not registered. Cancelled deliveries stay
+    /// cancelled; [`resend`](Dispatcher::resend) can still send them. Returns the number of deliveries that it made due. Times are
+    /// those of the store, in milliseconds. `since..` includes the present.
     ///
-    /// It works in steps, and what they have made due is delivered meanwhile, at no more than twice the rate at which the
-    /// endpoint had its deliveries before.
+    /// It works in steps. What they have made due is delivered at the same time, at no more than twice the endpoint's usual rate.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound); [`Invalid`](SendErrorKind::Invalid) when the span ends before it begins; and
-    /// as the store fails.
+    /// when the store fails.
     ///
     /// # Examples
     /// ```
@@ -350,7 +348,7 @@ impl Endpoints<'_> {
                 if record.settings.url != url {
                     (record.failures, record.failing_since, record.proven) = (0, None, false);
                 }
-                // It may have ended a rest.
+                // The change may have ended a rest.
                 self.0.wake();
                 return Ok(Endpoint(record));
             }
@@ -365,11 +363,11 @@ impl fmt::Debug for Endpoints<'_> {
     }
 }
 
-/// How often a change is tried again when somebody else was faster.
+/// How often a change is tried when others change the endpoint at the same time.
 const TRIES: u32 = 5;
 
-/// How many messages are looked at in one transaction.
+/// The number of messages that are looked at in one transaction.
 const RECOVERED_AT_ONCE: u32 = 500;
 
-/// In so many seconds an endpoint is pinged once.
+/// The number of seconds in which an endpoint is pinged at most once.
 const BETWEEN_PINGS: u64 = 10;

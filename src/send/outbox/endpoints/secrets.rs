@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl Endpoints<'_> {
-    /// Gives an endpoint a new secret. For `overlap` both the new one and those before it sign, so that its owner can
-    /// change at leisure; 24 hours are usual. No more than 4 sign at once: the oldest gives way.
-    /// Deliveries that wait for a retry are signed with what holds then.
+    /// Gives an endpoint a new secret. During `overlap` both the new one and the earlier ones sign, so that the owner has time to
+    /// change; 24 hours are usual. At most 4 sign at once: the oldest is dropped. Deliveries that wait for a retry are signed
+    /// with the secrets of that time.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others change the endpoint all the while; and
-    /// as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others keep changing the endpoint; and when
+    /// the store fails.
     pub async fn rotate_secret(&self, id: EndpointId, overlap: Duration) -> Result<NewSecret, SendError> {
         self.rotate(id, overlap, None).await
     }
@@ -63,15 +63,15 @@ impl Endpoints<'_> {
         Ok(NewSecret { endpoint, secret: shown, ping: None })
     }
 
-    /// Seals anew, with the first sealing key, what another one has sealed: the last step of a
-    /// [change of keys](crate::send::DispatcherBuilder::sealing_key), before the old key goes. All processes have to seal with the
-    /// new key by then.
+    /// Seals again, with the first sealing key, what another key has sealed. It is the last step of a
+    /// [change of keys](crate::send::DispatcherBuilder::sealing_key), before the old key is removed. By then all processes must
+    /// seal with the new key.
     ///
-    /// It goes through all endpoints in small steps, beside whatever else changes them, and can be called again at any time.
-    /// One that cannot be opened does not stop the others. Each that is sealed anew has a new revision.
+    /// It goes through all endpoints in small steps. Others can change endpoints at the same time, and it can be called again at any
+    /// time. An endpoint that cannot be opened does not stop the others. Each endpoint that is sealed again has a new revision.
     ///
     /// # Errors
-    /// As the store fails; what was sealed anew until then is.
+    /// When the store fails. What was sealed again before that stays so.
     pub async fn reseal(&self) -> Result<Resealed, SendError> {
         let Shared { sealer, store, .. } = &*self.0.shared;
         let mut resealed = Resealed { endpoints: 0, failed: Vec::new() };
@@ -88,7 +88,7 @@ impl Endpoints<'_> {
                 match self.change(id, None, seal).await {
                     Ok(_) => resealed.endpoints += 1,
                     Err(error) if error.kind() == SendErrorKind::Store => return Err(error),
-                    // It was deleted meanwhile.
+                    // It was deleted at the same time.
                     Err(error) if error.kind() == SendErrorKind::NotFound => {}
                     Err(error) => resealed.failed.push((id, error)),
                 }
@@ -102,7 +102,20 @@ impl Endpoints<'_> {
     }
 }
 
-/// What [`Endpoints::reseal`] did.
+/// The result of [`Endpoints::reseal`].
+///
+/// ```
+/// use tower_webhooks::send::{Dispatcher, SendError};
+///
+/// async fn old_key_can_go(webhooks: &Dispatcher) -> Result<bool, SendError> {
+///     let resealed = webhooks.endpoints().reseal().await?;
+///     for (id, error) in resealed.failed() {
+///         eprintln!("{id}: {error}");
+///     }
+///     Ok(resealed.failed().is_empty())
+/// }
+/// # let _ = old_key_can_go;
+/// ```
 #[derive(Debug)]
 pub struct Resealed {
     endpoints: u64,
@@ -110,16 +123,17 @@ pub struct Resealed {
 }
 
 impl Resealed {
-    /// How many endpoints it sealed anew.
+    /// Returns the number of endpoints that were sealed again.
     pub fn endpoints(&self) -> u64 {
         self.endpoints
     }
 
-    /// Those that it could not, and why: mostly, their key is not here. While there are some the old key has to stay.
+    /// Returns the endpoints that could not be sealed again, and why. In most cases their key is missing. As long as there are any,
+    /// keep the old key.
     pub fn failed(&self) -> &[(EndpointId, SendError)] {
         &self.failed
     }
 }
 
-/// How many endpoints are read at once to be sealed anew.
+/// The number of endpoints that are read at once to be sealed again.
 const RESEALED_AT_ONCE: u32 = 250;

@@ -49,14 +49,14 @@ pub(crate) struct Jobs {
     places: Arc<Places>,
 }
 
-/// A delivery in this worker's hands.
+/// A delivery that this worker holds.
 pub(crate) struct Job {
     leased: Leased,
     message: Message,
     place: Place,
 }
 
-/// What was leased, without the message: what comes of it is shared with others that are in flight.
+/// What was leased, without the message, whose content is shared with other deliveries in flight.
 struct Leased {
     token: LeaseToken,
     id: OutboxId,
@@ -92,7 +92,7 @@ impl Queue for Jobs {
                 StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
             })?;
             let mut request = LeaseRequest::new(token, shared.times.lease, limit);
-            // Half of the places, so that any number of slow newcomers leaves the others the other half.
+            // Half of the places, so that any number of slow new endpoints leaves the other half to others.
             let places = u32::try_from(shared.room.jobs / 2).unwrap_or(u32::MAX).max(1);
             request.unproven = places.saturating_sub(self.places.unproven()).min(limit);
             request.held = Some(self.places.held());
@@ -117,7 +117,7 @@ impl Queue for Jobs {
                 Ok(opened) => opened,
                 Err(error) => {
                     observe::not_opened(&leased.endpoint.id, &error);
-                    // Stale or not, there is nothing to tell.
+                    // Nothing is told of it, whether the lease is still ours or not.
                     let _ = self.finish(&leased, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
                     return;
                 }
@@ -129,7 +129,7 @@ impl Queue for Jobs {
             finish.notice = outcome::notice(&leased.endpoint, &opened.url, after);
             let (fenced, disabled) = self.finish(&leased, finish).await;
             if fenced == Fenced::Stale {
-                // Another worker has it by now, and tells what becomes of it.
+                // Another worker has the delivery now, and calls the hooks for it.
                 return;
             }
             let state = self.state(&leased, after, disabled).await;
@@ -154,7 +154,7 @@ impl Queue for Jobs {
 
 /// From a job to the result of its attempt.
 impl Jobs {
-    /// Makes an attempt that is logged and counted, and takes out of the answer what is not kept.
+    /// Makes an attempt that is logged and counted, and removes from the answer what is not kept.
     async fn observed(
         &self,
         leased: &Leased,
@@ -206,7 +206,7 @@ impl Jobs {
         }
     }
 
-    /// The message in the endpoint's version.
+    /// Returns the content in the endpoint's version.
     async fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
         let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
         match &self.shared().api_versions {
@@ -227,11 +227,11 @@ impl Jobs {
             headers.insert(opened.signer.style().attempt_header(), HeaderValue::from(attempt));
         }
         let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
-        // The lease counts on the deadline, so a transport that forgets it is reminded.
+        // The lease relies on the deadline, so it also holds for a transport that ignores it.
         let sending = unless_it_panics(async { shared.transport.send(request).await });
         let error = match tokio::time::timeout(shared.times.attempt + GRACE, sending).await {
             Ok(Some(result)) => return result,
-            // A failure like others: with no attempt noted the delivery would come back forever.
+            // It is a failure like others: without a noted attempt the delivery would come back forever.
             Ok(None) => {
                 observe::transport_panicked();
                 AttemptError::new(AttemptErrorKind::Protocol).with_source("the transport panicked")
@@ -242,7 +242,7 @@ impl Jobs {
     }
 }
 
-/// From a result to what is noted and told of it.
+/// From a result to what is noted and reported.
 impl Jobs {
     /// Notes how an attempt ended. A store that is down for a moment must not cost a second delivery.
     async fn finish(&self, leased: &Leased, mut finish: Finish) -> (Fenced, Option<DisabledReason>) {
@@ -266,7 +266,7 @@ impl Jobs {
         }
     }
 
-    /// Finds out whether an attempt was noted by a call whose answer was lost: the hooks are to hear of it.
+    /// Finds out whether an attempt was noted by a call whose result was lost, so that the hooks are called for it.
     async fn noted(&self, leased: &Leased, finish: &Finish) -> (Fenced, Option<DisabledReason>) {
         const NOT_OURS: (Fenced, Option<DisabledReason>) = (Fenced::Stale, None);
         let store = &self.shared().store;
@@ -282,15 +282,15 @@ impl Jobs {
             (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
             _ => Ok(None),
         };
-        // Asked for by somebody else meanwhile, it is not a worker's doing.
+        // If somebody asked for it in the meantime, the worker did not disable the endpoint.
         let disabled = held.ok().flatten().and_then(|endpoint| endpoint.disabled);
         (Fenced::Applied, disabled.filter(|reason| *reason != DisabledReason::Asked))
     }
 
-    /// What became of the delivery.
+    /// Returns the state of the delivery after the attempt.
     async fn state(&self, leased: &Leased, after: After, disabled: Option<DisabledReason>) -> DeliveryState {
         if matches!(after, After::Gone | After::Refused) && disabled.is_none() {
-            // It is held where somebody else has disabled the endpoint, and tried again where the endpoint has moved.
+            // It is held if somebody else has disabled the endpoint, and pending if the endpoint has a new URL.
             if let Ok(Some(record)) = self.shared().store.delivery(leased.id).await {
                 return record.state;
             }
@@ -298,7 +298,7 @@ impl Jobs {
         outcome::state(after, disabled)
     }
 
-    /// Tells the operator and the application what became of the delivery.
+    /// Reports to the operator and the application what happened to the delivery.
     fn tell(
         &self,
         leased: &Leased,
@@ -329,14 +329,14 @@ impl Jobs {
         });
     }
 
-    /// Tells the application, and the workers that the notice is there.
+    /// Reports that the endpoint was disabled, and wakes the workers for its notice.
     fn disabled(&self, endpoint: &EndpointRecord, reason: DisabledReason) {
         let shared = self.shared();
         let url = &*endpoint.settings.url;
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
         shared.wake();
-        // What waits for it is held in steps, of which this was the first.
+        // What waits for the endpoint is held in steps, of which this was the first.
         shared.to_purge.notify_one();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
     }
@@ -351,7 +351,7 @@ async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// How long an endpoint rests that cannot be opened: until somebody brings the key.
+/// How long an endpoint rests whose secrets cannot be opened. Somebody has to add the key first.
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.

@@ -24,12 +24,12 @@ use crate::{
 ///
 /// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
 /// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
-/// 3. Endpoints that are new, or had an attempt that took longer than 2 s within ten minutes, have at most half of its places together.
-///    An attempt that takes longer than 2 s leaves its place to others, and counts among that half.
-/// 4. No tenant with a name has more places than are free, which is half of them where it is alone. So others find room whatever it
-///    does.
-/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after 15 seconds at most,
-///    unless the store is down.
+/// 3. Endpoints that are new, or had an attempt that took longer than 2 s in the last ten minutes, have at most half of its places
+///    together. An attempt that takes longer than 2 s gives up its place to others, and counts among that half.
+/// 4. A tenant with a name never has more places than are free. If it is alone, that is half of them. So there is always room for
+///    other tenants.
+/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after at most 15 seconds, unless
+///    the store is down.
 ///
 /// ```
 /// # #[cfg(feature = "idempotency")]
@@ -65,7 +65,7 @@ use crate::{
 /// webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?).await?;
 /// webhooks.dispatch(Message::new("order.completed", &[7])?).await?;
 ///
-/// // An application spawns it, and stops it with itself.
+/// // An application spawns the worker, and stops it when it stops itself.
 /// webhooks.worker().run(async move { done.notified().await }).await;
 ///
 /// let delivery = webhooks.deliveries(None, Default::default()).await?.remove(0);
@@ -83,7 +83,7 @@ pub struct SendWorker {
 }
 
 impl Dispatcher {
-    /// A worker that delivers what is due. Run as many as you like, in as many processes.
+    /// Creates a worker that delivers what is due. Any number of workers can run, in any number of processes.
     pub fn worker(&self) -> SendWorker {
         SendWorker::new(self.clone())
     }
@@ -94,14 +94,14 @@ impl SendWorker {
         Self { jobs: Arc::new(Jobs::new(dispatcher)) }
     }
 
-    /// Works until `shutdown` is ready and what was begun has ended. It never fails: where the store does, that is logged, and it
-    /// tries again.
+    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the store does, that is logged, and it tries
+    /// again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let shared = self.jobs.shared();
         let (room, new_work) = (shared.room, shared.new_work.clone());
         let store = shared.store.clone();
         let wake = new_work.clone();
-        // A task of its own, which ends with this future.
+        // Purging has its own task, which ends with this future.
         let of_purge = shared.clone();
         let mut purging = JoinSet::new();
         purging.spawn(async move { purge::run(&of_purge).await });
@@ -109,7 +109,7 @@ impl SendWorker {
         let mut run = pin!(queue::run(self.jobs, room, new_work, shutdown));
         poll_fn(|cx| {
             if listen.as_mut().is_some_and(|listen| listen.as_mut().poll(cx).is_ready()) {
-                // There is nothing to listen to, or no longer.
+                // The store has nothing to listen to, or no longer.
                 listen = None;
             }
             run.as_mut().poll(cx)

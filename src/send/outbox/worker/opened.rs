@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// An endpoint as an attempt needs it.
+/// An endpoint as an attempt needs it: parsed and opened.
 pub(crate) struct Opened {
     pub(crate) url: EndpointUrl,
     pub(crate) signer: Signer,
@@ -20,7 +20,7 @@ pub(crate) struct Opened {
     pub(crate) echoes: Echoes,
 }
 
-/// What was opened, by endpoint: its keys are set up once for each revision.
+/// The opened endpoints, so that keys are prepared once for each revision of an endpoint.
 #[derive(Default)]
 pub(crate) struct OpenedEndpoints(Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>);
 
@@ -47,5 +47,5 @@ impl OpenedEndpoints {
     }
 }
 
-/// More endpoints than this and their keys are set up anew.
+/// If there are more endpoints than this, all are opened again.
 const MOST_OPENED: usize = 10_000;

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What is to become of a delivery after the attempt of this number in its round.
+/// Returns what happens to a delivery after the attempt of this number in its round.
 pub(crate) fn after(retries: &RetryPolicy, result: &AttemptResult, round_attempt: u32, random: u64) -> After {
     // Only the wait counts: the store adds it to its own time.
     let now = SystemTime::UNIX_EPOCH;
@@ -32,7 +32,7 @@ pub(crate) fn after(retries: &RetryPolicy, result: &AttemptResult, round_attempt
     }
 }
 
-/// What is noted of an attempt.
+/// Returns what is noted of an attempt.
 pub(crate) fn finish(result: &AttemptResult, after: After) -> Finish {
     let mut finish = Finish::new(after);
     finish.status = result.status().map(|status| status.as_u16());
@@ -49,8 +49,8 @@ pub(crate) fn finish(result: &AttemptResult, after: After) -> Finish {
     finish
 }
 
-/// Whether no connection was made since this machine has no file, port or network left for it: that is no endpoint's fault, or all of
-/// them would rest for it.
+/// Returns `true` if no connection was made since this machine had no file, port or network for it. That does not count against
+/// an endpoint; otherwise all of them would rest.
 fn is_of_this_machine(error: &AttemptError) -> bool {
     // ENFILE and EMFILE, which have no kind, and ENOBUFS.
     const CODES: [i32; 3] = [23, 24, if cfg!(target_os = "linux") { 105 } else { 55 }];
@@ -68,10 +68,11 @@ fn is_of_this_machine(error: &AttemptError) -> bool {
     false
 }
 
-/// What the tenant's other endpoints are told if this attempt disables its endpoint; nothing where there is no tenant. Of its URL they learn no path and no
-/// query, which may hold its credentials. Each has a random id of its own: an endpoint can be disabled more than once.
+/// Returns the message that tells the tenant's other endpoints if this attempt disables its endpoint. `None` without a tenant. It
+/// contains neither path nor query of the URL, which may be credentials. Each has a random id, since an endpoint can be disabled
+/// more than once.
 pub(crate) fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After) -> Option<Message> {
-    // Without tenants, all endpoints are of one: those of other customers would learn where this one is.
+    // Without tenants the endpoints of all customers are together, and would learn each other's URLs.
     if endpoint.tenant.is_empty() {
         return None;
     }
@@ -80,7 +81,7 @@ pub(crate) fn notice(endpoint: &EndpointRecord, url: &EndpointUrl, after: After)
     Some(Message::new(ENDPOINT_DISABLED, &payload).ok()?.tenant(endpoint.tenant.clone()))
 }
 
-/// For what reason an attempt that ended so may disable its endpoint.
+/// Returns the reason for which an attempt that ended in this way may disable its endpoint.
 pub(crate) fn disables_for(after: After) -> Option<DisabledReason> {
     match after {
         After::Gone => Some(DisabledReason::Gone),
@@ -89,7 +90,7 @@ pub(crate) fn disables_for(after: After) -> Option<DisabledReason> {
     }
 }
 
-/// The state of a delivery after an attempt, as far as the worker knows.
+/// Returns the state of a delivery after an attempt, as far as the worker knows it.
 pub(crate) fn state(after: After, disabled: Option<DisabledReason>) -> DeliveryState {
     match after {
         After::Retry { .. } if disabled.is_some() => DeliveryState::Held,

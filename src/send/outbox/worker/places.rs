@@ -8,14 +8,14 @@ use std::{
 
 use crate::send::outbox::store::{endpoint::EndpointRecord, lease::Held};
 
-/// What is taken of a worker's places.
+/// The places of a worker that are taken.
 #[derive(Default)]
 pub(crate) struct Places {
-    /// How many jobs are of endpoints that are not proven, or slow at this moment.
+    /// The number of jobs of endpoints that are not proven, or slow at this moment.
     unproven: AtomicU32,
-    /// How many jobs were of proven endpoints and are slow: they are in nobody's way any longer.
+    /// The number of slow jobs of proven endpoints, which no longer take a place.
     aside: AtomicU32,
-    /// What each tenant with a name has.
+    /// What each tenant with a name has taken.
     tenants: Mutex<HashMap<Arc<str>, OfTenant>>,
 }
 
@@ -26,16 +26,17 @@ struct OfTenant {
 }
 
 impl Places {
-    /// How many places are taken by jobs of endpoints that are not proven, or slow at this moment.
+    /// Returns the number of jobs of endpoints that are not proven, or slow at this moment.
     pub(crate) fn unproven(&self) -> u32 {
         self.unproven.load(Ordering::Relaxed)
     }
 
-    /// How many jobs are in nobody's way any longer.
+    /// Returns the number of slow jobs that no longer take a place.
     pub(crate) fn aside(&self) -> u32 {
         self.aside.load(Ordering::Relaxed)
     }
 
+    /// Returns what each tenant with a name has taken.
     pub(crate) fn held(&self) -> Arc<[Held]> {
         let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.iter().map(|(tenant, has)| Held::new(tenant.clone(), has.all, has.unproven)).collect()
@@ -54,7 +55,7 @@ impl Places {
     }
 }
 
-/// A job's place, until it is dropped.
+/// The place of a job, until it is dropped.
 pub(crate) struct Place {
     places: Arc<Places>,
     tenant: Arc<str>,
@@ -74,7 +75,7 @@ impl Place {
         Self { places: places.clone(), tenant: endpoint.tenant.clone(), is_unproven, is_aside: false }
     }
 
-    /// Leaves the place of a quick attempt to others, if it is one.
+    /// Gives up the place of a quick attempt to others, if it is one.
     pub(crate) fn set_aside(&mut self) {
         if self.is_unproven {
             return;
