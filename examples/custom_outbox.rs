@@ -22,7 +22,8 @@ use tower_webhooks::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog,
+        OutboxQueue, Recover, Recovered, Retention,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
             digest, finish, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as, wants,
@@ -423,7 +424,7 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     record
 }
 
-impl OutboxStore for ToyOutbox {
+impl OutboxEndpoints for ToyOutbox {
     fn create_endpoint(
         &self,
         draft: EndpointDraft,
@@ -495,7 +496,9 @@ impl OutboxStore for ToyOutbox {
             tables.endpoints.remove(&id).is_some()
         })
     }
+}
 
+impl OutboxQueue for ToyOutbox {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.at_once(|tables, now| tables.dispatch(&messages, now))
     }
@@ -531,7 +534,9 @@ impl OutboxStore for ToyOutbox {
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         self.at_once(|tables, now| tables.finish(id.to_u64(), token, end, now))
     }
+}
 
+impl OutboxLog for ToyOutbox {
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.at_once(|tables, _| tables.record(id.to_u64()))
     }
@@ -637,7 +642,9 @@ impl OutboxStore for ToyOutbox {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, now| tables.purge(retention, limit as usize, now) as u64)
     }
+}
 
+impl OutboxCatalogue for ToyOutbox {
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.at_once(|tables, _| {
             tables.event_types.extend(event_types.into_iter().map(|one| (one.name().to_owned(), one)));

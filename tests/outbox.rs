@@ -33,8 +33,8 @@ use tower_webhooks::{
         Answer, AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState,
         DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
         EndpointSettings, EndpointUpdate, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy,
-        SealingKey, SendErrorKind, Transport,
+        MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue,
+        Recover, Recovered, Retention, RetryPolicy, SealingKey, SendErrorKind, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -587,15 +587,7 @@ async fn what_a_fan_out_has_in_flight_is_one_body() {
 /// A store whose first answers to `finish` are lost on the way, though it did what was asked.
 struct Forgetful(SqliteStore, AtomicU32);
 
-impl OutboxStore for Forgetful {
-    fn finish(&self, id: OutboxId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<Finished, StoreError>> {
-        Box::pin(async move {
-            let done = self.0.finish(id, token, finish).await;
-            let is_lost = self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
-            if is_lost { Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")) } else { done }
-        })
-    }
-
+impl OutboxEndpoints for Forgetful {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -637,6 +629,16 @@ impl OutboxStore for Forgetful {
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.0.delete_endpoint(id)
     }
+}
+
+impl OutboxQueue for Forgetful {
+    fn finish(&self, id: OutboxId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<Finished, StoreError>> {
+        Box::pin(async move {
+            let done = self.0.finish(id, token, finish).await;
+            let is_lost = self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            if is_lost { Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")) } else { done }
+        })
+    }
 
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.0.dispatch(messages)
@@ -649,7 +651,9 @@ impl OutboxStore for Forgetful {
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
         self.0.lease(request)
     }
+}
 
+impl OutboxLog for Forgetful {
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.0.delivery(id)
     }
@@ -699,7 +703,9 @@ impl OutboxStore for Forgetful {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.0.purge(retention, limit)
     }
+}
 
+impl OutboxCatalogue for Forgetful {
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.put_event_types(event_types)
     }

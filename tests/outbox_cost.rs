@@ -25,7 +25,8 @@ use tower_webhooks::{
     send::{
         After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
         Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest, LeaseToken,
-        LeasedDelivery, Message, NewEndpoint, OutboxStore, Retention, Sealed, SealingKey, Style, Transport,
+        LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore, Retention, Sealed,
+        SealingKey, Style, Transport,
     },
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
     transaction::StoreTransaction,

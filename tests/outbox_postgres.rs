@@ -27,8 +27,8 @@ use tower_webhooks::{
     send::{
         After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
         DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish, IN_FLIGHT,
-        LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxStore, Recover, Retention, Sealed,
-        SealingKey, Style, Transport,
+        LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog, OutboxQueue,
+        OutboxStore, Recover, Retention, Sealed, SealingKey, Style, Transport,
     },
     store::postgres::{PostgresStore, PostgresStoreOptions},
     transaction::StoreTransaction,
@@ -923,7 +923,7 @@ async fn dispatch_to_end(store: &impl OutboxStore, tenant: &str) -> Held {
 }
 
 async fn purge(store: &impl OutboxStore, limit: u32) -> u64 {
-    OutboxStore::purge(store, Retention::default(), limit).await.unwrap()
+    OutboxLog::purge(store, Retention::default(), limit).await.unwrap()
 }
 
 async fn recover(store: &impl OutboxStore, endpoint: EndpointId) -> u64 {

@@ -14,7 +14,7 @@ use tower_webhooks::{
     conformance,
     send::{
         After, AttemptRecord, DeliveryRecord, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish,
-        LeaseRequest, LeaseToken, Message, OutboxId, OutboxStore, Sealed, Style,
+        LeaseRequest, LeaseToken, Message, OutboxEndpoints, OutboxId, OutboxQueue, OutboxStore, Sealed, Style,
     },
     store::{MemoryOutbox, SqliteStore, sqlite::SqliteStoreOptions},
 };

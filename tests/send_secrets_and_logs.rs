@@ -28,7 +28,7 @@ use tower_webhooks::{
     send::{
         Answer, AttemptRequest, AttemptResult, CustomHeaders, DestinationPolicy, Dispatcher, EgressProxy, Endpoint,
         EndpointDraft, EndpointRecord, EndpointUpdate, GuardedClient, LeaseRequest, LeaseToken, Message, NewEndpoint,
-        NewSecret, OutboxStore, Sealed, SealingKey, Signer, Style, Target, Transport,
+        NewSecret, OutboxEndpoints, OutboxQueue, Sealed, SealingKey, Signer, Style, Target, Transport,
     },
     store::MemoryOutbox,
 };

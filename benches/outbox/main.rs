@@ -32,8 +32,8 @@ use tower_webhooks::{
     BoxFuture,
     send::{
         After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
-        Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest, LeaseToken, Message, OutboxId,
-        OutboxStore, Retention, Sealed, Style, Transport,
+        Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest, LeaseToken, Message,
+        OutboxEndpoints, OutboxId, OutboxQueue, OutboxStore, Retention, Sealed, Style, Transport,
     },
     store::{PostgresStore, SqliteStore},
 };

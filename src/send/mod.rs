@@ -72,6 +72,7 @@ pub use self::{
                 LONGEST_LEASE, PROVEN_WITHIN, SLOW_FOR, rest_after,
             },
             message::{Dispatched, MessagePlace, MessageQuery, MessageRecord},
+            parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue},
             rate_limit::{RateLimit, RateLimitError},
         },
         tenant::{Tenant, TenantEndpoints},

@@ -11,7 +11,6 @@ use crate::{
         outbox::{
             shared::Shared,
             store::{
-                OutboxStore,
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
                 ids::OutboxId,
                 message::Dispatched,

@@ -11,7 +11,8 @@ use crate::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, policy::moved_from,
+        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue,
+        Recover, Recovered, Retention, policy::moved_from,
     },
 };
 
@@ -71,7 +72,7 @@ impl fmt::Debug for MemoryOutbox {
     }
 }
 
-impl OutboxStore for MemoryOutbox {
+impl OutboxEndpoints for MemoryOutbox {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -142,7 +143,9 @@ impl OutboxStore for MemoryOutbox {
             tables.remove_endpoint(id)
         })
     }
+}
 
+impl OutboxQueue for MemoryOutbox {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.at_once(move |tables, now| tables.dispatch(&messages, now))
     }
@@ -167,7 +170,9 @@ impl OutboxStore for MemoryOutbox {
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         self.at_once(move |tables, now| tables.finish(id.to_u64(), token, finish, now))
     }
+}
 
+impl OutboxLog for MemoryOutbox {
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.at_once(move |tables, _| tables.record(id.to_u64()))
     }
@@ -257,6 +262,9 @@ impl OutboxStore for MemoryOutbox {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(move |tables, now| tables.purge(retention, limit as usize, now))
     }
+}
+
+impl OutboxCatalogue for MemoryOutbox {
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.at_once(move |tables, _| {
             let named = event_types.into_iter().map(|event_type| (event_type.name().to_owned(), event_type));

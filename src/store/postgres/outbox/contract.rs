@@ -7,13 +7,14 @@ use crate::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention,
     },
     store::postgres::store::PostgresStore,
 };
 
 #[deny(clippy::missing_trait_methods)]
-impl OutboxStore for PostgresStore {
+impl OutboxEndpoints for PostgresStore {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -59,7 +60,10 @@ impl OutboxStore for PostgresStore {
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(endpoints::delete(&self.inner.outbox, id))
     }
+}
 
+#[deny(clippy::missing_trait_methods)]
+impl OutboxQueue for PostgresStore {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         Box::pin(dispatch::dispatch(&self.inner.outbox, messages))
     }
@@ -100,7 +104,10 @@ impl OutboxStore for PostgresStore {
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         Box::pin(finish::finish(&self.inner.outbox, id, token, finish))
     }
+}
 
+#[deny(clippy::missing_trait_methods)]
+impl OutboxLog for PostgresStore {
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(deliveries::get(&self.inner.outbox, id))
     }
@@ -150,7 +157,10 @@ impl OutboxStore for PostgresStore {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(purge::purge(&self.inner.outbox, retention, limit))
     }
+}
 
+#[deny(clippy::missing_trait_methods)]
+impl OutboxCatalogue for PostgresStore {
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(event_types::put(&self.inner.outbox, event_types))
     }

@@ -12,7 +12,8 @@ use crate::{
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -72,7 +73,7 @@ impl SqliteStore {
     }
 }
 
-impl OutboxStore for SqliteStore {
+impl OutboxEndpoints for SqliteStore {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -128,7 +129,9 @@ impl OutboxStore for SqliteStore {
             Ok(there)
         })
     }
+}
 
+impl OutboxQueue for SqliteStore {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         Box::pin(self.shared.outbox.write(|reply| Write::Dispatch(messages, reply)))
     }
@@ -176,7 +179,9 @@ impl OutboxStore for SqliteStore {
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         Box::pin(self.shared.outbox.write(move |reply| Write::Finish(id, token, finish, reply)))
     }
+}
 
+impl OutboxLog for SqliteStore {
     fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => deliveries::get(&mut session, id)) })
     }
@@ -228,6 +233,9 @@ impl OutboxStore for SqliteStore {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.purge_outbox(retention, limit))
     }
+}
+
+impl OutboxCatalogue for SqliteStore {
     fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { session!(self, session => event_types::put(&mut session, &event_types)) })
     }
