@@ -270,6 +270,52 @@ async fn front_is_told_its_challenge_once_the_signature_has_passed() {
     assert_eq!(post(&router(Provider::FRONT), &signed, "{ }").await.in_short(), UNAUTHORIZED);
 }
 
+// --- Trello -------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn trello_is_answered_when_it_checks_a_callback_url() {
+    let router = router(Provider::TRELLO);
+
+    assert_eq!(send(&router, Method::HEAD, PATH, &[], "").await.status, StatusCode::OK);
+    assert_eq!(send(&router, Method::GET, PATH, &[], "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(send(&router, Method::POST, PATH, &[], "{}").await.in_short(), UNAUTHORIZED);
+    assert_eq!(post(&router, &signature(Provider::TRELLO, "{}"), "{}").await.in_short(), (StatusCode::OK, "delivery"));
+}
+
+// --- Discord ------------------------------------------------------------------------------------------------------------
+
+#[cfg(feature = "asymmetric")]
+#[tokio::test]
+async fn discord_is_answered_its_ping_once_the_signature_has_passed() {
+    let ping = r#"{"type":1}"#;
+    let router_of_interactions = router(Provider::DISCORD_INTERACTIONS);
+    let signed = signature(Provider::DISCORD_INTERACTIONS, ping);
+
+    let answer = post(&router_of_interactions, &signed, ping).await;
+
+    assert_eq!(answer.in_short(), (StatusCode::OK, r#"{"type":1}"#));
+    assert_eq!(answer.content_type, "application/json");
+    let wrong = [signed[0].clone(), (signed[1].0, signed[1].1.replace(['0', '1'], "2"))];
+    for headers in [&[][..], &wrong] {
+        assert_eq!(post(&router_of_interactions, headers, ping).await.in_short(), UNAUTHORIZED);
+    }
+    let command = r#"{"id":"846462639134605312","type":2}"#;
+    let answer = post(&router_of_interactions, &signature(Provider::DISCORD_INTERACTIONS, command), command).await;
+    assert_eq!(answer.in_short(), (StatusCode::OK, "delivery of 2"));
+}
+
+#[cfg(feature = "asymmetric")]
+#[tokio::test]
+async fn discords_webhook_events_are_answered_with_204() {
+    let ping = r#"{"version":1,"application_id":"1234","type":0}"#;
+    let answer = post(&router(Provider::DISCORD_EVENTS), &signature(Provider::DISCORD_EVENTS, ping), ping).await;
+
+    assert_eq!((answer.in_short(), &*answer.content_type), ((StatusCode::NO_CONTENT, ""), "application/json"));
+    let event = r#"{"version":1,"type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{"scopes":[]}}}"#;
+    let answer = post(&router(Provider::DISCORD_EVENTS), &signature(Provider::DISCORD_EVENTS, event), event).await;
+    assert_eq!(answer.in_short(), (StatusCode::OK, "delivery of APPLICATION_AUTHORIZED"));
+}
+
 // --- All that are signed ------------------------------------------------------------------------------------------------
 
 #[tokio::test]

@@ -74,7 +74,8 @@ fn providers() -> Vec<Signed> {
         // Linear's time is in the body.
         let body = format!(r#"{{"webhookTimestamp":{NOW}000,"id":"evt_1","type":"t","data":{{"é":[1,2]}}}}"#);
         let headers = senders::signature(*provider, &body).into_iter().map(|(name, value)| {
-            let is_content = ["id", "timestamp", "nonce", "date"].iter().any(|end| name.ends_with(end));
+            let is_content =
+                ["id", "timestamp", "nonce", "date", "-key", "client"].iter().any(|end| name.ends_with(end));
             let part = if is_content { Part::Content } else { Part::Signature };
             (name.to_owned(), value.into_bytes(), part)
         });
@@ -90,7 +91,10 @@ fn providers() -> Vec<Signed> {
             body: body.into_bytes(),
         }
     };
-    Provider::ALL.iter().filter(|provider| senders::is_in_headers(**provider)).map(signed).collect()
+    // Of those with keys of RSA one is enough here, since each bit costs a verification.
+    let slow = ["fireblocks-v1", "kick"];
+    let looked_at = |provider: &&Provider| senders::is_in_headers(**provider) && !slow.contains(&provider.name());
+    Provider::ALL.iter().filter(looked_at).map(signed).collect()
 }
 
 /// An algorithm with what it makes of a message.

@@ -412,6 +412,50 @@ fn what_providers_publish_gets_its_verdict() {
     }
 }
 
+#[test]
+fn what_hubspot_publishes_passes() {
+    let url = "https://www.example.com";
+    let scheme = Scheme::from(Provider::HUBSPOT_V2).with_public_url(url).unwrap();
+    let secrets = tower_webhooks::Secrets::new(secret("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy"));
+    let now = std::time::UNIX_EPOCH;
+    for (method, body, tag) in [
+        (Method::GET, "", "eee2dddcc73c94d699f5e395f4b9d454a069a6855fbfa152e91e88823087200e"),
+        (
+            Method::POST,
+            r#"{"example_field":"example_value"}"#,
+            "9569219f8ba981ffa6f6f16aa0f48637d35d728c7e4d93d0d52efaa512af7900",
+        ),
+    ] {
+        let head = http::Request::builder().method(&method).uri("/webhook_uri").header("x-hubspot-signature", tag);
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        assert!(scheme.verify(&head, body, &secrets, now).is_ok(), "{method}");
+    }
+    // What stood at the end of the URL as a body: the same text, and another request.
+    let head = http::Request::get("/webhook")
+        .header("x-hubspot-signature", "eee2dddcc73c94d699f5e395f4b9d454a069a6855fbfa152e91e88823087200e");
+    let (head, ()) = head.body(()).unwrap().into_parts();
+    assert!(scheme.verify(&head, "_uri", &secrets, now).is_err());
+}
+
+// Of transferwise/digital-signatures-examples, with the key of the sandbox.
+#[cfg(feature = "asymmetric")]
+#[test]
+fn what_wise_publishes_passes() {
+    const KEY: &str = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwpb91cEYuyJNQepZAVfP\nZIlPZfNUefH+n6w9SW3fykqKu938cR7WadQv87oF2VuT+fDt7kqeRziTmPSUhqPU\nys/V2Q1rlfJuXbE+Gga37t7zwd0egQ+KyOEHQOpcTwKmtZ81ieGHynAQzsn1We3j\nwt760MsCPJ7GMT141ByQM+yW1Bx+4SG3IGjXWyqOWrcXsxAvIXkpUD/jK/L958Cg\nnZEgz0BSEh0QxYLITnW1lLokSx/dTianWPFEhMC9BgijempgNXHNfcVirg1lPSyg\nz7KqoKUN0oHqWLr2U1A+7kqrl6O2nx3CKs1bj1hToT1+p4kcMoHXA7kA+VBLUpEs\nVwIDAQAB\n-----END PUBLIC KEY-----";
+    const SIGNATURE: &str = "wKcKCYXAzxNgiu7xmoDm943NUni7Rz33QN8JkEA9dWSGebgndonabgSj18Y4C08OrwVmueGsED2s00M7DtJVcYKOS1i3G4TMVx+mgM3aL9djMBkQtiYNBFUd6wrPI7ZUNHv/TrlKSjTMc+6JFvUvJ7owY3z85e3I4jLRLJowMFvO8kvCJ60+1pY9wDwZvtZ//WS93LrwGjk9Dvwzpmu0w+P4J75tETT5qC3Uv0y5G2yO8SEoO3yNP/tg/BOli02niHb53vEOUWUb9bly6thnfMoXoiV/osoGxgF20R58RlvkAmezyyl1Sv542TfS2DpiwVnmjjjkCyXeSUcKookYLQ==";
+    const BODY: &str = r#"{"data":{"resource":{"id":49983981,"profile_id":16055450,"account_id":14124090,"type":"transfer"},"current_state":"incoming_payment_waiting","previous_state":null,"occurred_at":"2021-08-23T10:12:50Z"},"subscription_id":"90aa8e14-4ef1-4a56-861c-f3c9cde097ea","event_type":"transfers#state-change","schema_version":"2.0.0","sent_at":"2021-08-23T10:12:50Z"}"#;
+    let secrets = tower_webhooks::Secrets::new(secret(KEY));
+    let (head, ()) = http::Request::post("/").header("x-signature-sha256", SIGNATURE).body(()).unwrap().into_parts();
+    let scheme = Scheme::from(Provider::WISE);
+    let now = std::time::UNIX_EPOCH;
+
+    assert!(scheme.verify(&head, BODY, &secrets, now).is_ok());
+    assert!(scheme.verify(&head, BODY.replace("transfers#", "transfer#"), &secrets, now).is_err());
+    // The same key without its lines.
+    let base64: String = KEY.lines().filter(|line| !line.starts_with('-')).collect();
+    assert!(scheme.verify(&head, BODY, &tower_webhooks::Secrets::new(secret(&base64)), now).is_ok());
+}
+
 // --- What every provider signs ------------------------------------------------------------------------------------------
 
 /// What each provider's documentation calls a signed request passes, and one whose body, secret or proof is another does not.
@@ -748,6 +792,35 @@ async fn bodies_may_be_as_large_as_the_provider_documents() {
         let answer = status(provider, &signature(provider, &larger), &larger).await;
         assert_eq!(answer, StatusCode::PAYLOAD_TOO_LARGE, "{provider}");
     }
+}
+
+// --- A key that a request names -----------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_secret_with_an_id_is_tried_with_requests_that_name_it_alone() {
+    let scheme = || Scheme::hmac_sha256().header("x-sig").hex().key_id(Field::header("x-key")).signs("{body}");
+    let secrets = || {
+        let secrets = tower_webhooks::Secrets::new(secret("first:a signing key of ours"));
+        secrets.and(secret("second:another signing key"))
+    };
+    let with_ids = router(WebhookLayer::new(scheme(), secrets()));
+    let without = router(WebhookLayer::new(scheme(), secret("a signing key of ours")));
+    let send = async |router: &Router, key: &str, named: &[&str]| {
+        let mut headers = vec![("x-sig", HEXLOWER.encode(&hmac(key.as_bytes(), "{}")))];
+        headers.extend(named.iter().map(|named| ("x-key", (*named).to_owned())));
+        post(router, &headers, "{}").await.status == StatusCode::OK
+    };
+
+    assert!(send(&with_ids, "a signing key of ours", &["first"]).await);
+    assert!(send(&with_ids, "another signing key", &["second"]).await);
+    for named in [&[][..], &["second"], &["third"], &[""], &["FIRST"], &["first", "first"]] {
+        assert!(!send(&with_ids, "a signing key of ours", named).await, "{named:?}");
+    }
+    // The id is no part of the key, and one that is not known is any.
+    assert!(!send(&with_ids, "first:a signing key of ours", &["first"]).await);
+    assert!(send(&without, "a signing key of ours", &["any"]).await);
+    assert!(!send(&without, "a signing key of ours", &[]).await);
+    assert!(scheme().key_id(Field::json("/key")).build().is_err());
 }
 
 // --- Nothing between two parts ------------------------------------------------------------------------------------------

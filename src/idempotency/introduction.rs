@@ -2,7 +2,7 @@ use std::{env, path::Path, sync::OnceLock, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{key::ClaimKey, run::bounded, store::IdempotencyStore};
+use super::{bounded::BoundedStore, key::ClaimKey};
 use crate::{mutex::Mutex, observe};
 
 /// When the store is next to be told which program claims for which consumer.
@@ -47,16 +47,10 @@ impl Introductions {
 }
 
 /// Notes in `store` which program this is, and warns the operator if the store knows another one.
-pub(super) async fn introduce(
-    store: &dyn IdempotencyStore,
-    limit: Duration,
-    key: ClaimKey,
-    consumer: &str,
-    provider: &str,
-) {
+pub(super) async fn introduce(store: &BoundedStore, key: ClaimKey, consumer: &str, provider: &str) {
     let Some(program) = program() else { return };
     // A failure is no news: the store's next caller will tell.
-    if let Ok(Some(other)) = bounded(limit, store.introduce(key, program)).await {
+    if let Ok(Some(other)) = store.introduce(key, program).await {
         observe::shared_store(provider, consumer, program, &other);
     }
 }

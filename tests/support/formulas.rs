@@ -34,6 +34,7 @@ impl Formula {
             "base64" => "YW4gZW5kcG9pbnQncyBzaWduaW5nIGtleQ==",
             "hex" => "616e20656e64706f696e742773207369676e696e67206b6579",
             "openfort" => "sk_test_f2ce0192-cd4b-4422-af44-47f25cdd62c7",
+            "id" => "an-app-key:an endpoint's signing key",
             "whsec" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             _ => "an endpoint's signing key",
         }
@@ -44,6 +45,7 @@ impl Formula {
         match self.2 {
             "base64" => BASE64.decode(secret.as_bytes()).expect("it is base64"),
             "hex" => HEXLOWER.decode(secret.as_bytes()).expect("it is hexadecimal"),
+            "id" => b"an endpoint's signing key".to_vec(),
             "openfort" => b"f2ce0192cd4b4422af4447f25cdd62c7".to_vec(),
             "whsec" => BASE64.decode(secret.trim_start_matches("whsec_").as_bytes()).expect("it is base64"),
             _ => secret.as_bytes().to_vec(),
@@ -89,6 +91,7 @@ fn fill(text: &str, body: &str, secret: &str, facts: &Facts<'_>) -> String {
         ("{date}", facts.date),
         ("{http-date}", facts.http_date),
         ("{nonce}", "a-nonce"),
+        ("{key-id}", "an-app-key"),
         ("{method}", "POST"),
         ("{url}", facts.url),
         ("{secret}", secret),
@@ -99,7 +102,7 @@ fn fill(text: &str, body: &str, secret: &str, facts: &Facts<'_>) -> String {
 }
 
 const FORMULAS: &[Formula] = &[
-    Formula("ably", "sha256", "text", "{body}", &[("x-ably-signature", "{base64}")]),
+    Formula("ably", "sha256", "id", "{body}", &[("x-ably-signature", "{base64}"), ("x-ably-key", "{key-id}")]),
     Formula("adyen-platform", "sha256", "hex", "{body}", &[("hmacsignature", "{base64}")]),
     Formula("aftership", "sha256", "text", "{body}", &[("aftership-hmac-sha256", "{base64}")]),
     Formula("agora", "sha256", "text", "{body}", &[("agora-signature-v2", "{hex}")]),
@@ -159,6 +162,7 @@ const FORMULAS: &[Formula] = &[
     Formula("circleci", "sha256", "text", "{body}", &[("circleci-signature", "v1={hex}")]),
     Formula("clickup", "sha256", "text", "{body}", &[("x-signature", "{hex}")]),
     Formula("close", "sha256", "hex", "{now}{body}", &[("close-sig-hash", "{hex}"), ("close-sig-timestamp", "{now}")]),
+    Formula("cloudevents", "", "text", "", &[("authorization", "Bearer {secret}")]),
     Formula("cloudflare-notifications", "", "text", "", &[("cf-webhook-auth", "{secret}")]),
     Formula(
         "cloudinary",
@@ -222,8 +226,8 @@ const FORMULAS: &[Formula] = &[
         "{id}.{now}.{body}",
         &[("finch-signature", "v1,{base64}"), ("finch-timestamp", "{now}"), ("finch-event-id", "{id}")],
     ),
-    Formula("flutterwave", "sha256", "text", "{body}", &[("flutterwave-signature", "{base64}")]),
     Formula("flutterwave-v3", "", "text", "", &[("verif-hash", "{secret}")]),
+    Formula("flutterwave-v4", "sha256", "text", "{body}", &[("flutterwave-signature", "{base64}")]),
     Formula(
         "folk",
         "sha256",
@@ -250,6 +254,14 @@ const FORMULAS: &[Formula] = &[
     Formula("heroku", "sha256", "text", "{body}", &[("heroku-webhook-hmac-sha256", "{base64}")]),
     Formula("hookdeck", "sha256", "text", "{body}", &[("x-hookdeck-signature", "{base64}")]),
     Formula("hubspot-v1", "hash-sha256", "text", "{secret}{body}", &[("x-hubspot-signature", "{hex}")]),
+    Formula("hubspot-v2", "hash-sha256", "text", "{secret}{method}{url}{body}", &[("x-hubspot-signature", "{hex}")]),
+    Formula(
+        "hubspot-v3",
+        "sha256",
+        "text",
+        "{method}{url}{body}{millis}",
+        &[("x-hubspot-request-timestamp", "{millis}"), ("x-hubspot-signature-v3", "{base64}")],
+    ),
     Formula("huggingface", "", "text", "", &[("x-webhook-secret", "{secret}")]),
     Formula("intercom", "sha1", "text", "{body}", &[("x-hub-signature", "sha1={hex}")]),
     Formula("jira", "sha256", "text", "{body}", &[("x-hub-signature", "sha256={hex}")]),
@@ -339,7 +351,7 @@ const FORMULAS: &[Formula] = &[
         "{id}.{now}.{body}",
         &[("svix-id", "{id}"), ("svix-timestamp", "{now}"), ("svix-signature", "v1,{base64}")],
     ),
-    Formula("pusher", "sha256", "text", "{body}", &[("x-pusher-signature", "{hex}")]),
+    Formula("pusher", "sha256", "id", "{body}", &[("x-pusher-signature", "{hex}"), ("x-pusher-key", "{key-id}")]),
     Formula("qonto", "sha256", "text", "{now}.{body}", &[("x-qonto-signature", "t={now},v1={hex}")]),
     Formula("quickbooks", "sha256", "text", "{body}", &[("intuit-signature", "{base64}")]),
     Formula("razorpay", "sha256", "text", "{body}", &[("x-razorpay-signature", "{hex}")]),
@@ -421,11 +433,12 @@ const FORMULAS: &[Formula] = &[
     Formula("tabapay", "sha256", "text", "{now}.{body}", &[("x-hmac-signature", "t={now},v1={hex}")]),
     Formula("tally", "sha256", "text", "{body}", &[("tally-signature", "{base64}")]),
     Formula("telegram", "", "text", "", &[("x-telegram-bot-api-secret-token", "{secret}")]),
-    Formula("terraform", "sha512", "text", "{body}", &[("x-tfe-notification-signature", "{hex}")]),
+    Formula("terraform-cloud", "sha512", "text", "{body}", &[("x-tfe-notification-signature", "{hex}")]),
+    Formula("trello", "sha1", "text", "{body}{url}", &[("x-trello-webhook", "{base64}")]),
     Formula("typeform", "sha256", "text", "{body}", &[("typeform-signature", "sha256={base64}")]),
     Formula("vapi", "sha256", "text", "{body}", &[("x-vapi-signature", "{hex}")]),
     Formula("vercel", "sha1", "text", "{body}", &[("x-vercel-signature", "{hex}")]),
-    Formula("veriff", "sha256", "text", "{body}", &[("x-hmac-signature", "{hex}")]),
+    Formula("veriff", "sha256", "id", "{body}", &[("x-hmac-signature", "{hex}"), ("x-auth-client", "{key-id}")]),
     Formula("viber", "sha256", "text", "{body}", &[("x-viber-content-signature", "{hex}")]),
     Formula("webex", "sha1", "text", "{body}", &[("x-spark-signature", "{hex}")]),
     Formula(

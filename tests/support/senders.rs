@@ -3,6 +3,9 @@
 
 #[path = "formulas.rs"]
 mod formulas;
+#[cfg(feature = "asymmetric")]
+#[path = "key_pairs.rs"]
+mod key_pairs;
 
 use axum::{
     Router,
@@ -35,6 +38,12 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         }
         "standard-webhooks-v1a" => "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        "discord-events" | "discord-interactions" => "d52880e28f61caa4c2a48a82e55f4751a92289a78009ea9f6532270c16ce8abe",
+        "telnyx" => "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        #[cfg(feature = "asymmetric")]
+        "sendgrid" => key_pairs::P256[0][1],
+        #[cfg(feature = "asymmetric")]
+        "fireblocks-v1" | "kick" | "wise" => key_pairs::RSA[0][1],
         name => formulas::of(name).map_or("an endpoint's signing key", formulas::Formula::secret),
     }
 }
@@ -89,6 +98,36 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             ("webhook-timestamp", now.clone()),
             ("webhook-signature", format!("v1a,{}", BASE64.encode(&ed25519(&format!("{ID}.{now}.{body}"))))),
         ],
+        #[cfg(feature = "asymmetric")]
+        "discord-events" | "discord-interactions" => vec![
+            ("x-signature-timestamp", now.clone()),
+            ("x-signature-ed25519", HEXLOWER.encode(&ed25519(&format!("{now}{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "telnyx" => vec![
+            ("telnyx-timestamp", now.clone()),
+            ("telnyx-signature-ed25519", BASE64.encode(&ed25519(&format!("{now}|{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "sendgrid" => vec![
+            ("x-twilio-email-event-webhook-timestamp", now.clone()),
+            ("x-twilio-email-event-webhook-signature", BASE64.encode(&ecdsa_p256(&format!("{now}{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "wise" => vec![("x-signature-sha256", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, body)))],
+        #[cfg(feature = "asymmetric")]
+        "fireblocks-v1" => {
+            vec![("fireblocks-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA512, body)))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "kick" => {
+            let text = format!("{ID}.{NOW_AS_DATE}.{body}");
+            vec![
+                ("kick-event-message-id", ID.to_owned()),
+                ("kick-event-message-timestamp", NOW_AS_DATE.to_owned()),
+                ("kick-event-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &text))),
+            ]
+        }
         "stripe" => vec![("stripe-signature", format!("t={now},v1={}", hex(format!("{now}.{body}"))))],
         "twitch" => vec![
             ("twitch-eventsub-message-id", ID.to_owned()),
@@ -110,7 +149,8 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
 
 /// Whether the provider has nothing of its own but a formula.
 pub(crate) fn has_formula(provider: Provider) -> bool {
-    formulas::of(provider.name()).is_some()
+    let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
+    formulas::of(provider.name()).is_some() || has_public_key && provider.name() != "standard-webhooks-v1a"
 }
 
 /// The signature of a provider whose proof is not in a header, over `text`.
@@ -137,6 +177,30 @@ pub(crate) fn ed25519(content: &str) -> Vec<u8> {
     let bytes = BASE64.decode(PRIVATE).expect("the key is base64");
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(&bytes[..32], &bytes[32..]);
     pair.expect("the halves belong together").sign(content.as_bytes()).as_ref().to_vec()
+}
+
+#[cfg(feature = "asymmetric")]
+fn private(text: &str) -> Vec<u8> {
+    BASE64.decode(text.as_bytes()).expect("the key is base64")
+}
+
+#[cfg(feature = "asymmetric")]
+fn ecdsa_p256(content: &str) -> Vec<u8> {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+
+    let key = private(key_pairs::P256[0][0]);
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).expect("the key is one");
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair.sign(&random, content.as_bytes()).expect("it signs").as_ref().to_vec()
+}
+
+#[cfg(feature = "asymmetric")]
+fn rsa(by: &'static dyn aws_lc_rs::signature::RsaEncoding, content: &str) -> Vec<u8> {
+    let pair = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(&private(key_pairs::RSA[0][0])).expect("the key is one");
+    let mut signature = vec![0; pair.public_modulus_len()];
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair.sign(by, &random, content.as_bytes(), &mut signature).expect("it signs");
+    signature
 }
 
 /// A response that has been read to its end.

@@ -12,15 +12,17 @@
 use std::time::Duration;
 
 use super::{
-    Provider, dropbox,
+    Provider, cloudevents, dropbox,
     entry::{
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
     families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
-    front, github, gitlab, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square, standard_webhooks,
-    stripe, twitch, x_twitter, x_webhook, zoom,
+    front, github, gitlab, hubspot, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square,
+    standard_webhooks, stripe, trello, twitch, x_twitter, x_webhook, zoom,
 };
+#[cfg(feature = "asymmetric")]
+use crate::signature::PublicAlgorithm;
 use crate::{
     scheme::{
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
@@ -33,11 +35,11 @@ use crate::{
 macro_rules! catalogue {
     ($each:ident) => {
         $each! {
-            /// The secret is the part of the API key behind the colon. `X-Ably-Key` names the key and is not looked at. Only batched
-            /// requests are signed.
+            /// The secret is the whole API key, `name:secret`. Only batched requests are signed.
             ABLY ably "ably" "Ably" ["x-ably-signature"] {
-                scheme: |s| base64_body(s).api_version(header("x-ably-version")),
+                scheme: |s| base64_body(s).key_id(header("x-ably-key")).api_version(header("x-ably-version")),
                 page: "https://ably.com/docs/platform/integrations/webhooks",
+                batch: Some("/items"),
                 evidence: Documentation,
             }
             /// This is for the webhooks of the balance platform and of management; the older payment notifications, whose signature
@@ -80,11 +82,13 @@ macro_rules! catalogue {
             ASANA asana "asana" "Asana" ["x-hook-signature"] {
                 scheme: hex_body,
                 page: "https://developers.asana.com/docs/webhooks-guide",
+                batch: Some("/events"),
                 evidence: Library,
             }
             ATTIO attio "attio" "Attio" ["attio-signature", "x-attio-signature"] {
                 scheme: hex_body,
                 page: "https://docs.attio.com/rest-api/guides/webhooks",
+                batch: Some("/events"),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
@@ -92,6 +96,7 @@ macro_rules! catalogue {
             AUTH0 auth0 "auth0" "Auth0 log streams" ["authorization"] {
                 algorithm: Algorithm::Token,
                 page: "https://auth0.com/docs/customize/log-streams/custom-log-streams",
+                batch: Some(""),
                 evidence: ThirdParty,
             }
             AUTHORIZE_NET authorize_net "authorize-net" "Authorize.Net" ["x-anet-signature"] {
@@ -127,7 +132,8 @@ macro_rules! catalogue {
                 page: "https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html",
                 evidence: ThirdParty,
             }
-            /// Give both signature keys, the primary and the secondary one.
+            /// The id is that in the body: `BOX-DELIVERY-ID` is another one on each attempt. Give both signature keys, the primary
+            /// and the secondary one.
             BOX box_com "box" "Box" ["box-signature-primary", "box-signature-secondary"] {
                 scheme: |s| s.base64()
                     .header_for_each_key(["box-signature-primary", "box-signature-secondary"])
@@ -135,7 +141,7 @@ macro_rules! catalogue {
                     .unit(Rfc3339)
                     .tolerance(Duration::from_secs(600))
                     .signs("{body}{timestamp}")
-                    .id(header("box-delivery-id").or(json("/id")))
+                    .id(json("/id"))
                     .event_type(json("/trigger")),
                 page: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
                 evidence: Library,
@@ -242,6 +248,15 @@ macro_rules! catalogue {
                 page: "https://developer.close.com/topics/webhooks/",
                 evidence: ThirdParty,
             }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the access token behind `Bearer `,
+            /// where the sender has one that stays the same. It also answers the OPTIONS request by which a sender asks for leave to
+            /// deliver, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it.
+            CLOUDEVENTS cloudevents "cloudevents" "CloudEvents HTTP webhooks" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: cloudevents::declare,
+                page: "https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
+                evidence: Documentation,
+            }
             /// Does not bind the body: whoever reads one request can send any other.
             CLOUDFLARE_NOTIFICATIONS cloudflare_notifications "cloudflare-notifications" "Cloudflare Notifications" ["cf-webhook-auth"] {
                 algorithm: Algorithm::Token,
@@ -336,6 +351,27 @@ macro_rules! catalogue {
                 page: "https://docs.daily.co/reference/rest-api/webhooks",
                 evidence: ThirdParty,
             }
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
+            /// passed. Discord wants 204 for a delivery.
+            DISCORD_EVENTS discord_events "discord-events" "Discord webhook events" ["x-signature-ed25519"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: super::discord::events,
+                page: "https://docs.discord.com/developers/events/webhook-events",
+                evidence: Library,
+                deadline: seconds(3),
+                retries: minutes(10),
+            }
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
+            /// passed. Discord sends wrong signatures on purpose and wants 401 for them, which is what it gets.
+            DISCORD_INTERACTIONS discord_interactions "discord-interactions" "Discord interactions" ["x-signature-ed25519"] if "asymmetric" {
+                aliases: &["discord"],
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: super::discord::interactions,
+                page: "https://docs.discord.com/developers/interactions/overview",
+                evidence: Library,
+                own_vectors: "discord-interactions 4.4.0",
+                deadline: seconds(3),
+            }
             /// The secret is used as it is shown, although it looks like base64. There is one signature header for each active key.
             DOCUSIGN docusign "docusign" "DocuSign Connect" ["x-docusign-signature-1"] {
                 scheme: |s| base64_body(s).numbered_headers("x-docusign-signature-").event_type(json("/event")),
@@ -376,6 +412,7 @@ macro_rules! catalogue {
                 scheme: |s| hex_body(s).prefix("hmac-sha256-hex=").id(json("/id")).event_type(json("/description")),
                 page: "https://docs.easypost.com/guides/webhooks-guide",
                 evidence: Library,
+                own_vectors: "@easypost/api 8.9.0",
             }
             /// The time may be half an hour off, as in ElevenLabs' own library.
             ELEVENLABS elevenlabs "elevenlabs" "ElevenLabs" ["elevenlabs-signature"] {
@@ -406,16 +443,23 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@tryfinch/finch-api 10.7.0",
             }
-            /// The secret is the secret hash that you set in the dashboard.
-            FLUTTERWAVE flutterwave "flutterwave" "Flutterwave, version 4" ["flutterwave-signature"] {
-                scheme: |s| base64_body(s).id(json("/id")).event_type(json("/type")),
-                page: "https://developer.flutterwave.com/docs/webhooks",
-                evidence: ThirdParty,
+            /// The secret is the public key that Fireblocks publishes for the environment, as PEM.
+            FIREBLOCKS_V1 fireblocks_v1 "fireblocks-v1" "Fireblocks, version 1" ["fireblocks-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/type")),
+                page: "https://developers.fireblocks.com/reference/validating-webhooks",
+                evidence: Documentation,
             }
             FLUTTERWAVE_V3 flutterwave_v3 "flutterwave-v3" "Flutterwave, version 3" ["verif-hash"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(json("/event")),
                 page: "https://developer.flutterwave.com/v3.0/docs/webhooks",
+                evidence: ThirdParty,
+            }
+            /// The secret is the secret hash that you set in the dashboard.
+            FLUTTERWAVE_V4 flutterwave_v4 "flutterwave-v4" "Flutterwave, version 4" ["flutterwave-signature"] {
+                scheme: |s| base64_body(s).event_type(json("/type")),
+                page: "https://developer.flutterwave.com/docs/webhooks",
                 evidence: ThirdParty,
             }
             FOLK folk "folk" "folk" ["webhook-signature"] {
@@ -432,7 +476,7 @@ macro_rules! catalogue {
                 evidence: ThirdParty,
             }
             FOURTHWALL fourthwall "fourthwall" "Fourthwall" ["x-fourthwall-hmac-sha256"] {
-                scheme: |s| base64_body(s).id(json("/webhookId")).event_type(json("/type")),
+                scheme: |s| base64_body(s).event_type(json("/type")),
                 page: "https://docs.fourthwall.com/webhooks/signature-verification",
                 evidence: ThirdParty,
             }
@@ -486,6 +530,7 @@ macro_rules! catalogue {
             GOCARDLESS gocardless "gocardless" "GoCardless" ["webhook-signature"] {
                 scheme: |s| hex_body(s).id(json("/meta/webhook_id")),
                 page: "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks/",
+                batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "gocardless-nodejs 10.1.2",
             }
@@ -531,6 +576,26 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
                 scheme: |s| s.hex().signs("{secret}{body}"),
                 page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                batch: Some(""),
+                evidence: Library,
+                own_vectors: "@hubspot/api-client 13.5.0",
+            }
+            /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs no time.
+            /// HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service.
+            HUBSPOT_V2 hubspot_v2 "hubspot-v2" "HubSpot, version 2" ["x-hubspot-signature"] {
+                algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
+                scheme: hubspot::version_2,
+                page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                evidence: Library,
+                own_vectors: "@hubspot/api-client 13.5.0",
+            }
+            /// The secret is the app's client secret. HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without
+            /// which the layer wraps no service. Register a URL without percent-encoding: HubSpot decodes some of it before it signs.
+            /// A delivery holds many events, in an array.
+            HUBSPOT_V3 hubspot_v3 "hubspot-v3" "HubSpot, version 3" ["x-hubspot-signature-v3"] {
+                scheme: hubspot::version_3,
+                page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                batch: Some(""),
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
             }
@@ -563,10 +628,24 @@ macro_rules! catalogue {
                 page: "https://developer.getjobber.com/docs/using_jobbers_api/setting_up_webhooks/",
                 evidence: ThirdParty,
             }
+            /// The secret is the public key that Kick publishes, as PEM.
+            KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| s.base64()
+                    .key_pem()
+                    .id(header("kick-event-message-id"))
+                    .timestamp(header("kick-event-message-timestamp"))
+                    .unit(Rfc3339)
+                    .signs("{id}.{timestamp}.{body}")
+                    .event_type(header("kick-event-type")),
+                page: "https://docs.kick.com/events/webhook-security",
+                evidence: ThirdParty,
+            }
             /// A delivery holds many events, in `/data`.
             KLAVIYO klaviyo "klaviyo" "Klaviyo system webhooks" ["klaviyo-signature"] {
                 scheme: |s| s.hex().timestamp(header("klaviyo-timestamp")).unit(HttpDate).signs("{body}{timestamp}"),
                 page: "https://developers.klaviyo.com/en/docs/working_with_system_webhooks",
+                batch: Some("/data"),
                 evidence: ThirdParty,
             }
             LEMON_SQUEEZY lemon_squeezy "lemon-squeezy" "Lemon Squeezy" ["x-signature"] {
@@ -579,6 +658,7 @@ macro_rules! catalogue {
             LINE line "line" "LINE Messaging API" ["x-line-signature"] {
                 scheme: |s| base64_body(s).account(json("/destination")),
                 page: "https://developers.line.biz/en/docs/messaging-api/receiving-messages/",
+                batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "@line/bot-sdk 11.0.0",
             }
@@ -648,6 +728,7 @@ macro_rules! catalogue {
             META meta "meta" "Meta" ["x-hub-signature-256"] {
                 scheme: meta::declare,
                 page: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+                batch: Some("/entry"),
                 evidence: Library,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 retries: hours(36),
@@ -717,6 +798,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: okta::declare,
                 page: "https://developer.okta.com/docs/concepts/event-hooks/",
+                batch: Some("/data/events"),
                 evidence: Documentation,
                 deadline: seconds(3),
             }
@@ -844,12 +926,14 @@ macro_rules! catalogue {
                 page: "https://docs.privy.io/guide/server/webhooks",
                 evidence: Library,
             }
-            /// The secret is the app's secret. `X-Pusher-Key` names the app key and is not signed, and not looked at: each app has
-            /// its own route, or its own tenant.
+            /// The secret is `key:secret` of the app, so that no other app's deliveries pass. Of a secret alone the key is not looked
+            /// at.
             PUSHER pusher "pusher" "Pusher Channels" ["x-pusher-signature"] {
-                scheme: hex_body,
+                scheme: |s| hex_body(s).key_id(header("x-pusher-key")),
                 page: "https://pusher.com/docs/channels/server_api/webhooks/",
+                batch: Some("/events"),
                 evidence: Library,
+                own_vectors: "pusher 5.3.4",
             }
             QONTO qonto "qonto" "Qonto" ["x-qonto-signature"] {
                 scheme: |s| stamped(s, "v1", "t"),
@@ -861,6 +945,7 @@ macro_rules! catalogue {
             QUICKBOOKS quickbooks "quickbooks" "Intuit QuickBooks Online" ["intuit-signature"] {
                 scheme: base64_body,
                 page: "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks",
+                batch: Some("/eventNotifications"),
                 evidence: Library,
             }
             RAZORPAY razorpay "razorpay" "Razorpay" ["x-razorpay-signature"] {
@@ -942,8 +1027,7 @@ macro_rules! catalogue {
                 scheme: |s| s
                     .hex()
                     .timestamp(header("x-schematic-webhook-timestamp"))
-                    .signs("{body}+{timestamp}")
-                    .event_type(json("/action")),
+                    .signs("{body}+{timestamp}"),
                 page: "https://docs.schematichq.com/integrations/webhooks",
                 evidence: Library,
             }
@@ -960,6 +1044,18 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 deadline: seconds(5),
                 retries: hours(4),
+            }
+            /// The secret is the verification key that SendGrid shows, in base64. A delivery holds many events, in an array.
+            SENDGRID sendgrid "sendgrid" "SendGrid Event Webhook" ["x-twilio-email-event-webhook-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256),
+                scheme: |s| s.base64()
+                    .key_pem()
+                    .timestamp(header("x-twilio-email-event-webhook-timestamp"))
+                    .signs("{timestamp}{body}"),
+                page: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
+                batch: Some(""),
+                evidence: Library,
+                own_vectors: "@sendgrid/eventwebhook 8.0.0",
             }
             /// The secret is the integration's client secret.
             SENTRY sentry "sentry" "Sentry" ["sentry-hook-signature"] {
@@ -1050,7 +1146,7 @@ macro_rules! catalogue {
             /// # Ok::<(), tower_webhooks::ConfigError>(())
             /// ```
             STANDARD_WEBHOOKS_V1A standard_webhooks_v1a "standard-webhooks-v1a" "Standard Webhooks with public keys, `v1a`" ["webhook-signature", "svix-signature"] if "asymmetric" {
-                algorithm: Algorithm::Ed25519,
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: standard_webhooks::v1a,
                 page: "https://www.standardwebhooks.com",
                 evidence: Documentation,
@@ -1115,11 +1211,34 @@ macro_rules! catalogue {
                 page: "https://core.telegram.org/bots/api#setwebhook",
                 evidence: ThirdParty,
             }
+            /// The secret is the account's public key, in base64.
+            TELNYX telnyx "telnyx" "Telnyx, version 2" ["telnyx-signature-ed25519"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: |s| s.base64().key_base64()
+                    .timestamp(header("telnyx-timestamp"))
+                    .signs("{timestamp}|{body}")
+                    .id(json("/data/id"))
+                    .event_type(json("/data/event_type"))
+                    .attempt(json("/meta/attempt"), 1),
+                page: "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
+                evidence: Library,
+                own_vectors: "telnyx 7.24.0",
+            }
             /// The secret is the token of the notification configuration.
-            TERRAFORM terraform "terraform" "HCP Terraform" ["x-tfe-notification-signature"] {
+            TERRAFORM_CLOUD terraform_cloud "terraform-cloud" "HCP Terraform" ["x-tfe-notification-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
                 scheme: hex_body,
                 page: "https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations",
+                evidence: ThirdParty,
+            }
+            /// The secret is the application's OAuth secret. Trello signs the callback URL behind the body: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD request
+            /// by which Trello checks a callback URL, which anyone may ask; put the layer on the route with `post(handler).layer(…)`,
+            /// which sees it.
+            TRELLO trello "trello" "Trello" ["x-trello-webhook"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: trello::declare,
+                page: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
                 evidence: ThirdParty,
             }
             /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
@@ -1147,15 +1266,16 @@ macro_rules! catalogue {
                 evidence: ThirdParty,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
             }
-            /// `X-AUTH-CLIENT` names the API key and is not looked at.
+            /// The secret is `API key:shared secret`, or the shared secret alone.
             VERIFF veriff "veriff" "Veriff" ["x-hmac-signature"] {
-                scheme: hex_body,
+                scheme: |s| hex_body(s).key_id(header("x-auth-client")),
                 page: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
                 evidence: Documentation,
             }
-            /// The secret is the account's authentication token.
+            /// A message's token is the same in all events about it, so that it is no id. The secret is the account's authentication
+            /// token.
             VIBER viber "viber" "Viber" ["x-viber-content-signature"] {
-                scheme: |s| hex_body(s).id(json("/message_token")).event_type(json("/event")),
+                scheme: |s| hex_body(s).event_type(json("/event")),
                 page: "https://developers.viber.com/docs/api/rest-bot-api/",
                 evidence: Library,
             }
@@ -1181,6 +1301,13 @@ macro_rules! catalogue {
                 page: "https://docs.whop.com/developer/guides/webhooks",
                 evidence: Library,
             }
+            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each.
+            WISE wise "wise" "Wise" ["x-signature-sha256"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/event_type")),
+                page: "https://docs.wise.com/api-docs/webhooks-notifications/event-handling",
+                evidence: Library,
+            }
             WOOCOMMERCE woocommerce "woocommerce" "WooCommerce" ["x-wc-webhook-signature"] {
                 scheme: |s| base64_body(s).id(header("x-wc-webhook-delivery-id")).event_type(header("x-wc-webhook-topic")),
                 page: "https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks",
@@ -1203,6 +1330,7 @@ macro_rules! catalogue {
             XERO xero "xero" "Xero" ["x-xero-signature"] {
                 scheme: base64_body,
                 page: "https://developer.xero.com/documentation/guides/webhooks/overview/",
+                batch: Some("/events"),
                 evidence: ThirdParty,
                 deadline: seconds(5),
             }

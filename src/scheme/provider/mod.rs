@@ -6,10 +6,14 @@ mod families;
 #[cfg(test)]
 mod page;
 
+mod cloudevents;
+#[cfg(feature = "asymmetric")]
+mod discord;
 mod dropbox;
 mod front;
 mod github;
 mod gitlab;
+mod hubspot;
 mod linear;
 mod meta;
 mod nylas;
@@ -21,6 +25,7 @@ mod slack;
 mod square;
 mod standard_webhooks;
 mod stripe;
+mod trello;
 mod twitch;
 mod x_twitter;
 mod x_webhook;
@@ -78,6 +83,13 @@ impl Provider {
     /// Returns what the entry was written from.
     pub fn evidence(self) -> Evidence {
         self.0.evidence
+    }
+
+    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the
+    /// body is the array. A request is one delivery all the same: a handler goes through the array, and knows each event by an id
+    /// of its own.
+    pub fn batch(self) -> Option<&'static str> {
+        self.0.batch
     }
 
     /// Returns how long the sender waits for an answer, if that is known. What answers later is repeated, or lost.

@@ -33,8 +33,9 @@ use crate::{
 /// // It rests for 10 seconds, and then gets one delivery at a time.
 /// assert_eq!((health.room(0, None, 10_999), health.room(0, None, 11_000)), (0, 1));
 ///
+/// // A success ends that. What waited meanwhile is worked off at a pace.
 /// health.count(&Finish::new(After::Delivered), health.epoch, 12_000);
-/// assert_eq!(health.room(0, None, 12_000), 4);
+/// assert_eq!((health.failures, health.pace.catching_up), (0, true));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
