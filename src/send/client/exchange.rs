@@ -14,7 +14,7 @@ use crate::{
         stage::Stage,
     },
     send::{
-        attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
+        attempt::{AttemptError, AttemptErrorKind, AttemptRequest, EndpointResponse, ResponseEnd},
         client::{inner::Inner, redact, retry_after},
     },
 };
@@ -31,15 +31,16 @@ struct Partial {
     retry_after: Option<Duration>,
     start: BytesMut,
     /// `None` while the body is being read.
-    end: Option<AnswerEnd>,
+    end: Option<ResponseEnd>,
 }
 
 impl Progress {
     /// What was answered, as far as it came.
-    pub(super) fn into_answer(self, by_deadline: bool) -> Option<Answer> {
+    pub(super) fn into_answer(self, by_deadline: bool) -> Option<EndpointResponse> {
         let Partial { status, retry_after, start, end } = self.answer?;
-        let interrupted = if by_deadline { AnswerEnd::Deadline } else { AnswerEnd::Cut };
-        let mut answer = Answer::new(status).with_body(redact::secrets(start.freeze()), end.unwrap_or(interrupted));
+        let interrupted = if by_deadline { ResponseEnd::Deadline } else { ResponseEnd::Cut };
+        let mut answer =
+            EndpointResponse::new(status).with_body(redact::secrets(start.freeze()), end.unwrap_or(interrupted));
         if let Some(retry_after) = retry_after {
             answer = answer.with_retry_after(retry_after);
         }
@@ -118,21 +119,21 @@ impl Inner {
                 Ok(Ok(data)) => data,
                 Ok(Err(_trailers)) => continue,
                 Err(_) if connection.budget.is_spent() => {
-                    answer.end = Some(AnswerEnd::Limit);
+                    answer.end = Some(ResponseEnd::Limit);
                     return Ok(());
                 }
                 Err(cause) => return Err(connection.failed(cause).await.into()),
             };
             read += data.len();
-            let room = Answer::MAX_KEPT - answer.start.len();
+            let room = EndpointResponse::MAX_KEPT - answer.start.len();
             answer.start.extend_from_slice(&data[..data.len().min(room)]);
             kept_all &= data.len() <= room;
             if read > MOST_READ {
-                answer.end = Some(AnswerEnd::Limit);
+                answer.end = Some(ResponseEnd::Limit);
                 return Ok(());
             }
         }
-        answer.end = Some(if kept_all { AnswerEnd::Whole } else { AnswerEnd::Shortened });
+        answer.end = Some(if kept_all { ResponseEnd::Whole } else { ResponseEnd::Shortened });
         self.idle.put(key, connection);
         Ok(())
     }

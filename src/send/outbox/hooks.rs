@@ -17,7 +17,7 @@ use crate::{
             store::{
                 delivery::DeliveryState,
                 endpoint::{DisabledReason, EndpointRecord},
-                ids::{EndpointId, OutboxId},
+                ids::{EndpointId, SentDeliveryId},
             },
         },
     },
@@ -40,7 +40,7 @@ use crate::{
 #[non_exhaustive]
 pub struct Attempted<'a> {
     /// The delivery.
-    pub delivery: OutboxId,
+    pub delivery: SentDeliveryId,
     /// Its message.
     pub message: &'a Message,
     /// The endpoint.

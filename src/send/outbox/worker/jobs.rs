@@ -28,7 +28,7 @@ use crate::{
             store::{
                 delivery::DeliveryState,
                 endpoint::{DisabledReason, EndpointRecord},
-                ids::OutboxId,
+                ids::SentDeliveryId,
                 lease::{After, Finish, LeaseRequest, LeasedDelivery},
                 limits::PROVEN_WITHIN,
             },
@@ -59,7 +59,7 @@ pub(crate) struct Job {
 /// What was leased, without the message, whose content is shared with other deliveries in flight.
 struct Leased {
     token: LeaseToken,
-    id: OutboxId,
+    id: SentDeliveryId,
     attempt: u32,
     round_attempt: u32,
     manual: bool,

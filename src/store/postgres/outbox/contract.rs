@@ -6,9 +6,9 @@ use crate::{
     error::StoreError,
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention,
+        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
+        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention, SentDeliveryId,
     },
     store::postgres::store::PostgresStore,
 };
@@ -80,7 +80,7 @@ impl OutboxQueue for PostgresStore {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         Box::pin(dispatch::dispatch_to(&self.inner.outbox, endpoint, message))
     }
 
@@ -98,7 +98,7 @@ impl OutboxQueue for PostgresStore {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
@@ -108,7 +108,7 @@ impl OutboxQueue for PostgresStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl OutboxLog for PostgresStore {
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(deliveries::get(&self.inner.outbox, id))
     }
 
@@ -134,15 +134,15 @@ impl OutboxLog for PostgresStore {
         Box::pin(messages::list(&self.inner.outbox, tenant, query, limit))
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         Box::pin(deliveries::attempts(&self.inner.outbox, id))
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(deliveries::resend(&self.inner.outbox, id))
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(deliveries::cancel(&self.inner.outbox, id))
     }
 
@@ -161,11 +161,11 @@ impl OutboxLog for PostgresStore {
 
 #[deny(clippy::missing_trait_methods)]
 impl OutboxCatalogue for PostgresStore {
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(event_types::put(&self.inner.outbox, event_types))
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         Box::pin(event_types::list(&self.inner.outbox))
     }
 

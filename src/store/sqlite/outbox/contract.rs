@@ -11,9 +11,9 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxId, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention,
+        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
+        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention, SentDeliveryId,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -163,7 +163,7 @@ impl OutboxQueue for SqliteStore {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         Box::pin(self.shared.outbox.write(move |reply| Write::DispatchTo(endpoint, message, reply)))
     }
 
@@ -173,7 +173,7 @@ impl OutboxQueue for SqliteStore {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
@@ -182,7 +182,7 @@ impl OutboxQueue for SqliteStore {
 }
 
 impl OutboxLog for SqliteStore {
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => deliveries::get(&mut session, id)) })
     }
 
@@ -210,15 +210,15 @@ impl OutboxLog for SqliteStore {
         Box::pin(async move { session!(self, reading, session => messages::list(&mut session, &tenant, query, limit)) })
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => deliveries::attempts(&mut session, id)) })
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { session!(self, session => deliveries::resend(&mut session, id)) })
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { session!(self, session => deliveries::cancel(&mut session, id)) })
     }
 
@@ -236,11 +236,11 @@ impl OutboxLog for SqliteStore {
 }
 
 impl OutboxCatalogue for SqliteStore {
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { session!(self, session => event_types::put(&mut session, &event_types)) })
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => event_types::list(&mut session)) })
     }
 

@@ -1,4 +1,4 @@
-use crate::{boxed::BoxFuture, error::StoreError, send::message::event_type::EventType};
+use crate::{boxed::BoxFuture, error::StoreError, send::message::event_type::EventTypeDefinition};
 
 /// The part of an [`OutboxStore`](crate::send::OutboxStore) that keeps the catalogue of event types. The contract of all parts is there.
 pub trait OutboxCatalogue: Send + Sync + 'static {
@@ -6,13 +6,13 @@ pub trait OutboxCatalogue: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Reads the catalogue, sorted by name.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>>;
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>>;
 
     /// Removes an event type from the catalogue. Returns `true` if it existed.
     ///

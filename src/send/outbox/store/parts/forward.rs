@@ -8,11 +8,11 @@ use crate::{
     error::StoreError,
     queue::{Fenced, LeaseToken},
     send::{
-        message::{event_type::EventType, message::Message},
+        message::{event_type::EventTypeDefinition, message::Message},
         outbox::store::{
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
             endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings},
-            ids::{EndpointId, OutboxId},
+            ids::{EndpointId, SentDeliveryId},
             lease::{Finish, LeaseRequest, Leases},
             message::{Dispatched, MessageQuery, MessageRecord},
         },
@@ -52,27 +52,27 @@ forward! {
     OutboxQueue {
         fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>>;
         fn dispatch_in<'a>(&'a self, connection: &'a mut (dyn Any + Send), messages: Vec<Message>) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>>;
-        fn dispatch_to(&self, endpoint: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>>;
+        fn dispatch_to(&self, endpoint: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>>;
         fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()>;
         fn notify(&self);
         fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>>;
-        fn finish(&self, id: OutboxId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>>;
+        fn finish(&self, id: SentDeliveryId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>>;
     }
     OutboxLog {
-        fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
+        fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
         fn deliveries(&self, tenant: Arc<str>, query: DeliveryQuery, limit: u32) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
         fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>>;
         fn messages(&self, tenant: Arc<str>, query: MessageQuery, limit: u32) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>>;
-        fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
-        fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
-        fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
+        fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
+        fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>>;
+        fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>>;
         fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>>;
         fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
         fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
     }
     OutboxCatalogue {
-        fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>>;
-        fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>>;
+        fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>>;
+        fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>>;
         fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>>;
     }
 }

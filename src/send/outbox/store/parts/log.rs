@@ -5,7 +5,7 @@ use crate::{
     error::StoreError,
     send::outbox::store::{
         delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
-        ids::{EndpointId, OutboxId},
+        ids::{EndpointId, SentDeliveryId},
         message::{MessageQuery, MessageRecord},
     },
 };
@@ -17,7 +17,7 @@ pub trait OutboxLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
 
     /// Reads up to `limit` deliveries of a tenant that match the query, the newest first.
     ///
@@ -52,7 +52,7 @@ pub trait OutboxLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;
 
     /// Makes a delivery due now, for another round of attempts (rules 17 and 18), and replaces a retry that it waits for. Returns
     /// `true` if that was possible: it is not while a worker holds the delivery, nor if its endpoint or its content is gone. If the
@@ -60,13 +60,13 @@ pub trait OutboxLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Cancels a delivery that is pending or held, or whose lease has passed. Returns `true` if it was cancelled.
     ///
     /// # Errors
     /// When the store cannot be reached.
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>>;
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused and exhausted
     /// deliveries, and those that were never made since it was disabled or did not exist. Cancelled deliveries stay cancelled. It

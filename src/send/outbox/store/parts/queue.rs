@@ -8,7 +8,7 @@ use crate::{
         message::message::Message,
         outbox::store::{
             endpoint::DisabledReason,
-            ids::{EndpointId, OutboxId},
+            ids::{EndpointId, SentDeliveryId},
             lease::{Finish, LeaseRequest, Leases},
             message::Dispatched,
         },
@@ -52,7 +52,7 @@ pub trait OutboxQueue: Send + Sync + 'static {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>>;
 
     /// Calls `wake` when something that another process dispatched may be due, for as long as the future is polled. It only saves
     /// time: workers also look regularly. The default is ready at once, for a store that has nothing to listen to.
@@ -77,7 +77,7 @@ pub trait OutboxQueue: Send + Sync + 'static {
     /// When the store cannot be reached. The delivery is then sent again when its lease ends, unless the call is repeated.
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>>;
