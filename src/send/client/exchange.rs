@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
+/// How far an attempt has come. It is updated continuously, so that the state is known when the deadline passes.
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) stage: Stage,
@@ -35,7 +35,7 @@ struct Partial {
 }
 
 impl Progress {
-    /// What was answered, as far as it came.
+    /// Returns what was answered, as far as it arrived.
     pub(super) fn into_answer(self, by_deadline: bool) -> Option<EndpointResponse> {
         let Partial { status, retry_after, start, end } = self.answer?;
         let interrupted = if by_deadline { ResponseEnd::Deadline } else { ResponseEnd::Cut };
@@ -49,7 +49,7 @@ impl Progress {
 }
 
 impl Inner {
-    /// One attempt, without its deadline.
+    /// Makes one attempt, without its deadline.
     pub(super) async fn exchange(&self, request: AttemptRequest, progress: &mut Progress) -> Result<(), AttemptError> {
         self.policy
             .check(&request.url)
@@ -58,11 +58,11 @@ impl Inner {
         let key = |address: SocketAddr| Key::new(&request.url, address);
         let mut to_send = self.request(&request);
 
-        // An idle connection that closes before anything was sent on it gives the request back; the next one is tried.
+        // If an idle connection closes before anything was sent on it, it returns the request, and the next one is tried.
         while let Some((idle, mut connection)) = self.idle.take(addresses.iter().copied().map(key)) {
             progress.stage = Stage::Answer;
             connection.budget.refill();
-            // Its task may be about to finish with the last request; it must not take long for that.
+            // Its task may be just finishing the last request, which must not take long.
             if !matches!(timeout(READY_WITHIN, connection.sender.ready()).await, Ok(Ok(()))) {
                 continue;
             }
@@ -139,7 +139,7 @@ impl Inner {
     }
 }
 
-/// Here what happened on the network becomes what happened to an attempt.
+/// At this point an error of the network becomes an error of an attempt.
 impl From<DialError> for AttemptError {
     fn from(error: DialError) -> Self {
         let kind = match error.kind {
@@ -157,7 +157,7 @@ impl From<DialError> for AttemptError {
     }
 }
 
-/// What HTTP needs and nobody else may say.
+/// Headers that belong to HTTP itself, and that nothing else may set.
 const OURS: [HeaderName; 8] = [
     header::ACCEPT_ENCODING,
     header::CONNECTION,
@@ -169,8 +169,8 @@ const OURS: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// How long an idle connection may take to be ready. One that takes longer has something else under way.
+/// How long an idle connection may take to be ready. One that takes longer is not idle.
 const READY_WITHIN: Duration = Duration::from_millis(100);
 
-/// The most that is read of an answer's body.
+/// The maximum that is read of a response's body.
 const MOST_READ: usize = 64 * 1024;

@@ -353,7 +353,7 @@ impl Endpoints<'_> {
                 return Ok(Endpoint(record));
             }
         }
-        Err(SendError::new(SendErrorKind::Stale, "the endpoint was changed by somebody else meanwhile"))
+        Err(SendError::new(SendErrorKind::Stale, "somebody else changed the endpoint at the same time"))
     }
 }
 
