@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Barrier;
 
-use super::{
+use super::suite::{
     DAY, FAILED, PAST_LEASE, Suite, broken, check, draft, message, new_tenant, taken, token, typed, with_payload,
 };
 use crate::{

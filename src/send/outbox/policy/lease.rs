@@ -187,7 +187,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         return None;
     }
     // Where some have lost their content, what was read may be all that could be leased and not all that is due.
-    let all = left.is_empty() && !is_partial && !(may_be_more && !gone.is_empty());
+    let all = left.is_empty() && !is_partial && (gone.is_empty() || !may_be_more);
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
         None => !all && (is_partial || gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE)),

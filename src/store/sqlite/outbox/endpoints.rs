@@ -67,7 +67,7 @@ pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Opt
 /// What is found of an endpoint.
 pub(super) enum Found {
     Missing,
-    Readable(EndpointRecord, Health),
+    Readable(Box<EndpointRecord>, Health),
     Unreadable { cause: StoreError, is_disabled: bool },
 }
 
@@ -76,7 +76,7 @@ impl Found {
     pub(super) fn readable(self) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
         match self {
             Self::Missing => Ok(None),
-            Self::Readable(endpoint, health) => Ok(Some((endpoint, health))),
+            Self::Readable(endpoint, health) => Ok(Some((*endpoint, health))),
             Self::Unreadable { cause, .. } => Err(cause),
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn find(connection: &mut SqliteConnection, prefix: &str, id: En
         .map_err(failed)?;
     let Some(row) = row else { return Ok(Found::Missing) };
     Ok(match columns::endpoint(&row) {
-        Ok((endpoint, health)) => Found::Readable(endpoint, health),
+        Ok((endpoint, health)) => Found::Readable(Box::new(endpoint), health),
         Err(cause) => {
             let is_disabled = row.optional_text("disabled").map_err(failed)?.is_some();
             Found::Unreadable { cause: failed(cause), is_disabled }
