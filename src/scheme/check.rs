@@ -14,7 +14,7 @@ use super::{
     verification::Verification,
 };
 use crate::{
-    delivery::{Coverage, Delivery, Fact, HeadFacts, Layout, Proof},
+    delivery::{Coverage, Delivery, Facts, Layout, Proof},
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     json::Pointer,
@@ -269,18 +269,13 @@ fn custom_outcome(code: &dyn CustomScheme, binding: Binding, body: Bytes, ring: 
     if let Some(answer) = binding.answer {
         return Outcome::Answer(answer);
     }
-    let mut layout = Layout::new(Arc::from(code.name()), Pointer::parse(code.payload()).unwrap_or_default(), 1);
-    let mut facts = HeadFacts::new();
-    let (id, id_is_signed) = binding.id.map_or((None, false), |(id, signed)| (Some(id), signed));
-    for (fact, text) in [(Fact::Id, id), (Fact::EventType, binding.event_type)] {
-        if let Some(text) = text {
-            facts.push(layout.given(fact, &text));
-        }
-    }
+    let layout = Layout::new(Arc::from(code.name()), Pointer::parse(code.payload()).unwrap_or_default(), 1);
+    let id_is_signed = binding.id.as_ref().is_some_and(|(_, signed)| *signed);
+    let facts = Facts::given(binding.id.as_ref().map(|(id, _)| id.as_str()), binding.event_type.as_deref());
     let coverage = Coverage { body: binding.body, id: id_is_signed, timestamp: binding.timestamp.is_some() };
     let proof = Proof { timestamp: binding.timestamp, secret_index: binding.secret_index, coverage };
     let tenant = ring.secrets().tenant_name().cloned();
-    Outcome::Delivery(Delivery::new(Arc::new(layout), facts, body, proof, tenant))
+    Outcome::Delivery(Delivery::given(Arc::new(layout), facts, body, proof, tenant))
 }
 
 /// Refuses a body that is not what was serialised, unless the sender signs it so.

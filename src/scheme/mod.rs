@@ -77,13 +77,15 @@ use self::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
+#[cfg(feature = "asymmetric")]
+use crate::signature::PublicAlgorithm;
 use crate::{
     delivery::Delivery,
     error::{ConfigError, ConfigErrorKind, VerifyError, VerifyErrorKind},
     head::Head,
     json::Pointer,
     secret::{Secret, Secrets},
-    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
+    signature::{HashAlgorithm, MacAlgorithm},
 };
 pub use crate::{field::Field, form::Form};
 

@@ -11,6 +11,7 @@ use http::Response;
 
 use super::budget::Budget;
 use crate::{
+    drain::Bounds,
     clock::Clock,
     error::{ConfigError, ConfigErrorKind, VerifyError},
     observe::{self, Meter},
@@ -50,6 +51,11 @@ pub(super) enum Verification {
 pub(super) type RejectionResponse = dyn Fn(&VerifyError) -> Response<Bytes> + Send + Sync;
 
 impl Config {
+    /// Returns how much is read of a body that is answered without it.
+    pub(super) fn drain(&self) -> Bounds {
+        Bounds::new(self.body_limit, self.body_timeout)
+    }
+
     /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_unknown_tenant() {
