@@ -195,8 +195,8 @@ pub(super) async fn extreme_durations_are_taken<H: Harness>(harness: &H) {
     let (owner, next) = (new_token(), new_token());
     let claim = |token, lease| t.store.claim(ClaimRequest::new(t.key, token, lease, fingerprint()));
 
-    let nought = answered("rule 2", "claim", claim(owner, Duration::ZERO).await);
-    check(matches!(nought, ClaimOutcome::Acquired { attempt: 1 }), "rule 2", format!("a lease of nought: {nought:?}"));
+    let zero = answered("rule 2", "claim", claim(owner, Duration::ZERO).await);
+    check(matches!(zero, ClaimOutcome::Acquired { attempt: 1 }), "rule 2", format!("a lease of zero: {zero:?}"));
     let longest = answered("rule 2", "claim", claim(next, Duration::MAX).await);
     check(
         matches!(longest, ClaimOutcome::Acquired { attempt: 2 }),
