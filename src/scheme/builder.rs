@@ -1,26 +1,16 @@
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{
-    Scheme, WIDEST_WINDOW,
     answer::Answer,
-    content::{self, Part},
-    cuts::{self, Rule},
-    freshness::{Freshness, JsonForm, TimestampUnit},
-    grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
-    handshake::{Handshake, is_in_challenges},
-    key_form::{KeyForm, KeyText},
-    settings::Settings,
-    template::{Algorithm, Locate, Template},
+    freshness::{JsonForm, TimestampUnit},
+    grammar::{Grammar, MOST_ASYMMETRIC},
+    handshake::Handshake,
+    key_form::KeyForm,
+    template::Algorithm,
 };
-use crate::{
-    delivery::{Coverage, Fact, Layout},
-    error::{ConfigError, ConfigErrorKind},
-    field::{Field, Place, Places, header_name, json_pointer},
-    form::Form,
-    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
-};
+use crate::{field::Field, form::Form, signature::Encoding};
 
 /// Declares how a sender signs, one fact a method.
 ///
@@ -51,48 +41,49 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SchemeBuilder {
-    algorithm: Algorithm,
-    name: Cow<'static, str>,
-    locate: Option<RawLocate>,
-    every_line: bool,
-    grammar: Grammar,
-    encoding: Option<Encoding>,
-    key_form: KeyForm,
-    key_prefix: Option<Cow<'static, str>>,
-    key_without: Vec<String>,
-    key_id: Option<Field>,
-    secret_prefix: Option<Cow<'static, str>>,
-    secret_length: Option<usize>,
-    content: Option<Cow<'static, str>>,
-    timestamp: Option<Field>,
-    unit: Option<TimestampUnit>,
-    timestamp_json: Option<JsonForm>,
+    pub(super) algorithm: Algorithm,
+    pub(super) name: Cow<'static, str>,
+    pub(super) locate: Option<RawLocate>,
+    pub(super) every_line: bool,
+    pub(super) grammar: Grammar,
+    pub(super) encoding: Option<Encoding>,
+    pub(super) key_form: KeyForm,
+    pub(super) key_prefix: Option<Cow<'static, str>>,
+    pub(super) key_without: Vec<String>,
+    pub(super) key_id: Option<Field>,
+    pub(super) secret_prefix: Option<Cow<'static, str>>,
+    pub(super) secret_length: Option<usize>,
+    pub(super) content: Option<Cow<'static, str>>,
+    pub(super) timestamp: Option<Field>,
+    pub(super) unit: Option<TimestampUnit>,
+    pub(super) timestamp_json: Option<JsonForm>,
     /// The outer one says whether it was named.
-    tolerance: Option<Option<Duration>>,
-    id: Option<Field>,
-    event_type: Option<Field>,
-    api_version: Option<Field>,
-    attempt: Option<(Field, u32)>,
-    live: Option<(Field, Cow<'static, str>)>,
-    payload: Cow<'static, str>,
-    or_envelope: bool,
-    form: Option<Form>,
-    account: Option<Field>,
-    batch: Option<Cow<'static, str>>,
-    handshakes: Vec<Handshake>,
-    methods: Vec<Method>,
-    success: Option<Answer>,
-    refused: StatusCode,
-    body_limit: usize,
-    retention: Option<Duration>,
-    unique_bodies: bool,
-    encoded_bodies: bool,
-    json_alone: bool,
-    indented_json: Option<&'static str>,
+    pub(super) tolerance: Option<Option<Duration>>,
+    pub(super) id: Option<Field>,
+    pub(super) event_type: Option<Field>,
+    pub(super) api_version: Option<Field>,
+    pub(super) attempt: Option<(Field, u32)>,
+    pub(super) live: Option<(Field, Cow<'static, str>)>,
+    pub(super) payload: Cow<'static, str>,
+    pub(super) or_envelope: bool,
+    pub(super) form: Option<Form>,
+    pub(super) account: Option<Field>,
+    pub(super) batch: Option<Cow<'static, str>>,
+    pub(super) handshakes: Vec<Handshake>,
+    pub(super) methods: Vec<Method>,
+    pub(super) success: Option<Answer>,
+    pub(super) refused: StatusCode,
+    pub(super) body_limit: usize,
+    pub(super) retention: Option<Duration>,
+    pub(super) unique_bodies: bool,
+    pub(super) encoded_bodies: bool,
+    pub(super) json_alone: bool,
+    pub(super) indented_json: Option<&'static str>,
 }
 
+/// Where signatures are, before names are parsed.
 #[derive(Debug, Clone)]
-enum RawLocate {
+pub(super) enum RawLocate {
     EachHeader(Vec<Cow<'static, str>>),
     Headers(Vec<Cow<'static, str>>),
     Json(Cow<'static, str>),
@@ -516,292 +507,4 @@ impl SchemeBuilder {
         self.indented_json = Some(mark);
         self
     }
-
-    /// Checks that the declaration is whole and makes a scheme of it.
-    ///
-    /// # Errors
-    /// When something is missing or contradicts something else; the message says what.
-    pub fn build(self) -> Result<Scheme, ConfigError> {
-        let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
-        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
-        let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
-        let key_id = places(&self.key_id)?;
-        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
-            return Err(error(
-                "the id of a key is looked for before the body is read; take a header or the query for it",
-            ));
-        }
-        let locate = self.compile_locate()?;
-        let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
-        let signs_challenges = self.signs_challenges(&content)?;
-        let payload = json_pointer(&self.payload)?;
-        let families = Template::families(&locate);
-        check_families(families, timestamp.iter().chain(&id))?;
-
-        let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
-        if self.or_envelope {
-            layout.set_or_envelope();
-        }
-        let is_form = self.form.is_some();
-        if let Some(form) = self.form {
-            layout.set_form(form);
-        }
-        let facts = [
-            (Fact::Account, places(&self.account)?),
-            (Fact::ApiVersion, places(&self.api_version)?),
-            (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
-            (Fact::EventType, places(&self.event_type)?),
-            (Fact::Id, id.clone()),
-            (Fact::Mode, self.live.as_ref().map(|(field, _)| field.compile()).transpose()?),
-        ];
-        for (fact, places) in facts {
-            if let Some(places) = places {
-                layout.set(fact, places);
-            }
-        }
-        if let Some(pointer) = &self.batch {
-            layout.set_batch(json_pointer(pointer)?);
-        }
-        if let Some((_, first)) = &self.attempt {
-            layout.set_first_attempt(*first);
-        }
-        if let Some((_, live)) = self.live {
-            layout.set_live(live.into_owned());
-        }
-
-        let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
-        let deferred = content.iter().any(|part| match part {
-            Part::Json(_) => true,
-            Part::Id => in_body(id.as_ref()),
-            Part::Timestamp => in_body(timestamp.as_ref()),
-            _ => false,
-        });
-        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
-        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
-        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
-        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
-        let compile = |handshake: Handshake| handshake.compile(&self.methods);
-        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
-        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
-            return Err(error(
-                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
-                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
-            ));
-        }
-        Ok(Scheme::declared(Template {
-            settings: Settings::default(),
-            layout: Arc::new(layout),
-            algorithm: self.algorithm,
-            locate,
-            every_line: self.every_line,
-            grammar: self.grammar,
-            encoding: self.encoding,
-            key: KeyText {
-                form: self.key_form,
-                prefix: self.key_prefix.map(Cow::into_owned),
-                with_id: self.key_id.is_some(),
-                without: self.key_without,
-            },
-            key_id,
-            secret_prefix: self.secret_prefix.map(Cow::into_owned),
-            secret_length: self.secret_length,
-            indented_json: self.indented_json,
-            content,
-            rules,
-            json_alone: self.json_alone,
-            deferred,
-            freshness,
-            id,
-            coverage,
-            signs_challenges,
-            handshakes,
-            methods: self.methods,
-            success: self.success,
-            refused: self.refused,
-            body_limit: self.body_limit,
-            retention: self.retention,
-            unique_bodies: self.unique_bodies,
-            encoded_bodies: self.encoded_bodies,
-        }))
-    }
-
-    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
-    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
-        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
-        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
-            return Ok(false);
-        }
-        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
-        if content.iter().any(is_apart) {
-            return Ok(false);
-        }
-        if content.iter().any(|part| matches!(part, Part::Body)) {
-            return Ok(true);
-        }
-        Err(error(
-            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
-             the signed text may be a challenge; add `.signed()` to the handshake",
-        ))
-    }
-
-    fn compile_locate(&self) -> Result<Locate, ConfigError> {
-        let names =
-            |names: &[Cow<'static, str>]| names.iter().map(|name| header_name(name)).collect::<Result<Vec<_>, _>>();
-        Ok(match &self.locate {
-            Some(RawLocate::Headers(headers)) => Locate::Headers(names(headers)?),
-            Some(RawLocate::EachHeader(headers)) if headers.is_empty() => {
-                return Err(error("the list of signature headers is empty"));
-            }
-            Some(RawLocate::EachHeader(headers)) => Locate::EachHeader(names(headers)?),
-            Some(RawLocate::Numbered(prefix)) => Locate::Numbered(
-                (1..=MOST_CANDIDATES)
-                    .map(|number| header_name(&format!("{prefix}{number}")))
-                    .collect::<Result<Vec<HeaderName>, _>>()?,
-            ),
-            Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
-            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
-            None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
-            None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
-        })
-    }
-
-    /// Checks that the parts fit, and tells what the signature binds.
-    fn check(
-        &self,
-        content: &[Part],
-        timestamp: Option<&Places>,
-        id: Option<&Places>,
-    ) -> Result<Coverage, ConfigError> {
-        let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
-        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_) | Algorithm::Public(_));
-        if signed && content.is_empty() {
-            return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
-        }
-        if !signed && !content.is_empty() {
-            return Err(error("a token or an unsigned scheme signs nothing; take `.signs(…)` away"));
-        }
-        if signed && self.encoding.is_none() {
-            return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
-        }
-        let is_public = matches!(self.algorithm, Algorithm::Public(_));
-        let is_ed25519 = self.algorithm == Algorithm::Public(PublicAlgorithm::Ed25519);
-        if is_public && !is_ed25519 && self.key_form != KeyForm::PublicKeyInfo {
-            return Err(error("a public key of this algorithm is written as PEM; add `.key_pem()`"));
-        }
-        if self.key_form == KeyForm::PublicKeyInfo && (!is_public || is_ed25519) {
-            return Err(error("`.key_pem()` is for public keys of ECDSA and RSA"));
-        }
-        if self.key_form == KeyForm::StandardWebhooksPublic && !is_ed25519 {
-            return Err(error(
-                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
-            ));
-        }
-        if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
-            return Err(error("a challenge is answered with a shared secret, and a public key is none"));
-        }
-        if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
-            return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
-        }
-        let reads_key = self.key_form != KeyForm::Utf8
-            || self.key_prefix.is_some()
-            || !self.key_without.is_empty()
-            || self.key_id.is_some();
-        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
-            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
-        }
-        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
-            return Err(error("`.key_prefix(…)` needs a text"));
-        }
-        if self.key_without.iter().any(String::is_empty) {
-            return Err(error("`.key_without(…)` needs texts"));
-        }
-        if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
-            return Err(error("`.key(…)` needs `.pairs(…)`"));
-        }
-        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
-            return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
-        }
-        let in_signature = |places: Option<&Places>| {
-            places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
-        };
-        let params = has(|part| matches!(part, Part::Param(_))) || in_signature(timestamp) || in_signature(id);
-        if params && self.grammar.pairs.is_none() {
-            return Err(error("a parameter of the signature header needs `.pairs(…)`"));
-        }
-        if has(|part| matches!(part, Part::Id)) && id.is_none() {
-            return Err(error("`{id}` needs `.id(…)`"));
-        }
-        let body = has(|part| matches!(part, Part::Body));
-        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
-            return Err(error("a signature in the body cannot sign that body"));
-        }
-        if self.batch.is_some()
-            && id.is_some_and(|places| places.places.iter().any(|place| !matches!(place, Place::Json(_))))
-        {
-            return Err(error("in a batch the id is in the item, or all items would have one id"));
-        }
-        let is_signed = |place: &Place| match place {
-            Place::Json(pointer) => {
-                body || content.iter().any(|part| matches!(part, Part::Json(signed) if signed == pointer))
-            }
-            Place::Header(name) => content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name)),
-            Place::HeaderIf(..) => false,
-            Place::Nowhere => true,
-            Place::Param(key) => content.iter().any(|part| matches!(part, Part::Param(signed) if signed == key)),
-            Place::Query(key) => content.iter().any(|part| matches!(part, Part::Query(signed) if signed == key)),
-        };
-        let in_signed_body =
-            |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
-        let timestamp_part = has(|part| matches!(part, Part::Timestamp));
-        let timestamp_is_signed = timestamp_part || timestamp.is_some_and(in_signed_body);
-        if timestamp_part && timestamp.is_none() {
-            return Err(error("`{timestamp}` needs `.timestamp(…)`"));
-        }
-        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
-            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
-        }
-        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
-            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
-        }
-        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
-            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
-        }
-        if timestamp.is_some_and(|places| places.joined.is_some()) {
-            return Err(error("a timestamp is one field; take `.joined(…)` away"));
-        }
-        if timestamp.is_some() && !timestamp_is_signed {
-            return Err(error(
-                "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
-            ));
-        }
-        // `{id}` is the first part of an id that is joined from two.
-        let id_is_signed = id.is_some_and(|places| {
-            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
-            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
-        });
-        Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
-    }
-}
-
-fn check_families<'p>(families: usize, fields: impl Iterator<Item = &'p Places>) -> Result<(), ConfigError> {
-    for places in fields {
-        let headers = places.places.iter().filter(|place| matches!(place, Place::Header(_))).count();
-        if families > 1 && headers > 1 && places.places.len() != families {
-            return Err(error("a field has as many headers as there are signature headers, or one"));
-        }
-    }
-    Ok(())
-}
-
-impl TryFrom<SchemeBuilder> for Scheme {
-    type Error = ConfigError;
-
-    fn try_from(builder: SchemeBuilder) -> Result<Self, ConfigError> {
-        builder.build()
-    }
-}
-
-fn error(message: &'static str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is not whole: {message}"))
 }

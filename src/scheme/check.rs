@@ -4,20 +4,23 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 
 use super::{
-    Answer, Kind, Scheme,
+    answer::Answer,
     arrived::Arrived,
     custom::{Binding, CustomScheme, Plan},
     handshake::CompiledHandshake,
     hint::Checked,
+    inspect::Inspected,
     keys::{KeyRing, Keys},
-    template::{Inspected, Template},
+    scheme::{Kind, Scheme},
+    template::Template,
     verification::Verification,
 };
 use crate::{
     delivery::{Coverage, Delivery, Facts, Layout, Proof},
-    error::{VerifyError, VerifyErrorKind},
+    error::{ConfigError, VerifyError, VerifyErrorKind},
     head::Head,
     json::Pointer,
+    secret::Secrets,
 };
 
 /// What the head of a request calls for.
@@ -53,6 +56,26 @@ enum CheckKind {
 pub(crate) enum Outcome {
     Answer(Answer),
     Delivery(Delivery),
+}
+
+/// What a request that passed is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A verified delivery.
+    Delivery(Delivery),
+    /// A handshake; this is what to answer.
+    Handshake(Answer),
+}
+
+impl Verdict {
+    /// The delivery, if it is one.
+    pub fn into_delivery(self) -> Option<Delivery> {
+        match self {
+            Self::Delivery(delivery) => Some(delivery),
+            Self::Handshake(_) => None,
+        }
+    }
 }
 
 /// A handshake's body is small; larger ones are not searched for one.
@@ -145,6 +168,58 @@ impl Scheme {
     /// Starts a check that passes everything.
     pub(crate) fn skip(&self, now: SystemTime) -> Check {
         Check { kind: CheckKind::Skipped(self.kind.clone()), ring: Arc::new(KeyRing::empty()), now }
+    }
+}
+
+impl Scheme {
+    /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
+    ///
+    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are the
+    /// caller's. A handshake is told apart from a delivery.
+    ///
+    /// # Errors
+    /// When the request does not pass; with [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty,
+    /// has ended, or is not of the scheme's form; and with [`UnknownTenant`](VerifyErrorKind::UnknownTenant) when `secrets` is
+    /// [`Secrets::unknown_tenant`].
+    pub fn verify<'h>(
+        &self,
+        head: impl Into<Head<'h>>,
+        body: impl Into<Bytes>,
+        secrets: &Secrets,
+        now: SystemTime,
+    ) -> Result<Verdict, VerifyError> {
+        let (head, body) = (head.into(), body.into());
+        if secrets.is_unknown_tenant() {
+            return Err(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        }
+        let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
+        ring.check_valid(now)?;
+        let ring = Arc::new(ring);
+        let inspected = match self.inspect(head, now)? {
+            Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
+            Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
+            Step::Verify(inspected) => inspected,
+        };
+        let mut check = self.begin(head, inspected, ring, now)?;
+        check.update(&body);
+        match check.finish(head, body)? {
+            Outcome::Answer(answer) => Ok(Verdict::Handshake(answer)),
+            Outcome::Delivery(delivery) => Ok(Verdict::Delivery(delivery)),
+        }
+    }
+
+    /// The error of secrets that cannot be used.
+    pub(crate) fn unusable(&self, secrets: &Secrets, cause: ConfigError) -> VerifyError {
+        VerifyError::new(VerifyErrorKind::SecretUnavailable)
+            .with_hint(self.checked().hint_about_secrets(secrets))
+            .with_source(cause)
+    }
+
+    fn checked(&self) -> Checked<'_> {
+        match &self.kind {
+            Kind::Custom { code, .. } => Checked::Custom(&**code),
+            Kind::Declared(template) => Checked::Declared(template),
+        }
     }
 }
 

@@ -22,26 +22,12 @@ use http::Method;
 use smallvec::SmallVec;
 
 use super::{
-    content::Part,
+    content::{Part, Rule},
     freshness::{Freshness, TimestampUnit},
-    template::{Look, Template},
+    look::Look,
+    template::Template,
 };
 use crate::error::{VerifyError, VerifyErrorKind};
-
-/// What a part of the signed text must not hold, by its place in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// The fixed text before it, of which it would be the end.
-    Begins(usize),
-    /// The beginning of a timestamp, which follows directly.
-    BeforeTimestamp(usize),
-    /// The fixed text after it.
-    Ends(usize),
-    /// The literal after it, with another fresh timestamp behind.
-    EndsBeforeTimestamp(usize),
-    /// What a JSON body begins with; it is a URL, and the body follows directly.
-    UrlBeforeBody(usize),
-}
 
 /// Finds the rules of a template, or says between which parts none exists.
 pub(crate) fn rules(
@@ -347,7 +333,10 @@ mod tests {
     use super::*;
     use crate::{
         head::Head,
-        scheme::{Field, Kind, Scheme},
+        scheme::{
+            Field,
+            scheme::{Kind, Scheme},
+        },
     };
 
     thread_local! {

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{Reply, reads_body};
+use super::reply::{Reply, reads_body};
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,

@@ -1,28 +1,27 @@
 //! The other side of a declared scheme: the same data that verifies a request also signs one, for tests.
 
+mod body;
+mod signatures;
+
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use serde_json::Value;
 
 use super::{
-    Kind, Scheme,
-    arrived::Arrived,
     content::Part,
     key_form::KeyForm,
-    template::{Algorithm, Locate, Look, Piece, Render, Template},
+    scheme::{Kind, Scheme},
+    template::{Algorithm, Locate, Template},
 };
 use crate::{
     delivery::Fact,
     error::{ConfigError, ConfigErrorKind},
     field::{Place, Places},
-    form::{self, Form},
     head::Head,
-    json::Pointer,
     secret::Secret,
-    signature::{Encoding, MacState, PlainHash, PrivateKey, Tag},
+    signature::{Encoding, PrivateKey},
 };
 
 /// What is to be signed. Facts are put where the scheme has its place for them.
@@ -157,107 +156,6 @@ impl Draft<'_> {
         Head::new(&self.method, &self.uri, &self.headers)
     }
 
-    /// Writes the body, with the facts that have their place in it.
-    fn write_body(&mut self, content: Content, id: Option<&str>, event_type: Option<&str>) -> Result<(), ConfigError> {
-        let payload = match content {
-            Content::Body(body) => {
-                self.body = body.to_vec();
-                return Ok(());
-            }
-            Content::Payload(payload) => payload,
-        };
-        let layout = &self.template.layout;
-        if self.shape == Shape::Fields {
-            return self.write_fields(payload, id, event_type);
-        }
-        let mut envelope = Value::Object(Map::new());
-        self.put(&mut envelope, layout.payload(), payload)?;
-        // The type was asked for by name; an id of the payload's own is left to it.
-        if let (Some(text), Some(places)) = (event_type, layout.places(Fact::EventType)) {
-            let (base, joined) = split(places, text);
-            if let Some(Place::Json(pointer)) = self.first(places) {
-                self.put(&mut envelope, pointer, base.into())?;
-            }
-            if let Some((joined, text)) = joined
-                && let Some(pointer) = joined.pointers().next()
-            {
-                self.put(&mut envelope, pointer, text.into())?;
-            }
-        }
-        let id_places = layout.places(Fact::Id).or(self.template.id.as_ref());
-        if let (Some(id), Some(Place::Json(pointer))) = (id, id_places.and_then(|places| self.first(places))) {
-            self.put(&mut envelope, pointer, id.into())?;
-        }
-        if let Some(batch) = layout.batch() {
-            let mut whole = Value::Object(Map::new());
-            self.put(&mut whole, batch, Value::Array(vec![envelope]))?;
-            envelope = whole;
-        }
-        self.body = envelope.to_string().into_bytes();
-        Ok(())
-    }
-
-    /// Writes what becomes the fields of a form: an object without a level below.
-    fn write_fields(&mut self, payload: Value, id: Option<&str>, event_type: Option<&str>) -> Result<(), ConfigError> {
-        let layout = &self.template.layout;
-        let mut fields = payload;
-        for (fact, text) in [(Fact::Id, id), (Fact::EventType, event_type)] {
-            let (Some(places), Some(text)) = (layout.places(fact), text) else { continue };
-            let names: Vec<_> = places.pointers().filter(|pointer| pointer.tokens().len() == 1).collect();
-            // A scheme for JSON and forms names the places of its forms last.
-            if let Some(place) = names.last()
-                && !names.iter().any(|pointer| fields.get(&pointer.tokens()[0]).is_some())
-            {
-                self.put(&mut fields, place, text.into())?;
-            }
-        }
-        self.body = fields.to_string().into_bytes();
-        Ok(())
-    }
-
-    /// Makes a form of the JSON that is the body so far.
-    fn write_form(&mut self) -> Result<(), ConfigError> {
-        let form = self.template.layout.form();
-        match self.shape {
-            Shape::Json => {}
-            Shape::Form => {
-                let field = form
-                    .and_then(Form::json_field)
-                    .ok_or_else(|| self.scheme.unsignable("it names no field of a form that holds JSON"))?;
-                self.body = form::write([(field, &*self.body)]);
-            }
-            Shape::Fields => {
-                if !form.is_some_and(Form::has_fields) {
-                    return Err(self.scheme.unsignable("it takes no form whose fields are the payload"));
-                }
-                let Ok(Value::Object(fields)) = serde_json::from_slice(&self.body) else {
-                    return Err(self.scheme.unsignable("the payload of a form is an object"));
-                };
-                let mut pairs = Vec::new();
-                for (name, value) in &fields {
-                    let values = match value {
-                        Value::Array(values) => values.as_slice(),
-                        value => std::slice::from_ref(value),
-                    };
-                    for value in values {
-                        let text = match value {
-                            Value::Null => continue,
-                            Value::String(text) => text.clone(),
-                            Value::Bool(_) | Value::Number(_) => value.to_string(),
-                            Value::Array(_) | Value::Object(_) => {
-                                let why = format!("the field `{name}` of a form is text, or a list of texts");
-                                return Err(self.scheme.unsignable(&why));
-                            }
-                        };
-                        pairs.push((name.as_str(), text));
-                    }
-                }
-                self.body = form::write(pairs.iter().map(|(name, text)| (*name, text.as_bytes())));
-            }
-        }
-        Ok(())
-    }
-
     /// Puts the facts that have their place in the head.
     fn place_facts(
         &mut self,
@@ -338,143 +236,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn place_signatures(&mut self, secrets: &[Secret], tampered: bool) -> Result<(), ConfigError> {
-        let template = self.template;
-        if template.algorithm == Algorithm::Unsigned {
-            return Ok(());
-        }
-        // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
-        if let Some(name) = self.signature_header() {
-            let value = self.header_value(&[])?;
-            self.headers.insert(name, value);
-        }
-        let tamper_body = tampered && template.coverage.body;
-        let mut signatures = Vec::new();
-        for secret in secrets {
-            let mut signature = self.signature(secret)?;
-            if tampered && !tamper_body {
-                spoil(&mut signature);
-            }
-            signatures.push(template.encoding.map_or_else(
-                || String::from_utf8_lossy(&signature).into_owned(),
-                |encoding| encoding.encode(&signature),
-            ));
-        }
-        match &template.locate {
-            Locate::Headers(names) => {
-                let name = names[self.family].clone();
-                if template.every_line && template.grammar.items.is_none() {
-                    self.headers.remove(&name);
-                    for signature in signatures {
-                        let value = self.header_value(&[signature])?;
-                        self.headers.append(name.clone(), value);
-                    }
-                } else {
-                    let value = self.header_value(&signatures)?;
-                    self.headers.insert(name, value);
-                }
-            }
-            Locate::EachHeader(names) | Locate::Numbered(names) => {
-                if signatures.len() > names.len() {
-                    return Err(self.scheme.unsignable("it has fewer signature headers than there are secrets"));
-                }
-                for (name, signature) in names.iter().zip(signatures) {
-                    let value = self.header_value(&[signature])?;
-                    self.headers.insert(name.clone(), value);
-                }
-            }
-            Locate::Query(key) => {
-                let text = self.write(&signatures)?;
-                self.add_query(key, &text)?;
-            }
-            Locate::Json(pointer) => {
-                let text = self.write(&signatures)?;
-                self.edit_body(pointer, text.into())?;
-            }
-        }
-        if tamper_body {
-            // White space changes the bytes, and leaves JSON what it was: what then refuses is the signature.
-            self.body.push(b' ');
-        }
-        Ok(())
-    }
-
-    /// The bytes of one secret's signature.
-    fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
-        let template = self.template;
-        let key = match template.algorithm {
-            // The receiver's secret is the public key, which cannot sign.
-            Algorithm::Public(_) => Zeroizing::default(),
-            _ => template.key.decode(secret.expose())?,
-        };
-        let arrived = Arrived::whole(self.head(), &self.body);
-        let look = Look { template, arrived, family: self.family, timestamp: None };
-        let render = |sink: &mut dyn FnMut(Piece<'_>)| {
-            look.render(Render::All, sink)
-                .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
-        };
-        let tag: Tag = match template.algorithm {
-            Algorithm::Public(algorithm) => {
-                let key = PrivateKey::parse_for(algorithm, secret.expose())?;
-                let mut text = Vec::new();
-                render(&mut |piece| {
-                    if let Piece::Bytes(bytes) = piece {
-                        text.extend_from_slice(bytes);
-                    }
-                })?;
-                key.sign(&text)
-            }
-            Algorithm::Hash(algorithm) => {
-                let mut hash = PlainHash::new(algorithm);
-                render(&mut |piece| {
-                    hash.update(match piece {
-                        Piece::Bytes(bytes) => bytes,
-                        Piece::Secret => secret.expose(),
-                    });
-                })?;
-                hash.finish()
-            }
-            Algorithm::Mac(algorithm) => {
-                let mut mac = MacState::new(algorithm, &key);
-                render(&mut |piece| {
-                    if let Piece::Bytes(bytes) = piece {
-                        mac.update(bytes);
-                    }
-                })?;
-                mac.finish()
-            }
-            Algorithm::Token => return Ok(key.to_vec()),
-            Algorithm::Unsigned => return Ok(Vec::new()),
-        };
-        Ok(tag.as_bytes().to_vec())
-    }
-
-    fn header_value(&self, signatures: &[String]) -> Result<HeaderValue, ConfigError> {
-        let text = self.write(signatures)?;
-        HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its signature does not fit into a header"))
-    }
-
-    /// Parameters and signatures by the scheme's grammar.
-    fn write(&self, signatures: &[String]) -> Result<String, ConfigError> {
-        let grammar = &self.template.grammar;
-        let mut items = Vec::new();
-        if let Some(pairs) = &grammar.pairs {
-            items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
-            let key = grammar.keys.first().map_or("", String::as_str);
-            items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
-        } else {
-            items.extend(signatures.iter().cloned());
-        }
-        let separator = match &grammar.items {
-            Some(separator) => separator.as_str(),
-            None if items.len() > 1 => {
-                return Err(self.scheme.unsignable("a request of it has room for one signature"));
-            }
-            None => "",
-        };
-        Ok(format!("{}{}", grammar.prefix.as_deref().unwrap_or_default(), items.join(separator)))
-    }
-
     fn signature_header(&self) -> Option<HeaderName> {
         match &self.template.locate {
             Locate::Headers(names) => names.get(self.family).cloned(),
@@ -521,41 +282,6 @@ impl Draft<'_> {
         self.uri = uri.parse().map_err(|_| self.scheme.unsignable("its query does not fit into a URI"))?;
         Ok(())
     }
-
-    fn holds(&self, pointer: &Pointer) -> bool {
-        crate::json::scalars(&self.body, std::slice::from_ref(pointer))
-            .is_ok_and(|found| found.into_iter().next().flatten().is_some())
-    }
-
-    /// Puts a value into a body that is there already.
-    fn edit_body(&mut self, pointer: &Pointer, value: Value) -> Result<(), ConfigError> {
-        let mut whole: Value = serde_json::from_slice(&self.body).map_err(|_| {
-            self.scheme.unsignable(&format!("something has its place at `{pointer}` of a body that is no JSON"))
-        })?;
-        self.put(&mut whole, pointer, value)?;
-        self.body = whole.to_string().into_bytes();
-        Ok(())
-    }
-
-    fn put(&self, whole: &mut Value, pointer: &Pointer, value: Value) -> Result<(), ConfigError> {
-        let mut place = whole;
-        for token in pointer.tokens() {
-            place = match place {
-                Value::Object(object) => object.entry(token.as_str()).or_insert_with(|| Value::Object(Map::new())),
-                Value::Array(array) => token
-                    .parse::<usize>()
-                    .ok()
-                    .and_then(|index| array.get_mut(index))
-                    .ok_or_else(|| self.scheme.unsignable(&format!("there is no place `{pointer}` in the body")))?,
-                _ => {
-                    let why = format!("something has its place at `{pointer}`, and the payload leaves no room for it");
-                    return Err(self.scheme.unsignable(&why));
-                }
-            };
-        }
-        *place = value;
-        Ok(())
-    }
 }
 
 /// A fact's text in the parts that its places want: `issues.opened` is `issues` and `opened` where two are joined.
@@ -563,12 +289,5 @@ fn split<'t, 'p>(places: &'p Places, text: &'t str) -> (&'t str, Option<(&'p Pla
     match (&places.joined, text.split_once('.')) {
         (Some(joined), Some((base, rest))) => (base, Some((joined, rest))),
         _ => (text, None),
-    }
-}
-
-/// Changes a signature into a wrong one of the same form.
-fn spoil(signature: &mut [u8]) {
-    if let Some(last) = signature.last_mut() {
-        *last = if *last == b'x' { b'y' } else { b'x' };
     }
 }
