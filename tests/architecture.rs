@@ -18,6 +18,7 @@ const LEAVES: &[&str] = &[
     "claim",
     "clock",
     "delivery",
+    "drain",
     "error",
     "fencing",
     "field",

@@ -11,11 +11,13 @@ use super::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
+#[cfg(feature = "asymmetric")]
+use crate::signature::PublicAlgorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     json::Pointer,
     secret::{Secret, Secrets},
-    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
+    signature::{HashAlgorithm, MacAlgorithm},
 };
 
 /// How one sender signs. Cheap to clone.

@@ -18,7 +18,6 @@ use tower_service::Service;
 use super::{
     body::ResponseBody,
     config::Config,
-    drain::{Drained, Rest},
     read::read,
     rejection,
     state::{Passed, State, StateProjection, StateReplacement, Turn, TurnOf},
@@ -26,6 +25,7 @@ use super::{
 };
 use crate::{
     boxed::BoxError,
+    drain::{Drained, Rest},
     error::{VerifyError, VerifyErrorKind},
     observe::{self, Handling, Outcome as Ended, ReceiveSpan},
     panics::{Panicked, caught},
@@ -190,7 +190,7 @@ where
                 Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Reject(error, None),
                 Err(error) => {
                     let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
-                    Turn::Reject(error, Some(Rest::begun(config, &reading.parts, body, until)))
+                    Turn::Reject(error, Some(Rest::begun(config.drain(), reading.parts.version, body, until)))
                 }
             }
         }

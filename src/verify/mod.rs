@@ -39,7 +39,6 @@ mod batch;
 mod body;
 mod budget;
 mod config;
-mod drain;
 mod future;
 mod layer;
 mod look_up;

@@ -21,12 +21,14 @@ use super::{
     front, github, gitlab, hubspot, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square,
     standard_webhooks, stripe, trello, twitch, x_twitter, x_webhook, zoom,
 };
+#[cfg(feature = "asymmetric")]
+use crate::signature::PublicAlgorithm;
 use crate::{
     scheme::{
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
-    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
+    signature::{HashAlgorithm, MacAlgorithm},
 };
 
 /// Passes every row to a macro.

@@ -33,6 +33,8 @@ pub struct Waiting {
     pub in_flight: u32,
     /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all where there are fewer.
     pub due: Vec<Due>,
+    /// Whether some that are due are left out of `due`, since somebody else has them locked at this moment.
+    pub is_partial: bool,
     /// When the first delivery becomes due that is not due yet.
     pub later: Option<Millis>,
     /// From when on it was to be looked at, where the store keeps that; see [`look_at`].
@@ -42,7 +44,7 @@ pub struct Waiting {
 impl Waiting {
     /// Starts with an endpoint for which nothing waits.
     pub fn new(endpoint: EndpointRecord, health: Health) -> Self {
-        Self { endpoint, health, in_flight: 0, due: Vec::new(), later: None, look_at: None }
+        Self { endpoint, health, in_flight: 0, due: Vec::new(), is_partial: false, later: None, look_at: None }
     }
 }
 
@@ -164,7 +166,7 @@ pub fn plan(request: &LeaseRequest, waiting: Vec<Waiting>, now: Millis) -> Vec<S
 /// Decides what a worker gets of one endpoint that may have `share` deliveries, for a store that reads its endpoints one by one:
 /// [`Shares`] gives the share. Returns `None` where nothing is leased or cancelled.
 pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Option<Served> {
-    let Waiting { endpoint, mut health, in_flight, due, later, look_at: before } = waiting;
+    let Waiting { endpoint, mut health, in_flight, due, is_partial, later, look_at: before } = waiting;
     let limit = endpoint.settings.rate_limit;
     let room = health.room(in_flight, limit, now).min(share) as usize;
     if room == 0 {
@@ -185,10 +187,10 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         return None;
     }
     // Where some have lost their content, what was read may be all that could be leased and not all that is due.
-    let all = left.is_empty() && !(may_be_more && !gone.is_empty());
+    let all = left.is_empty() && !is_partial && !(may_be_more && !gone.is_empty());
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
-        None => !all && gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE),
+        None => !all && (is_partial || gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE)),
     };
     let dispatched: Vec<_> = leased.iter().filter_map(Due::fresh).collect();
     let noted = Leased {
@@ -311,6 +313,26 @@ mod tests {
 
         assert!(served(Health::default(), 0, &[(500, false)]).is_none(), "without a share nothing is done");
         assert!(served(Health::default(), 9, &[]).is_none());
+    }
+
+    #[test]
+    fn what_somebody_else_has_locked_is_looked_for_again() {
+        let settings = EndpointSettings::new(
+            "https://example.com/",
+            Vec::new(),
+            Style::StandardWebhooks,
+            Sealed::new("", &b""[..]),
+        );
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        let health = Health { urgent: true, ..Health::default() };
+        let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
+        waiting.due = vec![Due::new(OutboxId::from_u64(1), 500, 500)];
+        waiting.is_partial = true;
+
+        let served = serve(waiting, 9, Duration::from_secs(60), 1000).unwrap();
+
+        assert_eq!((served.leased.len(), served.look_at), (1, Some(1000)));
+        assert!(served.health.urgent, "it may be one that goes first");
     }
 
     #[test]

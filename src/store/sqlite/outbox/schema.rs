@@ -2,11 +2,11 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 3, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 4, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![first(prefix), second(prefix), third(prefix)]
+    vec![first(prefix), second(prefix), third(prefix), fourth(prefix)]
 }
 
 fn first(prefix: &str) -> Migration {
@@ -175,6 +175,19 @@ fn third(prefix: &str) -> Migration {
         ]
         .map(|statement| statement.replace("{}", prefix))
         .into(),
+    }
+}
+
+/// What had lost its content before there was a column for it is kept from its last attempt on, and not from when it was dispatched.
+fn fourth(prefix: &str) -> Migration {
+    Migration {
+        needs: 3,
+        statements: vec![
+            "UPDATE {}outbox_messages SET purge_after = (\
+             SELECT max(a.ended_at) FROM {}outbox_deliveries d CROSS JOIN {}outbox_attempts a ON a.delivery = d.seq \
+             WHERE d.message = {}outbox_messages.seq) WHERE payload IS NULL AND purge_after IS NULL"
+                .replace("{}", prefix),
+        ],
     }
 }
 
