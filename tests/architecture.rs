@@ -79,7 +79,6 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "scheme/handshake",
     "secret",
     "send",
-    "signature",
     "store",
     "verify",
 ];
