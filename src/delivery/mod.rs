@@ -93,7 +93,7 @@ impl Delivery {
     pub fn id(&self) -> Option<&DeliveryId> {
         let Inner { layout, head, head_id, facts, .. } = &*self.0;
         if facts.get().is_none() && layout.id_is_in_head() {
-            // The body need not be walked for it: a copy that is known by its id gets no further.
+            // The body need not be walked for it: a duplicate that is known by its id gets no further.
             return head_id.get_or_init(|| layout.head_id(head)).as_ref();
         }
         self.facts().id.as_ref()

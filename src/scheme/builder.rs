@@ -72,7 +72,7 @@ pub struct SchemeBuilder {
     pub(super) handshakes: Vec<Handshake>,
     pub(super) methods: Vec<Method>,
     pub(super) success: Option<Answer>,
-    pub(super) refused: StatusCode,
+    pub(super) rejected: StatusCode,
     pub(super) body_limit: usize,
     pub(super) retention: Option<Duration>,
     pub(super) unique_bodies: bool,
@@ -133,7 +133,7 @@ impl SchemeBuilder {
             handshakes: Vec::new(),
             methods: vec![Method::POST],
             success: None,
-            refused: StatusCode::UNAUTHORIZED,
+            rejected: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
             unique_bodies: false,
@@ -249,7 +249,7 @@ impl SchemeBuilder {
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is refused, since other values would then have the same
+    /// What could be cut at another place without the text changing is rejected, since other values would then have the same
     /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
     /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
     /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
@@ -301,7 +301,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or refused for it: it lets a
+    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or rejected for it: it lets a
     /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
     /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
     pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
@@ -365,7 +365,7 @@ impl SchemeBuilder {
     }
 
     /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
-    /// With one of the two named, the other is refused as malformed.
+    /// With one of the two named, the other is rejected as malformed.
     pub fn timestamp_json(mut self, form: JsonForm) -> Self {
         self.timestamp_json = Some(form);
         self
@@ -462,8 +462,8 @@ impl SchemeBuilder {
     }
 
     /// The status of every authentication failure; 401 by default.
-    pub fn refused(mut self, status: StatusCode) -> Self {
-        self.refused = status;
+    pub fn rejected(mut self, status: StatusCode) -> Self {
+        self.rejected = status;
         self
     }
 
@@ -483,7 +483,7 @@ impl SchemeBuilder {
     /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
     ///
     /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
-    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a duplicate is lost.
     pub fn bodies_are_unique(mut self) -> Self {
         self.unique_bodies = true;
         self

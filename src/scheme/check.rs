@@ -117,7 +117,7 @@ impl Scheme {
             Kind::Custom { code, .. } if !code.methods().contains(head.method()) => {
                 return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            // What it would refuse passes; what it answers is answered.
+            // What it would reject passes; what it answers is answered.
             Kind::Custom { code, .. } => {
                 if let Ok(Plan::Answer(answer)) = code.inspect(head, now) {
                     return Ok(Step::Answer(answer));
@@ -141,9 +141,9 @@ impl Scheme {
         ring: &KeyRing,
         now: SystemTime,
     ) -> Result<Answer, VerifyError> {
-        let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
-        let Kind::Declared(template) = &self.kind else { return Err(refused()) };
-        let handshake = template.handshakes.get(index).ok_or_else(refused)?;
+        let rejected = || VerifyError::new(VerifyErrorKind::HandshakeRejected);
+        let Kind::Declared(template) = &self.kind else { return Err(rejected()) };
+        let handshake = template.handshakes.get(index).ok_or_else(rejected)?;
         let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, &template.key));
         handshake.answer(Arrived::head(head), &template.settings, secret)
     }
@@ -290,7 +290,7 @@ impl Template {
         }
         // A method that only handshakes come by, and no handshake: somebody is trying.
         Err(VerifyError::new(match handshakes.next() {
-            Some(_) => VerifyErrorKind::HandshakeRefused,
+            Some(_) => VerifyErrorKind::HandshakeRejected,
             None => VerifyErrorKind::MethodNotAllowed,
         }))
     }
@@ -308,7 +308,7 @@ impl Template {
             return Ok(Outcome::Answer(answer));
         }
         if !self.methods.contains(head.method()) {
-            return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
+            return Err(VerifyError::new(VerifyErrorKind::HandshakeRejected));
         }
         let facts = self.head_facts(head, family);
         let tenant = ring.secrets().tenant_name().cloned();
@@ -353,7 +353,7 @@ fn custom_outcome(code: &dyn CustomScheme, binding: Binding, body: Bytes, ring: 
     Outcome::Delivery(Delivery::given(Arc::new(layout), facts, body, proof, tenant))
 }
 
-/// Refuses a body that is not what was serialised, unless the sender signs it so.
+/// Rejects a body that is not what was serialised, unless the sender signs it so.
 fn check_encoding(head: Head<'_>, signed: bool) -> Result<(), VerifyError> {
     let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if signed || head.headers().get_all(header::CONTENT_ENCODING).iter().all(is_plain) {

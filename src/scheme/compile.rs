@@ -89,7 +89,7 @@ impl SchemeBuilder {
             handshakes,
             methods: self.methods,
             success: self.success,
-            refused: self.refused,
+            rejected: self.rejected,
             body_limit: self.body_limit,
             retention: self.retention,
             unique_bodies: self.unique_bodies,

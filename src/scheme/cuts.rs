@@ -123,7 +123,7 @@ fn ends_without_digit(part: &Part) -> bool {
 }
 
 impl Look<'_> {
-    /// Refuses a request whose signed text could be cut in another way, as far as it has arrived.
+    /// Rejects a request whose signed text could be cut in another way, as far as it has arrived.
     pub(crate) fn check_cuts(&self, now: SystemTime) -> Result<(), VerifyError> {
         for rule in &self.template.rules {
             if self.breaks(*rule, now) {
@@ -371,7 +371,7 @@ mod tests {
 
         // SHA-256 does more than 60 rounds for every 64 bytes, of a dozen steps each. A rule looks at a byte a few times.
         #[test]
-        fn what_is_refused_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
+        fn what_is_rejected_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
             for unit in [TimestampUnit::Seconds, TimestampUnit::Milliseconds, TimestampUnit::Rfc3339, TimestampUnit::HttpDate]
             {
                 for signs in [

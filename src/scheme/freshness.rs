@@ -146,7 +146,7 @@ impl TimestampUnit {
     }
 }
 
-/// Refuses a time that is further than `tolerance` from `now`, in either direction. Ages are compared in whole seconds, as
+/// Rejects a time that is further than `tolerance` from `now`, in either direction. Ages are compared in whole seconds, as
 /// senders stamp them.
 pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> Result<(), VerifyError> {
     let (distance, sign) = match now.duration_since(stamp) {

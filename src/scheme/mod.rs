@@ -4,7 +4,7 @@
 //! 1. A scheme is data wherever data can say it; [`CustomScheme`] is for the rest. The catalogue of providers is written
 //!    with the same [`SchemeBuilder`] that an application uses.
 //! 2. A scheme does no I/O and asks no clock.
-//! 3. What the head can be refused for is refused before the body is read.
+//! 3. What the head can be rejected for is rejected before the body is read.
 //! 4. The algorithm is the scheme's, never the sender's choice. A weaker one has `insecure` in its name.
 //! 5. The timestamp is signed as it was sent, and trusted only if it is signed.
 //! 6. A scheme says what it binds: [`covers_body`](Scheme::covers_body), [`id_is_signed`](Scheme::id_is_signed),

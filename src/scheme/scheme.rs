@@ -50,7 +50,7 @@ impl Scheme {
     /// It is a [`Secret`] so that all that is said of secrets holds for it, rotation first; nothing is lost when it is seen.
     ///
     /// A key of small order, under which anybody could sign, fails at start. As each key is tried with each signature, there
-    /// are at most 4 keys, and a request with more than 4 signatures is refused.
+    /// are at most 4 keys, and a request with more than 4 signatures is rejected.
     #[cfg(feature = "asymmetric")]
     pub fn ed25519() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::Ed25519))
@@ -199,10 +199,10 @@ impl Scheme {
     }
 
     /// The status of an authentication failure.
-    pub(crate) fn refused(&self) -> StatusCode {
+    pub(crate) fn rejected(&self) -> StatusCode {
         match &self.kind {
-            Kind::Custom { code, .. } => code.refused(),
-            Kind::Declared(template) => template.refused,
+            Kind::Custom { code, .. } => code.rejected(),
+            Kind::Declared(template) => template.rejected,
         }
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Template {
     pub(crate) handshakes: Vec<CompiledHandshake>,
     pub(crate) methods: Vec<Method>,
     pub(crate) success: Option<Answer>,
-    pub(crate) refused: StatusCode,
+    pub(crate) rejected: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,
     /// Whether a body stands for its event.

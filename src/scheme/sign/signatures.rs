@@ -69,7 +69,7 @@ impl Draft<'_> {
             }
         }
         if tamper_body {
-            // White space changes the bytes, and leaves JSON what it was: what then refuses is the signature.
+            // White space changes the bytes, and leaves JSON what it was: what then rejects is the signature.
             self.body.push(b' ');
         }
         Ok(())
