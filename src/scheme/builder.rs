@@ -14,7 +14,7 @@ use crate::{field::Field, form::Form, signature::Encoding};
 
 /// Declares how a sender signs, one fact a method.
 ///
-/// It begins with the algorithm, [`Scheme::hmac_sha256`] for almost everyone, and ends with [`build`](Self::build), or by
+/// It begins with the algorithm, [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256) for almost everyone, and ends with [`build`](Self::build), or by
 /// being passed to [`WebhookLayer::new`](crate::WebhookLayer::new) as it is.
 ///
 /// ```
@@ -143,7 +143,7 @@ impl SchemeBuilder {
         }
     }
 
-    /// Names the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys; `custom` by default.
+    /// Sets the name of the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys; `custom` by default.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self
@@ -151,16 +151,36 @@ impl SchemeBuilder {
 
     // Where the signature is.
 
-    /// The signature is in this header, which must be there once.
+    /// Sets the header that the signature is in. It must be there once.
     pub fn header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Headers(vec![name.into()]));
         self
     }
 
-    /// The signature may be in this header instead, if none of those named before is there.
+    /// Adds a header that the signature may be in if none of those named before is there.
     ///
     /// The headers form families: a [`Field`] of as many headers as there are signature headers is looked for in the header
     /// of the same place, so that the timestamp of one family never goes with the signature of another.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // Senders that use Svix call the headers of Standard Webhooks by another name.
+    /// Scheme::hmac_sha256()
+    ///     .header("webhook-signature")
+    ///     .or_header("svix-signature")
+    ///     .items(" ")
+    ///     .pairs(",")
+    ///     .key("v1")
+    ///     .base64()
+    ///     .id(Field::header("webhook-id").or(Field::header("svix-id")))
+    ///     .timestamp(Field::header("webhook-timestamp").or(Field::header("svix-timestamp")))
+    ///     .signs("{id}.{timestamp}.{body}")
+    ///     .key_standard_webhooks()
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn or_header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         match &mut self.locate {
             Some(RawLocate::Headers(names)) => names.push(name.into()),
@@ -169,31 +189,68 @@ impl SchemeBuilder {
         self
     }
 
-    /// There is a header for each key in use; any of them may be there, and any may match.
+    /// Sets a header for each key in use. Any of them may be there, and any may match.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // The sender signs with its old and its new key during a rotation.
+    /// Scheme::hmac_sha256()
+    ///     .header_for_each_key(["x-acme-signature-primary", "x-acme-signature-secondary"])
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn header_for_each_key<N: Into<Cow<'static, str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.locate = Some(RawLocate::EachHeader(names.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// The signatures are in headers `prefix1`, `prefix2` and so on, any of which may match.
+    /// Sets a prefix of headers: the signatures are in `prefix1`, `prefix2` and so on, any of which may match.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // X-Acme-Signature-1: 5257a8…   X-Acme-Signature-2: 6ffbb5…
+    /// Scheme::hmac_sha256().numbered_headers("x-acme-signature-").hex().signs("{body}").build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn numbered_headers(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Numbered(prefix.into()));
         self
     }
 
-    /// The signature is a parameter of the URL's query.
+    /// Sets the parameter of the URL's query that the signature is in.
     pub fn query(mut self, key: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Query(key.into()));
         self
     }
 
-    /// The signature is in the JSON body, at this pointer. It cannot sign the body that it is in.
+    /// Sets where in the JSON body the signature is. It cannot sign the body that it is in.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // {"token":"…","timestamp":"1700000000","signature":"5257a8…","event":{…}}
+    /// Scheme::hmac_sha256()
+    ///     .json_pointer("/signature")
+    ///     .hex()
+    ///     .timestamp(Field::json("/timestamp"))
+    ///     .signs("{timestamp}.{json:/token}")
+    ///     .payload("/event")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Json(pointer.into()));
         self
     }
 
-    /// The signature header may stand on several lines, any of which may match.
+    /// Allows the signature header on several lines, any of which may match.
     pub fn every_line(mut self) -> Self {
         self.every_line = true;
         self
@@ -201,25 +258,25 @@ impl SchemeBuilder {
 
     // How it is written.
 
-    /// The header value begins with this text, as in `sha256=`.
+    /// Sets the text that the header value begins with, such as `sha256=`.
     pub fn prefix(mut self, text: impl Into<String>) -> Self {
         self.grammar.prefix = Some(text.into());
         self
     }
 
-    /// The header value is a list, with this text between its items.
+    /// Sets the text between the items of the header value, which is then a list.
     pub fn items(mut self, separator: impl Into<String>) -> Self {
         self.grammar.items = Some(separator.into());
         self
     }
 
-    /// Items are pairs, with this text between key and value.
+    /// Sets the text between key and value of an item, which is then a pair.
     pub fn pairs(mut self, separator: impl Into<String>) -> Self {
         self.grammar.pairs = Some(separator.into());
         self
     }
 
-    /// Items with this key are signatures; it may be called more than once. Items with other keys are skipped.
+    /// Adds a key: items with it are signatures. Items with other keys are skipped.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.grammar.keys.push(key.into());
         self
@@ -245,7 +302,7 @@ impl SchemeBuilder {
 
     // What is signed, and with which key.
 
-    /// The signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
+    /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
@@ -256,6 +313,25 @@ impl SchemeBuilder {
     /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
     ///
     /// A signed id may have 512 bytes, another signed part of the head 4096.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .timestamp(Field::header("x-acme-timestamp"))
+    ///     .signs("{timestamp}.{method}.{header:x-acme-topic}.{body}")
+    ///     .event_type(Field::header("x-acme-topic"))
+    ///     .build()?;
+    /// assert!(scheme.covers_body() && scheme.timestamp_is_signed());
+    ///
+    /// // Nothing says where the topic ends and the body begins.
+    /// let mistake = Scheme::hmac_sha256().header("x-acme-signature").hex().signs("{header:x-acme-topic}{body}").build();
+    /// assert!(mistake.is_err());
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -280,7 +356,22 @@ impl SchemeBuilder {
     }
 
     /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
-    /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
+    /// read.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // The key of `acme_5257a8…` is what its hexadecimal digits stand for.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .key_prefix("acme_")
+    ///     .key_hex()
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.key_prefix = Some(prefix.into());
         self
@@ -309,7 +400,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// How many characters the sender's secrets have, for the same purpose.
+    /// Sets how many characters the sender's secrets have, for the same purpose.
     pub fn secret_length(mut self, characters: usize) -> Self {
         self.secret_length = Some(characters);
         self
@@ -339,32 +430,49 @@ impl SchemeBuilder {
 
     // Freshness.
 
-    /// Where the signed timestamp is. It must be in the signed text, or in a body that is signed.
+    /// Sets where the signed timestamp is. It must be in the signed text, or in a body that is signed.
     pub fn timestamp(mut self, field: Field) -> Self {
         self.timestamp = Some(field);
         self
     }
 
-    /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    /// Sets what the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{
+    ///     Scheme,
+    ///     scheme::{Field, TimestampUnit},
+    /// };
+    ///
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .timestamp(Field::header("x-acme-timestamp"))
+    ///     .unit(TimestampUnit::Milliseconds)
+    ///     .signs("{timestamp}.{body}")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn unit(mut self, unit: TimestampUnit) -> Self {
         self.unit = Some(unit);
         self
     }
 
-    /// How far the timestamp may be from now, in either direction; 5 minutes by default.
+    /// Sets how far the timestamp may be from now, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = Some(Some(tolerance));
         self
     }
 
     /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
-    /// [`with_tolerance`](Scheme::with_tolerance).
+    /// [`with_tolerance`](crate::Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
         self.tolerance = Some(None);
         self
     }
 
-    /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
+    /// Sets how a timestamp in a JSON body is written: as a number, as a string, or as either, which is the default.
     /// With one of the two named, the other is rejected as malformed.
     pub fn timestamp_json(mut self, form: JsonForm) -> Self {
         self.timestamp_json = Some(form);
@@ -373,68 +481,149 @@ impl SchemeBuilder {
 
     // What the delivery says about itself.
 
-    /// Where the delivery's id is, which must be the same on every attempt.
+    /// Sets where the delivery's id is, which must be the same on every attempt.
     pub fn id(mut self, field: Field) -> Self {
         self.id = Some(field);
         self
     }
 
-    /// Where the event type is.
+    /// Sets where the event type is.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // X-Acme-Event: issues and {"action":"opened"} are `issues.opened`.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .event_type(Field::header("x-acme-event").joined(Field::json("/action")))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn event_type(mut self, field: Field) -> Self {
         self.event_type = Some(field);
         self
     }
 
-    /// Where the version of the sender's API is.
+    /// Sets where the version of the sender's API is.
     pub fn api_version(mut self, field: Field) -> Self {
         self.api_version = Some(field);
         self
     }
 
-    /// Where the sender counts its attempts, and what the count is on the first one.
+    /// Sets where the sender counts its attempts, and what the count is on the first one.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // X-Acme-Retry: 0 is the first attempt, for which `Delivery::attempt` is 1.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .attempt(Field::header("x-acme-retry"), 0)
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn attempt(mut self, field: Field, first: u32) -> Self {
         self.attempt = Some((field, first));
         self
     }
 
-    /// Where live data and test data are told apart, and what is there for live data.
+    /// Sets where live data and test data are told apart, and what is there for live data.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, Secret, Secrets, WebhookLayer, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .name("acme")
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .live(Field::json("/livemode"), "true")
+    ///     .build()?;
+    ///
+    /// // A secret for test data then passes deliveries without live data alone.
+    /// let secrets = Secrets::new(Secret::new("the live secret of acme")?).and_test(Secret::new("the test secret of acme")?);
+    /// WebhookLayer::try_new(scheme, secrets)?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn live(mut self, field: Field, value: impl Into<Cow<'static, str>>) -> Self {
         self.live = Some((field, value.into()));
         self
     }
 
-    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    /// Sets where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
     pub fn account(mut self, field: Field) -> Self {
         self.account = Some(field);
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// Sets where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
     /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), false);
         self
     }
 
-    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// Sets where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
     /// envelope, which is the whole body.
     pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), true);
         self
     }
 
-    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
-    /// is what is signed.
+    /// Sets how forms (`application/x-www-form-urlencoded`) are read, for a sender that posts them, beside JSON or alone. The raw form is
+    /// what is signed.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{
+    ///     Scheme,
+    ///     scheme::{Field, Form},
+    /// };
+    ///
+    /// // payload=%7B%22id%22%3A…
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .form(Form::json("payload"))
+    ///     .id(Field::json("/id"))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn form(mut self, form: Form) -> Self {
         self.form = Some(form);
         self
     }
 
-    /// The sender puts several deliveries into one request: an array at this JSON pointer of the body. The handler runs once
+    /// Sets where in the JSON body the array is of a sender that puts several deliveries into one request. The handler runs once
     /// for each item, in order; the request is a success when all of them are, else the answer is the first failing one.
     ///
     /// JSON pointers of [`id`](Self::id), [`event_type`](Self::event_type), [`payload`](Self::payload) and the like are then
-    /// those of an item. An id that is not in the item is none.
+    /// those of an item. An id that is not in the item is ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // {"events":[{"id":"1","type":"opened","data":{…}},{"id":"2",…}]}
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .batch("/events")
+    ///     .id(Field::json("/id"))
+    ///     .event_type(Field::json("/type"))
+    ///     .payload("/data")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn batch(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         self.batch = Some(pointer.into());
         self
@@ -448,32 +637,46 @@ impl SchemeBuilder {
         self
     }
 
-    /// The methods that deliveries come by; POST by default. The methods of handshakes need not be named.
+    /// Sets the methods that deliveries come by; POST by default. The methods of handshakes need not be named.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
         self
     }
 
-    /// What the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
+    /// Sets what the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
     /// nothing: the answer is 200 and says why.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_webhooks::{Scheme, scheme::Answer};
+    ///
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .success(Answer::new(StatusCode::ACCEPTED).json(r#"{"received":true}"#))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn success(mut self, answer: Answer) -> Self {
         self.success = Some(answer);
         self
     }
 
-    /// The status of every authentication failure; 401 by default.
+    /// Sets the status that a request is rejected with if its authentication fails; 401 by default.
     pub fn rejected(mut self, status: StatusCode) -> Self {
         self.rejected = status;
         self
     }
 
-    /// The largest body that the provider sends, in bytes; 1 MiB by default.
+    /// Sets the largest body that the provider sends, in bytes; 1 MiB by default.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// How long the provider may repeat a delivery, where that is longer than the 7 days for which an id is kept anyway.
+    /// Sets how long the provider may repeat a delivery, if that is longer than the 7 days for which an id is kept anyway.
     pub fn retries_for(mut self, span: Duration) -> Self {
         self.retention = Some(span);
         self

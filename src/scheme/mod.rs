@@ -1,4 +1,4 @@
-//! How one sender signs: a request's head, its raw body and the time go in, a [`Delivery`] comes out.
+//! How one sender signs: a request's head, its raw body and the time go in, a [`Delivery`](crate::Delivery) comes out.
 //!
 //! Rules:
 //! 1. A scheme is data wherever data can say it; [`CustomScheme`] is for the rest. The catalogue of providers is written

@@ -22,7 +22,7 @@ use crate::{
 
 /// How one sender signs. Cheap to clone.
 ///
-/// It comes from a [`Provider`], from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
+/// It comes from a [`Provider`](super::Provider), from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
 #[derive(Clone)]
 pub struct Scheme {
     pub(super) kind: Kind,
