@@ -70,7 +70,7 @@ impl NewEndpoint {
         self
     }
 
-    /// Sets the event types that the endpoint wants: names, `prefix.*`, or `*` for all.
+    /// Sets the event types that the endpoint wants: names, `prefix.*`, `prefix/*`, `prefix:*`, or `*` for all.
     pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.events = patterns.into_iter().map(Into::into).collect();
         self
