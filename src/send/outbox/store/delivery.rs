@@ -192,7 +192,7 @@ impl Recover {
     }
 }
 
-/// The result of [`recover`](crate::send::OutboxStore::recover).
+/// The result of [`recover`](crate::send::OutboxLog::recover).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
