@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::suite::{DAY, FAILED, PAST_LEASE, Suite, check, message, new_tenant, taken, token, typed};
 use crate::{
     boxed::BoxFuture,
-    send::{After, DeliveryRecord, DeliveryState, DisabledReason, Fenced, OutboxId, OutboxStore, Recover, Recovered},
+    send::{
+        After, DeliveryRecord, DeliveryState, DisabledReason, Fenced, OutboxStore, Recover, Recovered, SentDeliveryId,
+    },
 };
 
 impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
@@ -42,7 +44,11 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let records = self.of_tenant(&tenant).await;
         let done = |record: &DeliveryRecord| record.state == DeliveryState::Delivered && record.due_at.is_none();
         check(records.len() == 1 && records.iter().all(done), "resend: a retry is replaced", &records);
-        check(!taken("resend", self.store.resend(OutboxId::from_u64(u64::MAX)).await), "resend", &"an unknown one");
+        check(
+            !taken("resend", self.store.resend(SentDeliveryId::from_u64(u64::MAX)).await),
+            "resend",
+            &"an unknown one",
+        );
         self.drain().await;
     }
 

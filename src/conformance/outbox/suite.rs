@@ -8,7 +8,7 @@ use crate::{
     send::{
         After, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, Fenced, Finish, LeaseRequest, LeaseToken, LeasedDelivery, Message, MessageId,
-        OutboxId, OutboxStore, Retention, Sealed, Style,
+        OutboxStore, Retention, Sealed, SentDeliveryId, Style,
     },
 };
 
@@ -59,7 +59,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     pub(super) async fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         after: After,
     ) -> (Fenced, Option<DisabledReason>) {
@@ -67,16 +67,16 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     }
 
     /// Finishes what it holds.
-    pub(super) async fn finishes(&self, id: OutboxId, token: LeaseToken, after: After) {
+    pub(super) async fn finishes(&self, id: SentDeliveryId, token: LeaseToken, after: After) {
         self.finishes_as(id, token, Finish::new(after)).await;
     }
 
-    pub(super) async fn finishes_as(&self, id: OutboxId, token: LeaseToken, finish: Finish) {
+    pub(super) async fn finishes_as(&self, id: SentDeliveryId, token: LeaseToken, finish: Finish) {
         let (fenced, _) = taken("finish", self.store.finish(id, token, finish).await);
         check(fenced == Fenced::Applied, "rule 6: the owner's own", &fenced);
     }
 
-    pub(super) async fn state(&self, id: OutboxId) -> Option<DeliveryState> {
+    pub(super) async fn state(&self, id: SentDeliveryId) -> Option<DeliveryState> {
         taken("read", self.store.delivery(id).await).map(|record| record.state)
     }
 
