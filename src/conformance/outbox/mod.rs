@@ -25,8 +25,8 @@ use crate::{
     send::{
         After, DISABLE_AFTER, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
         EndpointId, EndpointRecord, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST, Fenced, Finish, IN_FLIGHT,
-        LeaseRequest, LeaseToken, LeasedDelivery, Message, MessageId, OutboxId, OutboxStore, RateLimit, Recover,
-        Recovered, Retention, Sealed, Style, rest_after,
+        LeaseRequest, LeaseToken, LeasedDelivery, Message, MessageId, OutboxStore, RateLimit, Recover, Recovered,
+        Retention, Sealed, SentDeliveryId, Style, rest_after,
     },
 };
 
@@ -526,7 +526,11 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let records = self.of_tenant(&tenant).await;
         let done = |record: &DeliveryRecord| record.state == DeliveryState::Delivered && record.due_at.is_none();
         check(records.len() == 1 && records.iter().all(done), "resend: a retry is replaced", &records);
-        check(!taken("resend", self.store.resend(OutboxId::from_u64(u64::MAX)).await), "resend", &"an unknown one");
+        check(
+            !taken("resend", self.store.resend(SentDeliveryId::from_u64(u64::MAX)).await),
+            "resend",
+            &"an unknown one",
+        );
         self.drain().await;
     }
 
@@ -672,21 +676,21 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         leased.remove(0)
     }
 
-    async fn finish(&self, id: OutboxId, token: LeaseToken, after: After) -> (Fenced, Option<DisabledReason>) {
+    async fn finish(&self, id: SentDeliveryId, token: LeaseToken, after: After) -> (Fenced, Option<DisabledReason>) {
         taken("finish", self.store.finish(id, token, Finish::new(after)).await)
     }
 
     /// Finishes what it holds.
-    async fn finishes(&self, id: OutboxId, token: LeaseToken, after: After) {
+    async fn finishes(&self, id: SentDeliveryId, token: LeaseToken, after: After) {
         self.finishes_as(id, token, Finish::new(after)).await;
     }
 
-    async fn finishes_as(&self, id: OutboxId, token: LeaseToken, finish: Finish) {
+    async fn finishes_as(&self, id: SentDeliveryId, token: LeaseToken, finish: Finish) {
         let (fenced, _) = taken("finish", self.store.finish(id, token, finish).await);
         check(fenced == Fenced::Applied, "rule 6: the owner's own", &fenced);
     }
 
-    async fn state(&self, id: OutboxId) -> Option<DeliveryState> {
+    async fn state(&self, id: SentDeliveryId) -> Option<DeliveryState> {
         taken("read", self.store.delivery(id).await).map(|record| record.state)
     }
 

@@ -14,7 +14,7 @@ use crate::{
         message::message::Message,
         outbox::store::{
             endpoint::EndpointRecord,
-            ids::OutboxId,
+            ids::SentDeliveryId,
             lease::{LeaseRequest, LeasedDelivery},
             limits::{IN_FLIGHT, LONGEST_LEASE},
         },
@@ -56,7 +56,7 @@ pub const MOST_DUE: u32 = IN_FLIGHT + 1;
 #[non_exhaustive]
 pub struct Due {
     /// Its id.
-    pub id: OutboxId,
+    pub id: SentDeliveryId,
     /// How many attempts were begun.
     pub attempt: u32,
     /// When it was made.
@@ -73,7 +73,7 @@ pub struct Due {
 
 impl Due {
     /// Starts with a delivery that has not been attempted, was made with its message, and was never resent.
-    pub fn new(id: OutboxId, created_at: Millis, due_at: Millis) -> Self {
+    pub fn new(id: SentDeliveryId, created_at: Millis, due_at: Millis) -> Self {
         Self {
             id,
             attempt: 0,
@@ -123,7 +123,7 @@ pub struct Served {
 /// ```
 /// use std::time::{Duration, SystemTime};
 /// use tower_webhooks::send::{
-///     EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken, OutboxId, Sealed, Style,
+///     EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken, SentDeliveryId, Sealed, Style,
 ///     policy::{Due, Health, Waiting, plan},
 /// };
 ///
@@ -132,7 +132,7 @@ pub struct Served {
 /// let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
 /// let draft = EndpointDraft::new(EndpointId::random()?, "", settings);
 /// let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), Health::default());
-/// waiting.due = (1..=5).map(|number| Due::new(OutboxId::from_u64(number), 1000, 1000)).collect();
+/// waiting.due = (1..=5).map(|number| Due::new(SentDeliveryId::from_u64(number), 1000, 1000)).collect();
 /// waiting.due[0].has_content = false;
 /// waiting.in_flight = 1;
 /// let request = LeaseRequest::new(LeaseToken::random()?, Duration::from_secs(60), 64);
@@ -259,7 +259,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::{Due, Health, Left, Served, URGENT_DUE, Waiting, look_at, serve};
-    use crate::send::{EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, OutboxId, Sealed, Style};
+    use crate::send::{EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Sealed, SentDeliveryId, Style};
 
     /// What is served of an endpoint with these due, each with or without its content.
     fn served(health: Health, share: u32, due: &[(i64, bool)]) -> Option<Served> {
@@ -268,7 +268,7 @@ mod tests {
         let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
         let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
         let due = due.iter().zip(1..).map(|((due_at, has_content), number)| {
-            let mut due = Due::new(OutboxId::from_u64(number), 500, *due_at);
+            let mut due = Due::new(SentDeliveryId::from_u64(number), 500, *due_at);
             due.has_content = *has_content;
             due
         });
@@ -326,7 +326,7 @@ mod tests {
         let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
         let health = Health { urgent: true, ..Health::default() };
         let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
-        waiting.due = vec![Due::new(OutboxId::from_u64(1), 500, 500)];
+        waiting.due = vec![Due::new(SentDeliveryId::from_u64(1), 500, 500)];
         waiting.is_partial = true;
 
         let served = serve(waiting, 9, Duration::from_secs(60), 1000).unwrap();

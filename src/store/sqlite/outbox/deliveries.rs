@@ -9,7 +9,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered,
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, Recover, Recovered, SentDeliveryId,
         policy::{Missed, missed, show, waits_as},
     },
     store::{
@@ -21,7 +21,7 @@ use crate::{
 const SELECT: &str =
     "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant FROM";
 
-pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub(super) async fn get(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     let of_it = "{}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message WHERE d.seq = ?";
     let row = query(session.prefix, &format!("{SELECT} {of_it}"))
         .bind(seq(id))
@@ -140,7 +140,7 @@ fn statement(wanted: &DeliveryQuery, without: bool) -> String {
     format!("{} ORDER BY 1 DESC LIMIT ?3", lists.join(" UNION ALL "))
 }
 
-pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
+pub(super) async fn attempts(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
     let rows = query(
         session.prefix,
         "SELECT attempt, ended_at, status, error, millis, answer, manual FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
@@ -153,7 +153,7 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
     attempts.map_err(|error| store_error("read attempts", error))
 }
 
-pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn resend(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("resend a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "resend a delivery");
@@ -178,7 +178,7 @@ pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bo
     Ok(state.is_some())
 }
 
-pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn cancel(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("cancel a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "cancel a delivery");
