@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FAILED, Suite, broken, check, message, new_tenant, taken, token};
+use super::suite::{FAILED, Suite, broken, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     send::{After, DeliveryState, EndpointId, EventTypeDefinition, Fenced, OutboxStore, SentDeliveryId},

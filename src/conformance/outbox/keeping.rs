@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Barrier;
 
-use super::{
+use super::suite::{
     DAY, FAILED, PAST_LEASE, Suite, broken, check, draft, message, new_tenant, taken, token, typed, with_payload,
 };
 use crate::{
@@ -287,8 +287,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let stale = self.finish(sending, holder, After::Delivered).await;
         check(stale == (Fenced::Stale, None), "erase: a worker that holds one of them", &stale);
         check(taken("erase", self.store.attempts(sending).await).is_empty(), "erase", &"an attempt was noted");
-        let anew = self.dispatch(nobody_wants).await;
-        check(anew == Dispatched::Stored { deliveries: 0 }, "erase: a message is there", &anew);
+        let again = self.dispatch(nobody_wants).await;
+        check(again == Dispatched::Stored { deliveries: 0 }, "erase: a message is there", &again);
 
         let after = (self.of_tenant(&other).await, self.ids(Some(&other), u32::MAX).await);
         check(after == before, "erase: another tenant", &after);

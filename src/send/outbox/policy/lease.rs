@@ -37,7 +37,7 @@ pub struct Waiting {
     pub is_partial: bool,
     /// When the first delivery becomes due that is not due yet.
     pub later: Option<Millis>,
-    /// From when on it was to be looked at, where the store keeps that; see [`look_at`].
+    /// From when on it was to be looked at, where the store keeps that: a store of many endpoints reads those alone whose time has come.
     pub look_at: Option<Millis>,
 }
 
@@ -108,7 +108,8 @@ pub struct Served {
     pub endpoint: Arc<EndpointRecord>,
     /// How it is doing now.
     pub health: Health,
-    /// When it is to be looked at next, where the store keeps that; see [`look_at`].
+    /// When it is to be looked at next, where the store keeps that: never later than something of it may be leased. `None` where nothing
+    /// of it waits.
     pub look_at: Option<Millis>,
     /// What is leased, in this order, until [`lease_end`]: each gets the state `Sending`, the token, one attempt more, and the epoch of
     /// `health`.
@@ -187,7 +188,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         return None;
     }
     // Where some have lost their content, what was read may be all that could be leased and not all that is due.
-    let all = left.is_empty() && !is_partial && !(may_be_more && !gone.is_empty());
+    let all = left.is_empty() && !is_partial && (gone.is_empty() || !may_be_more);
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
         None => !all && (is_partial || gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE)),

@@ -262,7 +262,7 @@ async fn is_of_another_file(setup: &Setup, connection: &mut SqliteConnection) ->
     Ok(theirs.is_empty() || identity(Path::new(&theirs)).is_some_and(|theirs| theirs != ours))
 }
 
-/// Tells a file from others, by whatever path it was opened.
+/// Returns what identifies a file, by whatever path it was opened.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;

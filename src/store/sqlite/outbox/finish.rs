@@ -50,7 +50,7 @@ pub(super) async fn finish(
     if let (Some(health), Found::Readable(endpoint, _)) = (finished.health, &found) {
         endpoints::note(connection, prefix, endpoint, &health, None).await?;
         if finished.disabled.is_some() {
-            // What is more than a step of what waits is held by and by.
+            // `purge` holds what is more than one step of what waits.
             endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
             if let Some(notice) = &end.notice {
                 // One that is in conflict with another says the same.

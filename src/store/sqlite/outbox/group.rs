@@ -158,7 +158,7 @@ impl Write {
         now: Millis,
     ) -> Result<Answer, StoreError> {
         Ok(match self {
-            // What nobody will hear of is not begun. That an attempt was made is true all the same.
+            // A call that was dropped is not begun. An attempt was made anyway, so it is noted.
             Self::Dispatch(_, reply) if reply.is_closed() => Answer::Unwanted,
             Self::DispatchTo(.., reply) if reply.is_closed() => Answer::Unwanted,
             Self::Lease(_, reply) if reply.is_closed() => Answer::Unwanted,
