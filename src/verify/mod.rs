@@ -51,6 +51,7 @@ mod state;
 mod steps;
 mod verified;
 
+#[cfg(any(feature = "axum", feature = "idempotency"))]
 pub(crate) use self::verified::{Acknowledged, Verified};
 pub use self::{
     body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook, verified::verified_delivery,
