@@ -19,8 +19,11 @@ use crate::{
 const BEGIN: &str = "<!-- This table is made of the catalogue: see CONTRIBUTING.md. -->\n";
 const END: &str = "<!-- End of the table. -->\n";
 
+/// What a provider has in a column.
+type Cell = fn(Provider, &Template) -> String;
+
 /// The columns, each with what a provider has in it.
-const COLUMNS: &[(&str, fn(Provider, &Template) -> String)] = &[
+const COLUMNS: &[(&str, Cell)] = &[
     ("sender", sender),
     ("`WebhookLayer::`", constructor),
     ("signed: body", |_, template| if template.coverage.body { "yes".into() } else { "**no**".into() }),
