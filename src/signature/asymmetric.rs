@@ -169,7 +169,7 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
         }
     }
 
-    // The library writes it anew, as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the modulus.
+    // The library writes it again, as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the modulus.
     let key = aws_lc_rs::rsa::PublicKey::from_der(key).ok()?;
     let (_, numbers) = inside(key.as_ref(), 0x30)?;
     let (length, modulus) = inside(numbers, 0x02)?;

@@ -264,7 +264,7 @@ macro_rules! catalogue {
                 page: "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/",
                 evidence: ThirdParty,
             }
-            /// The video's `uid` is the same in all notifications about it, so that it is no id.
+            /// The video's `uid` is the same in all notifications about it, so it does not serve as an id.
             CLOUDFLARE_STREAM cloudflare_stream "cloudflare-stream" "Cloudflare Stream" ["webhook-signature"] {
                 scheme: |s| stamped(s, "sig1", "time").event_type(json("/status/state")),
                 page: "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/",
@@ -1291,7 +1291,7 @@ macro_rules! catalogue {
                 page: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
                 evidence: Documentation,
             }
-            /// A message's token is the same in all events about it, so that it is no id. The secret is the account's authentication
+            /// A message's token is the same in all events about it, so it does not serve as an id. The secret is the account's authentication
             /// token.
             VIBER viber "viber" "Viber" ["x-viber-content-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/event")),
