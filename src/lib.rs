@@ -24,6 +24,10 @@ mod json;
 mod form;
 mod pattern;
 mod host;
+mod answers;
+mod drain;
+mod mutex;
+mod panics;
 mod observe;
 
 mod signature;

@@ -57,6 +57,7 @@ mod query;
 mod repeat;
 mod tag;
 mod tenants;
+mod unread;
 mod write;
 
 pub use self::{

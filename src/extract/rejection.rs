@@ -1,13 +1,37 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use axum_core::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 
-use crate::{observe::Outcome, verify::Acknowledged};
+use crate::{answers::Line, observe::Outcome, verify::Acknowledged};
 
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
 /// The network is told a status and one fixed line.
+///
+/// # Examples
+/// A handler that takes the result answers a payload that does not fit by itself:
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_webhooks::{EventRejection, VerifiedEvent, extract::EventRejectionKind};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: Result<VerifiedEvent<Invoice>, EventRejection>) -> Result<(), EventRejection> {
+///     match event {
+///         Ok(invoice) => println!("{} cents", invoice.amount_paid),
+///         // The first version of the API had no amounts.
+///         Err(rejection) if rejection.kind() == EventRejectionKind::Mismatch && rejection.path() == "/data/object" => {}
+///         Err(rejection) => return Err(rejection),
+///     }
+///     Ok(())
+/// }
+/// # let _ = on_invoice;
+/// ```
 #[derive(Clone)]
 pub struct EventRejection(Arc<Inner>);
 
@@ -82,7 +106,7 @@ impl EventRejection {
         self.0.kind
     }
 
-    /// The status it is answered with.
+    /// Returns the status that it is answered with.
     pub fn status(&self) -> StatusCode {
         match self.0.kind {
             EventRejectionKind::Malformed => StatusCode::BAD_REQUEST,
@@ -93,7 +117,7 @@ impl EventRejection {
         }
     }
 
-    /// Where in the body the type does not fit, as a JSON pointer; empty where that is not known.
+    /// Returns where in the body the type does not fit, as a JSON pointer. It is empty if that is not known.
     pub fn path(&self) -> &str {
         &self.0.path
     }
@@ -101,14 +125,14 @@ impl EventRejection {
 
 impl IntoResponse for EventRejection {
     fn into_response(self) -> Response {
-        let body = match self.0.kind {
-            EventRejectionKind::Malformed => r#"{"error":"malformed_body"}"#,
-            EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
-            EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
-            EventRejectionKind::Unhandled => r#"{"status":"unhandled"}"#,
-            EventRejectionKind::UnsupportedForm => r#"{"error":"unsupported_form"}"#,
+        let line = match self.0.kind {
+            EventRejectionKind::Malformed => Line::MALFORMED_BODY,
+            EventRejectionKind::Mismatch => Line::UNEXPECTED_PAYLOAD,
+            EventRejectionKind::NoLayer => Line::INTERNAL,
+            EventRejectionKind::Unhandled => Line::UNHANDLED,
+            EventRejectionKind::UnsupportedForm => Line::UNSUPPORTED_FORM,
         };
-        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let mut response: Response = line.response(self.status());
         if self.0.kind == EventRejectionKind::Unhandled {
             response.extensions_mut().insert(Acknowledged);
             response.extensions_mut().insert(Outcome::Unhandled);

@@ -15,17 +15,17 @@ use crate::{
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
             store::{
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
-                ids::{EndpointId, OutboxId},
+                ids::{EndpointId, SentDeliveryId},
                 message::{MessageQuery, MessageRecord},
             },
         },
     },
 };
 
-/// What one tenant has: its endpoints, its messages and its deliveries, and nobody else's.
+/// The endpoints, messages and deliveries of one tenant, and of nobody else.
 ///
-/// [`Dispatcher::tenant`] creates it. Ids of other tenants are not found here, so a caller that goes through this handle
-/// does not have to compare tenants. Cheap to clone.
+/// [`Dispatcher::tenant`] creates it. It does not find ids of other tenants, so its callers do not have to compare tenants. It is
+/// cheap to clone.
 ///
 /// ```
 /// use tower_webhooks::send::{Dispatcher, Message, NewEndpoint};
@@ -53,6 +53,16 @@ pub struct Tenant {
     name: Arc<str>,
 }
 
+impl Dispatcher {
+    /// Returns a handle for one tenant, which finds nothing of the others. An empty name means an application without tenants.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the name is longer than 256 characters or contains control characters.
+    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
+        Tenant::new(self.clone(), name.into())
+    }
+}
+
 impl Tenant {
     pub(crate) fn new(dispatcher: Dispatcher, name: Arc<str>) -> Result<Self, SendError> {
         check_tenant(&name)?;
@@ -69,7 +79,7 @@ impl Tenant {
         TenantEndpoints(self)
     }
 
-    /// Stores a message of the tenant, as [`Dispatcher::dispatch`] does. A tenant that the message names is replaced.
+    /// Stores a message of the tenant, as [`Dispatcher::dispatch`] does. It replaces a tenant that the message names.
     ///
     /// # Errors
     /// As [`Dispatcher::dispatch`].
@@ -85,8 +95,8 @@ impl Tenant {
         Ok(self.dispatcher.shared.store.message(self.name.clone(), id.to_owned()).await?)
     }
 
-    /// Reads up to `limit` messages, the newest first and without their payloads. There are never more than one over a
-    /// [page](crate::send::Quotas::page), by which a caller sees whether there is another page.
+    /// Reads up to `limit` messages, the newest first and without their payloads. It reads at most one more than a
+    /// [page](crate::send::Quotas::page), so that a caller sees whether there is another page.
     ///
     /// # Errors
     /// When the store fails.
@@ -99,11 +109,11 @@ impl Tenant {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delivery(&self, id: OutboxId) -> Result<Option<DeliveryRecord>, SendError> {
+    pub async fn delivery(&self, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, SendError> {
         Ok(self.dispatcher.delivery(id).await?.filter(|delivery| *delivery.tenant == *self.name))
     }
 
-    /// Reads up to `limit` deliveries, the newest first; as with [`messages`](Self::messages) never more than one over a page.
+    /// Reads up to `limit` deliveries, the newest first; as with [`messages`](Self::messages), at most one more than a page.
     ///
     /// # Errors
     /// When the store fails.
@@ -112,11 +122,11 @@ impl Tenant {
         Ok(self.dispatcher.shared.store.deliveries(self.name.clone(), query, limit).await?)
     }
 
-    /// Reads the attempts of a delivery, in their order. `None` if the tenant has no such delivery.
+    /// Reads the attempts of a delivery in order. `None` if the tenant has no such delivery.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn attempts(&self, id: OutboxId) -> Result<Option<Vec<AttemptRecord>>, SendError> {
+    pub async fn attempts(&self, id: SentDeliveryId) -> Result<Option<Vec<AttemptRecord>>, SendError> {
         match self.delivery(id).await? {
             Some(_) => Ok(Some(self.dispatcher.attempts(id).await?)),
             None => Ok(None),
@@ -127,21 +137,21 @@ impl Tenant {
     ///
     /// # Errors
     /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::resend`].
-    pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn resend(&self, id: SentDeliveryId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.resend(id).await
     }
 
-    /// Cancels a delivery that waits, as [`Dispatcher::cancel`] does.
+    /// Cancels a delivery that is waiting, as [`Dispatcher::cancel`] does.
     ///
     /// # Errors
     /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::cancel`].
-    pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn cancel(&self, id: SentDeliveryId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.cancel(id).await
     }
 
-    /// Removes everything that the tenant has, as [`Dispatcher::erase_tenant`] does, and returns the number of rows.
+    /// Removes everything that the tenant has, as [`Dispatcher::erase_tenant`] does. Returns the number of rows.
     ///
     /// # Errors
     /// As [`Dispatcher::erase_tenant`].
@@ -151,7 +161,7 @@ impl Tenant {
 
     // Neither a delivery nor an endpoint ever changes its tenant, and no id is given twice, so what was the tenant's when it
     // was looked at is the tenant's when it is changed.
-    async fn own_delivery(&self, id: OutboxId) -> Result<DeliveryRecord, SendError> {
+    async fn own_delivery(&self, id: SentDeliveryId) -> Result<DeliveryRecord, SendError> {
         self.delivery(id).await?.ok_or_else(|| SendError::not_found("delivery"))
     }
 }
@@ -162,10 +172,10 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// The endpoints of one [`Tenant`]: [`Tenant::endpoints`] lends it.
+/// The endpoints of one [`Tenant`], which [`Tenant::endpoints`] returns.
 ///
 /// Each method does what the method of the same name of [`Endpoints`](crate::send::Endpoints) does, for the tenant's own
-/// endpoints; all others are [`NotFound`](crate::send::SendErrorKind::NotFound).
+/// endpoints. All others are [`NotFound`](crate::send::SendErrorKind::NotFound).
 ///
 /// ```
 /// use std::time::Duration;
@@ -180,7 +190,7 @@ impl fmt::Debug for Tenant {
 pub struct TenantEndpoints<'a>(&'a Tenant);
 
 impl TenantEndpoints<'_> {
-    /// Registers an endpoint. A tenant that it names is replaced.
+    /// Registers an endpoint. It replaces a tenant that the endpoint names.
     ///
     /// # Errors
     /// As [`Endpoints::create`](crate::send::Endpoints::create).
@@ -197,8 +207,8 @@ impl TenantEndpoints<'_> {
         Ok(endpoint.filter(|endpoint| endpoint.tenant().unwrap_or_default() == &*self.0.name))
     }
 
-    /// Reads up to `limit` endpoints by id, those after `after`; as with [`messages`](Tenant::messages) never more than one over
-    /// a page.
+    /// Reads up to `limit` endpoints in the order of their ids, those after `after`; as with [`messages`](Tenant::messages), at most
+    /// one more than a page.
     ///
     /// # Errors
     /// When the store fails.
@@ -218,7 +228,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().update(id, update).await
     }
 
-    /// Gives an endpoint a new secret; until `overlap` has passed, the old one signs as well.
+    /// Gives an endpoint a new secret. Until `overlap` has passed, the old one signs as well.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret`](crate::send::Endpoints::rotate_secret).
@@ -259,7 +269,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().disable(id).await
     }
 
-    /// Removes an endpoint. What waits for it is cancelled.
+    /// Removes an endpoint, and cancels what waits for it.
     ///
     /// # Errors
     /// As [`Endpoints::delete`](crate::send::Endpoints::delete).
@@ -268,16 +278,16 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().delete(id).await
     }
 
-    /// Sends an endpoint a ping, and returns its delivery.
+    /// Sends a ping to an endpoint. Returns its delivery.
     ///
     /// # Errors
     /// As [`Endpoints::ping`](crate::send::Endpoints::ping).
-    pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
+    pub async fn ping(&self, id: EndpointId) -> Result<SentDeliveryId, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().ping(id).await
     }
 
-    /// Sends what an endpoint missed in a span of time, and returns the number of deliveries.
+    /// Sends what an endpoint missed in a span of time. Returns the number of deliveries.
     ///
     /// # Errors
     /// As [`Endpoints::recover`](crate::send::Endpoints::recover).

@@ -77,6 +77,9 @@ macro_rules! statements {
 statements! {
     cancel,
     change,
+    clock_deliveries,
+    clock_endpoints,
+    clock_written,
     create,
     delete,
     dispatch,

@@ -1,18 +1,20 @@
-use std::time::Duration;
-
-use bytes::Bytes;
-use sqlx::{Connection, Row, sqlite::SqliteRow};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    Session, begin, corrupt, endpoints, moves, query,
-    schema::{HELD, PENDING, number, state},
+    endpoints, moves,
+    session::{Session, begin, query},
 };
 use crate::{
+    clock::{Millis, from_time},
     error::StoreError,
     observe,
-    send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EndpointRecord, Recover, Recovered,
+        SentDeliveryId,
+        policy::{Missed, missed, show, waits_as},
+    },
     store::{
-        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
+        columns::{self, Columns, Listing, PENDING, looked, number, seq},
         sqlite::error::store_error,
     },
 };
@@ -20,14 +22,14 @@ use crate::{
 const SELECT: &str =
     "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant FROM";
 
-pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub(super) async fn get(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     let of_it = "{}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message WHERE d.seq = ?";
     let row = query(session.prefix, &format!("{SELECT} {of_it}"))
         .bind(seq(id))
         .fetch_optional(&mut *session.connection)
-        .await
-        .map_err(|error| store_error("read a delivery", error))?;
-    let Some(mut record) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+        .await;
+    let record = row.and_then(|row| row.as_ref().map(columns::delivery).transpose());
+    let Some(mut record) = record.map_err(|error| store_error("read a delivery", error))? else { return Ok(None) };
     let target = moves::of_endpoint(&mut session.connection, session.prefix, record.endpoint).await?;
     show(&mut record, target);
     Ok(Some(record))
@@ -39,27 +41,12 @@ pub(super) async fn list(
     wanted: &DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let moves = moves::of_tenant(&mut session.connection, session.prefix, tenant).await?;
-    // What is being moved from the state is shown elsewhere.
-    let leaves = |target: DeliveryState| wanted.state.is_some_and(|state| moved_from(target).contains(&state));
-    let leaving: Vec<_> = moves.iter().filter(|(_, target)| leaves(**target)).map(|(id, _)| id.to_string()).collect();
-    let mut records = page(session, tenant, wanted, &leaving, limit).await?;
-
-    let comes = |id: &EndpointId, target: DeliveryState| {
-        wanted.state == Some(target) && wanted.endpoint.is_none_or(|endpoint| endpoint == *id)
-    };
-    for (id, target) in moves.iter().filter(|(id, target)| comes(id, **target)) {
-        for from in moved_from(*target) {
-            let coming = wanted.clone().endpoint(*id).state(*from);
-            records.extend(page(session, tenant, &coming, &[], limit).await?);
-        }
+    let listing = Listing::new(moves::of_tenant(&mut session.connection, session.prefix, tenant).await?, wanted);
+    let mut records = page(session, tenant, wanted, &listing.leaving, limit).await?;
+    for coming in &listing.coming {
+        records.extend(page(session, tenant, coming, &[], limit).await?);
     }
-    for record in &mut records {
-        show(record, moves.get(&record.endpoint).copied());
-    }
-    records.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
-    records.truncate(limit as usize);
-    Ok(records)
+    Ok(listing.page(records, limit))
 }
 
 /// Reads a page of those that are in the wanted state in the table, without some endpoints.
@@ -95,7 +82,7 @@ async fn page(
         let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
         for row in &rows {
             before = row.try_get(0).map_err(failed)?;
-            match read(row) {
+            match columns::delivery(row) {
                 Ok(record) => records.push(record),
                 Err(error) => observe::unreadable("delivery", &before, &error),
             }
@@ -154,8 +141,7 @@ fn statement(wanted: &DeliveryQuery, without: bool) -> String {
     format!("{} ORDER BY 1 DESC LIMIT ?3", lists.join(" UNION ALL "))
 }
 
-pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
-    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
+pub(super) async fn attempts(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
     let rows = query(
         session.prefix,
         "SELECT attempt, ended_at, status, error, millis, answer, manual FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
@@ -164,25 +150,11 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
     .fetch_all(&mut *session.connection)
     .await
     .map_err(|error| store_error("read attempts", error))?;
-    rows.iter()
-        .map(|row| {
-            let attempt: i64 = row.try_get(0).map_err(undecoded)?;
-            let status: Option<i64> = row.try_get(2).map_err(undecoded)?;
-            let millis: i64 = row.try_get(4).map_err(undecoded)?;
-            Ok(AttemptRecord {
-                attempt: u32::try_from(attempt).map_err(|_| corrupt("a count is out of range"))?,
-                manual: row.try_get(6).map_err(undecoded)?,
-                ended_at: to_time(row.try_get(1).map_err(undecoded)?),
-                status: status.and_then(|status| u16::try_from(status).ok()),
-                error: row.try_get(3).map_err(undecoded)?,
-                duration: Duration::from_millis(u64::try_from(millis).unwrap_or_default()),
-                answer: Bytes::from(row.try_get::<Vec<u8>, _>(5).map_err(undecoded)?),
-            })
-        })
-        .collect()
+    let attempts = rows.iter().map(columns::attempt).collect::<Result<_, _>>();
+    attempts.map_err(|error| store_error("read attempts", error))
 }
 
-pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn resend(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("resend a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "resend a delivery");
@@ -207,7 +179,7 @@ pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bo
     Ok(state.is_some())
 }
 
-pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn cancel(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("cancel a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "cancel a delivery");
@@ -228,8 +200,8 @@ pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bo
 
 /// A page of a tenant's messages in the order in which they were dispatched, and what one endpoint has of them. No payload
 /// is read: whether there is one stands in the head of its row.
-const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AND (m.addressed IS NULL OR m.addressed = ?1), \
-                    d.seq, d.state FROM {}outbox_messages m \
+const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AS has_content, m.addressed, \
+                    d.seq AS delivery, d.state FROM {}outbox_messages m \
                     LEFT JOIN {}outbox_deliveries d ON d.message = m.seq AND d.endpoint = ?1 \
                     WHERE m.tenant = ?2 AND (m.created_at, m.seq) > (?3, ?4) AND m.created_at < ?5 \
                     ORDER BY m.created_at, m.seq LIMIT ?6";
@@ -243,82 +215,25 @@ pub(super) async fn recover(
     let failed = |error| store_error("recover an endpoint", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "recover an endpoint");
-    let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await? else {
+    let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await?.readable()? else {
         return Ok(Recovered::new(0, None));
     };
-    let since = from_time(recover.since);
-    let start = match recover.after {
-        None => (since, 0),
-        Some(after) => {
-            let after = i64::try_from(after).unwrap_or(i64::MAX);
-            let row = query(prefix, "SELECT created_at FROM {}outbox_messages WHERE seq = ?")
-                .bind(after)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed)?;
-            // If it was purged meanwhile, what was looked at is looked at again, and found as it is.
-            row.map_or(Ok((since, 0)), |row| Ok((row.try_get(0)?, after))).map_err(failed)?
-        }
-    };
-    let rows = query(prefix, PAGE)
-        .bind(id.to_string())
-        .bind(endpoint.tenant.to_string())
-        .bind(start.0)
-        .bind(start.1)
-        .bind(recover.until.map_or(i64::MAX, from_time))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+    let rows = page_of(&mut tx, prefix, &endpoint, recover, limit).await.map_err(failed)?;
 
-    let (mut again, mut missed, mut last) = (Vec::new(), Vec::new(), None);
+    let (mut again, mut never_made, mut last) = (Vec::new(), Vec::new(), None);
     for row in &rows {
-        let message: i64 = row.try_get(0).map_err(failed)?;
+        let message = row.int("seq").map_err(failed)?;
         last = u64::try_from(message).ok();
-        if !row.try_get::<bool, _>(2).map_err(failed)? {
-            continue;
-        }
-        let made: Option<i64> = row.try_get(3).map_err(failed)?;
-        let state = row.try_get::<Option<i64>, _>(4).map_err(failed)?.and_then(state);
-        let patterns = endpoint.settings.events.iter().map(String::as_str);
-        match (made, state) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
-                again.push(made);
-            }
-            (None, _) if wants(patterns, row.try_get(1).map_err(failed)?) => missed.push(message),
+        let of_it = looked(row).map_err(failed)?;
+        match of_it.as_ref().and_then(|(made, looked)| Some((missed(&endpoint, looked)?, *made))) {
+            Some((Missed::Ended, Some(made))) => again.push(made),
+            Some((Missed::NeverMade, _)) => never_made.push(message),
             _ => {}
         }
     }
-    let deliveries = (again.len() + missed.len()) as u64;
+    let deliveries = (again.len() + never_made.len()) as u64;
     if deliveries > 0 {
-        let state = if endpoint.disabled.is_some() { HELD } else { PENDING };
-        let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
-        query(
-            prefix,
-            "UPDATE {}outbox_deliveries SET state = ?, resent_after = attempt, due_at = ? \
-             WHERE seq IN (SELECT value FROM json_each(?))",
-        )
-        .bind(state)
-        .bind(now)
-        .bind(list(&again))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        query(
-            prefix,
-            "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
-             FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
-        )
-        .bind(endpoint.tenant.to_string())
-        .bind(id.to_string())
-        .bind(state)
-        .bind(now)
-        .bind(now)
-        .bind(list(&missed))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        begin_again(&mut tx, prefix, &endpoint, (&again, &never_made), now).await.map_err(failed)?;
         health.pace.catching_up = true;
         endpoints::note(&mut tx, prefix, &endpoint, &health, None).await?;
     }
@@ -326,26 +241,76 @@ pub(super) async fn recover(
     Ok(Recovered::new(deliveries, last.filter(|_| rows.len() >= limit as usize)))
 }
 
-fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
-    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
-    let number = |index: usize| row.try_get::<i64, _>(index).map_err(undecoded);
-    let endpoint: &str = row.try_get(3).map_err(undecoded)?;
-    let state = state(number(4)?).ok_or_else(|| corrupt("the state of a delivery is unknown"))?;
-    Ok(DeliveryRecord {
-        id: OutboxId::from_u64(u64::try_from(number(0)?).map_err(|_| corrupt("a delivery's id is none"))?),
-        message: row.try_get(1).map_err(undecoded)?,
-        event_type: row.try_get(2).map_err(undecoded)?,
-        tenant: row.try_get::<&str, _>(8).map_err(undecoded)?.into(),
-        endpoint: endpoint.parse().map_err(|_| corrupt("invalid endpoint id"))?,
-        state,
-        attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
-        created_at: to_time(number(6)?),
-        due_at: (state == DeliveryState::Pending).then_some(shown_due(number(7)?, number(6)?)),
-    })
+/// Reads a page of the messages at which is looked.
+async fn page_of(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &EndpointRecord,
+    recover: Recover,
+    limit: u32,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let since = from_time(recover.since);
+    let start = match recover.after {
+        None => (since, 0),
+        Some(after) => {
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let row = query(prefix, "SELECT created_at FROM {}outbox_messages WHERE seq = ?")
+                .bind(after)
+                .fetch_optional(&mut *connection)
+                .await?;
+            // If it was purged meanwhile, what was looked at is looked at again, and found as it is.
+            match row {
+                Some(row) => (row.try_get(0)?, after),
+                None => (since, 0),
+            }
+        }
+    };
+    query(prefix, PAGE)
+        .bind(endpoint.id.to_string())
+        .bind(endpoint.tenant.to_string())
+        .bind(start.0)
+        .bind(start.1)
+        .bind(recover.until.map_or(i64::MAX, from_time))
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await
 }
 
-fn seq(id: OutboxId) -> i64 {
-    i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
+/// Has deliveries begin again, and makes those of other messages.
+async fn begin_again(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &EndpointRecord,
+    (again, never_made): (&[i64], &[i64]),
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let state = number(waits_as(endpoint.disabled));
+    let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, resent_after = attempt, due_at = ? \
+             WHERE seq IN (SELECT value FROM json_each(?))",
+    )
+    .bind(state)
+    .bind(now)
+    .bind(list(again))
+    .execute(&mut *connection)
+    .await?;
+    query(
+        prefix,
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
+             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
+             FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
+    )
+    .bind(endpoint.tenant.to_string())
+    .bind(endpoint.id.to_string())
+    .bind(state)
+    .bind(now)
+    .bind(now)
+    .bind(list(never_made))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

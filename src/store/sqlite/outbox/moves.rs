@@ -6,19 +6,20 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::{
-    Session, begin, corrupt, query,
-    schema::{number, state},
-};
+use super::session::{Session, begin, query};
 use crate::{
+    clock::Millis,
     error::StoreError,
-    send::{DeliveryState, EndpointId},
-    store::{outbox::moved_from, record::Millis, sqlite::error::store_error},
+    send::{DeliveryState, EndpointId, policy::moved_from},
+    store::{
+        columns::{corrupt, number, state},
+        sqlite::error::store_error,
+    },
 };
 
 const CONTEXT: &str = "move what waits for an endpoint";
 
-/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells whether
+/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Returns whether
 /// there is more.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
@@ -46,7 +47,7 @@ pub(super) async fn start(
 
 const REMOVE: &str = "DELETE FROM {}outbox_moves WHERE endpoint = ?";
 
-/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Tells how many it moved; fewer than asked
+/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Returns how many it moved; fewer than asked
 /// for means that nothing more is to be moved.
 pub(super) async fn go_on(
     session: &mut Session<'_>,
@@ -120,7 +121,8 @@ pub(super) async fn of_endpoint(
 }
 
 fn target(number: i64) -> Result<DeliveryState, StoreError> {
-    state(number).ok_or_else(|| corrupt("unknown state of deliveries that are moved"))
+    let unknown = || store_error(CONTEXT, corrupt("unknown state of deliveries that are moved"));
+    state(number).ok_or_else(unknown)
 }
 
 async fn step(
