@@ -115,9 +115,10 @@ impl<S, R, E> Batch<S, Response<R>, E> {
                 ItemEnd::Responded(response) => handling.respond(span, response),
                 ItemEnd::Failed(_) => handling.end(Ended::Failed, None),
                 ItemEnd::Panicked => {
-                    let entered = handling.enter();
-                    observe::panicked(self.config.scheme.name());
-                    drop(entered);
+                    {
+                        let _entered = handling.enter();
+                        observe::panicked(self.config.scheme.name());
+                    }
                     handling.end(Ended::Panicked, None);
                 }
             }
