@@ -1,7 +1,7 @@
 //! The table of docs/providers.md, which is made of the catalogue.
 
 use std::collections::BTreeSet;
-#[cfg(test)]
+#[cfg(all(test, feature = "asymmetric"))]
 use std::{env, fs, path::Path};
 
 use super::{Evidence, Provider};
