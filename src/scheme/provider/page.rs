@@ -1,7 +1,8 @@
 //! The table of docs/providers.md, which is made of the catalogue.
 
 use std::collections::BTreeSet;
-#[cfg(all(test, feature = "asymmetric"))]
+#[cfg(feature = "asymmetric")]
+#[cfg(test)]
 use std::{env, fs, path::Path};
 
 use super::{Evidence, Provider};
