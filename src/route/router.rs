@@ -83,7 +83,7 @@ where
     /// Handles the events of a type, or of a group of types, when they are of one of these API versions.
     ///
     /// An event of any other version goes to the handler that is registered for the same pattern [without a
-    /// version](Self::on), and if there is none to the next pattern that matches: the exact name comes first, then the
+    /// version](Self::on), and if there is no such handler, to the next pattern that matches: the exact name comes first, then the
     /// longest group, then `*`, then the [fallback](Self::fallback). Where nothing is left, the event is acknowledged as any
     /// that nobody handles, and one warning for each such event says so: an account's upgrade would else lose events in
     /// silence.

@@ -53,8 +53,8 @@ impl PublicKey {
         Ok(Self { key: Arc::new(parsed), algorithm: PublicAlgorithm::Ed25519 })
     }
 
-    /// Tells whether the owner of the private key signed `message`. With Ed25519 strictly: S is below the group's order, R is
-    /// written canonically and is not of small order. The time depends on nothing that is secret.
+    /// Returns whether the owner of the private key signed `message`. For Ed25519 the check is strict: S is below the group's order, R
+    /// is encoded canonically and is not of small order. The time depends on nothing that is secret.
     pub(crate) fn verify(&self, message: &[u8], signature: &Tag) -> bool {
         let signature = signature.as_bytes();
         let is_strict = self.algorithm != PublicAlgorithm::Ed25519
