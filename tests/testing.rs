@@ -337,6 +337,27 @@ async fn a_request_can_be_a_form() {
     assert_eq!(send(slack, interaction.build()).await.1.unwrap().event_type().unwrap().as_str(), "block_actions");
 }
 
+/// What an administrator writes into the body of a trigger is no id of an event: a ticket changes more than once.
+#[tokio::test]
+async fn a_webhook_of_zendesk_is_known_by_its_invocation_and_may_be_a_form() {
+    let zendesk = Scheme::from(Provider::ZENDESK);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let request = signed(&zendesk).with_body(r#"{"id":35436,"status":"open"}"#);
+        let (status, delivery) = send(zendesk.clone(), request.build()).await;
+        assert_eq!(status, StatusCode::OK);
+        ids.push(delivery.unwrap().id().unwrap().to_string());
+    }
+    assert_ne!(ids[0], ids[1]);
+
+    async fn handler(event: VerifiedEvent<Probe>) -> String {
+        event.probe.to_string()
+    }
+    let form = signed(&zendesk).with_event("changed", json!({ "probe": 7 })).as_form_fields();
+    let app = Router::new().route("/hook", any(handler).layer(layer(zendesk)));
+    assert_eq!(app.oneshot(form.build::<Body>()).await.unwrap().status(), StatusCode::OK);
+}
+
 #[test]
 fn a_form_that_the_scheme_does_not_declare_cannot_be_built() {
     let error = |request: SignedRequest| request.try_build::<Bytes>().unwrap_err().to_string();

@@ -25,6 +25,7 @@ use super::{
 use crate::signature::PublicAlgorithm;
 use crate::{
     scheme::{
+        Form,
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
@@ -540,6 +541,7 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "gocardless-nodejs 10.1.2",
             }
+            /// Choose the content type `application/json`: of a form Gogs signs the JSON in it and not the form, which is rejected.
             GOGS gogs "gogs" "Gogs" ["x-gogs-signature"] {
                 scheme: |s| hex_body(s).id(header("x-gogs-delivery")).event_type(header("x-gogs-event")),
                 page: "https://gogs.io/docs/features/webhook",
@@ -1368,13 +1370,16 @@ macro_rules! catalogue {
                 scheme: x_webhook::declare,
                 evidence: Documentation,
             }
+            /// The body of a trigger or an automation is what its administrator wrote: it may have any `id`, and the same one in each. The
+            /// delivery's id is that of the invocation, which its attempts share. It is in a header, and is not signed.
             ZENDESK zendesk "zendesk" "Zendesk" ["x-zendesk-webhook-signature"] {
                 scheme: |s| s.base64()
                     .timestamp(header("x-zendesk-webhook-signature-timestamp"))
                     .unit(Rfc3339)
                     .signs("{timestamp}{body}")
-                    .id(json("/id"))
-                    .event_type(json("/type")),
+                    .id(header("x-zendesk-webhook-invocation-id"))
+                    .event_type(json("/type"))
+                    .form(Form::fields()),
                 page: "https://developer.zendesk.com/documentation/webhooks/verifying/",
                 evidence: Documentation,
             }
