@@ -13,11 +13,13 @@ pub(crate) struct Line(&'static str);
 
 impl Line {
     // Successes.
+    #[cfg(feature = "inbox")]
+    pub(crate) const ACCEPTED: Self = Self(r#"{"status":"accepted"}"#);
     #[cfg(feature = "idempotency")]
     pub(crate) const ALREADY_PROCESSED: Self = Self(r#"{"status":"already_processed"}"#);
     #[cfg(feature = "axum")]
     pub(crate) const DISCARDED: Self = Self(r#"{"status":"discarded"}"#);
-    #[cfg(feature = "axum")]
+    #[cfg(any(feature = "axum", feature = "inbox"))]
     pub(crate) const UNHANDLED: Self = Self(r#"{"status":"unhandled"}"#);
 
     // The sender is at fault.

@@ -102,6 +102,22 @@ pub(crate) enum Unread {
 }
 
 impl Unread {
+    /// A name under which it can be stored.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::NoField => "no_field",
+            Self::NotJson => "not_json",
+            Self::Repeated => "repeated",
+        }
+    }
+
+    #[cfg(feature = "inbox")]
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        [Self::Form, Self::NoField, Self::NotJson, Self::Repeated].into_iter().find(|unread| unread.name() == name)
+    }
+
     /// The reason, for the operator.
     #[cfg(feature = "axum")]
     pub(crate) fn as_str(self) -> &'static str {

@@ -41,8 +41,10 @@ pub mod extract;
 pub mod route;
 #[cfg(feature = "idempotency")]
 pub mod idempotency;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "inbox", feature = "send"))]
 mod queue;
+#[cfg(feature = "inbox")]
+pub mod inbox;
 #[cfg(feature = "send")]
 pub mod send;
 #[cfg(feature = "api")]
@@ -59,6 +61,9 @@ pub use self::claim::Claim;
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use self::extract::{EventRejection, RawEvent, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
+#[cfg(feature = "inbox")]
+#[doc(inline)]
+pub use self::inbox::Inbox;
 #[cfg(feature = "axum")]
 #[doc(inline)]
 pub use self::route::EventRouter;

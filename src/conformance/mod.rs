@@ -11,6 +11,8 @@
 //!    use the same store meanwhile.
 //! 5. It needs a tokio runtime; one with several threads finds more.
 //!
+//! With the feature `inbox`, `inbox` checks an `InboxStore` in the same way.
+//!
 //! With the feature `send`, `outbox` checks an `OutboxStore` in the same way, `emptied_outbox` what becomes of deliveries whose
 //! message has lost its content, and `damaged_outbox` also what becomes of rows that cannot be read.
 //!
@@ -36,9 +38,13 @@
 mod harness;
 mod idempotency;
 mod model;
+#[cfg(feature = "inbox")]
+mod inbox;
 #[cfg(feature = "send")]
 mod outbox;
 
+#[cfg(feature = "inbox")]
+pub use self::inbox::inbox;
 #[cfg(feature = "send")]
 pub use self::outbox::{Damage, damaged_outbox, emptied_outbox, outbox};
 pub use self::{

@@ -1,7 +1,10 @@
 //! One message from one sender to one receiver, as its signature vouched for it.
 
+#[cfg(feature = "inbox")]
+mod kept;
 mod layout;
 mod names;
+mod proof;
 
 use std::{
     fmt,
@@ -14,8 +17,11 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "inbox")]
+pub(crate) use self::kept::KeptDelivery;
 pub(crate) use self::layout::{Fact, Facts, HeadFacts, HeadText, Layout};
 pub use self::names::{DeliveryId, EventType, Mode};
+pub(crate) use self::proof::{Coverage, Proof};
 #[cfg(feature = "axum")]
 use crate::boxed::BoxError;
 use crate::{
@@ -116,6 +122,19 @@ impl Delivery {
             head_id: OnceLock::new(),
             content,
         }))
+    }
+
+    /// Makes a delivery of what was kept of it. `None` if that cannot be read.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn restored(kept: KeptDelivery, body: Bytes) -> Option<Self> {
+        let (layout, facts, proof, tenant) = kept.into_parts()?;
+        Some(Self::given(Arc::new(layout), facts, body, proof, tenant))
+    }
+
+    /// What is to be kept of it, beside its body.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn kept(&self) -> KeptDelivery {
+        KeptDelivery::of_parts(&self.0.layout, self.facts(), self.0.proof, self.tenant())
     }
 
     /// Returns the delivery's id, which is the same on every attempt of the sender. `None` if the provider sends none.
@@ -263,6 +282,19 @@ impl Delivery {
         })))
     }
 
+    /// The text or number at a place in the body.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn text_at(&self, pointer: &Pointer) -> Option<String> {
+        let pointers = std::slice::from_ref(pointer);
+        let scalars = match self.document() {
+            Document::Fields(form) => crate::form::scalars(form, pointers),
+            Document::Json(json) => crate::json::scalars(json, pointers),
+            Document::Unread(unread) => Err(unread),
+        };
+        let text = scalars.ok()?.into_iter().next()??;
+        (!text.is_empty()).then(|| text.into_owned())
+    }
+
     pub(crate) fn payload_pointer(&self) -> &Pointer {
         &self.0.layout.payload
     }
@@ -346,20 +378,4 @@ impl fmt::Debug for Delivery {
             .field("timestamp", &self.timestamp())
             .finish_non_exhaustive()
     }
-}
-
-/// What a passed check proved.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Proof {
-    pub(crate) timestamp: Option<SystemTime>,
-    pub(crate) secret_index: Option<usize>,
-    pub(crate) coverage: Coverage,
-}
-
-/// What a scheme's signature binds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Coverage {
-    pub(crate) body: bool,
-    pub(crate) id: bool,
-    pub(crate) timestamp: bool,
 }

@@ -24,6 +24,12 @@ impl EventType {
         &self.text
     }
 
+    /// How long the first part is, where the sender puts the type together from two.
+    #[cfg(feature = "inbox")]
+    pub(super) fn first(&self) -> Option<usize> {
+        self.first
+    }
+
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject { whole: &self.text, first: self.first.and_then(|length| self.text.get(..length)) }
     }

@@ -14,6 +14,7 @@ impl IntoResponse for Discard {
         let mut response: Response = Line::DISCARDED.response(StatusCode::OK);
         response.extensions_mut().insert(Acknowledged);
         response.extensions_mut().insert(Outcome::Discarded);
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -3,7 +3,11 @@ use std::{error::Error, fmt, sync::Arc};
 use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::{answers::Line, observe::Outcome, verify::Acknowledged};
+use crate::{
+    answers::Line,
+    observe::Outcome,
+    verify::{Acknowledged, Undecoded},
+};
 
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
@@ -117,6 +121,12 @@ impl EventRejection {
         }
     }
 
+    /// Message and place, on one line. The message quotes no values.
+    fn reason(&self) -> String {
+        let Inner { path, message, .. } = &*self.0;
+        crate::observe::line(&if path.is_empty() { message.clone() } else { format!("{message} (at `{path}`)") })
+    }
+
     /// Returns where in the body the type does not fit, as a JSON pointer. It is empty if that is not known.
     pub fn path(&self) -> &str {
         &self.0.path
@@ -136,6 +146,12 @@ impl IntoResponse for EventRejection {
         if self.0.kind == EventRejectionKind::Unhandled {
             response.extensions_mut().insert(Acknowledged);
             response.extensions_mut().insert(Outcome::Unhandled);
+        }
+        if matches!(
+            self.0.kind,
+            EventRejectionKind::Malformed | EventRejectionKind::Mismatch | EventRejectionKind::UnsupportedForm
+        ) {
+            response.extensions_mut().insert(Undecoded { reason: self.reason().into() });
         }
         response.extensions_mut().insert(self);
         response

@@ -67,6 +67,17 @@ impl Form {
         Self { json: None, fields: true }
     }
 
+    /// What it was made of, so that it can be stored.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn parts(&self) -> (Option<&str>, bool) {
+        (self.json.as_deref(), self.fields)
+    }
+
+    #[cfg(feature = "inbox")]
+    pub(crate) fn of_parts(json: Option<String>, fields: bool) -> Self {
+        Self { json: json.map(Cow::Owned), fields }
+    }
+
     /// In forms without the field of [`json`](Self::json), the fields are the payload: some senders post both.
     pub fn or_fields(mut self) -> Self {
         self.fields = true;

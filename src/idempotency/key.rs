@@ -32,7 +32,7 @@ impl ClaimKey {
     }
 
     /// Makes the key of a delivery, or of something else about it: as if the id began with the byte `kind`.
-    pub(super) fn of_kind(
+    pub(crate) fn of_kind(
         application: Option<&str>,
         consumer: &str,
         provider: &str,
@@ -127,7 +127,7 @@ impl Fingerprint {
     }
 
     /// The whole digest of a body, for a key that a sender must not be able to forge.
-    pub(super) fn digest(body: &[u8]) -> [u8; 32] {
+    pub(crate) fn digest(body: &[u8]) -> [u8; 32] {
         Sha256::digest(body).into()
     }
 

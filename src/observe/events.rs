@@ -78,7 +78,7 @@ pub(crate) fn discarded(reason: &str) {
 }
 
 /// Nobody handles an event's type.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "inbox"))]
 pub(crate) fn unhandled(provider: &str, event_type: Option<&str>) {
     debug!(target: TARGET, provider, event_type, "nobody handles this event type; the sender is told that it is done");
 }
@@ -398,4 +398,44 @@ pub(crate) fn api_failed(cause: &(dyn Error + 'static)) {
 #[cfg(feature = "api")]
 pub(crate) fn api_panicked(cause: &(dyn Error + 'static)) {
     error!(target: TARGET, "a request to the management API did not end: {cause}");
+}
+
+/// A worked event is not done.
+#[cfg(feature = "inbox")]
+pub(crate) fn not_worked(reason: &str, is_dead: bool) {
+    if is_dead {
+        error!(target: TARGET, reason, "an event of the inbox is dead; replay or discard it");
+    } else {
+        warn!(target: TARGET, reason, "an event of the inbox failed, and is worked again later");
+    }
+}
+
+/// The store of an inbox failed.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
+    error!(target: TARGET, call, cause, "the inbox failed; what was acknowledged is not lost");
+}
+
+/// An inbox takes no more.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_full(provider: &str) {
+    warn!(target: TARGET, provider, "as many events wait in the inbox as it may hold; the sender is told to repeat this one");
+}
+
+/// Events have been begun as often as allowed, and none of their workers has noted how they ended.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_exhausted(events: u64) {
+    error!(target: TARGET, events, "events of the inbox are dead: each of their attempts ended with its worker");
+}
+
+/// A worker was slower than its lease.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_overtaken(event: &dyn std::fmt::Display) {
+    warn!(target: TARGET, %event, "a handler outlived the lease of its event: the event may have run twice");
+}
+
+/// A job of an inbox panicked outside of its handler.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_worker_panicked() {
+    error!(target: TARGET, "working an event panicked; it comes back when its lease ends, unless it was noted");
 }

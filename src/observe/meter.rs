@@ -101,7 +101,7 @@ impl Timer {
         Self(clock::monotonic())
     }
 
-    fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         clock::monotonic().saturating_sub(self.0)
     }
 }

@@ -12,6 +12,8 @@
 mod attempting;
 mod handling;
 mod outcome;
+#[cfg(feature = "inbox")]
+mod working;
 
 #[cfg(feature = "tracing")]
 #[path = "events.rs"]
@@ -38,10 +40,19 @@ mod send_meter;
 #[path = "no_send_meter.rs"]
 mod send_meter;
 
+#[cfg(all(feature = "inbox", feature = "metrics"))]
+mod inbox_meter;
+#[cfg(all(feature = "inbox", not(feature = "metrics")))]
+#[path = "no_inbox_meter.rs"]
+mod inbox_meter;
+
 // What is both logged and counted is below, and hides the function of the same name that only logs.
 #[cfg(feature = "send")]
 pub(crate) use self::attempting::{AttemptEnd, AttemptHead, Attempting};
 pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::*, spans::ReceiveSpan};
+
+#[cfg(feature = "inbox")]
+pub(crate) use self::working::{InboxDepth, Working};
 
 #[allow(dead_code)] // Without both features nobody is told anything.
 const TARGET: &str = "tower_webhooks";
@@ -124,6 +135,31 @@ pub(crate) fn purge_behind(since: std::time::Duration) {
 pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
     sink::outbox_failed(call, cause);
     send_meter::outbox_failed(call);
+}
+
+/// An event came to an inbox, and its store has answered.
+#[cfg(feature = "inbox")]
+pub(crate) fn accepted(provider: &str, answer: &'static str) {
+    inbox_meter::accepted(provider, answer);
+}
+
+/// The store of an inbox failed.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
+    sink::inbox_failed(call, cause);
+    inbox_meter::failed(call);
+}
+
+/// What there is of an inbox.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_stats(consumer: &str, depth: &InboxDepth) {
+    inbox_meter::depth(consumer, depth);
+}
+
+/// Purge changed or removed so many rows of an inbox.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_purged(rows: u64) {
+    inbox_meter::purged(rows);
 }
 
 /// One short line for a log, of text that may hold something of the sender's: a key, an event type.

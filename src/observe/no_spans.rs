@@ -56,3 +56,19 @@ impl AttemptSpan {
 
     pub(crate) fn dropped(&self, _outcome: &'static str) {}
 }
+
+#[cfg(feature = "inbox")]
+pub(crate) struct WorkSpan;
+
+#[cfg(feature = "inbox")]
+impl WorkSpan {
+    pub(crate) fn new(_delivery: &Delivery, _id: &dyn std::fmt::Display, _attempt: u32) -> Self {
+        Self
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, work: F) -> F {
+        work
+    }
+
+    pub(crate) fn ended(&self, _outcome: Outcome, _reason: Option<&str>, _is_dead: bool) {}
+}

@@ -3,6 +3,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code)] // Which features need it is not this leaf's business.
 pub(crate) enum Outcome {
+    /// The delivery is in the inbox, and worked later.
+    Accepted,
     /// The client has gone, and the handler with it.
     Cancelled,
     /// The handler has given the event up for good.
@@ -27,7 +29,7 @@ pub(crate) enum Outcome {
 
 #[allow(dead_code)] // As above.
 impl Outcome {
-    pub(crate) const COUNT: usize = 10;
+    pub(crate) const COUNT: usize = 11;
 
     pub(crate) fn of_status(status: u16) -> Self {
         match status {
@@ -39,6 +41,7 @@ impl Outcome {
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Accepted => "accepted",
             Self::Cancelled => "cancelled",
             Self::Discarded => "discarded",
             Self::Done => "done",

@@ -89,7 +89,7 @@ pub(crate) fn record_given_up(_provider: &str) {}
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {}
 
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "inbox"))]
 pub(crate) fn unhandled(_provider: &str, _event_type: Option<&str>) {}
 
 #[cfg(feature = "axum")]
@@ -155,3 +155,18 @@ pub(crate) fn api_failed(_cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "api")]
 pub(crate) fn api_panicked(_cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_full(_provider: &str) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_exhausted(_events: u64) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_overtaken(_event: &dyn std::fmt::Display) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_worker_panicked() {}

@@ -122,3 +122,41 @@ impl AttemptSpan {
         self.0.record("outcome", outcome);
     }
 }
+
+/// `webhook.work`: one attempt of a worker at an event of an inbox.
+#[cfg(feature = "inbox")]
+pub(crate) struct WorkSpan(Span);
+
+#[cfg(feature = "inbox")]
+impl WorkSpan {
+    pub(crate) fn new(delivery: &Delivery, id: &dyn std::fmt::Display, attempt: u32) -> Self {
+        let span = info_span!(
+            target: TARGET, "webhook.work",
+            provider = delivery.provider(), tenant = delivery.tenant(), event = %id, attempt,
+            delivery_id = Empty, event_type = Empty, outcome = Empty,
+        );
+        if !span.is_disabled() {
+            let (id, event_type) = delivery.logged();
+            if let Some(id) = id {
+                span.record("delivery_id", tracing::field::debug(short(id.as_str())));
+            }
+            if let Some(event_type) = event_type {
+                span.record("event_type", tracing::field::debug(short(event_type.as_str())));
+            }
+        }
+        Self(span)
+    }
+
+    pub(crate) fn instrument<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
+        tracing::Instrument::instrument(work, self.0.clone())
+    }
+
+    /// It has ended. A reason is why the event is not done.
+    pub(crate) fn ended(&self, outcome: Outcome, reason: Option<&str>, is_dead: bool) {
+        self.0.record("outcome", outcome.as_str());
+        if let Some(reason) = reason {
+            let _entered = self.0.enter();
+            super::not_worked(reason, is_dead);
+        }
+    }
+}

@@ -26,7 +26,7 @@ use crate::{
     json::Unread,
     observe::{self, Outcome},
     pattern::{PatternTable, Refused, Subject, mistake},
-    verify::{Acknowledged, Verified},
+    verify::{Acknowledged, Undecoded, Verified},
 };
 
 /// Chooses a handler by event type: see the [module](super).
@@ -215,7 +215,8 @@ where
                 }
                 Some(Err(cause)) => {
                     observe::not_upcast(delivery.provider(), delivery.event_type().map(|kind| kind.as_str()), &*cause);
-                    return Line::UNEXPECTED_PAYLOAD.response(StatusCode::UNPROCESSABLE_ENTITY);
+                    let response = Line::UNEXPECTED_PAYLOAD.response(StatusCode::UNPROCESSABLE_ENTITY);
+                    return undecoded(response, "its payload cannot be turned into the newer API version");
                 }
             }
         }
@@ -233,15 +234,31 @@ where
         matching.find_map(|versions| versions.get(version)).or(self.0.fallback.as_ref())
     }
 
+    /// Whether a handler would run for this delivery, or one may: what cannot be read is not told apart by its type.
+    #[cfg(feature = "inbox")]
+    pub(crate) fn handles(&self, delivery: &Delivery) -> bool {
+        // The type is read by this, and with it what is wrong with the body.
+        let known = self.handler(delivery).is_some();
+        if delivery.unread().is_some() {
+            return true;
+        }
+        match self.0.upcasters.apply(delivery) {
+            None => known,
+            Some(Ok(upcast)) => self.handler(&upcast).is_some(),
+            Some(Err(_)) => true,
+        }
+    }
+
     /// The answer to an event that has no handler. Only one that could be read is acknowledged.
     fn unhandled(&self, delivery: &Delivery) -> Response {
         let event_type = delivery.event_type().map(|kind| kind.as_str());
         if let Some(unread) = delivery.unread() {
             observe::not_routed(delivery.provider(), event_type, unread.as_str());
-            return match unread {
+            let response = match unread {
                 Unread::Form => Line::UNSUPPORTED_FORM.response(StatusCode::UNSUPPORTED_MEDIA_TYPE),
                 _ => Line::MALFORMED_BODY.response(StatusCode::BAD_REQUEST),
             };
+            return undecoded(response, unread.as_str());
         }
         self.warn(delivery, event_type);
         observe::unhandled(delivery.provider(), event_type);
@@ -267,6 +284,12 @@ where
             }
         }
     }
+}
+
+/// Marks an answer that would be the same if the event came again.
+fn undecoded(mut response: Response, reason: &str) -> Response {
+    response.extensions_mut().insert(Undecoded { reason: reason.into() });
+    response
 }
 
 fn subject(delivery: &Delivery) -> Subject<'_> {

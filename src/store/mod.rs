@@ -9,6 +9,8 @@
 //!
 //! The outbox of the feature `send` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryOutbox`.
 //!
+//! The inbox of the feature `inbox` is kept by `SqliteStore`, and for tests by `MemoryInbox`.
+//!
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
 
@@ -29,6 +31,8 @@ mod replaceable;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+#[cfg(feature = "inbox")]
+pub use self::memory::MemoryInbox;
 #[cfg(all(feature = "send", feature = "idempotency"))]
 pub use self::memory::MemoryOutbox;
 #[cfg(feature = "postgres")]

@@ -25,6 +25,8 @@ pub(super) struct Batch<S, A, E> {
     config: Arc<Config>,
     parts: Parts,
     items: vec::IntoIter<Delivery>,
+    #[cfg(feature = "inbox")]
+    together: (usize, Arc<super::verified::Items>),
     failed: Option<ItemEnd<A, E>>,
     last: Option<A>,
 }
@@ -38,7 +40,20 @@ enum ItemEnd<A, E> {
 
 impl<S, R, E> Batch<S, Response<R>, E> {
     pub(super) fn new(inner: S, config: Arc<Config>, parts: Parts, items: Vec<Delivery>) -> Self {
-        Self { inner, handling: None, config, parts, items: items.into_iter(), failed: None, last: None }
+        #[cfg(feature = "inbox")]
+        let together =
+            (0, Arc::new(super::verified::Items { deliveries: items.clone(), taken: crate::mutex::Mutex::default() }));
+        Self {
+            inner,
+            handling: None,
+            config,
+            parts,
+            items: items.into_iter(),
+            #[cfg(feature = "inbox")]
+            together,
+            failed: None,
+            last: None,
+        }
     }
 
     /// The request for the next item, as if it had come alone.
@@ -57,6 +72,12 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         };
         if parts.headers.get(header::CONTENT_TYPE).is_some_and(is_form) {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        #[cfg(feature = "inbox")]
+        {
+            let (index, batch) = (self.together.0, Arc::clone(&self.together.1));
+            self.together.0 += 1;
+            parts.extensions.insert(super::verified::BatchItem { index, batch });
         }
         Some(verified_request(parts, delivery, &self.config))
     }

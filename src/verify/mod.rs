@@ -51,8 +51,12 @@ mod state;
 mod steps;
 mod verified;
 
+#[cfg(feature = "axum")]
+pub(crate) use self::verified::Undecoded;
 #[cfg(any(feature = "axum", feature = "idempotency"))]
 pub(crate) use self::verified::{Acknowledged, Verified};
+#[cfg(feature = "inbox")]
+pub(crate) use self::verified::{BatchItem, stored_request};
 pub use self::{
     body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook, verified::verified_delivery,
 };

@@ -30,9 +30,13 @@
 //! ```
 
 mod claims;
+#[cfg(feature = "inbox")]
+mod inbox;
 #[cfg(feature = "send")]
 mod outbox;
 
 pub use self::claims::MemoryStore;
+#[cfg(feature = "inbox")]
+pub use self::inbox::MemoryInbox;
 #[cfg(feature = "send")]
 pub use self::outbox::MemoryOutbox;

@@ -43,7 +43,8 @@ pub(super) struct Connections {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     /// A power cut too.
-    #[cfg_attr(not(feature = "send"), allow(dead_code))] // Claims that go with one are made again.
+    #[cfg_attr(not(any(feature = "inbox", feature = "send")), allow(dead_code))]
+    // Claims that go with one are made again.
     PowerCut,
     /// The end of the process. With a power cut the last commits may go.
     Process,

@@ -23,8 +23,8 @@
 //! call is [`Stale`](crate::idempotency::Fenced::Stale). Neither marks anything.
 //!
 //! # Tables, and two versions in one database
-//! The tables are `webhook_claims` and `webhook_migrations`, with the feature `send` also `webhook_outbox_endpoints` and its
-//! like, or begin with another
+//! The tables are `webhook_claims` and `webhook_migrations`, with the feature `inbox` also `webhook_inbox_events`, with the
+//! feature `send` also `webhook_outbox_endpoints` and its like, or begin with another
 //! [`prefix`](SqliteStoreOptions::table_prefix). [`SqliteStore::connect`] creates and migrates them;
 //! [`SqliteStore::connect_without_migrating`] and [`SqliteStore::from_pool`] do not. Migrating twice, or in several
 //! processes at once, is safe.
@@ -60,6 +60,11 @@ mod claims;
 mod connection;
 mod error;
 mod group;
+#[cfg(feature = "inbox")]
+mod inbox;
+#[cfg(not(feature = "inbox"))]
+#[path = "no_inbox.rs"]
+mod inbox;
 mod joined;
 mod mailbox;
 mod migration;

@@ -10,9 +10,10 @@ use super::{
     claims::{CLAIMS, Claims},
     connection::{Connections, Durability},
     error::Patience,
+    inbox::{self, Inbox},
     migration,
     options::SqliteStoreOptions,
-    outbox::{Outbox, PARTS},
+    outbox::{self, Outbox},
     setup::{Setup, StoreClock},
 };
 use crate::error::StoreError;
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) application: Option<Arc<str>>,
     pub(super) setup: Setup,
     pub(super) claims: Claims,
+    #[cfg_attr(not(feature = "inbox"), allow(dead_code))] // There is nothing in it.
+    pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
 }
 
@@ -128,6 +131,7 @@ impl SqliteStore {
             shared: Arc::new(Shared {
                 application,
                 claims: Claims::new(&setup, limit),
+                inbox: Inbox::new(&setup, limit),
                 outbox: Outbox::new(&setup, limit),
                 setup,
             }),
@@ -144,7 +148,7 @@ impl SqliteStore {
         let patience = Patience::new(setup.patience);
         let mut connection = connections.lend_unchecked().await?;
         connection.wait_for_locks(&patience).await?;
-        for part in [&CLAIMS].into_iter().chain(PARTS.iter().copied()) {
+        for part in [&CLAIMS].into_iter().chain(inbox::PARTS.iter().copied()).chain(outbox::PARTS.iter().copied()) {
             migration::migrate(&mut connection, setup.prefix.as_str(), part, &patience, setup.clock.now()).await?;
         }
         drop(connection);
@@ -165,6 +169,7 @@ impl SqliteStore {
     /// Without it they are closed soon after the last clone is dropped. A pool that the application passed stays open.
     pub async fn close(&self) {
         self.shared.claims.close().await;
+        self.shared.inbox.close().await;
         self.shared.outbox.close().await;
     }
 

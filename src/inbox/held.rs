@@ -1,0 +1,181 @@
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::store::{InboxId, InboxStore};
+use crate::{
+    boxed::BoxFuture,
+    claim::{ClaimError, ClaimErrorKind, ClaimHandle},
+    fencing::Fenced,
+    idempotency::ClaimKey,
+    mutex::Mutex,
+    queue::LeaseToken,
+};
+
+/// An event that a worker holds: what its handler and the worker both look at.
+pub(super) struct Held {
+    pub(super) store: Arc<dyn InboxStore>,
+    pub(super) id: InboxId,
+    pub(super) key: ClaimKey,
+    pub(super) token: LeaseToken,
+    pub(super) attempt: u32,
+    times: Mutex<Times>,
+    moved: Notify,
+    state: AtomicU8,
+    marks: AtomicU32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    handler: Instant,
+    lease: Instant,
+    lost: bool,
+}
+
+/// How far the handler itself has taken the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeldState {
+    /// It left it to the worker.
+    Open,
+    /// It marked it in a transaction of its own, or began to, and only the store knows whether that was committed.
+    Doubtful,
+    /// It has committed it as done.
+    Done,
+}
+
+impl Held {
+    pub(super) fn new(
+        store: Arc<dyn InboxStore>,
+        (id, key, token, attempt): (InboxId, ClaimKey, LeaseToken, u32),
+        (handler, lease): (Instant, Instant),
+    ) -> Self {
+        Self {
+            store,
+            id,
+            key,
+            token,
+            attempt,
+            times: Mutex::new(Times { handler, lease, lost: false }),
+            moved: Notify::new(),
+            state: AtomicU8::new(HeldState::Open as u8),
+            marks: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn state(&self) -> HeldState {
+        match self.state.load(Ordering::SeqCst) {
+            state if state == HeldState::Done as u8 => HeldState::Done,
+            _ if self.marks.load(Ordering::SeqCst) > 0 => HeldState::Doubtful,
+            _ => HeldState::Open,
+        }
+    }
+
+    /// When the handler must be done.
+    pub(super) fn handler_deadline(&self) -> Instant {
+        self.times.lock().handler
+    }
+
+    /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
+    pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, crate::error::StoreError> {
+        let before = Instant::now();
+        let fenced = self.store.renew(self.id, self.token, lease).await?;
+        match fenced {
+            Fenced::Applied => self.set(|times| times.lease = times.lease.max(later(before, lease))),
+            Fenced::Stale => self.set(|times| times.lost = true),
+        }
+        Ok(fenced)
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Times)) {
+        change(&mut self.times.lock());
+        self.moved.notify_waiters();
+    }
+}
+
+impl ClaimHandle for Held {
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    fn idempotency_key(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.key.to_bytes()))
+    }
+
+    fn is_lost(&self) -> bool {
+        let times = *self.times.lock();
+        times.lost || Instant::now() >= times.lease
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            loop {
+                // Registered before the look, so that no change between look and wait is missed.
+                let mut moved = std::pin::pin!(self.moved.notified());
+                moved.as_mut().enable();
+                if self.is_lost() {
+                    return;
+                }
+                let end = self.times.lock().lease;
+                let _ = tokio::time::timeout_at(end, moved).await;
+            }
+        })
+    }
+
+    fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<(), ClaimError>> {
+        Box::pin(async move {
+            if self.state() != HeldState::Open {
+                return Ok(());
+            }
+            let before = Instant::now();
+            // The worker renews the lease itself; the handler is given its time, and never less than it has.
+            match self.keep(lease).await.map_err(ClaimError::store)? {
+                Fenced::Applied => {
+                    self.set(|times| times.handler = times.handler.max(later(before, lease)));
+                    Ok(())
+                }
+                Fenced::Stale => Err(ClaimError::lost()),
+            }
+        })
+    }
+
+    fn marking(&self) {
+        self.marks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
+        Box::pin(async move {
+            match self.store.finish_in(connection, self.id, self.token).await.map_err(ClaimError::store) {
+                Ok(Fenced::Applied) => Ok(()),
+                Ok(Fenced::Stale) => {
+                    self.set(|times| times.lost = true);
+                    Err(ClaimError::lost())
+                }
+                Err(error) => {
+                    if error.kind() == ClaimErrorKind::WrongTransaction {
+                        // Nothing was marked, so that the event is still the worker's to end.
+                        self.marks.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    fn committed(&self) {
+        self.state.store(HeldState::Done as u8, Ordering::SeqCst);
+    }
+}
+
+/// A moment so much later, capped where the clock ends.
+pub(super) fn later(from: Instant, by: Duration) -> Instant {
+    /// Far enough, and never past what an instant can hold.
+    const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    from + by.min(FAR)
+}

@@ -1,0 +1,323 @@
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, header};
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::{
+    handler::Handler,
+    shared::{Settings, Shared},
+    store::{Change, InboxId, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, Selection},
+};
+use crate::{error::StoreError, idempotency::MissingId, json::Pointer};
+
+/// Answers a delivery when it is stored, and has it worked later: see the [module](super).
+///
+/// It stands inside a [`WebhookLayer`](crate::WebhookLayer), in the place of the service that would have handled the event. Clones are one
+/// inbox, and fit into an application's state.
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, body::Body, http::{Request, StatusCode}};
+/// use tokio::sync::{mpsc, oneshot};
+/// use tower::ServiceExt;
+/// use tower_webhooks::{EventRouter, Inbox, Secret, VerifiedEvent, WebhookLayer, store::MemoryInbox};
+///
+/// let (done, mut worked) = mpsc::channel(1);
+/// let events = EventRouter::new().on("push", move |event: VerifiedEvent<serde_json::Value>| {
+///     let done = done.clone();
+///     async move { _ = done.send(event["after"].to_string()).await }
+/// });
+/// let inbox = Inbox::new(MemoryInbox::new(), events);
+/// let layer = WebhookLayer::github(Secret::new("It's a Secret to Everybody")?);
+/// let app: Router = Router::new().route_service("/hook", layer.layer(inbox.clone()));
+/// let delivery = |signature: &str| Request::post("/hook")
+///     .header("x-github-event", "push").header("x-github-delivery", "1").header("x-hub-signature-256", format!("sha256={signature}"))
+///     .body(Body::from(r#"{"after":7}"#));
+///
+/// let right = "3dcf32133c983103a9fe4694286a1aca934a13597fe173e263d1fe0e7c6a5f7f";
+/// assert_eq!(app.clone().oneshot(delivery(right)?).await?.status(), StatusCode::ACCEPTED);
+/// // A forged one leaves no trace.
+/// assert_eq!(app.oneshot(delivery("00")?).await?.status(), StatusCode::UNAUTHORIZED);
+/// assert_eq!(inbox.stats().await?.pending, 1);
+///
+/// let (stop, stopped) = oneshot::channel::<()>();
+/// let worker = tokio::spawn(inbox.worker().run(async { _ = stopped.await }));
+/// assert_eq!(worked.recv().await.as_deref(), Some("7"));
+/// drop(stop);
+/// worker.await?;
+/// assert_eq!(inbox.stats().await?.pending, 0);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Inbox {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// The name of an inbox that was given none.
+const DEFAULT_CONSUMER: &str = "inbox";
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the content of what is done is kept, to be looked at or replayed.
+const DEFAULT_CONTENT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Dead letters are what somebody still has to look at.
+const DEFAULT_DEAD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// What handlers may need and no secret is in. Signatures are not kept.
+const DEFAULT_HEADERS: [HeaderName; 4] = [
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
+
+impl Inbox {
+    /// Keeps events in `store` until `service` has handled them: an [`EventRouter`](crate::EventRouter) with its state, a handler's
+    /// service, a whole `Router`.
+    ///
+    /// Types that an `EventRouter` does not handle are acknowledged and not stored. It has to be passed itself for that, and not inside
+    /// of another service.
+    pub fn new<S, R>(store: impl InboxStore, service: S) -> Self
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        R: Send + 'static,
+    {
+        let settings = Settings {
+            consumer: DEFAULT_CONSUMER.into(),
+            headers: DEFAULT_HEADERS.to_vec(),
+            missing_id: None,
+            replay_guard: None,
+            retention: None,
+            keep: InboxRetention::new(DEFAULT_CONTENT, DEFAULT_DEAD),
+            depth_limit: None,
+            order_key: None,
+            store_timeout: DEFAULT_STORE_TIMEOUT,
+        };
+        let shared =
+            Shared { store: Arc::new(store), handler: Handler::new(service), settings, new_work: Arc::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Names the inbox, `inbox` by default. **Two inboxes in one store need two names**: a worker takes every event of its name, and
+    /// gives it to its own service. The name is part of what an event is known by, so another one makes the sender's repetitions
+    /// new.
+    #[must_use]
+    pub fn with_consumer(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|settings| settings.consumer = name.into())
+    }
+
+    /// Keeps these headers too, for handlers that read them. By default `content-type`, `user-agent`, `traceparent` and `tracestate` are
+    /// kept. A header that holds a secret should not be.
+    #[must_use]
+    pub fn with_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|settings| settings.headers.extend(names))
+    }
+
+    /// Works the events with the same text or number at this JSON pointer in the body one after the other, in the order in which they were
+    /// accepted: `/data/object/customer`. An event that fails holds up those behind it until it is done, discarded or dead. Events without that place
+    /// wait for nobody.
+    ///
+    /// # Panics
+    /// When `pointer` is not a JSON pointer.
+    #[must_use]
+    #[track_caller]
+    pub fn with_order_key(self, pointer: &str) -> Self {
+        let Some(parsed) = Pointer::parse(pointer) else { panic!("`{pointer}` is not a JSON pointer (RFC 6901)") };
+        self.with(|settings| settings.order_key = Some(parsed))
+    }
+
+    /// Sets how many events may wait or be worked. Others are answered with 503 and `Retry-After`, so that their senders keep them. By default
+    /// there is no limit.
+    #[must_use]
+    pub fn with_depth_limit(self, events: u64) -> Self {
+        self.with(|settings| settings.depth_limit = Some(events))
+    }
+
+    /// Sets what becomes of a delivery without an id; by default the scheme decides, as for
+    /// [claims](crate::idempotency::IdempotencyLayer::with_missing_id). Under [`MissingId::Skip`] each is an event of its own.
+    #[must_use]
+    pub fn with_missing_id(self, choice: MissingId) -> Self {
+        self.with(|settings| settings.missing_id = Some(choice))
+    }
+
+    /// Takes equal bytes under another id for a replay, for `window`, where the provider does not sign the id. **Two true events with
+    /// equal bytes become one.**
+    #[must_use]
+    pub fn with_replay_guard(self, window: Duration) -> Self {
+        self.with(|settings| settings.replay_guard = Some(window))
+    }
+
+    /// Sets how long the id of an event is remembered after it has ended. By default that is 7 days, or longer where the provider
+    /// repeats longer.
+    #[must_use]
+    pub fn with_retention(self, retention: Duration) -> Self {
+        self.with(|settings| settings.retention = Some(retention))
+    }
+
+    /// Sets how long the content of an event is kept after it is done or discarded; 30 days by default.
+    #[must_use]
+    pub fn with_content_retention(self, retention: Duration) -> Self {
+        self.with(|settings| settings.keep.content = retention)
+    }
+
+    /// Sets how long a dead letter is kept; 90 days by default.
+    #[must_use]
+    pub fn with_dead_letter_retention(self, retention: Duration) -> Self {
+        self.with(|settings| settings.keep.dead = retention)
+    }
+
+    /// Sets how long a call to the store may take before the sender is answered with 503; 5 s by default.
+    #[must_use]
+    pub fn with_store_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.store_timeout = timeout)
+    }
+
+    /// Lists events without their content, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn events(&self, query: InboxQuery, limit: u32) -> Result<Vec<InboxRecord>, StoreError> {
+        self.shared.store.events(self.consumer(), query, limit).await
+    }
+
+    /// Returns an event, with its content if that is still kept. `None` if it is not one of this inbox.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn event(&self, id: InboxId) -> Result<Option<InboxRecord>, StoreError> {
+        let record = self.shared.store.event(id).await?;
+        Ok(record.filter(|record| *record.consumer == *self.shared.settings.consumer))
+    }
+
+    /// Makes an event due again that has ended: its attempts count from 1. Returns `false` if it is not there, has not ended, or its content is no
+    /// longer kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn replay(&self, id: InboxId) -> Result<bool, StoreError> {
+        Ok(self.change(Change::Replay, Selection::Ids(vec![id])).await? > 0)
+    }
+
+    /// Replays several events. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails. Some may have been replayed.
+    pub async fn replay_many(&self, ids: impl IntoIterator<Item = InboxId>) -> Result<u64, StoreError> {
+        self.change(Change::Replay, Selection::Ids(ids.into_iter().collect())).await
+    }
+
+    /// Replays every dead letter that died at `since` or later. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails. Some may have been replayed.
+    pub async fn replay_since(&self, since: SystemTime) -> Result<u64, StoreError> {
+        self.change(Change::Replay, Selection::DiedSince(since)).await
+    }
+
+    /// Discards an event that waits or is dead. Returns `false` if it is not there, is being worked, or has ended otherwise.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn discard(&self, id: InboxId) -> Result<bool, StoreError> {
+        Ok(self.change(Change::Discard, Selection::Ids(vec![id])).await? > 0)
+    }
+
+    /// Discards several events. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails. Some may have been discarded.
+    pub async fn discard_many(&self, ids: impl IntoIterator<Item = InboxId>) -> Result<u64, StoreError> {
+        self.change(Change::Discard, Selection::Ids(ids.into_iter().collect())).await
+    }
+
+    /// Discards every dead letter that died at `since` or later. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails. Some may have been discarded.
+    pub async fn discard_since(&self, since: SystemTime) -> Result<u64, StoreError> {
+        self.change(Change::Discard, Selection::DiedSince(since)).await
+    }
+
+    /// Counts what waits, is being worked and is dead.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn stats(&self) -> Result<InboxStats, StoreError> {
+        self.shared.store.stats(self.consumer()).await
+    }
+
+    /// Removes everything that is kept of a tenant, but for what is being worked. Returns how many events that were.
+    ///
+    /// # Errors
+    /// When the store fails. Some may have been removed.
+    pub async fn erase(&self, tenant: impl Into<Arc<str>>) -> Result<u64, StoreError> {
+        let tenant = tenant.into();
+        let mut erased = 0;
+        loop {
+            let step = self.shared.store.erase(self.consumer(), Arc::clone(&tenant), STEP).await?;
+            erased += step;
+            if step < u64::from(STEP) {
+                return Ok(erased);
+            }
+        }
+    }
+
+    async fn change(&self, change: Change, selection: Selection) -> Result<u64, StoreError> {
+        let changed = match selection {
+            Selection::Ids(ids) => {
+                let mut changed = 0;
+                for some in ids.chunks(STEP as usize) {
+                    let some = Selection::Ids(some.to_vec());
+                    changed += self.shared.store.change(self.consumer(), change, some, STEP).await?;
+                }
+                changed
+            }
+            died @ Selection::DiedSince(_) => {
+                // One that is replayed and dies again meanwhile must not keep this going for ever.
+                let steps = self.stats().await?.dead / u64::from(STEP) + 1;
+                let mut changed = 0;
+                for _ in 0..steps {
+                    let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
+                    changed += step;
+                    if step < u64::from(STEP) {
+                        break;
+                    }
+                }
+                changed
+            }
+        };
+        if change == Change::Replay && changed > 0 {
+            self.shared.new_work.notify_waiters();
+        }
+        Ok(changed)
+    }
+
+    fn consumer(&self) -> Arc<str> {
+        Arc::clone(&self.shared.settings.consumer)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut shared = Arc::try_unwrap(self.shared).unwrap_or_else(|shared| Shared::clone(&shared));
+        change(&mut shared.settings);
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+/// The number of events that one call changes.
+const STEP: u32 = 500;
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,413 @@
+//! The worker: it leases what is due, has it handled, and notes what became of it.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+use super::{
+    head,
+    held::{Held, HeldState, later},
+    inbox::Inbox,
+    outcome::Worked,
+    retries::InboxRetries,
+    shared::Shared,
+    store::{Ending, InboxLease, LeasedEvent},
+    upkeep,
+};
+use crate::{
+    boxed::BoxFuture,
+    claim::{Claim, ClaimHandle},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    panics::{Stopped, caught, supervise},
+    queue::{self, Fenced, LeaseToken, Queue, Room, Taken},
+};
+
+/// Works what an [`Inbox`](super::Inbox) has stored, until it is told to stop.
+///
+/// 1. A worker that is killed loses nothing: what it held is worked again when its lease ends.
+/// 2. A lease is renewed while its handler runs. A worker that was away for longer, and whose event was given to another, changes nothing.
+/// 3. A handler that takes longer than 2 s gives up its place to others, so that a few slow ones delay nobody; such places are as many as the others.
+/// 4. On shutdown it takes nothing new. Handlers have [a while](Self::with_drain) to end; then they are dropped, and their events are due at once
+///    for other workers.
+///
+/// A handler sees method, original URI, the headers that are kept, the body, the [`Delivery`](crate::Delivery), a [`Claim`] and its state. What a server knows of
+/// a connection, and what outer layers put into a request, is not there: [`with_request`](Self::with_request) adds what handlers need.
+pub struct InboxWorker {
+    shared: Arc<Shared>,
+    options: Options,
+}
+
+#[derive(Clone)]
+struct Options {
+    room: Room,
+    lease: Duration,
+    handler_timeout: Duration,
+    drain: Duration,
+    retries: InboxRetries,
+    prepare: Option<Arc<Prepare>>,
+}
+
+type Prepare = dyn Fn(&mut Request<Full<Bytes>>) + Send + Sync;
+
+/// How many handlers run at once.
+const DEFAULT_CONCURRENCY: usize = 32;
+const DEFAULT_POLL: Duration = Duration::from_secs(1);
+/// How long an event waits whose worker was killed.
+const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+/// No sender waits for a handler here.
+const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
+
+impl Inbox {
+    /// Creates a worker that works what is stored. Any number of workers can run, in any number of processes.
+    pub fn worker(&self) -> InboxWorker {
+        InboxWorker::new(Arc::clone(&self.shared))
+    }
+}
+
+impl InboxWorker {
+    fn new(shared: Arc<Shared>) -> Self {
+        let options = Options {
+            room: Room { jobs: DEFAULT_CONCURRENCY, poll: DEFAULT_POLL },
+            lease: DEFAULT_LEASE,
+            handler_timeout: DEFAULT_HANDLER_TIMEOUT,
+            drain: DEFAULT_DRAIN,
+            retries: InboxRetries::default(),
+            prepare: None,
+        };
+        Self { shared, options }
+    }
+
+    /// Sets how many handlers run at once; 32 by default, at least 1.
+    #[must_use]
+    pub fn with_concurrency(mut self, handlers: usize) -> Self {
+        self.options.room.jobs = handlers.max(1);
+        self
+    }
+
+    /// Sets how often an idle worker looks for what other processes have stored; 1 s by default. What this process stores wakes it at once.
+    #[must_use]
+    pub fn with_poll_interval(mut self, interval: Duration) -> Self {
+        self.options.room.poll = interval;
+        self
+    }
+
+    /// Sets how long an event is held without being renewed; 60 s by default, at least 1 s. That is how long an event waits after its worker was
+    /// killed. It is renewed every third of it.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is worked again later.
+    /// [`Claim::renew`] gives a handler more.
+    #[must_use]
+    pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
+        self.options.handler_timeout = timeout;
+        self
+    }
+
+    /// Sets how often a failed event is worked, and when; see [`InboxRetries`].
+    #[must_use]
+    pub fn with_retries(mut self, retries: InboxRetries) -> Self {
+        self.options.retries = retries;
+        self
+    }
+
+    /// Sets how long handlers may go on after a shutdown; 25 s by default, which is within the 30 s that most supervisors give a process.
+    #[must_use]
+    pub fn with_drain(mut self, drain: Duration) -> Self {
+        self.options.drain = drain;
+        self
+    }
+
+    /// Changes each request before its handler sees it: adds an extension, or a header that was not kept.
+    #[must_use]
+    pub fn with_request(mut self, prepare: impl Fn(&mut Request<Full<Bytes>>) + Send + Sync + 'static) -> Self {
+        self.options.prepare = Some(Arc::new(prepare));
+        self
+    }
+
+    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the store does, that is logged, and it tries
+    /// again.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { shared, options } = self;
+        let (room, new_work, drain) = (options.room, Arc::clone(&shared.new_work), options.drain);
+        let wake = Arc::clone(&new_work);
+        // Upkeep has its own task, which ends with this future.
+        let mut beside = JoinSet::new();
+        let of_upkeep = Arc::clone(&shared);
+        beside.spawn(async move { upkeep::run(&of_upkeep).await });
+        let mut listen = Some(shared.store.listen(Box::new(move || wake.notify_waiters())));
+        let (stop, stopped) = watch::channel(Stop::No);
+        let jobs = Arc::new(Jobs { shared, options, stopped, aside: Arc::default() });
+        let shutdown = async {
+            shutdown.await;
+            let _ = stop.send(Stop::Soon);
+        };
+        let mut run = pin!(queue::run(jobs, room, new_work, shutdown));
+        let mut patience = pin!(None);
+        let mut stopping = stop.subscribe();
+        let mut told = pin!(async move { stopping.wait_for(|stop| *stop != Stop::No).await.is_ok() });
+        let mut is_told = false;
+        poll_fn(|cx| {
+            if listen.as_mut().is_some_and(|listen| listen.as_mut().poll(cx).is_ready()) {
+                listen = None;
+            }
+            let ended = run.as_mut().poll(cx);
+            if ended.is_ready() {
+                return ended;
+            }
+            if !is_told && told.as_mut().poll(cx).is_ready() {
+                is_told = true;
+                patience.set(Some(tokio::time::sleep(drain)));
+            }
+            if patience.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+                patience.set(None);
+                // Every handler is dropped, and its event given back.
+                let _ = stop.send(Stop::Now);
+            }
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    No,
+    Now,
+    Soon,
+}
+
+/// The jobs of one worker: each is an event that is due.
+struct Jobs {
+    shared: Arc<Shared>,
+    options: Options,
+    stopped: watch::Receiver<Stop>,
+    /// How many handlers have run for so long that they take no place.
+    aside: Arc<AtomicUsize>,
+}
+
+struct Job {
+    event: LeasedEvent,
+    token: LeaseToken,
+    /// When the lease was asked for, which is no later than it began.
+    leased_at: Instant,
+}
+
+impl Queue for Jobs {
+    type Job = Job;
+
+    fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Job>, StoreError>> {
+        Box::pin(async move {
+            let token = LeaseToken::random().map_err(|cause| {
+                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+            })?;
+            let consumer = Arc::clone(&self.shared.settings.consumer);
+            let attempts = self.options.retries.attempts();
+            let leased_at = Instant::now();
+            let request = InboxLease::new(consumer, token, self.options.lease, limit, attempts);
+            let leases = self.shared.store.lease(request).await?;
+            if leases.exhausted > 0 {
+                observe::inbox_exhausted(leases.exhausted);
+            }
+            let jobs = leases.events.into_iter().map(|event| Job { event, token, leased_at }).collect();
+            Ok(Taken { jobs, next_due: leases.next_due })
+        })
+    }
+
+    fn work(&self, job: Job) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Job { event, token, leased_at } = job;
+            let LeasedEvent { id, key, attempt, round_attempt, content, age } = event;
+            let ends = (later(leased_at, self.options.handler_timeout), later(leased_at, self.options.lease));
+            let held = Arc::new(Held::new(Arc::clone(&self.shared.store), (id, key, token, attempt), ends));
+            let ending = match head::restore(content) {
+                None => Ending::Dead { reason: "what is stored of it cannot be read".into() },
+                Some((mut request, delivery)) => {
+                    let working = observe::Working::begin(&delivery, &id, attempt);
+                    let handle: Arc<dyn ClaimHandle> = Arc::clone(&held) as _;
+                    request.extensions_mut().insert(Claim::new(handle));
+                    let prepared = match &self.options.prepare {
+                        Some(prepare) => caught(|| prepare(&mut request)),
+                        None => Ok(()),
+                    };
+                    let worked = match prepared {
+                        Ok(()) => working.inside(self.handle(&held, request)).await,
+                        Err(_) => Some(Worked::Panicked),
+                    };
+                    match worked {
+                        None => {
+                            working.returned();
+                            Ending::Returned
+                        }
+                        Some(worked) => {
+                            let worked = self.confirmed(&held, worked).await;
+                            let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+                            let ending = worked.ending(&self.options.retries, round_attempt, random);
+                            // That one is discarded was logged when its handler said so.
+                            let reason = ending.reason().filter(|_| !matches!(ending, Ending::Discarded { .. }));
+                            let is_dead = matches!(ending, Ending::Dead { .. });
+                            working.end(worked.outcome(), reason.as_deref(), is_dead, age);
+                            ending
+                        }
+                    }
+                }
+            };
+            self.finish(&held, ending).await;
+        })
+    }
+
+    fn set_aside(&self) -> usize {
+        self.aside.load(Ordering::SeqCst)
+    }
+
+    fn failed(&self, error: Option<&StoreError>) {
+        match error {
+            Some(error) => observe::inbox_failed("lease", error),
+            None => observe::inbox_worker_panicked(),
+        }
+    }
+}
+
+impl Jobs {
+    /// Runs the handler, and renews the lease meanwhile. `None` if the worker stops before it has ended.
+    async fn handle(&self, held: &Held, request: Request<Full<Bytes>>) -> Option<Worked> {
+        let Ok(handling) = caught(|| self.shared.handler.call(request)) else { return Some(Worked::Panicked) };
+        let mut handling = pin!(supervise(handling, || held.handler_deadline()));
+        let mut stopped = self.stopped.clone();
+        let mut stopping = pin!(async move { stopped.wait_for(|stop| *stop == Stop::Now).await.is_ok() });
+        let mut renewing = pin!(self.keep(held));
+        let mut slow = pin!(Some(tokio::time::sleep(SLOW)));
+        let mut aside = None;
+        poll_fn(|cx| {
+            if let std::task::Poll::Ready(ended) = handling.as_mut().poll(cx) {
+                return std::task::Poll::Ready(Some(match ended {
+                    Ok(worked) => worked,
+                    Err(Stopped::Panicked) => Worked::Panicked,
+                    Err(Stopped::TimedOut) => Worked::TimedOut,
+                }));
+            }
+            if stopping.as_mut().poll(cx).is_ready() {
+                return std::task::Poll::Ready(None);
+            }
+            if slow.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+                slow.set(None);
+                aside = Some(Aside::take(&self.aside));
+                // There is room for another.
+                self.shared.new_work.notify_waiters();
+            }
+            let _ = renewing.as_mut().poll(cx);
+            std::task::Poll::Pending
+        })
+        .await
+    }
+
+    /// Renews the lease for as long as it is polled and the event is still held. It never ends.
+    async fn keep(&self, held: &Held) -> std::convert::Infallible {
+        let lease = self.options.lease;
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            match tokio::time::timeout(self.shared.settings.store_timeout, held.keep(lease)).await {
+                Ok(Ok(Fenced::Applied)) => {}
+                // Another has it. The handler is told by its claim, and goes on.
+                Ok(Ok(Fenced::Stale)) => std::future::pending().await,
+                Ok(Err(error)) => observe::inbox_failed("renew", &error),
+                Err(_) => observe::inbox_failed("renew", &no_answer()),
+            }
+        }
+    }
+
+    /// Asks the store where a handler marked its event in a transaction and said that it was done.
+    async fn confirmed(&self, held: &Held, worked: Worked) -> Worked {
+        let is_success = matches!(&worked, Worked::Responded { status, .. } if status.is_success());
+        if !is_success || held.state() != HeldState::Doubtful {
+            return worked;
+        }
+        for _ in 0..TRIES {
+            match self.shared.store.is_done(held.id, held.token).await {
+                Ok(Fenced::Applied) => return worked,
+                Ok(Fenced::Stale) => break,
+                Err(error) => observe::inbox_failed("is_done", &error),
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        Worked::CommitForgotten
+    }
+
+    /// Notes what became of an event. If the store is down for longer, the event comes back when its lease ends.
+    async fn finish(&self, held: &Held, ending: Ending) {
+        if held.state() == HeldState::Done {
+            return;
+        }
+        for attempt in 1..=TRIES {
+            let finished = self.shared.store.finish(held.id, held.token, ending.clone());
+            match tokio::time::timeout(self.shared.settings.store_timeout, finished).await {
+                Ok(Ok(Fenced::Applied)) => return,
+                Ok(Ok(Fenced::Stale)) => {
+                    if held.state() == HeldState::Open {
+                        observe::inbox_overtaken(&held.id);
+                    }
+                    return;
+                }
+                Ok(Err(error)) => observe::inbox_failed("finish", &error),
+                Err(_) => observe::inbox_failed("finish", &no_answer()),
+            }
+            tokio::time::sleep(BETWEEN_TRIES * attempt).await;
+        }
+    }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "no answer in time")
+}
+
+/// A handler that is out of its place.
+struct Aside(Arc<AtomicUsize>);
+
+impl Aside {
+    fn take(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How long a handler has its place.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// How often the store is asked to note something. With the pauses that is longer than a restart of it takes.
+const TRIES: u32 = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+impl fmt::Debug for InboxWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InboxWorker")
+            .field("consumer", &self.shared.settings.consumer)
+            .field("concurrency", &self.options.room.jobs)
+            .field("lease", &self.options.lease)
+            .field("handler_timeout", &self.options.handler_timeout)
+            .field("retries", &self.options.retries)
+            .finish_non_exhaustive()
+    }
+}

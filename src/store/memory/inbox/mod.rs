@@ -1,0 +1,4 @@
+mod store;
+mod tables;
+
+pub use self::store::MemoryInbox;

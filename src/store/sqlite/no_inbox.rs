@@ -1,0 +1,17 @@
+//! What the store is without the feature `inbox`: nothing waits to be worked, and there are no tables for it.
+
+use std::time::Duration;
+
+use super::{migration::Part, setup::Setup};
+
+pub(super) const PARTS: &[&Part] = &[];
+
+pub(super) struct Inbox;
+
+impl Inbox {
+    pub(super) fn new(_setup: &Setup, _limit: Duration) -> Self {
+        Self
+    }
+
+    pub(super) async fn close(&self) {}
+}

@@ -1,0 +1,5 @@
+//! The inbox: what is answered at once and worked later.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+mod stores;
