@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
+mod accepting;
+mod sqlite;
 mod stores;
+mod support;
+mod working;

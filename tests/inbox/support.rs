@@ -189,3 +189,5 @@ pub(crate) async fn until_all_ended(inbox: &Inbox) {
 pub(crate) fn delivered(delivery: &Delivery) -> String {
     delivery.id().map(ToString::to_string).unwrap_or_default()
 }
+
+pub(crate) async fn ignore() {}
