@@ -574,9 +574,12 @@ macro_rules! catalogue {
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            ///
+            /// The body of an automation's webhook is what its administrator wrote, as JSON or as a form whose fields are the payload. Choose no
+            /// XML as its encoding, which is rejected.
             FRESHDESK freshdesk "freshdesk" "Freshdesk" ["authorization"] {
                 algorithm: Algorithm::Token,
-                scheme: basic,
+                scheme: |s| basic(s).form(Form::fields()),
                 page: "https://support.freshdesk.com/support/solutions/articles/132589-using-webhooks-in-automation-rules-that-run-on-ticket-updates",
                 // The body is what an administrator wrote.
                 duplicates: Some(RepeatedBodies),
@@ -674,10 +677,12 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
+            /// The body is that of the sender behind it, which may be a form; its fields are the payload then.
             HOOKDECK hookdeck "hookdeck" "Hookdeck Event Gateway" ["x-hookdeck-signature", "x-hookdeck-signature-2"] {
                 scheme: |s| base64_body(s)
                     .header_for_each_key(["x-hookdeck-signature", "x-hookdeck-signature-2"])
-                    .id(header("x-hookdeck-eventid")),
+                    .id(header("x-hookdeck-eventid"))
+                    .form(Form::fields()),
                 page: "https://hookdeck.com/docs/authentication",
                 // An event is that of one connection, and keeps its id over its attempts.
                 duplicates: Some(Delivery),
