@@ -30,11 +30,11 @@ use tower_webhooks::{
     clock::ClockOffset,
     error::{StoreError, StoreErrorKind},
     send::{
-        Answer, AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState,
+        Answer, AttemptRecord, AttemptRequest, AttemptResult, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState,
         DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
         EndpointSettings, EndpointUpdate, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
         MessageQuery, MessageRecord, NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy,
-        SealingKey, SendErrorKind, Transport,
+        Scope, SealingKey, SendErrorKind, StatsCell, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -710,6 +710,14 @@ impl OutboxStore for Forgetful {
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.0.remove_event_type(name)
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.0.stats(scope, since, until)
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.0.backlog(scope)
     }
 }
 

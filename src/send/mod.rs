@@ -59,6 +59,7 @@ pub use self::{
         event_types::EventTypes,
         hooks::{Attempted, Disabled},
         quotas::Quotas,
+        stats::{Counts, Hour, Stats},
         store::{
             OutboxStore,
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
@@ -71,6 +72,7 @@ pub use self::{
             },
             message::{Dispatched, MessagePlace, MessageQuery, MessageRecord},
             rate_limit::{RateLimit, RateLimitError},
+            stats::{AttemptEnd, BACKLOG_COUNTED, Backlog, LATENCY_BUCKETS, Scope, StatsCell, latency_bucket},
         },
         tenant::{Tenant, TenantEndpoints},
         worker::SendWorker,

@@ -22,9 +22,9 @@ use crate::{
     clock::millis,
     pattern::{self, Subject},
     send::{
-        After, CATCH_UP, DeliveryState, DisabledReason, EndpointSettings, FAILURES_TO_DISABLE, FAILURES_TO_REST, Fault,
-        Finish, Held, IN_FLIGHT, LONGEST_ASKED_REST, LeaseRequest, Message, PROVEN_WITHIN, RateLimit, SLOW_FOR,
-        rest_after,
+        After, BACKLOG_COUNTED, Backlog, CATCH_UP, DeliveryState, DisabledReason, EndpointSettings,
+        FAILURES_TO_DISABLE, FAILURES_TO_REST, Fault, Finish, Held, IN_FLIGHT, LONGEST_ASKED_REST, LeaseRequest,
+        Message, PROVEN_WITHIN, RateLimit, SLOW_FOR, rest_after,
     },
 };
 
@@ -503,6 +503,18 @@ pub(super) fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
 
 /// When what goes before all else is due: before anything that is due by its time.
 pub(super) const URGENT_DUE: Millis = 0;
+
+/// The hour of a moment, by which attempts are counted.
+pub(super) fn hour(at: Millis) -> u32 {
+    u32::try_from(at.div_euclid(60 * 60 * 1000)).unwrap_or_default()
+}
+
+/// What waits, of a count and of the moments since when something could have been leased.
+pub(super) fn backlog(waiting: u64, ready: Option<Millis>, unserved: Option<Millis>, now: Millis) -> Backlog {
+    let since = |at: Option<Millis>| Duration::from_millis(u64::try_from(now - at.unwrap_or(now)).unwrap_or_default());
+    let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).min(BACKLOG_COUNTED);
+    Backlog::new(waiting, since(ready), since(unserved))
+}
 
 /// When a delivery is due, as it is shown.
 pub(super) fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {

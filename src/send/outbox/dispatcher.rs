@@ -1,10 +1,16 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::Notify;
 #[cfg(feature = "api")]
 use zeroize::Zeroizing;
 
 #[cfg(feature = "api")]
+use crate::send::outbox::store::endpoint::Sealed;
 use crate::{
     clock::Clock,
     net::destination::DestinationPolicy,
@@ -23,12 +29,13 @@ use crate::{
             event_types::EventTypes,
             hooks::Hooks,
             quotas::Quotas,
+            stats::{self, Stats},
             store::{
                 OutboxStore,
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Retention},
-                endpoint::Sealed,
                 ids::OutboxId,
                 message::Dispatched,
+                stats::{Backlog, Scope},
             },
             tenant::Tenant,
             worker::SendWorker,
@@ -208,6 +215,12 @@ impl Dispatcher {
         self.shared.sealer.open_as(&format!("{SEALED_ANSWER} {of}"), sealed)
     }
 
+    /// Returns the time.
+    #[cfg(feature = "api")]
+    pub(crate) fn now(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
     /// Returns how many rows a page of a list has at most.
     #[cfg(feature = "api")]
     pub(crate) fn page(&self) -> u32 {
@@ -282,6 +295,31 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn attempts(&self, id: OutboxId) -> Result<Vec<AttemptRecord>, SendError> {
         Ok(self.shared.store.attempts(id).await?)
+    }
+
+    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all tenants, of one, or of one endpoint.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.
+    pub async fn stats(&self, scope: Scope, span: Range<SystemTime>) -> Result<Stats, SendError> {
+        let hours = stats::hours(&span)?;
+        if let Some(tenant) = &scope.tenant {
+            check_text(tenant)?;
+        }
+        let backlog = self.shared.store.backlog(scope.clone()).await?;
+        let cells = self.shared.store.stats(scope, hours.start, hours.end).await?;
+        Ok(stats::collect(hours, &cells, backlog))
+    }
+
+    /// Reads what waits to be sent: of all tenants, of one, or of one endpoint.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) if the tenant's name holds a NUL; and as the store fails.
+    pub async fn backlog(&self, scope: Scope) -> Result<Backlog, SendError> {
+        if let Some(tenant) = &scope.tenant {
+            check_text(tenant)?;
+        }
+        Ok(self.shared.store.backlog(scope).await?)
     }
 
     /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not

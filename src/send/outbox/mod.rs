@@ -8,6 +8,7 @@ pub(crate) mod event_types;
 pub(crate) mod hooks;
 mod purge;
 pub(crate) mod quotas;
+pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod tenant;
 pub(crate) mod worker;

@@ -12,15 +12,15 @@ use crate::{
     clock::{Clock, ClockOffset, SystemClock},
     error::StoreError,
     send::{
-        After, AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LONGEST_LEASE, LeaseRequest,
-        LeaseToken, LeasedDelivery, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore,
-        Recover, Recovered, Retention,
+        After, AttemptEnd, AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish,
+        LONGEST_LEASE, LeaseRequest, LeaseToken, LeasedDelivery, Leases, Message, MessagePlace, MessageQuery,
+        MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, Scope, StatsCell, latency_bucket,
     },
     store::{
         outbox::{
-            Health, Leased, Shares, Standing, URGENT_DUE, digest, from_time, next_state, round, shown_due, tenant,
-            to_time, wants,
+            Health, Leased, Shares, Standing, URGENT_DUE, backlog, digest, from_time, hour, next_state, round,
+            shown_due, tenant, to_time, wants,
         },
         record::{Millis, after, before},
     },
@@ -54,8 +54,12 @@ struct Tables {
     deliveries: BTreeMap<u64, Delivery>,
     attempts: Vec<(u64, AttemptRecord)>,
     event_types: BTreeMap<String, EventType>,
+    stats: BTreeMap<Counted, u64>,
     last: u64,
 }
+
+/// What is counted together: tenant, hour, endpoint, how the attempt ended, and its bucket of latency.
+type Counted = (Arc<str>, u32, EndpointId, AttemptEnd, u8);
 
 struct Endpoint {
     record: EndpointRecord,
@@ -423,6 +427,7 @@ impl Tables {
         let held = |delivery: &&mut Delivery| delivery.state == DeliveryState::Sending && delivery.token == Some(token);
         let Some(delivery) = self.deliveries.get_mut(&number).filter(held) else { return (Fenced::Stale, None) };
         let (endpoint, attempt, epoch) = (delivery.endpoint, delivery.attempt, delivery.epoch);
+        let message = delivery.message;
         let (_, manual) = round(attempt, delivery.resent_after);
 
         let mut disabled = None;
@@ -455,6 +460,10 @@ impl Tables {
             (delivery.state, delivery.due_at) = (state, health.due(state, due_at, delivery.created_at));
             delivery.token = None;
             delivery.attempt -= u32::from(unsent);
+        }
+        if let (Some(end), Some(stored)) = (AttemptEnd::of(finish.after), self.messages.get(&message)) {
+            let counted = (stored.tenant.as_str().into(), hour(now), endpoint, end, latency_bucket(finish.duration));
+            *self.stats.entry(counted).or_default() += 1;
         }
         if !unsent {
             let mut noted = AttemptRecord::new(attempt, to_time(now), finish);
@@ -556,6 +565,7 @@ impl Tables {
         let messages = self.messages.iter().filter(|(_, stored)| stored.tenant == *tenant);
         let messages: Vec<_> = messages.map(|(number, _)| *number).take(limit).collect();
         let before = self.rows();
+        self.stats.retain(|(of, ..), _| **of != *tenant);
         for id in endpoints {
             self.endpoints.remove(&id);
         }
@@ -566,7 +576,9 @@ impl Tables {
     }
 
     fn rows(&self) -> u64 {
-        (self.endpoints.len() + self.messages.len() + self.deliveries.len() + self.attempts.len()) as u64
+        let lists =
+            [self.endpoints.len(), self.messages.len(), self.deliveries.len(), self.attempts.len(), self.stats.len()];
+        lists.into_iter().sum::<usize>() as u64
     }
 
     /// Removes a message and what came of it.
@@ -628,7 +640,47 @@ impl Tables {
                 }
             }
         }
-        (left + cancelled + old.len()) as u64
+        let counted = self.stats.len();
+        self.stats.retain(|(_, at, ..), _| *at >= hour(rows));
+        (left + cancelled + old.len() + counted - self.stats.len()) as u64
+    }
+
+    fn stats(&self, scope: &Scope, since: u32, until: u32) -> Vec<StatsCell> {
+        let mut cells = BTreeMap::<_, u64>::new();
+        for ((tenant, hour, endpoint, end, bucket), count) in &self.stats {
+            let fits = scope.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+                && scope.endpoint.is_none_or(|wanted| wanted == *endpoint)
+                && (since..until).contains(hour);
+            if fits {
+                *cells.entry((*hour, *end, *bucket)).or_default() += count;
+            }
+        }
+        cells.into_iter().map(|((hour, end, bucket), count)| StatsCell::new(hour, end, bucket, count)).collect()
+    }
+
+    fn backlog(&self, scope: &Scope, now: Millis) -> Backlog {
+        let (mut waiting, mut ready, mut unserved) = (0, now, now);
+        for endpoint in self.endpoints.values() {
+            let record = &endpoint.record;
+            let fits = scope.tenant.as_ref().is_none_or(|wanted| *wanted == record.tenant)
+                && scope.endpoint.is_none_or(|wanted| wanted == record.id);
+            if !fits {
+                continue;
+            }
+            let waits = |delivery: &Delivery| matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending);
+            let due: Vec<_> = self
+                .of_endpoint(record.id)
+                .filter(|(_, delivery)| waits(delivery))
+                .map(|(_, delivery)| delivery.due_at)
+                .collect();
+            waiting += due.len();
+            let oldest = due.into_iter().filter(|due_at| *due_at > URGENT_DUE).min();
+            if let (Some(due_at), None) = (oldest, record.disabled) {
+                ready = ready.min(due_at.max(endpoint.ready_at()));
+                unserved = unserved.min(due_at.max(endpoint.ready_at()).max(endpoint.served_at));
+            }
+        }
+        backlog(waiting as u64, Some(ready), Some(unserved), now)
     }
 
     /// A worker died on these, and nobody leases them again: their endpoint was disabled or deleted meanwhile.
@@ -856,6 +908,14 @@ impl OutboxStore for MemoryOutbox {
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(move |tables, _| tables.event_types.remove(&name).is_some())
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.at_once(move |tables, _| tables.stats(&scope, since, until))
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.at_once(move |tables, now| tables.backlog(&scope, now))
     }
 }
 

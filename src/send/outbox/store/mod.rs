@@ -7,6 +7,7 @@ pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod rate_limit;
+pub(crate) mod stats;
 
 use std::{any::Any, sync::Arc};
 
@@ -16,6 +17,7 @@ use self::{
     ids::{EndpointId, OutboxId},
     lease::{Finish, LeaseRequest, Leases},
     message::{Dispatched, MessageQuery, MessageRecord},
+    stats::{Backlog, Scope, StatsCell},
 };
 use crate::{
     boxed::BoxFuture,
@@ -86,6 +88,9 @@ use crate::{
 ///     again, and the first attempt after it is [`manual`](AttemptRecord::manual).
 /// 19. Of an endpoint [`in_order`](EndpointSettings::in_order) one delivery is leased at a time, in the order in which they were made. One
 ///     that is to be retried holds up those behind it until then: the endpoint rests for that long. What goes first by rule 17 still does.
+/// 20. `finish` counts each attempt that it notes, in the same transaction, for the endpoint and its tenant, by the hour, by how it
+///     [ended](crate::send::AttemptEnd) and by its [latency bucket](crate::send::latency_bucket). The counts stay when the endpoint or the
+///     delivery goes; [`purge`](Self::purge) removes them after [`rows`](Retention::rows), and [`erase`](Self::erase) with their tenant.
 pub trait OutboxStore: Send + Sync + 'static {
     /// Adds an endpoint, unless its tenant has `most` already: then there is none. Of several calls at once no more succeed
     /// than there is room for.
@@ -318,6 +323,19 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be asked.
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Reads how many attempts ended in which way and how fast, in the hours from `since` to before `until`, in whole hours since the
+    /// Unix epoch. Cells of different endpoints are added up; the cells are in the order of their hours.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
+
+    /// Reads what waits to be sent.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>>;
 }
 
 macro_rules! forward {
@@ -476,6 +494,14 @@ macro_rules! forward {
 
             fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
                 (**self).remove_event_type(name)
+            }
+
+            fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+                (**self).stats(scope, since, until)
+            }
+
+            fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+                (**self).backlog(scope)
             }
         }
     )*};

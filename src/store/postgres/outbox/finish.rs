@@ -11,9 +11,9 @@ use crate::{
     clock::millis,
     error::StoreError,
     observe,
-    send::{After, DisabledReason, Fenced, Finish, LeaseToken, OutboxId},
+    send::{AttemptEnd, DisabledReason, Fenced, Finish, LeaseToken, OutboxId, latency_bucket},
     store::{
-        outbox::{Standing, next_state, round},
+        outbox::{Standing, hour, next_state, round},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -86,7 +86,9 @@ async fn finish_in(
         },
     };
 
-    let is_noted = !matches!(finish.after, After::Unsent { .. });
+    let end = AttemptEnd::of(finish.after);
+    let is_noted = end.is_some();
+    let (of, tenant): (&str, &str) = (row.try_get("delivery_endpoint")?, row.try_get("delivery_tenant")?);
     let (state, due) = next_state(finish.after, standing, now);
     let created_at = row.try_get("delivery_created_at")?;
     let due = found.as_ref().map_or(due, |found| found.health.due(state, due, created_at));
@@ -117,6 +119,11 @@ async fn finish_in(
         Value::from(health.struck_at),
         Value::from(health.slow_at),
         Value::from(i64::from(manual)),
+        Value::from(tenant),
+        Value::from(i64::from(hour(now))),
+        Value::from(of),
+        Value::from(i64::from(end.unwrap_or(AttemptEnd::Retried).number())),
+        Value::from(i64::from(latency_bucket(finish.duration))),
     ];
     tx.all(&store.statements().finish_write, &values).await?;
     Ok((Fenced::Applied, disabled))

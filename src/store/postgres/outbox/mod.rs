@@ -21,6 +21,7 @@ mod moves;
 mod notify;
 mod purge;
 mod schema;
+mod stats;
 mod statements;
 mod transaction;
 
@@ -47,9 +48,9 @@ use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, Scope, StatsCell,
     },
 };
 
@@ -296,5 +297,13 @@ impl OutboxStore for PostgresStore {
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(event_types::remove(self, name))
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        Box::pin(stats::read(self, scope, since, until))
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        Box::pin(stats::waiting(self, scope))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     error::StoreError,
     send::Retention,
     store::{
-        outbox::{Aged, aged},
+        outbox::{Aged, aged, hour},
         postgres::{
             PostgresStore,
             error::{no_answer, store_error},
@@ -49,6 +49,8 @@ pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u3
     ] {
         changed += ask(store, statement, values).await?;
     }
+    let hour = i64::from(hour(rows));
+    changed += ask(store, &statements.purge_stats, &[Value::from(hour), most]).await?;
     let deadline = store.outbox_deadline().await?;
     changed += transaction!(store, deadline, CONTEXT, tx => empty(store, &mut tx, content, limit))?;
     for (statement, until) in
@@ -134,7 +136,9 @@ pub(super) async fn erase(store: &PostgresStore, tenant: Arc<str>, limit: u32) -
     }
     let messages = &statements.erase_messages;
     let messages = transaction!(store, deadline, CONTEXT, tx => erase_of(messages, &mut tx, tenant, limit))?;
-    Ok(endpoints + deliveries + messages)
+    let stats = &statements.erase_stats;
+    let stats = transaction!(store, deadline, CONTEXT, tx => erase_of(stats, &mut tx, tenant, limit))?;
+    Ok(endpoints + deliveries + messages + stats)
 }
 
 async fn erase_of(statement: &Statement, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {

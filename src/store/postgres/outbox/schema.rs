@@ -10,6 +10,7 @@ pub(in crate::store::postgres) const OUTBOX: Part = Part {
         Migration { version: 2, oldest_reader: 1, sql: include_str!("../migrations/outbox_2.sql") },
         // What the versions before make due by an update is not found at once by this one.
         Migration { version: 3, oldest_reader: 3, sql: include_str!("../migrations/outbox_3.sql") },
+        Migration { version: 4, oldest_reader: 3, sql: include_str!("../migrations/outbox_4.sql") },
     ],
 };
 

@@ -3,12 +3,13 @@ use sqlx::{Row, SqliteConnection};
 use super::{
     corrupt, count, dispatch, endpoints, query,
     schema::{SENDING, number},
+    stats,
 };
 use crate::{
     clock::millis,
     error::{StoreError, StoreErrorKind},
     observe,
-    send::{After, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId},
+    send::{After, AttemptEnd, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId, latency_bucket},
     store::{
         outbox::{Health, Standing, next_state, round},
         record::Millis,
@@ -30,7 +31,7 @@ pub(super) async fn finish(
     let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
     let row = query(
         prefix,
-        "SELECT endpoint, attempt, epoch, resent_after, created_at FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
+        "SELECT endpoint, attempt, epoch, resent_after, created_at, tenant FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
     )
     .bind(seq)
     .bind(SENDING)
@@ -46,6 +47,7 @@ pub(super) async fn finish(
     let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>(3).map_err(failed)?.map(count));
 
     let created_at: Millis = row.try_get(4).map_err(failed)?;
+    let tenant: String = row.try_get(5).map_err(failed)?;
     let mut disabled = None;
     let mut health_then = Health::default();
     let found = match endpoints::find(connection, prefix, endpoint).await {
@@ -112,6 +114,11 @@ pub(super) async fn finish(
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
+    }
+    if let Some(end) = AttemptEnd::of(finish.after) {
+        stats::count(connection, prefix, (tenant, endpoint), (end, latency_bucket(finish.duration)), now)
+            .await
+            .map_err(failed)?;
     }
     Ok((Fenced::Applied, disabled))
 }

@@ -20,6 +20,7 @@ mod messages;
 mod moves;
 mod purge;
 mod schema;
+mod stats;
 
 use std::{
     any::Any,
@@ -44,9 +45,9 @@ use crate::{
     clock::monotonic,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, Scope, StatsCell,
     },
 };
 
@@ -375,5 +376,13 @@ impl OutboxStore for SqliteStore {
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { session!(self, session => event_types::remove(&mut session, name)) })
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => stats::read(&mut session, &scope, since, until)) })
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => stats::waiting(&mut session, &scope)) })
     }
 }

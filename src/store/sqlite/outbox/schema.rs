@@ -5,11 +5,11 @@ use crate::{
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 3, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 4, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![first(prefix), second(prefix), third(prefix)]
+    vec![first(prefix), second(prefix), third(prefix), fourth(prefix)]
 }
 
 fn first(prefix: &str) -> Migration {
@@ -175,6 +175,28 @@ fn third(prefix: &str) -> Migration {
              WHEN new.state IN (0, 1) BEGIN \
              UPDATE {}outbox_endpoints SET look_at = max(ready_at, new.due_at) \
              WHERE id = new.endpoint AND (look_at IS NULL OR look_at > max(ready_at, new.due_at)); END",
+        ]
+        .map(|statement| statement.replace("{}", prefix))
+        .into(),
+    }
+}
+
+/// How many attempts ended in an hour, and how.
+fn fourth(prefix: &str) -> Migration {
+    Migration {
+        needs: 3,
+        statements: [
+            // A tenant's hours lie together, since a tenant has many endpoints.
+            "CREATE TABLE {}outbox_stats (\
+             tenant TEXT NOT NULL, \
+             hour INTEGER NOT NULL, \
+             endpoint TEXT NOT NULL, \
+             ended INTEGER NOT NULL, \
+             bucket INTEGER NOT NULL, \
+             count INTEGER NOT NULL, \
+             PRIMARY KEY (tenant, hour, endpoint, ended, bucket)) STRICT, WITHOUT ROWID",
+            "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour)",
+            "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour)",
         ]
         .map(|statement| statement.replace("{}", prefix))
         .into(),
