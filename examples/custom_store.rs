@@ -8,46 +8,29 @@
 #![allow(clippy::print_stdout)] // It shows what it does.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     future::ready,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 use tower_webhooks::{
     BoxFuture,
-    clock::ClockOffset,
+    clock::{ClockOffset, Millis, after},
     conformance::{self, OffsetHarness},
     error::StoreError,
     idempotency::{
-        ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
-        IdempotencyStore, StoredResponse,
+        ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore, record::Record,
     },
 };
 
-/// One map under one lock. Yours has a table, and one statement for each method.
+/// One map under one lock. Yours has a table, and reads and writes a record in one transaction. What becomes of it is decided by the
+/// rules of `Record`.
 struct ToyStore {
     records: Mutex<HashMap<ClaimKey, Record>>,
     start: Instant,
     offset: ClockOffset,
-}
-
-struct Record {
-    state: State,
-    token: ClaimToken,
-    attempt: u32,
-    fingerprint: Fingerprint,
-    /// When the lease ends, or the record is released, or it is forgotten.
-    until: Duration,
-    response: Option<Arc<StoredResponse>>,
-}
-
-#[derive(PartialEq)]
-enum State {
-    Done,
-    Pending,
-    Released,
 }
 
 impl ToyStore {
@@ -56,53 +39,34 @@ impl ToyStore {
     }
 
     /// Time is the store's own, the same for all who share it. The offset is for tests.
-    fn now(&self) -> Duration {
-        self.start.elapsed() + Duration::from_millis(self.offset.as_millis().unsigned_abs())
+    fn now(&self) -> Millis {
+        after(self.offset.as_millis(), self.start.elapsed())
     }
 
-    /// Lets the owner of a record change it. Anybody else is stale, and changes nothing.
-    fn fenced(
+    /// Changes a record, if there is one.
+    fn change(
         &self,
         key: ClaimKey,
-        token: ClaimToken,
-        change: impl FnOnce(&mut Record, Duration) -> bool,
+        change: impl FnOnce(&mut Record, Millis) -> Fenced,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
         let now = self.now();
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let applied = records.get_mut(&key).is_some_and(|record| record.token == token && change(record, now));
-        Box::pin(ready(Ok(if applied { Fenced::Applied } else { Fenced::Stale })))
+        let fenced = records.get_mut(&key).map_or(Fenced::Stale, |record| change(record, now));
+        Box::pin(ready(Ok(fenced)))
     }
 }
 
 impl IdempotencyStore for ToyStore {
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
         let now = self.now();
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = match records.get(&claim.key) {
-            None => 1,
-            Some(Record { state: State::Done, until, fingerprint, response, .. }) if *until > now => {
-                let (fingerprint, response) = (*fingerprint, response.clone());
-                return Box::pin(ready(Ok(ClaimOutcome::Done { fingerprint, response })));
+        let outcome = match self.records.lock().unwrap_or_else(PoisonError::into_inner).entry(claim.key) {
+            Entry::Occupied(mut record) => record.get_mut().claim(&claim, now),
+            Entry::Vacant(place) => {
+                place.insert(Record::first(&claim, now));
+                ClaimOutcome::Acquired { attempt: 1 }
             }
-            Some(Record { state: State::Done, .. }) => 1,
-            // Who asks again with the token that holds the claim has not heard the first answer.
-            Some(Record { state: State::Pending, token, attempt, .. }) if *token == claim.token => *attempt,
-            Some(Record { state: State::Pending, until, fingerprint, .. }) if *until > now => {
-                let (retry_after, fingerprint) = (*until - now, *fingerprint);
-                return Box::pin(ready(Ok(ClaimOutcome::InFlight { retry_after, fingerprint })));
-            }
-            Some(record) => record.attempt + 1,
         };
-        let record = Record {
-            state: State::Pending,
-            token: claim.token,
-            attempt,
-            fingerprint: claim.fingerprint,
-            until: now.saturating_add(claim.lease),
-            response: None,
-        };
-        records.insert(claim.key, record);
-        Box::pin(ready(Ok(ClaimOutcome::Acquired { attempt })))
+        Box::pin(ready(Ok(outcome)))
     }
 
     fn complete(
@@ -111,46 +75,25 @@ impl IdempotencyStore for ToyStore {
         token: ClaimToken,
         completion: Completion,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.fenced(key, token, |record, now| match record.state {
-            State::Pending => {
-                (record.state, record.response) = (State::Done, completion.response);
-                record.until = now.saturating_add(completion.retention);
-                true
-            }
-            // A second time is a success, and prolongs nothing.
-            State::Done => record.until > now,
-            State::Released => false,
-        })
+        self.change(key, |record, now| record.complete(token, &completion, now))
     }
 
     fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.fenced(key, token, |record, now| {
-            if record.state == State::Pending {
-                (record.state, record.until) = (State::Released, now);
-            }
-            record.state == State::Released
-        })
+        self.change(key, |record, now| record.release(token, now))
     }
 
     fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.fenced(key, token, |record, now| {
-            let is_pending = record.state == State::Pending;
-            if is_pending {
-                record.until = now.saturating_add(lease);
-            }
-            is_pending
-        })
+        self.change(key, |record, now| record.renew(token, lease, now))
     }
 
     fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        self.fenced(key, token, |record, now| record.state == State::Done && record.until > now)
+        self.change(key, |record, now| record.is_done(token, now))
     }
 
     fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         let (now, mut removed) = (self.now(), 0);
         self.records.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, record| {
-            let kept = if record.state == State::Done { Duration::ZERO } else { ABANDONED_AFTER };
-            let is_needed = record.until.saturating_add(kept) > now || removed == u64::from(limit);
+            let is_needed = !record.is_purgeable(now) || removed == u64::from(limit);
             removed += u64::from(!is_needed);
             is_needed
         });

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use server::{BoxError, Limits};
 use tokio::net::{TcpListener, lookup_host};
 use tower_webhooks::{
-    Delivery, Provider, Secret, WebhookLayer,
+    Delivery, Provider, Scheme, Secret, WebhookLayer,
     clock::{Clock, SystemClock},
     testing::{SignedRequest, fixtures},
 };
@@ -164,8 +164,8 @@ async fn main() -> Result<(), BoxError> {
 
 // The rest is a server to try it on.
 
-/// Published keys, which open nothing. The second pair is of the sender and of its receiver, where these differ.
-const SHARED: [&str; 2] = ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "bm90IHRoZSByaWdodCBzZWNyZXQh"];
+/// Published keys, which open nothing; the shared ones are text, base64 and hexadecimal digits. The second pair is of the sender and of its receiver, where these differ.
+const SHARED: [&str; 2] = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
 const PRIVATE: [&str; 2] =
     ["whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=", "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs="];
 const PUBLIC: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
@@ -182,11 +182,10 @@ async fn check_itself() -> Result<(), BoxError> {
     for provider in Provider::ALL {
         let is_pair = provider.name() == "standard-webhooks-v1a";
         let layer = WebhookLayer::new(*provider, Secret::new(if is_pair { PUBLIC } else { SHARED[0] })?);
-        let layer = match provider.name() {
-            "square" => layer.with_public_url(&base),
-            "meta" => layer.with_verify_token(Secret::new("the token of the subscription")?),
-            _ => layer,
-        };
+        let scheme = Scheme::from(*provider);
+        let layer = if scheme.signs_url() { layer.with_public_url(&base) } else { layer };
+        let token = Secret::new("the token of the subscription")?;
+        let layer = if scheme.needs_verify_token() { layer.with_verify_token(token) } else { layer };
         let handler = |delivery: Delivery| async move {
             let part = |text: Option<&str>| text.unwrap_or("-").to_owned();
             part(delivery.event_type().map(|event_type| event_type.as_str()))
@@ -205,7 +204,7 @@ async fn check_itself() -> Result<(), BoxError> {
             let words = [provider.name(), event_type, &url, "--id", "id-1", "--header", "x-request-id: 7"];
             let webhook = Webhook::parse(words.into_iter().map(str::to_owned))?;
             let (status, body) = webhook.send(&secret_of_sender(*provider, 0)?).await?;
-            println!("{:22} {status}: {body}", provider.name());
+            println!("{:26} {status}: {body}", provider.name());
             let (said, id) = body.rsplit_once(' ').ok_or("the handler answers two words")?;
             assert_eq!(status, StatusCode::OK);
             assert!(said == "-" || said == event_type, "{provider}: {said}");

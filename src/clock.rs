@@ -121,6 +121,29 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Milliseconds since the Unix epoch, by the clock of a store.
+pub type Millis = i64;
+
+/// Returns the moment that is `by` later than `from`. What is far ahead stays far ahead.
+pub fn after(from: Millis, by: Duration) -> Millis {
+    from.saturating_add(millis(by))
+}
+
+/// Returns the moment that is `by` earlier than `from`.
+pub fn before(from: Millis, by: Duration) -> Millis {
+    from.saturating_sub(millis(by))
+}
+
+/// Converts a moment of a store's clock. What is before 1970 becomes the start of 1970.
+pub fn to_time(at: Millis) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default())
+}
+
+/// Converts a time to a moment of a store's clock. What is before 1970 becomes the start of 1970.
+pub fn from_time(at: SystemTime) -> Millis {
+    millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
 /// Nanoseconds of a duration, capped: a clock of the year 2554 is as wrong as one of the year 9999.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -24,6 +24,9 @@ mod json;
 mod form;
 mod pattern;
 mod host;
+mod answers;
+mod mutex;
+mod panics;
 mod observe;
 
 mod signature;

@@ -13,6 +13,7 @@ use std::{
 
 /// The leaves: anyone may import them, and they import only each other.
 const LEAVES: &[&str] = &[
+    "answers",
     "boxed",
     "claim",
     "clock",
@@ -24,8 +25,10 @@ const LEAVES: &[&str] = &[
     "head",
     "host",
     "json",
+    "mutex",
     "observe",
     "outcome",
+    "panics",
     "pattern",
     "secret",
     "transaction",
@@ -49,6 +52,24 @@ const MODULES: &[(&str, &[&str])] = &[
     ("testing", &["extract", "scheme", "send", "verify"]),
     ("conformance", &["idempotency", "inbox", "send"]),
 ];
+
+/// The rooms of `send/`, in reading order, each with the others that it may import. Inside `send/` a thing is imported from
+/// its own file, and not by way of what `send/mod.rs` shows to users.
+const SENDING: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("message", &["error"]),
+    ("outbox/store", &["message"]),
+    ("outbox/policy", &["message", "outbox/store"]),
+    ("signing", &["error", "message", "outbox/store"]),
+    ("attempt", &[]),
+    ("retry", &["attempt"]),
+    ("client", &["attempt", "retry"]),
+    ("deliver", &["attempt", "message", "retry", "signing"]),
+    ("outbox", &["attempt", "client", "error", "message", "outbox/store", "retry", "signing"]),
+];
+
+/// Where no file may import itself by way of others, but for [the options of a store](is_of_options).
+const WITHOUT_CIRCLES: &[&str] = &["net", "send", "store"];
 
 /// What must not occur: in which modules (all, if none is named), except in which files, which path, and why.
 const ABSENCES: &[Absence] = &[
@@ -126,6 +147,89 @@ fn the_architecture_page_draws_the_same_map() {
         let drawn: BTreeSet<_> = cell.split(", ").filter(|target| !target.is_empty()).collect();
         assert_eq!(drawn, targets.iter().copied().collect(), "{module}");
     }
+    for (room, targets) in SENDING {
+        let drawn: BTreeSet<_> = row(&format!("send/{room}")).split(", ").filter(|target| !target.is_empty()).collect();
+        assert_eq!(drawn, targets.iter().copied().collect(), "send/{room}");
+    }
+}
+
+#[test]
+fn every_arrow_inside_sending_is_one_of_its_map() {
+    let faults: Vec<_> =
+        sources().iter().flat_map(|(path, text)| check_sending(path, text)).map(|fault| fault.to_string()).collect();
+
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn the_map_of_sending_has_no_circles() {
+    for (index, (room, targets)) in SENDING.iter().enumerate() {
+        for target in *targets {
+            assert!(SENDING[..index].iter().any(|(before, _)| before == target), "{room} imports {target}");
+        }
+    }
+}
+
+#[test]
+fn no_file_imports_itself_by_way_of_others() {
+    let files = sources();
+
+    let circles: Vec<_> = circles(&files)
+        .into_iter()
+        .filter(|circle| circle.iter().any(|path| WITHOUT_CIRCLES.iter().any(|folder| path.starts_with(folder))))
+        .filter(|circle| !is_of_options(circle))
+        .collect();
+
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// The options of a store open it, and the store opens itself with the default ones.
+fn is_of_options(circle: &[PathBuf]) -> bool {
+    let [options, store] = circle else { return false };
+    let folder = options.parent();
+    folder == store.parent()
+        && folder.and_then(Path::parent) == Some(Path::new("store"))
+        && (options.ends_with("options.rs") && store.ends_with("store.rs"))
+}
+
+#[test]
+fn forbidden_arrows_inside_sending_are_found() {
+    let forbidden = [
+        ("send/message/content.rs", "use crate::send::outbox::dispatcher::Dispatcher;"),
+        ("send/message/content.rs", "use super::super::signing::signer::Signer;"),
+        ("send/outbox/store/ids.rs", "use crate::send::{message::message::Message, outbox::dispatcher::Dispatcher};"),
+        ("send/client/mod.rs", "use crate::send::Message;"),
+        ("send/retry.rs", "use super::Outcome;"),
+        ("send/nonsense/mod.rs", ""),
+    ];
+    let allowed = [
+        ("send/mod.rs", "pub use self::outbox::dispatcher::Dispatcher; use crate::send::Message;"),
+        ("send/outbox/dispatcher.rs", "use super::store::ids::EndpointId; use crate::send::signing::signer::Signer;"),
+        ("send/client/mod.rs", "use crate::{clock::Clock, send::retry::RetryPolicy}; pub(crate) mod exchange;"),
+        ("send/client/mod.rs", "#[cfg(test)] mod tests { use crate::send::Message; }"),
+        ("store/memory/mod.rs", "use crate::send::Message;"),
+    ];
+
+    for (path, text) in forbidden {
+        assert_eq!(check_sending(Path::new(path), text).len(), 1, "{path}: {text}");
+    }
+    for (path, text) in allowed {
+        assert_eq!(check_sending(Path::new(path), text).len(), 0, "{path}: {text}");
+    }
+}
+
+#[test]
+fn circles_of_files_are_found() {
+    let file = |path: &str, text: &str| (PathBuf::from(path), text.to_owned());
+    let files = [
+        file("a/mod.rs", "mod b; pub use self::b::B;"),
+        file("a/b.rs", "use crate::{a::c::C, d};"),
+        file("a/c.rs", "use super::e::E; use crate::a::c::C;"),
+        file("a/e.rs", "fn f() -> crate::a::b::B { todo!() } #[cfg(test)] use crate::a::A;"),
+        file("d.rs", "use std::fmt; pub(in crate::a) fn f() {}"),
+    ];
+
+    assert_eq!(circles(&files), [["a/b.rs", "a/c.rs", "a/e.rs"].map(PathBuf::from)]);
 }
 
 #[test]
@@ -312,6 +416,107 @@ fn check(path: &Path, text: &str) -> Vec<Fault> {
     faults
 }
 
+/// Checks what one file of `send/` imports of the others.
+fn check_sending(path: &Path, text: &str) -> Vec<Fault> {
+    let file = module_path(path);
+    // What the root of sending shows to users, it takes from all of its rooms.
+    if file.first().is_none_or(|module| module != "send") || file.len() == 1 {
+        return Vec::new();
+    }
+    let fault = |line, found: &str, rule| Fault { path: path.to_owned(), line, found: found.to_owned(), rule };
+    let Some((room, allowed)) = room_of(&file) else {
+        let rule = "put the room into the table of tests/architecture.rs and into ARCHITECTURE.md".to_owned();
+        return vec![fault(1, &file.join("::"), rule)];
+    };
+    let mut faults = Vec::new();
+    for (line, target) in absolute_paths(&without_tests(&tokens(text)), &file) {
+        if target.first().is_none_or(|module| module != "send") {
+            continue;
+        }
+        match room_of(&target) {
+            None => {
+                let rule = "inside `send/`, import it from its own file".to_owned();
+                faults.push(fault(line, &target.join("::"), rule));
+            }
+            Some((other, _)) if other != room && !allowed.contains(&other) => {
+                let rule = format!("`send/{room}` may import {}", allowed.join(", "));
+                faults.push(fault(line, &target.join("::"), rule));
+            }
+            Some(_) => {}
+        }
+    }
+    faults
+}
+
+/// The room of sending that a path leads into, and what it may import.
+fn room_of(path: &[String]) -> Option<(&'static str, &'static [&'static str])> {
+    let inside = path.get(1..)?.join("/");
+    let is_in = |room: &str| inside.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // A room inside of another one has the longer name.
+    SENDING.iter().filter(|(room, _)| is_in(room)).max_by_key(|(room, _)| room.len()).copied()
+}
+
+/// The paths into this crate, from its root. What stands in a module that is opened within the file is taken for what stands
+/// in the file itself.
+fn absolute_paths(tokens: &[Token], file: &[String]) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for (line, path) in paths(tokens) {
+        let mut rest = path.as_slice();
+        let mut base = match rest.first().map(String::as_str) {
+            Some("crate") => Vec::new(),
+            Some("self" | "super") if rest.len() > 1 => file.to_vec(),
+            _ => continue,
+        };
+        while let Some(first) = rest.first().filter(|first| ["crate", "self", "super"].contains(&first.as_str())) {
+            if first == "super" {
+                base.pop();
+            }
+            rest = &rest[1..];
+        }
+        base.extend(rest.iter().filter(|name| *name != "self").cloned());
+        found.push((line, base));
+    }
+    found
+}
+
+/// The groups of files each of which imports all others of its group, by way of others or directly.
+fn circles(files: &[(PathBuf, String)]) -> Vec<Vec<PathBuf>> {
+    let modules: Vec<_> = files.iter().map(|(path, _)| module_path(path)).collect();
+    // The file in which a path ends, which is that of its longest beginning.
+    let file_of = |target: &[String]| {
+        let lengths = (1..=target.len()).rev();
+        lengths.filter_map(|length| modules.iter().position(|module| module == &target[..length])).next()
+    };
+    let arrows: Vec<BTreeSet<usize>> = files
+        .iter()
+        .enumerate()
+        .map(|(from, (_, text))| {
+            let targets = absolute_paths(&without_visibilities(&without_tests(&tokens(text))), &modules[from]);
+            targets.iter().filter_map(|(_, target)| file_of(target)).filter(|to| *to != from).collect()
+        })
+        .collect();
+    let reached = |from: usize| {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<_> = arrows[from].iter().copied().collect();
+        while let Some(next) = open.pop() {
+            if reached.insert(next) {
+                open.extend(&arrows[next]);
+            }
+        }
+        reached
+    };
+    let reached: Vec<_> = (0..files.len()).map(reached).collect();
+    let mut circles: Vec<Vec<PathBuf>> = Vec::new();
+    for from in 0..files.len() {
+        let members: Vec<_> = reached[from].iter().filter(|to| reached[**to].contains(&from)).copied().collect();
+        // Each circle once, by its first file.
+        if members.first() == Some(&from) {
+            circles.push(members.into_iter().map(|member| files[member].0.clone()).collect());
+        }
+    }
+    circles
+}
+
 /// What a module may import beside the leaves, or nothing when it is on no map.
 fn rule_of(module: &str) -> Option<&'static [&'static str]> {
     if LEAVES.contains(&module) {
@@ -482,6 +687,20 @@ fn spread(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec
 /// The keywords that a path from the outermost root, `::name`, can follow.
 const KEYWORDS: &[&str] =
     &["as", "dyn", "else", "for", "if", "impl", "in", "let", "match", "mut", "return", "use", "where"];
+
+/// The code without the places to which something is visible: `pub(in crate::store)` imports nothing.
+fn without_visibilities(tokens: &[Token]) -> Vec<Token> {
+    let mut kept: Vec<Token> = Vec::new();
+    let mut is_place = false;
+    for token in tokens {
+        let follows = kept.last().is_some_and(|before| before.text == "(");
+        is_place = (is_place && token.text != ")") || (follows && token.text == "in");
+        if !is_place {
+            kept.push(token.clone());
+        }
+    }
+    kept
+}
 
 /// The code without its `#[cfg(test)]` items.
 fn without_tests(tokens: &[Token]) -> Vec<Token> {

@@ -1,6 +1,8 @@
 //! Routes, extractors and handlers that fail, over real sockets and in every way to mount the layer.
 #![cfg(all(feature = "axum", feature = "tracing"))]
 
+#[path = "support/key_pairs.rs"]
+mod key_pairs;
 #[path = "support/logs.rs"]
 mod logs;
 #[path = "support/serve.rs"]
@@ -768,12 +770,9 @@ async fn without_verification_the_limits_and_methods_stay() {
     let (logs, _guard) = Logs::capture();
     for provider in Provider::ALL {
         // A layer without verification is still one that was given a secret of the scheme's form.
-        let secret = match provider.name() {
-            "standard-webhooks-v1a" => {
-                tower_webhooks::Secret::new("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=").unwrap()
-            }
-            _ => Sender::StandardWebhooks.secret(),
-        };
+        // The text is also base64 and hexadecimal digits.
+        let secret = key_pairs::of_receiver(provider.name(), 0, "0123456789abcdef0123456789abcdef");
+        let secret = tower_webhooks::Secret::new(secret).unwrap();
         let layer = WebhookLayer::new(*provider, secret).with_insecure_no_verification();
         let scheme = tower_webhooks::Scheme::from(*provider);
         let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
@@ -792,9 +791,15 @@ async fn without_verification_the_limits_and_methods_stay() {
 
         assert_eq!(send(&server, "/hook", &[], b"{}").await, (200, "None false".to_owned()), "{provider}");
         assert_eq!(send(&server, "/hook", &[], &[b'x'; 101]).await.0, 413, "{provider}");
+        // HubSpot may be told to call by GET.
+        if provider.name().starts_with("hubspot-v2") || provider.name().starts_with("hubspot-v3") {
+            continue;
+        }
         let got = server.send(&request("GET", "/hook", &[], b"")).await.unwrap();
         // Some have a handshake by GET, which this is not.
-        let refused = if [Provider::DROPBOX, Provider::META].contains(provider) { 403 } else { 405 };
+        let by_get = [Provider::DROPBOX, Provider::META, Provider::NYLAS, Provider::OKTA, Provider::X_TWITTER]
+            .contains(provider);
+        let refused = if by_get { 403 } else { 405 };
         assert_eq!((got.status, runs.load(Ordering::SeqCst)), (refused, 1), "{provider}");
     }
     // A scheme in code is asked whether it answers from the head, and for nothing else.

@@ -197,3 +197,77 @@ fn other_senders_with_public_keys_are_declared() {
     assert!(Scheme::hmac_sha256().header("x").hex().signs("{body}").key_standard_webhooks_public().build().is_err());
     assert!(Scheme::ed25519().header("x").hex().build().is_err());
 }
+
+// --- ECDSA and RSA ------------------------------------------------------------------------------------------------------
+
+/// The receiver's keys of a provider with keys in PEM, and what one of them must be like.
+const IN_PEM: [(Provider, &[[&str; 2]; 3], &str); 4] = [
+    (Provider::SENDGRID, &key_pairs::P256, "P-256"),
+    (Provider::WISE, &key_pairs::RSA, "RSA"),
+    (Provider::KICK, &key_pairs::RSA, "RSA"),
+    (Provider::FIREBLOCKS_V1, &key_pairs::RSA, "RSA"),
+];
+
+fn pem(label: &str, base64: &str) -> String {
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----", lines.join("\n"))
+}
+
+#[test]
+fn a_key_that_is_not_the_schemes_fails_at_start() {
+    for (provider, pairs, name) in IN_PEM {
+        let error = |text: &str| WebhookLayer::try_new(provider, secret(text)).unwrap_err();
+        let [private, public] = pairs[0];
+
+        assert!(WebhookLayer::try_new(provider, secret(public)).is_ok(), "{provider}");
+        assert!(WebhookLayer::try_new(provider, secret(&pem("PUBLIC KEY", public))).is_ok(), "{provider}");
+        // Whose private key is in a configuration must hear it.
+        let text = error(&pem("PRIVATE KEY", private)).to_string();
+        assert!(text.contains("it is a private key, which must never leave the sender"), "{provider}: {text}");
+        assert!(!text.contains(&private[..20]), "{provider}: {text}");
+        let other = if name == "RSA" { key_pairs::P256[0][1] } else { key_pairs::RSA[0][1] };
+        assert!(error(other).to_string().contains(name), "{provider}");
+        for text in [private, "a text that is no public key", "AAAA", PAIRS[0][1], &pem("CERTIFICATE", public)] {
+            assert_eq!(error(text).kind(), ConfigErrorKind::Secret, "{provider}: {text}");
+        }
+        let many: Vec<_> = std::iter::repeat_n(secret(public), 5).collect();
+        assert!(WebhookLayer::try_new(provider, many).unwrap_err().to_string().contains("more than 4"), "{provider}");
+    }
+}
+
+#[test]
+fn schemes_with_keys_in_pem_say_what_is_wrong_with_their_declaration() {
+    let build = |scheme: tower_webhooks::scheme::SchemeBuilder| {
+        scheme.header("x-sig").base64().signs("{body}").build().map(|_| ()).map_err(|error| error.to_string())
+    };
+    for scheme in [Scheme::ecdsa_p256, Scheme::rsa_sha256, Scheme::rsa_sha512] {
+        assert!(build(scheme()).unwrap_err().contains("add `.key_pem()`"));
+        assert!(build(scheme().key_base64()).unwrap_err().contains("add `.key_pem()`"));
+        assert!(build(scheme().key_pem()).is_ok());
+        let challenge =
+            Handshake::challenge(Field::query("c"), "r").present(Field::query("c")).method(http::Method::GET);
+        assert!(build(scheme().key_pem().handshake(challenge)).unwrap_err().contains("shared secret"));
+    }
+    for scheme in [Scheme::hmac_sha256().key_pem(), Scheme::ed25519().key_pem()] {
+        assert!(build(scheme).unwrap_err().contains("for public keys of ECDSA and RSA"));
+    }
+}
+
+// A tenant that does not exist costs what one that exists costs, and is rejected like a forged request.
+#[cfg(all(feature = "axum", feature = "testing"))]
+#[tokio::test]
+async fn a_tenant_that_does_not_exist_is_checked_with_a_key_that_nobody_has() {
+    use axum::{Router, body::Body, routing::post};
+    use tower::ServiceExt;
+    use tower_webhooks::{BoxError, RequestHead, testing::SignedRequest};
+
+    for (provider, private) in [(Provider::SENDGRID, key_pairs::P256[0][0]), (Provider::WISE, key_pairs::RSA[0][0])] {
+        let source = |_: RequestHead| async { Ok::<_, BoxError>(Secrets::unknown_tenant()) };
+        let app: Router = Router::new().route("/", post(async || "").layer(WebhookLayer::new(provider, source)));
+        let request = SignedRequest::new(provider, &secret(private)).build::<Body>();
+
+        let answer = app.oneshot(request).await.unwrap();
+
+        assert_eq!(answer.status(), 401, "{provider}");
+    }
+}

@@ -9,7 +9,7 @@ use axum::{
     http::{Method, StatusCode},
     routing::post as on_post,
 };
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use senders::{Answer, NOW_AS_DATE, PATH, hmac, layer, post, secret, secret_text, send, signature};
 use tower_webhooks::{Delivery, Provider, Secret, Secrets, WebhookLayer, clock::ManualClock};
 
@@ -213,6 +213,107 @@ async fn slack_is_told_its_challenge_as_text() {
     let answer = post(&router(Provider::SLACK), &signature(Provider::SLACK, SLACK), SLACK).await;
 
     assert_eq!(answer, plain_text("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"));
+}
+
+// --- X ------------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn x_is_told_the_hash_of_its_token() {
+    let answer = get(Provider::X_TWITTER, "?crc_token=challenge_string").await;
+
+    let tag = BASE64.encode(&hmac(secret_text(Provider::X_TWITTER).as_bytes(), "challenge_string"));
+    assert_eq!(answer.in_short(), (StatusCode::OK, &*format!(r#"{{"response_token":"sha256={tag}"}}"#)));
+}
+
+// The answer is made with the key that signs deliveries.
+#[tokio::test]
+async fn x_cannot_be_had_to_sign_a_delivery() {
+    for token in ["%7B%22a%22%3A1%7D", "", "a%20b", "1&crc_token=2"] {
+        let answer = get(Provider::X_TWITTER, &format!("?crc_token={token}")).await;
+        assert_eq!(answer.in_short(), FORBIDDEN, "{token}");
+    }
+    let body = "1234";
+    let answer = post(&router(Provider::X_TWITTER), &signature(Provider::X_TWITTER, body), body).await;
+    assert_eq!(answer.in_short(), UNAUTHORIZED);
+}
+
+// --- Nylas and Okta -----------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn nylas_is_told_its_challenge_as_text() {
+    assert_eq!(get(Provider::NYLAS, "?challenge=bc609b38-c81f").await, plain_text("bc609b38-c81f"));
+    assert_eq!(get(Provider::NYLAS, "").await.in_short(), FORBIDDEN);
+}
+
+#[tokio::test]
+async fn okta_is_told_its_challenge_as_json() {
+    let challenge = [("x-okta-verification-challenge", "xdf1TaMKNRWUE7DSmFsoBpCDdGHCbTgo".to_owned())];
+    let answer = send(&router(Provider::OKTA), Method::GET, "/in", &challenge, "").await;
+
+    assert_eq!(answer.in_short(), (StatusCode::OK, r#"{"verification":"xdf1TaMKNRWUE7DSmFsoBpCDdGHCbTgo"}"#));
+    assert_eq!(get(Provider::OKTA, "").await.in_short(), FORBIDDEN);
+    // By POST it does not excuse a delivery from its token.
+    let delivery = send(&router(Provider::OKTA), Method::POST, "/in", &challenge, "{}").await;
+    assert_eq!(delivery.in_short(), UNAUTHORIZED);
+}
+
+// --- Front --------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn front_is_told_its_challenge_once_the_signature_has_passed() {
+    let challenge = ("x-front-challenge", "3f2a9c".to_owned());
+    let mut signed = signature(Provider::FRONT, "{}");
+    signed.push(challenge.clone());
+
+    assert_eq!(post(&router(Provider::FRONT), &signed, "{}").await, plain_text("3f2a9c"));
+    assert_eq!(post(&router(Provider::FRONT), &[challenge], "{}").await.in_short(), UNAUTHORIZED);
+    assert_eq!(post(&router(Provider::FRONT), &signed, "{ }").await.in_short(), UNAUTHORIZED);
+}
+
+// --- Trello -------------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn trello_is_answered_when_it_checks_a_callback_url() {
+    let router = router(Provider::TRELLO);
+
+    assert_eq!(send(&router, Method::HEAD, PATH, &[], "").await.status, StatusCode::OK);
+    assert_eq!(send(&router, Method::GET, PATH, &[], "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(send(&router, Method::POST, PATH, &[], "{}").await.in_short(), UNAUTHORIZED);
+    assert_eq!(post(&router, &signature(Provider::TRELLO, "{}"), "{}").await.in_short(), (StatusCode::OK, "delivery"));
+}
+
+// --- Discord ------------------------------------------------------------------------------------------------------------
+
+#[cfg(feature = "asymmetric")]
+#[tokio::test]
+async fn discord_is_answered_its_ping_once_the_signature_has_passed() {
+    let ping = r#"{"type":1}"#;
+    let router_of_interactions = router(Provider::DISCORD_INTERACTIONS);
+    let signed = signature(Provider::DISCORD_INTERACTIONS, ping);
+
+    let answer = post(&router_of_interactions, &signed, ping).await;
+
+    assert_eq!(answer.in_short(), (StatusCode::OK, r#"{"type":1}"#));
+    assert_eq!(answer.content_type, "application/json");
+    let wrong = [signed[0].clone(), (signed[1].0, signed[1].1.replace(['0', '1'], "2"))];
+    for headers in [&[][..], &wrong] {
+        assert_eq!(post(&router_of_interactions, headers, ping).await.in_short(), UNAUTHORIZED);
+    }
+    let command = r#"{"id":"846462639134605312","type":2}"#;
+    let answer = post(&router_of_interactions, &signature(Provider::DISCORD_INTERACTIONS, command), command).await;
+    assert_eq!(answer.in_short(), (StatusCode::OK, "delivery of 2"));
+}
+
+#[cfg(feature = "asymmetric")]
+#[tokio::test]
+async fn discords_webhook_events_are_answered_with_204() {
+    let ping = r#"{"version":1,"application_id":"1234","type":0}"#;
+    let answer = post(&router(Provider::DISCORD_EVENTS), &signature(Provider::DISCORD_EVENTS, ping), ping).await;
+
+    assert_eq!((answer.in_short(), &*answer.content_type), ((StatusCode::NO_CONTENT, ""), "application/json"));
+    let event = r#"{"version":1,"type":1,"event":{"type":"APPLICATION_AUTHORIZED","data":{"scopes":[]}}}"#;
+    let answer = post(&router(Provider::DISCORD_EVENTS), &signature(Provider::DISCORD_EVENTS, event), event).await;
+    assert_eq!(answer.in_short(), (StatusCode::OK, "delivery of APPLICATION_AUTHORIZED"));
 }
 
 // --- All that are signed ------------------------------------------------------------------------------------------------

@@ -223,6 +223,9 @@ impl SecretSource for Slow {
     }
 }
 
+/// As long as a look-up may take.
+const LOOK_UP: Duration = Duration::from_secs(5);
+
 /// The secret that the sender has changed to.
 const NEW: &str = "the secret that the sender has changed to";
 
@@ -255,6 +258,7 @@ async fn a_body_that_waits_for_newer_secrets_gives_way_like_one_that_is_being_re
     let mut forged = server.connect().await;
     forged.send(&signed_with("a wrong one", &vec![b'x'; 990_000])).await;
     soon("the look-up", asked.notified()).await;
+    let start = Instant::now();
 
     let body = vec![b' '; 20_000];
     let answer = server.send(&signed_with(Sender::Stripe.secret_text(), &body)).await.expect("there is an answer");
@@ -263,6 +267,7 @@ async fn a_body_that_waits_for_newer_secrets_gives_way_like_one_that_is_being_re
     let answer = forged.answer().await.expect("it is told");
     assert_eq!((answer.status, answer.header("x-kind")), (503, Some("over_budget")));
     assert_eq!((answer.header("retry-after"), answer.text()), (Some("10"), r#"{"error":"unavailable"}"#));
+    assert!(start.elapsed() < LOOK_UP, "it waits for the look-up");
     server.stop().await;
 }
 

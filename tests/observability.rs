@@ -284,10 +284,13 @@ fn hidden(request: &Request<Bytes>, secret: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload() {
     const PAYLOAD: &str = "4111-1111-1111-1111";
-    let (spans, _guard) = Spans::capture();
-    let mut must_not_be_seen = vec![PAYLOAD.to_owned()];
-    let now = SystemClock.now();
+    let mut panicked = false;
     for provider in Provider::ALL {
+        // One log for each, or every text would be looked for in those of all the others.
+        let (spans, _guard) = Spans::capture();
+        let mut must_not_be_seen = vec![PAYLOAD.to_owned()];
+        // Some windows are shorter than this test.
+        let now = SystemClock.now();
         let ended = now - Duration::from_secs(60);
         let held = |number, otherwise| Secret::new(key_pairs::of_receiver(provider.name(), number, otherwise)).unwrap();
         let signing =
@@ -342,18 +345,19 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
                 }
             }
         }
-    }
 
-    let seen = spans.text();
-    for provider in Provider::ALL {
+        let seen = spans.text();
         assert!(seen.contains(&format!("webhook.handle provider=\"{provider}\"")), "{provider}");
+        assert!(seen.contains("refused a request"), "{provider}");
+        // Of a sender without event types no event reaches that handler.
+        panicked |= seen.contains("a handler panicked");
+        must_not_be_seen.sort();
+        must_not_be_seen.dedup();
+        assert!(must_not_be_seen.len() > 5, "{provider}: {}", must_not_be_seen.len());
+        for text in must_not_be_seen {
+            let line = seen.lines().find(|line| line.contains(&text));
+            assert!(line.is_none(), "{provider}: `{text}` is in the log: {line:?}");
+        }
     }
-    assert!(seen.contains("refused a request") && seen.contains("a handler panicked"));
-    must_not_be_seen.sort();
-    must_not_be_seen.dedup();
-    assert!(must_not_be_seen.len() > 50);
-    for text in must_not_be_seen {
-        let line = seen.lines().find(|line| line.contains(&text));
-        assert!(line.is_none(), "`{text}` is in the log: {line:?}");
-    }
+    assert!(panicked);
 }

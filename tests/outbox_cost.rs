@@ -244,19 +244,19 @@ async fn counting_attempts_costs_a_finish_little() {
 
     let store = SqliteStore::connect(&sqlite).await.unwrap();
     let pool = SqlitePool::connect(&sqlite).await.unwrap();
-    let drop_rows = "CREATE TRIGGER nothing BEFORE INSERT ON webhook_outbox_stats BEGIN SELECT RAISE(IGNORE); END";
+    let drop_rows = "CREATE TRIGGER counts_nothing BEFORE INSERT ON webhook_outbox_stats BEGIN SELECT RAISE(IGNORE); END";
     let switch = async |counting: bool| {
-        let sql = if counting { "DROP TRIGGER nothing" } else { drop_rows };
+        let sql = if counting { "DROP TRIGGER counts_nothing" } else { drop_rows };
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
     };
     counting_costs("SQLite", &store, &switch).await;
 
     let store = PostgresStore::connect(&postgres).await.unwrap();
     let pool = PgPool::connect(&postgres).await.unwrap();
-    let drop_rows = "CREATE OR REPLACE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-         CREATE TRIGGER nothing BEFORE INSERT ON webhook_outbox_stats FOR EACH ROW EXECUTE FUNCTION nothing()";
+    let drop_rows = "CREATE OR REPLACE FUNCTION counts_nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER counts_nothing BEFORE INSERT ON webhook_outbox_stats FOR EACH ROW EXECUTE FUNCTION counts_nothing()";
     let switch = async |counting: bool| {
-        let sql = if counting { "DROP TRIGGER nothing ON webhook_outbox_stats" } else { drop_rows };
+        let sql = if counting { "DROP TRIGGER counts_nothing ON webhook_outbox_stats" } else { drop_rows };
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.unwrap();
     };
     counting_costs("PostgreSQL", &store, &switch).await;
@@ -278,7 +278,7 @@ async fn counting_costs(name: &str, store: &impl OutboxStore, switch: &impl Asyn
             let token = LeaseToken::random().unwrap();
             for leased in store.lease(LeaseRequest::new(token, LONG, 100)).await.unwrap().deliveries {
                 let begun = Instant::now();
-                store.finish(leased.id, token, Finish::new(After::Delivered)).await.unwrap();
+                let _ = store.finish(leased.id, token, Finish::new(After::Delivered)).await.unwrap();
                 spent += begun.elapsed();
                 ended += 1;
             }

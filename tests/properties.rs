@@ -74,8 +74,9 @@ fn providers() -> Vec<Signed> {
         // Linear's time is in the body.
         let body = format!(r#"{{"webhookTimestamp":{NOW}000,"id":"evt_1","type":"t","data":{{"é":[1,2]}}}}"#);
         let headers = senders::signature(*provider, &body).into_iter().map(|(name, value)| {
-            let is_signature = ["signature", "-256", "-sha256", "token"].iter().any(|end| name.ends_with(end));
-            let part = if is_signature { Part::Signature } else { Part::Content };
+            let is_content =
+                ["id", "timestamp", "nonce", "date", "-key", "client"].iter().any(|end| name.ends_with(end));
+            let part = if is_content { Part::Content } else { Part::Signature };
             (name.to_owned(), value.into_bytes(), part)
         });
         let scheme = Scheme::from(*provider).with_public_url(senders::PUBLIC_URL).expect("a URL");
@@ -83,15 +84,17 @@ fn providers() -> Vec<Signed> {
             name: provider.to_string(),
             secrets: Secrets::new(senders::secret(senders::secret_text(*provider))),
             method: Method::POST,
-            // Only Square signs the URL.
-            uri: if *provider == Provider::SQUARE { senders::PATH.into() } else { "/hook".into() },
+            uri: if scheme.signs_url() { senders::PATH.into() } else { "/hook".into() },
             headers: headers.collect(),
             covers_body: scheme.covers_body(),
             scheme,
             body: body.into_bytes(),
         }
     };
-    Provider::ALL.iter().map(signed).collect()
+    // Of those with keys of RSA one is enough here, since each bit costs a verification.
+    let slow = ["fireblocks-v1", "kick"];
+    let looked_at = |provider: &&Provider| senders::is_in_headers(**provider) && !slow.contains(&provider.name());
+    Provider::ALL.iter().filter(looked_at).map(signed).collect()
 }
 
 /// An algorithm with what it makes of a message.
@@ -303,6 +306,10 @@ fn every_flipped_bit_of_a_signed_header_is_refused() {
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 // In a signature, another way to write the same bytes is no other signature.
                 let same = *part == Part::Signature && means_the_same(value, flipped);
+                // Each of its secrets has a key of its own, any of which may match.
+                let other_key =
+                    signed.name == Provider::CONVOY_ADVANCED.name() && flipped.windows(4).any(|key| key == b",v3=");
+                let same = same || other_key;
                 let passes = signed.passes(&signed.uri, &headers, &signed.body);
                 assert!(passes.is_none_or(|passes| !passes || same), "{}: {name}, bit {bit}", signed.name);
             }
@@ -369,14 +376,15 @@ fn every_cut_of_a_signed_message_is_refused() {
                 shorter[index].1.truncate(length);
                 // The padding of base64url, and of a token in base64, may be missing, but not a part of it.
                 let is_padding = value[length..].iter().all(|byte| *byte == b'=');
-                let may_miss = signed.name.contains("padded") || signed.name == "basic authentication";
+                let may_miss = signed.name.contains("padded") || value.starts_with(b"Basic ");
                 let same = may_miss && is_padding && !value[..length].ends_with(b"=");
                 let passes = signed.passes(&signed.uri, &shorter, &signed.body);
                 assert_eq!(passes, Some(same), "{}: {length}", signed.name);
             }
             let mut doubled = signed.headers.clone();
             doubled.push(doubled[index].clone());
-            let lines_count = signed.name.ends_with("lines") && doubled[index].2 == Part::Signature;
+            let lines = signed.name.ends_with("lines") || signed.name == Provider::MOLLIE_NEXT.name();
+            let lines_count = lines && doubled[index].2 == Part::Signature;
             assert_eq!(signed.passes(&signed.uri, &doubled, &signed.body), Some(lines_count), "{}", signed.name);
         }
     }

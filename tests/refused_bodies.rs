@@ -42,6 +42,9 @@ const LATE: Duration = Duration::from_secs(10);
 /// Longer than the silence that is waited for before the answer, and shorter than the one after it.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Longer also than what is read of a body whose time is over, and shorter than the silence after the answer.
+const LONG_PAUSE: Duration = Duration::from_millis(1600);
+
 fn with(mut headers: Vec<Line>, more: &[(&str, &str)]) -> Vec<Line> {
     headers.extend(more.iter().map(|(name, value)| line(name, *value)));
     headers
@@ -118,7 +121,7 @@ async fn a_sender_that_pauses_in_a_body_that_is_refused_while_it_is_read_and_goe
     let cases = [
         ("the limit", 413, layer().with_body_limit(1000), (Duration::ZERO, PAUSE)),
         ("the memory budget", 503, layer().with_memory_budget(1000), (Duration::ZERO, PAUSE)),
-        ("the deadline", 408, layer().with_body_timeout(Duration::from_millis(300)), (PAUSE, Duration::ZERO)),
+        ("the deadline", 408, layer().with_body_timeout(Duration::from_millis(100)), (LONG_PAUSE, Duration::ZERO)),
     ];
     for (cause, status, layer, (before, between)) in cases {
         let receiver = Receiver::behind(Sender::GitHub, layer).await;
@@ -276,10 +279,32 @@ async fn a_body_that_drips_is_read_until_the_deadline_and_no_longer() {
             answered = tokio::time::timeout(Duration::from_millis(10), raw.readable()).await.is_ok();
         }
 
+        assert!(answered, "{status}: while it drips");
         assert_eq!(raw.answer().await.map(|answer| answer.status), Some(status));
         assert!(raw.is_closed().await);
     }
     receiver.finish().await;
+}
+
+// No bound of bytes ends it, and it is never waited for.
+#[tokio::test]
+async fn a_refused_body_of_empty_frames_without_end_is_read_until_the_deadline() {
+    struct Empty;
+    impl Body for Empty {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+        }
+    }
+    let layer = Sender::Stripe.layer().with_body_timeout(Duration::from_millis(100));
+    let router: Router = Router::new().route("/hook", any(async || "").layer(layer));
+
+    let request = serve::request_h2("POST", "/hook", &[], b"").map(|_| Empty);
+    let response = soon("an answer", serve::oneshot(&router, request)).await;
+
+    assert_eq!(response.status(), 401);
 }
 
 #[tokio::test]
@@ -306,6 +331,14 @@ async fn a_body_that_says_that_it_is_larger_than_is_read_is_answered_at_once() {
     raw.send(&head("POST", "/hook", &[line("content-length", (1_u64 << 40).to_string())])).await;
     raw.send(&vec![b'x'; 100_000]).await;
 
+    // Not once the sender is silent: it never is.
+    let start = Instant::now();
+    let mut answered = false;
+    while !answered && start.elapsed() < LATE {
+        raw.send(b"x").await;
+        answered = tokio::time::timeout(Duration::from_millis(10), raw.readable()).await.is_ok();
+    }
+    assert!(answered);
     assert_eq!(raw.answer().await.map(|answer| answer.status), Some(401));
     assert!(raw.is_closed().await);
     receiver.finish().await;

@@ -181,6 +181,7 @@ fn shapes() -> Vec<SchemeBuilder> {
             .unit(TimestampUnit::HttpDate)
             .signs("{body}{timestamp}"),
         hex().name("plus").header("x-sig").timestamp(Field::header("x-time")).signs("{body}+{timestamp}"),
+        hex().name("key-id").header("x-sig").key_id(Field::header("x-key")).signs("{body}"),
         hex().name("parts-of-a-key").header("x-sig").key_without(["0", "a"]).signs("{body}"),
     ]
 }
@@ -238,7 +239,9 @@ fn every_flipped_byte_of_what_is_signed_is_refused() {
             }
         }
         for (header, value) in &parts.headers {
-            if header.as_str().starts_with("content-") {
+            // A secret without an id is tried whatever key a request names.
+            let names_key = ["x-ably-key", "x-auth-client", "x-pusher-key", "x-key"].contains(&header.as_str());
+            if header.as_str().starts_with("content-") || names_key {
                 continue;
             }
             for index in 0..value.len() {

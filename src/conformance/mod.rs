@@ -11,8 +11,8 @@
 //!    use the same store meanwhile.
 //! 5. It needs a tokio runtime; one with several threads finds more.
 //!
-//! With the feature `send`, `outbox` checks an `OutboxStore` in the same way, and `damaged_outbox` what becomes of rows that cannot
-//! be read.
+//! With the feature `send`, `outbox` checks an `OutboxStore` in the same way, `emptied_outbox` what becomes of deliveries whose
+//! message has lost its content, and `damaged_outbox` also what becomes of rows that cannot be read.
 //!
 //! It does not check what only your store can know: that records outlive a restart, that two processes see one clock, that
 //! the application's transaction takes the mark with it.
@@ -40,7 +40,7 @@ mod model;
 mod outbox;
 
 #[cfg(feature = "send")]
-pub use self::outbox::{Damage, damaged_outbox, outbox};
+pub use self::outbox::{Damage, damaged_outbox, emptied_outbox, outbox};
 pub use self::{
     harness::{Harness, OffsetHarness, Purge},
     idempotency::idempotency,

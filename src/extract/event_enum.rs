@@ -5,12 +5,7 @@
 //! but `#[serde(rename = "…")]` is needed on the enum. Where no pattern fits, it answers with the event type itself, which a
 //! variant with `#[serde(other)]` takes and no other does.
 
-use std::{
-    borrow::Cow,
-    cell::Cell,
-    fmt,
-    sync::{Mutex, PoisonError},
-};
+use std::{borrow::Cow, cell::Cell, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -22,6 +17,7 @@ use super::raw_event::TOKEN;
 use crate::{
     delivery::Delivery,
     form::{Fields, to_json},
+    mutex::Mutex,
     observe,
     pattern::{self, Subject},
 };
@@ -66,7 +62,7 @@ pub(super) fn warn<'de, T: Deserialize<'de>>(delivery: &Delivery) {
     let Some(mistake) = pattern::mistake(variants.iter().copied(), event_type.subject()) else { return };
     {
         // An enum is told by where its list of names is; there are as many as the program has enums.
-        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = WARNED.lock();
         let enumeration = variants.as_ptr().addr();
         if warned.contains(&enumeration) {
             return;

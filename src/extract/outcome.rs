@@ -1,7 +1,8 @@
 use axum_core::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 
 use crate::{
+    answers::{Line, retry_after},
     observe::{self, Outcome},
     outcome::{Discard, Retry},
     verify::Acknowledged,
@@ -10,8 +11,7 @@ use crate::{
 impl IntoResponse for Discard {
     fn into_response(self) -> Response {
         observe::discarded(self.reason());
-        let body = r#"{"status":"discarded"}"#;
-        let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let mut response: Response = Line::DISCARDED.response(StatusCode::OK);
         response.extensions_mut().insert(Acknowledged);
         response.extensions_mut().insert(Outcome::Discarded);
         response
@@ -20,13 +20,9 @@ impl IntoResponse for Discard {
 
 impl IntoResponse for Retry {
     fn into_response(self) -> Response {
-        let body = r#"{"error":"unavailable"}"#;
-        let mut response =
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let mut response = Line::UNAVAILABLE.response(StatusCode::SERVICE_UNAVAILABLE);
         if let Some(delay) = self.delay() {
-            // RFC 9110, section 10.2.3: whole seconds. At least one, since some clients take 0 for "never".
-            let seconds = delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0));
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            retry_after(&mut response, delay);
         }
         response
     }

@@ -1,9 +1,9 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use axum_core::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::StatusCode;
 
-use crate::{observe::Outcome, verify::Acknowledged};
+use crate::{answers::Line, observe::Outcome, verify::Acknowledged};
 
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
@@ -101,14 +101,14 @@ impl EventRejection {
 
 impl IntoResponse for EventRejection {
     fn into_response(self) -> Response {
-        let body = match self.0.kind {
-            EventRejectionKind::Malformed => r#"{"error":"malformed_body"}"#,
-            EventRejectionKind::Mismatch => r#"{"error":"unexpected_payload"}"#,
-            EventRejectionKind::NoLayer => r#"{"error":"internal"}"#,
-            EventRejectionKind::Unhandled => r#"{"status":"unhandled"}"#,
-            EventRejectionKind::UnsupportedForm => r#"{"error":"unsupported_form"}"#,
+        let line = match self.0.kind {
+            EventRejectionKind::Malformed => Line::MALFORMED_BODY,
+            EventRejectionKind::Mismatch => Line::UNEXPECTED_PAYLOAD,
+            EventRejectionKind::NoLayer => Line::INTERNAL,
+            EventRejectionKind::Unhandled => Line::UNHANDLED,
+            EventRejectionKind::UnsupportedForm => Line::UNSUPPORTED_FORM,
         };
-        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let mut response: Response = line.response(self.status());
         if self.0.kind == EventRejectionKind::Unhandled {
             response.extensions_mut().insert(Acknowledged);
             response.extensions_mut().insert(Outcome::Unhandled);

@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::Duration,
@@ -10,16 +10,16 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    key::{ClaimKey, ClaimToken},
-    later::Note,
-    layer::{Context, after},
-    run::bounded,
+    context::Context,
+    key::{ClaimKey, ClaimToken, Guard},
+    later::after,
     store::Completion,
 };
 use crate::{
     boxed::BoxFuture,
     claim::{ClaimError, ClaimErrorKind, ClaimHandle},
     fencing::Fenced,
+    mutex::Mutex,
 };
 
 /// A claim that this process holds: what its handler and the middleware both look at.
@@ -40,19 +40,14 @@ pub(super) struct Held {
     marks: AtomicU32,
 }
 
-/// The claim of a body, held by the token of the delivery's own claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Guard {
+/// A claim as the store has granted it.
+pub(super) struct Acquired {
     pub(super) key: ClaimKey,
-    /// How long equal bytes count as a replay, from the end of the handler.
-    pub(super) window: Duration,
-}
-
-impl Guard {
-    /// What is to be noted once the delivery is handled.
-    pub(super) fn completion(self) -> Note {
-        Note::Complete(self.key, Completion::new(self.window))
-    }
+    pub(super) token: ClaimToken,
+    pub(super) attempt: u32,
+    pub(super) retention: Duration,
+    pub(super) guard: Option<Guard>,
+    pub(super) claimed_at: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,15 +71,8 @@ pub(super) enum HeldState {
 }
 
 impl Held {
-    pub(super) fn new(
-        context: &Arc<Context>,
-        key: ClaimKey,
-        token: ClaimToken,
-        attempt: u32,
-        retention: Duration,
-        guard: Option<Guard>,
-        claimed_at: Instant,
-    ) -> Self {
+    pub(super) fn new(context: &Arc<Context>, acquired: Acquired) -> Self {
+        let Acquired { key, token, attempt, retention, guard, claimed_at } = acquired;
         let times = Times {
             handler: after(claimed_at, context.handler_timeout),
             lease: after(claimed_at, context.lease),
@@ -135,11 +123,11 @@ impl Held {
     }
 
     fn times(&self) -> Times {
-        *self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.times.lock()
     }
 
     fn set(&self, change: impl FnOnce(&mut Times)) {
-        change(&mut self.times.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.times.lock());
         self.moved.notify_waiters();
     }
 
@@ -187,7 +175,6 @@ impl ClaimHandle for Held {
             if matches!(self.state(), HeldState::Marked | HeldState::Done) {
                 return Ok(());
             }
-            let Context { store, store_timeout, .. } = &*self.context;
             let before = Instant::now();
             // A handler is never given less than it has, and the lease outlasts it by as much as at first, for the store to
             // be told the outcome.
@@ -196,7 +183,7 @@ impl ClaimHandle for Held {
             let whole = (handler - before).saturating_add(slack);
             // The guard first: while the claim holds, no copy is let through by a guard that has ended.
             for key in self.guard.iter().map(|guard| guard.key).chain([self.key]) {
-                let renewed = bounded(*store_timeout, store.renew(key, self.token, whole)).await;
+                let renewed = self.context.store.renew(key, self.token, whole).await;
                 self.fenced(renewed.map_err(ClaimError::store)?)?;
             }
             self.set(|times| {

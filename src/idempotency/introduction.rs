@@ -1,14 +1,9 @@
-use std::{
-    env,
-    path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::{env, path::Path, sync::OnceLock, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{key::ClaimKey, run::bounded, store::IdempotencyStore};
-use crate::observe;
+use super::{bounded::BoundedStore, key::ClaimKey};
+use crate::{mutex::Mutex, observe};
 
 /// When the store is next to be told which program claims for which consumer.
 ///
@@ -36,7 +31,7 @@ impl Introductions {
     /// Whether it is time; if so, it is the caller's turn.
     pub(super) fn are_due(&self, consumer: &str, provider: &str) -> bool {
         let now = Instant::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         match known.iter_mut().find(|known| *known.consumer == *consumer && *known.provider == *provider) {
             Some(known) if now < known.next => false,
             Some(known) => {
@@ -52,16 +47,10 @@ impl Introductions {
 }
 
 /// Notes in `store` which program this is, and warns the operator if the store knows another one.
-pub(super) async fn introduce(
-    store: &dyn IdempotencyStore,
-    limit: Duration,
-    key: ClaimKey,
-    consumer: &str,
-    provider: &str,
-) {
+pub(super) async fn introduce(store: &BoundedStore, key: ClaimKey, consumer: &str, provider: &str) {
     let Some(program) = program() else { return };
     // A failure is no news: the store's next caller will tell.
-    if let Ok(Some(other)) = bounded(limit, store.introduce(key, program)).await {
+    if let Ok(Some(other)) = store.introduce(key, program).await {
         observe::shared_store(provider, consumer, program, &other);
     }
 }

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
@@ -87,6 +87,14 @@ impl fmt::Debug for ClaimKey {
 token! {
     /// Who holds a claim: random, new for every claim, so that an owner whose lease has passed changes nothing.
     ClaimToken
+}
+
+/// The claim of a body, held by the token of the delivery's own claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guard {
+    pub(super) key: ClaimKey,
+    /// How long equal bytes count as a replay, from the end of the handler.
+    pub(super) window: Duration,
 }
 
 /// What tells two bodies under one delivery id apart, for a warning.

@@ -4,12 +4,11 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
 };
+use tokio_util::task::TaskTracker;
 
 use super::{
-    held::Guard,
-    key::{ClaimKey, ClaimToken},
-    layer::{Context, after},
-    run::bounded,
+    bounded::BoundedStore,
+    key::{ClaimKey, ClaimToken, Guard},
     store::Completion,
 };
 use crate::{error::StoreError, fencing::Fenced, observe};
@@ -24,6 +23,13 @@ pub(super) struct Later {
     responses: Arc<Semaphore>,
     /// Calls of the store at once, so that an outage does not end in a storm.
     calls: Arc<Semaphore>,
+}
+
+/// What is still to be done with a claim of `token`, until its lease ends.
+pub(super) struct Due {
+    pub(super) token: ClaimToken,
+    pub(super) lease: Instant,
+    pub(super) note: Note,
 }
 
 /// What is to be done with a claim.
@@ -46,6 +52,12 @@ const CALLS_AT_ONCE: usize = 16;
 /// Longer is no use: by then the store's operator has looked after it.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+/// So much later, or as good as never.
+pub(super) fn after(from: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    from + by.min(FAR)
+}
+
 impl Default for Later {
     fn default() -> Self {
         Self {
@@ -60,14 +72,8 @@ impl Default for Later {
 impl Later {
     /// Calls the store in the background, again and again until it answers. A completion is given up after an hour, a release
     /// when the `lease` of the claim has passed, which ends it as well.
-    pub(super) fn tell(
-        &self,
-        context: &Arc<Context>,
-        provider: &str,
-        token: ClaimToken,
-        lease: Instant,
-        mut note: Note,
-    ) {
+    pub(super) fn tell(&self, store: &BoundedStore, tasks: &TaskTracker, provider: &str, due: Due) {
+        let Due { token, lease, mut note } = due;
         let places = if note.is_completion() { &self.completions } else { &self.releases };
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             if note.is_completion() {
@@ -76,9 +82,8 @@ impl Later {
             return;
         };
         let bytes = self.keep_response(&mut note);
-        let (context, calls) = (Arc::clone(context), Arc::clone(&self.calls));
+        let (store, calls) = (store.clone(), Arc::clone(&self.calls));
         let provider = note.is_completion().then(|| Box::<str>::from(provider));
-        let tasks = context.tasks.clone();
         tasks.spawn(async move {
             let _kept = (place, bytes);
             let longest = after(Instant::now(), LONGEST);
@@ -89,7 +94,7 @@ impl Later {
                 pause = (pause * 2).min(Duration::from_secs(10));
                 // The semaphore is never closed.
                 let _call = calls.acquire().await;
-                match note.tell(&context, token).await {
+                match note.tell(&store, token).await {
                     Ok(None) => return,
                     Ok(Some(next)) => note = next,
                     Err(_) => {}
@@ -114,28 +119,32 @@ impl Later {
 }
 
 impl Note {
+    /// What is to be noted of a guard once the delivery is handled.
+    pub(super) fn handled(guard: Guard) -> Self {
+        Self::Complete(guard.key, Completion::new(guard.window))
+    }
+
     /// Whether a delivery that was handled may run again if the store is not told.
     fn is_completion(&self) -> bool {
         matches!(self, Self::Complete(..) | Self::Decide(..))
     }
 
     /// Calls the store, and returns what is to be written next.
-    async fn tell(&self, context: &Context, token: ClaimToken) -> Result<Option<Self>, StoreError> {
-        let Context { store, store_timeout, .. } = context;
+    async fn tell(&self, store: &BoundedStore, token: ClaimToken) -> Result<Option<Self>, StoreError> {
         match self {
             Self::Complete(key, completion) => {
-                let _ = bounded(*store_timeout, store.complete(*key, token, completion.clone())).await?;
+                let _ = store.complete(*key, token, completion.clone()).await?;
                 Ok(None)
             }
             Self::Release(key) => {
-                let _ = bounded(*store_timeout, store.release(*key, token)).await?;
+                let _ = store.release(*key, token).await?;
                 Ok(None)
             }
             Self::Decide(key, guard) => {
                 // Released or done, it stays so: the next look cannot find anything else.
-                let _ = bounded(*store_timeout, store.release(*key, token)).await?;
-                let is_done = bounded(*store_timeout, store.is_done(*key, token)).await? == Fenced::Applied;
-                Ok(Some(if is_done { guard.completion() } else { Self::Release(guard.key) }))
+                let _ = store.release(*key, token).await?;
+                let is_done = store.is_done(*key, token).await? == Fenced::Applied;
+                Ok(Some(if is_done { Self::handled(*guard) } else { Self::Release(guard.key) }))
             }
         }
     }

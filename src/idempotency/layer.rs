@@ -1,16 +1,12 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 use tower_layer::{Identity, Layer};
 
 use super::{
-    introduction::Introductions,
-    key::{ClaimKey, Fingerprint},
-    later::Later,
+    context::{Context, InFlight, MissingId, StoreDown},
     recent::Recent,
     service::Idempotency,
-    store::{IdempotencyStore, StoredResponse},
+    store::IdempotencyStore,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -43,112 +39,10 @@ pub struct IdempotencyLayer {
     context: Context,
 }
 
-/// What a layer was told, and what its services share.
-#[derive(Clone)]
-pub(super) struct Context {
-    pub(super) store: Arc<dyn IdempotencyStore>,
-    pub(super) tasks: TaskTracker,
-    /// Deliveries that are known to be done, so that they need no look at the store.
-    pub(super) done: Arc<Recent<ClaimKey, Known>>,
-    /// Bodies seen of late under ids that are not signed.
-    pub(super) bodies: Arc<Recent<Fingerprint, ClaimKey>>,
-    pub(super) purge: Arc<super::purge::Schedule>,
-    pub(super) introductions: Arc<Introductions>,
-    pub(super) later: Arc<Later>,
-    pub(super) consumer: Option<Arc<str>>,
-    pub(super) lease: Duration,
-    pub(super) handler_timeout: Duration,
-    pub(super) store_timeout: Duration,
-    pub(super) retention: Option<Duration>,
-    pub(super) in_flight: InFlight,
-    /// `None` where the scheme decides.
-    pub(super) missing_id: Option<MissingId>,
-    pub(super) replay_guard: Option<Duration>,
-    pub(super) stored_responses: Option<usize>,
-    pub(super) store_down: StoreDown,
-}
-
-/// What is remembered of a delivery that is done.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) fingerprint: Fingerprint,
-    pub(super) response: Option<Arc<StoredResponse>>,
-}
-
-/// What a copy of a delivery is answered while the first one is being handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InFlight {
-    /// 409, for senders that repeat on it.
-    Conflict,
-    /// 503 with `Retry-After`: the sender comes again.
-    Retry,
-    /// Waits for the first one for at most this long, and then answers as if it had come later; else as
-    /// [`Retry`](Self::Retry).
-    Wait(Duration),
-}
-
-/// What becomes of a delivery without an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MissingId {
-    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one. **Two events with equal bytes are one as
-    /// well**, so that the second is lost.
-    BodyDigest,
-    /// It is refused with 400.
-    Reject,
-    /// It runs without a claim, as often as it comes.
-    Skip,
-}
-
-/// What becomes of a delivery that cannot be claimed because the store is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StoreDown {
-    Refuse,
-    RunUnclaimed,
-}
-
-/// How long a claim holds. A delivery whose process was killed runs again after it.
-const DEFAULT_LEASE: Duration = Duration::from_secs(60);
-const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a done delivery is remembered, at least.
-pub(super) const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How long a body may stand for an id.
-pub(super) const LONGEST_BODY_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Entries of 100 bytes or so.
-const DEFAULT_CACHE: usize = 10_000;
-
-/// So much later, or as good as never.
-pub(super) fn after(from: Instant, by: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    from + by.min(FAR)
-}
-
 impl IdempotencyLayer {
     /// Claims deliveries in `store`.
     pub fn new(store: impl IdempotencyStore) -> Self {
-        Self {
-            context: Context {
-                store: Arc::new(store),
-                tasks: TaskTracker::new(),
-                done: Arc::new(Recent::new(DEFAULT_CACHE)),
-                bodies: Arc::new(Recent::new(DEFAULT_CACHE)),
-                purge: Arc::default(),
-                introductions: Arc::default(),
-                later: Arc::default(),
-                consumer: None,
-                lease: DEFAULT_LEASE,
-                handler_timeout: DEFAULT_HANDLER_TIMEOUT,
-                store_timeout: DEFAULT_STORE_TIMEOUT,
-                retention: None,
-                in_flight: InFlight::Retry,
-                missing_id: None,
-                replay_guard: None,
-                stored_responses: None,
-                store_down: StoreDown::Refuse,
-            },
-        }
+        Self { context: Context::new(store) }
     }
 
     /// Names who handles. Two consumers with one store each handle a delivery; two routes with one consumer's name handle it
@@ -183,7 +77,7 @@ impl IdempotencyLayer {
     /// Replaces how long a call to the store may take; 5 s by default.
     #[must_use]
     pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
-        self.context.store_timeout = timeout;
+        self.context.store.timeout = timeout;
         self
     }
 
@@ -261,7 +155,8 @@ impl IdempotencyLayer {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let Context { lease, handler_timeout, store_timeout, .. } = self.context;
+        let Context { lease, handler_timeout, .. } = self.context;
+        let store_timeout = self.context.store.timeout;
         if !host::KNOWS_ROUTES && self.context.consumer.is_none() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Option,

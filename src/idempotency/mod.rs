@@ -61,6 +61,9 @@
 //! ```
 
 mod answers;
+mod bounded;
+mod context;
+mod desk;
 mod held;
 mod introduction;
 mod key;
@@ -68,13 +71,17 @@ mod later;
 mod layer;
 pub(crate) mod purge;
 mod recent;
+pub mod record;
 mod run;
 mod service;
+mod settle;
 mod store;
+mod subject;
 
 pub use self::{
+    context::{InFlight, MissingId},
     key::{ClaimKey, ClaimToken, Fingerprint},
-    layer::{IdempotencyLayer, InFlight, MissingId},
+    layer::IdempotencyLayer,
     service::{Idempotency, ResponseFuture},
     store::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, Completion, IdempotencyStore, StoredResponse},
 };

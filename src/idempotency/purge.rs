@@ -1,9 +1,8 @@
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::mutex::Mutex;
 
 /// When the store was last tidied by this process.
 #[derive(Debug, Default)]
@@ -21,7 +20,7 @@ impl Schedule {
     /// Whether it is time; if so, it is the caller's turn.
     pub(crate) fn is_due(&self) -> bool {
         let now = Instant::now();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let due = last.is_none_or(|last| now.duration_since(last) >= EVERY);
         if due {
             *last = Some(now);
@@ -33,7 +32,7 @@ impl Schedule {
     /// expired goes faster than anything can come.
     pub(crate) fn removed(&self, records: u64) {
         if records >= u64::from(STEP) {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.last.lock() = None;
         }
     }
 }

@@ -1,12 +1,8 @@
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::Hash,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, hash::Hash, time::Duration};
 
 use tokio::time::Instant;
+
+use crate::mutex::Mutex;
 
 /// What was seen of late: a bounded map whose entries end. Forgetting one is never wrong, only slower.
 pub(super) struct Recent<K, V> {
@@ -23,7 +19,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
         if self.capacity == 0 {
             return None;
         }
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock();
         let (until, value) = entries.get(key)?;
         (Instant::now() < *until).then(|| value.clone())
     }
@@ -34,7 +30,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
             return;
         }
         let now = Instant::now();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         if entries.len() >= self.capacity {
             entries.retain(|_, (until, _)| now < *until);
         }
@@ -78,7 +74,7 @@ mod tests {
         let recent = Recent::new(10);
         for number in 0..1000 {
             recent.insert(number, (), HOUR);
-            assert!(recent.entries.lock().unwrap().len() <= 10);
+            assert!(recent.entries.lock().len() <= 10);
             assert!(recent.get(&number).is_some());
         }
     }

@@ -12,12 +12,7 @@ use http_body_util::Full;
 use tokio::{runtime::Handle, sync::oneshot};
 use tower_service::Service;
 
-use super::{
-    answers,
-    key::Fingerprint,
-    layer::Context,
-    run::{Job, Subject},
-};
+use super::{answers, context::Context, key::Fingerprint, run::Job, subject::Subject};
 use crate::{
     boxed::BoxError,
     observe,

@@ -33,7 +33,7 @@ impl Identity {
         let mut key = self.key()?;
         let loaded = any_supported_type(&key);
         key.zeroize();
-        let key = loaded.map_err(|_| error("the key of the client's identity is no RSA, ECDSA or EdDSA key"))?;
+        let key = loaded.map_err(|_| error("the key of the client's identity is not an RSA, ECDSA or EdDSA key"))?;
 
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
@@ -58,7 +58,7 @@ impl Identity {
             if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
                 error("the key of the client's identity is encrypted; decrypt it first, as with `openssl pkey`")
             } else {
-                error("the key of the client's identity is no private key in PEM")
+                error("the key of the client's identity is not a private key in PEM")
             }
         })
     }

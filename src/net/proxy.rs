@@ -12,14 +12,14 @@ use crate::{
     net::destination::{EndpointUrl, EndpointUrlErrorKind},
 };
 
-/// An HTTP proxy of the operator's, through which every delivery leaves: `http://user:password@proxy.example:3128`, or
-/// `https://…` where the way to it is not one's own.
+/// The operator's HTTP proxy, through which every delivery leaves: `http://user:password@proxy.example:3128`, or `https://…`
+/// if the network between here and the proxy is not trusted.
 ///
-/// It is asked for tunnels (`CONNECT`, RFC 9110, section 9.3.6) to addresses that the client has looked up and checked, and
-/// never for a name. A proxy that takes nothing but names cannot be used.
+/// The client asks it for tunnels (`CONNECT`, RFC 9110, section 9.3.6) to addresses that it has looked up and checked, and
+/// never for a name. A proxy that accepts only names cannot be used.
 ///
-/// User and password are sent as `Proxy-Authorization: Basic` (RFC 7617), to the proxy and nobody else. What a URL cannot
-/// hold (`@`, `/`, `%`, …) is escaped in them: `%40`. They are in no `Debug`, no error and no log. By `http://` whoever is
+/// User and password are sent as `Proxy-Authorization: Basic` (RFC 7617), to the proxy alone. Escape characters that a URL
+/// cannot contain there (`@`, `/`, `%`, …), as in `%40`. They never appear in `Debug`, errors or logs. With `http://` anybody
 /// between here and the proxy can read them.
 ///
 /// ```
@@ -43,7 +43,7 @@ impl EgressProxy {
         &self.url
     }
 
-    /// The request for a way to an address. It holds nothing else of the delivery.
+    /// Returns the request for a tunnel to an address. It contains nothing else of the delivery.
     pub(crate) fn connect(&self, address: SocketAddr) -> Request<Full<Bytes>> {
         let authority = address.to_string();
         let host = HeaderValue::from_str(&authority).expect("an address is visible ASCII");
@@ -64,14 +64,14 @@ impl FromStr for EgressProxy {
     /// Parses a proxy's URL. Without a port, it is the scheme's own: 80 or 443.
     ///
     /// # Errors
-    /// When the text is no `http://` or `https://` URL, has a path or a query, or credentials that cannot be sent. The error
-    /// shows nothing of the text.
+    /// When the text is not an `http://` or `https://` URL, has a path or a query, or has credentials that cannot be sent. The
+    /// error does not show the text.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let malformed = || error("the egress proxy is no URL such as `http://user:password@proxy.example:3128`");
+        let malformed = || error("the egress proxy is not a URL such as `http://user:password@proxy.example:3128`");
         // As in an endpoint's URL, whose readers would differ on where the host begins.
         if text.chars().any(|c| c == '\\' || c.is_control() || c.is_whitespace()) {
             return Err(error(
-                "the URL of the egress proxy holds a `\\`, white space or a control character; escape it",
+                "the URL of the egress proxy contains a `\\`, white space or a control character; escape it",
             ));
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(malformed)?;
@@ -112,13 +112,13 @@ fn basic(credentials: &str) -> Result<HeaderValue, ConfigError> {
     let [user, password] =
         [user, password].map(|text| Zeroizing::new(Cow::from(percent_decode_str(text)).into_owned()));
     if user.is_empty() && password.is_empty() {
-        return Err(error("the URL of the egress proxy has an `@`, and neither user nor password before it"));
+        return Err(error("the URL of the egress proxy has an `@` with neither user nor password before it"));
     }
     if user.contains(&b':') {
-        return Err(error("the user of the egress proxy holds a `:`, after which the password would begin"));
+        return Err(error("the user of the egress proxy contains a `:`, after which the password would begin"));
     }
     if user.iter().chain(password.iter()).any(u8::is_ascii_control) {
-        return Err(error("the user or the password of the egress proxy holds a control character"));
+        return Err(error("the user or the password of the egress proxy contains a control character"));
     }
     let pair = Zeroizing::new([&user[..], b":", &password[..]].concat());
     let text = Zeroizing::new(format!("Basic {}", BASE64.encode(&pair)));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_and_not_shown() {
+    fn what_is_not_a_proxy_is_rejected_and_not_shown() {
         for text in [
             "",
             "proxy.example:3128",

@@ -8,8 +8,8 @@ use url::Host;
 
 use crate::boxed::BoxFuture;
 
-/// Looks names up. It is asked once for each attempt; whatever it says is checked against the policy before anything is
-/// dialled.
+/// Looks names up. It is called once for each attempt. Every address that it returns is checked against the policy before
+/// anything is dialled.
 ///
 /// ```
 /// use std::{io, net::IpAddr};
@@ -28,19 +28,26 @@ use crate::boxed::BoxFuture;
 /// # Ok::<(), tower_webhooks::ConfigError>(())
 /// ```
 pub trait Resolver: Send + Sync + 'static {
-    /// Gives the addresses of a name, in the order in which they are to be tried.
+    /// Returns the addresses of a name, in the order in which they are to be tried.
     ///
     /// # Errors
-    /// When the name has none, or nobody could be asked.
+    /// When the name has no address, or the look-up fails.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
-/// The operating system's resolver, the default.
+/// The operating system's resolver, which is the default.
 ///
 /// A look-up that hangs holds one of the runtime's blocking threads until the system gives up, which may be long after the
-/// attempt has ended. No more than 256 are held at once in a process, so that names whose servers never answer do not take
-/// all of them; further look-ups wait for their turn, until their attempts end. Where strangers register endpoints, let the system
-/// give up early (`options timeout:1 attempts:2` in `resolv.conf`), or set a resolver that can be cancelled.
+/// attempt has ended. A process runs at most 256 look-ups at once, so that names whose servers never answer do not take all
+/// of these threads. Further look-ups wait until one is free or their attempt ends. If strangers can register endpoints, let the
+/// system give up early (`options timeout:1 attempts:2` in `resolv.conf`), or set a resolver that can be cancelled.
+///
+/// ```
+/// use tower_webhooks::send::{GuardedClient, SystemResolver};
+///
+/// let client = GuardedClient::builder().resolver(SystemResolver).build()?; // as without the call
+/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::exhaustive_structs)] // A unit struct with nothing to add.
 pub struct SystemResolver;
@@ -50,7 +57,7 @@ impl Resolver for SystemResolver {
         Box::pin(async move {
             let name = name.to_owned();
             bounded(&LOOK_UPS, move || {
-                // The port is the system's to know of services by name; ours is put on the address that is dialled.
+                // The system wants a port, and returns it with each address. Only the addresses are used.
                 Ok((name.as_str(), 0).to_socket_addrs()?.map(|address| address.ip()).collect())
             })
             .await
@@ -58,7 +65,7 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// The addresses of a host, unchecked, never none.
+/// Returns the addresses of a host, unchecked; at least one.
 pub(crate) async fn look_up(resolver: &dyn Resolver, host: &Host<String>) -> io::Result<Vec<IpAddr>> {
     let found = match host {
         Host::Ipv4(address) => vec![IpAddr::V4(*address)],
@@ -68,7 +75,7 @@ pub(crate) async fn look_up(resolver: &dyn Resolver, host: &Host<String>) -> io:
     if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
 }
 
-/// Does something that blocks. Its place is its own until it is done, also when nobody waits for it any more.
+/// Runs a blocking function. It keeps its place until it is done, also if nobody waits for it any longer.
 async fn bounded<T: Send + 'static>(
     places: &'static Semaphore,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -81,7 +88,7 @@ async fn bounded<T: Send + 'static>(
     spawn_blocking(work).await?
 }
 
-/// As many as a worker has attempts in flight, and half of the threads that tokio has for what blocks.
+/// As many as a worker has attempts in flight, and half of tokio's blocking threads.
 static LOOK_UPS: Semaphore = Semaphore::const_new(256);
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(crate) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigErro
                 certificate.map_err(|cause| misconfigured("the trusted roots are not PEM").with_source(cause))?;
             store
                 .add(certificate)
-                .map_err(|cause| misconfigured("a trusted root is no certificate authority").with_source(cause))?;
+                .map_err(|cause| misconfigured("a trusted root is not a certificate authority").with_source(cause))?;
         }
     } else {
         // Systems hold a few that no parser likes; those are left out.

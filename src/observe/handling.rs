@@ -1,7 +1,9 @@
+use http::Response;
+
 use super::{
     meter::{Meter, Timer},
     outcome::Outcome,
-    spans::{Entered, HandleSpan},
+    spans::{Entered, HandleSpan, ReceiveSpan},
 };
 use crate::delivery::Delivery;
 
@@ -22,6 +24,15 @@ impl Handling {
 
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.span.enter()
+    }
+
+    /// It ended with a response, which `span` is told of as well.
+    pub(crate) fn respond<R>(&mut self, span: &ReceiveSpan, response: &Response<R>) {
+        let status = response.status().as_u16();
+        // A part inside may know better than its status says.
+        let outcome = response.extensions().get().copied().unwrap_or_else(|| Outcome::of_status(status));
+        self.end(outcome, Some(status));
+        span.verified(status);
     }
 
     /// It ended, with a response of this status, or with an error of the service's.

@@ -9,13 +9,9 @@ use std::{
 };
 
 use axum::handler::Handler;
-use axum_core::{
-    body::Body,
-    extract::Request,
-    response::{IntoResponse, Response},
-};
+use axum_core::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::Value;
 use tower_service::Service;
 
@@ -24,6 +20,7 @@ use super::{
     upcast::Upcasters,
 };
 use crate::{
+    answers::{Line, internal},
     boxed::{BoxError, BoxFuture},
     delivery::{Delivery, EventType},
     json::Unread,
@@ -206,7 +203,7 @@ where
     async fn handle(self, mut request: Request, state: S) -> Response {
         let Some(verified) = request.extensions().get::<Verified>().cloned() else {
             observe::no_layer("EventRouter");
-            return json(StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal"}"#);
+            return internal();
         };
         let mut delivery = verified.delivery.clone();
         if !self.0.upcasters.is_empty() {
@@ -218,7 +215,7 @@ where
                 }
                 Some(Err(cause)) => {
                     observe::not_upcast(delivery.provider(), delivery.event_type().map(|kind| kind.as_str()), &*cause);
-                    return json(StatusCode::UNPROCESSABLE_ENTITY, r#"{"error":"unexpected_payload"}"#);
+                    return Line::UNEXPECTED_PAYLOAD.response(StatusCode::UNPROCESSABLE_ENTITY);
                 }
             }
         }
@@ -242,13 +239,13 @@ where
         if let Some(unread) = delivery.unread() {
             observe::not_routed(delivery.provider(), event_type, unread.as_str());
             return match unread {
-                Unread::Form => json(StatusCode::UNSUPPORTED_MEDIA_TYPE, r#"{"error":"unsupported_form"}"#),
-                _ => json(StatusCode::BAD_REQUEST, r#"{"error":"malformed_body"}"#),
+                Unread::Form => Line::UNSUPPORTED_FORM.response(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+                _ => Line::MALFORMED_BODY.response(StatusCode::BAD_REQUEST),
             };
         }
         self.warn(delivery, event_type);
         observe::unhandled(delivery.provider(), event_type);
-        let mut response = json(StatusCode::OK, r#"{"status":"unhandled"}"#);
+        let mut response: Response = Line::UNHANDLED.response(StatusCode::OK);
         response.extensions_mut().insert(Acknowledged);
         response.extensions_mut().insert(Outcome::Unhandled);
         response
@@ -362,8 +359,4 @@ fn refuse(pattern: &str, refused: Refused) -> ! {
         }
         Refused::Twice => panic!("the pattern `{pattern}` is registered twice"),
     }
-}
-
-fn json(status: StatusCode, body: &'static str) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

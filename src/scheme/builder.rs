@@ -19,7 +19,7 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
     form::Form,
-    signature::{Encoding, MacAlgorithm},
+    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
 };
 
 /// Declares how a sender signs, one fact a method.
@@ -60,6 +60,7 @@ pub struct SchemeBuilder {
     key_form: KeyForm,
     key_prefix: Option<Cow<'static, str>>,
     key_without: Vec<String>,
+    key_id: Option<Field>,
     secret_prefix: Option<Cow<'static, str>>,
     secret_length: Option<usize>,
     content: Option<Cow<'static, str>>,
@@ -113,13 +114,14 @@ impl SchemeBuilder {
             locate: None,
             every_line: false,
             grammar: match algorithm {
-                Algorithm::Ed25519 => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
+                Algorithm::Public(_) => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
                 _ => Grammar::default(),
             },
             encoding: None,
             key_form: KeyForm::Utf8,
             key_prefix: None,
             key_without: Vec::new(),
+            key_id: None,
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -293,6 +295,14 @@ impl SchemeBuilder {
         self
     }
 
+    /// A request names the key that signed it here, in a header or the query. A secret may then be written with the id of its key, as
+    /// `id:secret`, and is tried with requests that name it alone; one without an id is tried with all. A request that names no key is
+    /// rejected. The id is not signed.
+    pub fn key_id(mut self, field: Field) -> Self {
+        self.key_id = Some(field);
+        self
+    }
+
     /// The sender takes these texts out of a secret, wherever they stand and in this order, before it reads the rest, as with a dash
     /// between groups of digits.
     pub fn key_without<T: Into<String>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
@@ -325,6 +335,14 @@ impl SchemeBuilder {
     #[cfg(feature = "asymmetric")]
     pub fn key_standard_webhooks_public(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooksPublic;
+        self
+    }
+
+    /// The secret is a public key as SubjectPublicKeyInfo (RFC 5280), for ECDSA and RSA: PEM, `-----BEGIN PUBLIC KEY-----`, or the same
+    /// base64 without its lines.
+    #[cfg(feature = "asymmetric")]
+    pub fn key_pem(mut self) -> Self {
+        self.key_form = KeyForm::PublicKeyInfo;
         self
     }
 
@@ -507,6 +525,12 @@ impl SchemeBuilder {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
         let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
+        let key_id = places(&self.key_id)?;
+        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
+            return Err(error(
+                "the id of a key is looked for before the body is read; take a header or the query for it",
+            ));
+        }
         let locate = self.compile_locate()?;
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
         let signs_challenges = self.signs_challenges(&content)?;
@@ -576,8 +600,10 @@ impl SchemeBuilder {
             key: KeyText {
                 form: self.key_form,
                 prefix: self.key_prefix.map(Cow::into_owned),
+                with_id: self.key_id.is_some(),
                 without: self.key_without,
             },
+            key_id,
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
@@ -648,7 +674,7 @@ impl SchemeBuilder {
         id: Option<&Places>,
     ) -> Result<Coverage, ConfigError> {
         let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
-        let signed = matches!(self.algorithm, Algorithm::Ed25519 | Algorithm::Hash(_) | Algorithm::Mac(_));
+        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_) | Algorithm::Public(_));
         if signed && content.is_empty() {
             return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
         }
@@ -658,18 +684,29 @@ impl SchemeBuilder {
         if signed && self.encoding.is_none() {
             return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
         }
-        if self.key_form == KeyForm::StandardWebhooksPublic && self.algorithm != Algorithm::Ed25519 {
+        let is_public = matches!(self.algorithm, Algorithm::Public(_));
+        let is_ed25519 = self.algorithm == Algorithm::Public(PublicAlgorithm::Ed25519);
+        if is_public && !is_ed25519 && self.key_form != KeyForm::PublicKeyInfo {
+            return Err(error("a public key of this algorithm is written as PEM; add `.key_pem()`"));
+        }
+        if self.key_form == KeyForm::PublicKeyInfo && (!is_public || is_ed25519) {
+            return Err(error("`.key_pem()` is for public keys of ECDSA and RSA"));
+        }
+        if self.key_form == KeyForm::StandardWebhooksPublic && !is_ed25519 {
             return Err(error(
                 "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
             ));
         }
-        if self.algorithm == Algorithm::Ed25519 && self.handshakes.iter().any(Handshake::needs_secret) {
+        if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
             return Err(error("a challenge is answered with a shared secret, and a public key is none"));
         }
         if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
         }
-        let reads_key = self.key_form != KeyForm::Utf8 || self.key_prefix.is_some() || !self.key_without.is_empty();
+        let reads_key = self.key_form != KeyForm::Utf8
+            || self.key_prefix.is_some()
+            || !self.key_without.is_empty()
+            || self.key_id.is_some();
         if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
             return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
         }

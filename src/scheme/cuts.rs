@@ -208,8 +208,9 @@ impl Look<'_> {
                 template.settings.target(self.arrived.head).as_bytes().iter().any(begins_json)
                     || self.arrived.body.is_some_and(|body| {
                         let first = body.first();
-                        !template.json_alone
-                            && first.is_some_and(|first| !begins_json(first) && !first.is_ascii_whitespace())
+                        // By GET nobody sends JSON.
+                        let is_json = template.json_alone && *self.arrived.head.method() != Method::GET;
+                        !is_json && first.is_some_and(|first| !begins_json(first) && !first.is_ascii_whitespace())
                     })
             }
         }

@@ -36,7 +36,7 @@ use crate::{
     error::{Hint, HintKind, HintText, VerifyError, VerifyErrorKind},
     head::Head,
     secret::{Secret, Secrets},
-    signature::{ED25519_LENGTH, Encoding},
+    signature::{ED25519_LENGTH, Encoding, PublicAlgorithm},
 };
 
 /// Further off than this, a timestamp in another unit is no explanation any more.
@@ -471,10 +471,10 @@ fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint> {
 
 fn written(template: &Template, item: &[u8]) -> Option<String> {
     let length = match template.algorithm {
-        Algorithm::Ed25519 => ED25519_LENGTH,
+        Algorithm::Public(PublicAlgorithm::Ed25519) => ED25519_LENGTH,
         Algorithm::Hash(hash) => hash.length(),
         Algorithm::Mac(mac) => mac.length(),
-        Algorithm::Token | Algorithm::Unsigned => return None,
+        Algorithm::Public(_) | Algorithm::Token | Algorithm::Unsigned => return None,
     };
     if item.is_empty() {
         return Some("the signature is empty".into());

@@ -2,7 +2,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    signature::Encoding,
+    signature::{Encoding, public_key_info},
 };
 
 /// How a secret's text becomes a key.
@@ -10,6 +10,8 @@ use crate::{
 pub(crate) enum KeyForm {
     Base64,
     Hex,
+    /// A SubjectPublicKeyInfo in PEM, or in base64.
+    PublicKeyInfo,
     StandardWebhooks,
     StandardWebhooksOrText,
     StandardWebhooksPublic,
@@ -21,6 +23,8 @@ pub(crate) enum KeyForm {
 pub(crate) struct KeyText {
     pub(crate) form: KeyForm,
     pub(crate) prefix: Option<String>,
+    /// Whether a secret may begin with the id of its key and a colon.
+    pub(crate) with_id: bool,
     /// Texts that the sender takes out of a secret, wherever they stand, before it reads the rest.
     pub(crate) without: Vec<String>,
 }
@@ -28,11 +32,23 @@ pub(crate) struct KeyText {
 impl KeyText {
     /// Decodes a secret into a key, which is never empty.
     pub(crate) fn decode(&self, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-        let secret = self.strip(secret);
+        let secret = self.strip(self.split(secret).1);
         if self.without.is_empty() {
             return self.form.decode(secret);
         }
         self.form.decode(&self.take_out(secret))
+    }
+
+    /// The id of the key, if the secret begins with one.
+    pub(crate) fn id<'s>(&self, secret: &'s [u8]) -> Option<&'s [u8]> {
+        self.split(secret).0
+    }
+
+    fn split<'s>(&self, secret: &'s [u8]) -> (Option<&'s [u8]>, &'s [u8]) {
+        match secret.iter().position(|byte| *byte == b':').filter(|_| self.with_id) {
+            Some(at) => (Some(&secret[..at]), &secret[at + 1..]),
+            None => (None, secret),
+        }
     }
 
     fn take_out(&self, secret: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -76,6 +92,7 @@ impl KeyForm {
         let (key, form) = match self {
             Self::Base64 => (Encoding::Base64.decode(secret), "base64"),
             Self::Hex => (Encoding::Hex.decode(secret), "hexadecimal digits"),
+            Self::PublicKeyInfo => (public_key_info(secret), "a public key in PEM, or the base64 of one"),
             Self::StandardWebhooks => {
                 // Supabase shows it as `v1,whsec_…`; the prefix is optional in the reference libraries.
                 let text = secret.strip_prefix(b"v1,").unwrap_or(secret);
@@ -117,6 +134,12 @@ impl KeyForm {
 
 /// What is to be said of a secret whose prefix is that of another kind of key.
 pub(crate) fn foreign_prefix(form: KeyForm, secret: &[u8]) -> Option<&'static str> {
+    if form == KeyForm::PublicKeyInfo && secret.starts_with(b"-----BEGIN ") {
+        let is_private = secret.windows(b"PRIVATE KEY".len()).take(32).any(|text| text == b"PRIVATE KEY");
+        return is_private.then_some(
+            "it is a private key, which must never leave the sender: have the sender replace it, and take the public one",
+        );
+    }
     let public = match form {
         KeyForm::StandardWebhooks => false,
         KeyForm::StandardWebhooksPublic => true,
@@ -154,8 +177,12 @@ mod tests {
 
     #[test]
     fn what_a_sender_takes_out_of_a_secret_is_not_in_the_key() {
-        let text =
-            KeyText { form: KeyForm::Utf8, prefix: None, without: vec!["sk_".into(), "test_".into(), "-".into()] };
+        let text = KeyText {
+            form: KeyForm::Utf8,
+            prefix: None,
+            with_id: false,
+            without: vec!["sk_".into(), "test_".into(), "-".into()],
+        };
 
         assert_eq!(text.decode(b"sk_test_f2ce-4b-").unwrap().as_slice(), b"f2ce4b");
         assert_eq!(text.decode(b"f2ce").unwrap().as_slice(), b"f2ce");

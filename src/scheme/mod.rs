@@ -83,7 +83,7 @@ use crate::{
     head::Head,
     json::Pointer,
     secret::{Secret, Secrets},
-    signature::{HashAlgorithm, MacAlgorithm},
+    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
 };
 pub use crate::{field::Field, form::Form};
 
@@ -120,7 +120,28 @@ impl Scheme {
     /// are at most 4 keys, and a request with more than 4 signatures is refused.
     #[cfg(feature = "asymmetric")]
     pub fn ed25519() -> SchemeBuilder {
-        SchemeBuilder::new(Algorithm::Ed25519)
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::Ed25519))
+    }
+
+    /// Begins the declaration of a scheme with ECDSA over P-256 and SHA-256 (FIPS 186-5), whose signatures are in DER. The secret is the
+    /// public key, as [`key_pem`](SchemeBuilder::key_pem) reads it; what [`ed25519`](Self::ed25519) says of keys holds for it.
+    #[cfg(feature = "asymmetric")]
+    pub fn ecdsa_p256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP256))
+    }
+
+    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017). The secret is the public key, of 2048 to 8192
+    /// bits, as [`key_pem`](SchemeBuilder::key_pem) reads it.
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha256))
+    }
+
+    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key, as of
+    /// [`rsa_sha256`](Self::rsa_sha256).
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha512))
     }
 
     /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but it has no future.
@@ -328,7 +349,7 @@ impl Scheme {
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
                     Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
-                    Algorithm::Ed25519 | Algorithm::Mac(_) | Algorithm::Token | Algorithm::Unsigned => None,
+                    Algorithm::Mac(_) | Algorithm::Public(_) | Algorithm::Token | Algorithm::Unsigned => None,
                 },
                 match &template.freshness {
                     Some(freshness) if freshness.tolerance.is_none() => Some("it takes a timestamp of any age"),

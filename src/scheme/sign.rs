@@ -98,6 +98,10 @@ impl Scheme {
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
         draft.place_timestamp(now)?;
+        if let Some(places) = &template.key_id {
+            let id = secrets.first().and_then(|secret| template.key.id(secret.expose())).unwrap_or(FILLER.as_bytes());
+            draft.place_in_head(places, &String::from_utf8_lossy(id))?;
+        }
         draft.fill()?;
         draft.write_form()?;
         draft.place_signatures(secrets, unsigned.tampered)?;
@@ -108,16 +112,14 @@ impl Scheme {
     /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
     pub(crate) fn secret_of_receiver(&self, secret: &Secret) -> Result<Secret, ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(secret.clone()) };
-        if template.algorithm != Algorithm::Ed25519 {
-            return Ok(secret.clone());
-        }
-        let key = PrivateKey::parse(secret.expose())?;
+        let Algorithm::Public(algorithm) = template.algorithm else { return Ok(secret.clone()) };
+        let key = PrivateKey::parse_for(algorithm, secret.expose())?;
         match template.key.form {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
-            KeyForm::Hex => Secret::new(Encoding::Hex.encode(key.public_bytes())),
+            KeyForm::Hex => Secret::new(Encoding::Hex.encode(&key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
-            KeyForm::Base64 | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
-                Secret::new(Encoding::Base64.encode(key.public_bytes()))
+            KeyForm::Base64 | KeyForm::PublicKeyInfo | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
+                Secret::new(Encoding::Base64.encode(&key.public_bytes()))
             }
         }
     }
@@ -402,7 +404,7 @@ impl Draft<'_> {
         let template = self.template;
         let key = match template.algorithm {
             // The receiver's secret is the public key, which cannot sign.
-            Algorithm::Ed25519 => Zeroizing::default(),
+            Algorithm::Public(_) => Zeroizing::default(),
             _ => template.key.decode(secret.expose())?,
         };
         let arrived = Arrived::whole(self.head(), &self.body);
@@ -412,8 +414,8 @@ impl Draft<'_> {
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
         };
         let tag: Tag = match template.algorithm {
-            Algorithm::Ed25519 => {
-                let key = PrivateKey::parse(secret.expose())?;
+            Algorithm::Public(algorithm) => {
+                let key = PrivateKey::parse_for(algorithm, secret.expose())?;
                 let mut text = Vec::new();
                 render(&mut |piece| {
                     if let Piece::Bytes(bytes) = piece {

@@ -24,7 +24,7 @@ use crate::{
     field::{Place, Places},
     head::{Head, Repeated},
     json::Pointer,
-    signature::{ED25519_LENGTH, Encoding, HashAlgorithm, MacAlgorithm, Tag, token_tag},
+    signature::{ED25519_LENGTH, Encoding, HashAlgorithm, MacAlgorithm, PublicAlgorithm, Tag, token_tag},
 };
 
 /// A declared scheme: everything about how one sender signs, as data. Built by [`SchemeBuilder`](super::SchemeBuilder).
@@ -41,6 +41,8 @@ pub(crate) struct Template {
     /// `None` for a token that is written as it is.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) key: KeyText,
+    /// Where a request names the key that signed it.
+    pub(crate) key_id: Option<Places>,
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
@@ -73,11 +75,12 @@ pub(crate) struct Template {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
-    /// The sender signs with a private key, and the secret is the public one.
-    Ed25519,
     /// A hash over a text that holds the secret.
     Hash(HashAlgorithm),
     Mac(MacAlgorithm),
+    /// The sender signs with a private key, and the secret is the public one.
+    #[cfg_attr(not(feature = "asymmetric"), allow(dead_code))]
+    Public(PublicAlgorithm),
     /// The secret itself is sent. Binds nothing.
     Token,
     /// Nothing is checked.
@@ -122,6 +125,11 @@ impl Template {
         self.collect(head, &mut inspected)?;
         let arrived = Arrived::head(head);
         let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None };
+        if let Some(places) = &self.key_id
+            && look.first_in_head(places)?.is_none()
+        {
+            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the key's id")));
+        }
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
         {
@@ -164,9 +172,11 @@ impl Template {
     /// Decodes what one place holds into a tag.
     pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
         let length = match self.algorithm {
-            Algorithm::Ed25519 => ED25519_LENGTH,
             Algorithm::Hash(hash) => hash.length(),
             Algorithm::Mac(mac) => mac.length(),
+            Algorithm::Public(PublicAlgorithm::Ed25519) => ED25519_LENGTH,
+            // The length of others is the key's, or that of two numbers.
+            Algorithm::Public(_) => return self.encoding?.decode_signature(text),
             Algorithm::Token => {
                 let token = match self.encoding {
                     Some(encoding) => Cow::Owned(encoding.decode(text)?),

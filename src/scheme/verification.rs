@@ -45,11 +45,22 @@ impl Verification {
         now: SystemTime,
     ) -> Result<Self, VerifyError> {
         let mut hashers = SmallVec::new();
+        let arrived = Arrived::head(head);
+        let look = Look { template, arrived, family: inspected.family, timestamp: None };
+        let named = match &template.key_id {
+            Some(places) => look.first_in_head(places)?,
+            None => None,
+        };
         for (index, secret, state) in ring.usable(now) {
+            // A secret without an id is tried with every request.
+            let id = template.key.id(secret.expose());
+            if id.is_some() && id != named.as_deref() {
+                continue;
+            }
             let hasher = match (state, template.algorithm) {
                 (KeyState::Mac(mac), _) => Hasher::Mac(mac.clone()),
                 (KeyState::Public(key), _) => Hasher::Public(key.clone()),
-                (KeyState::Token(tag), _) => Hasher::Token(*tag),
+                (KeyState::Token(tag), _) => Hasher::Token(tag.clone()),
                 (KeyState::Raw, Algorithm::Hash(hash)) => Hasher::Hash(PlainHash::new(hash), secret.clone()),
                 (KeyState::Raw, _) => continue,
             };
@@ -80,7 +91,7 @@ impl Verification {
             return Ok((Proof::default(), family));
         }
         let look = Look { template, arrived: Arrived::whole(head, body), family, timestamp: None };
-        let is_public = template.algorithm == Algorithm::Ed25519;
+        let is_public = matches!(template.algorithm, Algorithm::Public(_));
         let text = if is_public {
             whole(&look, body)?
         } else {

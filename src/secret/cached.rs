@@ -3,7 +3,7 @@ use std::{
     error::Error,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -16,6 +16,7 @@ use crate::{
     boxed::{BoxError, BoxFuture},
     clock::{Clock, SystemClock},
     head::RequestHead,
+    mutex::Mutex,
 };
 
 /// Remembers the answers of another [`SecretSource`], so that not every request is a look-up.
@@ -161,7 +162,7 @@ impl<S: SecretSource> CachedSecrets<S> {
     }
 
     fn slot(&self, key: Key) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if let Some(slot) = slots.get(&key) {
             return Arc::clone(slot);
         }
@@ -202,7 +203,7 @@ impl<S: SecretSource> CachedSecrets<S> {
     }
 
     fn forget(&self, key: Key, slot: &Arc<Slot>) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         if slots.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) {
             slots.remove(&key);
         }

@@ -73,30 +73,29 @@ pub struct AttemptRequest {
 }
 
 impl AttemptRequest {
-    /// Creates a request. The headers are the signer's, and the endpoint's own; what HTTP itself needs is the transport's
-    /// to say.
+    /// Creates a request. The headers are those of the signer and of the endpoint. The transport adds what HTTP itself needs.
     pub fn new(url: EndpointUrl, headers: HeaderMap, body: Bytes) -> Self {
         Self { url, headers, body, timeout: None }
     }
 
-    /// Sets the deadline of this attempt, where it is shorter than the transport's own.
+    /// Sets a deadline for this attempt. It counts if it is shorter than that of the transport.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Where it goes.
+    /// Returns the destination.
     pub fn url(&self) -> &EndpointUrl {
         &self.url
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -109,7 +108,19 @@ impl fmt::Debug for AttemptRequest {
     }
 }
 
-/// How an attempt ended: an answer, or an error.
+/// How an attempt ended: with an answer, or with an error.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::StatusCode;
+/// use tower_webhooks::send::{Answer, AttemptErrorKind, AttemptResult, Outcome};
+///
+/// let busy = Answer::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(60));
+/// let result = AttemptResult::answered(busy, Duration::from_millis(80));
+///
+/// assert_eq!(result.outcome(), Outcome::Failed { retry_after: Some(Duration::from_secs(60)) });
+/// assert_eq!(result.error_kind(), Some(AttemptErrorKind::Status));
+/// ```
 #[derive(Debug, Clone)]
 pub struct AttemptResult {
     result: Result<Answer, AttemptError>,
@@ -117,37 +128,37 @@ pub struct AttemptResult {
 }
 
 impl AttemptResult {
-    /// An endpoint answered.
+    /// Creates the result of an attempt that the endpoint answered.
     pub fn answered(answer: Answer, duration: Duration) -> Self {
         Self { result: Ok(answer), duration }
     }
 
-    /// There is no answer.
+    /// Creates the result of an attempt that failed without an answer.
     pub fn failed(error: AttemptError, duration: Duration) -> Self {
         Self { result: Err(error), duration }
     }
 
-    /// What the endpoint answered, if it did, whatever its status.
+    /// Returns what the endpoint answered, whatever its status. `None` if it did not answer.
     pub fn answer(&self) -> Option<&Answer> {
         self.result.as_ref().ok()
     }
 
-    /// Why there is no answer.
+    /// Returns why the endpoint did not answer. `None` if it did.
     pub fn error(&self) -> Option<&AttemptError> {
         self.result.as_ref().err()
     }
 
-    /// The answer's status.
+    /// Returns the status of the answer. `None` if there was no answer.
     pub fn status(&self) -> Option<StatusCode> {
         self.answer().map(Answer::status)
     }
 
-    /// How long the attempt took, from the look-up of the name to the last byte that was read.
+    /// Returns how long the attempt took, from the look-up of the name to the last byte that was read.
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// Why the attempt did not deliver; `None` if it did.
+    /// Returns why the attempt did not deliver. `None` if it did.
     pub fn error_kind(&self) -> Option<AttemptErrorKind> {
         match &self.result {
             Ok(answer) if answer.status.is_success() => None,
@@ -157,7 +168,7 @@ impl AttemptResult {
         }
     }
 
-    /// What the operator is told of it.
+    /// Returns what is logged and counted of the attempt.
     pub(super) fn seen(&self) -> AttemptEnd<'_> {
         let kind = self.error_kind();
         AttemptEnd {
@@ -179,7 +190,7 @@ impl AttemptResult {
         }
     }
 
-    /// Tells what the attempt means for its delivery.
+    /// Returns what the attempt means for its delivery.
     pub fn outcome(&self) -> Outcome {
         match &self.result {
             Ok(answer) => Outcome::of_status(answer.status, answer.retry_after),
@@ -191,28 +202,37 @@ impl AttemptResult {
 
 /// What an attempt means for its delivery.
 ///
-/// Complete: a [`RetryPolicy`](crate::send::RetryPolicy) decides on these and nothing else.
+/// The list is complete: a [`RetryPolicy`](crate::send::RetryPolicy) decides on these and nothing else.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_webhooks::send::Outcome;
+///
+/// assert_eq!(Outcome::of_status(StatusCode::NO_CONTENT, None), Outcome::Delivered);
+/// assert_eq!(Outcome::of_status(StatusCode::GONE, None), Outcome::Gone);
+/// assert_eq!(Outcome::of_status(StatusCode::UNAUTHORIZED, None), Outcome::Rejected { retry_after: None });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)] // Who writes a policy of their own must see every case.
+#[allow(clippy::exhaustive_enums)] // A policy of the application's own must see every case.
 pub enum Outcome {
-    /// A 2xx.
+    /// The status is a 2xx.
     Delivered,
-    /// It may work at another time: 408, 409, 425, 429, 5xx, 3xx, anything unknown, and every failure on the way.
+    /// It may work later: the status is 408, 409, 425, 429, 5xx, 3xx or unknown, or the attempt failed without an answer.
     Failed {
-        /// How long the receiver wants not to be asked.
+        /// How long the receiver asks the sender to wait.
         retry_after: Option<Duration>,
     },
-    /// 410: the receiver is gone for good.
+    /// The status is 410: the receiver is permanently gone.
     Gone,
-    /// Another 4xx, or a destination that is not allowed: it will not work until somebody changes something.
+    /// The status is another 4xx, or the destination is not allowed. It will not work until somebody changes something.
     Rejected {
-        /// How long the receiver wants not to be asked.
+        /// How long the receiver asks the sender to wait.
         retry_after: Option<Duration>,
     },
 }
 
 impl Outcome {
-    /// Tells what a status means.
+    /// Returns what a status means.
     pub fn of_status(status: StatusCode, retry_after: Option<Duration>) -> Self {
         match status.as_u16() {
             200..=299 => Self::Delivered,
@@ -223,7 +243,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome's name in logs and metrics: a fixed, small vocabulary.
+    /// Returns the outcome's name in logs and metrics, which is one of a fixed set.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -235,6 +255,15 @@ impl Outcome {
 }
 
 /// What an endpoint answered.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_webhooks::send::{Answer, AnswerEnd};
+///
+/// let answer = Answer::new(StatusCode::OK).with_body("x".repeat(20_000).into(), AnswerEnd::Whole);
+/// assert_eq!(answer.start().len(), Answer::MAX_KEPT);
+/// assert_eq!(answer.end(), AnswerEnd::Shortened);
+/// ```
 #[derive(Clone)]
 pub struct Answer {
     status: StatusCode,
@@ -244,7 +273,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The most that is kept of an answer's body: 16 KiB.
+    /// The maximum number of bytes that are kept of an answer's body: 16 KiB.
     pub const MAX_KEPT: usize = 16 * 1024;
 
     /// Creates an answer without a body.
@@ -252,7 +281,7 @@ impl Answer {
         Self { status, retry_after: None, start: Bytes::new(), end: AnswerEnd::Whole }
     }
 
-    /// Sets how long the receiver wants not to be asked.
+    /// Sets how long the receiver asks the sender to wait.
     #[must_use]
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
@@ -268,22 +297,22 @@ impl Answer {
         self
     }
 
-    /// The status.
+    /// Returns the status.
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// How long the receiver wants not to be asked, where it said so in a way that can be understood; 24 h at most.
+    /// Returns how long the receiver asks the sender to wait, at most 24 h. `None` if it did not ask, or not in a valid form.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The start of the body, as it came: any bytes at all. Whoever shows it must escape it.
+    /// Returns the start of the body as it came. It can be any bytes: escape it before you show it.
     pub fn start(&self) -> &Bytes {
         &self.start
     }
 
-    /// How the body ended.
+    /// Returns how the body ended.
     pub fn end(&self) -> AnswerEnd {
         self.end
     }
@@ -300,7 +329,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// How the body of an answer ended. It decides nothing: the status does.
+/// How the body of an answer ended. It decides nothing; the status decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AnswerEnd {
@@ -308,16 +337,16 @@ pub enum AnswerEnd {
     Cut,
     /// The deadline came before the body's end.
     Deadline,
-    /// It was longer than is read (64 KiB), and the connection was closed.
+    /// It was longer than the limit of 64 KiB, and the connection was closed.
     Limit,
-    /// It was read to its end, and more than is kept.
+    /// It was read to its end, but only its start was kept.
     Shortened,
     /// All of it was read and kept.
     Whole,
 }
 
 impl AnswerEnd {
-    /// The end's name in logs: a fixed, small vocabulary.
+    /// Returns the name of this end in logs, which is one of a fixed set.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -329,10 +358,19 @@ impl AnswerEnd {
     }
 }
 
-/// There is no answer, and why.
+/// Why an endpoint did not answer.
 ///
-/// The text names no address: it may be shown to whoever registered the endpoint. What is behind it is in `source()`, for
-/// the operator.
+/// The text names no address, so it may be shown to whoever registered the endpoint. The cause is in `source()`, for the
+/// operator.
+///
+/// ```
+/// use std::{error::Error, io};
+/// use tower_webhooks::send::{AttemptError, AttemptErrorKind};
+///
+/// let error = AttemptError::new(AttemptErrorKind::Connect).with_source(io::Error::from(io::ErrorKind::ConnectionRefused));
+/// assert_eq!(error.to_string(), "no connection could be made");
+/// assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("connection refused"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct AttemptError {
     kind: AttemptErrorKind,
@@ -352,7 +390,7 @@ pub enum AttemptErrorKind {
     Dns,
     /// The connection broke, or what came is not HTTP.
     Protocol,
-    /// The egress proxy, which the operator has named, gave no way to the endpoint.
+    /// The operator's egress proxy did not connect to the endpoint.
     Proxy,
     /// The endpoint answered with a redirect, which is never followed.
     Redirect,
@@ -360,15 +398,15 @@ pub enum AttemptErrorKind {
     RefusedDestination,
     /// The endpoint answered with a status that is neither a success nor a redirect.
     Status,
-    /// The deadline came first.
+    /// The attempt did not end before its deadline.
     Timeout,
-    /// TLS failed otherwise.
+    /// TLS failed in another way.
     Tls,
     /// The certificate has expired, or is not valid yet.
     TlsExpired,
     /// The certificate is for another name.
     TlsName,
-    /// The certificate is of nobody we trust: self-signed, of an unknown authority, or revoked.
+    /// The certificate is not trusted: it is self-signed, revoked, or signed by an unknown authority.
     TlsUntrusted,
 }
 
@@ -390,7 +428,7 @@ impl AttemptErrorKind {
         Self::TlsUntrusted,
     ];
 
-    /// The kind's name in logs, stores and metrics: a fixed, small vocabulary.
+    /// Returns the kind's name in logs, stores and metrics, which is one of a fixed set.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -411,7 +449,7 @@ impl AttemptErrorKind {
 }
 
 impl AttemptError {
-    /// Creates an error of `kind`, for a [`Transport`].
+    /// Creates an error, for a [`Transport`].
     pub fn new(kind: AttemptErrorKind) -> Self {
         Self { kind, source: None }
     }
@@ -423,7 +461,7 @@ impl AttemptError {
         self
     }
 
-    /// Tells why.
+    /// Returns the kind of failure.
     pub fn kind(&self) -> AttemptErrorKind {
         self.kind
     }
@@ -436,15 +474,15 @@ impl fmt::Display for AttemptError {
             AttemptErrorKind::Conversion => "the payload could not be converted to the endpoint's API version",
             AttemptErrorKind::Dns => "the name could not be resolved",
             AttemptErrorKind::Protocol => "the connection broke, or the answer is not HTTP",
-            AttemptErrorKind::Proxy => "the egress proxy gave no way to the destination",
+            AttemptErrorKind::Proxy => "the egress proxy did not connect to the destination",
             AttemptErrorKind::Redirect => "the answer is a redirect, which is not followed",
             AttemptErrorKind::RefusedDestination => "the destination is not one that deliveries may go to",
-            AttemptErrorKind::Status => "the answer's status is no success",
-            AttemptErrorKind::Timeout => "the deadline came first",
+            AttemptErrorKind::Status => "the answer's status is not a success",
+            AttemptErrorKind::Timeout => "the attempt did not end before its deadline",
             AttemptErrorKind::Tls => "TLS failed",
             AttemptErrorKind::TlsExpired => "the certificate has expired, or is not valid yet",
             AttemptErrorKind::TlsName => "the certificate is for another name",
-            AttemptErrorKind::TlsUntrusted => "the certificate is of nobody that is trusted here",
+            AttemptErrorKind::TlsUntrusted => "the certificate is not trusted",
         })
     }
 }

@@ -47,17 +47,17 @@ impl Target {
         self
     }
 
-    /// Where it is.
+    /// Returns the URL.
     pub fn url(&self) -> &EndpointUrl {
         &self.url
     }
 
-    /// How it is signed to.
+    /// Returns the signer.
     pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
-    /// The request of an attempt that is made now, with a body that was written before the first one.
+    /// Returns the request of an attempt that is made now. The body was written before the first attempt.
     pub(crate) fn request(&self, id: &MessageId, event_type: &str, now: SystemTime, body: Bytes) -> AttemptRequest {
         let mut headers = self.signer.delivery_headers(id, event_type, now, &body);
         self.headers.add_to(&mut headers);
@@ -70,13 +70,13 @@ impl Target {
 ///
 /// A `Retry-After` of up to a minute is waited for; a longer one ends the attempts.
 ///
-/// It lives as long as the caller waits. If the process ends meanwhile the message is lost; an outbox is what keeps it.
+/// It lasts as long as the caller waits. If the process ends before that, the message is lost; use an outbox to keep it.
 ///
 /// Dropping the future ends the attempts, also in the middle of one.
 ///
 /// # Errors
 /// When no attempt was answered with a 2xx: [`Gone`](DeliverErrorKind::Gone) and [`Refused`](DeliverErrorKind::Refused) after the
-/// answer that says so, [`Exhausted`](DeliverErrorKind::Exhausted) after the last attempt. The error tells each attempt.
+/// answer that says so, [`Exhausted`](DeliverErrorKind::Exhausted) after the last attempt. The error holds every attempt.
 ///
 /// # Examples
 /// ```no_run
@@ -120,7 +120,7 @@ pub async fn deliver(
         attempts.push(result);
 
         let now = SystemClock.now();
-        // Without randomness there is no jitter; one delivery alone needs none.
+        // Without randomness there is no jitter, which a single delivery does not need.
         let random = getrandom::u64().unwrap_or(u64::MAX / 2);
         let kind = match policy.next_step(outcome, attempt, now, random) {
             NextStep::Delivered => return Ok(Delivered { attempts }),
@@ -141,13 +141,25 @@ pub async fn deliver(
 }
 
 /// A message was delivered.
+///
+/// ```
+/// use tower_webhooks::send::{DeliverError, Delivered};
+///
+/// fn log(result: &Result<Delivered, DeliverError>) {
+///     match result {
+///         Ok(delivered) => println!("delivered with attempt {}", delivered.attempts().len()),
+///         Err(error) => println!("{error}, after {} attempts", error.attempts().len()),
+///     }
+/// }
+/// # let _ = log;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Delivered {
     attempts: Vec<AttemptResult>,
 }
 
 impl Delivered {
-    /// Every attempt, the last one with a 2xx.
+    /// Returns every attempt, of which the last one was answered with a 2xx.
     pub fn attempts(&self) -> &[AttemptResult] {
         &self.attempts
     }
@@ -164,21 +176,21 @@ pub struct DeliverError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeliverErrorKind {
-    /// Every attempt failed, or the endpoint asked for a longer pause than is waited for here.
+    /// Every attempt failed, or the endpoint asked for a longer wait than a minute.
     Exhausted,
-    /// The endpoint is gone for good (410).
+    /// The endpoint is permanently gone (410).
     Gone,
-    /// The endpoint does not want it, or is not where deliveries may go.
+    /// The endpoint rejected it, or its URL is not allowed.
     Refused,
 }
 
 impl DeliverError {
-    /// Tells why.
+    /// Returns why the message was not delivered.
     pub fn kind(&self) -> DeliverErrorKind {
         self.kind
     }
 
-    /// Every attempt, in their order.
+    /// Returns the attempts in order.
     pub fn attempts(&self) -> &[AttemptResult] {
         &self.attempts
     }

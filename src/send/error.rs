@@ -3,11 +3,10 @@ use std::{borrow::Cow, error::Error, fmt};
 use crate::{
     boxed::BoxError,
     error::{StoreError, StoreErrorKind},
-    send::message::api_versions::ApiVersions,
 };
 
-/// A [`Dispatcher`](crate::send::Dispatcher) could not do what it was asked. The text of an [`Invalid`](SendErrorKind::Invalid) may be shown
-/// to whoever asked; that of the others is for the application's log, together with its `source()`.
+/// The error of a [`Dispatcher`](crate::send::Dispatcher). The text of an [`Invalid`](SendErrorKind::Invalid) may be shown to the
+/// caller. That of the others is for the application's log, together with its `source()`.
 ///
 /// ```
 /// use tower_webhooks::send::{SendError, SendErrorKind};
@@ -19,7 +18,7 @@ use crate::{
 ///         SendErrorKind::NotFound => 404,
 ///         SendErrorKind::Stale => 412,
 ///         SendErrorKind::TooMany => 429,
-///         _ => 503, // ours; `source()` says what
+///         _ => 503, // our own fault; see `source()`
 ///     }
 /// }
 /// # let _ = status;
@@ -32,27 +31,27 @@ pub struct SendError {
     source: Option<BoxError>,
 }
 
-/// What a [`SendError`] means.
+/// The kind of a [`SendError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// There is another message under this id. Nothing was stored.
+    /// Another message has this id. Nothing was stored.
     Conflict,
     /// The endpoint is disabled.
     Disabled,
-    /// Something cannot be: an endpoint's URL, pattern, secret or description, a version, a tenant's name, a time.
+    /// A value is invalid: an endpoint's URL, pattern, secret or description, a version, a tenant's name, or a time.
     Invalid,
-    /// There is no such endpoint, delivery or event type.
+    /// The endpoint, delivery or event type does not exist.
     NotFound,
     /// The operating system gave no randomness.
     Randomness,
-    /// The secrets of an endpoint were sealed with a key that is not here, or are not what was sealed.
+    /// The secrets of an endpoint were sealed with a key that is missing, or were changed after they were sealed.
     Sealing,
-    /// Somebody else has changed the endpoint meanwhile.
+    /// Somebody else has changed the endpoint in the meantime.
     Stale,
-    /// The store failed; whether the call took effect may be unknown. [`SendError::store_error`] is the store's own error.
+    /// The store failed. It may be unknown whether the call took effect. [`SendError::store_error`] is the store's own error.
     Store,
-    /// There are as many endpoints, patterns or event types as there may be: see [`Quotas`](crate::send::Quotas).
+    /// The number of endpoints, patterns or event types exceeds the [`Quotas`](crate::send::Quotas).
     TooMany,
 }
 
@@ -66,7 +65,7 @@ impl SendError {
         self
     }
 
-    /// Names what is invalid, where that is known better than by the text.
+    /// Sets the name of the setting that is invalid.
     pub(super) fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field.get_or_insert(field.into());
         self
@@ -80,30 +79,22 @@ impl SendError {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
     }
 
-    /// Names the versions that there are: they are in every envelope, so whoever asks may know them.
-    pub(super) fn unknown_version(version: &str, versions: Option<&ApiVersions>) -> Self {
-        let shown: String = version.chars().take(64).collect();
-        let known: Vec<_> = versions.into_iter().flat_map(ApiVersions::names).map(|name| format!("`{name}`")).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        Self::invalid(format!("there is no API version `{}`; there are: {known}", shown.escape_debug()))
-    }
-
     pub(super) fn randomness(cause: getrandom::Error) -> Self {
         Self::new(SendErrorKind::Randomness, "the operating system gave no randomness").with_source(cause)
     }
 
-    /// Tells what the error means.
+    /// Returns the kind of error.
     pub fn kind(&self) -> SendErrorKind {
         self.kind
     }
 
-    /// Returns which setting of an endpoint or a message is [`Invalid`](SendErrorKind::Invalid), where it is one: `url`,
+    /// Returns the setting of an endpoint or a message that is [`Invalid`](SendErrorKind::Invalid), if it is known: `url`,
     /// `events/3` (the fourth pattern), `secret`, ….
     pub fn field(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
-    /// The store's error, where it was the store that failed.
+    /// Returns the store's error, if the store failed.
     pub fn store_error(&self) -> Option<&StoreError> {
         self.source.as_deref()?.downcast_ref()
     }
@@ -111,7 +102,7 @@ impl SendError {
 
 impl From<StoreError> for SendError {
     fn from(cause: StoreError) -> Self {
-        // A log that shows the text alone tells at least this much; the rest is the source's to say.
+        // A log that shows only the text contains at least this much; the source contains the rest.
         let message = match cause.kind() {
             StoreErrorKind::Busy => "the outbox is busy",
             StoreErrorKind::Corrupt => "the outbox holds a row that cannot be read",

@@ -1,20 +1,20 @@
-//! Sending webhooks: signed, guarded, retried.
+//! Sending webhooks: signed, checked against a policy, and retried.
 //!
 //! Rules:
-//! 1. A [`Message`] has an id that stays the same at every attempt. Every attempt is signed anew, with the time of its own.
-//! 2. Whoever registers an endpoint chooses where we connect to. So an [`EndpointUrl`] is checked when it is parsed, and
-//!    every address that its name has is checked when it is dialled, against a [`DestinationPolicy`] that by default lets
-//!    through the public internet alone.
-//! 3. An attempt ends by its deadline, whatever the receiver does, and takes no more than 64 KiB of its answer.
-//! 4. A 2xx is delivered. What else is tried again, and when, a [`RetryPolicy`] decides, as a pure function.
-//! 5. Secrets, payloads and custom headers are in no log and in no `Debug`.
+//! 1. A [`Message`] has an id that stays the same at every attempt. Every attempt is signed again, with its own time.
+//! 2. Whoever registers an endpoint chooses where the application connects to. So an [`EndpointUrl`] is checked when it is parsed,
+//!    and every address of its name is checked when it is dialled. The [`DestinationPolicy`] allows only the public internet by
+//!    default.
+//! 3. An attempt ends by its deadline, whatever the receiver does, and reads at most 64 KiB of the answer.
+//! 4. A 2xx means delivered. A [`RetryPolicy`], which is a pure function, decides whether and when anything else is tried again.
+//! 5. Logs and `Debug` never contain secrets, payloads or custom headers.
 //!
-//! There are two ways to send. [`deliver`] needs no database and lives as long as its caller waits. A [`Dispatcher`] keeps
+//! There are two ways to send. [`deliver`] needs no database, and lasts as long as its caller waits. A [`Dispatcher`] keeps
 //! endpoints, messages and attempts in an outbox, and [`SendWorker`]s deliver what is due:
 //!
-//! 6. What was dispatched is delivered at least once to each endpoint that wanted it, or stands in the log as given up.
-//! 7. No endpoint is in another's way: each has its share of what is in flight, over all workers.
-//! 8. The secrets of endpoints are sealed with a key of the application's, and shown once.
+//! 6. A dispatched message is delivered at least once to each endpoint that wanted it, or is in the log as given up.
+//! 7. Endpoints do not delay each other: each has its share of the attempts in flight, over all workers.
+//! 8. The secrets of endpoints are sealed with the application's key, and shown once.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -27,7 +27,7 @@
 //!
 //! deliver(&client, &customer, &Message::new("order.completed", &json!({ "order": 7 }))?).await?;
 //!
-//! // A customer who asks us to call ourselves is refused.
+//! // A URL that leads to this machine is rejected.
 //! assert!("https://[::ffff:7f00:1]/hook".parse::<tower_webhooks::send::EndpointUrl>().is_err());
 //! # Ok(()) }
 //! ```
@@ -43,21 +43,23 @@ mod signing;
 
 pub use self::{
     attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
-    client::{GuardedClient, GuardedClientBuilder},
+    client::{builder::GuardedClientBuilder, guarded::GuardedClient},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     error::{SendError, SendErrorKind},
     message::{
         api_versions::ApiVersions,
         event_type::EventType,
         message::{Message, MessageError, MessageErrorKind, MessageId},
+        style::Style,
     },
     outbox::{
         builder::DispatcherBuilder,
         dispatcher::{Dispatcher, Receipt},
         endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-        endpoints::{Endpoints, Resealed},
+        endpoints::{Endpoints, secrets::Resealed},
         event_types::EventTypes,
         hooks::{Attempted, Disabled},
+        policy,
         quotas::Quotas,
         stats::{Counts, Hour, Stats},
         store::{
@@ -81,7 +83,7 @@ pub use self::{
     signing::{
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
         seal::SealingKey,
-        signer::{Signer, Style},
+        signer::Signer,
     },
 };
 pub use crate::{

@@ -6,7 +6,7 @@ use std::{
 
 use crate::send::attempt::Outcome;
 
-/// When a failed delivery is tried again, and when it is given up. Pure: time and randomness are arguments.
+/// When a failed delivery is tried again, and when it is given up. It is a pure function: time and randomness are arguments.
 ///
 /// | | waits between attempts | another 4xx |
 /// |---|---|---|
@@ -23,7 +23,7 @@ use crate::send::attempt::Outcome;
 /// let now = SystemTime::UNIX_EPOCH;
 /// let failed = Outcome::Failed { retry_after: None };
 ///
-/// // The first attempt failed. The middle of all random numbers is no jitter.
+/// // The first attempt failed. The middle of all random numbers means no jitter.
 /// let NextStep::Retry { at } = RetryPolicy::standard().next_step(failed, 1, now, u64::MAX / 2) else { panic!() };
 /// assert_eq!(at.duration_since(now)?.as_secs_f64().round(), 5.0);
 ///
@@ -37,21 +37,33 @@ pub struct RetryPolicy {
     rejection_is_final: bool,
 }
 
-/// What becomes of a delivery after an attempt.
+/// What happens to a delivery after an attempt.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhooks::send::{NextStep, Outcome, RetryPolicy};
+///
+/// let hourly = RetryPolicy::custom([Duration::from_secs(3600); 5]).final_on_rejection();
+/// let next = |outcome| hourly.next_step(outcome, 1, SystemTime::UNIX_EPOCH, 0);
+///
+/// assert!(matches!(next(Outcome::Failed { retry_after: None }), NextStep::Retry { .. }));
+/// assert_eq!(next(Outcome::Rejected { retry_after: None }), NextStep::Refused);
+/// assert_eq!(next(Outcome::Gone), NextStep::Disable);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NextStep {
     /// It was delivered.
     Delivered,
-    /// The endpoint is gone (410): it is to be disabled, and gets nothing more.
+    /// The endpoint is gone (410). It is disabled, and gets nothing more.
     Disable,
     /// It failed, and was the last attempt.
     Exhausted,
-    /// The endpoint does not want it, and the policy takes that as its last word.
+    /// The endpoint rejected it, and the policy does not try again.
     Refused,
-    /// It is tried again, not before this moment.
+    /// It is tried again.
     Retry {
-        /// The moment.
+        /// The earliest time of the next attempt.
         at: SystemTime,
     },
 }
@@ -60,8 +72,8 @@ impl RetryPolicy {
     /// The longest wait that a `Retry-After` can ask for.
     pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-    /// For a queue that lasts: ten attempts over about three days, as Standard Webhooks advises. A receiver that answers
-    /// 401 or 404 may have made a mistake in a deployment, so other 4xx are tried again as well.
+    /// Returns the policy for a durable queue: ten attempts over about three days, as Standard Webhooks advises. A receiver that
+    /// answers 401 or 404 may have made a mistake in a deployment, so other 4xx are tried again as well.
     pub fn standard() -> Self {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
@@ -71,30 +83,30 @@ impl RetryPolicy {
         )
     }
 
-    /// For a process that waits for the result: four attempts within about 40 seconds.
+    /// Returns the policy for a process that waits for the result: four attempts within about 40 seconds.
     pub fn short() -> Self {
         Self::custom([1, 5, 30].map(Duration::from_secs)).final_on_rejection()
     }
 
-    /// Any other schedule: the waits between attempts. There is one attempt more than there are waits.
+    /// Creates a policy from the waits between attempts. There is one attempt more than there are waits.
     pub fn custom(waits: impl IntoIterator<Item = Duration>) -> Self {
         Self { waits: waits.into_iter().collect(), rejection_is_final: false }
     }
 
-    /// Takes a 4xx other than 408, 409, 425 and 429, and a destination that is not allowed, as the last word.
+    /// Gives up after a 4xx other than 408, 409, 425 and 429, and for a destination that is not allowed.
     #[must_use]
     pub fn final_on_rejection(mut self) -> Self {
         self.rejection_is_final = true;
         self
     }
 
-    /// Tells how often a delivery is tried at most.
+    /// Returns the maximum number of attempts of a delivery.
     pub fn attempts(&self) -> u32 {
         u32::try_from(self.waits.len()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    /// Decides what becomes of a delivery whose `attempt`, counted from 1, had this outcome. `random` is any number, each
-    /// equally likely.
+    /// Decides what happens to a delivery whose attempt number `attempt`, counted from 1, had this outcome. `random` is a
+    /// uniformly distributed random number.
     pub fn next_step(&self, outcome: Outcome, attempt: u32, now: SystemTime, random: u64) -> NextStep {
         let retry_after = match outcome {
             Outcome::Delivered => return NextStep::Delivered,

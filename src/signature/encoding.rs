@@ -18,18 +18,29 @@ impl Encoding {
     pub(crate) fn decode_tag(self, text: &[u8], length: usize) -> Option<Tag> {
         // Decoders want room for the largest decoding of a text of this length, which is two bytes more at most.
         let mut bytes = [0; LONGEST + 2];
-        let encoding = match self {
-            Self::Base64 => BASE64,
-            Self::Base64Url if text.ends_with(b"=") => BASE64URL,
-            Self::Base64Url => BASE64URL_NOPAD,
-            Self::Hex => HEXLOWER_PERMISSIVE,
-        };
+        let encoding = self.strict(text);
         let room = encoding.decode_len(text.len()).ok()?;
         let decoded = encoding.decode_mut(text, bytes.get_mut(..room)?).ok()?;
         if decoded != length {
             return None;
         }
         Tag::new(&bytes[..decoded])
+    }
+
+    /// Decodes a signature of any length, as strictly as a tag.
+    pub(crate) fn decode_signature(self, text: &[u8]) -> Option<Tag> {
+        let bytes = self.strict(text).decode(text).ok()?;
+        if bytes.is_empty() { None } else { Tag::new(&bytes) }
+    }
+
+    /// The one way to write a signature.
+    fn strict(self, text: &[u8]) -> data_encoding::Encoding {
+        match self {
+            Self::Base64 => BASE64,
+            Self::Base64Url if text.ends_with(b"=") => BASE64URL,
+            Self::Base64Url => BASE64URL_NOPAD,
+            Self::Hex => HEXLOWER_PERMISSIVE,
+        }
     }
 
     /// Decodes bytes of any length.

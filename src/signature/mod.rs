@@ -20,13 +20,26 @@ mod token;
 #[cfg(any(feature = "send", feature = "testing"))]
 pub(crate) use self::asymmetric::PrivateKey;
 pub(crate) use self::{
-    asymmetric::PublicKey,
+    asymmetric::{PublicKey, public_key_info},
     digest::{HashAlgorithm, PlainHash},
     encoding::Encoding,
     hmac::{MacAlgorithm, MacState},
     tag::{Tag, verify_any},
     token::token_tag,
 };
+
+/// Which algorithm with public keys a scheme uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "asymmetric"), allow(dead_code))]
+pub(crate) enum PublicAlgorithm {
+    /// ECDSA over P-256 with SHA-256 (FIPS 186-5); a signature is in DER (RFC 3279, section 2.2.3).
+    EcdsaP256,
+    Ed25519,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2).
+    RsaSha256,
+    /// The same with SHA-512.
+    RsaSha512,
+}
 
 /// How many bytes an Ed25519 signature has (RFC 8032, section 5.1.6).
 pub(crate) const ED25519_LENGTH: usize = 64;

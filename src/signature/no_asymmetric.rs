@@ -1,4 +1,4 @@
-use super::tag::Tag;
+use super::{PublicAlgorithm, tag::Tag};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, in a build that can check none. There is never a value of it.
@@ -6,7 +6,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 pub(crate) struct PublicKey(());
 
 impl PublicKey {
-    pub(crate) fn new(_bytes: &[u8]) -> Result<Self, ConfigError> {
+    pub(crate) fn new(_algorithm: PublicAlgorithm, _bytes: &[u8]) -> Result<Self, ConfigError> {
         Err(missing())
     }
 
@@ -21,7 +21,7 @@ pub(crate) struct PrivateKey(());
 
 #[cfg(feature = "testing")]
 impl PrivateKey {
-    pub(crate) fn parse(_text: &[u8]) -> Result<Self, ConfigError> {
+    pub(crate) fn parse_for(_algorithm: PublicAlgorithm, _text: &[u8]) -> Result<Self, ConfigError> {
         Err(missing())
     }
 
@@ -33,9 +33,14 @@ impl PrivateKey {
         String::new()
     }
 
-    pub(crate) fn public_bytes(&self) -> &[u8] {
-        &[]
+    pub(crate) fn public_bytes(&self) -> Vec<u8> {
+        Vec::new()
     }
+}
+
+/// Reads a public key as PEM.
+pub(crate) fn public_key_info(_text: &[u8]) -> Option<Vec<u8>> {
+    None
 }
 
 fn missing() -> ConfigError {

@@ -1,27 +1,26 @@
 use std::fmt;
 
+use smallvec::SmallVec;
 use subtle::{Choice, ConstantTimeEq};
 
-/// The longest tag of any algorithm: HMAC-SHA-512's.
+/// The longest tag that is held in place: HMAC-SHA-512's. Signatures with RSA are longer, and rare.
 pub(crate) const LONGEST: usize = 64;
 
-/// A MAC or digest, right or claimed.
-#[derive(Clone, Copy)]
-pub(crate) struct Tag {
-    bytes: [u8; LONGEST],
-    length: usize,
-}
+/// The longest signature of any algorithm: RSA's with a key of 8192 bits.
+const LONGEST_SIGNATURE: usize = 1024;
+
+/// A MAC, digest or signature, right or claimed.
+#[derive(Clone)]
+pub(crate) struct Tag(SmallVec<[u8; LONGEST]>);
 
 impl Tag {
     /// Holds `bytes`; `None` when they are longer than any tag.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
-        let mut tag = Self { bytes: [0; LONGEST], length: bytes.len() };
-        tag.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(tag)
+        (bytes.len() <= LONGEST_SIGNATURE).then(|| Self(SmallVec::from_slice(bytes)))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        &self.0
     }
 }
 
@@ -51,8 +50,8 @@ mod tests {
         for length in (0..32).chain([33, 64]) {
             assert!(!verify_any(&[Tag::new(&vec![7; length]).unwrap()], &right), "{length} bytes");
         }
-        assert!(verify_any(&[Tag::new(&[8; 32]).unwrap(), right], &right));
+        assert!(verify_any(&[Tag::new(&[8; 32]).unwrap(), right.clone()], &right));
         assert!(!verify_any(&[], &right));
-        assert!(Tag::new(&[7; 65]).is_none());
+        assert!(Tag::new(&[7; 1025]).is_none());
     }
 }

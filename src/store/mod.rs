@@ -12,18 +12,16 @@
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
 
+#[cfg(all(feature = "send", any(feature = "postgres", feature = "sqlite")))]
+mod columns;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod introduction;
 #[cfg(feature = "idempotency")]
 pub mod memory;
 #[cfg(feature = "idempotency")]
 mod name;
-#[cfg(all(feature = "send", feature = "idempotency"))]
-mod outbox;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(feature = "idempotency")]
-mod record;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]

@@ -1,15 +1,25 @@
-use std::{sync::Arc, vec};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    vec,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request::Parts};
 use http_body_util::Full;
+use tower_service::Service;
 
-use super::{Verified, layer::Config};
-use crate::{delivery::Delivery, host, observe::Handling};
+use super::{body::ResponseBody, config::Config, rejection, verified::verified_request};
+use crate::{
+    delivery::Delivery,
+    observe::{self, Handling, Outcome as Ended, ReceiveSpan},
+    panics::{Panicked, caught, poll_caught},
+};
 
 /// The items of one request that are still to be handled, and what the ones before came to.
 pub(super) struct Batch<S, A, E> {
-    pub(super) inner: S,
+    inner: S,
     /// The item that is being handled.
     pub(super) handling: Option<Handling>,
     config: Arc<Config>,
@@ -20,7 +30,7 @@ pub(super) struct Batch<S, A, E> {
 }
 
 /// How the inner service ended with one item.
-pub(super) enum ItemEnd<A, E> {
+enum ItemEnd<A, E> {
     Failed(E),
     Panicked,
     Responded(A),
@@ -32,7 +42,7 @@ impl<S, R, E> Batch<S, Response<R>, E> {
     }
 
     /// The request for the next item, as if it had come alone.
-    pub(super) fn next_request(&mut self) -> Option<Request<Full<Bytes>>> {
+    fn next_request(&mut self) -> Option<Request<Full<Bytes>>> {
         let delivery = self.items.next()?;
         self.handling = Some(Handling::begin(&self.config.meter, &delivery));
         let body = delivery.body().clone();
@@ -51,8 +61,71 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         Some(verified_request(parts, delivery, &self.config))
     }
 
+    /// Handles one item after the other, and returns what the whole request is answered.
+    pub(super) fn poll(
+        &mut self,
+        mut future: Pin<&mut Option<S::Future>>,
+        span: &ReceiveSpan,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<ResponseBody<R>>, E>>
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = E>,
+    {
+        loop {
+            if let Some(running) = future.as_mut().as_pin_mut() {
+                // A panic is this item's own failure, and the others are still to be handled.
+                let ended = {
+                    let _entered = self.handling.as_ref().map(Handling::enter);
+                    match ready!(poll_caught(running, cx)) {
+                        Ok(Ok(response)) => ItemEnd::Responded(response),
+                        Ok(Err(error)) => ItemEnd::Failed(error),
+                        Err(Panicked) => ItemEnd::Panicked,
+                    }
+                };
+                let dropped = caught(|| future.set(None));
+                self.end(if dropped.is_ok() { ended } else { ItemEnd::Panicked }, span);
+            }
+            // Each call is of a service that has said that it is ready.
+            ready!(self.inner.poll_ready(cx))?;
+            let Some(request) = self.next_request() else { break };
+            let running = {
+                let _entered = self.handling.as_ref().map(Handling::enter);
+                caught(|| self.inner.call(request))
+            };
+            match running {
+                Ok(running) => future.set(Some(running)),
+                Err(Panicked) => self.end(ItemEnd::Panicked, span),
+            }
+        }
+        let response = match self.answer() {
+            Some(ItemEnd::Responded(response)) => self.config.finish(response),
+            Some(ItemEnd::Panicked) => rejection::panicked().map(ResponseBody::own),
+            Some(ItemEnd::Failed(error)) => return Poll::Ready(Err(error)),
+            None => self.config.scheme.acknowledge().into_response().map(ResponseBody::own),
+        };
+        span.verified(response.status().as_u16());
+        Poll::Ready(Ok(response))
+    }
+
+    /// Tells how an item ended, and notes it for the answer.
+    fn end(&mut self, end: ItemEnd<Response<R>, E>, span: &ReceiveSpan) {
+        if let Some(mut handling) = self.handling.take() {
+            match &end {
+                ItemEnd::Responded(response) => handling.respond(span, response),
+                ItemEnd::Failed(_) => handling.end(Ended::Failed, None),
+                ItemEnd::Panicked => {
+                    let entered = handling.enter();
+                    observe::panicked(self.config.scheme.name());
+                    drop(entered);
+                    handling.end(Ended::Panicked, None);
+                }
+            }
+        }
+        self.note(end);
+    }
+
     /// Notes how an item ended. One that fails, by whatever way, does not keep the others from being handled.
-    pub(super) fn note(&mut self, end: ItemEnd<Response<R>, E>) {
+    fn note(&mut self, end: ItemEnd<Response<R>, E>) {
         match end {
             ItemEnd::Responded(response) if response.status().is_success() => self.last = Some(response),
             failed => _ = self.failed.get_or_insert(failed),
@@ -60,17 +133,7 @@ impl<S, R, E> Batch<S, Response<R>, E> {
     }
 
     /// The answer to the whole request: the first failure, else the last success. `None` when there was no item.
-    pub(super) fn answer(&mut self) -> Option<ItemEnd<Response<R>, E>> {
+    fn answer(&mut self) -> Option<ItemEnd<Response<R>, E>> {
         self.failed.take().or_else(|| self.last.take().map(ItemEnd::Responded))
     }
-}
-
-/// A request that the inner service may trust.
-pub(super) fn verified_request(mut parts: Parts, delivery: Delivery, config: &Arc<Config>) -> Request<Full<Bytes>> {
-    let body = delivery.body().clone();
-    parts.extensions.insert(Verified { delivery, config: Arc::clone(config) });
-    let length = body.len();
-    let mut request = Request::from_parts(parts, Full::new(body));
-    host::lift_body_limit(&mut request, length);
-    request
 }

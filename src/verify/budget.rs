@@ -10,7 +10,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     task::{Context, Waker},
 };
 
@@ -21,6 +21,7 @@ use super::{
     body::Collected,
     pieces::{Growth, PIECE, Pieces, Spare},
 };
+use crate::mutex::Mutex;
 
 /// The bound, and who holds what.
 #[derive(Debug)]
@@ -173,7 +174,7 @@ impl Budget {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -305,7 +306,7 @@ impl Drop for Share {
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Takes away what has been read, and tells who reads.

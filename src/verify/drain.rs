@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::layer::Config;
+use super::config::Config;
 
 /// How many bytes are read at most, or the body limit where that is more.
 const MOST: u64 = 32 * 1024 * 1024;

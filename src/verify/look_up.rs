@@ -1,16 +1,11 @@
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use crate::{
     boxed::{BoxError, BoxFuture},
     head::RequestHead,
+    panics::{Stopped, supervise},
     secret::{SecretSource, Secrets},
 };
 
@@ -33,15 +28,11 @@ pub(super) fn refresh(source: Arc<dyn SecretSource>, head: RequestHead, tried: S
 /// A look-up that hangs must not hold the connection forever, and one that panics is a failed one.
 fn guarded<T: 'static>(work: impl Future<Output = Result<T, BoxError>> + Send + 'static) -> LookUp<T> {
     Box::pin(async move {
-        let mut work = pin!(timeout(TIMEOUT, work));
-        let caught = std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => Poll::Ready(None),
-        });
-        match caught.await {
-            Some(Ok(answer)) => answer,
-            Some(Err(_)) => Err(format!("the source of secrets gave no answer within {TIMEOUT:?}").into()),
-            None => Err("the source of secrets panicked".into()),
+        let until = Instant::now() + TIMEOUT;
+        match supervise(work, || until).await {
+            Ok(answer) => answer,
+            Err(Stopped::Panicked) => Err("the source of secrets panicked".into()),
+            Err(Stopped::TimedOut) => Err(format!("the source of secrets gave no answer within {TIMEOUT:?}").into()),
         }
     })
 }

@@ -38,66 +38,21 @@
 mod batch;
 mod body;
 mod budget;
+mod config;
 mod drain;
 mod future;
 mod layer;
 mod look_up;
 mod pieces;
 mod providers;
+mod read;
 mod rejection;
 mod service;
+mod state;
+mod steps;
+mod verified;
 
-use std::sync::Arc;
-#[cfg(feature = "idempotency")]
-use std::time::Duration;
-
-use http::Extensions;
-
-use self::layer::Config;
-pub use self::{body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook};
-use crate::delivery::Delivery;
-
-/// The mark of a success that the crate gives by itself, in a response's extensions: to a copy, to a type that nobody handles,
-/// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Acknowledged;
-
-/// Tells what a layer has verified, for a service that is no axum handler: pass the request's extensions.
-///
-/// `None` only where no layer is around the service.
-pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
-    extensions.get::<Verified>().map(|verified| &verified.delivery)
-}
-
-/// The mark of a verified request, in its extensions. Nobody outside can make one.
-#[derive(Clone)]
-pub(crate) struct Verified {
-    pub(crate) delivery: Delivery,
-    config: Arc<Config>,
-}
-
-impl Verified {
-    /// The same request, with its payload in another form.
-    #[cfg(feature = "axum")]
-    pub(crate) fn with_delivery(&self, delivery: Delivery) -> Self {
-        Self { delivery, config: Arc::clone(&self.config) }
-    }
-
-    /// How long the sender may repeat a delivery, where that is known to be long.
-    #[cfg(feature = "idempotency")]
-    pub(crate) fn retries_for(&self) -> Option<Duration> {
-        self.config.scheme.retries_for()
-    }
-
-    /// Whether a delivery without an id is known by its body.
-    #[cfg(feature = "idempotency")]
-    pub(crate) fn bodies_are_unique(&self) -> bool {
-        self.config.scheme.bodies_are_unique()
-    }
-
-    /// Whether the sender says what an answer that the crate gives by itself must look like.
-    #[cfg(feature = "idempotency")]
-    pub(crate) fn prescribes_success(&self) -> bool {
-        self.config.scheme.success().is_some()
-    }
-}
+pub(crate) use self::verified::{Acknowledged, Verified};
+pub use self::{
+    body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook, verified::verified_delivery,
+};

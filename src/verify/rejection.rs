@@ -1,10 +1,12 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
-use crate::error::{VerifyError, VerifyErrorKind};
-
-/// When a sender may come back after a 503, in seconds: long enough for a look-up to recover, short enough to be a retry.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+use super::{body::ResponseBody, config::Config, verified::Acknowledged};
+use crate::{
+    answers::{Line, internal, unavailable},
+    error::{VerifyError, VerifyErrorKind},
+    observe,
+};
 
 /// The one table of statuses; docs/operating.md explains it. `refused` is the scheme's status for authentication failures.
 pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
@@ -36,40 +38,59 @@ pub(super) fn response(
     methods: impl FnOnce() -> Vec<Method>,
 ) -> Response<Bytes> {
     let status = status(error.kind(), refused);
-    let body: &'static str = match error.kind() {
-        VerifyErrorKind::MethodNotAllowed => "",
-        VerifyErrorKind::BodyIncomplete => r#"{"error":"incomplete_body"}"#,
-        VerifyErrorKind::BodyTooLarge => r#"{"error":"body_too_large"}"#,
-        VerifyErrorKind::BodyTooSlow => r#"{"error":"body_too_slow"}"#,
-        VerifyErrorKind::ContentEncoding => r#"{"error":"unsupported_content_encoding"}"#,
-        VerifyErrorKind::HandshakeRefused => r#"{"error":"forbidden"}"#,
-        VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => r#"{"error":"unavailable"}"#,
-        // One text for every authentication failure: the difference between them is what an attacker probes for.
-        _ => r#"{"error":"invalid_signature"}"#,
+    let line = match error.kind() {
+        VerifyErrorKind::MethodNotAllowed => return not_allowed(&methods()),
+        VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => return unavailable(),
+        VerifyErrorKind::BodyIncomplete => Line::INCOMPLETE_BODY,
+        VerifyErrorKind::BodyTooLarge => Line::BODY_TOO_LARGE,
+        VerifyErrorKind::BodyTooSlow => Line::BODY_TOO_SLOW,
+        VerifyErrorKind::ContentEncoding => Line::UNSUPPORTED_CONTENT_ENCODING,
+        VerifyErrorKind::HandshakeRefused => Line::FORBIDDEN,
+        _ => Line::INVALID_SIGNATURE,
     };
-    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    if !body.is_empty() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
-    }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        // RFC 9110, section 15.5.6: the list is required.
-        let list = methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        if let Ok(list) = HeaderValue::from_str(&list) {
-            headers.insert(header::ALLOW, list);
-        }
+    line.response(status)
+}
+
+/// A 405, whose list of methods is required (RFC 9110, section 15.5.6).
+fn not_allowed(methods: &[Method]) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let list = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    if let Ok(list) = HeaderValue::from_str(&list) {
+        response.headers_mut().insert(header::ALLOW, list);
     }
     response
 }
 
 /// What a panicking handler is answered with.
 pub(super) fn panicked() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(br#"{"error":"internal"}"#));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    internal()
+}
+
+impl Config {
+    /// Gives a success of the crate's own the form that the sender prescribes, if it does.
+    pub(super) fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
+        if response.extensions().get::<Acknowledged>().is_none() {
+            return response.map(ResponseBody::inner);
+        }
+        let Some(prescribed) = self.scheme.success() else { return response.map(ResponseBody::inner) };
+        let (mut own, _) = response.into_parts();
+        own.headers.remove(header::CONTENT_TYPE);
+        own.headers.remove(header::CONTENT_LENGTH);
+        let mut response = prescribed.into_response::<Bytes>().map(ResponseBody::own);
+        response.headers_mut().extend(own.headers);
+        *response.extensions_mut() = own.extensions;
+        response
+    }
+
+    /// Tells the operator why, and the network that.
+    pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
+        let mut response = match &self.rejection {
+            Some(rejection) => rejection(&error),
+            None => response(&error, self.scheme.refused(), || self.scheme.methods()),
+        };
+        observe::refused(self.scheme.name(), response.status().as_u16(), &error);
+        response.extensions_mut().insert(error);
+        response
+    }
 }

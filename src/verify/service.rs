@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::{body::ResponseBody, future::ResponseFuture, layer::Config};
+use super::{body::ResponseBody, config::Config, future::ResponseFuture};
 use crate::boxed::BoxError;
 
 /// The service of [`WebhookLayer`](super::WebhookLayer).

@@ -1,6 +1,12 @@
 //! Signs as each provider of the catalogue does, written from their documentation and apart from the crate's own code.
 #![allow(dead_code)] // Each test file uses a part of it.
 
+#[path = "formulas.rs"]
+mod formulas;
+#[cfg(feature = "asymmetric")]
+#[path = "key_pairs.rs"]
+mod key_pairs;
+
 use axum::{
     Router,
     body::Body,
@@ -11,11 +17,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use sha2::Sha256;
 use tower::ServiceExt;
-use tower_webhooks::{Provider, Secret, WebhookLayer, clock::ManualClock};
+use tower_webhooks::{Provider, Scheme, Secret, WebhookLayer, clock::ManualClock};
 
 /// What every receiver's clock shows, in Unix seconds, and the same as a date.
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const NOW_AS_DATE: &str = "2027-01-15T08:00:00.123456789Z";
+pub(crate) const NOW_AS_HTTP_DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
 
 pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
 pub(crate) const PATH: &str = "/in?from=them";
@@ -31,7 +38,13 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         }
         "standard-webhooks-v1a" => "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
-        _ => "an endpoint's signing key",
+        "discord-events" | "discord-interactions" => "d52880e28f61caa4c2a48a82e55f4751a92289a78009ea9f6532270c16ce8abe",
+        "telnyx" => "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        #[cfg(feature = "asymmetric")]
+        "sendgrid" => key_pairs::P256[0][1],
+        #[cfg(feature = "asymmetric")]
+        "fireblocks-v1" | "kick" | "wise" => key_pairs::RSA[0][1],
+        name => formulas::of(name).map_or("an endpoint's signing key", formulas::Formula::secret),
     }
 }
 
@@ -39,13 +52,9 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
 pub(crate) fn layer(provider: Provider) -> WebhookLayer {
     let layer =
         WebhookLayer::new(provider, secret(secret_text(provider))).with_clock(ManualClock::at_unix_seconds(NOW));
-    if provider == Provider::META {
-        layer.with_verify_token(secret(VERIFY_TOKEN))
-    } else if provider == Provider::SQUARE {
-        layer.with_public_url(PUBLIC_URL)
-    } else {
-        layer
-    }
+    let scheme = Scheme::from(provider);
+    let layer = if scheme.needs_verify_token() { layer.with_verify_token(secret(VERIFY_TOKEN)) } else { layer };
+    if scheme.signs_url() { layer.with_public_url(PUBLIC_URL) } else { layer }
 }
 
 pub(crate) fn secret(text: &str) -> Secret {
@@ -89,6 +98,36 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             ("webhook-timestamp", now.clone()),
             ("webhook-signature", format!("v1a,{}", BASE64.encode(&ed25519(&format!("{ID}.{now}.{body}"))))),
         ],
+        #[cfg(feature = "asymmetric")]
+        "discord-events" | "discord-interactions" => vec![
+            ("x-signature-timestamp", now.clone()),
+            ("x-signature-ed25519", HEXLOWER.encode(&ed25519(&format!("{now}{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "telnyx" => vec![
+            ("telnyx-timestamp", now.clone()),
+            ("telnyx-signature-ed25519", BASE64.encode(&ed25519(&format!("{now}|{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "sendgrid" => vec![
+            ("x-twilio-email-event-webhook-timestamp", now.clone()),
+            ("x-twilio-email-event-webhook-signature", BASE64.encode(&ecdsa_p256(&format!("{now}{body}")))),
+        ],
+        #[cfg(feature = "asymmetric")]
+        "wise" => vec![("x-signature-sha256", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, body)))],
+        #[cfg(feature = "asymmetric")]
+        "fireblocks-v1" => {
+            vec![("fireblocks-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA512, body)))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "kick" => {
+            let text = format!("{ID}.{NOW_AS_DATE}.{body}");
+            vec![
+                ("kick-event-message-id", ID.to_owned()),
+                ("kick-event-message-timestamp", NOW_AS_DATE.to_owned()),
+                ("kick-event-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &text))),
+            ]
+        }
         "stripe" => vec![("stripe-signature", format!("t={now},v1={}", hex(format!("{now}.{body}"))))],
         "twitch" => vec![
             ("twitch-eventsub-message-id", ID.to_owned()),
@@ -100,8 +139,29 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             ("x-zm-request-timestamp", now.clone()),
             ("x-zm-signature", format!("v0={}", hex(format!("v0:{now}:{body}")))),
         ],
-        name => panic!("nobody signs for `{name}`"),
+        name => {
+            let formula = formulas::of(name).unwrap_or_else(|| panic!("nobody signs for `{name}`"));
+            let (url, date) = (format!("{PUBLIC_URL}{PATH}"), NOW_AS_DATE);
+            formula.sign(body, &formulas::Facts { id: ID, seconds: NOW, date, http_date: NOW_AS_HTTP_DATE, url: &url })
+        }
     }
+}
+
+/// Whether the provider has nothing of its own but a formula.
+pub(crate) fn has_formula(provider: Provider) -> bool {
+    let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
+    formulas::of(provider.name()).is_some() || has_public_key && provider.name() != "standard-webhooks-v1a"
+}
+
+/// The signature of a provider whose proof is not in a header, over `text`.
+pub(crate) fn hex_tag(provider: Provider, text: &str) -> String {
+    let formula = formulas::of(provider.name()).expect("the provider has a formula");
+    HEXLOWER.encode(&formula.tag(text.as_bytes()))
+}
+
+/// Whether the proof of a provider's deliveries is in headers, so that [`signature`] has it.
+pub(crate) fn is_in_headers(provider: Provider) -> bool {
+    !["figma", "pandadoc"].contains(&provider.name())
 }
 
 pub(crate) fn hmac(key: &[u8], content: &str) -> Vec<u8> {
@@ -117,6 +177,30 @@ pub(crate) fn ed25519(content: &str) -> Vec<u8> {
     let bytes = BASE64.decode(PRIVATE).expect("the key is base64");
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_and_public_key(&bytes[..32], &bytes[32..]);
     pair.expect("the halves belong together").sign(content.as_bytes()).as_ref().to_vec()
+}
+
+#[cfg(feature = "asymmetric")]
+fn private(text: &str) -> Vec<u8> {
+    BASE64.decode(text.as_bytes()).expect("the key is base64")
+}
+
+#[cfg(feature = "asymmetric")]
+fn ecdsa_p256(content: &str) -> Vec<u8> {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+
+    let key = private(key_pairs::P256[0][0]);
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).expect("the key is one");
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair.sign(&random, content.as_bytes()).expect("it signs").as_ref().to_vec()
+}
+
+#[cfg(feature = "asymmetric")]
+fn rsa(by: &'static dyn aws_lc_rs::signature::RsaEncoding, content: &str) -> Vec<u8> {
+    let pair = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(&private(key_pairs::RSA[0][0])).expect("the key is one");
+    let mut signature = vec![0; pair.public_modulus_len()];
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    pair.sign(by, &random, content.as_bytes(), &mut signature).expect("it signs");
+    signature
 }
 
 /// A response that has been read to its end.

@@ -1,8 +1,8 @@
-//! What cannot be read, or has lost its content.
+//! What cannot be read.
 
 use std::time::Duration;
 
-use super::{DAY, FAILED, PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token};
+use super::{FAILED, Suite, broken, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     send::{After, DeliveryState, EndpointId, EventType, Fenced, OutboxId, OutboxStore},
@@ -28,8 +28,8 @@ pub enum Damage {
     MessageMended(String),
 }
 
-/// Checks a store that keeps rows against rules 15 and 16 of the contract of [`OutboxStore`]: what cannot be read stops nothing but
-/// itself.
+/// Checks a store that keeps rows against rule 15 of the contract of [`OutboxStore`]: what cannot be read stops nothing but itself; and against
+/// rules 16 and 20, as [`emptied_outbox`](super::emptied_outbox) does.
 ///
 /// `advance` makes the store's clock go on by so much, and `damage` changes a row behind the store's back. The store has to be
 /// empty.
@@ -45,7 +45,7 @@ pub async fn damaged_outbox<'h, S: OutboxStore>(
     suite.an_endpoint_that_cannot_be_read_rests_alone(&damage).await;
     suite.an_attempt_is_noted_though_its_endpoint_cannot_be_read(&damage).await;
     suite.a_message_that_cannot_be_read_waits_alone(&damage).await;
-    suite.what_has_lost_its_content_is_cancelled(&damage).await;
+    suite.keeps_nothing_without_content(&async |id| damage(Damage::ContentGone(id)).await).await;
     suite.lists_leave_out_what_cannot_be_read(&damage).await;
 }
 
@@ -150,40 +150,6 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         (self.advance)(RESTED).await;
         let again = self.lease_one(token(), "rule 15: it goes on when it can be read").await;
         check(again.attempt == 1, "rule 15: it used up no attempt", &again.attempt);
-        self.erase(&tenant, 500).await;
-    }
-
-    async fn what_has_lost_its_content_is_cancelled(&self, damage: &impl AsyncFn(Damage)) {
-        let tenant = new_tenant();
-        self.endpoint(&tenant, &["*"]).await;
-        let (gone, there, held) = (message(&tenant), message(&tenant), message(&tenant));
-        self.dispatch(held.clone()).await;
-        let died = self.lease_one(token(), "rule 16").await;
-        for message in [&gone, &there] {
-            self.dispatch(message.clone()).await;
-        }
-        for message in [&gone, &held] {
-            damage(Damage::ContentGone(message.message_id().as_str().to_owned())).await;
-        }
-
-        let leased = self.lease_one(token(), "rule 16: nothing else is in its way").await;
-        check(leased.message.message_id() == there.message_id(), "rule 16", &leased);
-        // What a worker died on is leased again when its lease has passed.
-        (self.advance)(PAST_LEASE).await;
-        let leased = self.lease(token(), 64).await;
-        check(leased.len() == 1, "rule 16", &leased);
-        let records = self.of_tenant(&tenant).await;
-        let of = |message: &crate::send::Message| {
-            let name = message.message_id().as_str();
-            let record = records.iter().find(|record| record.message == name);
-            record.map(|record| (record.state, record.attempt))
-        };
-        check(of(&gone) == Some((DeliveryState::Cancelled, 0)), "rule 16: without an attempt", &records);
-        check(of(&held) == Some((DeliveryState::Cancelled, 1)), "rule 16: after an attempt", &records);
-        check(!taken("resend", self.store.resend(died.id).await), "resend: without its content", &died.id);
-        let late = self.finish(died.id, token(), After::Delivered).await;
-        check(late == (Fenced::Stale, None), "rule 6", &late);
-        (self.advance)(DAY).await;
         self.erase(&tenant, 500).await;
     }
 

@@ -1,4 +1,5 @@
 mod damaged;
+mod emptied;
 mod keeping;
 mod messages;
 mod pace;
@@ -15,7 +16,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Barrier;
 
-pub use self::damaged::{Damage, damaged_outbox};
+pub use self::{
+    damaged::{Damage, damaged_outbox},
+    emptied::emptied_outbox,
+};
 use crate::{
     boxed::BoxFuture,
     error::{StoreError, StoreErrorKind},

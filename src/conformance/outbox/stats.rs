@@ -40,7 +40,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             }
         }
         let retried = self.counts(Scope::tenant(&*tenant), AttemptEnd::Retried).await;
-        check(retried == 2, "rule 20", &retried);
+        check(retried == 2, "rule 21", &retried);
 
         for (scope, wanted) in [
             (Scope::tenant(&*tenant), [2, 2, 2]),
@@ -52,12 +52,12 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             let cells = self.cells(scope.clone()).await;
             let of = |end| cells.iter().filter(|cell| cell.end == end).map(|cell| cell.count).sum::<u64>();
             let found = [AttemptEnd::Delivered, AttemptEnd::Refused, AttemptEnd::Retried].map(of);
-            check(found == wanted, "rule 20", &(scope, cells));
+            check(found == wanted, "rule 21", &(scope, cells));
         }
         let cells = self.cells(Scope::tenant(&*tenant)).await;
         let quick = |cell: &&StatsCell| cell.end == AttemptEnd::Delivered;
         let bucket = latency_bucket(Duration::from_millis(20));
-        check(cells.iter().filter(quick).all(|cell| cell.bucket == bucket), "rule 20: the latency", &cells);
+        check(cells.iter().filter(quick).all(|cell| cell.bucket == bucket), "rule 21: the latency", &cells);
         check(cells.is_sorted_by_key(|cell| cell.hour), "reading counts: in the order of their hours", &cells);
 
         // A later hour is another one, and nothing is shown of hours that are not asked for.
@@ -80,9 +80,9 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         }
 
         self.erase(&tenant, 100).await;
-        check(self.cells(Scope::tenant(&*tenant)).await.is_empty(), "rule 20: erased", &tenant);
+        check(self.cells(Scope::tenant(&*tenant)).await.is_empty(), "rule 21: erased", &tenant);
         let kept = self.counts(Scope::tenant(&*other), AttemptEnd::Delivered).await;
-        check(kept == 1, "rule 20: no other is erased", &kept);
+        check(kept == 1, "rule 21: no other is erased", &kept);
 
         // The endpoint goes, the counts stay until they are old.
         let endpoints = taken("list", self.store.endpoints(Some(other.as_str().into()), None, 10).await);
@@ -93,10 +93,10 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         (self.advance)(rows - 2 * HOUR).await;
         self.purge().await;
         let kept = self.counts(Scope::tenant(&*other), AttemptEnd::Delivered).await;
-        check(kept == 1, "rule 20: kept", &kept);
+        check(kept == 1, "rule 21: kept", &kept);
         (self.advance)(4 * HOUR).await;
         self.purge().await;
-        check(self.cells(Scope::tenant(&*other)).await.is_empty(), "rule 20: purged", &other);
+        check(self.cells(Scope::tenant(&*other)).await.is_empty(), "rule 21: purged", &other);
     }
 
     pub(super) async fn a_backlog_says_how_long_nobody_came(&self) {
@@ -143,8 +143,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     async fn deliver_one(&self, tenant: &str, endpoint: EndpointId) {
         self.dispatch(message(tenant)).await;
         let token = token();
-        let leased = self.lease_one(token, "rule 20").await;
-        check(leased.endpoint.id == endpoint, "rule 20", &leased);
+        let leased = self.lease_one(token, "rule 21").await;
+        check(leased.endpoint.id == endpoint, "rule 21", &leased);
         self.finishes(leased.id, token, After::Delivered).await;
     }
 

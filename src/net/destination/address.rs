@@ -1,18 +1,18 @@
-//! Which addresses belong to the internet, and which to somebody's inside.
+//! Which addresses are on the public internet, and which are internal.
 //!
 //! Source: the IANA registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890 and its successors): what they list as
-//! not globally reachable is refused. Where a range could go either way, it is refused too: nobody receives webhooks at a relay of
-//! a protocol that is no more. What they list as globally reachable, such as AS112 and AMT (RFC 7450, RFC 7534, RFC 7535), is not.
+//! not globally reachable is rejected. A range that could go either way is rejected too: nobody receives webhooks at a relay of
+//! an obsolete protocol. What they list as globally reachable, such as AS112 and AMT (RFC 7450, RFC 7534, RFC 7535), is allowed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address that a packet to `address` really goes to, as far as its text tells: an IPv4 address that is written as an
-/// IPv6 one (`::ffff:a.b.c.d`) is that IPv4 address.
+/// Returns the address that a packet to `address` really goes to, as far as its text shows: an IPv4 address that is written
+/// as an IPv6 one (`::ffff:a.b.c.d`) is that IPv4 address.
 pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// Tells whether an address is of the public internet, and of nobody's inside.
+/// Returns `true` if an address is on the public internet and not internal.
 pub(crate) fn is_global(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(address) => is_global_v4(address),
@@ -28,7 +28,7 @@ fn is_global_v6(address: Ipv6Addr) -> bool {
     if let Some(inner) = nat64(address) {
         return is_global_v4(inner);
     }
-    // Everything outside of 2000::/3 is special or not given out to anybody.
+    // Everything outside 2000::/3 is special or not assigned.
     let [first, .., fifth, sixth, _, _] = address.segments();
     first & 0xe000 == 0x2000
         && !SPECIAL_V6.iter().any(|&(network, length)| starts_with_v6(address, network, length))
@@ -74,9 +74,9 @@ fn starts_with_v6(address: Ipv6Addr, network: Ipv6Addr, length: u8) -> bool {
     same_prefix(address.to_bits(), network.to_bits(), length)
 }
 
-/// Tells whether two addresses, each at the upper end of its 128 bits, have the same first `length` bits.
+/// Returns `true` if two addresses, each at the upper end of its 128 bits, have the same first `length` bits.
 pub(crate) fn same_prefix(left: u128, right: u128, length: u8) -> bool {
-    // A shift by 128 is none.
+    // A length of 0 would shift by all 128 bits, which is an overflow: every two addresses then have the same prefix.
     (left ^ right).checked_shr(128 - u32::from(length)).unwrap_or(0) == 0
 }
 

@@ -4,17 +4,17 @@ use http::uri::PathAndQuery;
 use url::{Host, Url};
 
 use super::{
-    DestinationPolicy,
     address::canonical,
     names::{self, Inside},
+    policy::DestinationPolicy,
 };
 
-/// Where an endpoint is: a URL that was parsed once, and that a [`DestinationPolicy`] allows.
+/// The URL of an endpoint: it was parsed once, and a [`DestinationPolicy`] allows it.
 ///
-/// One parser, that of the URL standard, reads it for the check and for the connection, so that `https://0x7f.1/`,
-/// `https://2130706433/` and `https://１２７.０.０.１/` are all what they are: loopback.
+/// The same parser, that of the URL standard, reads it for the check and for the connection. So `https://0x7f.1/`,
+/// `https://2130706433/` and `https://１２７.０.０.１/` are all recognised as loopback.
 ///
-/// What a name resolves to is not looked at here. It may be another address tomorrow; the client checks at every attempt.
+/// The addresses of a name are not looked up here, since they can change. The client checks them at every attempt.
 ///
 /// ```
 /// use tower_webhooks::send::EndpointUrl;
@@ -42,7 +42,7 @@ impl DestinationPolicy {
     /// Parses a URL and checks all of it that can be checked without a look-up.
     ///
     /// # Errors
-    /// When the text is no absolute URL of at most 2,048 characters; when it holds user information, a fragment, a `\`,
+    /// When the text is not an absolute URL of at most 2,048 characters; when it holds user information, a fragment, a `\`,
     /// white space or a control character; and when scheme, port, name or address are not allowed.
     pub fn endpoint(&self, text: &str) -> Result<EndpointUrl, EndpointUrlError> {
         let url = EndpointUrl::parse(text)?;
@@ -77,7 +77,7 @@ impl DestinationPolicy {
     }
 }
 
-/// What a `Debug` shows of an endpoint's URL as it is kept: path and query are often the receiver's only secret.
+/// Shows the origin of a stored URL in `Debug`. Path and query are often the receiver's only secret.
 pub(crate) struct Origin<'a>(pub(crate) &'a str);
 
 impl fmt::Debug for Origin<'_> {
@@ -90,16 +90,16 @@ impl fmt::Debug for Origin<'_> {
 }
 
 impl EndpointUrl {
-    /// The longest URL, in characters, as it was given and with what had to be escaped.
+    /// The maximum length of a URL in characters, both as it was given and after escaping.
     pub const MAX_LENGTH: usize = 2048;
 
-    /// Parses a URL without asking a policy.
+    /// Parses a URL without a policy.
     pub(crate) fn parse(text: &str) -> Result<Self, EndpointUrlError> {
         use EndpointUrlErrorKind as Kind;
         if text.chars().nth(Self::MAX_LENGTH).is_some() {
             return Err(Kind::TooLong.into());
         }
-        // The URL standard would drop or turn these, and another reader of the same text would not.
+        // The URL standard drops or replaces these characters, and another reader of the same text may not.
         if text.chars().any(|c| c == '\\' || c.is_control() || c.is_whitespace()) {
             return Err(Kind::Character.into());
         }
@@ -142,36 +142,36 @@ impl EndpointUrl {
         };
         let path = &url[url::Position::BeforePath..];
         let path = PathAndQuery::try_from(path).map_err(|_| Kind::Character)?;
-        // As it is stored it must be taken again.
+        // It is stored in this form, which must be accepted again.
         if url.as_str().len() > Self::MAX_LENGTH {
             return Err(Kind::TooLong.into());
         }
         Ok(Self(Arc::new(Inner { text: url.into(), https, host, port, authority, path })))
     }
 
-    /// The URL, as the parser writes it.
+    /// Returns the URL as the parser writes it.
     pub fn as_str(&self) -> &str {
         &self.0.text
     }
 
-    /// Scheme, host and, where it is not the scheme's own, port: what may be told to others, since credentials are in none of
-    /// them.
+    /// Returns scheme, host and, where it is not the default of the scheme, port. None of them holds credentials, so others may
+    /// see them.
     pub(crate) fn origin(&self) -> String {
         let scheme = if self.is_https() { "https" } else { "http" };
         format!("{scheme}://{}", self.authority())
     }
 
-    /// Tells whether the URL is `https`. It is, unless the policy allowed plain http.
+    /// Returns `true` if the URL is `https`, which it always is unless the policy allows plain http.
     pub fn is_https(&self) -> bool {
         self.0.https
     }
 
-    /// The port that is dialled.
+    /// Returns the port that is dialled.
     pub fn port(&self) -> u16 {
         self.0.port
     }
 
-    /// The host, as `Host` says it, with the port where it is not the scheme's own.
+    /// Returns the value of the `Host` header: the host, with the port where it is not the default of the scheme.
     pub fn authority(&self) -> &str {
         &self.0.authority
     }
@@ -215,7 +215,15 @@ impl fmt::Debug for EndpointUrl {
     }
 }
 
-/// The text is no URL that deliveries may go to.
+/// The text is not a URL that deliveries may go to.
+///
+/// ```
+/// use tower_webhooks::send::{EndpointUrl, EndpointUrlErrorKind};
+///
+/// let error = "https://redis/".parse::<EndpointUrl>().unwrap_err();
+/// assert_eq!(error.kind(), EndpointUrlErrorKind::Name);
+/// assert_eq!(error.to_string(), "the URL's host has no dot: it is a name of an internal network");
+/// ```
 #[derive(Debug, Clone)]
 pub struct EndpointUrlError {
     kind: EndpointUrlErrorKind,
@@ -230,11 +238,11 @@ pub enum EndpointUrlErrorKind {
     /// The host is an address that the policy does not allow, or a name of this machine:
     /// [`DestinationPolicy::allow_network`] opens it.
     Address,
-    /// It holds a `\`, white space, a control character, or another one that no request line can hold.
+    /// It contains a `\`, white space, a control character, or another character that a request line cannot contain.
     Character,
     /// It has a fragment, which is never sent.
     Fragment,
-    /// It is no absolute URL.
+    /// It is not an absolute URL.
     Malformed,
     /// The host is a name of an internal network, such as `redis`, `metadata.google.internal` or `api.default.svc`:
     /// [`DestinationPolicy::allow_name`] allows it.
@@ -254,7 +262,7 @@ impl EndpointUrlError {
         Self { kind: EndpointUrlErrorKind::Name, inside: Some(inside), source: None }
     }
 
-    /// Tells what is wrong.
+    /// Returns what is wrong.
     pub fn kind(&self) -> EndpointUrlErrorKind {
         self.kind
     }
@@ -273,9 +281,11 @@ impl fmt::Display for EndpointUrlError {
         }
         f.write_str(match self.kind {
             EndpointUrlErrorKind::Address => "the URL's address is not one that deliveries may go to",
-            EndpointUrlErrorKind::Character => "the URL holds a character that it must not, such as `\\` or a space",
-            EndpointUrlErrorKind::Fragment => "the URL has a fragment; leave out `#` and what is behind it",
-            EndpointUrlErrorKind::Malformed => "this is no absolute URL, such as `https://example.com/hook`",
+            EndpointUrlErrorKind::Character => {
+                "the URL contains a character that is not allowed, such as `\\` or a space"
+            }
+            EndpointUrlErrorKind::Fragment => "the URL has a fragment; leave out `#` and what follows it",
+            EndpointUrlErrorKind::Malformed => "this is not an absolute URL, such as `https://example.com/hook`",
             EndpointUrlErrorKind::Name => "the URL's host has no dot: it is a name of an internal network",
             EndpointUrlErrorKind::Port => "the URL's port is not one that deliveries may go to",
             EndpointUrlErrorKind::Scheme => "the URL must begin with `https://`",
@@ -291,8 +301,8 @@ impl Error for EndpointUrlError {
     }
 }
 
-/// Tells whether the parser's host is a name that can be looked up (RFC 1035, section 2.3.4), with the `_` that some use. The
-/// URL standard lets other characters through, at which other readers stop.
+/// Returns `true` if the parser's host is a name that can be looked up (RFC 1035, section 2.3.4); `_` is allowed, since some
+/// names have it. The URL standard also accepts characters that other parsers reject.
 fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {

@@ -1,13 +1,13 @@
-//! Names that lead to somebody's inside, whatever a name server says of them.
+//! Names that belong to internal networks, whatever a name server says of them.
 
-/// This machine (RFC 6761, section 6.3, and what systems have in `/etc/hosts`).
+/// Returns `true` if a name means this machine (RFC 6761, section 6.3, and what systems have in `/etc/hosts`).
 pub(super) fn is_this_machine(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let loopback = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
     loopback.contains(&name) || name.ends_with(".localhost")
 }
 
-/// Returns why a name is one of an internal network, if it is. The name is as the URL standard writes it, in small letters.
+/// Returns why a name belongs to an internal network, if it does. The name is in lower case, as the URL standard writes it.
 pub(super) fn inside(name: &str) -> Option<Inside> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.contains('.') {
@@ -17,12 +17,12 @@ pub(super) fn inside(name: &str) -> Option<Inside> {
     Some(Inside::Suffix(suffix))
 }
 
-/// Why a name is one of an internal network.
+/// Why a name belongs to an internal network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
-    /// It has no dot: only search lists and the names of containers and services are written so.
+    /// It has no dot. Only search lists and the names of containers and services look like this.
     Single,
-    /// It ends so.
+    /// It ends with this suffix.
     Suffix(&'static str),
 }
 
@@ -40,7 +40,7 @@ const SUFFIXES: &[&str] = &[
     ".private",
 ];
 
-/// Names that the operator allows: one, or all below one.
+/// A name that the operator allows, or all names below one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AllowedName(String);
 

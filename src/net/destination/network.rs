@@ -2,7 +2,7 @@ use std::{error::Error, fmt, net::IpAddr, str::FromStr};
 
 use super::address::{canonical, same_prefix};
 
-/// A range of addresses, such as `10.20.0.0/16` or `fd00::/8`. One address is a range too.
+/// A range of addresses, such as `10.20.0.0/16` or `fd00::/8`. A single address is a range too.
 ///
 /// ```
 /// use tower_webhooks::send::Network;
@@ -12,7 +12,7 @@ use super::address::{canonical, same_prefix};
 /// assert!(network.contains("::ffff:10.20.3.4".parse()?)); // the same address, written as IPv6
 /// assert!(!network.contains("10.21.3.4".parse()?));
 ///
-/// assert!("10.20.0.1/16".parse::<Network>().is_err()); // more than a network: a slip of the hand
+/// assert!("10.20.0.1/16".parse::<Network>().is_err()); // bits are set after the prefix: probably a typing mistake
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Tells whether an address is in the range. An IPv4 address that is written as an IPv6 one counts as what it is.
+    /// Returns `true` if an address is in the range. An IPv4 address that is written as an IPv6 one counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = canonical(address);
         self.first.is_ipv4() == address.is_ipv4() && same_prefix(bits(self.first), bits(address), self.length)
@@ -52,9 +52,9 @@ impl FromStr for Network {
             .parse()
             .ok()
             .filter(|length| *length <= width(first))
-            .ok_or(error("the length is that of no network"))?;
+            .ok_or(error("the length of the network is not a number that fits its address"))?;
         if bits(first).checked_shl(u32::from(length)).unwrap_or(0) != 0 {
-            return Err(error("there are bits behind the length of the network"));
+            return Err(error("the address of the network has bits set after its length"));
         }
         Ok(Self { first, length })
     }
@@ -72,7 +72,14 @@ impl fmt::Debug for Network {
     }
 }
 
-/// The text is no network.
+/// The text is not a network.
+///
+/// ```
+/// use tower_webhooks::send::Network;
+///
+/// let error = "10.0.0.0/33".parse::<Network>().unwrap_err();
+/// assert_eq!(error.to_string(), "the length of the network is not a number that fits its address");
+/// ```
 #[derive(Debug, Clone)]
 pub struct NetworkError {
     what: &'static str,
@@ -123,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn what_is_not_a_network_is_rejected() {
         for text in
             ["", "/8", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.1/8", "10/8", "host/8", "::ffff:10.0.0.0/104"]
         {

@@ -1,19 +1,19 @@
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use super::{Network, address, names::AllowedName};
+use super::{address, names::AllowedName, network::Network};
 
 /// Where deliveries may go. The default is the public internet, by https, at the ports 443 and 8443.
 ///
-/// Whoever registers an endpoint chooses where we connect to; without a policy they choose among everything that this
-/// machine can reach. The policy belongs to a client, so it is the application's and not a tenant's. Whatever is opened is
-/// logged once, when the client is built.
+/// Whoever registers an endpoint chooses where the application connects to. Without a policy they could choose anything that
+/// this machine can reach. The policy belongs to a client, so the application sets it, and not a tenant. Whatever it opens
+/// beyond the default is logged once, when the client is built.
 ///
 /// ```
 /// use tower_webhooks::send::DestinationPolicy;
 ///
 /// let on_premises = DestinationPolicy::default()
 ///     .allow_network("10.20.0.0/16".parse()?) // the customers' own machines
-///     .deny_network("10.20.0.0/24".parse()?) // and not ours among them
+///     .deny_network("10.20.0.0/24".parse()?) // but not our own among them
 ///     .allow_ports(9000..=9010);
 ///
 /// assert!(on_premises.endpoint("https://10.20.1.7:9000/hook").is_ok());
@@ -31,16 +31,15 @@ pub struct DestinationPolicy {
 }
 
 impl DestinationPolicy {
-    /// Allows a network that is not of the public internet. Everything in it can then be reached by whoever registers
-    /// an endpoint.
+    /// Allows a network that is not on the public internet. Whoever registers an endpoint can then reach everything in it.
     #[must_use]
     pub fn allow_network(mut self, network: Network) -> Self {
         self.networks.push(network);
         self
     }
 
-    /// Denies a network, whatever else allows it: public addresses of your own behind which something trusts this machine,
-    /// or the prefix of a translator (NAT64) of your own, which hides what it leads to.
+    /// Denies a network, whatever else allows it. Examples are your own public addresses, where a service trusts this machine,
+    /// and the prefix of your own NAT64 translator, which hides the real address.
     ///
     /// An IPv4 network is also denied where an IPv6 address leads to it: `::ffff:0:0/96`, the well-known prefix of NAT64
     /// `64:ff9b::/96`, 6to4, Teredo and ISATAP.
@@ -50,23 +49,23 @@ impl DestinationPolicy {
         self
     }
 
-    /// Allows a name that is one of an internal network, such as `receiver` or `hooks.corp.internal`, or with `*.corp.internal` all
-    /// names below one; `*` is every name. Other names need no permission. Where a name leads is still checked: addresses
-    /// that are not of the public internet need [`allow_network`](Self::allow_network).
+    /// Allows a name of an internal network, such as `receiver` or `hooks.corp.internal`. `*.corp.internal` allows all names below
+    /// one, and `*` allows every name. Other names need no permission. The addresses of the name are still checked: those
+    /// that are not on the public internet need [`allow_network`](Self::allow_network).
     #[must_use]
     pub fn allow_name(mut self, pattern: &str) -> Self {
         self.names.push(AllowedName::new(pattern));
         self
     }
 
-    /// Allows ports beside 443 and 8443. Port 0 is none.
+    /// Allows ports beside 443 and 8443. Port 0 is never allowed.
     #[must_use]
     pub fn allow_ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports.push(ports);
         self
     }
 
-    /// Allows `http://`, and port 80. Whoever is on the way then reads every payload, and answers in the receiver's name.
+    /// Allows `http://`, and port 80. Anybody on the network path can then read every payload, and answer in place of the receiver.
     #[must_use]
     pub fn insecure_plain_http(mut self) -> Self {
         self.plain_http = true;
@@ -78,14 +77,14 @@ impl DestinationPolicy {
         self.names.iter().any(|allowed| allowed.matches(name))
     }
 
-    /// Tells whether an address may be dialled. This is the one place that decides it, when a URL is registered and when an
-    /// attempt dials.
+    /// Returns `true` if an address may be dialled. This is the only place that decides it, both when a URL is registered and
+    /// when an attempt dials.
     pub fn permits_address(&self, address: IpAddr) -> bool {
         !address::forms(address).any(|form| self.denied.iter().any(|network| network.contains(form)))
             && (address::is_global(address) || self.networks.iter().any(|network| network.contains(address)))
     }
 
-    /// Tells whether a port may be dialled.
+    /// Returns `true` if a port may be dialled.
     pub fn permits_port(&self, port: u16) -> bool {
         match port {
             0 => false,
@@ -95,12 +94,12 @@ impl DestinationPolicy {
         }
     }
 
-    /// Tells whether `http://` may be spoken.
+    /// Returns `true` if `http://` is allowed.
     pub fn permits_plain_http(&self) -> bool {
         self.plain_http
     }
 
-    /// What is open beyond the default, as the operator is told.
+    /// Returns what is open beyond the default, for the log.
     pub(crate) fn opened(&self) -> Vec<String> {
         let networks = self.networks.iter().map(|network| format!("network {network}"));
         let ports = self.ports.iter().map(|ports| format!("ports {} to {}", ports.start(), ports.end()));

@@ -12,25 +12,380 @@
 use std::time::Duration;
 
 use super::{
-    Provider, dropbox,
+    Provider, cloudevents, dropbox,
     entry::{
         Entry,
-        Evidence::{Documentation, Library},
+        Evidence::{Documentation, Library, ThirdParty},
     },
-    github, gitlab, linear, meta, paddle, pagerduty, shopify, slack, square, standard_webhooks, stripe, twitch,
-    x_webhook, zoom,
+    families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
+    front, github, gitlab, hubspot, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square,
+    standard_webhooks, stripe, trello, twitch, x_twitter, x_webhook, zoom,
 };
-use crate::scheme::template::Algorithm;
+use crate::{
+    scheme::{
+        TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
+        template::Algorithm,
+    },
+    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
+};
 
 /// Passes every row to a macro.
 macro_rules! catalogue {
     ($each:ident) => {
         $each! {
+            /// The secret is the whole API key, `name:secret`. Only batched requests are signed.
+            ABLY ably "ably" "Ably" ["x-ably-signature"] {
+                scheme: |s| base64_body(s).key_id(header("x-ably-key")).api_version(header("x-ably-version")),
+                page: "https://ably.com/docs/platform/integrations/webhooks",
+                batch: Some("/items"),
+                evidence: Documentation,
+            }
+            /// This is for the webhooks of the balance platform and of management; the older payment notifications, whose signature
+            /// is in the body, are others.
+            ADYEN_PLATFORM adyen_platform "adyen-platform" "Adyen, platforms and management" ["hmacsignature"] {
+                scheme: |s| base64_body(s).key_hex().event_type(json("/type")),
+                page: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+                evidence: Library,
+                own_vectors: "@adyen/api-library 32.1.0",
+            }
+            AFTERSHIP aftership "aftership" "AfterShip Tracking" ["aftership-hmac-sha256"] {
+                scheme: base64_body,
+                page: "https://www.aftership.com/docs/tracking/webhook/webhook-signature",
+                evidence: Documentation,
+            }
+            AGORA agora "agora" "Agora notifications" ["agora-signature-v2"] {
+                scheme: |s| hex_body(s).id(json("/noticeId")).event_type(json("/eventType")),
+                page: "https://docs.agora.io/en/video-calling/advanced-features/receive-notifications",
+                evidence: ThirdParty,
+            }
+            /// The secret is `macSecretBase64`. A delivery only says that there is something new, which is fetched.
+            AIRTABLE airtable "airtable" "Airtable" ["x-airtable-content-mac"] {
+                scheme: |s| hex_body(s).prefix("hmac-sha256=").key_base64(),
+                page: "https://airtable.com/developers/web/api/webhooks-overview",
+                evidence: ThirdParty,
+            }
+            ALCHEMY alchemy "alchemy" "Alchemy Notify" ["x-alchemy-signature"] {
+                scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
+                page: "https://www.alchemy.com/docs/reference/notify-api-quickstart",
+                evidence: Library,
+            }
+            ANTHROPIC anthropic "anthropic" "Anthropic" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
+                page: "https://platform.claude.com/docs/en/api/webhooks",
+                evidence: Library,
+                own_vectors: "@anthropic-ai/sdk 1.14.0",
+            }
+            /// The secret comes with the request that establishes the webhook, in `X-Hook-Secret`, which is not signed: answer it on
+            /// a route of your own with the same header, and keep the secret. A delivery holds many events, in `/events`, or none.
+            ASANA asana "asana" "Asana" ["x-hook-signature"] {
+                scheme: hex_body,
+                page: "https://developers.asana.com/docs/webhooks-guide",
+                batch: Some("/events"),
+                evidence: Library,
+            }
+            ATTIO attio "attio" "Attio" ["attio-signature", "x-attio-signature"] {
+                scheme: hex_body,
+                page: "https://docs.attio.com/rest-api/guides/webhooks",
+                batch: Some("/events"),
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
+            /// `Authorization` header. A delivery holds many events, in an array.
+            AUTH0 auth0 "auth0" "Auth0 log streams" ["authorization"] {
+                algorithm: Algorithm::Token,
+                page: "https://auth0.com/docs/customize/log-streams/custom-log-streams",
+                batch: Some(""),
+                evidence: ThirdParty,
+            }
+            AUTHORIZE_NET authorize_net "authorize-net" "Authorize.Net" ["x-anet-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
+                scheme: |s| hex_body(s).prefix("sha512=").id(json("/notificationId")).event_type(json("/eventType")),
+                page: "https://developer.authorize.net/api/reference/features/webhooks.html",
+                evidence: ThirdParty,
+            }
+            AUTOTASK autotask "autotask" "Datto Autotask PSA" ["x-hook-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| base64_body(s).prefix("sha1="),
+                page: "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/Webhooks_Overview.htm",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            AZURE_DEVOPS azure_devops "azure-devops" "Azure DevOps service hooks" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| basic(s).id(json("/id")).event_type(json("/eventType")),
+                page: "https://learn.microsoft.com/en-us/azure/devops/service-hooks/services/webhooks",
+                evidence: ThirdParty,
+            }
+            BITBUCKET bitbucket "bitbucket" "Bitbucket Cloud" ["x-hub-signature"] {
+                scheme: |s| hex_body(s)
+                    .prefix("sha256=")
+                    .id(header("x-request-uuid"))
+                    .event_type(header("x-event-key"))
+                    .attempt(header("x-attempt-number"), 1),
+                page: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
+                evidence: ThirdParty,
+            }
+            BITBUCKET_SERVER bitbucket_server "bitbucket-server" "Bitbucket Data Center" ["x-hub-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256=").id(header("x-request-id")).event_type(header("x-event-key")),
+                page: "https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html",
+                evidence: ThirdParty,
+            }
+            /// The id is that in the body: `BOX-DELIVERY-ID` is another one on each attempt. Give both signature keys, the primary
+            /// and the secondary one.
+            BOX box_com "box" "Box" ["box-signature-primary", "box-signature-secondary"] {
+                scheme: |s| s.base64()
+                    .header_for_each_key(["box-signature-primary", "box-signature-secondary"])
+                    .timestamp(header("box-delivery-timestamp"))
+                    .unit(Rfc3339)
+                    .tolerance(Duration::from_secs(600))
+                    .signs("{body}{timestamp}")
+                    .id(json("/id"))
+                    .event_type(json("/trigger")),
+                page: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
+                evidence: Library,
+            }
+            /// Does not bind the body: whoever reads one request can send any other.
+            BRAZE braze "braze" "Braze Currents" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.prefix("Bearer "),
+                page: "https://www.braze.com/docs/user_guide/data/distribution/braze_currents/",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other.
+            BREVO brevo "brevo" "Brevo" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.prefix("Bearer ").event_type(json("/event")),
+                page: "https://developers.brevo.com/docs/how-to-use-webhooks",
+                evidence: ThirdParty,
+            }
+            BREX brex "brex" "Brex" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]).event_type(json("/event_type")),
+                page: "https://developer.brex.com/docs/webhooks/",
+                evidence: ThirdParty,
+            }
+            BUILDKITE buildkite "buildkite" "Buildkite, signature" ["x-buildkite-signature"] {
+                scheme: |s| stamped(s, "signature", "timestamp").event_type(header("x-buildkite-event")),
+                page: "https://buildkite.com/docs/apis/webhooks/pipelines",
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. Prefer [`buildkite`](Self::buildkite).
+            BUILDKITE_TOKEN buildkite_token "buildkite-token" "Buildkite, token" ["x-buildkite-token"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.event_type(header("x-buildkite-event")),
+                page: "https://buildkite.com/docs/apis/webhooks/pipelines",
+                evidence: Documentation,
+            }
+            CALENDLY calendly "calendly" "Calendly" ["calendly-webhook-signature"] {
+                scheme: |s| stamped(s, "v1", "t").event_type(json("/event")),
+                page: "https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures",
+                evidence: ThirdParty,
+            }
+            CAL_COM cal_com "cal-com" "Cal.com" ["x-cal-signature-256"] {
+                scheme: |s| hex_body(s).event_type(json("/triggerEvent")),
+                page: "https://cal.com/docs/developing/guides/automation/webhooks",
+                evidence: Library,
+            }
+            CASHFREE cashfree "cashfree" "Cashfree" ["x-webhook-signature"] {
+                scheme: |s| s.base64()
+                    .timestamp(header("x-webhook-timestamp"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}{body}")
+                    .event_type(json("/type")),
+                page: "https://www.cashfree.com/docs/api-reference/webhooks/payloads-and-signatures",
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            CHARGEBEE chargebee "chargebee" "Chargebee" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| basic(s).id(json("/id")).event_type(json("/event_type")).api_version(json("/api_version")),
+                page: "https://www.chargebee.com/docs/2.0/webhook_settings.html",
+                evidence: Library,
+            }
+            CHECKOUT_COM checkout_com "checkout-com" "Checkout.com" ["cko-signature"] {
+                scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
+                page: "https://www.checkout.com/docs/developer-resources/webhooks",
+                evidence: Documentation,
+                retries: minutes(1_800),
+            }
+            CHECKR checkr "checkr" "Checkr" ["x-checkr-signature"] {
+                scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
+                page: "https://docs.checkr.com/#section/Webhooks",
+                evidence: ThirdParty,
+            }
+            CIRCLECI circleci "circleci" "CircleCI" ["circleci-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("v1")
+                    .hex()
+                    .signs("{body}")
+                    .id(json("/id"))
+                    .event_type(header("circleci-event-type").or(json("/type"))),
+                page: "https://circleci.com/docs/webhooks/",
+                evidence: Documentation,
+            }
             CLERK clerk "clerk" "Clerk" ["svix-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix"]),
                 page: "https://clerk.com/docs/guides/development/webhooks/overview",
                 evidence: Library,
                 own_vectors: "@clerk/backend 3.25.0",
+            }
+            CLICKUP clickup "clickup" "ClickUp" ["x-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://developer.clickup.com/docs/webhooksignature",
+                evidence: Documentation,
+            }
+            CLOSE close "close" "Close" ["close-sig-hash"] {
+                scheme: |s| s
+                    .hex()
+                    .key_hex()
+                    .timestamp(header("close-sig-timestamp"))
+                    .signs("{timestamp}{body}")
+                    .id(json("/event/id"))
+                    .event_type(json("/event/object_type").joined(json("/event/action"))),
+                page: "https://developer.close.com/topics/webhooks/",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the access token behind `Bearer `,
+            /// where the sender has one that stays the same. It also answers the OPTIONS request by which a sender asks for leave to
+            /// deliver, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it.
+            CLOUDEVENTS cloudevents "cloudevents" "CloudEvents HTTP webhooks" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: cloudevents::declare,
+                page: "https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other.
+            CLOUDFLARE_NOTIFICATIONS cloudflare_notifications "cloudflare-notifications" "Cloudflare Notifications" ["cf-webhook-auth"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.event_type(json("/alert_type")),
+                page: "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/",
+                evidence: ThirdParty,
+            }
+            /// The secret is the API secret. For accounts with SHA-256 see [`cloudinary_sha256`](Self::cloudinary_sha256). The time
+            /// may be two hours off.
+            CLOUDINARY cloudinary "cloudinary" "Cloudinary, SHA-1" ["x-cld-signature"] {
+                algorithm: Algorithm::Hash(HashAlgorithm::Sha1),
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-cld-timestamp"))
+                    .tolerance(Duration::from_secs(2 * 60 * 60))
+                    .signs("{body}{timestamp}{secret}")
+                    .event_type(json("/notification_type")),
+                page: "https://cloudinary.com/documentation/notification_signatures",
+                evidence: Library,
+            }
+            /// The secret is the API secret. The time may be two hours off.
+            CLOUDINARY_SHA256 cloudinary_sha256 "cloudinary-sha256" "Cloudinary, SHA-256" ["x-cld-signature"] {
+                algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-cld-timestamp"))
+                    .tolerance(Duration::from_secs(2 * 60 * 60))
+                    .signs("{body}{timestamp}{secret}")
+                    .event_type(json("/notification_type")),
+                page: "https://cloudinary.com/documentation/notification_signatures",
+                evidence: Library,
+            }
+            COINBASE_COMMERCE coinbase_commerce "coinbase-commerce" "Coinbase Commerce" ["x-cc-webhook-signature"] {
+                scheme: |s| hex_body(s).id(json("/event/id")).event_type(json("/event/type")),
+                page: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
+                evidence: Library,
+            }
+            COINIFY coinify "coinify" "Coinify" ["x-coinify-webhook-signature"] {
+                scheme: hex_body,
+                page: "https://coinify.readme.io/docs/webhook-signature",
+                evidence: Documentation,
+            }
+            COMMERCELAYER commercelayer "commercelayer" "Commerce Layer" ["x-commercelayer-signature"] {
+                scheme: |s| base64_body(s).event_type(header("x-commercelayer-topic")),
+                page: "https://docs.commercelayer.io/core/callbacks-security",
+                evidence: ThirdParty,
+                deadline: seconds(5),
+            }
+            /// The sender can choose another header, hash or encoding; this is its default. For advanced signatures see
+            /// [`convoy_advanced`](Self::convoy_advanced).
+            CONVOY convoy "convoy" "Convoy, simple signatures" ["x-convoy-signature"] {
+                scheme: hex_body,
+                page: "https://www.getconvoy.io/docs/product-manual/signatures",
+                evidence: Library,
+            }
+            CONVOY_ADVANCED convoy_advanced "convoy-advanced" "Convoy, advanced signatures" ["x-convoy-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("v1")
+                    .key("v2")
+                    .key("v3")
+                    .hex()
+                    .timestamp(param("t"))
+                    .signs("{timestamp},{body}"),
+                page: "https://www.getconvoy.io/docs/product-manual/signatures",
+                evidence: Library,
+            }
+            CURSOR cursor "cursor" "Cursor background agents" ["x-webhook-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256=").id(header("x-webhook-id")).event_type(header("x-webhook-event")),
+                page: "https://cursor.com/docs/cloud-agent/api/webhooks",
+                evidence: ThirdParty,
+            }
+            CUSTOMER_IO customer_io "customer-io" "Customer.io reporting webhooks" ["x-cio-signature"] {
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-cio-timestamp"))
+                    .signs("v0:{timestamp}:{body}")
+                    .id(json("/event_id"))
+                    .event_type(json("/object_type").joined(json("/metric"))),
+                page: "https://docs.customer.io/integrations/api/webhooks/",
+                evidence: Documentation,
+                deadline: seconds(4),
+                retries: days(7),
+            }
+            DAILY daily "daily" "Daily.co" ["x-webhook-signature"] {
+                scheme: |s| s.base64().key_base64()
+                    .timestamp(header("x-webhook-timestamp"))
+                    .signs("{timestamp}.{body}")
+                    .id(json("/id"))
+                    .event_type(json("/type")),
+                page: "https://docs.daily.co/reference/rest-api/webhooks",
+                evidence: ThirdParty,
+            }
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
+            /// passed. Discord wants 204 for a delivery.
+            DISCORD_EVENTS discord_events "discord-events" "Discord webhook events" ["x-signature-ed25519"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: super::discord::events,
+                page: "https://docs.discord.com/developers/events/webhook-events",
+                evidence: Library,
+                deadline: seconds(3),
+                retries: minutes(10),
+            }
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
+            /// passed. Discord sends wrong signatures on purpose and wants 401 for them, which is what it gets.
+            DISCORD_INTERACTIONS discord_interactions "discord-interactions" "Discord interactions" ["x-signature-ed25519"] if "asymmetric" {
+                aliases: &["discord"],
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: super::discord::interactions,
+                page: "https://docs.discord.com/developers/interactions/overview",
+                evidence: Library,
+                own_vectors: "discord-interactions 4.4.0",
+                deadline: seconds(3),
+            }
+            /// The secret is used as it is shown, although it looks like base64. There is one signature header for each active key.
+            DOCUSIGN docusign "docusign" "DocuSign Connect" ["x-docusign-signature-1"] {
+                scheme: |s| base64_body(s).numbered_headers("x-docusign-signature-").event_type(json("/event")),
+                page: "https://developers.docusign.com/platform/webhooks/connect/hmac/",
+                evidence: Documentation,
+                other_vectors: "nuxt-webhook-validators 0.2.12",
+            }
+            DODO_PAYMENTS dodo_payments "dodo-payments" "Dodo Payments" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
+                page: "https://docs.dodopayments.com/developer-resources/webhooks",
+                evidence: ThirdParty,
+            }
+            DOPPLER doppler "doppler" "Doppler" ["x-doppler-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256="),
+                page: "https://docs.doppler.com/docs/webhooks",
+                evidence: ThirdParty,
             }
             /// It also answers Dropbox's GET challenge, which anyone may ask.
             ///
@@ -44,6 +399,103 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
+            }
+            DWOLLA dwolla "dwolla" "Dwolla" ["x-request-signature-sha-256"] {
+                scheme: |s| hex_body(s).id(json("/id")).event_type(json("/topic")),
+                page: "https://developers.dwolla.com/docs/working-with-webhooks",
+                evidence: Library,
+            }
+            /// EasyPost normalizes secrets (Unicode NFKD). A secret of ASCII letters is used as it is; give another one in that form.
+            EASYPOST easypost "easypost" "EasyPost" ["x-hmac-signature"] {
+                scheme: |s| hex_body(s).prefix("hmac-sha256-hex=").id(json("/id")).event_type(json("/description")),
+                page: "https://docs.easypost.com/guides/webhooks-guide",
+                evidence: Library,
+                own_vectors: "@easypost/api 8.9.0",
+            }
+            /// The time may be half an hour off, as in ElevenLabs' own library.
+            ELEVENLABS elevenlabs "elevenlabs" "ElevenLabs" ["elevenlabs-signature"] {
+                scheme: |s| stamped(s, "v0", "t").tolerance(Duration::from_secs(30 * 60)).event_type(json("/type")),
+                page: "https://elevenlabs.io/docs/product-guides/administration/webhooks",
+                evidence: Library,
+            }
+            FASTSPRING fastspring "fastspring" "FastSpring" ["x-fs-signature"] {
+                scheme: base64_body,
+                page: "https://developer.fastspring.com/reference/message-security",
+                evidence: ThirdParty,
+            }
+            FATHOM fathom "fathom" "Fathom" ["webhook-signature", "svix-signature"] {
+                scheme: |s| standard(s, &["webhook", "svix"]),
+                page: "https://developers.fathom.ai/webhooks",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body, in which the passcode is: whoever reads one request can send any other.
+            FIGMA figma "figma" "Figma" [] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.json_pointer("/passcode").event_type(json("/event_type")),
+                page: "https://developers.figma.com/docs/rest-api/webhooks-security/",
+                evidence: Library,
+            }
+            FINCH finch "finch" "Finch" ["finch-signature"] {
+                scheme: standard_webhooks::finch,
+                page: "https://developer.tryfinch.com/developer-resources/Webhooks",
+                evidence: Library,
+                own_vectors: "@tryfinch/finch-api 10.7.0",
+            }
+            /// The secret is the public key that Fireblocks publishes for the environment, as PEM.
+            FIREBLOCKS_V1 fireblocks_v1 "fireblocks-v1" "Fireblocks, version 1" ["fireblocks-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/type")),
+                page: "https://developers.fireblocks.com/reference/validating-webhooks",
+                evidence: Documentation,
+            }
+            FLUTTERWAVE_V3 flutterwave_v3 "flutterwave-v3" "Flutterwave, version 3" ["verif-hash"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.event_type(json("/event")),
+                page: "https://developer.flutterwave.com/v3.0/docs/webhooks",
+                evidence: ThirdParty,
+            }
+            /// The secret is the secret hash that you set in the dashboard.
+            FLUTTERWAVE_V4 flutterwave_v4 "flutterwave-v4" "Flutterwave, version 4" ["flutterwave-signature"] {
+                scheme: |s| base64_body(s).event_type(json("/type")),
+                page: "https://developer.flutterwave.com/docs/webhooks",
+                evidence: ThirdParty,
+            }
+            FOLK folk "folk" "folk" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
+                page: "https://developer.folk.app/api-reference/webhooks/signature-verification",
+                evidence: ThirdParty,
+            }
+            /// Choose the content type `application/json`.
+            FORGEJO forgejo "forgejo" "Forgejo" ["x-forgejo-signature", "x-gitea-signature"] {
+                scheme: |s| hex_body(s)
+                    .id(header("x-forgejo-delivery").or(header("x-gitea-delivery")))
+                    .event_type(header("x-forgejo-event").or(header("x-gitea-event"))),
+                page: "https://forgejo.org/docs/latest/user/webhooks/",
+                evidence: ThirdParty,
+            }
+            FOURTHWALL fourthwall "fourthwall" "Fourthwall" ["x-fourthwall-hmac-sha256"] {
+                scheme: |s| base64_body(s).event_type(json("/type")),
+                page: "https://docs.fourthwall.com/webhooks/signature-verification",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            FRESHDESK freshdesk "freshdesk" "Freshdesk" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: basic,
+                page: "https://support.freshdesk.com/support/solutions/articles/132589-using-webhooks-in-automation-rules-that-run-on-ticket-updates",
+                evidence: ThirdParty,
+            }
+            /// It also answers the challenge of a new subscription, once its signature has passed.
+            FRONT front "front" "Front application webhooks" ["x-front-signature"] {
+                scheme: front::declare,
+                page: "https://dev.frontapp.com/docs/application-webhooks",
+                evidence: ThirdParty,
+            }
+            /// Choose the content type `application/json`: of a form Gitea signs the JSON in it and not the form, which is rejected.
+            GITEA gitea "gitea" "Gitea" ["x-gitea-signature"] {
+                scheme: |s| hex_body(s).id(header("x-gitea-delivery")).event_type(header("x-gitea-event")),
+                page: "https://docs.gitea.com/usage/webhooks",
+                evidence: Library,
             }
             /// GitHub signs the body alone: neither the delivery's id nor a time. A delivery that was overheard can be replayed.
             GITHUB github "github" "GitHub" ["x-hub-signature-256"] {
@@ -72,6 +524,142 @@ macro_rules! catalogue {
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
             }
+            /// A delivery holds many events, in `/events`. Its id is that of the delivery.
+            GOCARDLESS gocardless "gocardless" "GoCardless" ["webhook-signature"] {
+                scheme: |s| hex_body(s).id(json("/meta/webhook_id")),
+                page: "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks/",
+                batch: Some("/events"),
+                evidence: Library,
+                own_vectors: "gocardless-nodejs 10.1.2",
+            }
+            GOGS gogs "gogs" "Gogs" ["x-gogs-signature"] {
+                scheme: |s| hex_body(s).id(header("x-gogs-delivery")).event_type(header("x-gogs-event")),
+                page: "https://gogs.io/docs/features/webhook",
+                evidence: Library,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The body is empty: what has changed is fetched.
+            GOOGLE_WORKSPACE_CHANNELS google_workspace_channels "google-workspace-channels" "Google Calendar and Drive channels" ["x-goog-channel-token"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.event_type(header("x-goog-resource-state")),
+                page: "https://developers.google.com/workspace/calendar/api/guides/push",
+                evidence: ThirdParty,
+            }
+            /// This is the signature without a timestamp header, which is the default.
+            GRAFANA grafana "grafana" "Grafana Alerting" ["x-grafana-alerting-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/status")),
+                page: "https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/",
+                evidence: Library,
+            }
+            HELP_SCOUT help_scout "help-scout" "Help Scout" ["x-helpscout-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| base64_body(s).event_type(header("x-helpscout-event")),
+                page: "https://developer.helpscout.com/webhooks/",
+                evidence: ThirdParty,
+            }
+            HEROKU heroku "heroku" "Heroku app webhooks" ["heroku-webhook-hmac-sha256"] {
+                scheme: |s| base64_body(s).id(json("/id")).event_type(json("/webhook_metadata/event/include")),
+                page: "https://devcenter.heroku.com/articles/app-webhooks",
+                evidence: ThirdParty,
+            }
+            HOOKDECK hookdeck "hookdeck" "Hookdeck Event Gateway" ["x-hookdeck-signature", "x-hookdeck-signature-2"] {
+                scheme: |s| base64_body(s)
+                    .header_for_each_key(["x-hookdeck-signature", "x-hookdeck-signature-2"])
+                    .id(header("x-hookdeck-eventid")),
+                page: "https://hookdeck.com/docs/authentication",
+                evidence: Documentation,
+            }
+            /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs no time. A
+            /// delivery holds many events, in an array.
+            HUBSPOT_V1 hubspot_v1 "hubspot-v1" "HubSpot, version 1" ["x-hubspot-signature"] {
+                algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
+                scheme: |s| s.hex().signs("{secret}{body}"),
+                page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                batch: Some(""),
+                evidence: Library,
+                own_vectors: "@hubspot/api-client 13.5.0",
+            }
+            /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs no time.
+            /// HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service.
+            HUBSPOT_V2 hubspot_v2 "hubspot-v2" "HubSpot, version 2" ["x-hubspot-signature"] {
+                algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
+                scheme: hubspot::version_2,
+                page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                evidence: Library,
+                own_vectors: "@hubspot/api-client 13.5.0",
+            }
+            /// The secret is the app's client secret. HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without
+            /// which the layer wraps no service. Register a URL without percent-encoding: HubSpot decodes some of it before it signs.
+            /// A delivery holds many events, in an array.
+            HUBSPOT_V3 hubspot_v3 "hubspot-v3" "HubSpot, version 3" ["x-hubspot-signature-v3"] {
+                scheme: hubspot::version_3,
+                page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                batch: Some(""),
+                evidence: Library,
+                own_vectors: "@hubspot/api-client 13.5.0",
+            }
+            /// Does not bind the body: whoever reads one request can send any other.
+            HUGGINGFACE huggingface "huggingface" "Hugging Face" ["x-webhook-secret"] {
+                algorithm: Algorithm::Token,
+                page: "https://huggingface.co/docs/hub/webhooks",
+                evidence: ThirdParty,
+            }
+            /// The secret is the app's client secret.
+            INTERCOM intercom "intercom" "Intercom" ["x-hub-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| hex_body(s).prefix("sha1=").id(json("/id")).event_type(json("/topic")),
+                page: "https://developers.intercom.com/docs/webhooks/webhook-notifications",
+                evidence: ThirdParty,
+            }
+            /// Only webhooks that an administrator registers with a secret are signed.
+            JIRA jira "jira" "Jira Cloud" ["x-hub-signature"] {
+                scheme: |s| hex_body(s)
+                    .prefix("sha256=")
+                    .id(header("x-atlassian-webhook-identifier"))
+                    .event_type(json("/webhookEvent"))
+                    .attempt(header("x-atlassian-webhook-retry"), 0),
+                page: "https://developer.atlassian.com/cloud/jira/platform/webhooks/",
+                evidence: ThirdParty,
+            }
+            /// The secret is the app's OAuth client secret.
+            JOBBER jobber "jobber" "Jobber" ["x-jobber-hmac-sha256"] {
+                scheme: base64_body,
+                page: "https://developer.getjobber.com/docs/using_jobbers_api/setting_up_webhooks/",
+                evidence: ThirdParty,
+            }
+            /// The secret is the public key that Kick publishes, as PEM.
+            KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| s.base64()
+                    .key_pem()
+                    .id(header("kick-event-message-id"))
+                    .timestamp(header("kick-event-message-timestamp"))
+                    .unit(Rfc3339)
+                    .signs("{id}.{timestamp}.{body}")
+                    .event_type(header("kick-event-type")),
+                page: "https://docs.kick.com/events/webhook-security",
+                evidence: ThirdParty,
+            }
+            /// A delivery holds many events, in `/data`.
+            KLAVIYO klaviyo "klaviyo" "Klaviyo system webhooks" ["klaviyo-signature"] {
+                scheme: |s| s.hex().timestamp(header("klaviyo-timestamp")).unit(HttpDate).signs("{body}{timestamp}"),
+                page: "https://developers.klaviyo.com/en/docs/working_with_system_webhooks",
+                batch: Some("/data"),
+                evidence: ThirdParty,
+            }
+            LEMON_SQUEEZY lemon_squeezy "lemon-squeezy" "Lemon Squeezy" ["x-signature"] {
+                scheme: |s| hex_body(s).event_type(header("x-event-name").or(json("/meta/event_name"))),
+                page: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+                evidence: ThirdParty,
+                other_vectors: "@hookflo/tern 4.1.0",
+            }
+            /// The secret is the channel secret. A delivery holds many events, in `/events`, or none.
+            LINE line "line" "LINE Messaging API" ["x-line-signature"] {
+                scheme: |s| base64_body(s).account(json("/destination")),
+                page: "https://developers.line.biz/en/docs/messaging-api/receiving-messages/",
+                batch: Some("/events"),
+                evidence: Library,
+                own_vectors: "@line/bot-sdk 11.0.0",
+            }
             /// The time is in the signed body, and may be a minute off in either direction. The delivery's id is not signed.
             LINEAR linear "linear" "Linear" ["linear-signature"] {
                 scheme: linear::declare,
@@ -79,6 +667,38 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@linear/sdk 98.0.0",
                 deadline: seconds(5),
+            }
+            LITHIC lithic "lithic" "Lithic" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]).event_type(json("/event_type")),
+                page: "https://docs.lithic.com/docs/events-api",
+                evidence: Library,
+            }
+            LOB lob "lob" "Lob" ["lob-signature"] {
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("lob-signature-timestamp"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}.{body}")
+                    .id(json("/id"))
+                    .event_type(json("/event_type/id")),
+                page: "https://docs.lob.com/#tag/Webhooks",
+                evidence: ThirdParty,
+            }
+            LOOPS loops "loops" "Loops" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]).event_type(json("/eventName")),
+                page: "https://loops.so/docs/webhooks",
+                evidence: ThirdParty,
+            }
+            MAILERSEND mailersend "mailersend" "MailerSend" ["x-mailersend-signature", "signature"] {
+                scheme: |s| hex_body(s).event_type(json("/type")),
+                page: "https://developers.mailersend.com/api/v1/webhooks.html",
+                evidence: Library,
+            }
+            MAILTRAP mailtrap "mailtrap" "Mailtrap" ["mailtrap-signature"] {
+                scheme: hex_body,
+                page: "https://docs.mailtrap.io/developers/email-sending/webhooks",
+                evidence: Library,
+                own_vectors: "mailtrap 4.10.0",
             }
             /// These are Facebook, Instagram, Messenger, Threads and WhatsApp. The secret is the app's.
             ///
@@ -106,9 +726,84 @@ macro_rules! catalogue {
             META meta "meta" "Meta" ["x-hub-signature-256"] {
                 scheme: meta::declare,
                 page: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+                batch: Some("/entry"),
                 evidence: Library,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 retries: hours(36),
+            }
+            METRONOME metronome "metronome" "Metronome" ["metronome-webhook-signature"] {
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-metronome-date"))
+                    .unit(HttpDate)
+                    .signs("{timestamp}\n{body}")
+                    .id(json("/id"))
+                    .event_type(json("/type")),
+                page: "https://docs.metronome.com/guides/implement-metronome/set-up-webhooks",
+                evidence: Library,
+            }
+            MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
+                scheme: |s| base64_body(s).prefix("HMAC ").key_base64().id(json("/id")).event_type(json("/type")),
+                page: "https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
+                evidence: ThirdParty,
+            }
+            MODERN_TREASURY modern_treasury "modern-treasury" "Modern Treasury" ["x-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://docs.moderntreasury.com/platform/docs/verifying-webhooks",
+                evidence: Library,
+            }
+            /// Mollie's classic webhooks are not signed, and are rejected.
+            MOLLIE_NEXT mollie_next "mollie-next" "Mollie, next-generation webhooks" ["x-mollie-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256=").every_line().id(json("/id")).event_type(json("/type")),
+                page: "https://docs.mollie.com/reference/webhooks-new",
+                evidence: Library,
+            }
+            MOONPAY moonpay "moonpay" "MoonPay" ["moonpay-signature-v2"] {
+                scheme: |s| stamped(s, "s", "t").event_type(json("/type")),
+                page: "https://dev.moonpay.com/reference/reference-webhooks-signature",
+                evidence: Documentation,
+            }
+            MUX mux "mux" "Mux" ["mux-signature"] {
+                scheme: |s| stamped(s, "v1", "t").id(json("/id")).event_type(json("/type")),
+                page: "https://www.mux.com/docs/core/verify-webhook-signatures",
+                evidence: Library,
+                own_vectors: "@mux/mux-node 15.3.0",
+            }
+            NANGO nango "nango" "Nango" ["x-nango-hmac-sha256"] {
+                scheme: |s| hex_body(s).event_type(json("/type")),
+                page: "https://nango.dev/docs/implementation-guides/use-cases/webhooks-from-nango",
+                evidence: Library,
+                own_vectors: "@nangohq/node 0.71.10",
+            }
+            /// The secret is the verification token, which Notion posts once, unsigned, when the subscription is made: read it from a
+            /// route of your own.
+            NOTION notion "notion" "Notion" ["x-notion-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256=").id(json("/id")).event_type(json("/type")),
+                page: "https://developers.notion.com/reference/webhooks",
+                evidence: Library,
+            }
+            /// Nylas confirms an endpoint by a GET challenge, which anyone may ask. Of a compressed notification it signs the
+            /// compressed bytes, which are not decoded here.
+            NYLAS nylas "nylas" "Nylas, version 3" ["x-nylas-signature"] {
+                scheme: nylas::declare,
+                page: "https://developer.nylas.com/docs/v3/notifications/",
+                evidence: ThirdParty,
+                deadline: seconds(10),
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
+            /// `Authorization` header. It also answers the GET that verifies a hook, which anyone may ask.
+            OKTA okta "okta" "Okta event hooks" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: okta::declare,
+                page: "https://developer.okta.com/docs/concepts/event-hooks/",
+                batch: Some("/data/events"),
+                evidence: Documentation,
+                deadline: seconds(3),
+            }
+            ONFIDO onfido "onfido" "Onfido" ["x-sha2-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/payload/action")),
+                page: "https://documentation.onfido.com/api/latest/#webhooks",
+                evidence: ThirdParty,
             }
             /// A secret without `whsec_` is taken as text.
             OPENAI openai "openai" "OpenAI" ["webhook-signature"] {
@@ -116,6 +811,43 @@ macro_rules! catalogue {
                 page: "https://platform.openai.com/docs/guides/webhooks",
                 evidence: Library,
                 own_vectors: "openai 6.49.0",
+            }
+            /// The secret is the API key.
+            OPENFORT openfort "openfort" "Openfort" ["openfort-signature"] {
+                scheme: |s| hex_body(s).key_without(["sk_", "test_", "-"]).event_type(json("/type")),
+                page: "https://www.openfort.io/docs/configuration/webhooks",
+                evidence: Library,
+                own_vectors: "@openfort/openfort-node 0.10.8",
+            }
+            ORB orb "orb" "Orb" ["x-orb-signature"] {
+                scheme: |s| s
+                    .items(" ")
+                    .pairs("=")
+                    .key("v1")
+                    .hex()
+                    .timestamp(header("x-orb-timestamp"))
+                    .unit(Rfc3339OrUtc)
+                    .signs("v1:{timestamp}:{body}")
+                    .id(json("/id"))
+                    .event_type(json("/type")),
+                page: "https://docs.withorb.com/integrations-and-exports/webhooks",
+                evidence: Library,
+                own_vectors: "orb-billing 6.11.0",
+            }
+            ORDERGROOVE ordergroove "ordergroove" "Ordergroove" ["ordergroove-signature"] {
+                scheme: |s| stamped(s, "sig", "ts"),
+                page: "https://developer.ordergroove.com/reference/webhooks-verification",
+                evidence: Documentation,
+            }
+            /// The whole secret is the key, with its `whsec_`.
+            OUTPOST outpost "outpost" "Hookdeck Outpost" ["x-outpost-signature"] {
+                scheme: |s| hex_body(s)
+                    .prefix("v0=")
+                    .items(",")
+                    .id(header("x-outpost-event-id"))
+                    .event_type(header("x-outpost-topic")),
+                page: "https://outpost.hookdeck.com/docs/destinations/webhook",
+                evidence: Library,
             }
             /// The time may be 5 seconds off, as in Paddle's own libraries; [`with_tolerance`](Self::with_tolerance) widens that.
             PADDLE paddle "paddle" "Paddle Billing" ["paddle-signature"] {
@@ -132,11 +864,204 @@ macro_rules! catalogue {
                 page: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
                 evidence: Library,
             }
+            PANDADOC pandadoc "pandadoc" "PandaDoc" [] {
+                scheme: |s| hex_body(s).query("signature"),
+                page: "https://developers.pandadoc.com/docs/webhook-verification",
+                evidence: ThirdParty,
+            }
+            /// A delivery has a signature for test mode or for live mode; either passes, and each endpoint has a secret of one mode.
+            PAYMONGO paymongo "paymongo" "PayMongo" ["paymongo-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("li")
+                    .key("te")
+                    .hex()
+                    .timestamp(param("t"))
+                    .signs("{timestamp}.{body}")
+                    .id(json("/data/id"))
+                    .event_type(json("/data/attributes/type"))
+                    .live(json("/data/attributes/livemode"), "true"),
+                page: "https://developers.paymongo.com/docs/securing-webhook",
+                evidence: Documentation,
+            }
+            /// The secret is the account's secret key, `sk_…`.
+            PAYSTACK paystack "paystack" "Paystack" ["x-paystack-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://paystack.com/docs/payments/webhooks/",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            PIPEDRIVE pipedrive "pipedrive" "Pipedrive" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| basic(s).event_type(json("/meta/entity").joined(json("/meta/action"))),
+                page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
+                evidence: ThirdParty,
+            }
+            /// The whole secret is the key, as text.
+            POLAR polar "polar" "Polar" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::with_text_key(s, &["webhook"]),
+                page: "https://polar.sh/docs/integrate/webhooks/delivery",
+                evidence: Library,
+                own_vectors: "@polar-sh/sdk 0.49.0",
+            }
+            PORTONE portone "portone" "PortOne, version 2" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
+                page: "https://developers.portone.io/opi/ko/integration/webhook/readme-v2",
+                evidence: Library,
+                own_vectors: "@portone/server-sdk 0.19.0",
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            POSTMARK postmark "postmark" "Postmark" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| basic(s).event_type(json("/RecordType")),
+                page: "https://postmarkapp.com/developer/webhooks/webhooks-overview",
+                evidence: ThirdParty,
+            }
+            PRIVY privy "privy" "Privy" ["svix-signature"] {
+                scheme: |s| standard(s, &["svix"]).event_type(json("/type")),
+                page: "https://docs.privy.io/guide/server/webhooks",
+                evidence: Library,
+            }
+            /// The secret is `key:secret` of the app, so that no other app's deliveries pass. Of a secret alone the key is not looked
+            /// at.
+            PUSHER pusher "pusher" "Pusher Channels" ["x-pusher-signature"] {
+                scheme: |s| hex_body(s).key_id(header("x-pusher-key")),
+                page: "https://pusher.com/docs/channels/server_api/webhooks/",
+                batch: Some("/events"),
+                evidence: Library,
+                own_vectors: "pusher 5.3.4",
+            }
+            QONTO qonto "qonto" "Qonto" ["x-qonto-signature"] {
+                scheme: |s| stamped(s, "v1", "t"),
+                page: "https://docs.qonto.com/api-reference/business-api/webhooks/overview",
+                evidence: Documentation,
+                deadline: seconds(1),
+            }
+            /// The secret is the verifier token.
+            QUICKBOOKS quickbooks "quickbooks" "Intuit QuickBooks Online" ["intuit-signature"] {
+                scheme: base64_body,
+                page: "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks",
+                batch: Some("/eventNotifications"),
+                evidence: Library,
+            }
+            RAZORPAY razorpay "razorpay" "Razorpay" ["x-razorpay-signature"] {
+                scheme: |s| hex_body(s).id(header("x-razorpay-event-id")).event_type(json("/event")),
+                page: "https://razorpay.com/docs/webhooks/validate-test/",
+                evidence: Library,
+                own_vectors: "razorpay 2.9.8",
+            }
+            RECALL_AI recall_ai "recall-ai" "Recall.ai" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]).event_type(json("/event")),
+                page: "https://docs.recall.ai/docs/authenticating-requests-from-recallai",
+                evidence: ThirdParty,
+            }
+            RENDER render "render" "Render" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
+                page: "https://render.com/docs/webhooks",
+                evidence: Documentation,
+            }
+            REPLICATE replicate "replicate" "Replicate" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]).event_type(json("/status")),
+                page: "https://replicate.com/docs/topics/webhooks/verify-webhook",
+                evidence: Library,
+                own_vectors: "replicate 1.4.0",
+            }
             RESEND resend "resend" "Resend" ["svix-signature", "webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix", "webhook"]),
                 page: "https://resend.com/docs/webhooks/verify-webhooks-requests",
                 evidence: Library,
                 own_vectors: "resend 6.38.0",
+            }
+            RETELL retell "retell" "Retell AI" ["x-retell-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("d")
+                    .hex()
+                    .timestamp(param("v"))
+                    .unit(Milliseconds)
+                    .signs("{body}{timestamp}")
+                    .event_type(json("/event")),
+                page: "https://docs.retellai.com/features/secure-webhook",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
+            /// `Authorization` header.
+            REVENUECAT revenuecat "revenuecat" "RevenueCat" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.id(json("/event/id")).event_type(json("/event/type")).api_version(json("/api_version")),
+                page: "https://www.revenuecat.com/docs/integrations/webhooks",
+                evidence: Documentation,
+            }
+            REVOLUT revolut "revolut" "Revolut Business and Merchant" ["revolut-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("v1")
+                    .hex()
+                    .timestamp(header("revolut-request-timestamp"))
+                    .unit(Milliseconds)
+                    .signs("v1.{timestamp}.{body}")
+                    .event_type(json("/event")),
+                page: "https://developer.revolut.com/docs/guides/manage-accounts/webhooks/verify-the-payload-signature",
+                evidence: Documentation,
+            }
+            SANITY sanity "sanity" "Sanity" ["sanity-webhook-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("=")
+                    .key("v1").base64url()
+                    .timestamp(param("t"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}.{body}")
+                    .id(header("idempotency-key")),
+                page: "https://www.sanity.io/docs/content-lake/webhooks",
+                evidence: Library,
+                own_vectors: "@sanity/webhook 4.0.4",
+            }
+            SCHEMATIC schematic "schematic" "Schematic" ["x-schematic-webhook-signature"] {
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-schematic-webhook-timestamp"))
+                    .signs("{body}+{timestamp}"),
+                page: "https://docs.schematichq.com/integrations/webhooks",
+                evidence: Library,
+            }
+            SCRAPFLY scrapfly "scrapfly" "Scrapfly" ["x-scrapfly-webhook-signature"] {
+                scheme: hex_body,
+                page: "https://scrapfly.io/docs/scrape-api/webhook",
+                evidence: Library,
+            }
+            /// Turn batching off: of a batch Segment signs the first event alone, so that it is rejected.
+            SEGMENT segment "segment" "Segment" ["x-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| hex_body(s).id(json("/messageId")).event_type(json("/type")),
+                page: "https://segment.com/docs/connections/destinations/catalog/actions-webhook/",
+                evidence: Documentation,
+                deadline: seconds(5),
+                retries: hours(4),
+            }
+            /// The secret is the verification key that SendGrid shows, in base64. A delivery holds many events, in an array.
+            SENDGRID sendgrid "sendgrid" "SendGrid Event Webhook" ["x-twilio-email-event-webhook-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256),
+                scheme: |s| s.base64()
+                    .key_pem()
+                    .timestamp(header("x-twilio-email-event-webhook-timestamp"))
+                    .signs("{timestamp}{body}"),
+                page: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
+                batch: Some(""),
+                evidence: Library,
+                own_vectors: "@sendgrid/eventwebhook 8.0.0",
+            }
+            /// The secret is the integration's client secret.
+            SENTRY sentry "sentry" "Sentry" ["sentry-hook-signature"] {
+                scheme: |s| hex_body(s)
+                    .id(header("request-id"))
+                    .event_type(header("sentry-hook-resource").joined(json("/action"))),
+                page: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
+                evidence: Library,
             }
             /// The secret is the app's client secret.
             ///
@@ -150,6 +1075,13 @@ macro_rules! catalogue {
                 deadline: seconds(5),
                 retries: hours(4),
             }
+            SINCH sinch "sinch" "Sinch Conversation API" ["x-sinch-webhook-signature"] {
+                scheme: |s| s.base64()
+                    .timestamp(header("x-sinch-webhook-signature-timestamp"))
+                    .signs("{body}.{header:x-sinch-webhook-signature-nonce}.{timestamp}"),
+                page: "https://developers.sinch.com/docs/conversation/callbacks",
+                evidence: Library,
+            }
             /// It also answers `url_verification`, once its signature has passed.
             SLACK slack "slack" "Slack" ["x-slack-signature"] {
                 scheme: slack::declare,
@@ -157,6 +1089,11 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@slack/bolt 5.1.0",
                 deadline: seconds(3),
+            }
+            SNYK snyk "snyk" "Snyk" ["x-hub-signature"] {
+                scheme: |s| hex_body(s).prefix("sha256=").id(header("x-snyk-transport-id")).event_type(header("x-snyk-event")),
+                page: "https://docs.snyk.io/snyk-api/snyk-webhooks",
+                evidence: ThirdParty,
             }
             /// Square signs the notification URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no
             /// service.
@@ -207,10 +1144,26 @@ macro_rules! catalogue {
             /// # Ok::<(), tower_webhooks::ConfigError>(())
             /// ```
             STANDARD_WEBHOOKS_V1A standard_webhooks_v1a "standard-webhooks-v1a" "Standard Webhooks with public keys, `v1a`" ["webhook-signature", "svix-signature"] if "asymmetric" {
-                algorithm: Algorithm::Ed25519,
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: standard_webhooks::v1a,
                 page: "https://www.standardwebhooks.com",
                 evidence: Documentation,
+            }
+            STORYBLOK storyblok "storyblok" "Storyblok" ["webhook-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| hex_body(s).event_type(json("/action")),
+                page: "https://www.storyblok.com/docs/concepts/webhooks",
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
+            /// `Authorization` header that you configure.
+            STRAPI strapi "strapi" "Strapi" ["authorization"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.event_type(header("x-strapi-event").or(json("/event"))),
+                page: "https://docs.strapi.io/cms/backend-customization/webhooks",
+                evidence: Library,
+                deadline: seconds(10),
+                retries: NEVER,
             }
             /// Each endpoint has a secret of its own, and so has the Stripe CLI.
             STRIPE stripe "stripe" "Stripe" ["stripe-signature"] {
@@ -220,6 +1173,16 @@ macro_rules! catalogue {
                 own_vectors: "stripe 23.1.0",
                 retries: days(3),
             }
+            STYTCH stytch "stytch" "Stytch" ["svix-signature"] {
+                scheme: |s| standard_webhooks::enveloped(s, &["svix"]),
+                page: "https://stytch.com/docs/guides/dashboard/webhooks",
+                evidence: ThirdParty,
+            }
+            SUPABASE_AUTH_HOOKS supabase_auth_hooks "supabase-auth-hooks" "Supabase Auth hooks" ["webhook-signature"] {
+                scheme: |s| standard(s, &["webhook"]),
+                page: "https://supabase.com/docs/guides/auth/auth-hooks",
+                evidence: Library,
+            }
             /// This is for all senders that use Svix.
             SVIX svix "svix" "Svix" ["svix-signature", "webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix", "webhook"]),
@@ -227,6 +1190,54 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "svix 1.99.1",
                 deadline: seconds(15),
+            }
+            /// During a rotation `v2` is a signature with the previous secret; either passes.
+            TABAPAY tabapay "tabapay" "TabaPay" ["x-hmac-signature"] {
+                scheme: |s| stamped(s, "v1", "t").key("v2").id(header("idempotency-key")),
+                page: "https://developers.tabapay.com/reference/verifying-webhook-signatures",
+                evidence: Documentation,
+            }
+            TALLY tally "tally" "Tally" ["tally-signature"] {
+                scheme: |s| base64_body(s).id(json("/eventId")).event_type(json("/eventType")),
+                page: "https://tally.so/help/webhooks",
+                evidence: ThirdParty,
+            }
+            /// Does not bind the body: whoever reads one request can send any other.
+            TELEGRAM telegram "telegram" "Telegram Bot API" ["x-telegram-bot-api-secret-token"] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s.id(json("/update_id")),
+                page: "https://core.telegram.org/bots/api#setwebhook",
+                evidence: ThirdParty,
+            }
+            /// The secret is the account's public key, in base64.
+            TELNYX telnyx "telnyx" "Telnyx, version 2" ["telnyx-signature-ed25519"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: |s| s.base64().key_base64()
+                    .timestamp(header("telnyx-timestamp"))
+                    .signs("{timestamp}|{body}")
+                    .id(json("/data/id"))
+                    .event_type(json("/data/event_type"))
+                    .attempt(json("/meta/attempt"), 1),
+                page: "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
+                evidence: Library,
+                own_vectors: "telnyx 7.24.0",
+            }
+            /// The secret is the token of the notification configuration.
+            TERRAFORM_CLOUD terraform_cloud "terraform-cloud" "HCP Terraform" ["x-tfe-notification-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
+                scheme: hex_body,
+                page: "https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations",
+                evidence: ThirdParty,
+            }
+            /// The secret is the application's OAuth secret. Trello signs the callback URL behind the body: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD request
+            /// by which Trello checks a callback URL, which anyone may ask; put the layer on the route with `post(handler).layer(…)`,
+            /// which sees it.
+            TRELLO trello "trello" "Trello" ["x-trello-webhook"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: trello::declare,
+                page: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+                evidence: ThirdParty,
             }
             /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
             /// `revocation`, without an event.
@@ -236,12 +1247,121 @@ macro_rules! catalogue {
                 evidence: Library,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
             }
+            TYPEFORM typeform "typeform" "Typeform" ["typeform-signature"] {
+                scheme: |s| base64_body(s).prefix("sha256=").id(json("/event_id")).event_type(json("/event_type")),
+                page: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+                evidence: ThirdParty,
+            }
+            VAPI vapi "vapi" "Vapi" ["x-vapi-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/message/type")),
+                page: "https://docs.vapi.ai/server-url/server-authentication",
+                evidence: ThirdParty,
+            }
+            VERCEL vercel "vercel" "Vercel" ["x-vercel-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
+                page: "https://vercel.com/docs/webhooks/webhooks-api",
+                evidence: ThirdParty,
+                other_vectors: "nuxt-webhook-validators 0.2.12",
+            }
+            /// The secret is `API key:shared secret`, or the shared secret alone.
+            VERIFF veriff "veriff" "Veriff" ["x-hmac-signature"] {
+                scheme: |s| hex_body(s).key_id(header("x-auth-client")),
+                page: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
+                evidence: Documentation,
+            }
+            /// A message's token is the same in all events about it, so that it is no id. The secret is the account's authentication
+            /// token.
+            VIBER viber "viber" "Viber" ["x-viber-content-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://developers.viber.com/docs/api/rest-bot-api/",
+                evidence: Library,
+            }
+            WEBEX webex "webex" "Cisco Webex" ["x-spark-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| hex_body(s).event_type(json("/resource").joined(json("/event"))),
+                page: "https://developer.webex.com/docs/api/guides/webhooks",
+                evidence: ThirdParty,
+            }
+            WEBFLOW webflow "webflow" "Webflow" ["x-webflow-signature"] {
+                scheme: |s| s
+                    .hex()
+                    .timestamp(header("x-webflow-timestamp"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}:{body}")
+                    .event_type(json("/triggerType")),
+                page: "https://developers.webflow.com/data/docs/working-with-webhooks",
+                evidence: Library,
+            }
+            /// The whole secret is the key, as text, with its prefix.
+            WHOP whop "whop" "Whop" ["webhook-signature"] {
+                scheme: |s| standard_webhooks::with_text_key(s, &["webhook"]),
+                page: "https://docs.whop.com/developer/guides/webhooks",
+                evidence: Library,
+            }
+            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each.
+            WISE wise "wise" "Wise" ["x-signature-sha256"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/event_type")),
+                page: "https://docs.wise.com/api-docs/webhooks-notifications/event-handling",
+                evidence: Library,
+            }
+            WOOCOMMERCE woocommerce "woocommerce" "WooCommerce" ["x-wc-webhook-signature"] {
+                scheme: |s| base64_body(s).id(header("x-wc-webhook-delivery-id")).event_type(header("x-wc-webhook-topic")),
+                page: "https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks",
+                evidence: Library,
+                other_vectors: "@hookflo/tern 4.1.0",
+                deadline: seconds(60),
+            }
+            WORKOS workos "workos" "WorkOS" ["workos-signature"] {
+                scheme: |s| stamped(s, "v1", "t")
+                    .items(", ")
+                    .unit(Milliseconds)
+                    .tolerance(Duration::from_secs(180))
+                    .id(json("/id"))
+                    .event_type(json("/event")),
+                page: "https://workos.com/docs/events/data-syncing/webhooks",
+                evidence: Library,
+                own_vectors: "@workos-inc/node 8.13.0",
+            }
+            /// Xero sends requests with wrong signatures on purpose, and wants 401 for them, which is what it gets.
+            XERO xero "xero" "Xero" ["x-xero-signature"] {
+                scheme: base64_body,
+                page: "https://developer.xero.com/documentation/guides/webhooks/overview/",
+                batch: Some("/events"),
+                evidence: ThirdParty,
+                deadline: seconds(5),
+            }
+            /// The secret is the app's consumer secret. X asks for a challenge by GET when a webhook is registered, and every hour
+            /// after; put the layer on the route with `post(handler).layer(…)`, which sees the GET.
+            X_TWITTER x_twitter "x-twitter" "X (Twitter)" ["x-twitter-webhooks-signature"] {
+                scheme: x_twitter::declare,
+                page: "https://docs.x.com/x-api/webhooks/introduction",
+                evidence: Documentation,
+                deadline: seconds(3),
+            }
             /// This is the style of many in-house senders, `X-Webhook-Signature: sha256=…`.
             ///
             /// No time is checked. A delivery that was overheard can be replayed, under its own id.
             X_WEBHOOK x_webhook "x-webhook" "X-Webhook style" ["x-webhook-signature"] {
                 scheme: x_webhook::declare,
                 evidence: Documentation,
+            }
+            ZENDESK zendesk "zendesk" "Zendesk" ["x-zendesk-webhook-signature"] {
+                scheme: |s| s.base64()
+                    .timestamp(header("x-zendesk-webhook-signature-timestamp"))
+                    .unit(Rfc3339)
+                    .signs("{timestamp}{body}")
+                    .id(json("/id"))
+                    .event_type(json("/type")),
+                page: "https://developer.zendesk.com/documentation/webhooks/verifying/",
+                evidence: Documentation,
+            }
+            ZOHO_PAYMENTS zoho_payments "zoho-payments" "Zoho Payments" ["x-zoho-webhook-signature"] {
+                scheme: |s| stamped(s, "v", "t").unit(Milliseconds),
+                page: "https://www.zoho.com/in/payments/developerdocs/webhooks/verification/",
+                evidence: Documentation,
+                deadline: seconds(15),
             }
             /// It also answers `endpoint.url_validation`, once its signature has passed.
             ///
@@ -296,8 +1416,12 @@ const fn seconds(count: u64) -> Option<Duration> {
     Some(Duration::from_secs(count))
 }
 
+const fn minutes(count: u64) -> Option<Duration> {
+    seconds(count * 60)
+}
+
 const fn hours(count: u64) -> Option<Duration> {
-    seconds(count * 60 * 60)
+    minutes(count * 60)
 }
 
 const fn days(count: u64) -> Option<Duration> {

@@ -27,6 +27,8 @@ pub(super) struct Entry {
     /// The library of somebody else, likewise.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(super) other_vectors: &'static str,
+    /// Where a request may hold several events, by JSON pointer.
+    pub(super) batch: Option<&'static str>,
     pub(super) deadline: Option<Duration>,
     pub(super) retries: Option<Duration>,
 }
@@ -57,6 +59,7 @@ impl Entry {
         evidence: Evidence::ThirdParty,
         own_vectors: "",
         other_vectors: "",
+        batch: None,
         deadline: None,
         retries: None,
     };

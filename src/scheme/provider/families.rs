@@ -16,3 +16,36 @@ pub(super) fn standard_text(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeB
     };
     scheme.items(" ").pairs(",").base64().timestamp(field("timestamp")).id(field("id")).signs("{id}.{timestamp}.{body}")
 }
+
+/// `HMAC(secret, body)` in hexadecimal digits.
+pub(super) fn hex_body(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.hex().signs("{body}")
+}
+
+/// `HMAC(secret, body)` in base64.
+pub(super) fn base64_body(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.base64().signs("{body}")
+}
+
+/// As Stripe writes it: `t=<seconds>,v1=<hex>` with `HMAC(secret, t "." body)`, under the names `time` and `signature`.
+pub(super) fn stamped(scheme: SchemeBuilder, signature: &'static str, time: &'static str) -> SchemeBuilder {
+    let scheme = scheme.items(",").pairs("=").key(signature).hex();
+    scheme.timestamp(Field::param(time)).signs("{timestamp}.{body}")
+}
+
+/// Basic authentication (RFC 7617); the secret is `user:password`.
+pub(super) fn basic(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme.prefix("Basic ").base64()
+}
+
+pub(super) fn header(name: &'static str) -> Field {
+    Field::header(name)
+}
+
+pub(super) fn json(pointer: &'static str) -> Field {
+    Field::json(pointer)
+}
+
+pub(super) fn param(key: &'static str) -> Field {
+    Field::param(key)
+}

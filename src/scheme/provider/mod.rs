@@ -6,11 +6,18 @@ mod families;
 #[cfg(test)]
 mod page;
 
+mod cloudevents;
+#[cfg(feature = "asymmetric")]
+mod discord;
 mod dropbox;
+mod front;
 mod github;
 mod gitlab;
+mod hubspot;
 mod linear;
 mod meta;
+mod nylas;
+mod okta;
 mod paddle;
 mod pagerduty;
 mod shopify;
@@ -18,7 +25,9 @@ mod slack;
 mod square;
 mod standard_webhooks;
 mod stripe;
+mod trello;
 mod twitch;
+mod x_twitter;
 mod x_webhook;
 mod zoom;
 
@@ -74,6 +83,13 @@ impl Provider {
     /// Returns what the entry was written from.
     pub fn evidence(self) -> Evidence {
         self.0.evidence
+    }
+
+    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the
+    /// body is the array. A request is one delivery all the same: a handler goes through the array, and knows each event by an id
+    /// of its own.
+    pub fn batch(self) -> Option<&'static str> {
+        self.0.batch
     }
 
     /// Returns how long the sender waits for an answer, if that is known. What answers later is repeated, or lost.
@@ -142,16 +158,35 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What to say of a name that nobody has, with the names that there are: no more than a configuration's author reads.
+/// What to say of a name that nobody has, with those that are written nearly like it.
 fn unknown(text: &str) -> String {
-    const MOST: usize = 40;
+    const CLOSEST: usize = 5;
     let text: String = text.chars().take(64).collect();
-    let names: Vec<_> = Provider::ALL.iter().take(MOST).map(|provider| format!("`{provider}`")).collect();
-    let more = match Provider::ALL.len().saturating_sub(MOST) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("there is no provider {text:?}; the known ones are {}{more}", names.join(", "))
+    let wanted = plain(&text);
+    let mut names: Vec<_> = Provider::ALL.iter().map(|provider| provider.name()).collect();
+    names.sort_by_key(|name| distance(&plain(name), &wanted));
+    let closest: Vec<_> = names.iter().take(CLOSEST).map(|name| format!("`{name}`")).collect();
+    let count = names.len();
+    format!(
+        "there is no provider {text:?}; the closest of {count} names are {}; `Provider::ALL` has all",
+        closest.join(", ")
+    )
+}
+
+/// How many letters have to be added, taken away or changed to make one of two names the other (Levenshtein's distance).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().collect();
+    let mut row: Vec<_> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, there) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *there);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// As its name.
@@ -216,11 +251,11 @@ mod tests {
         }
         let error = "no-such-sender".parse::<Provider>().unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.starts_with("there is no provider \"no-such-sender\"; the known ones are `clerk`, `dropbox`"),
-            "{text}"
-        );
-        assert!(text.contains("`stripe`") && text.len() < 2000, "{text}");
+        assert!(text.starts_with("there is no provider \"no-such-sender\"; the closest of "), "{text}");
+        for (wrong, right) in [("strype", "stripe"), ("git hub", "github"), ("Standard Webhook", "standard-webhooks")] {
+            let text = wrong.parse::<Provider>().unwrap_err().to_string();
+            assert!(text.contains(&format!("names are `{right}`")) && text.len() < 500, "{text}");
+        }
         assert!("x".repeat(100_000).parse::<Provider>().unwrap_err().to_string().len() < 2000);
     }
 }

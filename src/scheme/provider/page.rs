@@ -13,7 +13,7 @@ use crate::{
         key_form::KeyForm,
         template::{Algorithm, Locate, Template},
     },
-    signature::{Encoding, HashAlgorithm, MacAlgorithm},
+    signature::{Encoding, HashAlgorithm, MacAlgorithm, PublicAlgorithm},
 };
 
 const BEGIN: &str = "<!-- This table is made of the catalogue: see CONTRIBUTING.md. -->\n";
@@ -33,6 +33,11 @@ const COLUMNS: &[(&str, fn(Provider, &Template) -> String)] = &[
     ("signature", |_, template| signature(template)),
     ("key", |_, template| key(template)),
     ("handshake", |_, template| handshake(template)),
+    ("several events", |provider, _| match provider.batch() {
+        None => String::new(),
+        Some("") => "an array".into(),
+        Some(pointer) => format!("`{pointer}`"),
+    }),
     ("waits; repeats", |provider, _| patience(provider)),
     ("shown by", |provider, _| shown_by(provider)),
 ];
@@ -71,12 +76,15 @@ fn signed(places: Option<&Places>, is_signed: bool, without: &str) -> String {
 
 fn algorithm(template: &Template) -> String {
     match template.algorithm {
-        Algorithm::Ed25519 => "Ed25519",
         Algorithm::Hash(HashAlgorithm::Sha1) => "SHA-1 with the secret",
         Algorithm::Hash(HashAlgorithm::Sha256) => "SHA-256 with the secret",
         Algorithm::Mac(MacAlgorithm::Sha1) => "HMAC-SHA-1",
         Algorithm::Mac(MacAlgorithm::Sha256) => "HMAC-SHA-256",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
+        Algorithm::Public(PublicAlgorithm::EcdsaP256) => "ECDSA P-256",
+        Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
+        Algorithm::Public(PublicAlgorithm::RsaSha256) => "RSA, SHA-256",
+        Algorithm::Public(PublicAlgorithm::RsaSha512) => "RSA, SHA-512",
         Algorithm::Token if template.grammar.prefix.as_deref() == Some("Basic ") => "basic authentication",
         Algorithm::Token => "the secret itself",
         Algorithm::Unsigned => "none",
@@ -109,6 +117,7 @@ fn key(template: &Template) -> String {
         _ if template.grammar.prefix.as_deref() == Some("Basic ") => "`user:password`",
         KeyForm::Base64 => "base64",
         KeyForm::Hex => "hex",
+        KeyForm::PublicKeyInfo => "PEM, or its base64",
         KeyForm::StandardWebhooks => "`whsec_`, which may be missing, and base64",
         KeyForm::StandardWebhooksOrText => "`whsec_` and base64, or text",
         KeyForm::StandardWebhooksPublic => "`whpk_` and base64",

@@ -23,8 +23,11 @@
 //! 7. The specification advises an envelope with `type`, `timestamp` and `data`, and does not ask for it. The payload of a body
 //!    without `data` is the whole body.
 //! 8. OpenAI's `webhook-id` is the delivery's; the body's `id` is the event's.
+//! 9. Polar and Whop use the whole secret as the key, as text, also where it looks like base64 ("Webhooks", polar.sh/docs and
+//!    docs.whop.com, and their libraries).
+//! 10. Finch's headers are `finch-event-id`, `finch-timestamp` and `finch-signature` (its library, `src/resources/webhooks.ts`).
 
-use super::families::standard;
+use super::families::{standard, standard_text};
 use crate::scheme::{Field, SchemeBuilder};
 
 /// The envelope that the specification advises, under header names that begin with one of `prefixes`, the first that is there.
@@ -35,7 +38,22 @@ pub(super) fn enveloped(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuild
 /// `webhook-signature: v1a,<base64>` with Ed25519 over the same text.
 #[cfg(feature = "asymmetric")]
 pub(super) fn v1a(scheme: SchemeBuilder) -> SchemeBuilder {
-    envelope(super::families::standard_text(scheme, &["webhook", "svix"]).key("v1a").key_standard_webhooks_public())
+    envelope(standard_text(scheme, &["webhook", "svix"]).key("v1a").key_standard_webhooks_public())
+}
+
+/// The same where the whole secret is the key, as text.
+pub(super) fn with_text_key(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {
+    envelope(standard_text(scheme, prefixes).key("v1"))
+}
+
+/// Finch has its own names for the headers, and the id is in `finch-event-id`. Its secrets are base64.
+pub(super) fn finch(scheme: SchemeBuilder) -> SchemeBuilder {
+    standard_text(scheme, &["finch"])
+        .key("v1")
+        .key_base64()
+        .id(Field::header("finch-event-id"))
+        .event_type(Field::json("/event_type"))
+        .payload_or_envelope("/data")
 }
 
 fn envelope(scheme: SchemeBuilder) -> SchemeBuilder {

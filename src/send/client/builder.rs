@@ -17,10 +17,24 @@ use crate::{
     },
     observe,
     secret::Secret,
-    send::client::{GuardedClient, Inner},
+    send::client::{guarded::GuardedClient, inner::Inner},
 };
 
 /// The settings of a [`GuardedClient`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::send::{DestinationPolicy, GuardedClient};
+///
+/// let client = GuardedClient::builder()
+///     .policy(DestinationPolicy::default().deny_network("198.51.100.0/24".parse()?)) // our own public addresses
+///     .timeout(Duration::from_secs(10))
+///     .user_agent("acme-webhooks/1")
+///     .build()?;
+///
+/// assert!(GuardedClient::builder().user_agent("two\nlines").build().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct GuardedClientBuilder {
     policy: DestinationPolicy,
     resolver: Arc<dyn Resolver>,
@@ -33,15 +47,30 @@ pub struct GuardedClientBuilder {
     clock: Arc<dyn Clock>,
 }
 
+impl GuardedClient {
+    /// Creates a client with the defaults: the public internet, by https, 15 s an attempt.
+    ///
+    /// # Errors
+    /// When the operating system trusts no certificate authority.
+    pub fn new() -> Result<Self, ConfigError> {
+        Self::builder().build()
+    }
+
+    /// Starts the settings of a client.
+    pub fn builder() -> GuardedClientBuilder {
+        GuardedClientBuilder::default()
+    }
+}
+
 impl GuardedClientBuilder {
-    /// Sets where deliveries may go.
+    /// Sets the policy, which decides where deliveries may go.
     #[must_use]
     pub fn policy(mut self, policy: DestinationPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Replaces the operating system's resolver.
+    /// Sets another resolver than that of the operating system.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -55,22 +84,22 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Sets how long a connection may take to be made, over all addresses of a name; 5 s by default. TLS with the receiver is
-    /// not a part of it; all that the egress proxy does for a connection is.
+    /// Sets how long making a connection may take, over all addresses of a name; 5 s by default. It does not include TLS with the
+    /// receiver. It includes everything that the egress proxy does for a connection.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sends everything through this proxy, and nothing past it. There is none by default, and none of the environment is ever
-    /// asked.
+    /// Sets a proxy through which everything is sent. By default there is none, and the environment's proxy variables are never
+    /// used.
     ///
-    /// The policy holds as ever: the client looks a receiver's name up, checks every address, and asks the proxy for a
-    /// tunnel to one that it checked. The proxy learns the address, the port, and what anybody on the way sees; TLS is with
-    /// the receiver. The proxy's own address is the operator's choice, and the policy is not asked about it.
+    /// The policy still applies: the client looks up a receiver's name, checks every address, and asks the proxy for a tunnel to
+    /// one that it checked. The proxy learns the address, the port, and what anybody on the network path sees; TLS is with the
+    /// receiver. The operator chooses the proxy's own address, and the policy does not apply to it.
     ///
-    /// A proxy that cannot be reached, refuses, or misbehaves is [`AttemptErrorKind::Proxy`](crate::send::AttemptErrorKind).
+    /// The error for a proxy that cannot be reached, refuses, or misbehaves is [`AttemptErrorKind::Proxy`](crate::send::AttemptErrorKind).
     ///
     /// ```
     /// use tower_webhooks::send::GuardedClient;
@@ -84,14 +113,14 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Shows a certificate to every receiver that asks for one (mutual TLS). By default there is none to show.
+    /// Sets a certificate for every receiver that asks for one (mutual TLS). By default there is none.
     ///
-    /// `certificates` is PEM: the client's own first, then those that sign it, without the root. `key` is its private key in
-    /// PEM (PKCS#8, PKCS#1 or SEC 1), not encrypted. Its text is wiped when the last clone of the [`Secret`] is dropped;
-    /// what rustls made of it lives as long as the client.
+    /// `certificates` is PEM: first the client's own, then those that sign it, without the root. `key` is its private key in PEM
+    /// (PKCS#8, PKCS#1 or SEC 1), not encrypted. Its text is wiped when the last clone of the [`Secret`] is dropped. The key
+    /// that rustls makes of it lives as long as the client.
     ///
-    /// Whoever registers an endpoint can ask for the certificate. Let it say who sends, and open nothing: it must not be one
-    /// that lets its holder in elsewhere. An egress proxy does not get it.
+    /// Whoever registers an endpoint can ask for the certificate. So it should only show who sends, and must not give access to
+    /// anything else. An egress proxy does not get it.
     ///
     /// ```no_run
     /// use tower_webhooks::{Secret, send::GuardedClient};
@@ -108,21 +137,21 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Trusts these certificate authorities, in PEM, instead of those of the operating system.
+    /// Sets the trusted certificate authorities, in PEM, in place of those of the operating system.
     #[must_use]
     pub fn trusted_roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }
 
-    /// Replaces the `User-Agent`, which is `tower-webhooks/` and the version by default.
+    /// Sets the `User-Agent`; the default is `tower-webhooks/` and the version.
     #[must_use]
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = name.into();
         self
     }
 
-    /// Replaces the clock by which a date in `Retry-After` is read.
+    /// Sets the clock that a date in `Retry-After` is compared with.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -132,11 +161,11 @@ impl GuardedClientBuilder {
     /// Builds the client, and logs what its policy opens beyond the public internet.
     ///
     /// # Errors
-    /// When no certificate authority is trusted, when the `User-Agent` is no header value, and when the identity's certificate
-    /// or key is not PEM, the key is encrypted, or it does not fit the first certificate.
+    /// When no certificate authority is trusted, when the `User-Agent` is not a header value, and when the certificate or key of the
+    /// identity is not PEM, the key is encrypted, or it does not fit the first certificate.
     pub fn build(self) -> Result<GuardedClient, ConfigError> {
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|cause| {
-            ConfigError::new(ConfigErrorKind::Client, "the user agent is no header value").with_source(cause)
+            ConfigError::new(ConfigErrorKind::Client, "the user agent is not a header value").with_source(cause)
         })?;
         let roots = tls::roots(self.roots.as_deref())?;
         let egress = match self.egress {

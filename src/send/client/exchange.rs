@@ -15,7 +15,7 @@ use crate::{
     },
     send::{
         attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
-        client::{Inner, redact, retry_after},
+        client::{inner::Inner, redact, retry_after},
     },
 };
 

@@ -9,27 +9,31 @@ use serde_json::Value;
 use crate::{
     boxed::BoxError,
     error::{ConfigError, ConfigErrorKind},
-    send::message::{
-        message::{Message, is_version},
-        own::{ENDPOINT_DISABLED, ENDPOINT_PING},
+    send::{
+        error::SendError,
+        message::{
+            message::{Message, is_version},
+            own::{ENDPOINT_DISABLED, ENDPOINT_PING},
+        },
     },
 };
 
-/// The versions of the application's API, from the newest to the oldest, and how a payload of one becomes one of the next
-/// older. [`DispatcherBuilder::api_versions`](crate::send::DispatcherBuilder::api_versions) sets them.
+/// The versions of the application's API, from the newest to the oldest, and how a payload of one version is converted to the
+/// next older one. [`DispatcherBuilder::api_versions`](crate::send::DispatcherBuilder::api_versions) sets them.
 ///
-/// The application dispatches payloads of the newest version. An endpoint that was registered for an older one has them
-/// converted, step by step, when they are sent; `api_version` in the envelope says which one it got. An endpoint without a
-/// version gets every message as it is.
+/// The application dispatches payloads of the newest version. For an endpoint that was registered for an older version they
+/// are converted, step by step, when they are sent. `api_version` in the envelope is the version that the endpoint got. An
+/// endpoint without a version gets every message unchanged.
 ///
-/// 1. A message that names a version is converted from that one. One that names none is taken for the newest, at the moment
-///    of sending: name the version, and nothing changes for what waits while a new one is introduced.
-/// 2. Nothing becomes newer: a message that is older than its endpoint's version is sent as it is, with its own version in
-///    the envelope.
-/// 3. What this crate says itself, `endpoint.ping` and `endpoint.disabled`, is the same in all versions, and names none.
-/// 4. A conversion is made in a worker, anew for an attempt or once for several at the same time: it must be the same each time,
-///    and must not block. One that fails or panics is a failed attempt of the class `conversion`: nothing is sent, it does not count against the endpoint, and
-///    it is tried again by the schedule, so that a release with the mistake put right delivers it.
+/// 1. A message that names a version is converted from that version. One without a version is treated as the newest at the
+///    time of sending. So name the version: then messages that wait are not affected when a new version is introduced.
+/// 2. Nothing is converted to a newer version. A message that is older than its endpoint's version is sent unchanged, with its own
+///    version in the envelope.
+/// 3. This crate's own messages, `endpoint.ping` and `endpoint.disabled`, are the same in all versions, and name none.
+/// 4. A worker converts, once for each attempt or for several at the same time. A conversion must give the same result each
+///    time, and must not block. If it fails or panics, the attempt fails with the class `conversion`: nothing is sent, the
+///    failure does not count against the endpoint, and the attempt is retried by the schedule. A release with a corrected
+///    conversion then delivers the message.
 ///
 /// ```
 /// use tower_webhooks::send::ApiVersions;
@@ -42,7 +46,7 @@ use crate::{
 ///     Ok(payload)
 /// })?;
 ///
-/// assert!(versions.older("2026-06", |_, payload| Ok(payload)).is_err()); // it is there already
+/// assert!(versions.older("2026-06", |_, payload| Ok(payload)).is_err()); // it exists already
 /// # Ok::<(), tower_webhooks::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -61,7 +65,7 @@ struct Version {
 type Convert = Arc<dyn Fn(&str, Value) -> Result<Value, BoxError> + Send + Sync>;
 
 impl ApiVersions {
-    /// Starts with the newest version: the one that the application's payloads are of.
+    /// Creates the list with the newest version, which is that of the application's payloads.
     ///
     /// # Errors
     /// When the name is not 1 to 64 letters, digits, `.`, `_` and `-`.
@@ -69,15 +73,14 @@ impl ApiVersions {
         Self { versions: Vec::new() }.with(name.into(), None)
     }
 
-    /// Adds the version before those that are here. `convert` is given the event type and a payload of the version that was
-    /// added last, and makes one of this version of it; what did not change it gives back as it is.
+    /// Adds the next older version. `convert` gets the event type and a payload of the version that was added before, and returns
+    /// the payload of this version. It returns a payload that did not change as it is.
     ///
-    /// Numbers of a payload that fit neither an `f64` nor 64 bits are not kept to the last digit, and members of objects
-    /// come in alphabetical order, as in any [`Value`]. An error of `convert` goes to the log: put nothing of the payload
-    /// into it.
+    /// As in any [`Value`], numbers that fit neither an `f64` nor 64 bits are rounded, and members of objects are in alphabetical
+    /// order. An error of `convert` is logged, so it must not contain anything of the payload.
     ///
     /// # Errors
-    /// When the name is not 1 to 64 letters, digits, `.`, `_` and `-`, or is here already.
+    /// When the name is not 1 to 64 letters, digits, `.`, `_` and `-`, or exists already.
     pub fn older(
         self,
         name: impl Into<Arc<str>>,
@@ -98,23 +101,31 @@ impl ApiVersions {
         Ok(self)
     }
 
-    /// The names, from the newest to the oldest.
+    /// Returns the names, from the newest to the oldest.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.versions.iter().map(|version| &*version.name)
     }
 
-    /// Tells whether a version is one of these.
+    /// Returns `true` if a version is one of these.
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.place(name).is_some()
+    }
+
+    /// Returns an error that names the known versions. They are in every envelope, so they are not secret.
+    pub(crate) fn unknown(version: &str, versions: Option<&Self>) -> SendError {
+        let shown: String = version.chars().take(64).collect();
+        let known: Vec<_> = versions.into_iter().flat_map(Self::names).map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        SendError::invalid(format!("unknown API version `{}`; the known ones are: {known}", shown.escape_debug()))
     }
 
     fn place(&self, name: &str) -> Option<usize> {
         self.versions.iter().position(|version| &*version.name == name)
     }
 
-    /// Makes of a message what an endpoint of the version `to` gets; none where that is the message as it is.
+    /// Returns what an endpoint of the version `to` gets of a message, or `None` if that is the message itself.
     pub(crate) fn convert(&self, message: &Message, to: &str) -> Result<Option<Message>, BoxError> {
-        let place = |name: &str| self.place(name).ok_or_else(|| format!("there is no API version `{name}` here"));
+        let place = |name: &str| self.place(name).ok_or_else(|| format!("unknown API version `{name}`"));
         let to = place(to)?;
         let from = message.api_version().map_or(Ok(0), place)?;
         if from > to || OURS.contains(&message.event_type()) {
@@ -143,7 +154,7 @@ impl fmt::Debug for ApiVersions {
     }
 }
 
-/// What the crate itself dispatches.
+/// The messages of this crate itself.
 const OURS: [&str; 2] = [ENDPOINT_DISABLED, ENDPOINT_PING];
 
 #[cfg(test)]

@@ -9,35 +9,34 @@ use bytes::Bytes;
 
 use crate::{
     boxed::BoxError,
-    send::{
-        message::message::{ContentKey, Message},
-        signing::signer::Style,
+    send::message::{
+        message::{ContentKey, Message},
+        style::Style,
     },
 };
 
-/// What is in flight, by message. A store reads the message of a fan-out again for each lease, and each attempt needs its
-/// body: here all of them come to hold the same one.
+/// The messages that are in flight. A store reads the message of a fan-out again for each lease, and each attempt needs its
+/// body. This makes all attempts share one copy.
 #[derive(Default)]
 pub(crate) struct Contents(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     by_key: HashMap<ContentKey, Weak<Content>>,
-    /// How many there may be until those are removed that nobody holds any more.
+    /// The number of entries at which those that nobody holds any longer are removed.
     room: usize,
 }
 
-/// A message of which something is in flight, and what is sent of it: one body for each envelope, in each API version that is
-/// asked for.
+/// A message that is in flight, with what is sent of it: one body for each envelope and each API version that is needed.
 pub(crate) struct Content {
     message: Message,
     bodies: Mutex<Vec<(Style, Bytes)>>,
-    /// Held while the application converts, so those who wait for it must not hold a thread.
+    /// This lock is held while the application's code converts, so waiting for it must not block a thread.
     versions: tokio::sync::Mutex<Vec<(String, Arc<Self>)>>,
 }
 
 impl Contents {
-    /// What is held of this message already, or the message itself.
+    /// Returns the content that is in flight for this message, or adds the message.
     pub(crate) fn of(&self, message: Message) -> Arc<Content> {
         let key = message.content_key();
         let mut known = lock(&self.0);
@@ -62,14 +61,14 @@ impl Content {
         Self { message, bodies: Mutex::default(), versions: tokio::sync::Mutex::default() }
     }
 
-    /// What is sent of it in an API version: made once for all who want it meanwhile, or this itself where `convert` makes
-    /// nothing else of it.
+    /// Returns the content in an API version. It is converted once for all attempts in flight. Where `convert` changes nothing it
+    /// is the same content.
     pub(crate) async fn in_version(
         self: &Arc<Self>,
         version: &str,
         convert: impl FnOnce(&Message) -> Result<Option<Message>, BoxError>,
     ) -> Result<Arc<Self>, BoxError> {
-        // Those who come meanwhile wait for it: they would have to do the same work.
+        // Others that need it at the same time wait here, since they would do the same work.
         let mut versions = self.versions.lock().await;
         if let Some((_, content)) = versions.iter().find(|(known, _)| known == version) {
             return Ok(content.clone());
@@ -80,7 +79,7 @@ impl Content {
         Ok(content)
     }
 
-    /// The body in a style. A message of an outbox has a timestamp of its own, so `now` does not matter to it.
+    /// Returns the body in a style. A message of an outbox has its own timestamp, so `now` does not change its body.
     pub(crate) fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let mut bodies = lock(&self.bodies);
         let envelope = style.envelope();
@@ -116,7 +115,7 @@ mod tests {
     };
 
     use super::{Contents, LEAST_ROOM};
-    use crate::send::{message::message::Message, signing::signer::Style};
+    use crate::send::message::{message::Message, style::Style};
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

@@ -3,7 +3,7 @@ use crate::send::{
     message::message::{check_text, is_event_type, is_version},
 };
 
-/// An entry of the catalogue of event types: what the application sends, as its customers read it.
+/// An entry of the catalogue of event types, which tells customers what the application sends.
 ///
 /// ```
 /// use tower_webhooks::send::EventType;
@@ -14,7 +14,7 @@ use crate::send::{
 ///     .schema(r#"{"type":"object","required":["order"]}"#)?;
 /// assert_eq!(completed.name(), "order.completed");
 ///
-/// assert!(EventType::new("order.*").is_err()); // a pattern is no event type
+/// assert!(EventType::new("order.*").is_err()); // a pattern is not an event type
 /// # Ok::<(), tower_webhooks::send::SendError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +26,16 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// The longest description, in characters.
+    /// The maximum length of a description in characters.
     pub const LONGEST_DESCRIPTION: usize = 4096;
-    /// The longest text of a schema, in bytes.
+    /// The maximum length of a schema in bytes.
     pub const LONGEST_SCHEMA: usize = 64 * 1024;
 
-    /// Starts with the name.
+    /// Creates an entry with a name.
     ///
     /// # Errors
-    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when it is no event type, as [`Message::new`](crate::send::Message::new) tells.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when it is not a valid event type: see
+    /// [`Message::new`](crate::send::Message::new).
     pub fn new(name: impl Into<String>) -> Result<Self, SendError> {
         let name = name.into();
         if !is_event_type(&name) {
@@ -45,10 +46,10 @@ impl EventType {
         Ok(Self { name, description: String::new(), version: None, schema: None })
     }
 
-    /// Sets what it means.
+    /// Sets the description.
     ///
     /// # Errors
-    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or holds a NUL.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 4,096 characters, or contains a NUL.
     pub fn description(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         self.description = text.into();
         if self.description.chars().count() > Self::LONGEST_DESCRIPTION {
@@ -58,11 +59,11 @@ impl EventType {
         Ok(self)
     }
 
-    /// Sets of which version of the API it is.
+    /// Sets the version of the application's API that the type belongs to.
     ///
     /// # Errors
-    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is no version, as
-    /// [`Message::version`](crate::send::Message::version) tells.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is not a valid version: see
+    /// [`Message::version`](crate::send::Message::version).
     pub fn version(mut self, version: impl Into<String>) -> Result<Self, SendError> {
         let version = version.into();
         if !is_version(&version) {
@@ -72,11 +73,10 @@ impl EventType {
         Ok(self)
     }
 
-    /// Sets the text that describes its payload, such as a JSON Schema. It is kept and shown, and nothing is checked
-    /// against it.
+    /// Sets the text that describes the payload, such as a JSON Schema. It is kept and shown. No payload is checked against it.
     ///
     /// # Errors
-    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 64 KiB, or holds a NUL.
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is longer than 64 KiB, or contains a NUL.
     pub fn schema(mut self, text: impl Into<String>) -> Result<Self, SendError> {
         let text = text.into();
         if text.len() > Self::LONGEST_SCHEMA {
@@ -87,22 +87,22 @@ impl EventType {
         Ok(self)
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it means.
+    /// Returns the description.
     pub fn description_text(&self) -> &str {
         &self.description
     }
 
-    /// Of which version of the API it is.
+    /// Returns the version of the application's API, if there is one.
     pub fn api_version(&self) -> Option<&str> {
         self.version.as_deref()
     }
 
-    /// The text that describes its payload.
+    /// Returns the text that describes the payload, if there is one.
     pub fn schema_text(&self) -> Option<&str> {
         self.schema.as_deref()
     }

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use crate::{
     boxed::BoxError,
     pattern::SEPARATORS,
-    send::{error::SendError, signing::signer::Style},
+    send::{error::SendError, message::style::Style},
 };
 
-/// Something that happened, to be told to whoever wants to know.
+/// One event that is sent to the endpoints that want it.
 ///
-/// It has an id from the start, so that a clone of it that is sent again is the same message.
+/// It has an id from the start, so a clone of it that is sent again is the same message.
 ///
 /// ```
 /// use serde_json::json;
@@ -22,7 +22,7 @@ use crate::{
 /// let message = Message::new("order.completed", &json!({ "order": 7 }))?;
 /// assert!(message.message_id().as_str().starts_with("msg_"));
 ///
-/// assert!(Message::new("order.*", &json!({})).is_err()); // a pattern is no event type
+/// assert!(Message::new("order.*", &json!({})).is_err()); // a pattern is not an event type
 /// # Ok::<(), tower_webhooks::send::MessageError>(())
 /// ```
 #[derive(Clone)]
@@ -36,14 +36,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// The largest payload, in bytes: 256 KiB. Receivers keep a whole body in memory before they know who sent it.
+    /// The maximum size of a payload: 256 KiB. Receivers keep a whole body in memory before they know who sent it.
     pub const MAX_PAYLOAD: usize = 256 * 1024;
 
-    /// Creates a message under a fresh random id. The payload is serialised here, once.
+    /// Creates a message with a new random id. The payload is serialised here, once.
     ///
     /// # Errors
     /// When the event type is not 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them; when the
-    /// payload cannot be JSON, or is too large; and when the operating system has no randomness.
+    /// payload cannot be written as JSON, or is too large; and when the operating system has no randomness.
     pub fn new(event_type: impl Into<Arc<str>>, payload: &(impl Serialize + ?Sized)) -> Result<Self, MessageError> {
         let event_type = event_type.into();
         if !is_event_type(&event_type) {
@@ -53,68 +53,67 @@ impl Message {
         Ok(Self { id: MessageId::random()?, event_type, payload, timestamp: None, tenant: None, version: None })
     }
 
-    /// Sets the id, where the application has one: of two messages with one id, receivers see one.
+    /// Sets the id, if the application has one. Receivers handle only one of two messages with the same id.
     #[must_use]
     pub fn id(mut self, id: MessageId) -> Self {
         self.id = id;
         self
     }
 
-    /// Sets when it happened. By default that is when it is sent for the first time. A dispatcher takes moments from 1970 to
-    /// 9999.
+    /// Sets when the event happened. The default is when the message is first sent. A dispatcher accepts times from 1970 to 9999.
     #[must_use]
     pub fn at(mut self, timestamp: SystemTime) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// Names whose message it is; an empty name is none. A dispatcher takes names of at most 256 characters without control
-    /// characters.
+    /// Sets the tenant that the message belongs to; an empty name means no tenant. A dispatcher accepts names of at most 256
+    /// characters without control characters.
     #[must_use]
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(name.into()).filter(|name| !name.is_empty());
         self
     }
 
-    /// Names the version of the API that shaped the payload. A dispatcher takes 1 to 64 letters, digits, `.`, `_` and `-`, and
-    /// of [`ApiVersions`](crate::send::ApiVersions), where it has some, one of these.
+    /// Sets the version of the application's API that the payload has. A dispatcher accepts 1 to 64 letters, digits, `.`, `_` and
+    /// `-`. If it has [`ApiVersions`](crate::send::ApiVersions), the version must be one of them.
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// The id, the same at every attempt and every endpoint.
+    /// Returns the id, which is the same at every attempt and every endpoint.
     pub fn message_id(&self) -> &MessageId {
         &self.id
     }
 
-    /// The event type, such as `order.completed`.
+    /// Returns the event type, such as `order.completed`.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// The payload, as JSON.
+    /// Returns the payload as JSON.
     pub fn payload(&self) -> &RawValue {
         &self.payload
     }
 
-    /// When it happened, where the application said so.
+    /// Returns when the event happened, if the application set it.
     pub fn timestamp(&self) -> Option<SystemTime> {
         self.timestamp
     }
 
-    /// Whose message it is, where the application said so.
+    /// Returns the tenant, if the application set it.
     pub fn tenant_name(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// The version of the API that shaped the payload, where the application said so.
+    /// Returns the version of the payload, if the application set it.
     pub fn api_version(&self) -> Option<&str> {
         self.version.as_deref()
     }
 
-    /// Checks what the setters took as it came.
+    /// Checks what the setters accept unchecked.
     pub(crate) fn check(&self) -> Result<(), SendError> {
         check_tenant(self.tenant_name().unwrap_or_default())?;
         if !self.api_version().is_none_or(is_version) {
@@ -128,16 +127,16 @@ impl Message {
         Ok(())
     }
 
-    /// The same message with another payload.
+    /// Returns the same message with another payload.
     pub(crate) fn converted(&self, payload: &serde_json::Value) -> Result<Self, MessageError> {
         Ok(Self { payload: write(payload)?, ..self.clone() })
     }
 
-    /// Writes the envelope: what is sent and signed. `now` is when it is sent for the first time, and stands in it where
-    /// the message has no time of its own; the same body is then sent at every attempt.
+    /// Returns the envelope, which is what is sent and signed. `now` is the time of the first attempt. It is the timestamp of a
+    /// message that has none. Send the same body at every attempt.
     ///
-    /// In [`Style::StandardWebhooks`] and [`Style::StandardWebhooksV1a`] it is `{"id","type","timestamp","data"}`, in [`Style::XWebhook`]
-    /// `{"id","event","timestamp","data"}`; a version is in `api_version`.
+    /// [`Style::StandardWebhooks`] and [`Style::StandardWebhooksV1a`] have `{"id","type","timestamp","data"}`, and
+    /// [`Style::XWebhook`] has `{"id","event","timestamp","data"}`. If the message has a version, it is in `api_version`.
     pub fn body(&self, style: Style, now: SystemTime) -> Bytes {
         let (standard, x_webhook) = match style.envelope() {
             Style::XWebhook => (None, Some(&*self.event_type)),
@@ -160,7 +159,7 @@ impl Message {
         (self.id.clone(), self.tenant.clone(), self.version.clone())
     }
 
-    /// Tells whether two messages of one [`content_key`](Self::content_key) have one body.
+    /// Returns `true` if two messages with the same [`content_key`](Self::content_key) have the same body.
     pub(crate) fn has_content_of(&self, other: &Self) -> bool {
         self.event_type == other.event_type
             && self.timestamp == other.timestamp
@@ -168,7 +167,7 @@ impl Message {
     }
 }
 
-/// Which content a message has: its id, its tenant and its version.
+/// What identifies the content of a message: its id, its tenant and its version.
 pub(crate) type ContentKey = (MessageId, Option<Arc<str>>, Option<Arc<str>>);
 
 impl fmt::Debug for Message {
@@ -180,12 +179,24 @@ impl fmt::Debug for Message {
 
 /// The id of a message: 1 to 128 letters, digits, `_`, `-` and `:`.
 ///
-/// There is no dot in it, since signatures join it to the timestamp with one.
+/// It contains no dot, since signatures join it to the timestamp with a dot.
+///
+/// ```
+/// use serde_json::json;
+/// use tower_webhooks::send::{Message, MessageId};
+///
+/// // The same order makes the same message, however often this runs.
+/// let id: MessageId = "order:7:completed".parse()?;
+/// let message = Message::new("order.completed", &json!({ "order": 7 }))?.id(id);
+///
+/// assert!("order.7".parse::<MessageId>().is_err());
+/// # Ok::<(), tower_webhooks::send::MessageError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(Arc<str>);
 
 impl MessageId {
-    /// Draws a fresh id: `msg_` and 128 random bits.
+    /// Creates a random id: `msg_` and 128 random bits.
     ///
     /// # Errors
     /// When the operating system has no randomness.
@@ -195,7 +206,7 @@ impl MessageId {
         Ok(Self(format!("msg_{:032x}", u128::from_be_bytes(bytes)).into()))
     }
 
-    /// The text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -222,7 +233,14 @@ impl fmt::Debug for MessageId {
     }
 }
 
-/// A message cannot be made. It is the application's mistake.
+/// A message is invalid, which is a mistake of the application.
+///
+/// ```
+/// use tower_webhooks::send::{Message, MessageErrorKind};
+///
+/// let error = Message::new("order completed", &()).unwrap_err();
+/// assert_eq!(error.kind(), MessageErrorKind::EventType);
+/// ```
 #[derive(Debug)]
 pub struct MessageError {
     kind: MessageErrorKind,
@@ -233,11 +251,11 @@ pub struct MessageError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageErrorKind {
-    /// The event type is none.
+    /// The event type is invalid.
     EventType,
-    /// The id is none.
+    /// The id is invalid.
     Id,
-    /// The payload cannot be JSON.
+    /// The payload cannot be written as JSON.
     Payload,
     /// The operating system gave no randomness for an id.
     Randomness,
@@ -250,7 +268,7 @@ impl MessageError {
         Self { kind, source: Some(source.into()) }
     }
 
-    /// Tells what is wrong.
+    /// Returns what is wrong.
     pub fn kind(&self) -> MessageErrorKind {
         self.kind
     }
@@ -271,7 +289,7 @@ impl fmt::Display for MessageError {
             MessageErrorKind::Id => "a message id is 1 to 128 letters, digits, `_`, `-` and `:`",
             MessageErrorKind::Payload => "the payload cannot be written as JSON",
             MessageErrorKind::Randomness => "the operating system gave no randomness for a message id",
-            MessageErrorKind::TooLarge => "the payload is larger than 256 KiB; send where it can be had instead",
+            MessageErrorKind::TooLarge => "the payload is larger than 256 KiB; send a link to it instead",
         })
     }
 }
@@ -364,7 +382,7 @@ mod tests {
     use serde_json::{json, value::RawValue};
 
     use super::{Message, MessageErrorKind, MessageId, is_event_type};
-    use crate::send::signing::signer::Style;
+    use crate::send::message::style::Style;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)

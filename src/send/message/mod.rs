@@ -6,3 +6,4 @@ pub(crate) mod event_type;
 #[allow(clippy::module_inception)] // `message::message` holds `Message`, as a file per part has it.
 pub(crate) mod message;
 pub(crate) mod own;
+pub(crate) mod style;

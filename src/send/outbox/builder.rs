@@ -10,26 +10,28 @@ use crate::{
     queue::Room,
     send::{
         attempt::Transport,
-        client::GuardedClient,
+        client::guarded::GuardedClient,
         message::api_versions::ApiVersions,
         outbox::{
-            dispatcher::{Dispatcher, Shared, Times},
+            dispatcher::Dispatcher,
             endpoint::Endpoint,
             hooks::{Attempted, Disabled, Hooks},
             quotas::Quotas,
+            shared::{Shared, Times},
             store::{
                 OutboxStore,
                 delivery::Retention,
                 limits::{DISABLE_AFTER, LONGEST_LEASE},
             },
-            worker::GRACE,
+            worker::jobs::GRACE,
         },
         retry::RetryPolicy,
         signing::seal::{Sealer, SealingKey},
     },
 };
 
-/// The settings of a [`Dispatcher`]. Only how secrets are kept has to be said; docs/defaults.md gives the reason for each number.
+/// The settings of a [`Dispatcher`]. Only the way in which secrets are kept has to be chosen. docs/defaults.md gives the reason for
+/// each number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,6 +67,13 @@ pub struct DispatcherBuilder {
     room: Room,
 }
 
+impl Dispatcher {
+    /// Starts the settings of a dispatcher on a store.
+    pub fn builder(store: impl OutboxStore) -> DispatcherBuilder {
+        DispatcherBuilder::new(Arc::new(store))
+    }
+}
+
 impl DispatcherBuilder {
     pub(crate) fn new(store: Arc<dyn OutboxStore>) -> Self {
         Self {
@@ -92,17 +101,18 @@ impl DispatcherBuilder {
     /// Seals the secrets of endpoints with this key. One key or [`with_insecure_plain_secrets`](Self::with_insecure_plain_secrets)
     /// has to be chosen.
     ///
-    /// Called again it adds keys that open what they have sealed; the first one seals. To change the key: add the new one as
-    /// the second everywhere, then make it the first everywhere, then call [`Endpoints::reseal`](crate::send::Endpoints::reseal), then take the old one away.
+    /// The first key seals. Further calls add keys that open what they have sealed. To change the key: add the new one as the
+    /// second in all processes, then make it the first in all processes, then call
+    /// [`Endpoints::reseal`](crate::send::Endpoints::reseal), then remove the old one.
     pub fn sealing_key(mut self, key: SealingKey) -> Self {
         self.sealer.keys.push(key);
         self
     }
 
-    /// Keeps the secrets of endpoints as they are: whoever reads the database, or a backup of it, can sign as you.
+    /// Stores the secrets of endpoints unsealed: whoever reads the database, or a backup of it, can sign in your name.
     ///
-    /// With a sealing key later, these endpoints are not sent to, nor does [`Endpoints::reseal`](crate::send::Endpoints::reseal) seal
-    /// them: whoever can write the database could otherwise choose their secrets. Register them anew.
+    /// If a sealing key is set later, nothing is sent to these endpoints, and [`Endpoints::reseal`](crate::send::Endpoints::reseal)
+    /// does not seal them: otherwise whoever can write to the database could choose their secrets. Register them again.
     pub fn with_insecure_plain_secrets(mut self) -> Self {
         self.plain = true;
         self
@@ -115,7 +125,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Makes attempts by other means, such as a test's. `policy` decides which endpoints can be registered.
+    /// Sets another transport for attempts, such as that of a test. `policy` decides which endpoints can be registered.
     pub fn transport(mut self, transport: impl Transport, policy: DestinationPolicy) -> Self {
         self.policy = policy;
         self.transport = Some(Arc::new(transport));
@@ -123,7 +133,7 @@ impl DispatcherBuilder {
     }
 
     /// Sets when a failed delivery is tried again; [`RetryPolicy::standard`] by default: ten attempts in about three days, which
-    /// finds a receiver that was down over a weekend.
+    /// is enough for a receiver that was down over a weekend.
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retries = policy;
         self
@@ -136,17 +146,17 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how long a worker holds a delivery, which is how late it comes when the worker is killed; 30 s by default. It
-    /// has to be longer than the deadline of an attempt, by more than 250 ms and by the time that the store takes to note the
-    /// attempt, and 10 minutes at most.
+    /// Sets how long a worker holds a delivery, which is also its delay when the worker is killed; 30 s by default. It must be
+    /// longer than the deadline of an attempt by more than 250 ms and the time that the store takes to note the attempt, and at
+    /// most 10 minutes.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.times.lease = lease;
         self
     }
 
-    /// Sets how long an endpoint may fail without a success until it is disabled; 5 days by default, which is longer than any
-    /// weekend and than the standard retries of one message. It has to fail five times, each a tenth of that time or more after the
-    /// one before: an endpoint that gets one event a week is not disabled for two bad minutes.
+    /// Sets how long an endpoint may fail without a success until it is disabled; 5 days by default, which is longer than a
+    /// weekend and than the standard retries of one message. It must also fail five times, each at least a tenth of that time
+    /// after the one before, so that an endpoint with one event a week is not disabled for two bad minutes.
     pub fn disable_after(mut self, time: Duration) -> Self {
         self.times.disable_after = time;
         self
@@ -161,81 +171,83 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how many attempts a worker makes at once; 256 by default. Each may hold the start of an answer and, unless another
-    /// one is of the same message, a body and its payload. One slow endpoint takes up to 4 of them, and all that are new or slow
-    /// half of them together.
+    /// Sets the maximum number of attempts that a worker makes at once; 256 by default. Each can hold the start of an answer and,
+    /// unless another attempt has the same message, a body and its payload. One endpoint takes up to 4 places, and all endpoints
+    /// that are new or slow take at most half of them together.
     pub fn concurrency(mut self, attempts: usize) -> Self {
         self.room.jobs = attempts.max(1);
         self
     }
 
-    /// Sets how often an idle worker looks for what other processes dispatched; 1 s by default, 10 ms at least. What this
-    /// process dispatches wakes it at once, so it is only for the others that this makes a difference.
+    /// Sets how often an idle worker looks for what other processes dispatched; 1 s by default, 10 ms at least. A
+    /// dispatch in this process wakes it at once, so this matters only for other processes.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.room.poll = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Sets how much a tenant, an endpoint and a call can have; [`Quotas::default`] by default.
+    /// Sets the limits for a tenant, an endpoint and a call; [`Quotas::default`] by default.
     pub fn quotas(mut self, quotas: Quotas) -> Self {
         self.quotas = quotas;
         self
     }
 
-    /// Sets the versions of the application's API, for endpoints that ask for one of them; none by default, and then every
-    /// endpoint gets every message as it is.
+    /// Sets the versions of the application's API that endpoints can choose. By default there are none, and every endpoint gets every
+    /// message unchanged.
     pub fn api_versions(mut self, versions: ApiVersions) -> Self {
         self.api_versions = Some(versions);
         self
     }
 
-    /// Is given what is about to be kept of an answer, and gives what is kept instead: at most its first 16 KiB. It is for
-    /// what only the application knows to be private, such as the card numbers of its customers, which receivers may repeat.
+    /// Sets a function that gets what is about to be kept of an answer, and returns what is kept instead: at most its first
+    /// 16 KiB. It is for data that only the application knows to be private, such as the card numbers of its customers, which
+    /// receivers may repeat.
     ///
-    /// The endpoint's own secrets and the values of its headers are taken out before, as is all that looks like `whsec_…` in an
-    /// answer to a [`GuardedClient`]. By default the rest is kept. Hooks see what is kept. It is called by a worker, so it must not block; where it panics, that is logged and
-    /// nothing of the answer is kept.
+    /// The endpoint's own secrets and the values of its headers are removed before, and so is everything that looks like `whsec_…`
+    /// in an answer to a [`GuardedClient`]. By default the rest is kept. Hooks see what is kept. A worker calls the function, so it
+    /// must not block. If it panics, that is logged, and nothing of the answer is kept.
     pub fn redact_answers(mut self, redact: impl Fn(&Endpoint, Bytes) -> Bytes + Send + Sync + 'static) -> Self {
         self.hooks.redact = Some(Arc::new(redact));
         self
     }
 
     /// Adds the number of the attempt, from 1, to each request, in the header `webhook-attempt`, or `x-webhook-attempt` in the style of that
-    /// name; off by default. The header is not signed: it is for logs, and nothing can rest on it.
+    /// name; off by default. The header is not signed. Receivers can log it, but must not rely on it.
     pub fn attempt_header(mut self) -> Self {
         self.attempt_header = true;
         self
     }
 
-    /// Replaces the clock by which attempts are stamped and secrets end.
+    /// Sets the clock for the time of attempts and the end of secrets.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Is called when a delivery was answered with a 2xx, after that was noted. It is called by a worker, so it must not block;
-    /// where it panics, that is logged and changes nothing. It is not called when the process ends between the two. So it is
-    /// with every hook.
+    /// Sets a hook that is called when a delivery was answered with a 2xx, after that was noted.
+    ///
+    /// A worker calls the hook, so it must not block. If it panics, that is logged, and changes nothing. It is not called if the
+    /// process ends between the two. The same is true of every hook.
     pub fn on_delivered(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.delivered = Some(Arc::new(hook));
         self
     }
 
-    /// Is called for each attempt that did not deliver, after that was noted.
+    /// Sets a hook that is called for each attempt that did not deliver, after that was noted.
     pub fn on_attempt_failed(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.attempt_failed = Some(Arc::new(hook));
         self
     }
 
-    /// Is called when a delivery is given up: exhausted or refused.
+    /// Sets a hook that is called when a delivery is given up, which means exhausted or refused.
     pub fn on_exhausted(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.exhausted = Some(Arc::new(hook));
         self
     }
 
-    /// Is called when a worker disables an endpoint. The tenant's other endpoints are told as well, by a message of the type
-    /// `endpoint.disabled` that is dispatched in the transaction which disables the endpoint. Where the endpoint has no tenant,
-    /// this hook alone is told: its other endpoints may be those of other customers.
+    /// Sets a hook that is called when a worker disables an endpoint. The tenant's other endpoints get a message of the type
+    /// `endpoint.disabled`, which is dispatched in the transaction that disables the endpoint. If the endpoint has no tenant, only
+    /// the hook is called, since the other endpoints may belong to other customers.
     pub fn on_endpoint_disabled(mut self, hook: impl Fn(&Disabled<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.disabled = Some(Arc::new(hook));
         self
@@ -244,8 +256,8 @@ impl DispatcherBuilder {
     /// Builds the dispatcher.
     ///
     /// # Errors
-    /// When neither a sealing key nor plain secrets were chosen, or both were; when the lease does not outlast an attempt, or is
-    /// longer than 10 minutes; and when no client was given and [`GuardedClient::new`] fails.
+    /// When neither a sealing key nor plain secrets were chosen, or both; when the lease is not longer than an attempt, or longer
+    /// than 10 minutes; and when no client was set and [`GuardedClient::new`] fails.
     pub fn build(self) -> Result<Dispatcher, ConfigError> {
         match (self.sealer.keys.is_empty(), self.plain) {
             (true, false) => {

@@ -1,55 +1,33 @@
-use std::{
-    fmt,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 
-use tokio::sync::Notify;
-#[cfg(feature = "api")]
-use zeroize::Zeroizing;
-
-#[cfg(feature = "api")]
-use crate::send::outbox::store::endpoint::Sealed;
 use crate::{
-    clock::Clock,
-    net::destination::DestinationPolicy,
     observe,
-    queue::Room,
     send::{
-        attempt::Transport,
         error::{SendError, SendErrorKind},
         message::{
             api_versions::ApiVersions,
             message::{Message, check_text},
         },
         outbox::{
-            builder::DispatcherBuilder,
-            endpoints::Endpoints,
-            event_types::EventTypes,
-            hooks::Hooks,
-            quotas::Quotas,
+            shared::Shared,
             stats::{self, Stats},
             store::{
                 OutboxStore,
-                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Retention},
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
                 ids::OutboxId,
                 message::Dispatched,
                 stats::{Backlog, Scope},
             },
-            tenant::Tenant,
-            worker::SendWorker,
         },
-        retry::RetryPolicy,
-        signing::seal::Sealer,
     },
     transaction::StoreTransaction,
 };
 
-/// Dispatches messages to registered endpoints, by way of an outbox that keeps them. Cheap to clone; fits axum's `State`.
+/// Dispatches messages to registered endpoints, through an outbox that keeps them. It is cheap to clone, and fits axum's
+/// `State`.
 ///
-/// What was dispatched is durable when the call returns, or when the application's transaction is committed. A
-/// [`SendWorker`], in this process or in others, delivers it.
+/// A dispatched message is durable when the call returns, or when the application's transaction is committed. A
+/// [`SendWorker`](crate::send::SendWorker), in this process or in others, delivers it.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
@@ -73,40 +51,24 @@ pub struct Dispatcher {
     pub(crate) shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn OutboxStore>,
-    pub(crate) sealer: Sealer,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) policy: DestinationPolicy,
-    pub(crate) retries: RetryPolicy,
-    pub(crate) hooks: Hooks,
-    pub(crate) quotas: Quotas,
-    pub(crate) api_versions: Option<ApiVersions>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) attempt_header: bool,
-    pub(crate) times: Times,
-    pub(crate) room: Room,
-    pub(crate) new_work: Arc<Notify>,
-    /// There is something to purge now.
-    pub(crate) to_purge: Notify,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    pub(crate) attempt: Duration,
-    pub(crate) lease: Duration,
-    pub(crate) disable_after: Duration,
-    pub(crate) retention: Retention,
-}
-
-impl Shared {
-    /// Tells the workers of this process that there may be work.
-    pub(crate) fn wake(&self) {
-        self.new_work.notify_waiters();
-    }
-}
-
-/// What became of a message that was dispatched.
+/// The result of dispatching a message.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webhooks::{send::{Dispatcher, Message}, store::MemoryOutbox};
+///
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build()?;
+/// let message = Message::new("order.completed", &7)?;
+///
+/// let receipt = webhooks.dispatch(message.clone()).await?;
+/// assert_eq!((receipt.is_new(), receipt.deliveries()), (true, 0)); // no endpoint wants it yet
+/// assert!(!webhooks.dispatch(message).await?.is_new());
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     deliveries: u32,
@@ -114,63 +76,36 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// How many deliveries there are of the message: one for each enabled endpoint of its tenant that wanted it when it was
-    /// dispatched first. None is no error: the message is kept, and [`recover`](Endpoints::recover) can still send it.
+    /// Returns the number of deliveries of the message: one for each enabled endpoint of its tenant that wanted it when it was
+    /// first dispatched. Zero is not an error: the message is kept, and [`recover`](crate::send::Endpoints::recover) can still
+    /// send it.
     pub fn deliveries(&self) -> u32 {
         self.deliveries
     }
 
-    /// Tells whether the message was not there before.
+    /// Returns `true` if the message did not exist before.
     pub fn is_new(&self) -> bool {
         self.new
     }
 }
 
 impl Dispatcher {
-    /// Starts a dispatcher on a store.
-    pub fn builder(store: impl OutboxStore) -> DispatcherBuilder {
-        DispatcherBuilder::new(Arc::new(store))
-    }
-
-    /// The endpoints.
-    pub fn endpoints(&self) -> Endpoints<'_> {
-        Endpoints(self)
-    }
-
-    /// Returns what one tenant has, and nothing of the others. An empty name is the application without tenants.
+    /// Stores a message, and one delivery for each endpoint that wants it. It is durable when this returns.
     ///
-    /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) if the name is longer than 256 characters or holds control characters.
-    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
-        Tenant::new(self.clone(), name.into())
-    }
-
-    /// The catalogue of event types.
-    pub fn event_types(&self) -> EventTypes<'_> {
-        EventTypes(self)
-    }
-
-    /// A worker that delivers what is due. Run as many as you like, in as many processes.
-    pub fn worker(&self) -> SendWorker {
-        SendWorker::new(self.clone())
-    }
-
-    /// Stores a message, and a delivery of it for each endpoint that wants it. It is durable when this returns.
-    ///
-    /// The same message again changes nothing. A payload of 20 KiB or more is warned of in the log: many receivers and what
-    /// stands before them take little more.
+    /// Dispatching the same message again changes nothing. A payload of 20 KiB or more logs a warning, since many receivers and
+    /// their proxies accept little more.
     ///
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) when there is another message under its id;
-    /// [`Invalid`](SendErrorKind::Invalid) when its tenant, version or time cannot be, or its version is none of
-    /// [`api_versions`](DispatcherBuilder::api_versions), where there are some; and as the store fails: whether the message
-    /// was stored is then unknown, and to dispatch the same one again is safe.
+    /// [`Invalid`](SendErrorKind::Invalid) when its tenant, version or time is invalid, or its version is not one of the
+    /// [`api_versions`](crate::send::DispatcherBuilder::api_versions), if there are any; and when the store fails. It is then
+    /// unknown whether the message was stored, and dispatching the same one again is safe.
     pub async fn dispatch(&self, message: Message) -> Result<Receipt, SendError> {
         let receipts = self.dispatch_many(vec![message]).await?;
         receipts.first().copied().ok_or_else(unanswered)
     }
 
-    /// Stores several messages, all of them or none. The receipts are in their order.
+    /// Stores several messages, either all or none. The receipts are in the order of the messages.
     ///
     /// # Errors
     /// As [`dispatch`](Self::dispatch).
@@ -182,15 +117,15 @@ impl Dispatcher {
         Ok(receipts)
     }
 
-    /// Stores a message in the application's own transaction, which must be of the store's database: if that is committed
-    /// the message is there, and otherwise it never was.
+    /// Stores a message in the application's own transaction, which must be in the store's database. The message exists if the
+    /// transaction is committed, and only then.
     ///
-    /// A worker finds it when it next looks, within a second, or at once where [`wake`](Self::wake) is called after the commit.
+    /// A worker finds it within a second, or at once if [`wake`](Self::wake) is called after the commit.
     ///
     /// # Errors
     /// [`Conflict`](SendErrorKind::Conflict) and [`Invalid`](SendErrorKind::Invalid) as [`dispatch`](Self::dispatch): nothing
-    /// was written, and the transaction can go on. [`Store`](SendErrorKind::Store) when the transaction is of another database, or as the
-    /// database fails: roll the transaction back.
+    /// was written, and the transaction can go on. [`Store`](SendErrorKind::Store) when the transaction is in another
+    /// database, or the database fails: roll the transaction back.
     pub async fn dispatch_in<T: StoreTransaction>(
         &self,
         transaction: &mut T,
@@ -202,33 +137,8 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Seals an answer of the API that may show a secret, for as long as it is kept. `of` names the request, so that what was
-    /// sealed for one cannot be put in the place of another.
-    #[cfg(feature = "api")]
-    pub(crate) fn seal_answer(&self, of: &str, plain: &[u8]) -> Result<Sealed, SendError> {
-        self.shared.sealer.seal_as(&format!("{SEALED_ANSWER} {of}"), plain)
-    }
-
-    /// Opens an answer of the API that was kept.
-    #[cfg(feature = "api")]
-    pub(crate) fn open_answer(&self, of: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
-        self.shared.sealer.open_as(&format!("{SEALED_ANSWER} {of}"), sealed)
-    }
-
-    /// Returns the time.
-    #[cfg(feature = "api")]
-    pub(crate) fn now(&self) -> SystemTime {
-        self.shared.clock.now()
-    }
-
-    /// Returns how many rows a page of a list has at most.
-    #[cfg(feature = "api")]
-    pub(crate) fn page(&self) -> u32 {
-        self.shared.quotas.page
-    }
-
-    /// Has workers look for work now: those of this process, and those of others where the store can tell them. It is for what
-    /// [`dispatch_in`](Self::dispatch_in) wrote, once that is committed; all other calls do it by themselves.
+    /// Makes workers look for work now: those of this process, and those of other processes if the store can notify them. Call it
+    /// after the commit of what [`dispatch_in`](Self::dispatch_in) wrote. All other methods do this themselves.
     pub fn wake(&self) {
         self.shared.wake();
         self.shared.store.notify();
@@ -239,7 +149,7 @@ impl Dispatcher {
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)
         {
-            return Err(SendError::unknown_version(version, Some(versions)).with_field("version"));
+            return Err(ApiVersions::unknown(version, Some(versions)).with_field("version"));
         }
         let bytes = message.payload().get().len();
         if bytes >= LARGE_PAYLOAD {
@@ -248,8 +158,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Reads a delivery, of whichever tenant: the numbers of ids can be guessed, so before one that a tenant named is shown,
-    /// sent again or cancelled, compare the record's [`tenant`](DeliveryRecord::tenant).
+    /// Reads a delivery of any tenant. Ids can be guessed. So if a tenant named the id, compare the record's
+    /// [`tenant`](DeliveryRecord::tenant) before you show the delivery, send it again or cancel it; or use
+    /// [`tenant`](Self::tenant).
     ///
     /// # Errors
     /// When the store fails.
@@ -257,11 +168,11 @@ impl Dispatcher {
         Ok(self.shared.store.delivery(id).await?)
     }
 
-    /// Reads a tenant's deliveries, the newest first, a [page](Quotas::page) at a time. `None` is whose endpoints and messages
-    /// name no tenant, not all tenants together.
+    /// Reads a tenant's deliveries, the newest first, a [page](crate::send::Quotas::page) at a time. `None` means those without a
+    /// tenant, and not those of all tenants.
     ///
     /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query holds a NUL; and as the store fails.
+    /// [`Invalid`](SendErrorKind::Invalid) when a text of the query contains a NUL; and when the store fails.
     ///
     /// # Examples
     /// ```
@@ -288,8 +199,8 @@ impl Dispatcher {
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
     }
 
-    /// Reads the attempts of a delivery, in their order; none where there is no such delivery. As with
-    /// [`delivery`](Self::delivery), whose it is is for the caller to check.
+    /// Reads the attempts of a delivery in order. The list is empty if the delivery does not exist. As with
+    /// [`delivery`](Self::delivery), the caller checks the tenant.
     ///
     /// # Errors
     /// When the store fails.
@@ -303,10 +214,7 @@ impl Dispatcher {
     /// [`Invalid`](SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.
     pub async fn stats(&self, scope: Scope, span: Range<SystemTime>) -> Result<Stats, SendError> {
         let hours = stats::hours(&span)?;
-        if let Some(tenant) = &scope.tenant {
-            check_text(tenant)?;
-        }
-        let backlog = self.shared.store.backlog(scope.clone()).await?;
+        let backlog = self.backlog(scope.clone()).await?;
         let cells = self.shared.store.stats(scope, hours.start, hours.end).await?;
         Ok(stats::collect(hours, &cells, backlog))
     }
@@ -322,13 +230,13 @@ impl Dispatcher {
         Ok(self.shared.store.backlog(scope).await?)
     }
 
-    /// Sends a delivery now, whatever became of it, with another round of attempts before it. One that waits for a retry does not
-    /// wait any longer. It goes before all else that waits for its endpoint, and does not wait for the endpoint's rest. Attempts are
-    /// numbered on, and the first one of the round is [`manual`](AttemptRecord::manual) in the log.
+    /// Sends a delivery again now, whatever its state, with a new round of attempts. One that waits for a retry stops waiting. It
+    /// goes before everything else that waits for its endpoint, and does not wait until the endpoint's rest is over. The numbers of
+    /// attempts go on, and the first attempt of the round is [`manual`](AttemptRecord::manual) in the log.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
-    /// its endpoint or its content is gone. And as the store fails.
+    /// its endpoint or its content is gone; and when the store fails.
     pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
         if !self.shared.store.resend(id).await? {
             let message =
@@ -339,23 +247,23 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Cancels a delivery that waits.
+    /// Cancels a delivery that is waiting.
     ///
     /// # Errors
-    /// [`NotFound`](SendErrorKind::NotFound) when it does not wait, and as the store fails.
+    /// [`NotFound`](SendErrorKind::NotFound) when it is not waiting, and when the store fails.
     pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
         let cancelled = self.shared.store.cancel(id).await?;
         let message = "there is nothing to cancel: the delivery does not wait, or is not there";
         if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }
     }
 
-    /// Removes all that a tenant has: endpoints with their secrets, messages, deliveries, attempts. Tells how many rows. It
-    /// works in small steps, until nothing is left; what is being sent at that moment may still arrive. Stop dispatching for
-    /// the tenant before.
+    /// Removes everything that a tenant has: endpoints with their secrets, messages, deliveries and attempts. Returns the number
+    /// of rows. It works in small steps until nothing is left. What is being sent at that moment may still arrive. Stop
+    /// dispatching for the tenant first.
     ///
     /// # Errors
-    /// [`Invalid`](SendErrorKind::Invalid) when the name is empty: that would be all that an application without tenants
-    /// has. And as the store fails: call it again.
+    /// [`Invalid`](SendErrorKind::Invalid) when the name is empty, since that would erase everything in an application without
+    /// tenants; and when the store fails: call it again.
     pub async fn erase_tenant(&self, name: &str) -> Result<u64, SendError> {
         if name.is_empty() {
             return Err(SendError::invalid("a tenant has a name; without one, everything would be erased"));
@@ -402,12 +310,8 @@ fn unanswered() -> SendError {
     SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
 }
 
-/// The name under which answers of the API are sealed; no id of an endpoint is like it.
-#[cfg(feature = "api")]
-const SEALED_ANSWER: &str = "answer of";
-
-/// From here on a payload is warned of. Standard Webhooks advises to stay below.
+/// The size from which a payload logs a warning. Standard Webhooks recommends smaller ones.
 const LARGE_PAYLOAD: usize = 20 * 1024;
 
-/// How many rows of a kind are erased in one transaction.
+/// The number of rows of a kind that are erased in one transaction.
 const ERASED_AT_ONCE: u32 = 500;

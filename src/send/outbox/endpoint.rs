@@ -4,12 +4,13 @@ use crate::{
     net::destination::{EndpointUrl, EndpointUrlError, Origin},
     secret::Secret,
     send::{
+        message::style::Style,
         outbox::store::{
             endpoint::{DisabledReason, EndpointRecord},
             ids::{EndpointId, OutboxId},
             rate_limit::RateLimit,
         },
-        signing::{custom_headers::CustomHeaders, signer::Style},
+        signing::custom_headers::CustomHeaders,
     },
 };
 
@@ -40,12 +41,12 @@ pub struct NewEndpoint {
 }
 
 impl NewEndpoint {
-    /// Starts with where it is. It gets every event, signed as Standard Webhooks, with a secret that is drawn for it.
+    /// Creates an endpoint with a URL. By default it gets every event, signed as Standard Webhooks, with a new random secret.
     ///
-    /// Whether deliveries may go there is for the dispatcher to decide, when the endpoint is created.
+    /// The dispatcher checks whether deliveries may go to the URL when the endpoint is registered.
     ///
     /// # Errors
-    /// When the text is no URL that an endpoint can have.
+    /// When the text is not a URL that an endpoint can have.
     pub fn new(url: &str) -> Result<Self, EndpointUrlError> {
         Ok(Self {
             url: EndpointUrl::parse(url)?,
@@ -62,74 +63,74 @@ impl NewEndpoint {
         })
     }
 
-    /// Names whose it is: it gets the messages of the same tenant, and no others. A name is at most 256 characters long, without
-    /// control characters.
+    /// Sets the tenant. The endpoint gets the messages of the same tenant, and no others. A name has at most 256 characters, and
+    /// no control characters.
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = name.into();
         self
     }
 
-    /// Sets which event types it wants: names, `prefix.*`, or `*` for all.
+    /// Sets the event types that the endpoint wants: names, `prefix.*`, or `*` for all.
     pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.events = patterns.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets what its owner wrote about it.
+    /// Sets the description.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = text.into();
         self
     }
 
-    /// Sets how it is signed to.
+    /// Sets the style in which its deliveries are signed.
     pub fn style(mut self, style: Style) -> Self {
         self.style = style;
         self
     }
 
-    /// Takes a secret that its owner has already: 24 to 64 bytes, in base64 with or without `whsec_` in the style of
-    /// Standard Webhooks, as text in X-Webhook. In [`Style::StandardWebhooksV1a`] there is no choice: a private key is drawn,
-    /// and never leaves.
+    /// Sets a secret that the owner already has: 24 to 64 bytes. In the style of Standard Webhooks it is base64, with or without
+    /// `whsec_`; in X-Webhook it is text. It cannot be set in [`Style::StandardWebhooksV1a`]: the private key is random, and
+    /// nobody is ever shown it.
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
         self
     }
 
-    /// Sets its own headers.
+    /// Sets the endpoint's own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = headers;
         self
     }
 
-    /// Sets how many attempts it takes in a second or a minute, over all workers; without a limit by default, beside that of
-    /// 4 at once. What is due meanwhile waits.
+    /// Sets the maximum number of attempts in a second or a minute, over all workers. By default there is only the limit of 4
+    /// at once. What exceeds the rate waits.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
     }
 
-    /// Sets which version of the API its payloads are converted to: one of the dispatcher's
-    /// [`ApiVersions`](crate::send::ApiVersions). By default it gets every message as it is.
+    /// Sets the version of the application's API that payloads are converted to, which is one of the dispatcher's
+    /// [`ApiVersions`](crate::send::ApiVersions). By default the endpoint gets every message unchanged.
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = Some(version.into());
         self
     }
 
-    /// Makes its deliveries one at a time, in the order in which they were dispatched. One that fails holds up those behind it until it
-    /// is delivered or given up, so choose retries that end soon. Other endpoints are not held up. By default order is not promised.
+    /// Delivers one message at a time, in the order of dispatch. A delivery that fails delays those after it until it is delivered
+    /// or given up, so choose retries that end soon. Other endpoints are not delayed. By default the order is not guaranteed.
     pub fn in_order(mut self) -> Self {
         self.in_order = true;
         self
     }
 
-    /// Sends it a [ping](crate::send::Endpoints::ping) as soon as it is registered; its owner then sees whether it works.
+    /// Sends a [ping](crate::send::Endpoints::ping) when the endpoint is registered, so that its owner sees whether it works.
     pub fn ping(mut self) -> Self {
         self.ping = true;
         self
     }
 }
 
-/// What is to be changed about an endpoint; what is not named stays as it is.
+/// A change of an endpoint. Settings that are not named stay unchanged.
 ///
 /// ```
 /// use tower_webhooks::send::{EndpointUpdate, RateLimit};
@@ -147,164 +148,176 @@ pub struct EndpointUpdate {
     pub(crate) description: Option<String>,
     pub(crate) headers: Option<CustomHeaders>,
     pub(crate) style: Option<Style>,
-    /// What is within is what it becomes.
+    /// The inner value is the new one.
     pub(crate) rate_limit: Option<Option<RateLimit>>,
-    /// What is within is what it becomes.
+    /// The inner value is the new one.
     pub(crate) api_version: Option<Option<String>>,
     pub(crate) in_order: Option<bool>,
     pub(crate) revision: Option<u64>,
 }
 
 impl EndpointUpdate {
-    /// Changes nothing yet.
+    /// Creates an update that changes nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Changes where it is.
+    /// Changes the URL.
     ///
     /// # Errors
-    /// When the text is no URL that an endpoint can have.
+    /// When the text is not a URL that an endpoint can have.
     pub fn url(mut self, url: &str) -> Result<Self, EndpointUrlError> {
         self.url = Some(EndpointUrl::parse(url)?);
         Ok(self)
     }
 
-    /// Changes which event types it wants.
+    /// Changes the event types that the endpoint wants.
     pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.events = Some(patterns.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Changes what its owner wrote about it.
+    /// Changes the description.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
         self
     }
 
-    /// Replaces its own headers.
+    /// Replaces the endpoint's own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = Some(headers);
         self
     }
 
-    /// Changes how it is signed to, with the secrets that it has: each has to be of the new style's form. In that of Standard
-    /// Webhooks a secret is base64, and in that of X-Webhook the text itself is the key, so its owner has to change with it.
-    /// Deliveries that wait for a retry are sent in the new style. To and from [`Style::StandardWebhooksV1a`] there is no change:
-    /// its keys are of another kind.
+    /// Changes the style in which deliveries are signed. The endpoint keeps its secrets, and each must have the form of the new
+    /// style. In that of Standard Webhooks a secret is base64, and in X-Webhook the text itself is the key, so the owner has to
+    /// change at the same time. Deliveries that wait for a retry are sent in the new style. A change to or from
+    /// [`Style::StandardWebhooksV1a`] is not possible, since its keys are of another kind.
     pub fn style(mut self, style: Style) -> Self {
         self.style = Some(style);
         self
     }
 
-    /// Changes how many attempts it takes in a time.
+    /// Changes the rate limit.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(Some(limit));
         self
     }
 
-    /// Takes its rate limit away.
+    /// Removes the rate limit.
     pub fn no_rate_limit(mut self) -> Self {
         self.rate_limit = Some(None);
         self
     }
 
-    /// Changes which version of the API its payloads are converted to, also those that wait for a retry.
+    /// Changes the version of the application's API that payloads are converted to, also for what waits for a retry.
     pub fn api_version(mut self, version: impl Into<String>) -> Self {
         self.api_version = Some(Some(version.into()));
         self
     }
 
-    /// Gives it every message as it is.
+    /// Removes the version: the endpoint gets every message unchanged.
     pub fn no_api_version(mut self) -> Self {
         self.api_version = Some(None);
         self
     }
 
-    /// Changes whether its deliveries are made [one at a time and in their order](NewEndpoint::in_order).
+    /// Changes whether messages are delivered [one at a time and in order](NewEndpoint::in_order).
     pub fn in_order(mut self, in_order: bool) -> Self {
         self.in_order = Some(in_order);
         self
     }
 
-    /// Changes it only if nobody has changed it since this [`revision`](Endpoint::revision).
+    /// Applies the update only if the endpoint has not changed since this [`revision`](Endpoint::revision).
     pub fn if_revision(mut self, revision: u64) -> Self {
         self.revision = Some(revision);
         self
     }
 }
 
-/// A registered endpoint. Its secret is not in it.
+/// A registered endpoint, without its secret.
+///
+/// ```
+/// use tower_webhooks::send::{Dispatcher, SendError};
+///
+/// async fn print(webhooks: &Dispatcher) -> Result<(), SendError> {
+///     for endpoint in webhooks.endpoints().list(Some("acme")).await? {
+///         println!("{} {} {:?}", endpoint.id(), endpoint.url(), endpoint.disabled());
+///     }
+///     Ok(())
+/// }
+/// # let _ = print;
+/// ```
 #[derive(Clone)]
 pub struct Endpoint(pub(crate) EndpointRecord);
 
 impl Endpoint {
-    /// Its id.
+    /// Returns the id.
     pub fn id(&self) -> EndpointId {
         self.0.id
     }
 
-    /// Whose it is, where the application has tenants.
+    /// Returns the tenant, if there is one.
     pub fn tenant(&self) -> Option<&str> {
         Some(&*self.0.tenant).filter(|tenant| !tenant.is_empty())
     }
 
-    /// Where it is.
+    /// Returns the URL.
     pub fn url(&self) -> &str {
         &self.0.settings.url
     }
 
-    /// Which event types it wants.
+    /// Returns the patterns of the event types that it wants.
     pub fn events(&self) -> &[String] {
         &self.0.settings.events
     }
 
-    /// What its owner wrote about it.
+    /// Returns the description.
     pub fn description(&self) -> &str {
         &self.0.settings.description
     }
 
-    /// How it is signed to.
+    /// Returns the style in which its deliveries are signed.
     pub fn style(&self) -> Style {
         self.0.settings.style
     }
 
-    /// How many attempts it takes in a time, if there is a limit.
+    /// Returns the rate limit, if there is one.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         self.0.settings.rate_limit
     }
 
-    /// Which version of the API its payloads are converted to, if they are.
+    /// Returns the version of the application's API that payloads are converted to, if they are.
     pub fn api_version(&self) -> Option<&str> {
         self.0.settings.api_version.as_deref()
     }
 
-    /// Returns `true` if its deliveries are made one at a time and in their order.
+    /// Returns `true` if messages are delivered one at a time and in order.
     pub fn is_in_order(&self) -> bool {
         self.0.settings.in_order
     }
 
-    /// Counts its changes, from 1.
+    /// Returns the number of the current revision, from 1. Each change adds 1.
     pub fn revision(&self) -> u64 {
         self.0.revision
     }
 
-    /// Tells whether it gets deliveries.
+    /// Returns `true` if the endpoint gets deliveries.
     pub fn is_enabled(&self) -> bool {
         self.0.disabled.is_none()
     }
 
-    /// Why it gets none, if it does not.
+    /// Returns why the endpoint is disabled, if it is.
     pub fn disabled(&self) -> Option<DisabledReason> {
         self.0.disabled
     }
 
-    /// When it was registered.
+    /// Returns when the endpoint was registered.
     pub fn created_at(&self) -> SystemTime {
         self.0.created_at
     }
 
-    /// Since when it has failed without a success, if it does.
+    /// Returns since when it has failed without a success, if it has.
     pub fn failing_since(&self) -> Option<SystemTime> {
         self.0.failing_since
     }
@@ -327,7 +340,23 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// An endpoint and its new secret, which cannot be had a second time.
+/// An endpoint and its new secret, which is shown once.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webhooks::{send::{Dispatcher, NewEndpoint}, store::MemoryOutbox};
+///
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build()?;
+/// let created = webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?).await?;
+///
+/// assert!(created.reveal().starts_with("whsec_")); // show it to the owner of the endpoint
+/// assert!(!format!("{created:?}").contains(created.reveal()));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewSecret {
     pub(crate) endpoint: Endpoint,
@@ -336,27 +365,27 @@ pub struct NewSecret {
 }
 
 impl NewSecret {
-    /// The endpoint.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Shows the secret, once: it is for the endpoint's owner, and nobody can ask for it later.
+    /// Returns the secret, once. Show it to the endpoint's owner: there is no other way to obtain it later.
     ///
-    /// In [`Style::StandardWebhooksV1a`] it is the public key, `whpk_…`, which is no secret; the private one is shown to nobody.
+    /// In [`Style::StandardWebhooksV1a`] it is the public key, `whpk_…`, which is not a secret. The private key is never shown.
     pub fn reveal(&self) -> &str {
         // It is text, or it could not have been sealed.
         std::str::from_utf8(self.secret.expose()).unwrap_or_default()
     }
 
-    /// The delivery of the ping that was asked for by [`NewEndpoint::ping`]. There is none where the store took the endpoint
-    /// and not the ping, which is logged: the endpoint is there, and [`Endpoints::ping`](crate::send::Endpoints::ping) can be tried
-    /// again.
+    /// Returns the delivery of the ping, if [`NewEndpoint::ping`] asked for one. It is also `None` if the store accepted the
+    /// endpoint and then failed for the ping, which is logged. The endpoint exists, and
+    /// [`Endpoints::ping`](crate::send::Endpoints::ping) can be called again.
     pub fn ping(&self) -> Option<OutboxId> {
         self.ping
     }
 
-    /// What [`reveal`](Self::reveal) shows, for a receiver in this program.
+    /// Returns what [`reveal`](Self::reveal) shows as a [`Secret`], for a receiver in this program.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }

@@ -6,9 +6,9 @@ use crate::send::{
     outbox::{dispatcher::Dispatcher, quotas::too_many},
 };
 
-/// The catalogue of a [`Dispatcher`]'s event types: [`Dispatcher::event_types`] lends it.
+/// The catalogue of a [`Dispatcher`]'s event types, which [`Dispatcher::event_types`] returns.
 ///
-/// It is what customers read, and decides nothing: a message is dispatched whether or not its type is here.
+/// Customers read it. It decides nothing: a message is dispatched whether or not its type is in the catalogue.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
@@ -19,19 +19,26 @@ use crate::send::{
 /// webhooks.event_types().put([completed]).await?;
 ///
 /// assert_eq!(webhooks.event_types().list().await?.len(), 1);
-/// assert!(webhooks.event_types().remove("order.cancelled").await.is_err()); // it is not there
+/// assert!(webhooks.event_types().remove("order.cancelled").await.is_err()); // it does not exist
 /// # Ok(()) }
 /// # }
 /// ```
 #[derive(Clone, Copy)]
 pub struct EventTypes<'a>(pub(crate) &'a Dispatcher);
 
+impl Dispatcher {
+    /// Returns the catalogue of event types.
+    pub fn event_types(&self) -> EventTypes<'_> {
+        EventTypes(self)
+    }
+}
+
 impl EventTypes<'_> {
-    /// Adds event types, all or none; those of the same name are replaced. To put the same ones at every start is safe.
+    /// Adds event types, either all or none, and replaces those of the same name. It is safe to add the same ones at every start.
     ///
     /// # Errors
     /// [`TooMany`](crate::send::SendErrorKind::TooMany) when the catalogue would hold more than
-    /// [`Quotas::event_types`](crate::send::Quotas::event_types), and as the store fails.
+    /// [`Quotas::event_types`](crate::send::Quotas::event_types), and when the store fails.
     pub async fn put(&self, event_types: impl IntoIterator<Item = EventType>) -> Result<(), SendError> {
         let event_types: Vec<_> = event_types.into_iter().collect();
         let shared = &self.0.shared;
@@ -45,7 +52,7 @@ impl EventTypes<'_> {
         Ok(shared.store.put_event_types(event_types).await?)
     }
 
-    /// Reads the catalogue, by name.
+    /// Reads the catalogue, sorted by name.
     ///
     /// # Errors
     /// When the store fails.
@@ -56,8 +63,8 @@ impl EventTypes<'_> {
     /// Removes an event type.
     ///
     /// # Errors
-    /// [`NotFound`](crate::send::SendErrorKind::NotFound); [`Invalid`](crate::send::SendErrorKind::Invalid) when the name holds a NUL; and as the
-    /// store fails.
+    /// [`NotFound`](crate::send::SendErrorKind::NotFound); [`Invalid`](crate::send::SendErrorKind::Invalid) when the name contains a NUL; and
+    /// when the store fails.
     pub async fn remove(&self, name: &str) -> Result<(), SendError> {
         check_text(name)?;
         let there = self.0.shared.store.remove_event_type(name.to_owned()).await?;

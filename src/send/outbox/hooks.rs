@@ -23,36 +23,59 @@ use crate::{
     },
 };
 
-/// An attempt that a worker made, as its hooks see it.
+/// An attempt that a worker made, as hooks see it.
+///
+/// ```
+/// use tower_webhooks::send::{Attempted, DispatcherBuilder};
+///
+/// fn with_log(builder: DispatcherBuilder) -> DispatcherBuilder {
+///     builder.on_attempt_failed(|attempted: &Attempted<'_>| {
+///         let status = attempted.result.status();
+///         eprintln!("attempt {} of {} failed: {status:?}", attempted.attempt, attempted.delivery);
+///     })
+/// }
+/// # let _ = with_log;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attempted<'a> {
-    /// Which delivery.
+    /// The delivery.
     pub delivery: OutboxId,
     /// Its message.
     pub message: &'a Message,
-    /// Where it went.
+    /// The endpoint.
     pub endpoint: EndpointId,
-    /// Which attempt it was, from 1. The numbers go on when the delivery is sent again.
+    /// The number of the attempt, from 1. It goes on when the delivery is sent again.
     pub attempt: u32,
     /// Whether somebody asked for it by resending or recovering the delivery.
     pub manual: bool,
-    /// How it ended.
+    /// How the attempt ended.
     pub result: &'a AttemptResult,
-    /// What became of the delivery.
+    /// The state of the delivery after the attempt.
     pub state: DeliveryState,
 }
 
 /// An endpoint that a worker disabled, as the hook sees it.
+///
+/// ```
+/// use tower_webhooks::send::{Disabled, DispatcherBuilder};
+///
+/// fn with_mail(builder: DispatcherBuilder) -> DispatcherBuilder {
+///     builder.on_endpoint_disabled(|disabled: &Disabled<'_>| {
+///         eprintln!("mail to {:?}: {} is {}", disabled.tenant, disabled.url, disabled.reason.as_str());
+///     })
+/// }
+/// # let _ = with_mail;
+/// ```
 #[non_exhaustive]
 pub struct Disabled<'a> {
-    /// Which.
+    /// The endpoint.
     pub endpoint: EndpointId,
-    /// Whose it is, where the application has tenants.
+    /// Its tenant, if there is one.
     pub tenant: Option<&'a str>,
-    /// Where it is.
+    /// Its URL.
     pub url: &'a str,
-    /// Why.
+    /// Why it was disabled.
     pub reason: DisabledReason,
 }
 
@@ -71,7 +94,7 @@ pub(crate) type OnAttempt = Arc<dyn Fn(&Attempted<'_>) + Send + Sync>;
 pub(crate) type OnDisabled = Arc<dyn Fn(&Disabled<'_>) + Send + Sync>;
 pub(crate) type Redact = Arc<dyn Fn(&Endpoint, Bytes) -> Bytes + Send + Sync>;
 
-/// What the application wants to be told.
+/// The hooks that the application has set.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) delivered: Option<OnAttempt>,
@@ -106,7 +129,7 @@ impl Hooks {
         }
     }
 
-    /// What the application lets be kept of an answer.
+    /// Returns what the application keeps of an answer.
     pub(crate) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
         let Some(redact) = self.redact.as_ref().filter(|_| !answer.is_empty()) else { return answer };
         catch_unwind(AssertUnwindSafe(|| redact(&Endpoint(endpoint.clone()), answer))).unwrap_or_else(|_| {
@@ -116,7 +139,7 @@ impl Hooks {
     }
 }
 
-/// A hook that panics keeps nothing from the other hooks, nor from the tenant's other endpoints.
+/// Calls a hook. If it panics, the other hooks are still called.
 fn guarded(hook: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(hook)).is_err() {
         observe::hook_panicked();

@@ -1,15 +1,15 @@
-//! Removes what is old, beside a worker's attempts and in nobody's way.
+//! Removes what is old, beside a worker's attempts and without delaying them.
 
 use std::time::Duration;
 
 use crate::{
     clock, observe,
     queue::full_jitter,
-    send::outbox::{dispatcher::Shared, store::delivery::Retention},
+    send::outbox::{shared::Shared, store::delivery::Retention},
 };
 
-/// Purges for as long as it is polled: now and then, at once when it is told that an endpoint was disabled, and without a break
-/// while there is more. Then it leaves the store to others for as long as it took, so that it has half of the time at most.
+/// Purges for as long as it is polled: once a minute, at once when an endpoint was disabled, and continuously while there is
+/// more. After each step it pauses for as long as the step took, so that it uses at most half of the time.
 pub(crate) async fn run(shared: &Shared) {
     let retention: Retention = shared.times.retention;
     let mut behind = Behind::default();
@@ -34,9 +34,9 @@ pub(crate) async fn run(shared: &Shared) {
                 EVERY
             }
         };
-        // So that the processes that were started together do not come together.
+        // Processes that were started together must not purge together.
         let pause = if pause == EVERY { EVERY - full_jitter(EVERY / 4, random()) } else { pause };
-        // Told or not, it is time to look.
+        // In both cases it is time to look.
         let _ = tokio::time::timeout(pause, shared.to_purge.notified()).await;
     }
 }
@@ -45,7 +45,7 @@ fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
 }
 
-/// For how long there has been more to remove than was removed.
+/// How long there has been more to remove than was removed.
 #[derive(Debug, Default)]
 struct Behind {
     since: Option<Duration>,
@@ -53,12 +53,12 @@ struct Behind {
 }
 
 impl Behind {
-    /// Notes whether there is more. Gives how long that has been so, when it is time to tell.
+    /// Notes whether there is more. Returns how long that has been so when it is time to log it.
     fn note(&mut self, is_more: bool, now: Duration) -> Option<Duration> {
         if !is_more {
             let was_told = self.told_at > Duration::ZERO;
             *self = Self::default();
-            // That it is over is told too.
+            // The end is logged too.
             return was_told.then_some(Duration::ZERO);
         }
         let since = *self.since.get_or_insert(now);
@@ -71,19 +71,19 @@ impl Behind {
     }
 }
 
-/// How many rows of a kind are changed by one call.
+/// The number of rows of a kind that one call changes.
 const STEP: u32 = 500;
 
-/// How often it is looked whether something has become old.
+/// The pause when nothing is old.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// When it is looked again after less than there was room for.
+/// The pause after a call that changed fewer rows than it could.
 const SOON: Duration = Duration::from_secs(1);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// After how long it is told that there is still more, and how often.
+/// How long there is more before it is logged, and how often it is logged then.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 use crate::send::error::{SendError, SendErrorKind};
 
-/// How much one tenant, one endpoint and one call can have: [`DispatcherBuilder::quotas`](crate::send::DispatcherBuilder::quotas)
-/// sets them.
+/// Limits for a tenant, an endpoint and a call. [`DispatcherBuilder::quotas`](crate::send::DispatcherBuilder::quotas) sets them.
 ///
-/// What is over a quota is refused with [`TooMany`](SendErrorKind::TooMany). A quota that is lowered takes nothing away from
-/// who has more already.
+/// What exceeds a quota is rejected with [`TooMany`](SendErrorKind::TooMany). Lowering a quota removes nothing that exists
+/// already.
 ///
 /// ```
 /// use tower_webhooks::send::Quotas;
@@ -21,30 +20,30 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// Sets how many endpoints a tenant can have; 100 by default. Each message can become as many deliveries, and a tenant is
-    /// charged nothing for one more. It is counted in the store, so it holds for calls at the same time too.
+    /// Sets the maximum number of endpoints of a tenant; 100 by default. Each message can become as many deliveries, and another
+    /// endpoint costs the tenant nothing. The store counts them, so the limit also holds for concurrent calls.
     pub fn endpoints(mut self, most: u32) -> Self {
         self.endpoints = most;
         self
     }
 
-    /// Sets how many patterns of event types an endpoint can have; 100 by default. Every dispatch compares its event type
-    /// with all of them; who wants more than that wants `prefix.*`.
+    /// Sets the maximum number of patterns of an endpoint; 100 by default. Every dispatch compares its event type with all of
+    /// them. An endpoint that needs more can use `prefix.*`.
     pub fn patterns(mut self, most: u32) -> Self {
         self.patterns = most;
         self
     }
 
-    /// Sets how many rows a call reads at most; 250 by default, 1 at least. It is what a page of a dashboard shows, and is
-    /// read in one go.
+    /// Sets the maximum number of rows that a call reads; 250 by default, at least 1. It suits a page of a dashboard, which is
+    /// read at once.
     pub fn page(mut self, rows: u32) -> Self {
         self.page = rows.max(1);
         self
     }
 
-    /// Sets how many event types the catalogue can hold; 1,000 by default. The catalogue is read as a whole.
+    /// Sets the maximum number of event types in the catalogue; 1,000 by default. The catalogue is read as a whole.
     ///
-    /// It is counted before it is written, so of several calls at the same time each counts for itself.
+    /// They are counted before they are written, so concurrent calls can exceed the limit together.
     pub fn event_types(mut self, most: u32) -> Self {
         self.event_types = most;
         self
@@ -58,7 +57,7 @@ impl Default for Quotas {
     }
 }
 
-/// More than there may be.
+/// Returns the error for what exceeds a quota.
 pub(crate) fn too_many(what: &str, most: u32) -> SendError {
     SendError::new(SendErrorKind::TooMany, format!("there can be {most} {what}, and no more"))
 }

@@ -24,10 +24,10 @@ use crate::{
     },
 };
 
-/// What one tenant has: its endpoints, its messages and its deliveries, and nobody else's.
+/// The endpoints, messages and deliveries of one tenant, and of nobody else.
 ///
-/// [`Dispatcher::tenant`] creates it. Ids of other tenants are not found here, so a caller that goes through this handle
-/// does not have to compare tenants. Cheap to clone.
+/// [`Dispatcher::tenant`] creates it. It does not find ids of other tenants, so its callers do not have to compare tenants. It is
+/// cheap to clone.
 ///
 /// ```
 /// use tower_webhooks::send::{Dispatcher, Message, NewEndpoint};
@@ -55,6 +55,16 @@ pub struct Tenant {
     name: Arc<str>,
 }
 
+impl Dispatcher {
+    /// Returns a handle for one tenant, which finds nothing of the others. An empty name means an application without tenants.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the name is longer than 256 characters or contains control characters.
+    pub fn tenant(&self, name: impl Into<Arc<str>>) -> Result<Tenant, SendError> {
+        Tenant::new(self.clone(), name.into())
+    }
+}
+
 impl Tenant {
     pub(crate) fn new(dispatcher: Dispatcher, name: Arc<str>) -> Result<Self, SendError> {
         check_tenant(&name)?;
@@ -71,7 +81,7 @@ impl Tenant {
         TenantEndpoints(self)
     }
 
-    /// Stores a message of the tenant, as [`Dispatcher::dispatch`] does. A tenant that the message names is replaced.
+    /// Stores a message of the tenant, as [`Dispatcher::dispatch`] does. It replaces a tenant that the message names.
     ///
     /// # Errors
     /// As [`Dispatcher::dispatch`].
@@ -87,8 +97,8 @@ impl Tenant {
         Ok(self.dispatcher.shared.store.message(self.name.clone(), id.to_owned()).await?)
     }
 
-    /// Reads up to `limit` messages, the newest first and without their payloads. There are never more than one over a
-    /// [page](crate::send::Quotas::page), by which a caller sees whether there is another page.
+    /// Reads up to `limit` messages, the newest first and without their payloads. It reads at most one more than a
+    /// [page](crate::send::Quotas::page), so that a caller sees whether there is another page.
     ///
     /// # Errors
     /// When the store fails.
@@ -105,7 +115,7 @@ impl Tenant {
         Ok(self.dispatcher.delivery(id).await?.filter(|delivery| *delivery.tenant == *self.name))
     }
 
-    /// Reads up to `limit` deliveries, the newest first; as with [`messages`](Self::messages) never more than one over a page.
+    /// Reads up to `limit` deliveries, the newest first; as with [`messages`](Self::messages), at most one more than a page.
     ///
     /// # Errors
     /// When the store fails.
@@ -114,8 +124,8 @@ impl Tenant {
         Ok(self.dispatcher.shared.store.deliveries(self.name.clone(), query, limit).await?)
     }
 
-    /// Reads how attempts ended over a span of time, by the hour, and what waits now, of all endpoints of the tenant or of one. What
-    /// the tenant does not have has no attempts.
+    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all endpoints of the tenant, or of one. For an
+    /// endpoint of another tenant there is nothing.
     ///
     /// # Errors
     /// As [`Dispatcher::stats`].
@@ -125,7 +135,7 @@ impl Tenant {
         self.dispatcher.stats(scope, span).await
     }
 
-    /// Reads the attempts of a delivery, in their order. `None` if the tenant has no such delivery.
+    /// Reads the attempts of a delivery in order. `None` if the tenant has no such delivery.
     ///
     /// # Errors
     /// When the store fails.
@@ -145,7 +155,7 @@ impl Tenant {
         self.dispatcher.resend(id).await
     }
 
-    /// Cancels a delivery that waits, as [`Dispatcher::cancel`] does.
+    /// Cancels a delivery that is waiting, as [`Dispatcher::cancel`] does.
     ///
     /// # Errors
     /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::cancel`].
@@ -154,7 +164,7 @@ impl Tenant {
         self.dispatcher.cancel(id).await
     }
 
-    /// Removes everything that the tenant has, as [`Dispatcher::erase_tenant`] does, and returns the number of rows.
+    /// Removes everything that the tenant has, as [`Dispatcher::erase_tenant`] does. Returns the number of rows.
     ///
     /// # Errors
     /// As [`Dispatcher::erase_tenant`].
@@ -175,10 +185,10 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// The endpoints of one [`Tenant`]: [`Tenant::endpoints`] lends it.
+/// The endpoints of one [`Tenant`], which [`Tenant::endpoints`] returns.
 ///
 /// Each method does what the method of the same name of [`Endpoints`](crate::send::Endpoints) does, for the tenant's own
-/// endpoints; all others are [`NotFound`](crate::send::SendErrorKind::NotFound).
+/// endpoints. All others are [`NotFound`](crate::send::SendErrorKind::NotFound).
 ///
 /// ```
 /// use std::time::Duration;
@@ -193,7 +203,7 @@ impl fmt::Debug for Tenant {
 pub struct TenantEndpoints<'a>(&'a Tenant);
 
 impl TenantEndpoints<'_> {
-    /// Registers an endpoint. A tenant that it names is replaced.
+    /// Registers an endpoint. It replaces a tenant that the endpoint names.
     ///
     /// # Errors
     /// As [`Endpoints::create`](crate::send::Endpoints::create).
@@ -210,8 +220,8 @@ impl TenantEndpoints<'_> {
         Ok(endpoint.filter(|endpoint| endpoint.tenant().unwrap_or_default() == &*self.0.name))
     }
 
-    /// Reads up to `limit` endpoints by id, those after `after`; as with [`messages`](Tenant::messages) never more than one over
-    /// a page.
+    /// Reads up to `limit` endpoints in the order of their ids, those after `after`; as with [`messages`](Tenant::messages), at most
+    /// one more than a page.
     ///
     /// # Errors
     /// When the store fails.
@@ -231,7 +241,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().update(id, update).await
     }
 
-    /// Gives an endpoint a new secret; until `overlap` has passed, the old one signs as well.
+    /// Gives an endpoint a new secret. Until `overlap` has passed, the old one signs as well.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret`](crate::send::Endpoints::rotate_secret).
@@ -272,7 +282,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().disable(id).await
     }
 
-    /// Removes an endpoint. What waits for it is cancelled.
+    /// Removes an endpoint, and cancels what waits for it.
     ///
     /// # Errors
     /// As [`Endpoints::delete`](crate::send::Endpoints::delete).
@@ -281,7 +291,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().delete(id).await
     }
 
-    /// Sends an endpoint a ping, and returns its delivery.
+    /// Sends a ping to an endpoint. Returns its delivery.
     ///
     /// # Errors
     /// As [`Endpoints::ping`](crate::send::Endpoints::ping).
@@ -290,7 +300,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().ping(id).await
     }
 
-    /// Sends what an endpoint missed in a span of time, and returns the number of deliveries.
+    /// Sends what an endpoint missed in a span of time. Returns the number of deliveries.
     ///
     /// # Errors
     /// As [`Endpoints::recover`](crate::send::Endpoints::recover).

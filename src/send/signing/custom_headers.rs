@@ -2,8 +2,8 @@ use std::{error::Error, fmt};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// An endpoint's own headers, such as an `Authorization` that its gateway wants. What HTTP or the signature needs cannot be
-/// among them.
+/// An endpoint's own headers, such as an `Authorization` that its gateway needs. Headers that HTTP or the signature uses are
+/// not allowed.
 ///
 /// ```
 /// use tower_webhooks::send::CustomHeaders;
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// let mut headers = CustomHeaders::default();
 /// headers.insert("authorization", "Bearer the-gateway-s-token")?;
 ///
-/// assert!(headers.insert("Authorization", "Bearer another").is_err()); // it is there already
+/// assert!(headers.insert("Authorization", "Bearer another").is_err()); // it exists already
 /// assert!(headers.insert("Host", "internal").is_err());
 /// assert!(headers.insert("x-team", "a\r\nb: c").is_err());
 /// # Ok::<(), tower_webhooks::send::HeaderError>(())
@@ -20,16 +20,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub struct CustomHeaders(HeaderMap);
 
 impl CustomHeaders {
-    /// The most headers that an endpoint can have.
+    /// The maximum number of headers of an endpoint.
     pub const MAX_COUNT: usize = 32;
-    /// The longest value, in bytes.
+    /// The maximum length of a value in bytes.
     pub const MAX_VALUE: usize = 4096;
 
     /// Adds a header.
     ///
     /// # Errors
-    /// When the name is no header's, is reserved, or is there already; when the value is empty, too long, edged with white
-    /// space, or holds anything but visible ASCII, spaces and tabs; and when there are 32 headers.
+    /// When the name is not a header name, is reserved, or exists already; when the value is empty, too long, begins or ends with
+    /// white space, or contains anything but visible ASCII, spaces and tabs; and when there are 32 headers already.
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), HeaderError> {
         let error = |kind| HeaderError { kind };
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| error(HeaderErrorKind::Name))?;
@@ -52,17 +52,17 @@ impl CustomHeaders {
         Ok(())
     }
 
-    /// The headers, by name.
+    /// Returns the headers, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.0.iter()
     }
 
-    /// Tells whether there are none.
+    /// Returns `true` if there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Puts the headers beside those of a signature.
+    /// Adds the headers to those of a signature.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
             // Those of the signature win, though no name of theirs can be here.
@@ -79,6 +79,13 @@ impl fmt::Debug for CustomHeaders {
 }
 
 /// A header that an endpoint cannot have.
+///
+/// ```
+/// use tower_webhooks::send::{CustomHeaders, HeaderErrorKind};
+///
+/// let error = CustomHeaders::default().insert("webhook-signature", "v1,…").unwrap_err();
+/// assert_eq!(error.kind(), HeaderErrorKind::Reserved);
+/// ```
 #[derive(Debug, Clone)]
 pub struct HeaderError {
     kind: HeaderErrorKind,
@@ -88,20 +95,20 @@ pub struct HeaderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderErrorKind {
-    /// The name is no header's.
+    /// The name is not a header name.
     Name,
-    /// The name is HTTP's, or the signature's.
+    /// HTTP or the signature uses the header.
     Reserved,
     /// There are 32 headers already.
     TooMany,
-    /// The name is there already.
+    /// The header exists already.
     Twice,
-    /// The value is empty, too long, or holds what no header can.
+    /// The value is empty, too long, or contains characters that a header cannot contain.
     Value,
 }
 
 impl HeaderError {
-    /// Tells what is wrong.
+    /// Returns what is wrong.
     pub fn kind(&self) -> HeaderErrorKind {
         self.kind
     }
@@ -110,7 +117,7 @@ impl HeaderError {
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            HeaderErrorKind::Name => "the name is no header's",
+            HeaderErrorKind::Name => "the name is not a header name",
             HeaderErrorKind::Reserved => "the header is one that HTTP or the signature needs",
             HeaderErrorKind::TooMany => "there are 32 headers already",
             HeaderErrorKind::Twice => "the header is there already",

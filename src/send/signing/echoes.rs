@@ -1,8 +1,8 @@
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
-/// What a receiver could echo of what only it and we should know: an endpoint's secrets, and the values of its own headers.
-/// What is kept of an answer is shown to people who may not.
+/// What a receiver could repeat in its answer: an endpoint's secrets, and the values of its own headers. What is kept of an
+/// answer is also shown to people who must not see them.
 #[derive(Default)]
 pub(crate) struct Echoes(Vec<Zeroizing<Vec<u8>>>);
 
@@ -40,7 +40,7 @@ impl Echoes {
         self.0.sort_by_key(|known| std::cmp::Reverse(known.len()));
     }
 
-    /// Takes all of them out, also where the end of what was kept cuts one off.
+    /// Takes all of them out, also one that is cut off at the end.
     pub(crate) fn take_out(&self, answer: Bytes) -> Bytes {
         let mut begins = [false; 256];
         self.0.iter().for_each(|known| begins[usize::from(known[0])] = true);
@@ -79,7 +79,7 @@ impl Echoes {
     }
 }
 
-/// Shorter texts stand in answers by themselves.
+/// Shorter texts occur in answers by chance.
 const SHORTEST: usize = 8;
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use crate::{
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
+        message::style::Style,
         outbox::store::{endpoint::Sealed, ids::EndpointId},
-        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer, signer::Style},
+        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
     },
     signature::{Encoding, PrivateKey},
 };
 
-/// What of an endpoint is sealed: its secrets and its own headers.
+/// The sealed part of an endpoint: its secrets and its own headers.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Profile {
     secrets: Vec<Kept>,
@@ -52,8 +53,8 @@ impl Profile {
         Ok(())
     }
 
-    /// Checks that every secret that still signs is also of another style's form; those that have ended are dropped. Between
-    /// shared secrets and private keys there is no way: what the owner holds would be of no use.
+    /// Checks that every secret that still signs also has the form of another style, and drops those that have ended. A change
+    /// between shared secrets and private keys is not possible, since the owner has a key of another kind.
     pub(crate) fn fit(&mut self, from: Style, to: Style, now: SystemTime) -> Result<(), SendError> {
         if from == to {
             return Ok(());
@@ -71,7 +72,7 @@ impl Profile {
             .try_for_each(|kept| check_secret(to, &Secret::new(kept.secret.clone()).map_err(unreadable)?))
     }
 
-    /// What of this a receiver must not be heard to repeat.
+    /// Returns what must not be kept if a receiver repeats it.
     pub(crate) fn echoes(&self) -> Echoes {
         let mut echoes = Echoes::default();
         self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
@@ -116,15 +117,23 @@ impl Profile {
     }
 }
 
-/// Draws a secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
-pub(crate) fn random_secret(style: Style) -> Result<Secret, SendError> {
+/// Returns the secret that the owner has chosen, if it is strong enough, or a new one.
+pub(crate) fn chosen_or_random(style: Style, chosen: Option<Secret>) -> Result<Secret, SendError> {
+    match chosen {
+        Some(secret) => check_secret(style, &secret).map(|()| secret).map_err(|error| error.with_field("secret")),
+        None => random_secret(style),
+    }
+}
+
+/// Creates a random secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
+fn random_secret(style: Style) -> Result<Secret, SendError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
     let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
     Secret::new(format!("{prefix}{}", Encoding::Base64.encode(&*bytes))).map_err(unreadable)
 }
 
-/// What an endpoint's owner is shown: the secret, or the public key of a private one, which nobody is shown.
+/// Returns what the owner is shown: the secret, or the public key of a private key. The private key itself is never shown.
 pub(crate) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, SendError> {
     match style {
         Style::StandardWebhooksV1a => {
@@ -135,9 +144,9 @@ pub(crate) fn shown_secret(style: Style, secret: &Secret) -> Result<Secret, Send
     }
 }
 
-/// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. A private key is never theirs to
-/// choose: whoever has seen it can sign.
-pub(crate) fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
+/// Checks a secret that an endpoint's owner chose: 24 to 64 bytes, in the form of the style. Nobody can
+/// choose a private key: whoever has seen it can sign.
+fn check_secret(style: Style, secret: &Secret) -> Result<(), SendError> {
     let text = secret.expose();
     let length = match style {
         Style::StandardWebhooksV1a => {
@@ -167,12 +176,12 @@ fn unix_millis(at: SystemTime) -> u64 {
     u64::try_from(millis(at.duration_since(UNIX_EPOCH).unwrap_or_default())).unwrap_or_default()
 }
 
-/// The cause may quote what it could not read, so it is not passed on.
+/// The cause may contain what it could not read, so it is dropped.
 fn unreadable<E>(_: E) -> SendError {
     SendError::new(SendErrorKind::Sealing, "an endpoint's secrets or headers are not in the form that they are kept in")
 }
 
-/// A receiver looks at no more than so many signatures.
+/// Receivers look at no more signatures than this.
 const MOST_SECRETS: usize = 4;
 
 #[cfg(test)]
@@ -182,11 +191,7 @@ mod tests {
     use super::{Profile, check_secret, random_secret};
     use crate::{
         secret::Secret,
-        send::{
-            error::SendErrorKind,
-            outbox::store::ids::EndpointId,
-            signing::{seal::Sealer, signer::Style},
-        },
+        send::{error::SendErrorKind, message::style::Style, outbox::store::ids::EndpointId, signing::seal::Sealer},
     };
 
     fn secret(text: &str) -> Secret {

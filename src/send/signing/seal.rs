@@ -19,8 +19,8 @@ use crate::{
 
 /// The application's key, with which the secrets of endpoints are sealed at rest (XChaCha20-Poly1305).
 ///
-/// It is 32 random bytes, kept away from the database: `openssl rand -base64 32` draws them. Its id is derived from it and
-/// is kept beside what it has sealed, so that several keys can be at work during a change of keys.
+/// It is 32 random bytes: `openssl rand -base64 32` creates them. Keep it apart from the database. Its id is derived from it,
+/// and is stored with what it has sealed, so that several keys can be in use during a change of keys.
 ///
 /// ```
 /// use tower_webhooks::send::SealingKey;
@@ -38,10 +38,10 @@ pub struct SealingKey {
 }
 
 impl SealingKey {
-    /// Takes a key as raw bytes.
+    /// Creates a key from its bytes.
     ///
     /// # Errors
-    /// When the bytes are all white space, as in a key that was never set.
+    /// When all bytes are white space, as in a key that was never set.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
         let mut hash = Sha256::new();
         hash.update(b"tower-webhooks sealing key id");
@@ -79,7 +79,7 @@ impl SealingKey {
         )
     }
 
-    /// The key's id.
+    /// Returns the id of the key.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -96,19 +96,19 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// Seals with the first key and opens with all of them; without a key, by the application's choice, it does neither.
+/// Seals with the first key and opens with any of them. Without a key, by the application's choice, it does neither.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sealer {
     pub(crate) keys: Vec<SealingKey>,
 }
 
 impl Sealer {
-    /// The name of the key that seals; empty where there is none.
+    /// Returns the name of the key that seals, which is empty if there is no key.
     pub(crate) fn key(&self) -> &str {
         self.keys.first().map(SealingKey::id).unwrap_or_default()
     }
 
-    /// Seals bytes for one endpoint: what was sealed for another cannot be put in its place.
+    /// Seals bytes for one endpoint. They cannot be replaced by what was sealed for another endpoint.
     pub(crate) fn seal(&self, id: EndpointId, plain: &[u8]) -> Result<Sealed, SendError> {
         self.seal_as(&id.to_string(), plain)
     }

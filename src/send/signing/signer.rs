@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use zeroize::Zeroizing;
@@ -7,73 +7,16 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
     observe,
     secret::Secrets,
-    send::message::message::{Message, MessageId},
+    send::message::{
+        message::{Message, MessageId},
+        style::Style,
+    },
     signature::{Encoding, MacAlgorithm, MacState, PrivateKey},
 };
 
-/// How deliveries are signed, and what their envelope looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Style {
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature: v1,…`. Libraries verify it in every
-    /// language.
-    StandardWebhooks,
-    /// Standard Webhooks with a private key: the same headers, `webhook-signature: v1a,…`, by Ed25519. The receiver holds the
-    /// public key, and can sign nothing with it.
-    StandardWebhooksV1a,
-    /// `X-Webhook-Signature: sha256=…` over the body, with `X-Webhook-Delivery` and `X-Webhook-Event` beside it. It is as
-    /// easy to check by hand as GitHub's. The moment of sending is not signed, so a recorded delivery can be replayed; the
-    /// signed id in its body tells that it is old.
-    XWebhook,
-}
-
-impl Style {
-    /// The header that tells which attempt it is, where the application wants one.
-    pub(crate) fn attempt_header(self) -> HeaderName {
-        match self.envelope() {
-            Self::XWebhook => X_WEBHOOK_ATTEMPT,
-            _ => WEBHOOK_ATTEMPT,
-        }
-    }
-
-    /// The style's name, in kebab-case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::StandardWebhooks => "standard-webhooks",
-            Self::StandardWebhooksV1a => "standard-webhooks-v1a",
-            Self::XWebhook => "x-webhook",
-        }
-    }
-
-    /// The style that stands for all those with the same envelope.
-    pub(crate) fn envelope(self) -> Self {
-        match self {
-            Self::StandardWebhooks | Self::StandardWebhooksV1a => Self::StandardWebhooks,
-            Self::XWebhook => Self::XWebhook,
-        }
-    }
-}
-
-impl fmt::Display for Style {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Style {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        [Self::StandardWebhooks, Self::StandardWebhooksV1a, Self::XWebhook]
-            .into_iter()
-            .find(|style| style.as_str() == text)
-            .ok_or_else(|| ConfigError::new(ConfigErrorKind::Scheme, format!("there is no style `{text}`")))
-    }
-}
-
-/// Signs deliveries. Cheap to clone; the keys are set up once.
+/// Signs deliveries. It is cheap to clone, and prepares its keys once.
 ///
-/// During a rotation all secrets sign, so a receiver may hold the old one or the new one.
+/// During a rotation all secrets sign, so a receiver can have the old one or the new one.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -105,10 +48,10 @@ enum KeyState {
 }
 
 impl Signer {
-    /// Signs as Standard Webhooks (`v1`). A secret is base64, with `whsec_` before it or without.
+    /// Creates a signer for Standard Webhooks (`v1`). A secret is base64, with or without the prefix `whsec_`.
     ///
     /// # Errors
-    /// When there is no secret that holds for ever, or one is not of that form.
+    /// When there is no secret without an end, or one does not have that form.
     pub fn standard_webhooks(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         Self::new(Style::StandardWebhooks, &secrets.into(), |secret| {
             let text = secret.strip_prefix(b"whsec_").unwrap_or(secret);
@@ -118,12 +61,12 @@ impl Signer {
         })
     }
 
-    /// Signs as Standard Webhooks with private keys (`v1a`, Ed25519). A secret is `whsk_` and base64: of the seed of 32 bytes, or
-    /// of 64 bytes, seed and public key. Receivers are given the public keys, which [`public_keys`](Self::public_keys) tells.
+    /// Creates a signer for Standard Webhooks with private keys (`v1a`, Ed25519). A secret is `whsk_` and the base64 of a seed of
+    /// 32 bytes, or of 64 bytes, which are seed and public key. Give receivers the [`public_keys`](Self::public_keys).
     ///
     /// # Errors
-    /// When there is no secret that holds for ever, there are more than 4, which no receiver of ours would look at, or one is not
-    /// of that form.
+    /// When there is no secret without an end; when there are more than 4, since the receivers of this crate look at no more
+    /// signatures; or when one does not have that form.
     ///
     /// # Examples
     /// ```
@@ -150,17 +93,17 @@ impl Signer {
         Self::new(Style::StandardWebhooksV1a, &secrets, |secret| PrivateKey::parse(secret).map(KeyState::Private))
     }
 
-    /// Signs the body in `X-Webhook-Signature: sha256=<hex>`. A secret is the key itself, as text.
+    /// Creates a signer for `X-Webhook-Signature: sha256=<hex>` over the body. A secret is the key itself, as text.
     ///
-    /// Of several secrets, which a rotation has, the header holds a list with commas.
+    /// During a rotation the header contains a list of signatures, separated by commas.
     ///
     /// # Errors
-    /// When there is no secret that holds for ever.
+    /// When there is no secret without an end.
     pub fn x_webhook(secrets: impl Into<Secrets>) -> Result<Self, ConfigError> {
         Self::new(Style::XWebhook, &secrets.into(), |secret| Ok(mac(Style::XWebhook, secret)))
     }
 
-    /// Signs in a style that a configuration names.
+    /// Creates a signer for a style that is known at run time.
     ///
     /// # Errors
     /// As [`standard_webhooks`](Self::standard_webhooks), [`standard_webhooks_v1a`](Self::standard_webhooks_v1a) and
@@ -180,7 +123,7 @@ impl Signer {
     ) -> Result<Self, ConfigError> {
         // Were every secret to end, there would come a moment from which nothing is signed.
         if !secrets.entries().iter().any(|entry| entry.until.is_none()) {
-            return Err(error("there is no secret that holds for ever"));
+            return Err(error("there is no secret without an end"));
         }
         let keys = secrets
             .entries()
@@ -190,13 +133,13 @@ impl Signer {
         Ok(Self { style, keys })
     }
 
-    /// Tells how this signer signs.
+    /// Returns the style.
     pub fn style(&self) -> Style {
         self.style
     }
 
-    /// The public keys of this signer, in the order of its secrets, as receivers are given them: `whpk_` and base64. There are
-    /// none where the secrets are shared.
+    /// Returns the public keys of this signer in the order of its secrets, as `whpk_` and base64. The list is empty if the secrets
+    /// are shared.
     pub fn public_keys(&self) -> Vec<String> {
         let public = |key: &Key| match &key.state {
             KeyState::Mac(_) => None,
@@ -205,10 +148,10 @@ impl Signer {
         self.keys.iter().filter_map(public).collect()
     }
 
-    /// Signs a body, and gives the headers to send with it. The id is that of the message and stays the same at every
-    /// attempt; `now` is the moment of this one.
+    /// Signs a body, and returns the headers to send with it. The id is that of the message, and the same at every attempt; `now`
+    /// is the time of this attempt.
     ///
-    /// In [`Style::XWebhook`] the moment is not signed, only used to leave out secrets that have ended.
+    /// [`Style::XWebhook`] does not sign the time. It is used only to leave out secrets that have ended.
     pub fn sign(&self, id: &MessageId, now: SystemTime, body: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         match self.style {
@@ -230,13 +173,13 @@ impl Signer {
         headers
     }
 
-    /// Signs a message whose body was written by [`Message::body`] in this signer's [`style`](Self::style), and gives all
-    /// the headers that a delivery has: those of the signature, the content type, and in [`Style::XWebhook`] the event.
+    /// Signs a message whose body was written by [`Message::body`] in this signer's [`style`](Self::style), and returns
+    /// all headers of a delivery: those of the signature, the content type, and in [`Style::XWebhook`] the event.
     pub fn headers(&self, message: &Message, now: SystemTime, body: &[u8]) -> HeaderMap {
         self.delivery_headers(message.message_id(), message.event_type(), now, body)
     }
 
-    /// As [`headers`](Self::headers), for a queue that keeps a message as its parts.
+    /// As [`headers`](Self::headers), for the parts of a message.
     pub(crate) fn delivery_headers(&self, id: &MessageId, event_type: &str, now: SystemTime, body: &[u8]) -> HeaderMap {
         let mut headers = self.sign(id, now, body);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -297,17 +240,15 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("ids, event types, numbers and signatures are visible ASCII")
 }
 
-/// Shorter keys than this can be guessed; they work, and are warned of.
+/// Shorter keys can be guessed. They work, and a warning is logged.
 const SHORT: usize = 16;
 
-/// Our receivers refuse a request with more signatures of this kind.
+/// Receivers of this crate reject a request with more signatures of this kind.
 const MOST_PRIVATE: usize = 4;
 
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
-const X_WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt");
 const X_WEBHOOK_DELIVERY: HeaderName = HeaderName::from_static("x-webhook-delivery");
 const X_WEBHOOK_EVENT: HeaderName = HeaderName::from_static("x-webhook-event");
 const X_WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("x-webhook-signature");

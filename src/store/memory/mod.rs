@@ -29,11 +29,10 @@
 //! # }
 //! ```
 
+mod claims;
 #[cfg(feature = "send")]
 mod outbox;
-mod shard;
-mod store;
 
+pub use self::claims::MemoryStore;
 #[cfg(feature = "send")]
 pub use self::outbox::MemoryOutbox;
-pub use self::store::MemoryStore;

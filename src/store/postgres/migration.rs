@@ -20,11 +20,6 @@ pub(super) struct Migration {
     pub(super) sql: &'static str,
 }
 
-pub(super) const CLAIMS: Part = Part {
-    name: "claims",
-    steps: &[Migration { version: 1, oldest_reader: 1, sql: include_str!("migrations/claims_1.sql") }],
-};
-
 impl Part {
     fn latest(&self) -> i32 {
         self.steps.last().map_or(0, |step| step.version)
@@ -156,8 +151,11 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7953722451193047219)";
 
 #[cfg(test)]
 mod tests {
-    use super::{CLAIMS, Schema, Versions};
-    use crate::{error::StoreErrorKind, store::postgres::PARTS};
+    use super::{Schema, Versions};
+    use crate::{
+        error::StoreErrorKind,
+        store::postgres::{claims::CLAIMS, outbox::PARTS},
+    };
 
     fn found(version: i32, oldest_reader: i32) -> [Versions; 2] {
         let of = |part: &str, version, oldest_reader| Versions { part: part.to_owned(), version, oldest_reader };
@@ -166,7 +164,7 @@ mod tests {
 
     #[test]
     fn steps_are_numbered_from_one_and_readable_by_somebody() {
-        for part in PARTS {
+        for part in [&CLAIMS].into_iter().chain(PARTS.iter().copied()) {
             for (index, step) in part.steps.iter().enumerate() {
                 assert_eq!(step.version as usize, index + 1, "{}", part.name);
                 assert!(step.oldest_reader <= step.version, "{}", part.name);

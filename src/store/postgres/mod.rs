@@ -81,7 +81,9 @@
 //! # }
 //! ```
 
+mod claims;
 mod error;
+mod joined;
 mod migration;
 mod options;
 #[cfg(feature = "send")]
@@ -89,10 +91,10 @@ mod outbox;
 #[cfg(not(feature = "send"))]
 #[path = "no_outbox.rs"]
 mod outbox;
+mod server;
 mod statement;
 mod store;
-mod transaction;
+#[cfg(feature = "send")]
+mod tx;
 
-#[cfg(test)]
-use self::outbox::PARTS;
 pub use self::{options::PostgresStoreOptions, store::PostgresStore};

@@ -1,18 +1,15 @@
 //! What the store is without the feature `send`: nothing is sent, and there are no tables for it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use super::{
-    migration::{CLAIMS, Part},
-    statement::Tables,
-};
+use super::{migration::Part, server::Server};
 
-pub(super) const PARTS: &[&Part] = &[&CLAIMS];
+pub(super) const PARTS: &[&Part] = &[];
 
 pub(super) struct Outbox;
 
 impl Outbox {
-    pub(super) fn new(_tables: &Tables, _timeout: Duration, _lock_timeout: &str, _salt: u64, _notifies: bool) -> Self {
+    pub(super) fn new(_server: &Arc<Server>, _notifies: bool) -> Self {
         Self
     }
 

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, ConfigErrorKind, StoreError},
-    store::{Prefix, name::application_name, replaceable::Replaceable},
+    store::{
+        name::{Prefix, application_name},
+        replaceable::Replaceable,
+    },
 };
 
 /// How a [`PostgresStore`] connects, and what its tables are called.

@@ -17,7 +17,10 @@ use super::{
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, StoreError},
-    store::{Prefix, name::application_name, replaceable::Replaceable},
+    store::{
+        name::{Prefix, application_name},
+        replaceable::Replaceable,
+    },
 };
 
 /// How a [`RedisStore`] connects, and what its keys are called.

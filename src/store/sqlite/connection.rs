@@ -14,12 +14,13 @@ use sqlx::{
 
 use super::{
     error::{Patience, store_error},
-    schema::{self, Part, Sql},
-    store::Setup,
+    migration::{self, Part},
+    setup::{Place, Setup},
 };
 use crate::{
     error::{StoreError, StoreErrorKind},
     observe,
+    store::name::Prefix,
 };
 
 /// Where a task of the store gets its connection from.
@@ -29,6 +30,7 @@ use crate::{
 /// there it borrows from the pool each time.
 pub(super) struct Connections {
     pool: SqlitePool,
+    prefix: Prefix,
     patience: Duration,
     place: Arc<OnceLock<Place>>,
     warned: Arc<AtomicBool>,
@@ -41,17 +43,10 @@ pub(super) struct Connections {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     /// A power cut too.
-    #[allow(dead_code)] // Which features need it is not the connections' business.
+    #[cfg_attr(not(feature = "send"), allow(dead_code))] // Claims that go with one are made again.
     PowerCut,
     /// The end of the process. With a power cut the last commits may go.
     Process,
-}
-
-/// Where a database lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    File,
-    Memory,
 }
 
 enum Home {
@@ -122,28 +117,22 @@ pub(super) async fn set_busy_timeout(connection: &mut SqliteConnection, timeout:
 }
 
 impl Connections {
-    pub(super) fn new(setup: &Setup) -> Self {
+    /// Serves one part of the crate, whose commits survive as much as it needs.
+    pub(super) fn new(setup: &Setup, part: &'static Part, durability: Durability) -> Self {
         Self {
             pool: setup.pool.clone(),
+            prefix: setup.prefix.clone(),
             patience: setup.patience,
             place: setup.place.clone(),
             warned: setup.warned.clone(),
             home: Home::Unknown,
-            part: &schema::CLAIMS,
-            durability: Durability::Process,
+            part,
+            durability,
         }
     }
 
-    /// Serves another part of the crate, whose commits survive more or less.
-    #[allow(dead_code)] // As above.
-    pub(super) fn of(mut self, part: &'static Part, durability: Durability) -> Self {
-        self.part = part;
-        self.durability = durability;
-        self
-    }
-
     /// Lends a connection to a database whose schema fits.
-    pub(super) async fn lend(&mut self, sql: &Sql) -> Result<Lent<'_>, StoreError> {
+    pub(super) async fn lend(&mut self) -> Result<Lent<'_>, StoreError> {
         let patience = Patience::new(self.patience);
         self.find_home(&patience).await?;
         match &mut self.home {
@@ -152,7 +141,7 @@ impl Connections {
                     Some(kept) => kept,
                     None => {
                         let mut kept = open(options, self.durability, &self.warned, &patience).await?;
-                        schema::check(&mut kept.connection, sql, self.part, &patience).await?;
+                        migration::check(&mut kept.connection, self.prefix.as_str(), self.part, &patience).await?;
                         kept
                     }
                 };
@@ -161,7 +150,7 @@ impl Connections {
             Home::Memory { checked } => {
                 let mut connection = acquire(&self.pool, &patience).await?;
                 if !*checked {
-                    schema::check(&mut connection, sql, self.part, &patience).await?;
+                    migration::check(&mut connection, self.prefix.as_str(), self.part, &patience).await?;
                     *checked = true;
                 }
                 Ok(Lent::Pooled(connection))

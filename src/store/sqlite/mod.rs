@@ -56,20 +56,20 @@
 //! # }
 //! ```
 
+mod claims;
 mod connection;
 mod error;
+mod group;
+mod joined;
+mod mailbox;
+mod migration;
 mod options;
 #[cfg(feature = "send")]
 mod outbox;
 #[cfg(not(feature = "send"))]
 #[path = "no_outbox.rs"]
 mod outbox;
-mod queue;
-mod reader;
-mod rows;
-mod schema;
+mod setup;
 mod store;
-mod transaction;
-mod writer;
 
 pub use self::{options::SqliteStoreOptions, store::SqliteStore};

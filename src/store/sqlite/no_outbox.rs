@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{schema::Part, store::Setup};
+use super::{migration::Part, setup::Setup};
 
 pub(super) const PARTS: &[&Part] = &[];
 

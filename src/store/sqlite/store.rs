@@ -1,36 +1,21 @@
 use std::{
-    any::Any,
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
+use sqlx::SqlitePool;
 
 use super::{
-    connection::{Connections, Place},
-    error::{Patience, in_transaction},
+    claims::{CLAIMS, Claims},
+    connection::{Connections, Durability},
+    error::Patience,
+    migration,
     options::SqliteStoreOptions,
-    outbox::{self, Outbox},
-    queue::Queue,
-    reader::{self, Lookup},
-    rows,
-    schema::{self, Sql},
-    writer::{self, Act, Change, Command},
+    outbox::{Outbox, PARTS},
+    setup::{Setup, StoreClock},
 };
-use crate::{
-    boxed::BoxFuture,
-    clock::{self, Clock, ClockOffset, SystemClock},
-    error::{StoreError, StoreErrorKind},
-    idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
-    store::{
-        introduction::introduce,
-        record::{Millis, Record, after},
-    },
-};
+use crate::error::StoreError;
 
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
 ///
@@ -58,35 +43,10 @@ pub struct SqliteStore {
 }
 
 pub(super) struct Shared {
-    application: Option<Arc<str>>,
+    pub(super) application: Option<Arc<str>>,
     pub(super) setup: Setup,
-    reader: Queue<Lookup>,
-    writer: Queue<Command>,
+    pub(super) claims: Claims,
     pub(super) outbox: Outbox,
-}
-
-/// What the store and its tasks work with.
-#[derive(Clone)]
-pub(super) struct Setup {
-    pub(super) pool: SqlitePool,
-    pub(super) sql: Arc<Sql>,
-    pub(super) patience: Duration,
-    pub(super) clock: StoreClock,
-    /// Asked once, over the application's pool; from then on the store can do without that.
-    pub(super) place: Arc<OnceLock<Place>>,
-    /// Whether the journal mode has been told.
-    pub(super) warned: Arc<AtomicBool>,
-}
-
-/// The machine's wall clock, which every process that opened the file sees.
-#[derive(Clone)]
-pub(super) struct StoreClock(ClockOffset);
-
-impl StoreClock {
-    pub(super) fn now(&self) -> Millis {
-        let since = SystemClock.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        clock::millis(since).saturating_add(self.0.as_millis())
-    }
 }
 
 impl SqliteStore {
@@ -112,7 +72,7 @@ impl SqliteStore {
     /// Keeps claims in the database of `pool`, where the application can complete them in its own transactions.
     ///
     /// Nothing is opened, read or changed until the first call, which fails as
-    /// [`Schema`](StoreErrorKind::Schema) if [`migrate`](Self::migrate) was never called. The store takes the pool's
+    /// [`Schema`](crate::error::StoreErrorKind::Schema) if [`migrate`](Self::migrate) was never called. The store takes the pool's
     /// options and opens connections of its own with them, so that handlers which hold every connection of the pool cannot
     /// keep it from completing their claims. Only for a database in memory, which has no second door, it borrows the
     /// pool's, which should then hold a single connection, so that a call waits for the application's transaction where it
@@ -158,7 +118,7 @@ impl SqliteStore {
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
         let setup = Setup {
             pool,
-            sql: Arc::new(Sql::new(prefix)),
+            prefix,
             patience: busy_timeout,
             clock: StoreClock(offset),
             place: Arc::default(),
@@ -167,10 +127,9 @@ impl SqliteStore {
         Self {
             shared: Arc::new(Shared {
                 application,
+                claims: Claims::new(&setup, limit),
                 outbox: Outbox::new(&setup, limit),
                 setup,
-                reader: Queue::new("reader", limit),
-                writer: Queue::new("writer", limit),
             }),
         }
     }
@@ -181,12 +140,12 @@ impl SqliteStore {
     /// When the tables are of a newer version that this one does not know, or the database cannot be written.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let setup = &self.shared.setup;
-        let mut connections = Connections::new(setup);
+        let mut connections = Connections::new(setup, &CLAIMS, Durability::Process);
         let patience = Patience::new(setup.patience);
         let mut connection = connections.lend_unchecked().await?;
         connection.wait_for_locks(&patience).await?;
-        for part in [&schema::CLAIMS].into_iter().chain(outbox::PARTS.iter().copied()) {
-            schema::migrate(&mut connection, &setup.sql, part, &patience, setup.clock.now()).await?;
+        for part in [&CLAIMS].into_iter().chain(PARTS.iter().copied()) {
+            migration::migrate(&mut connection, setup.prefix.as_str(), part, &patience, setup.clock.now()).await?;
         }
         drop(connection);
         connections.close().await;
@@ -201,132 +160,32 @@ impl SqliteStore {
     }
 
     /// Finishes what was asked, closes the connections of all clones, and refuses every later call as
-    /// [`Unavailable`](StoreErrorKind::Unavailable).
+    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable).
     ///
     /// Without it they are closed soon after the last clone is dropped. A pool that the application passed stays open.
     pub async fn close(&self) {
-        self.shared.reader.close().await;
-        self.shared.writer.close().await;
+        self.shared.claims.close().await;
         self.shared.outbox.close().await;
     }
 
     pub(super) async fn check_schema(&self) -> Result<(), StoreError> {
-        let mut connections = Connections::new(&self.shared.setup);
-        drop(connections.lend(&self.shared.setup.sql).await?);
+        let mut connections = Connections::new(&self.shared.setup, &CLAIMS, Durability::Process);
+        drop(connections.lend().await?);
         connections.close().await;
         Ok(())
     }
 
     pub(super) async fn use_wal(&self) -> Result<(), StoreError> {
         let setup = &self.shared.setup;
-        let mut connections = Connections::new(setup);
+        let mut connections = Connections::new(setup, &CLAIMS, Durability::Process);
         // Whether the database could be switched shows when the next connection is opened.
         setup.warned.store(true, Ordering::Relaxed);
         let mut connection = connections.lend_unchecked().await?;
-        schema::use_wal(&mut connection, setup.patience).await?;
+        migration::use_wal(&mut connection, setup.patience).await?;
         setup.warned.store(false, Ordering::Relaxed);
         drop(connection);
         connections.close().await;
         Ok(())
-    }
-
-    async fn look_up(&self, key: ClaimKey) -> Result<Option<Record>, StoreError> {
-        let start = |lookups| reader::run(self.shared.setup.clone(), lookups);
-        self.shared.reader.ask(|reply| Lookup { key, reply }, start).await
-    }
-
-    async fn act(&self, key: ClaimKey, token: ClaimToken, act: Act) -> Result<Fenced, StoreError> {
-        let start = |commands| writer::run(self.shared.setup.clone(), commands);
-        let change = |reply| Command::Change(Change::OfOwner(key, token, act, reply));
-        self.shared.writer.ask(change, start).await
-    }
-
-    fn now(&self) -> Millis {
-        self.shared.setup.clock.now()
-    }
-}
-
-impl IdempotencyStore for SqliteStore {
-    fn application(&self) -> Option<&str> {
-        self.shared.application.as_deref()
-    }
-
-    fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        Box::pin(introduce(self, key, program))
-    }
-
-    fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>> {
-        Box::pin(async move {
-            if let Some(mut record) = self.look_up(claim.key).await? {
-                // On a copy: what it would be, had it stayed as it was read. Only a win has to be decided under the lock.
-                match record.claim(&claim, self.now()) {
-                    ClaimOutcome::Acquired { .. } => {}
-                    known => return Ok(known),
-                }
-            }
-            let start = |commands| writer::run(self.shared.setup.clone(), commands);
-            self.shared.writer.ask(|reply| Command::Change(Change::Claim(claim, reply)), start).await
-        })
-    }
-
-    fn complete(
-        &self,
-        key: ClaimKey,
-        token: ClaimToken,
-        completion: Completion,
-    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(self.act(key, token, Act::Complete(completion)))
-    }
-
-    fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(self.act(key, token, Act::Release))
-    }
-
-    fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(self.act(key, token, Act::Renew(lease)))
-    }
-
-    fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let record = self.look_up(key).await?;
-            Ok(record.map_or(Fenced::Stale, |record| record.is_done(token, self.now())))
-        })
-    }
-
-    fn complete_in<'a>(
-        &'a self,
-        connection: &'a mut (dyn Any + Send),
-        key: ClaimKey,
-        token: ClaimToken,
-        completion: Completion,
-    ) -> BoxFuture<'a, Result<Fenced, StoreError>> {
-        Box::pin(async move {
-            let Some(connection) = connection.downcast_mut::<SqliteConnection>() else {
-                return Err(StoreError::new(
-                    StoreErrorKind::WrongTransaction,
-                    "complete a claim: the store is SQLite, and the connection is no `sqlx::SqliteConnection`",
-                ));
-            };
-            complete_in(connection, &self.shared.setup.sql, key, token, &completion, self.now()).await
-        })
-    }
-
-    fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(async move {
-            let mut removed = 0;
-            let mut left = limit;
-            while left > 0 {
-                let step = left.min(PURGE_STEP);
-                let start = |commands| writer::run(self.shared.setup.clone(), commands);
-                let of_step = self.shared.writer.ask(|reply| Command::Purge(step, reply), start).await?;
-                removed += of_step;
-                left -= step;
-                if of_step < u64::from(step) {
-                    break;
-                }
-            }
-            Ok(removed)
-        })
     }
 }
 
@@ -335,39 +194,3 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore").field("pool", &self.shared.setup.pool).finish_non_exhaustive()
     }
 }
-
-/// One statement where the claim is still held; a second look only where it is not, for the one that completed it before.
-async fn complete_in(
-    connection: &mut SqliteConnection,
-    sql: &Sql,
-    key: ClaimKey,
-    token: ClaimToken,
-    completion: &Completion,
-    now: Millis,
-) -> Result<Fenced, StoreError> {
-    let failed = |error| in_transaction("complete a claim in the application's transaction", error);
-    let (key, token) = (key.to_bytes().to_vec(), token.to_bytes().to_vec());
-
-    let complete = sqlx::query(AssertSqlSafe(sql.complete.clone())).bind(after(now, completion.retention));
-    let completed = rows::bind_response(complete, completion.response.as_deref())
-        .bind(key.clone())
-        .bind(token.clone())
-        .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if completed.rows_affected() == 1 {
-        return Ok(Fenced::Applied);
-    }
-
-    let done: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql.is_done.clone()))
-        .bind(key)
-        .bind(token)
-        .bind(now)
-        .fetch_optional(connection)
-        .await
-        .map_err(failed)?;
-    Ok(if done.is_some() { Fenced::Applied } else { Fenced::Stale })
-}
-
-/// How many records are removed under one hold of the write lock.
-const PURGE_STEP: u32 = 500;

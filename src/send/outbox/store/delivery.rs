@@ -12,12 +12,20 @@ use super::{
 use crate::send::message::message::Message;
 
 /// The state of a delivery.
+///
+/// ```
+/// use tower_webhooks::send::DeliveryState;
+///
+/// for state in DeliveryState::ALL {
+///     assert_eq!(DeliveryState::from_name(state.as_str()), Some(*state));
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeliveryState {
-    /// Nobody wants it any more.
+    /// It was cancelled.
     Cancelled,
-    /// It was answered with a 2xx.
+    /// The endpoint answered with a 2xx.
     Delivered,
     /// Every attempt failed.
     Exhausted,
@@ -25,7 +33,7 @@ pub enum DeliveryState {
     Held,
     /// It waits until it is due.
     Pending,
-    /// The endpoint does not want it.
+    /// The endpoint rejected it, and it is not tried again.
     Refused,
     /// A worker is sending it.
     Sending,
@@ -36,7 +44,7 @@ impl DeliveryState {
     pub const ALL: &'static [Self] =
         &[Self::Cancelled, Self::Delivered, Self::Exhausted, Self::Held, Self::Pending, Self::Refused, Self::Sending];
 
-    /// The state's name in stores, logs and metrics.
+    /// Returns the state's name in stores, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Cancelled => "cancelled",
@@ -49,13 +57,13 @@ impl DeliveryState {
         }
     }
 
-    /// The state of a name.
+    /// Returns the state with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|state| state.as_str() == name)
     }
 }
 
-/// A delivery as it is kept.
+/// A stored delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryRecord {
@@ -65,23 +73,23 @@ pub struct DeliveryRecord {
     pub message: String,
     /// The event type of its message.
     pub event_type: String,
-    /// Whose its message is; empty in an application without tenants.
+    /// The tenant of its message, which is empty in an application without tenants.
     pub tenant: Arc<str>,
-    /// Where it goes.
+    /// Its endpoint.
     pub endpoint: EndpointId,
     /// Its state.
     pub state: DeliveryState,
-    /// How many attempts were begun since it was made.
+    /// The number of attempts that were begun since it was made.
     pub attempt: u32,
     /// When it was made.
     pub created_at: SystemTime,
-    /// When a pending one is due.
+    /// When it is due, if it is pending.
     pub due_at: Option<SystemTime>,
 }
 
 impl DeliveryRecord {
-    /// Makes the record of a pending delivery that was made, and is due, at `created_at`, and has not been attempted. What is
-    /// otherwise is set in its fields.
+    /// Creates the record of a pending delivery that was made, and is due, at `created_at`, and has not been attempted. Set other
+    /// values in its fields.
     pub fn new(id: OutboxId, message: &Message, endpoint: EndpointId, created_at: SystemTime) -> Self {
         Self {
             id,
@@ -98,51 +106,57 @@ impl DeliveryRecord {
 }
 
 /// Which deliveries to read.
+///
+/// ```
+/// use tower_webhooks::send::{DeliveryQuery, DeliveryState};
+///
+/// let given_up = DeliveryQuery::default().state(DeliveryState::Exhausted).event_type("order.completed");
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct DeliveryQuery {
-    /// Those of one endpoint.
+    /// Only those of one endpoint.
     pub endpoint: Option<EndpointId>,
-    /// Those in one state.
+    /// Only those in one state.
     pub state: Option<DeliveryState>,
-    /// Those of one message.
+    /// Only those of one message.
     pub message: Option<String>,
-    /// Those of messages of one type.
+    /// Only those of messages of one type.
     pub event_type: Option<String>,
-    /// Those older than one.
+    /// Only those older than one.
     pub before: Option<OutboxId>,
 }
 
 impl DeliveryQuery {
-    /// Wants those of one endpoint.
+    /// Selects those of one endpoint.
     #[must_use]
     pub fn endpoint(mut self, id: EndpointId) -> Self {
         self.endpoint = Some(id);
         self
     }
 
-    /// Wants those in one state.
+    /// Selects those in one state.
     #[must_use]
     pub fn state(mut self, state: DeliveryState) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// Wants those of the message with this id.
+    /// Selects those of the message with this id.
     #[must_use]
     pub fn message(mut self, id: impl Into<String>) -> Self {
         self.message = Some(id.into());
         self
     }
 
-    /// Wants those of messages of this type, which is a name and no pattern.
+    /// Selects those of messages of this type, which is a name and not a pattern.
     #[must_use]
     pub fn event_type(mut self, name: impl Into<String>) -> Self {
         self.event_type = Some(name.into());
         self
     }
 
-    /// Wants those older than one: the last of a page, for the next page.
+    /// Selects those older than one. With the last of a page, this is the next page.
     #[must_use]
     pub fn before(mut self, id: OutboxId) -> Self {
         self.before = Some(id);
@@ -150,64 +164,65 @@ impl DeliveryQuery {
     }
 }
 
-/// What an endpoint is to be given that it missed.
+/// Which missed messages an endpoint is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recover {
-    /// Messages that were dispatched at this moment or later.
+    /// Messages that were dispatched at this time or later.
     pub since: SystemTime,
-    /// Messages that were dispatched before this moment, if there is an end.
+    /// Messages that were dispatched before this time, if there is an end.
     pub until: Option<SystemTime>,
-    /// Where the call before this one ended.
+    /// Where the previous call ended.
     pub after: Option<u64>,
 }
 
 impl Recover {
-    /// Starts with the messages that were dispatched since a moment.
+    /// Creates a request for the messages that were dispatched since a time.
     pub fn new(since: SystemTime) -> Self {
         Self { since, until: None, after: None }
     }
 }
 
-/// What a call of [`recover`](crate::send::OutboxStore::recover) did.
+/// The result of [`recover`](crate::send::OutboxStore::recover).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// How many deliveries it made due.
+    /// The number of deliveries that it made due.
     pub deliveries: u64,
-    /// Where to go on; there is nothing more when it is none.
+    /// Where to go on. `None` if nothing is left.
     pub next: Option<u64>,
 }
 
 impl Recovered {
-    /// Puts an answer together.
+    /// Creates the result from its parts.
     pub fn new(deliveries: u64, next: Option<u64>) -> Self {
         Self { deliveries, next }
     }
 }
 
-/// An attempt as it was noted.
+/// A stored attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptRecord {
-    /// Which attempt it was, from 1 since the delivery was made.
+    /// The number of the attempt, from 1 since the delivery was made.
     pub attempt: u32,
     /// Whether somebody asked for it by resending or recovering the delivery.
     pub manual: bool,
     /// When it ended.
     pub ended_at: SystemTime,
-    /// What the endpoint answered, if it did.
+    /// The status that the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure, a word of [`AttemptErrorKind`](crate::send::AttemptErrorKind::as_str); none when it was delivered.
+    /// The class of the failure, a word of [`AttemptErrorKind`](crate::send::AttemptErrorKind::as_str). `None` if
+    /// it was delivered.
     pub error: Option<String>,
-    /// How long it took, in whole milliseconds where the store keeps no less.
+    /// How long it took. A store may keep whole milliseconds only.
     pub duration: Duration,
-    /// The start of what the endpoint answered: any bytes at all. Whoever shows it must escape it.
+    /// The start of the body that the endpoint answered. It can be any bytes: escape it before you show it.
     pub answer: Bytes,
 }
 
 impl AttemptRecord {
-    /// Makes the record of an attempt that ended at `ended_at` as `finish` tells.
+    /// Creates the record of an attempt that ended at `ended_at` with the result `finish`.
     pub fn new(attempt: u32, ended_at: SystemTime, finish: Finish) -> Self {
         Self {
             attempt,
@@ -221,13 +236,19 @@ impl AttemptRecord {
     }
 }
 
-/// How long what has ended is kept.
+/// How long a store keeps what has ended.
+///
+/// ```
+/// use tower_webhooks::send::Retention;
+///
+/// assert!(Retention::default().content < Retention::default().rows);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// Payloads and answers.
+    /// How long payloads and answers are kept.
     pub content: Duration,
-    /// Messages, deliveries and attempts.
+    /// How long messages, deliveries and attempts are kept.
     pub rows: Duration,
 }
 

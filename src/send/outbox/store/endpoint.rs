@@ -3,20 +3,20 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 
 use super::{ids::EndpointId, rate_limit::RateLimit};
-use crate::{net::destination::Origin, send::signing::signer::Style};
+use crate::{net::destination::Origin, send::message::style::Style};
 
-/// Bytes that only the application's key opens, and the name of that key.
+/// Sealed bytes, and the name of the application's key that opens them.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sealed {
-    /// The name of the key; empty where the application chose not to seal.
+    /// The name of the key, which is empty if the application chose not to seal.
     pub key: String,
-    /// What was sealed.
+    /// The sealed bytes.
     pub bytes: Bytes,
 }
 
 impl Sealed {
-    /// Puts sealed bytes together.
+    /// Creates the value from its parts.
     pub fn new(key: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         Self { key: key.into(), bytes: bytes.into() }
     }
@@ -24,35 +24,35 @@ impl Sealed {
 
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Where the application chose not to seal, the bytes are the secret.
+        // If the application chose not to seal, the bytes are the secret.
         f.debug_struct("Sealed").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
-/// What an endpoint's owner can change.
+/// The settings of an endpoint, which its owner can change.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointSettings {
-    /// Where it is. The text was checked when it came in, and is again at every attempt.
+    /// The URL. It was checked when the endpoint was registered, and is checked again at every attempt.
     pub url: String,
-    /// Which event types it wants, as patterns.
+    /// The patterns of the event types that it wants.
     pub events: Vec<String>,
-    /// What its owner wrote about it.
+    /// The description.
     pub description: String,
-    /// How it is signed to.
+    /// The style in which its deliveries are signed.
     pub style: Style,
     /// Its secrets and its own headers.
     pub sealed: Sealed,
-    /// How many attempts it takes in a time, if there is a limit.
+    /// The rate limit, if there is one.
     pub rate_limit: Option<RateLimit>,
-    /// Which version of the API its payloads are converted to, if they are.
+    /// The version of the application's API that payloads are converted to, if they are.
     pub api_version: Option<String>,
-    /// Whether its deliveries are attempted one at a time and in their order.
+    /// Whether its deliveries are attempted one at a time and in order.
     pub in_order: bool,
 }
 
 impl EndpointSettings {
-    /// Puts settings together.
+    /// Creates settings. The others are set in their fields.
     pub fn new(url: impl Into<String>, events: Vec<String>, style: Style, sealed: Sealed) -> Self {
         Self {
             url: url.into(),
@@ -83,51 +83,52 @@ impl fmt::Debug for EndpointSettings {
     }
 }
 
-/// An endpoint that is to be added.
+/// An endpoint to be added.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EndpointDraft {
-    /// Its id: drawn before, since its secrets are sealed for it.
+    /// Its id. It is drawn first, since the secrets are sealed for it.
     pub id: EndpointId,
-    /// Whose it is; empty in an application without tenants.
+    /// Its tenant, which is empty in an application without tenants.
     pub tenant: Arc<str>,
-    /// The rest.
+    /// Its settings.
     pub settings: EndpointSettings,
 }
 
 impl EndpointDraft {
-    /// Puts a draft together.
+    /// Creates a draft from its parts.
     pub fn new(id: EndpointId, tenant: impl Into<Arc<str>>, settings: EndpointSettings) -> Self {
         Self { id, tenant: tenant.into(), settings }
     }
 }
 
-/// An endpoint as it is kept.
+/// A stored endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointRecord {
     /// Its id.
     pub id: EndpointId,
-    /// Whose it is; empty in an application without tenants.
+    /// Its tenant, which is empty in an application without tenants.
     pub tenant: Arc<str>,
-    /// What its owner can change.
+    /// Its settings.
     pub settings: EndpointSettings,
-    /// Counts the changes of the settings, from 1.
+    /// The number of the revision of the settings, from 1.
     pub revision: u64,
     /// Why it is disabled, if it is.
     pub disabled: Option<DisabledReason>,
     /// When it was added.
     pub created_at: SystemTime,
-    /// How many attempts in a row have failed since the last success; those that were in flight together count as one.
+    /// The number of failures in a row since the last success. Attempts that were in flight together count as one.
     pub failures: u32,
-    /// Since when it has failed without a success.
+    /// The time of the first of these failures.
     pub failing_since: Option<SystemTime>,
-    /// Whether its last attempt ended within [`PROVEN_WITHIN`](crate::send::PROVEN_WITHIN), and all within [`SLOW_FOR`](crate::send::SLOW_FOR) before it. A new one is not proven.
+    /// Whether its last attempt, and every attempt in the [`SLOW_FOR`](crate::send::SLOW_FOR) before it, ended within
+    /// [`PROVEN_WITHIN`](crate::send::PROVEN_WITHIN). A new endpoint is not proven.
     pub proven: bool,
 }
 
 impl EndpointRecord {
-    /// Makes the record of an endpoint that has just been added.
+    /// Creates the record of an endpoint that has just been added.
     pub fn new(draft: EndpointDraft, created_at: SystemTime) -> Self {
         let EndpointDraft { id, tenant, settings } = draft;
         Self {
@@ -145,10 +146,17 @@ impl EndpointRecord {
 }
 
 /// Why an endpoint is disabled.
+///
+/// ```
+/// use tower_webhooks::send::DisabledReason;
+///
+/// assert_eq!(DisabledReason::from_name("gone"), Some(DisabledReason::Gone));
+/// assert_eq!(DisabledReason::Failing.as_str(), "failing");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisabledReason {
-    /// The application, or the endpoint's owner, wanted it so.
+    /// The application or the endpoint's owner disabled it.
     Asked,
     /// It has failed for days without a success.
     Failing,
@@ -157,7 +165,7 @@ pub enum DisabledReason {
 }
 
 impl DisabledReason {
-    /// The reason's name in stores and logs.
+    /// Returns the reason's name in stores and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Asked => "asked",
@@ -166,7 +174,7 @@ impl DisabledReason {
         }
     }
 
-    /// The reason of a name.
+    /// Returns the reason with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Asked, Self::Failing, Self::Gone].into_iter().find(|reason| reason.as_str() == name)
     }

@@ -1,14 +1,24 @@
 use std::{error::Error, fmt, str::FromStr};
 
 /// The id of an endpoint: `ep_` and 128 random bits.
+///
+/// ```
+/// use tower_webhooks::send::EndpointId;
+///
+/// let id = EndpointId::random()?;
+/// assert_eq!(id.to_string().parse::<EndpointId>()?, id);
+///
+/// assert!("7".parse::<EndpointId>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointId(u128);
 
 impl EndpointId {
-    /// Draws a fresh id.
+    /// Creates a random id.
     ///
     /// # Errors
-    /// When the operating system has no randomness to give.
+    /// When the operating system has no randomness.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
@@ -28,17 +38,25 @@ impl fmt::Debug for EndpointId {
     }
 }
 
-/// The id of one delivery in an outbox. Later ones are greater.
+/// The id of a delivery in an outbox. Later deliveries have greater ids.
+///
+/// ```
+/// use tower_webhooks::send::OutboxId;
+///
+/// let id: OutboxId = "dlv_7".parse()?;
+/// assert_eq!((id.to_u64(), id.to_string()), (7, "dlv_7".to_owned()));
+/// # Ok::<(), tower_webhooks::send::IdError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OutboxId(u64);
 
 impl OutboxId {
-    /// Restores an id from its number.
+    /// Creates an id from its number.
     pub fn from_u64(number: u64) -> Self {
         Self(number)
     }
 
-    /// Tells the id's number.
+    /// Returns the number of the id.
     pub fn to_u64(self) -> u64 {
         self.0
     }
@@ -56,13 +74,20 @@ impl fmt::Debug for OutboxId {
     }
 }
 
-/// A text that is no id.
+/// A text is not an id of the expected kind.
+///
+/// ```
+/// use tower_webhooks::send::EndpointId;
+///
+/// let error = "dlv_7".parse::<EndpointId>().unwrap_err();
+/// assert_eq!(error.to_string(), "this is not an id of that kind");
+/// ```
 #[derive(Debug, Clone)]
 pub struct IdError(pub(crate) ());
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is no id of that kind")
+        f.write_str("this is not an id of that kind")
     }
 }
 

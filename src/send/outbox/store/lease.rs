@@ -5,61 +5,61 @@ use bytes::Bytes;
 use super::{endpoint::EndpointRecord, ids::OutboxId, limits::DISABLE_AFTER};
 use crate::{queue::LeaseToken, send::message::message::Message};
 
-/// What a worker asks for.
+/// A worker's request for deliveries.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LeaseRequest {
-    /// Who asks: new for every call.
+    /// The token that the deliveries are leased to. It is new for every call.
     pub token: LeaseToken,
-    /// For how long.
+    /// How long the lease is.
     pub lease: Duration,
-    /// How many deliveries at most.
+    /// The maximum number of deliveries.
     pub limit: u32,
-    /// How many of them may be of endpoints that are not proven.
+    /// The maximum number of deliveries of endpoints that are not proven.
     pub unproven: u32,
-    /// What the worker has in its hands for each tenant. Where it is told, no tenant with a name gets more than what is then left of the
-    /// places, or one where it has none.
+    /// What the worker holds for each tenant. If it is set, a tenant with a name gets at most as many deliveries as places are left
+    /// after that, or one if it holds none.
     pub held: Option<Arc<[Held]>>,
 }
 
-/// What a worker has in its hands for a tenant.
+/// What a worker holds for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Held {
-    /// Whose.
+    /// The tenant.
     pub tenant: Arc<str>,
-    /// How many deliveries.
+    /// The number of deliveries.
     pub deliveries: u32,
-    /// How many of them are of endpoints that are not proven, or slow at this moment.
+    /// The number of deliveries of endpoints that are not proven, or slow at this moment.
     pub unproven: u32,
 }
 
 impl Held {
-    /// Puts it together.
+    /// Creates the value from its parts.
     pub fn new(tenant: impl Into<Arc<str>>, deliveries: u32, unproven: u32) -> Self {
         Self { tenant: tenant.into(), deliveries, unproven }
     }
 }
 
 impl LeaseRequest {
-    /// Asks for up to `limit` deliveries of any endpoints.
+    /// Creates a request for up to `limit` deliveries of any endpoints.
     pub fn new(token: LeaseToken, lease: Duration, limit: u32) -> Self {
         Self { token, lease, limit, unproven: limit, held: None }
     }
 }
 
-/// What a worker got.
+/// The result of a lease.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Leases {
     /// The deliveries, leased to the caller.
     pub deliveries: Vec<LeasedDelivery>,
-    /// How long until something else is due, where the store knows.
+    /// How long it takes until something else is due, if the store knows.
     pub next_due: Option<Duration>,
 }
 
 impl Leases {
-    /// Puts an answer together.
+    /// Creates the result from its parts.
     pub fn new(deliveries: Vec<LeasedDelivery>, next_due: Option<Duration>) -> Self {
         Self { deliveries, next_due }
     }
@@ -69,55 +69,55 @@ impl Leases {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LeasedDelivery {
-    /// Which.
+    /// The id of the delivery.
     pub id: OutboxId,
-    /// Which attempt this is, from 1. The numbers go on when the delivery is sent again.
+    /// The number of this attempt, from 1. The numbers go on when the delivery is sent again.
     pub attempt: u32,
-    /// Which attempt this is since the delivery was made or resent, from 1: what a retry policy counts.
+    /// The number of this attempt since the delivery was made or resent, from 1. A retry policy uses it.
     pub round_attempt: u32,
-    /// Whether it is the attempt that somebody asked for by resending or recovering the delivery.
+    /// Whether somebody asked for this attempt by resending or recovering the delivery.
     pub manual: bool,
-    /// The message, with the timestamp that it has at every attempt.
+    /// The message. Its timestamp is the same at every attempt.
     pub message: Message,
-    /// Where it goes.
+    /// Its endpoint.
     pub endpoint: Arc<EndpointRecord>,
     /// How long ago the delivery was made.
     pub age: Duration,
 }
 
 impl LeasedDelivery {
-    /// Puts a leased delivery together.
+    /// Creates a leased delivery from its parts. The others are set in its fields.
     pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>, age: Duration) -> Self {
         Self { id, attempt, round_attempt: attempt, manual: false, message, endpoint, age }
     }
 }
 
-/// How an attempt ended, and what is to become of its delivery.
+/// How an attempt ended, and what happens to its delivery.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finish {
-    /// What is to become of the delivery.
+    /// What happens to the delivery.
     pub after: After,
-    /// What the endpoint answered, if it did.
+    /// The status that the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure, of a fixed small vocabulary.
+    /// The class of the failure, which is one of a fixed set.
     pub error: Option<&'static str>,
     /// How long the attempt took.
     pub duration: Duration,
-    /// The start of what the endpoint answered.
+    /// The start of the body that the endpoint answered.
     pub answer: Bytes,
     /// How long an endpoint may fail without a success until it is disabled.
     pub disable_after: Duration,
-    /// Whose fault it is that it was not delivered.
+    /// Who is at fault if it was not delivered.
     pub fault: Fault,
-    /// What is dispatched if this disables the endpoint.
+    /// The message that is dispatched if this disables the endpoint.
     pub notice: Option<Message>,
-    /// How long the endpoint wants not to be asked, for all that is sent to it.
+    /// How long the endpoint asks for no requests at all.
     pub retry_after: Option<Duration>,
 }
 
 impl Finish {
-    /// Starts with what is to become of the delivery.
+    /// Creates the value with what happens to the delivery.
     pub fn new(after: After) -> Self {
         Self {
             after,
@@ -133,39 +133,39 @@ impl Finish {
     }
 }
 
-/// Whose fault it is that an attempt failed.
+/// Who is at fault for a failed attempt.
 ///
-/// Complete: a store must know what to do with each.
+/// The list is complete: a store must handle each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Fault {
-    /// The endpoint's: it counts against it.
+    /// The endpoint. The failure counts against it.
     Endpoint,
-    /// Ours: the payload could not be converted to the endpoint's version, our own proxy let nothing out, or this machine had no file,
-    /// port or network left for a connection.
+    /// The sender: the payload could not be converted to the endpoint's version, the operator's proxy did not connect, or this
+    /// machine had no file, port or network for a connection.
     Sender,
 }
 
-/// What is to become of a delivery after an attempt.
+/// What happens to a delivery after an attempt.
 ///
-/// Complete: a store must know what to do with each.
+/// The list is complete: a store must handle each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum After {
     /// It was delivered.
     Delivered,
-    /// It failed, and was the last attempt.
+    /// The last attempt failed.
     Exhausted,
-    /// The endpoint is gone: it is disabled, and the delivery held.
+    /// The endpoint is gone. It is disabled, and the delivery is held.
     Gone,
-    /// The endpoint does not want it.
+    /// The endpoint rejected it, and it is not tried again.
     Refused,
-    /// It failed, and is tried again after a wait.
+    /// The attempt failed, and is repeated after a wait.
     Retry {
         /// The wait.
         wait: Duration,
     },
-    /// Nothing was sent, for a reason of our own that holds for the whole endpoint; it is leased again after a wait.
+    /// Nothing was sent, for a reason of the sender that affects the whole endpoint. It is leased again after a wait.
     Unsent {
         /// The wait.
         wait: Duration,

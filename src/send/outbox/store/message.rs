@@ -7,21 +7,21 @@ use std::{
 
 use crate::send::outbox::store::ids::IdError;
 
-/// A message as it is kept.
+/// A stored message.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRecord {
-    /// Where it is in the order of the tenant's messages.
+    /// Its place in the order of the tenant's messages.
     pub place: MessagePlace,
     /// Its id.
     pub id: String,
     /// Its event type.
     pub event_type: String,
-    /// Whose it is; empty in an application without tenants.
+    /// Its tenant, which is empty in an application without tenants.
     pub tenant: Arc<str>,
-    /// The version of the API that shaped its payload.
+    /// The version of its payload, if it has one.
     pub version: Option<String>,
-    /// When it happened.
+    /// When the event happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
     /// [retention](crate::send::Retention::content).
@@ -48,7 +48,7 @@ impl MessageRecord {
         }
     }
 
-    /// Returns when it was dispatched, by the store's clock.
+    /// Returns when the message was dispatched, by the store's clock.
     pub fn created_at(&self) -> SystemTime {
         self.place.created_at()
     }
@@ -64,25 +64,25 @@ impl fmt::Debug for MessageRecord {
     }
 }
 
-/// What became of a message that was dispatched.
+/// What a store did with a dispatched message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dispatched {
-    /// There is another message under this id. Nothing was stored.
+    /// Another message has this id. Nothing was stored.
     Conflict,
-    /// The message was there already.
+    /// The message existed already.
     Known {
-        /// How many deliveries it has.
+        /// The number of its deliveries.
         deliveries: u32,
     },
     /// The message is new.
     Stored {
-        /// How many deliveries it has.
+        /// The number of its deliveries.
         deliveries: u32,
     },
 }
 
-/// Where a message is in the order of its tenant's messages: when it was dispatched, and its number in the store.
+/// The place of a message in the order of its tenant's messages: the time of its dispatch, and its number in the store.
 ///
 /// ```
 /// use tower_webhooks::send::MessagePlace;
@@ -145,15 +145,21 @@ impl FromStr for MessagePlace {
 }
 
 /// Which messages to read.
+///
+/// ```
+/// use tower_webhooks::send::{MessagePlace, MessageQuery};
+///
+/// let next_page = MessageQuery::default().before(MessagePlace::new(1_764_000_000_000, 17));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageQuery {
-    /// Those before a place.
+    /// Only those before a place.
     pub before: Option<MessagePlace>,
 }
 
 impl MessageQuery {
-    /// Wants the messages before a place: that of the last message of a page, for the next page.
+    /// Selects the messages before a place. With the place of the last message of a page, this is the next page.
     #[must_use]
     pub fn before(mut self, place: MessagePlace) -> Self {
         self.before = Some(place);

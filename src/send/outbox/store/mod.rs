@@ -88,7 +88,8 @@ use crate::{
 ///     again, and the first attempt after it is [`manual`](AttemptRecord::manual).
 /// 19. Of an endpoint [`in_order`](EndpointSettings::in_order) one delivery is leased at a time, in the order in which they were made. One
 ///     that is to be retried holds up those behind it until then: the endpoint rests for that long. What goes first by rule 17 still does.
-/// 20. `finish` counts each attempt that it notes, in the same transaction, for the endpoint and its tenant, by the hour, by how it
+/// 20. What rule 16 cancels takes no place of another: what is due behind it is leased instead, and it counts for no share, limit or pace.
+/// 21. `finish` counts each attempt that it notes, in the same transaction, for the endpoint and its tenant, by the hour, by how it
 ///     [ended](crate::send::AttemptEnd) and by its [latency bucket](crate::send::latency_bucket). The counts stay when the endpoint or the
 ///     delivery goes; [`purge`](Self::purge) removes them after [`rows`](Retention::rows), and [`erase`](Self::erase) with their tenant.
 pub trait OutboxStore: Send + Sync + 'static {

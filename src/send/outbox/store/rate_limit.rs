@@ -1,8 +1,8 @@
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
-/// How many attempts an endpoint takes in a second or in a minute, over all workers.
+/// The maximum number of attempts of an endpoint in a second or in a minute, over all workers.
 ///
-/// They are spread evenly: ten a second is one every 100 ms, not ten at once. What is due meanwhile waits, in its order.
+/// They are spread evenly: ten a second is one every 100 ms, not ten at once. What exceeds the rate waits, in order.
 ///
 /// ```
 /// use tower_webhooks::send::RateLimit;
@@ -26,18 +26,18 @@ enum Per {
 }
 
 impl RateLimit {
-    /// So many in a second.
+    /// Creates a limit for a second.
     ///
     /// # Errors
-    /// When the count is nought.
+    /// When the count is 0.
     pub fn per_second(count: u32) -> Result<Self, RateLimitError> {
         Self::new(count, Per::Second)
     }
 
-    /// So many in a minute.
+    /// Creates a limit for a minute.
     ///
     /// # Errors
-    /// When the count is nought.
+    /// When the count is 0.
     pub fn per_minute(count: u32) -> Result<Self, RateLimitError> {
         Self::new(count, Per::Minute)
     }
@@ -46,7 +46,7 @@ impl RateLimit {
         NonZeroU32::new(count).map(|count| Self { count, per }).ok_or(RateLimitError(()))
     }
 
-    /// How far apart two attempts are.
+    /// Returns the time between two attempts.
     pub fn interval(self) -> Duration {
         let per = match self.per {
             Per::Minute => Duration::from_secs(60),
@@ -80,7 +80,13 @@ impl FromStr for RateLimit {
     }
 }
 
-/// What is no rate limit.
+/// A text or a number is not a rate limit.
+///
+/// ```
+/// use tower_webhooks::send::RateLimit;
+///
+/// assert!("10/h".parse::<RateLimit>().is_err());
+/// ```
 #[derive(Debug, Clone)]
 pub struct RateLimitError(());
 

@@ -1,55 +1,56 @@
-use std::{any::Any, collections::HashMap};
+use std::any::Any;
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    corrupt, count,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::shared::Outbox;
 use crate::{
+    clock::from_time,
     error::{StoreError, StoreErrorKind},
-    send::{Dispatched, EndpointId, Message, OutboxId},
+    send::{
+        Dispatched, EndpointId, Message, OutboxId,
+        policy::{Batch, digest, matching, tenant},
+    },
     store::{
-        outbox::{digest, from_time, matching, tenant},
+        columns::{count, outbox_id},
         postgres::{
-            PostgresStore,
             error::{no_answer, store_error},
             statement::{Mode, Statement, Value},
+            tx::{Tx, is_conflict, transaction},
         },
     },
 };
 
 const CONTEXT: &str = "dispatch";
 
-pub(super) async fn dispatch(store: &PostgresStore, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
-    let deadline = store.outbox_deadline().await?;
+pub(super) async fn dispatch(outbox: &Outbox, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
+    let deadline = outbox.deadline().await?;
     let dispatched = if messages.len() <= 1 {
         // One statement stores it, or does not: it needs no transaction around it.
-        let lock_timeout = &*store.inner.outbox.lock_timeout;
-        let done = store_all(store, Way::Alone { store, deadline }, &messages, lock_timeout).await;
+        let lock_timeout = &*outbox.server.lock_timeout;
+        let done = store_all(outbox, Way::Alone { outbox, deadline }, &messages, lock_timeout).await;
         done.map_err(|error| store_error(error, CONTEXT))?
     } else {
-        transaction!(store, deadline, CONTEXT, tx => dispatch_with(store, &mut tx, &messages))?
+        transaction!(outbox, deadline, CONTEXT, tx => dispatch_with(outbox, &mut tx, &messages))?
     };
     if dispatched.iter().any(|stored| matches!(stored, Dispatched::Stored { deliveries: 1.. })) {
-        store.announce();
+        outbox.announce();
     }
     Ok(dispatched)
 }
 
 /// Does what `dispatch` does inside a transaction of the store's.
 pub(super) async fn dispatch_with(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     messages: &[Message],
 ) -> Result<Vec<Dispatched>, sqlx::Error> {
     let mode = tx.mode();
-    store_all(store, Way::Within { connection: tx.connection(), mode }, messages, "").await
+    store_all(outbox, Way::Within { connection: tx.connection(), mode }, messages, "").await
 }
 
 pub(super) async fn dispatch_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     connection: &mut (dyn Any + Send),
     messages: Vec<Message>,
 ) -> Result<Vec<Dispatched>, StoreError> {
@@ -61,9 +62,9 @@ pub(super) async fn dispatch_in(
             "dispatch: the store is PostgreSQL, and the connection is no `sqlx::PgConnection`",
         ));
     };
-    let way = Way::Within { connection, mode: store.inner.mode };
+    let way = Way::Within { connection, mode: outbox.server.mode };
     // The settings of the application's transaction are not ours to change.
-    let done = timeout(store.inner.timeout, store_all(store, way, &messages, "")).await;
+    let done = timeout(outbox.server.timeout, store_all(outbox, way, &messages, "")).await;
     let error = match done.unwrap_or_else(|_| Err(no_answer())) {
         Ok(dispatched) => return Ok(dispatched),
         Err(error) => store_error(error, CONTEXT),
@@ -80,16 +81,15 @@ pub(super) async fn dispatch_in(
 }
 
 pub(super) async fn dispatch_to(
-    store: &PostgresStore,
+    outbox: &Outbox,
     endpoint: EndpointId,
     message: Message,
 ) -> Result<Option<OutboxId>, StoreError> {
-    let outbox = &store.inner.outbox;
-    let deadline = store.outbox_deadline().await?;
+    let deadline = outbox.deadline().await?;
     let (endpoint, digest) = (endpoint.to_string(), digest(&message));
     let values = [
-        store.offset(),
-        Value::from(&*outbox.lock_timeout),
+        outbox.offset(),
+        Value::from(&*outbox.server.lock_timeout),
         Value::from(&*endpoint),
         Value::from(tenant(&message)),
         Value::from(message.message_id().as_str()),
@@ -101,7 +101,7 @@ pub(super) async fn dispatch_to(
     ];
     let look = async || {
         for _ in 0..TRIES {
-            let rows = store.ask_by(deadline, &store.statements().dispatch_to, &values).await?;
+            let rows = outbox.ask_by(deadline, &outbox.statements.dispatch_to, &values).await?;
             let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             if let Some(seq) = row.try_get::<Option<i64>, _>("delivery")? {
                 return Ok(Some(outbox_id(seq)?));
@@ -115,7 +115,7 @@ pub(super) async fn dispatch_to(
     };
     let made = look().await.map_err(|error| store_error(error, CONTEXT))?;
     if made.is_some() {
-        store.announce();
+        outbox.announce();
     }
     Ok(made)
 }
@@ -124,7 +124,7 @@ pub(super) async fn dispatch_to(
 enum Way<'a> {
     /// Each in a transaction of its own.
     Alone {
-        store: &'a PostgresStore,
+        outbox: &'a Outbox,
         deadline: Instant,
     },
     Within {
@@ -136,7 +136,7 @@ enum Way<'a> {
 impl Way<'_> {
     async fn all(&mut self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<PgRow>, sqlx::Error> {
         match self {
-            Self::Alone { store, deadline } => store.ask_by(*deadline, statement, values).await,
+            Self::Alone { outbox, deadline } => outbox.ask_by(*deadline, statement, values).await,
             Self::Within { connection, mode } => statement.fetch_all(connection, *mode, values).await,
         }
     }
@@ -153,28 +153,19 @@ enum Stored {
 /// Stores messages. If one of them is in conflict with another one, what was stored of the others is taken back: a transaction of
 /// the application's is not ours to roll back.
 async fn store_all(
-    store: &PostgresStore,
+    outbox: &Outbox,
     mut way: Way<'_>,
     messages: &[Message],
     lock_timeout: &str,
 ) -> Result<Vec<Dispatched>, sqlx::Error> {
-    let digests: Vec<_> = messages.iter().map(digest).collect();
-    let mut first = HashMap::new();
-    // Which one each is the same as: the first one under its tenant and id, mostly itself.
-    let mut same = Vec::with_capacity(messages.len());
-    for (place, message) in messages.iter().enumerate() {
-        same.push(*first.entry((tenant(message), message.message_id())).or_insert(place));
-    }
-    let mut stored: Vec<_> =
-        (0..messages.len()).map(|place| (digests[place] != digests[same[place]]).then_some(Stored::Other)).collect();
-
-    let mut left: Vec<_> = (0..messages.len()).filter(|place| same[*place] == *place).collect();
-    let is_other = |stored: &Option<Stored>| matches!(stored, Some(Stored::Other));
+    let batch = Batch::new(messages);
+    let mut stored: Vec<Option<Stored>> = vec![None; messages.len()];
+    let mut left: Vec<_> = batch.firsts().collect();
     for _ in 0..TRIES {
-        if left.is_empty() || stored.iter().any(is_other) {
+        if left.is_empty() {
             break;
         }
-        let rows = ask(store, &mut way, messages, &digests, &left, lock_timeout).await?;
+        let rows = ask(outbox, &mut way, &batch, &left, lock_timeout).await?;
         for (place, row) in left.iter().zip(&rows) {
             stored[*place] = read(row)?;
         }
@@ -182,37 +173,35 @@ async fn store_all(
         left.retain(|place| stored[*place].is_none());
     }
 
-    if stored.iter().any(is_other) {
+    if let Some(answers) = batch.conflicts(|place| matches!(stored[place], Some(Stored::Other))) {
         let new = stored.iter().filter_map(|stored| match stored {
             Some(Stored::New { seq, .. }) => Some(*seq),
             _ => None,
         });
         let new: Vec<i64> = new.collect();
         if !new.is_empty() {
-            way.all(&store.statements().undo, &[Value::ManyInts(&new)]).await?;
+            way.all(&outbox.statements.undo, &[Value::ManyInts(&new)]).await?;
         }
-        let answer = |stored| if is_other(stored) { Dispatched::Conflict } else { Dispatched::Known { deliveries: 0 } };
-        return Ok(stored.iter().map(answer).collect());
+        return Ok(answers);
     }
-    let answers = (0..messages.len()).map(|place| match (stored[same[place]], same[place] == place) {
-        (Some(Stored::New { deliveries, .. }), true) => Ok(Dispatched::Stored { deliveries }),
-        (Some(Stored::New { deliveries, .. } | Stored::Known { deliveries }), _) => {
-            Ok(Dispatched::Known { deliveries })
-        }
-        (Some(Stored::Other) | None, _) => Err(too_busy()),
-    });
-    answers.collect()
+    if !left.is_empty() {
+        return Err(too_busy());
+    }
+    Ok(batch.answers(|place| match stored[place] {
+        Some(Stored::New { deliveries, .. }) => Dispatched::Stored { deliveries },
+        Some(Stored::Known { deliveries }) => Dispatched::Known { deliveries },
+        Some(Stored::Other) | None => Dispatched::Conflict,
+    }))
 }
 
 async fn ask(
-    store: &PostgresStore,
+    outbox: &Outbox,
     way: &mut Way<'_>,
-    messages: &[Message],
-    digests: &[[u8; 32]],
+    batch: &Batch<'_>,
     places: &[usize],
     lock_timeout: &str,
 ) -> Result<Vec<PgRow>, sqlx::Error> {
-    let of = || places.iter().map(|place| &messages[*place]);
+    let of = || places.iter().map(|place| batch.message(*place).0);
     let happened: Vec<_> = of().map(|message| Some(from_time(message.timestamp()?).to_string())).collect();
     let patterns: Vec<_> = of().map(|message| matching(message.event_type()).join(" ")).collect();
 
@@ -221,11 +210,11 @@ async fn ask(
     let event_types: Vec<_> = of().map(|message| Some(message.event_type())).collect();
     let versions: Vec<_> = of().map(Message::api_version).collect();
     let payloads: Vec<_> = of().map(|message| Some(message.payload().get())).collect();
-    let digests: Vec<_> = places.iter().map(|place| &digests[*place][..]).collect();
+    let digests: Vec<_> = places.iter().map(|place| &batch.message(*place).1[..]).collect();
     let happened: Vec<_> = happened.iter().map(Option::as_deref).collect();
     let patterns: Vec<_> = patterns.iter().map(|patterns| Some(&**patterns)).collect();
     let values = [
-        store.offset(),
+        outbox.offset(),
         Value::from(lock_timeout),
         Value::ManyTexts(&tenants),
         Value::ManyTexts(&ids),
@@ -236,7 +225,7 @@ async fn ask(
         Value::ManyTexts(&happened),
         Value::ManyTexts(&patterns),
     ];
-    way.all(&store.statements().dispatch, &values).await
+    way.all(&outbox.statements.dispatch, &values).await
 }
 
 fn read(row: &PgRow) -> Result<Option<Stored>, sqlx::Error> {
@@ -248,10 +237,6 @@ fn read(row: &PgRow) -> Result<Option<Stored>, sqlx::Error> {
         Some(false) => Some(Stored::Other),
         Some(true) => Some(Stored::Known { deliveries: count(row.try_get("known_deliveries")?) }),
     })
-}
-
-pub(super) fn outbox_id(seq: i64) -> Result<OutboxId, sqlx::Error> {
-    u64::try_from(seq).map(OutboxId::from_u64).map_err(|_| corrupt("a delivery's id is none"))
 }
 
 /// What is under an id comes and goes faster than it can be read.

@@ -1,57 +1,54 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use sqlx::{Row, postgres::PgRow};
+use sqlx::Row;
 use tokio::time::timeout_at;
 
-use super::{
-    corrupt, moves,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::{moves, shared::Outbox};
 use crate::{
+    clock::{Millis, to_time},
     error::StoreError,
     observe,
     send::{
-        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced,
+        policy::{Health, waits_as},
     },
     store::{
-        outbox::{Health, Pace, to_time},
+        columns,
         postgres::{
-            PostgresStore,
             error::{no_answer, store_error},
             statement::Value,
+            tx::{Tx, is_conflict, transaction},
         },
-        record::Millis,
     },
 };
 
 pub(super) async fn create(
-    store: &PostgresStore,
+    outbox: &Outbox,
     draft: EndpointDraft,
     most: u32,
 ) -> Result<Option<EndpointRecord>, StoreError> {
-    let deadline = store.outbox_deadline().await?;
+    let deadline = outbox.deadline().await?;
     let created_at =
-        transaction!(store, deadline, "create an endpoint", tx => create_in(store, &mut tx, &draft, most))?;
+        transaction!(outbox, deadline, "create an endpoint", tx => create_in(outbox, &mut tx, &draft, most))?;
     Ok(created_at.map(|created_at| EndpointRecord::new(draft, to_time(created_at))))
 }
 
 async fn create_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     draft: &EndpointDraft,
     most: u32,
 ) -> Result<Option<Millis>, sqlx::Error> {
     // Two that count at the same time would both find room.
-    let lock = tenant_lock(&draft.tenant, store.inner.outbox.salt);
-    tx.all(&store.statements().tenant_lock, &[Value::from(lock)]).await?;
+    let lock = tenant_lock(&draft.tenant, outbox.server.lock_salt);
+    tx.all(&outbox.statements.tenant_lock, &[Value::from(lock)]).await?;
 
     let id = draft.id.to_string();
     let settings = Settings::new(&draft.settings);
     let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let values = [
-        store.offset(),
+        outbox.offset(),
         Value::from(i64::from(most)),
         Value::from(&*id),
         Value::from(&*draft.tenant),
@@ -65,20 +62,20 @@ async fn create_in(
         api_version,
         in_order,
     ];
-    tx.first(&store.statements().create, &values).await?.map(|row| row.try_get("created_at")).transpose()
+    tx.first(&outbox.statements.create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
 
-pub(super) async fn get(store: &PostgresStore, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
+pub(super) async fn get(outbox: &Outbox, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
     const CONTEXT: &str = "read an endpoint";
 
     let id = id.to_string();
-    let rows = store.ask(CONTEXT, &store.statements().endpoint, &[Value::from(&*id)]).await?;
-    let endpoint = rows.first().map(|row| Ok(read(row)?.0)).transpose();
+    let rows = outbox.ask(CONTEXT, &outbox.statements.endpoint, &[Value::from(&*id)]).await?;
+    let endpoint = rows.first().map(|row| Ok(columns::endpoint(row)?.0)).transpose();
     endpoint.map_err(|error| store_error(error, CONTEXT))
 }
 
 pub(super) async fn list(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tenant: Option<Arc<str>>,
     after: Option<EndpointId>,
     limit: u32,
@@ -91,16 +88,16 @@ pub(super) async fn list(
         let left = i64::from(limit) - records.len() as i64;
         let values = [Value::from(&*after), Value::from(left)];
         let rows = match &tenant {
-            None => store.ask(CONTEXT, &store.statements().endpoints, &values).await?,
+            None => outbox.ask(CONTEXT, &outbox.statements.endpoints, &values).await?,
             Some(tenant) => {
                 let [after, left] = values;
                 let values = [after, left, Value::from(&**tenant)];
-                store.ask(CONTEXT, &store.statements().endpoints_of_tenant, &values).await?
+                outbox.ask(CONTEXT, &outbox.statements.endpoints_of_tenant, &values).await?
             }
         };
         for row in &rows {
             after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
-            match read(row) {
+            match columns::endpoint(row) {
                 Ok((endpoint, _)) => records.push(endpoint),
                 Err(cause) => observe::unreadable("endpoint", &after, &cause),
             }
@@ -113,16 +110,16 @@ pub(super) async fn list(
 }
 
 /// The endpoints whose rows cannot be read.
-pub(super) async fn unreadable(store: &PostgresStore) -> Result<Vec<EndpointId>, StoreError> {
+pub(super) async fn unreadable(outbox: &Outbox) -> Result<Vec<EndpointId>, StoreError> {
     const CONTEXT: &str = "look for endpoints that cannot be read";
 
     let (mut after, mut unreadable) = (String::new(), Vec::new());
     loop {
         let values = [Value::from(&*after), Value::from(PAGE)];
-        let rows = store.ask(CONTEXT, &store.statements().endpoints, &values).await?;
+        let rows = outbox.ask(CONTEXT, &outbox.statements.endpoints, &values).await?;
         for row in &rows {
             after = row.try_get("id").map_err(|error| store_error(error, CONTEXT))?;
-            if read(row).is_err() {
+            if columns::endpoint(row).is_err() {
                 unreadable.extend(after.parse::<EndpointId>());
             }
         }
@@ -133,23 +130,23 @@ pub(super) async fn unreadable(store: &PostgresStore) -> Result<Vec<EndpointId>,
 }
 
 pub(super) async fn change(
-    store: &PostgresStore,
+    outbox: &Outbox,
     id: EndpointId,
     revision: u64,
     settings: EndpointSettings,
 ) -> Result<Fenced, StoreError> {
-    let deadline = store.outbox_deadline().await?;
-    transaction!(store, deadline, "change an endpoint", tx => change_in(store, &mut tx, id, revision, &settings))
+    let deadline = outbox.deadline().await?;
+    transaction!(outbox, deadline, "change an endpoint", tx => change_in(outbox, &mut tx, id, revision, &settings))
 }
 
 async fn change_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     id: EndpointId,
     revision: u64,
     settings: &EndpointSettings,
 ) -> Result<Fenced, sqlx::Error> {
-    let Some(found) = find(store, tx, id).await? else { return Ok(Fenced::Stale) };
+    let Some(found) = find(outbox, tx, id).await? else { return Ok(Fenced::Stale) };
     if found.endpoint.revision != revision {
         return Ok(Fenced::Stale);
     }
@@ -157,46 +154,46 @@ async fn change_in(
     health.changed(&found.endpoint.settings, settings);
     let mut changed = found.endpoint;
     changed.settings.rate_limit = settings.rate_limit;
-    note(store, tx, &changed, &health, changed.disabled).await?;
+    note(outbox, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
     let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
     let id = Value::from(&*id);
     let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order];
-    tx.all(&store.statements().change, &values).await?;
+    tx.all(&outbox.statements.change, &values).await?;
     Ok(Fenced::Applied)
 }
 
 pub(super) async fn switch(
-    store: &PostgresStore,
+    outbox: &Outbox,
     id: EndpointId,
     disabled: Option<DisabledReason>,
 ) -> Result<bool, StoreError> {
     const CONTEXT: &str = "switch an endpoint";
 
-    let deadline = store.outbox_deadline().await?;
-    let switched = transaction!(store, deadline, CONTEXT, tx => find_and_switch(store, &mut tx, id, disabled))?;
+    let deadline = outbox.deadline().await?;
+    let switched = transaction!(outbox, deadline, CONTEXT, tx => find_and_switch(outbox, &mut tx, id, disabled))?;
     let Some(moved) = switched else { return Ok(false) };
     // From here on it is switched, for all who lease. What is too much for the rest of the time, `purge` goes on with.
     if disabled.is_none() && moved > 0 {
-        store.announce();
+        outbox.announce();
     }
-    moves::finish(store, deadline, id, moved).await;
+    moves::finish(outbox, deadline, id, moved).await;
     Ok(true)
 }
 
 async fn find_and_switch(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     id: EndpointId,
     disabled: Option<DisabledReason>,
 ) -> Result<Option<i64>, sqlx::Error> {
-    let Some(found) = find(store, tx, id).await? else { return Ok(None) };
-    switch_in(store, tx, &found, disabled).await.map(Some)
+    let Some(found) = find(outbox, tx, id).await? else { return Ok(None) };
+    switch_in(outbox, tx, &found, disabled).await.map(Some)
 }
 
 /// Enables or disables an endpoint that is locked, and begins to resume or hold what waits for it. Tells how many that were.
 pub(super) async fn switch_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     found: &Found,
     disabled: Option<DisabledReason>,
@@ -210,29 +207,28 @@ pub(super) async fn switch_in(
             None
         }
     };
-    note(store, tx, &found.endpoint, &health, disabled).await?;
-    let target = if disabled.is_some() { DeliveryState::Held } else { DeliveryState::Pending };
+    note(outbox, tx, &found.endpoint, &health, disabled).await?;
     let id = found.endpoint.id.to_string();
-    moves::start(store, tx, (&id, &found.endpoint.tenant), target, found.now).await
+    moves::start(outbox, tx, (&id, &found.endpoint.tenant), waits_as(disabled), found.now).await
 }
 
-pub(super) async fn delete(store: &PostgresStore, id: EndpointId) -> Result<bool, StoreError> {
+pub(super) async fn delete(outbox: &Outbox, id: EndpointId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "delete an endpoint";
 
-    let deadline = store.outbox_deadline().await?;
-    let deleted = transaction!(store, deadline, CONTEXT, tx => delete_in(store, &mut tx, id))?;
+    let deadline = outbox.deadline().await?;
+    let deleted = transaction!(outbox, deadline, CONTEXT, tx => delete_in(outbox, &mut tx, id))?;
     let Some(moved) = deleted else { return Ok(false) };
-    moves::finish(store, deadline, id, moved).await;
+    moves::finish(outbox, deadline, id, moved).await;
     Ok(true)
 }
 
-async fn delete_in(store: &PostgresStore, tx: &mut Tx, id: EndpointId) -> Result<Option<i64>, sqlx::Error> {
+async fn delete_in(outbox: &Outbox, tx: &mut Tx, id: EndpointId) -> Result<Option<i64>, sqlx::Error> {
     let id = id.to_string();
-    let Some(row) = tx.first(&store.statements().delete, &[store.offset(), Value::from(&*id)]).await? else {
+    let Some(row) = tx.first(&outbox.statements.delete, &[outbox.offset(), Value::from(&*id)]).await? else {
         return Ok(None);
     };
     let tenant: String = row.try_get("tenant")?;
-    moves::start(store, tx, (&id, &tenant), DeliveryState::Cancelled, row.try_get("now")?).await.map(Some)
+    moves::start(outbox, tx, (&id, &tenant), DeliveryState::Cancelled, row.try_get("now")?).await.map(Some)
 }
 
 /// An endpoint whose row is locked, how it is doing, and the time.
@@ -242,11 +238,11 @@ pub(super) struct Found {
     pub(super) now: Millis,
 }
 
-pub(super) async fn find(store: &PostgresStore, tx: &mut Tx, id: EndpointId) -> Result<Option<Found>, sqlx::Error> {
+pub(super) async fn find(outbox: &Outbox, tx: &mut Tx, id: EndpointId) -> Result<Option<Found>, sqlx::Error> {
     let id = id.to_string();
-    let row = tx.first(&store.statements().find, &[store.offset(), Value::from(&*id)]).await?;
+    let row = tx.first(&outbox.statements.find, &[outbox.offset(), Value::from(&*id)]).await?;
     row.map(|row| {
-        let (endpoint, health) = read(&row)?;
+        let (endpoint, health) = columns::endpoint(&row)?;
         Ok(Found { endpoint, health, now: row.try_get("now")? })
     })
     .transpose()
@@ -254,7 +250,7 @@ pub(super) async fn find(store: &PostgresStore, tx: &mut Tx, id: EndpointId) -> 
 
 /// Writes down how an endpoint that is locked is doing.
 pub(super) async fn note(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     endpoint: &EndpointRecord,
     health: &Health,
@@ -274,7 +270,7 @@ pub(super) async fn note(
         Value::from(health.url_epoch),
         Value::from(i64::from(health.strikes)),
     ];
-    tx.all(&store.statements().note, &values).await.map(drop)
+    tx.all(&outbox.statements.note, &values).await.map(drop)
 }
 
 /// The texts of settings, as they are kept.
@@ -286,8 +282,8 @@ struct Settings<'a> {
 
 impl<'a> Settings<'a> {
     fn new(settings: &'a EndpointSettings) -> Self {
-        let rate_limit = settings.rate_limit.map(|limit| limit.to_string());
-        Self { settings, events: settings.events.join(" "), rate_limit }
+        let (events, rate_limit) = columns::settings(settings);
+        Self { settings, events, rate_limit }
     }
 
     fn values(&self) -> [Value<'_>; 9] {
@@ -304,58 +300,6 @@ impl<'a> Settings<'a> {
             Value::from(i64::from(settings.in_order)),
         ]
     }
-}
-
-pub(super) fn read(row: &PgRow) -> Result<(EndpointRecord, Health), sqlx::Error> {
-    let text = |column: &str| row.try_get::<String, _>(column);
-
-    let id = text("id")?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
-    let style = text("style")?.parse().map_err(|_| corrupt("an endpoint's style is unknown"))?;
-    let sealed = Sealed::new(text("sealing_key")?, Bytes::from(row.try_get::<Vec<u8>, _>("sealed")?));
-    let events = text("events")?.split(' ').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
-    let mut settings = EndpointSettings::new(text("url")?, events, style, sealed);
-    settings.description = text("description")?;
-    settings.api_version = row.try_get("api_version")?;
-    settings.in_order = row.try_get("in_order")?;
-    settings.rate_limit = match row.try_get::<Option<String>, _>("rate_limit")? {
-        None => None,
-        Some(limit) => Some(limit.parse().map_err(|_| corrupt("an endpoint's rate limit is none"))?),
-    };
-    let disabled = match row.try_get::<Option<String>, _>("disabled")? {
-        None => None,
-        Some(name) => {
-            Some(DisabledReason::from_name(&name).ok_or_else(|| corrupt("why an endpoint is disabled is unknown"))?)
-        }
-    };
-    let health = Health {
-        failures: u32::try_from(row.try_get::<i64, _>("failures")?).map_err(|_| corrupt("a count is out of range"))?,
-        failing_since: row.try_get("failing_since")?,
-        strikes: u32::try_from(row.try_get::<i64, _>("strikes")?).map_err(|_| corrupt("a count is out of range"))?,
-        struck_at: row.try_get("struck_at")?,
-        rests_until: row.try_get("rests_until")?,
-        epoch: row.try_get("epoch")?,
-        url_epoch: row.try_get("url_epoch")?,
-        proven: row.try_get("proven")?,
-        slow_at: row.try_get("slow_at")?,
-        urgent: row.try_get("urgent")?,
-        in_order: row.try_get("in_order")?,
-        pace: Pace {
-            steady: row.try_get("steady")?,
-            steady_at: row.try_get("steady_at")?,
-            next_at: row.try_get("next_at")?,
-            catching_up: row.try_get("catching_up")?,
-        },
-    };
-
-    let draft = EndpointDraft::new(id, Arc::<str>::from(text("tenant")?), settings);
-    let mut endpoint = EndpointRecord::new(draft, to_time(row.try_get("created_at")?));
-    let revision = row.try_get::<i64, _>("revision")?;
-    endpoint.revision = u64::try_from(revision).map_err(|_| corrupt("a revision is out of range"))?;
-    endpoint.disabled = disabled;
-    endpoint.failures = health.failures;
-    endpoint.failing_since = health.failing_since.map(to_time);
-    endpoint.proven = health.proven;
-    Ok((endpoint, health))
 }
 
 /// A collision makes two tenants wait for each other for a moment.

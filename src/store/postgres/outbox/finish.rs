@@ -2,111 +2,115 @@ use sqlx::Row;
 use tokio::time::timeout_at;
 
 use super::{
-    count, dispatch,
+    dispatch,
     endpoints::{self, Found},
-    schema::number,
-    transaction::{Tx, is_conflict, transaction},
+    shared::Outbox,
 };
 use crate::{
     clock::millis,
     error::StoreError,
     observe,
-    send::{AttemptEnd, DisabledReason, Fenced, Finish, LeaseToken, OutboxId, latency_bucket},
+    send::{
+        DisabledReason, Fenced, Finish, LeaseToken, OutboxId,
+        policy::{Attempted, Finished, Receiver, counted, finish as decide},
+    },
     store::{
-        outbox::{Standing, hour, next_state, round},
+        columns::{self, Columns, count, number, seq},
         postgres::{
-            PostgresStore,
             error::{no_answer, store_error},
             statement::Value,
+            tx::{Tx, is_conflict, transaction},
         },
     },
 };
 
 pub(super) async fn finish(
-    store: &PostgresStore,
+    outbox: &Outbox,
     id: OutboxId,
     token: LeaseToken,
-    finish: Finish,
+    end: Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
-    let deadline = store.outbox_deadline().await?;
+    let deadline = outbox.deadline().await?;
     let finished =
-        transaction!(store, deadline, "finish an attempt", tx => finish_in(store, &mut tx, id, token, &finish))?;
-    if finished.1.is_some() && finish.notice.is_some() {
-        store.announce();
+        transaction!(outbox, deadline, "finish an attempt", tx => finish_in(outbox, &mut tx, id, token, &end))?;
+    if finished.1.is_some() && end.notice.is_some() {
+        outbox.announce();
     }
     Ok(finished)
 }
 
 async fn finish_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     id: OutboxId,
     token: LeaseToken,
-    finish: &Finish,
+    end: &Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), sqlx::Error> {
-    let seq = Value::from(i64::try_from(id.to_u64()).unwrap_or(i64::MAX));
     let token = token.to_bytes();
-    let row = tx.first(&store.statements().finish_read, &[store.offset(), seq, Value::from(&token)]).await?;
+    let values = [outbox.offset(), Value::from(seq(id)), Value::from(&token)];
+    let row = tx.first(&outbox.statements.finish_read, &values).await?;
     let Some(row) = row else { return Ok((Fenced::Stale, None)) };
     let now = row.try_get("now")?;
-    let attempt: i64 = row.try_get("delivery_attempt")?;
-    let epoch: i64 = row.try_get("delivery_epoch")?;
-    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>("resent_after")?.map(count));
-
-    let mut disabled = None;
+    let attempt = count(row.int("delivery_attempt")?);
+    let mut attempted = Attempted::new(attempt, row.int("delivery_epoch")?, row.int("delivery_created_at")?);
+    attempted.resent_after = row.optional_int("resent_after")?.map(count);
     let mut found = None;
-    let standing = match row.try_get::<Option<&str>, _>("id")? {
-        None => Standing::Deleted,
-        Some(id) => match endpoints::read(&row) {
-            // The attempt was made anyway, and is noted.
+    let receiver = match row.try_get::<Option<&str>, _>("id")? {
+        None => Receiver::Deleted,
+        Some(id) => match columns::endpoint(&row) {
             Err(cause) => {
                 observe::unreadable("endpoint", &id, &cause);
-                match row.try_get::<Option<&str>, _>("disabled")? {
-                    Some(_) => Standing::Disabled,
-                    None => Standing::Enabled,
-                }
+                Receiver::Unreadable { is_disabled: row.optional_text("disabled")?.is_some() }
             }
-            Ok((endpoint, mut health)) => {
-                let reason = health.count(finish, epoch, now);
-                let locked = found.insert(Found { endpoint, health, now });
-                match (locked.endpoint.disabled, reason) {
-                    (None, Some(_)) => {
-                        endpoints::switch_in(store, tx, locked, reason).await?;
-                        if let Some(notice) = &finish.notice {
-                            // One that is in conflict with another says the same.
-                            dispatch::dispatch_with(store, tx, std::slice::from_ref(notice)).await?;
-                        }
-                        disabled = reason;
-                        Standing::Disabled
-                    }
-                    (Some(_), _) => Standing::Disabled,
-                    (None, None) => locked.health.standing(epoch),
-                }
+            Ok((endpoint, health)) => {
+                let is_disabled = endpoint.disabled.is_some();
+                found = Some(Found { endpoint, health, now });
+                Receiver::Readable { health, is_disabled }
             }
         },
     };
 
-    let end = AttemptEnd::of(finish.after);
-    let is_noted = end.is_some();
-    let (of, tenant): (&str, &str) = (row.try_get("delivery_endpoint")?, row.try_get("delivery_tenant")?);
-    let (state, due) = next_state(finish.after, standing, now);
-    let created_at = row.try_get("delivery_created_at")?;
-    let due = found.as_ref().map_or(due, |found| found.health.due(state, due, created_at));
-    let endpoint = found.as_ref().map(|found| found.endpoint.id.to_string());
-    let health = found.as_ref().map(|found| found.health).unwrap_or_default();
-    let limit = found.as_ref().and_then(|found| found.endpoint.settings.rate_limit);
+    let finished = decide(&attempted, receiver, end, now);
+
+    if let (Some(found), Some(health)) = (&mut found, finished.health) {
+        found.health = health;
+        if finished.disabled.is_some() {
+            endpoints::switch_in(outbox, tx, found, finished.disabled).await?;
+            if let Some(notice) = &end.notice {
+                // One that is in conflict with another says the same.
+                dispatch::dispatch_with(outbox, tx, std::slice::from_ref(notice)).await?;
+            }
+        }
+    }
+    let whose = (row.text("delivery_tenant")?, row.text("delivery_endpoint")?);
+    write(outbox, tx, (id, attempt, now), (&finished, end), found.as_ref(), whose).await?;
+    Ok((Fenced::Applied, finished.disabled))
+}
+
+async fn write(
+    outbox: &Outbox,
+    tx: &mut Tx,
+    (id, attempt, now): (OutboxId, u32, i64),
+    (finished, end): (&Finished, &Finish),
+    found: Option<&Found>,
+    (tenant, of): (&str, &str),
+) -> Result<(), sqlx::Error> {
+    let counted = counted(end, now);
+    let endpoint = found.map(|found| found.endpoint.id.to_string());
+    let health = found.map(|found| found.health).unwrap_or_default();
+    let limit = found.and_then(|found| found.endpoint.settings.rate_limit);
     let values = [
         Value::from(now),
-        seq,
-        Value::from(number(state)),
-        Value::from(due),
-        Value::from(if is_noted { attempt } else { attempt - 1 }),
-        Value::from(i64::from(is_noted)),
-        Value::from(i64::from(count(attempt))),
-        Value::Int(finish.status.map(i64::from)),
-        Value::Text(finish.error),
-        Value::from(millis(finish.duration)),
-        Value::Bytes(Some(&finish.answer[..]).filter(|answer| !answer.is_empty())),
+        Value::from(seq(id)),
+        Value::from(number(finished.state)),
+        Value::from(finished.due_at),
+        Value::from(i64::from(finished.attempt)),
+        Value::from(i64::from(finished.is_noted)),
+        Value::from(i64::from(attempt)),
+        Value::Int(end.status.map(i64::from)),
+        Value::Text(end.error),
+        Value::from(millis(end.duration)),
+        Value::Bytes(Some(&end.answer[..]).filter(|answer| !answer.is_empty())),
         Value::Text(endpoint.as_deref()),
         Value::from(i64::from(health.failures)),
         Value::Int(health.failing_since),
@@ -118,13 +122,12 @@ async fn finish_in(
         Value::from(i64::from(health.strikes)),
         Value::from(health.struck_at),
         Value::from(health.slow_at),
-        Value::from(i64::from(manual)),
+        Value::from(i64::from(finished.manual)),
         Value::from(tenant),
-        Value::from(i64::from(hour(now))),
         Value::from(of),
-        Value::from(i64::from(end.unwrap_or(AttemptEnd::Retried).number())),
-        Value::from(i64::from(latency_bucket(finish.duration))),
+        Value::Int(counted.map(|counted| counted.hour.into())),
+        Value::Int(counted.map(|counted| counted.end.number().into())),
+        Value::Int(counted.map(|counted| counted.bucket.into())),
     ];
-    tx.all(&store.statements().finish_write, &values).await?;
-    Ok((Fenced::Applied, disabled))
+    tx.all(&outbox.statements.finish_write, &values).await.map(drop)
 }

@@ -3,21 +3,22 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::store::postgres::{PostgresStore, statement::Mode};
+use super::shared::Outbox;
+use crate::store::postgres::statement::Mode;
 
 /// Listens on a connection of its own until it is dropped, and wakes whoever waits. A connection that is lost is made anew; what
 /// came meanwhile is found by looking.
-pub(super) async fn listen(store: &PostgresStore, wake: Box<dyn Fn() + Send + Sync + '_>) {
+pub(super) async fn listen(outbox: &Outbox, wake: Box<dyn Fn() + Send + Sync + '_>) {
     // A pooler that hands out connections by the transaction lets nobody listen.
-    if store.inner.mode == Mode::Simple {
+    if outbox.server.mode == Mode::Simple {
         return;
     }
     let mut pause = SHORTEST_PAUSE;
     loop {
-        if let Ok(mut listener) = connect(store).await {
+        if let Ok(mut listener) = connect(outbox).await {
             pause = SHORTEST_PAUSE;
             wake();
-            while hear(store, &mut listener).await.is_ok() {
+            while hear(outbox, &mut listener).await.is_ok() {
                 wake();
             }
         }
@@ -26,9 +27,9 @@ pub(super) async fn listen(store: &PostgresStore, wake: Box<dyn Fn() + Send + Sy
     }
 }
 
-async fn connect(store: &PostgresStore) -> Result<PgListener, sqlx::Error> {
-    let options = store.inner.pool.current().value.connect_options();
-    let timeout_of = store.inner.timeout;
+async fn connect(outbox: &Outbox) -> Result<PgListener, sqlx::Error> {
+    let options = outbox.server.pool.current().value.connect_options();
+    let timeout_of = outbox.server.timeout;
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(timeout_of)
@@ -37,21 +38,21 @@ async fn connect(store: &PostgresStore) -> Result<PgListener, sqlx::Error> {
         .connect_lazy_with(options.as_ref().clone());
     let connect = async {
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(&store.inner.outbox.channel).await?;
+        listener.listen(&outbox.channel).await?;
         Ok(listener)
     };
     timeout(timeout_of, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Waits for a word. A connection that is silent for long is asked whether it is still there.
-async fn hear(store: &PostgresStore, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+async fn hear(outbox: &Outbox, listener: &mut PgListener) -> Result<(), sqlx::Error> {
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
             // It has already been made anew by the driver when there is nothing.
             Ok(heard) => return heard.map(drop),
             Err(_) => {
                 let ping = sqlx::raw_sql("SELECT 1").execute(&mut *listener);
-                timeout(store.inner.timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                timeout(outbox.server.timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
             }
         }
     }

@@ -1,27 +1,23 @@
 use std::sync::Arc;
 
-use sqlx::{Row, postgres::PgRow};
+use sqlx::Row;
 
-use super::corrupt;
+use super::shared::Outbox;
 use crate::{
     error::StoreError,
-    send::{MessagePlace, MessageQuery, MessageRecord},
+    send::{MessageQuery, MessageRecord},
     store::{
-        outbox::to_time,
-        postgres::{PostgresStore, error::store_error, statement::Value},
+        columns,
+        postgres::{error::store_error, statement::Value},
     },
 };
 
-pub(super) async fn get(
-    store: &PostgresStore,
-    tenant: Arc<str>,
-    id: String,
-) -> Result<Option<MessageRecord>, StoreError> {
+pub(super) async fn get(outbox: &Outbox, tenant: Arc<str>, id: String) -> Result<Option<MessageRecord>, StoreError> {
     const CONTEXT: &str = "read a message";
 
-    let rows = store.ask(CONTEXT, &store.statements().message, &[Value::from(&*tenant), Value::from(&*id)]).await?;
+    let rows = outbox.ask(CONTEXT, &outbox.statements.message, &[Value::from(&*tenant), Value::from(&*id)]).await?;
     let record = rows.first().map(|row| {
-        let mut record = read(row)?;
+        let mut record = columns::message(row)?;
         record.payload = row.try_get("payload")?;
         Ok(record)
     });
@@ -29,7 +25,7 @@ pub(super) async fn get(
 }
 
 pub(super) async fn list(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tenant: Arc<str>,
     wanted: MessageQuery,
     limit: u32,
@@ -40,21 +36,6 @@ pub(super) async fn list(
     let before =
         wanted.before.map_or((i64::MAX, i64::MAX), |before| (number(before.millis()), number(before.number())));
     let values = [Value::from(&*tenant), Value::from(before.0), Value::from(before.1), Value::from(i64::from(limit))];
-    let rows = store.ask(CONTEXT, &store.statements().messages, &values).await?;
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
-}
-
-fn read(row: &PgRow) -> Result<MessageRecord, sqlx::Error> {
-    let unsigned = |number: i64| u64::try_from(number).map_err(|_| corrupt("a number is negative"));
-    let place = MessagePlace::new(unsigned(row.try_get("created_at")?)?, unsigned(row.try_get("seq")?)?);
-    let text = |column: &str| row.try_get::<String, _>(column);
-    let mut record = MessageRecord::new(
-        place,
-        text("id")?,
-        text("event_type")?,
-        text("tenant")?,
-        to_time(row.try_get("happened_at")?),
-    );
-    record.version = row.try_get("version")?;
-    Ok(record)
+    let rows = outbox.ask(CONTEXT, &outbox.statements.messages, &values).await?;
+    rows.iter().map(columns::message).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
 }

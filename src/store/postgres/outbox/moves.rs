@@ -7,22 +7,18 @@ use std::collections::HashMap;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    corrupt,
-    schema::{number, state},
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::shared::Outbox;
 use crate::{
+    clock::Millis,
     error::StoreError,
-    send::{DeliveryState, EndpointId},
+    send::{DeliveryState, EndpointId, policy::moved_from},
     store::{
-        outbox::moved_from,
+        columns::{Columns, corrupt, number, state},
         postgres::{
-            PostgresStore,
             error::{no_answer, store_error},
             statement::Value,
+            tx::{Tx, is_conflict, transaction},
         },
-        record::Millis,
     },
 };
 
@@ -31,7 +27,7 @@ const CONTEXT: &str = "move what waits for an endpoint";
 /// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells how many
 /// that were; as many as a step has means that there may be more.
 pub(super) async fn start(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     (endpoint, tenant): (&str, &str),
     target: DeliveryState,
@@ -39,15 +35,15 @@ pub(super) async fn start(
 ) -> Result<i64, sqlx::Error> {
     // Before the deliveries are locked: who goes on with an endpoint locks in this order too.
     let values = [Value::from(endpoint), Value::from(tenant), Value::from(number(target))];
-    tx.all(&store.statements().move_begin, &values).await?;
-    step(store, tx, endpoint, target, now, STEP).await
+    tx.all(&outbox.statements.move_begin, &values).await?;
+    step(outbox, tx, endpoint, target, now, STEP).await
 }
 
 /// Goes on with an endpoint, until nothing is left to move or the time is over. Then, or where it fails, `purge` goes on.
-pub(super) async fn finish(store: &PostgresStore, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
+pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
     let id = endpoint.to_string();
     while moved >= STEP {
-        match go_on(store, deadline, Some(&id), STEP).await {
+        match go_on(outbox, deadline, Some(&id), STEP).await {
             Ok((more, _)) => moved = more,
             Err(_) => break,
         }
@@ -57,32 +53,32 @@ pub(super) async fn finish(store: &PostgresStore, deadline: Instant, endpoint: E
 /// Goes on with an endpoint, or with any that nobody else is busy with, in a transaction of its own. Tells how many it moved, and
 /// whether they are due now.
 pub(super) async fn go_on(
-    store: &PostgresStore,
+    outbox: &Outbox,
     deadline: Instant,
     endpoint: Option<&str>,
     limit: i64,
 ) -> Result<(i64, bool), StoreError> {
-    transaction!(store, deadline, CONTEXT, tx => go_on_in(store, &mut tx, endpoint, limit))
+    transaction!(outbox, deadline, CONTEXT, tx => go_on_in(outbox, &mut tx, endpoint, limit))
 }
 
 async fn go_on_in(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     endpoint: Option<&str>,
     limit: i64,
 ) -> Result<(i64, bool), sqlx::Error> {
-    let values = [store.offset(), Value::Text(endpoint)];
-    let Some(row) = tx.first(&store.statements().move_on, &values).await? else { return Ok((0, false)) };
+    let values = [outbox.offset(), Value::Text(endpoint)];
+    let Some(row) = tx.first(&outbox.statements.move_on, &values).await? else { return Ok((0, false)) };
     let endpoint: String = row.try_get("endpoint")?;
-    let target = target(row.try_get("target")?)?;
-    let moved = step(store, tx, &endpoint, target, row.try_get("now")?, limit).await?;
+    let target = target(row.int("target")?)?;
+    let moved = step(outbox, tx, &endpoint, target, row.try_get("now")?, limit).await?;
     // That it is done is a change as well.
     Ok((moved.max(1), target == DeliveryState::Pending && moved > 0))
 }
 
 /// Moves some, and forgets of the endpoint when these were the last ones.
 async fn step(
-    store: &PostgresStore,
+    outbox: &Outbox,
     tx: &mut Tx,
     endpoint: &str,
     target: DeliveryState,
@@ -98,22 +94,19 @@ async fn step(
             Value::from(number(target)),
             Value::from(limit - moved),
         ];
-        let row = tx.first(&store.statements().move_waiting, &values).await?;
+        let row = tx.first(&outbox.statements.move_waiting, &values).await?;
         moved += row.ok_or(sqlx::Error::RowNotFound)?.try_get::<i64, _>("moved")?;
     }
     if moved < limit {
-        tx.all(&store.statements().move_end, &[Value::from(endpoint)]).await?;
+        tx.all(&outbox.statements.move_end, &[Value::from(endpoint)]).await?;
     }
     Ok(moved)
 }
 
 /// The endpoints of a tenant whose deliveries are being moved, and where to: mostly there are none.
-pub(super) async fn of_tenant(
-    store: &PostgresStore,
-    tenant: &str,
-) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
-    let rows = store.ask(CONTEXT, &store.statements().moves, &[Value::from(tenant)]).await?;
-    let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.try_get::<i16, _>("target")?));
+pub(super) async fn of_tenant(outbox: &Outbox, tenant: &str) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    let rows = outbox.ask(CONTEXT, &outbox.statements.moves, &[Value::from(tenant)]).await?;
+    let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.int("target")?));
     let mut moves = HashMap::new();
     for row in &rows {
         let (id, number) = read(row).map_err(|error| store_error(error, CONTEXT))?;
@@ -125,7 +118,7 @@ pub(super) async fn of_tenant(
     Ok(moves)
 }
 
-pub(super) fn target(number: i16) -> Result<DeliveryState, sqlx::Error> {
+pub(super) fn target(number: i64) -> Result<DeliveryState, sqlx::Error> {
     state(number).ok_or_else(|| corrupt("unknown state of deliveries that are moved"))
 }
 

@@ -3,21 +3,18 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{
-    moves,
-    transaction::{Tx, is_conflict, transaction},
-};
+use super::{moves, shared::Outbox};
 use crate::{
+    clock::{Millis, before},
     error::StoreError,
-    send::Retention,
-    store::{
-        outbox::{Aged, aged, hour},
-        postgres::{
-            PostgresStore,
-            error::{no_answer, store_error},
-            statement::{Statement, Value},
-        },
-        record::{Millis, before},
+    send::{
+        Retention,
+        policy::{Aged, Usage, aged, hour},
+    },
+    store::postgres::{
+        error::{no_answer, store_error},
+        statement::{Statement, Value},
+        tx::{Tx, is_conflict, transaction},
     },
 };
 
@@ -26,9 +23,9 @@ const CONTEXT: &str = "purge the outbox";
 /// Each step is a transaction of its own, with the time of a whole call, and takes what nobody has locked, so that nobody waits for
 /// it and several processes share the work. It walks what is to be changed, along an index of it: what is not old, or is old and
 /// awaited, is not read.
-pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u32) -> Result<u64, StoreError> {
-    let statements = store.statements();
-    let now = store.ask(CONTEXT, &statements.now, &[store.offset()]).await?;
+pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> Result<u64, StoreError> {
+    let statements = &outbox.statements;
+    let now = outbox.ask(CONTEXT, &statements.now, &[outbox.offset()]).await?;
     let now: i64 = now
         .first()
         .ok_or(sqlx::Error::RowNotFound)
@@ -40,35 +37,35 @@ pub(super) async fn purge(store: &PostgresStore, retention: Retention, limit: u3
     let most = Value::from(i64::from(limit));
 
     // In the order in which rows lose their meaning. A message that is still to be delivered to somebody is not touched.
-    store.ask(CONTEXT, &statements.purge_strays, &[most]).await?;
-    let (mut changed, is_due) = go_on_moving(store, limit).await?;
+    outbox.ask(CONTEXT, &statements.purge_strays, &[most]).await?;
+    let (mut changed, is_due) = go_on_moving(outbox, limit).await?;
     for (statement, values) in [
         (&statements.purge_died, &[Value::from(now), most][..]),
         (&statements.purge_long_held, &[Value::from(rows), most]),
         (&statements.purge_unblocked, &[most]),
     ] {
-        changed += ask(store, statement, values).await?;
+        changed += ask(outbox, statement, values).await?;
     }
     let hour = i64::from(hour(rows));
-    changed += ask(store, &statements.purge_stats, &[Value::from(hour), most]).await?;
-    let deadline = store.outbox_deadline().await?;
-    changed += transaction!(store, deadline, CONTEXT, tx => empty(store, &mut tx, content, limit))?;
+    changed += ask(outbox, &statements.purge_stats, &[Value::from(hour), most]).await?;
+    let deadline = outbox.deadline().await?;
+    changed += transaction!(outbox, deadline, CONTEXT, tx => empty(outbox, &mut tx, content, limit))?;
     for (statement, until) in
         [(&statements.purge_answers, content), (&statements.purge_attempts, rows), (&statements.purge_rows, rows)]
     {
-        changed += ask(store, statement, &[Value::from(until), most]).await?;
+        changed += ask(outbox, statement, &[Value::from(until), most]).await?;
     }
     if is_due {
-        store.announce();
+        outbox.announce();
     }
     Ok(changed)
 }
 
-async fn go_on_moving(store: &PostgresStore, limit: u32) -> Result<(u64, bool), StoreError> {
+async fn go_on_moving(outbox: &Outbox, limit: u32) -> Result<(u64, bool), StoreError> {
     let (limit, mut moved, mut is_due) = (i64::from(limit), 0, false);
     while moved < limit {
-        let deadline = store.outbox_deadline().await?;
-        let (of_one, of_one_is_due) = moves::go_on(store, deadline, None, limit - moved).await?;
+        let deadline = outbox.deadline().await?;
+        let (of_one, of_one_is_due) = moves::go_on(outbox, deadline, None, limit - moved).await?;
         if of_one == 0 {
             break;
         }
@@ -78,22 +75,22 @@ async fn go_on_moving(store: &PostgresStore, limit: u32) -> Result<(u64, bool), 
     Ok((moved.unsigned_abs(), is_due))
 }
 
-async fn ask(store: &PostgresStore, statement: &Statement, values: &[Value<'_>]) -> Result<u64, StoreError> {
-    done(&store.ask(CONTEXT, statement, values).await?).map_err(|error| store_error(error, CONTEXT))
+async fn ask(outbox: &Outbox, statement: &Statement, values: &[Value<'_>]) -> Result<u64, StoreError> {
+    done(&outbox.ask(CONTEXT, statement, values).await?).map_err(|error| store_error(error, CONTEXT))
 }
 
 /// Drops the payloads of old messages. They are locked before it is read what waits for them: what is resent meanwhile keeps
 /// its content, or finds none.
-async fn empty(store: &PostgresStore, tx: &mut Tx, until: Millis, limit: u32) -> Result<u64, sqlx::Error> {
+async fn empty(outbox: &Outbox, tx: &mut Tx, until: Millis, limit: u32) -> Result<u64, sqlx::Error> {
     let values = [Value::from(until), Value::from(i64::from(limit))];
-    let window = tx.all(&store.statements().purge_window, &values).await?;
+    let window = tx.all(&outbox.statements.purge_window, &values).await?;
     let created = window.iter().map(|row| Ok((row.try_get("seq")?, row.try_get("created_at")?)));
     let created = created.collect::<Result<Vec<(i64, Millis)>, sqlx::Error>>()?;
     if created.is_empty() {
         return Ok(0);
     }
     let seqs: Vec<_> = created.iter().map(|(seq, _)| *seq).collect();
-    let judged = tx.all(&store.statements().purge_judge, &[Value::ManyInts(&seqs)]).await?;
+    let judged = tx.all(&outbox.statements.purge_judge, &[Value::ManyInts(&seqs)]).await?;
     let created: std::collections::HashMap<_, _> = created.into_iter().collect();
 
     let (mut awaited, mut blocking) = (Vec::new(), Vec::new());
@@ -102,7 +99,9 @@ async fn empty(store: &PostgresStore, tx: &mut Tx, until: Millis, limit: u32) ->
         let seq: i64 = row.try_get("seq")?;
         let waiting: Option<i64> = row.try_get("awaited")?;
         let created_at = created.get(&seq).copied().unwrap_or_default();
-        match aged(waiting.is_some(), created_at, row.try_get("ended_at")?, until) {
+        let mut usage = Usage::new(created_at);
+        (usage.is_awaited, usage.last_attempt) = (waiting.is_some(), row.try_get("ended_at")?);
+        match aged(usage, until) {
             Aged::Awaited => {
                 awaited.push(seq);
                 blocking.extend(waiting);
@@ -118,26 +117,26 @@ async fn empty(store: &PostgresStore, tx: &mut Tx, until: Millis, limit: u32) ->
         }
     }
     let lists = [&awaited, &blocking, &later, &later_at, &old, &used_at];
-    done(&tx.all(&store.statements().purge_content, &lists.map(|list| Value::ManyInts(list))).await?)
+    done(&tx.all(&outbox.statements.purge_content, &lists.map(|list| Value::ManyInts(list))).await?)
 }
 
-pub(super) async fn erase(store: &PostgresStore, tenant: Arc<str>, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn erase(outbox: &Outbox, tenant: Arc<str>, limit: u32) -> Result<u64, StoreError> {
     const CONTEXT: &str = "erase a tenant";
 
     // The endpoints first, so that nothing more is made for them.
-    let deadline = store.outbox_deadline().await?;
-    let (statements, tenant) = (store.statements(), &*tenant);
+    let deadline = outbox.deadline().await?;
+    let (statements, tenant) = (&outbox.statements, &*tenant);
     let endpoints = &statements.erase_endpoints;
-    let endpoints = transaction!(store, deadline, CONTEXT, tx => erase_of(endpoints, &mut tx, tenant, limit))?;
-    let deliveries = transaction!(store, deadline, CONTEXT, tx => erase_deliveries(store, &mut tx, tenant, limit))?;
+    let endpoints = transaction!(outbox, deadline, CONTEXT, tx => erase_of(endpoints, &mut tx, tenant, limit))?;
+    let deliveries = transaction!(outbox, deadline, CONTEXT, tx => erase_deliveries(outbox, &mut tx, tenant, limit))?;
     if deliveries >= u64::from(limit) {
         // Its messages would be read in vain for as long as there are deliveries of them.
         return Ok(endpoints + deliveries);
     }
     let messages = &statements.erase_messages;
-    let messages = transaction!(store, deadline, CONTEXT, tx => erase_of(messages, &mut tx, tenant, limit))?;
+    let messages = transaction!(outbox, deadline, CONTEXT, tx => erase_of(messages, &mut tx, tenant, limit))?;
     let stats = &statements.erase_stats;
-    let stats = transaction!(store, deadline, CONTEXT, tx => erase_of(stats, &mut tx, tenant, limit))?;
+    let stats = transaction!(outbox, deadline, CONTEXT, tx => erase_of(stats, &mut tx, tenant, limit))?;
     Ok(endpoints + deliveries + messages + stats)
 }
 
@@ -146,14 +145,14 @@ async fn erase_of(statement: &Statement, tx: &mut Tx, tenant: &str, limit: u32) 
 }
 
 /// A delivery is locked before its attempts are read: one that ends meanwhile has noted its attempt, or finds no delivery.
-async fn erase_deliveries(store: &PostgresStore, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
+async fn erase_deliveries(outbox: &Outbox, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
     let values = [Value::from(tenant), Value::from(i64::from(limit))];
-    let rows = tx.all(&store.statements().erase_some, &values).await?;
+    let rows = tx.all(&outbox.statements.erase_some, &values).await?;
     let some = rows.iter().map(|row| row.try_get("seq")).collect::<Result<Vec<i64>, _>>()?;
     if some.is_empty() {
         return Ok(0);
     }
-    done(&tx.all(&store.statements().erase_deliveries, &[Value::ManyInts(&some)]).await?)
+    done(&tx.all(&outbox.statements.erase_deliveries, &[Value::ManyInts(&some)]).await?)
 }
 
 fn done(rows: &[PgRow]) -> Result<u64, sqlx::Error> {

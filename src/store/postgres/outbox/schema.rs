@@ -1,9 +1,8 @@
-use crate::{
-    send::DeliveryState,
-    store::postgres::migration::{Migration, Part},
-};
+use crate::store::postgres::migration::{Migration, Part};
 
-pub(in crate::store::postgres) const OUTBOX: Part = Part {
+pub(in crate::store::postgres) const PARTS: &[&Part] = &[&OUTBOX];
+
+pub(super) const OUTBOX: Part = Part {
     name: "outbox",
     steps: &[
         Migration { version: 1, oldest_reader: 1, sql: include_str!("../migrations/outbox_1.sql") },
@@ -13,23 +12,3 @@ pub(in crate::store::postgres) const OUTBOX: Part = Part {
         Migration { version: 4, oldest_reader: 3, sql: include_str!("../migrations/outbox_4.sql") },
     ],
 };
-
-// The numbers are in the statements too.
-pub(super) const PENDING: i64 = 0;
-pub(super) const HELD: i64 = 2;
-
-pub(super) fn number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Pending => PENDING,
-        DeliveryState::Sending => 1,
-        DeliveryState::Held => HELD,
-        DeliveryState::Delivered => 3,
-        DeliveryState::Refused => 4,
-        DeliveryState::Exhausted => 5,
-        DeliveryState::Cancelled => 6,
-    }
-}
-
-pub(super) fn state(number: i16) -> Option<DeliveryState> {
-    DeliveryState::ALL.iter().copied().find(|state| self::number(*state) == i64::from(number))
-}

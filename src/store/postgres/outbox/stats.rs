@@ -1,20 +1,13 @@
 use sqlx::{Row, postgres::PgRow};
 
+use super::shared::Outbox;
 use crate::{
     error::StoreError,
-    send::{AttemptEnd, BACKLOG_COUNTED, Backlog, Scope, StatsCell},
-    store::{
-        outbox::backlog,
-        postgres::{PostgresStore, error::store_error, statement::Value},
-    },
+    send::{AttemptEnd, BACKLOG_COUNTED, Backlog, Scope, StatsCell, policy::backlog},
+    store::postgres::{error::store_error, statement::Value},
 };
 
-pub(super) async fn read(
-    store: &PostgresStore,
-    scope: Scope,
-    since: u32,
-    until: u32,
-) -> Result<Vec<StatsCell>, StoreError> {
+pub(super) async fn read(outbox: &Outbox, scope: Scope, since: u32, until: u32) -> Result<Vec<StatsCell>, StoreError> {
     const CONTEXT: &str = "read the counts of attempts";
 
     let endpoint = scope.endpoint.map(|id| id.to_string());
@@ -22,7 +15,7 @@ pub(super) async fn read(
     values.extend(endpoint.as_deref().map(Value::from));
     values.extend(scope.tenant.as_deref().map(Value::from));
     let index = usize::from(endpoint.is_some()) | usize::from(scope.tenant.is_some()) << 1;
-    let rows = store.ask(CONTEXT, &store.statements().stats[index], &values).await?;
+    let rows = outbox.ask(CONTEXT, &outbox.statements.stats[index], &values).await?;
     let cells = rows.iter().map(cell).collect::<Result<Vec<_>, _>>().map_err(|error| store_error(error, CONTEXT))?;
     Ok(cells.into_iter().flatten().collect())
 }
@@ -37,10 +30,10 @@ fn cell(row: &PgRow) -> Result<Option<StatsCell>, sqlx::Error> {
     Ok(AttemptEnd::from_number(ended).map(|end| StatsCell::new(hour, end, bucket, count.unsigned_abs())))
 }
 
-pub(super) async fn waiting(store: &PostgresStore, scope: Scope) -> Result<Backlog, StoreError> {
+pub(super) async fn waiting(outbox: &Outbox, scope: Scope) -> Result<Backlog, StoreError> {
     const CONTEXT: &str = "read what waits";
 
-    let statements = store.statements();
+    let statements = &outbox.statements;
     let endpoint = scope.endpoint.map(|id| id.to_string());
     let most = Value::from(i64::from(BACKLOG_COUNTED));
     let tenant = scope.tenant.as_deref();
@@ -48,16 +41,16 @@ pub(super) async fn waiting(store: &PostgresStore, scope: Scope) -> Result<Backl
         (Some(endpoint), tenant) => {
             let of = [Value::from(endpoint), Value::Text(tenant)];
             let (count, ready) = (&statements.count_waiting_of_endpoint, &statements.ready_of_endpoint);
-            (count, vec![most, of[0], of[1]], ready, vec![store.offset(), of[0], of[1]])
+            (count, vec![most, of[0], of[1]], ready, vec![outbox.offset(), of[0], of[1]])
         }
         (None, Some(tenant)) => {
             let (count, ready) = (&statements.count_waiting_of_tenant, &statements.ready_of_tenant);
-            (count, vec![most, Value::from(tenant)], ready, vec![store.offset(), Value::from(tenant)])
+            (count, vec![most, Value::from(tenant)], ready, vec![outbox.offset(), Value::from(tenant)])
         }
-        (None, None) => (&statements.count_waiting, vec![most], &statements.ready, vec![store.offset(), most]),
+        (None, None) => (&statements.count_waiting, vec![most], &statements.ready, vec![outbox.offset(), most]),
     };
-    let count = store.ask(CONTEXT, count, &count_values).await?;
-    let ready = store.ask(CONTEXT, ready, &ready_values).await?;
+    let count = outbox.ask(CONTEXT, count, &count_values).await?;
+    let ready = outbox.ask(CONTEXT, ready, &ready_values).await?;
     let read = || {
         let (count, ready) = (first(&count)?, first(&ready)?);
         let waiting = count.try_get::<i64, _>("waiting")?.unsigned_abs();

@@ -4,14 +4,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::{Row, SqliteConnection};
 
-use super::query;
+use super::session::query;
 use crate::{
+    clock::{Millis, after},
     error::StoreError,
     send::{LONGEST_ASKED_REST, LONGEST_LEASE},
-    store::{
-        record::{Millis, after},
-        sqlite::error::store_error,
-    },
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "look for what was written before the clock was set back";

@@ -1,18 +1,19 @@
-use std::time::Duration;
-
-use bytes::Bytes;
-use sqlx::{Connection, Row, sqlite::SqliteRow};
+use sqlx::{Connection, Row};
 
 use super::{
-    Session, begin, corrupt, endpoints, moves, query,
-    schema::{HELD, PENDING, number, state},
+    endpoints, moves,
+    session::{Session, begin, query},
 };
 use crate::{
+    clock::from_time,
     error::StoreError,
     observe,
-    send::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered},
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered,
+        policy::{Missed, missed, show, waits_as},
+    },
     store::{
-        outbox::{from_time, moved_from, show, shown_due, to_time, wants},
+        columns::{self, Columns, Listing, PENDING, looked, number, seq},
         sqlite::error::store_error,
     },
 };
@@ -25,9 +26,9 @@ pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Optio
     let row = query(session.prefix, &format!("{SELECT} {of_it}"))
         .bind(seq(id))
         .fetch_optional(&mut *session.connection)
-        .await
-        .map_err(|error| store_error("read a delivery", error))?;
-    let Some(mut record) = row.as_ref().map(read).transpose()? else { return Ok(None) };
+        .await;
+    let record = row.and_then(|row| row.as_ref().map(columns::delivery).transpose());
+    let Some(mut record) = record.map_err(|error| store_error("read a delivery", error))? else { return Ok(None) };
     let target = moves::of_endpoint(&mut session.connection, session.prefix, record.endpoint).await?;
     show(&mut record, target);
     Ok(Some(record))
@@ -39,27 +40,12 @@ pub(super) async fn list(
     wanted: &DeliveryQuery,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let moves = moves::of_tenant(&mut session.connection, session.prefix, tenant).await?;
-    // What is being moved from the state is shown elsewhere.
-    let leaves = |target: DeliveryState| wanted.state.is_some_and(|state| moved_from(target).contains(&state));
-    let leaving: Vec<_> = moves.iter().filter(|(_, target)| leaves(**target)).map(|(id, _)| id.to_string()).collect();
-    let mut records = page(session, tenant, wanted, &leaving, limit).await?;
-
-    let comes = |id: &EndpointId, target: DeliveryState| {
-        wanted.state == Some(target) && wanted.endpoint.is_none_or(|endpoint| endpoint == *id)
-    };
-    for (id, target) in moves.iter().filter(|(id, target)| comes(id, **target)) {
-        for from in moved_from(*target) {
-            let coming = wanted.clone().endpoint(*id).state(*from);
-            records.extend(page(session, tenant, &coming, &[], limit).await?);
-        }
+    let listing = Listing::new(moves::of_tenant(&mut session.connection, session.prefix, tenant).await?, wanted);
+    let mut records = page(session, tenant, wanted, &listing.leaving, limit).await?;
+    for coming in &listing.coming {
+        records.extend(page(session, tenant, coming, &[], limit).await?);
     }
-    for record in &mut records {
-        show(record, moves.get(&record.endpoint).copied());
-    }
-    records.sort_unstable_by_key(|record| std::cmp::Reverse(record.id));
-    records.truncate(limit as usize);
-    Ok(records)
+    Ok(listing.page(records, limit))
 }
 
 /// Reads a page of those that are in the wanted state in the table, without some endpoints.
@@ -95,7 +81,7 @@ async fn page(
         let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
         for row in &rows {
             before = row.try_get(0).map_err(failed)?;
-            match read(row) {
+            match columns::delivery(row) {
                 Ok(record) => records.push(record),
                 Err(error) => observe::unreadable("delivery", &before, &error),
             }
@@ -155,7 +141,6 @@ fn statement(wanted: &DeliveryQuery, without: bool) -> String {
 }
 
 pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
-    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
     let rows = query(
         session.prefix,
         "SELECT attempt, ended_at, status, error, millis, answer, manual FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
@@ -164,22 +149,8 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
     .fetch_all(&mut *session.connection)
     .await
     .map_err(|error| store_error("read attempts", error))?;
-    rows.iter()
-        .map(|row| {
-            let attempt: i64 = row.try_get(0).map_err(undecoded)?;
-            let status: Option<i64> = row.try_get(2).map_err(undecoded)?;
-            let millis: i64 = row.try_get(4).map_err(undecoded)?;
-            Ok(AttemptRecord {
-                attempt: u32::try_from(attempt).map_err(|_| corrupt("a count is out of range"))?,
-                manual: row.try_get(6).map_err(undecoded)?,
-                ended_at: to_time(row.try_get(1).map_err(undecoded)?),
-                status: status.and_then(|status| u16::try_from(status).ok()),
-                error: row.try_get(3).map_err(undecoded)?,
-                duration: Duration::from_millis(u64::try_from(millis).unwrap_or_default()),
-                answer: Bytes::from(row.try_get::<Vec<u8>, _>(5).map_err(undecoded)?),
-            })
-        })
-        .collect()
+    let attempts = rows.iter().map(columns::attempt).collect::<Result<_, _>>();
+    attempts.map_err(|error| store_error("read attempts", error))
 }
 
 pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
@@ -228,8 +199,8 @@ pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bo
 
 /// A page of a tenant's messages in the order in which they were dispatched, and what one endpoint has of them. No payload
 /// is read: whether there is one stands in the head of its row.
-const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AND (m.addressed IS NULL OR m.addressed = ?1), \
-                    d.seq, d.state FROM {}outbox_messages m \
+const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AS has_content, m.addressed, \
+                    d.seq AS delivery, d.state FROM {}outbox_messages m \
                     LEFT JOIN {}outbox_deliveries d ON d.message = m.seq AND d.endpoint = ?1 \
                     WHERE m.tenant = ?2 AND (m.created_at, m.seq) > (?3, ?4) AND m.created_at < ?5 \
                     ORDER BY m.created_at, m.seq LIMIT ?6";
@@ -243,7 +214,7 @@ pub(super) async fn recover(
     let failed = |error| store_error("recover an endpoint", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "recover an endpoint");
-    let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await? else {
+    let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await?.readable()? else {
         return Ok(Recovered::new(0, None));
     };
     let since = from_time(recover.since);
@@ -271,27 +242,20 @@ pub(super) async fn recover(
         .await
         .map_err(failed)?;
 
-    let (mut again, mut missed, mut last) = (Vec::new(), Vec::new(), None);
+    let (mut again, mut never_made, mut last) = (Vec::new(), Vec::new(), None);
     for row in &rows {
-        let message: i64 = row.try_get(0).map_err(failed)?;
+        let message = row.int("seq").map_err(failed)?;
         last = u64::try_from(message).ok();
-        if !row.try_get::<bool, _>(2).map_err(failed)? {
-            continue;
-        }
-        let made: Option<i64> = row.try_get(3).map_err(failed)?;
-        let state = row.try_get::<Option<i64>, _>(4).map_err(failed)?.and_then(state);
-        let patterns = endpoint.settings.events.iter().map(String::as_str);
-        match (made, state) {
-            (Some(made), Some(DeliveryState::Refused | DeliveryState::Exhausted)) => {
-                again.push(made);
-            }
-            (None, _) if wants(patterns, row.try_get(1).map_err(failed)?) => missed.push(message),
+        let of_it = looked(row).map_err(failed)?;
+        match of_it.as_ref().and_then(|(made, looked)| Some((missed(&endpoint, looked)?, *made))) {
+            Some((Missed::Ended, Some(made))) => again.push(made),
+            Some((Missed::NeverMade, _)) => never_made.push(message),
             _ => {}
         }
     }
-    let deliveries = (again.len() + missed.len()) as u64;
+    let deliveries = (again.len() + never_made.len()) as u64;
     if deliveries > 0 {
-        let state = if endpoint.disabled.is_some() { HELD } else { PENDING };
+        let state = number(waits_as(endpoint.disabled));
         let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
         query(
             prefix,
@@ -315,7 +279,7 @@ pub(super) async fn recover(
         .bind(state)
         .bind(now)
         .bind(now)
-        .bind(list(&missed))
+        .bind(list(&never_made))
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
@@ -324,28 +288,6 @@ pub(super) async fn recover(
     }
     tx.commit().await.map_err(failed)?;
     Ok(Recovered::new(deliveries, last.filter(|_| rows.len() >= limit as usize)))
-}
-
-fn read(row: &SqliteRow) -> Result<DeliveryRecord, StoreError> {
-    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
-    let number = |index: usize| row.try_get::<i64, _>(index).map_err(undecoded);
-    let endpoint: &str = row.try_get(3).map_err(undecoded)?;
-    let state = state(number(4)?).ok_or_else(|| corrupt("the state of a delivery is unknown"))?;
-    Ok(DeliveryRecord {
-        id: OutboxId::from_u64(u64::try_from(number(0)?).map_err(|_| corrupt("a delivery's id is none"))?),
-        message: row.try_get(1).map_err(undecoded)?,
-        event_type: row.try_get(2).map_err(undecoded)?,
-        tenant: row.try_get::<&str, _>(8).map_err(undecoded)?.into(),
-        endpoint: endpoint.parse().map_err(|_| corrupt("invalid endpoint id"))?,
-        state,
-        attempt: u32::try_from(number(5)?).map_err(|_| corrupt("a count is out of range"))?,
-        created_at: to_time(number(6)?),
-        due_at: (state == DeliveryState::Pending).then_some(shown_due(number(7)?, number(6)?)),
-    })
-}
-
-fn seq(id: OutboxId) -> i64 {
-    i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use sqlx::{Row, SqliteConnection};
 
-use super::{corrupt, endpoints, query};
+use super::{endpoints, session::query};
 use crate::{
+    clock::{Millis, from_time},
     error::StoreError,
-    send::{Dispatched, EndpointId, Message, OutboxId},
+    send::{
+        Dispatched, EndpointId, Message, OutboxId,
+        policy::{Batch, digest, tenant, wants},
+    },
     store::{
-        outbox::{digest, from_time, tenant, wants},
-        record::Millis,
+        columns::{count, outbox_id},
         sqlite::error::{in_transaction, store_error},
     },
 };
@@ -46,7 +49,8 @@ pub(super) async fn dispatch_to(
     now: Millis,
 ) -> Result<Option<OutboxId>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let Some((found, _)) = endpoints::find(connection, prefix, endpoint).await? else { return Ok(None) };
+    let found = endpoints::find(connection, prefix, endpoint).await?.readable()?;
+    let Some((found, _)) = found else { return Ok(None) };
     if *found.tenant != *tenant(message) || found.disabled.is_some() {
         return Ok(None);
     }
@@ -74,7 +78,7 @@ pub(super) async fn dispatch_to(
     if is_new {
         endpoints::urge(connection, prefix, seq).await?;
     }
-    Ok(Some(OutboxId::from_u64(u64::try_from(seq).map_err(|_| corrupt("a delivery's id is none"))?)))
+    outbox_id(seq).map(Some).map_err(failed)
 }
 
 /// What is known of a message before it is stored.
@@ -92,63 +96,62 @@ pub(super) async fn store(
     messages: &[Message],
     now: Millis,
 ) -> Result<Vec<Dispatched>, sqlx::Error> {
-    let digests: Vec<_> = messages.iter().map(digest).collect();
-
+    let batch = Batch::new(messages);
     // All of them are looked at before one is stored: a transaction of the application's is not ours to roll back.
-    let mut first = HashMap::new();
-    let mut found = Vec::with_capacity(messages.len());
-    for (message, digest) in messages.iter().zip(&digests) {
-        let before = *first.entry((tenant(message), message.message_id())).or_insert(digest);
-        let mut known = look_up(connection, prefix, message, digest).await?;
-        if before != digest {
-            known = Found::Other;
-        }
-        found.push(known);
+    let mut found = vec![Found::New; messages.len()];
+    for place in batch.firsts() {
+        let (message, digest) = batch.message(place);
+        found[place] = look_up(connection, prefix, message, digest).await?;
     }
-    if found.contains(&Found::Other) {
-        let conflict = |found: &Found| match found {
-            Found::Other => Dispatched::Conflict,
-            Found::New | Found::Same(_) => Dispatched::Known { deliveries: 0 },
-        };
-        return Ok(found.iter().map(conflict).collect());
+    if let Some(answers) = batch.conflicts(|place| found[place] == Found::Other) {
+        return Ok(answers);
     }
 
-    let mut endpoints: HashMap<&str, Vec<(String, String)>> = HashMap::new();
-    let mut dispatched = Vec::with_capacity(messages.len());
-    for ((message, digest), known) in messages.iter().zip(&digests).zip(found) {
-        let known = match known {
-            // An earlier one of these messages may be the same.
-            Found::New => look_up(connection, prefix, message, digest).await?,
-            known => known,
+    let mut endpoints = HashMap::new();
+    let mut became = vec![Dispatched::Known { deliveries: 0 }; messages.len()];
+    for place in batch.firsts() {
+        let (message, digest) = batch.message(place);
+        became[place] = match found[place] {
+            Found::Same(seq) => Dispatched::Known { deliveries: deliveries(connection, prefix, seq).await? },
+            Found::New | Found::Other => {
+                let wanted = wanted(connection, prefix, message, &mut endpoints).await?;
+                let seq = insert(connection, prefix, message, digest, None, now).await?;
+                add(connection, prefix, seq, message, &wanted, now).await?;
+                Dispatched::Stored { deliveries: u32::try_from(wanted.len()).unwrap_or(u32::MAX) }
+            }
         };
-        if let Found::Same(seq) = known {
-            let deliveries = query(prefix, "SELECT count(*) FROM {}outbox_deliveries WHERE message = ?")
-                .bind(seq)
-                .fetch_one(&mut *connection)
-                .await?
-                .try_get::<i64, _>(0)?;
-            dispatched.push(Dispatched::Known { deliveries: u32::try_from(deliveries).unwrap_or(u32::MAX) });
-            continue;
-        }
-        let tenant = tenant(message);
-        if !endpoints.contains_key(tenant) {
+    }
+    Ok(batch.answers(|place| became[place]))
+}
+
+async fn deliveries(connection: &mut SqliteConnection, prefix: &str, message: i64) -> Result<u32, sqlx::Error> {
+    let row = query(prefix, "SELECT count(*) FROM {}outbox_deliveries WHERE message = ?")
+        .bind(message)
+        .fetch_one(connection)
+        .await?;
+    Ok(count(row.try_get(0)?))
+}
+
+/// Returns the endpoints that want a message. Those of a tenant are read once for several messages.
+async fn wanted<'e, 'm>(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    message: &'m Message,
+    endpoints: &'e mut HashMap<&'m str, Vec<(String, String)>>,
+) -> Result<Vec<&'e str>, sqlx::Error> {
+    let of_tenant = match endpoints.entry(tenant(message)) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => {
             let rows = query(prefix, "SELECT id, events FROM {}outbox_endpoints WHERE tenant = ? AND disabled IS NULL")
-                .bind(tenant.to_owned())
-                .fetch_all(&mut *connection)
+                .bind(tenant(message).to_owned())
+                .fetch_all(connection)
                 .await?;
             let rows = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-            endpoints.insert(tenant, rows.collect::<Result<_, sqlx::Error>>()?);
+            entry.insert(rows.collect::<Result<_, sqlx::Error>>()?)
         }
-        let wanted: Vec<&str> = endpoints[tenant]
-            .iter()
-            .filter(|(_, events)| wants(events.split(' '), message.event_type()))
-            .map(|(id, _)| id.as_str())
-            .collect();
-        let seq = insert(connection, prefix, message, digest, None, now).await?;
-        add(connection, prefix, seq, message, &wanted, now).await?;
-        dispatched.push(Dispatched::Stored { deliveries: u32::try_from(wanted.len()).unwrap_or(u32::MAX) });
-    }
-    Ok(dispatched)
+    };
+    let wanted = of_tenant.iter().filter(|(_, events)| wants(events.split(' '), message.event_type()));
+    Ok(wanted.map(|(id, _)| id.as_str()).collect())
 }
 
 async fn look_up(

@@ -1,18 +1,19 @@
-use std::sync::Arc;
+use sqlx::{Connection, Row, SqliteConnection};
 
-use bytes::Bytes;
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
-
-use super::{Session, begin, corrupt, moves, query};
+use super::{
+    moves,
+    session::{Session, begin, query},
+};
 use crate::{
+    clock::{Millis, after, to_time},
     error::StoreError,
     observe,
     send::{
-        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced, Sealed,
+        DeliveryState, DisabledReason, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Fenced,
+        policy::{Health, UNREADABLE_RESTS, URGENT_DUE, waits_as},
     },
     store::{
-        outbox::{Health, Pace, UNREADABLE_RESTS, URGENT_DUE, to_time},
-        record::{Millis, after},
+        columns::{self, Columns},
         sqlite::error::store_error,
     },
 };
@@ -30,6 +31,7 @@ pub(super) async fn create(
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
     let settings = &draft.settings;
+    let (events, rate_limit) = columns::settings(settings);
     let done = query(
         prefix,
         "INSERT INTO {}outbox_endpoints \
@@ -40,12 +42,12 @@ pub(super) async fn create(
     .bind(draft.id.to_string())
     .bind(draft.tenant.to_string())
     .bind(settings.url.clone())
-    .bind(settings.events.join(" "))
+    .bind(events)
     .bind(settings.description.clone())
     .bind(settings.style.as_str())
     .bind(settings.sealed.key.clone())
     .bind(settings.sealed.bytes.to_vec())
-    .bind(settings.rate_limit.map(|limit| limit.to_string()))
+    .bind(rate_limit)
     .bind(settings.api_version.clone())
     .bind(now)
     .bind(i64::from(most))
@@ -58,22 +60,44 @@ pub(super) async fn create(
 }
 
 pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
-    let found = find(&mut session.connection, session.prefix, id).await?;
+    let found = find(&mut session.connection, session.prefix, id).await?.readable()?;
     Ok(found.map(|(endpoint, _)| endpoint))
 }
 
+/// What is found of an endpoint.
+pub(super) enum Found {
+    Missing,
+    Readable(EndpointRecord, Health),
+    Unreadable { cause: StoreError, is_disabled: bool },
+}
+
+impl Found {
+    /// The endpoint and how it is doing, or nothing where there is none.
+    pub(super) fn readable(self) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
+        match self {
+            Self::Missing => Ok(None),
+            Self::Readable(endpoint, health) => Ok(Some((endpoint, health))),
+            Self::Unreadable { cause, .. } => Err(cause),
+        }
+    }
+}
+
 /// Reads an endpoint and how it is doing.
-pub(super) async fn find(
-    connection: &mut SqliteConnection,
-    prefix: &str,
-    id: EndpointId,
-) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
+pub(super) async fn find(connection: &mut SqliteConnection, prefix: &str, id: EndpointId) -> Result<Found, StoreError> {
+    let failed = |error| store_error("read an endpoint", error);
     let row = query(prefix, &format!("SELECT {COLUMNS} FROM {{}}outbox_endpoints WHERE id = ?"))
         .bind(id.to_string())
         .fetch_optional(connection)
         .await
-        .map_err(|error| store_error("read an endpoint", error))?;
-    row.as_ref().map(read).transpose()
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(Found::Missing) };
+    Ok(match columns::endpoint(&row) {
+        Ok((endpoint, health)) => Found::Readable(endpoint, health),
+        Err(cause) => {
+            let is_disabled = row.optional_text("disabled").map_err(failed)?.is_some();
+            Found::Unreadable { cause: failed(cause), is_disabled }
+        }
+    })
 }
 
 pub(super) async fn list(
@@ -100,7 +124,7 @@ pub(super) async fn list(
             .map_err(|error| store_error("list endpoints", error))?;
         for row in &rows {
             after = row.try_get(0).map_err(|error| store_error("list endpoints", error))?;
-            match read(row) {
+            match columns::endpoint(row) {
                 Ok((endpoint, _)) => records.push(endpoint),
                 Err(error) => observe::unreadable("endpoint", &after, &error),
             }
@@ -122,7 +146,7 @@ pub(super) async fn unreadable(session: &mut Session<'_>) -> Result<Vec<Endpoint
         let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
         for row in &rows {
             after = row.try_get(0).map_err(failed)?;
-            if read(row).is_err() {
+            if columns::endpoint(row).is_err() {
                 unreadable.extend(after.parse::<EndpointId>());
             }
         }
@@ -150,20 +174,6 @@ pub(super) async fn rest_unreadable(
         .map_err(|error| store_error("let an endpoint rest", error))
 }
 
-/// Returns whether an endpoint is disabled whose row cannot be read, or `None` where there is no row.
-pub(super) async fn is_disabled(
-    connection: &mut SqliteConnection,
-    prefix: &str,
-    id: EndpointId,
-) -> Result<Option<bool>, StoreError> {
-    let row = query(prefix, "SELECT disabled IS NOT NULL FROM {}outbox_endpoints WHERE id = ?")
-        .bind(id.to_string())
-        .fetch_optional(connection)
-        .await;
-    let disabled = row.and_then(|row| row.map(|row| row.try_get(0)).transpose());
-    disabled.map_err(|error| store_error("read an endpoint", error))
-}
-
 /// How many rows are looked at in one go.
 const PAGE: i64 = 500;
 
@@ -176,11 +186,12 @@ pub(super) async fn change(
     let context = "change an endpoint";
     let prefix = session.prefix;
     let mut tx = begin!(session, context);
-    let Some((mut found, mut health)) = find(&mut tx, prefix, id).await? else { return Ok(Fenced::Stale) };
+    let Some((mut found, mut health)) = find(&mut tx, prefix, id).await?.readable()? else { return Ok(Fenced::Stale) };
     if found.revision != revision {
         return Ok(Fenced::Stale);
     }
     health.changed(&found.settings, &settings);
+    let (events, rate_limit) = columns::settings(&settings);
     found.settings.rate_limit = settings.rate_limit;
     note(&mut tx, prefix, &found, &health, None).await?;
     query(
@@ -189,12 +200,12 @@ pub(super) async fn change(
          rate_limit = ?, api_version = ?, in_order = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
-    .bind(settings.events.join(" "))
+    .bind(events)
     .bind(settings.description)
     .bind(settings.style.as_str())
     .bind(settings.sealed.key)
     .bind(settings.sealed.bytes.to_vec())
-    .bind(settings.rate_limit.map(|limit| limit.to_string()))
+    .bind(rate_limit)
     .bind(settings.api_version)
     .bind(settings.in_order)
     .bind(id.to_string())
@@ -214,7 +225,7 @@ pub(super) async fn switch(
     let context = "switch an endpoint";
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
-    let Some((endpoint, health)) = find(&mut tx, prefix, id).await? else { return Ok((false, false)) };
+    let Some((endpoint, health)) = find(&mut tx, prefix, id).await?.readable()? else { return Ok((false, false)) };
     let more = switch_in(&mut tx, prefix, (&endpoint, health), disabled, now).await?;
     tx.commit().await.map_err(|error| store_error(context, error))?;
     Ok((true, more))
@@ -230,15 +241,11 @@ pub(super) async fn switch_in(
     now: Millis,
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error("switch an endpoint", error);
-    let target = match disabled {
-        Some(_) => DeliveryState::Held,
-        None => {
-            // A count that goes on would have the endpoint rest when it is enabled again.
-            health.enable();
-            note(connection, prefix, endpoint, &health, None).await?;
-            DeliveryState::Pending
-        }
-    };
+    if disabled.is_none() {
+        // A count that goes on would have the endpoint rest when it is enabled again.
+        health.enable();
+        note(connection, prefix, endpoint, &health, None).await?;
+    }
     query(prefix, "UPDATE {}outbox_endpoints SET disabled = ? WHERE id = ?")
         // The first reason stays.
         .bind(disabled.map(|reason| endpoint.disabled.unwrap_or(reason).as_str()))
@@ -247,7 +254,7 @@ pub(super) async fn switch_in(
         .await
         .map_err(failed)?;
     let id = endpoint.id.to_string();
-    moves::start(connection, prefix, (&id, &endpoint.tenant), target, now).await
+    moves::start(connection, prefix, (&id, &endpoint.tenant), waits_as(disabled), now).await
 }
 
 /// Writes down how an endpoint is doing, from when on something of it may be leased, and when it was served if it just was.
@@ -326,57 +333,4 @@ pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<
     let more = moves::start(&mut tx, prefix, (&id.to_string(), &tenant), DeliveryState::Cancelled, now).await?;
     tx.commit().await.map_err(failed)?;
     Ok((true, more))
-}
-
-fn read(row: &SqliteRow) -> Result<(EndpointRecord, Health), StoreError> {
-    let undecoded = |error: sqlx::Error| corrupt("a column is of another type").with_source(error);
-    let text = |index: usize| row.try_get::<String, _>(index).map_err(undecoded);
-    let number = |index: usize| row.try_get::<i64, _>(index).map_err(undecoded);
-
-    let id: EndpointId = text(0)?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
-    let style = text(5)?.parse().map_err(|_| corrupt("an endpoint's style is unknown"))?;
-    let sealed = Sealed::new(text(6)?, Bytes::from(row.try_get::<Vec<u8>, _>(7).map_err(undecoded)?));
-    let events = text(3)?.split(' ').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
-    let mut settings = EndpointSettings::new(text(2)?, events, style, sealed);
-    settings.description = text(4)?;
-    settings.api_version = row.try_get(15).map_err(undecoded)?;
-    settings.rate_limit = match row.try_get::<Option<String>, _>(14).map_err(undecoded)? {
-        None => None,
-        Some(limit) => Some(limit.parse().map_err(|_| corrupt("the rate limit of an endpoint is none"))?),
-    };
-    let health = Health {
-        failures: u32::try_from(number(11)?).map_err(|_| corrupt("a count is out of range"))?,
-        failing_since: row.try_get(12).map_err(undecoded)?,
-        strikes: u32::try_from(number(23)?).map_err(|_| corrupt("a count is out of range"))?,
-        struck_at: number(24)?,
-        rests_until: number(13)?,
-        epoch: number(21)?,
-        url_epoch: number(22)?,
-        proven: number(16)? != 0,
-        slow_at: number(25)?,
-        urgent: number(26)? != 0,
-        in_order: number(27)? != 0,
-        pace: Pace {
-            steady: row.try_get(17).map_err(undecoded)?,
-            steady_at: number(18)?,
-            next_at: number(19)?,
-            catching_up: number(20)? != 0,
-        },
-    };
-    settings.in_order = health.in_order;
-    let disabled = match row.try_get::<Option<String>, _>(9).map_err(undecoded)? {
-        None => None,
-        Some(name) => {
-            Some(DisabledReason::from_name(&name).ok_or_else(|| corrupt("why an endpoint is disabled is unknown"))?)
-        }
-    };
-
-    let draft = EndpointDraft::new(id, Arc::<str>::from(text(1)?), settings);
-    let mut endpoint = EndpointRecord::new(draft, to_time(number(10)?));
-    endpoint.revision = u64::try_from(number(8)?).map_err(|_| corrupt("a revision is out of range"))?;
-    endpoint.disabled = disabled;
-    endpoint.failures = health.failures;
-    endpoint.failing_since = health.failing_since.map(to_time);
-    endpoint.proven = health.proven;
-    Ok((endpoint, health))
 }

@@ -1,6 +1,6 @@
 use sqlx::Connection;
 
-use super::{Session, begin, query};
+use super::session::{Session, begin, query};
 use crate::{error::StoreError, store::sqlite::error::store_error};
 
 /// In the order in which nothing new comes of what is left: without endpoints nothing is leased, and messages go when none of

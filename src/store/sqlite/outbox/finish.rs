@@ -1,18 +1,21 @@
 use sqlx::{Row, SqliteConnection};
 
 use super::{
-    corrupt, count, dispatch, endpoints, query,
-    schema::{SENDING, number},
+    dispatch,
+    endpoints::{self, Found},
+    session::query,
     stats,
 };
 use crate::{
-    clock::millis,
-    error::{StoreError, StoreErrorKind},
+    clock::{Millis, millis},
+    error::StoreError,
     observe,
-    send::{After, AttemptEnd, DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId, latency_bucket},
+    send::{
+        DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId,
+        policy::{Attempted, Finished, Receiver, counted, finish as decide},
+    },
     store::{
-        outbox::{Health, Standing, next_state, round},
-        record::Millis,
+        columns::{Columns, SENDING, corrupt, count, number, seq},
         sqlite::error::store_error,
     },
 };
@@ -24,101 +27,104 @@ pub(super) async fn finish(
     connection: &mut SqliteConnection,
     prefix: &str,
     (id, token): (OutboxId, LeaseToken),
-    finish: &Finish,
+    end: &Finish,
     now: Millis,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let seq = i64::try_from(id.to_u64()).unwrap_or(i64::MAX);
+    let Some((tenant, id_of, attempted)) = held(connection, prefix, id, token).await? else {
+        return Ok((Fenced::Stale, None));
+    };
+    let found = endpoints::find(connection, prefix, id_of).await?;
+    let receiver = match &found {
+        Found::Missing => Receiver::Deleted,
+        Found::Readable(endpoint, health) => {
+            Receiver::Readable { health: *health, is_disabled: endpoint.disabled.is_some() }
+        }
+        Found::Unreadable { cause, is_disabled } => {
+            observe::unreadable("endpoint", &id_of, cause);
+            Receiver::Unreadable { is_disabled: *is_disabled }
+        }
+    };
+
+    let finished = decide(&attempted, receiver, end, now);
+
+    if let (Some(health), Found::Readable(endpoint, _)) = (finished.health, &found) {
+        endpoints::note(connection, prefix, endpoint, &health, None).await?;
+        if finished.disabled.is_some() {
+            // What is more than a step of what waits is held by and by.
+            endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
+            if let Some(notice) = &end.notice {
+                // One that is in conflict with another says the same.
+                dispatch::store(connection, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
+            }
+        }
+    }
+    write(connection, prefix, (id, attempted.attempt), (&finished, end), now).await.map_err(failed)?;
+    if let Some(counted) = counted(end, now) {
+        stats::count(connection, prefix, (tenant, id_of), counted).await.map_err(failed)?;
+    }
+    Ok((Fenced::Applied, finished.disabled))
+}
+
+/// Reads the delivery that the token holds, whose it is, and for which endpoint it is.
+async fn held(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: OutboxId,
+    token: LeaseToken,
+) -> Result<Option<(String, EndpointId, Attempted)>, StoreError> {
     let row = query(
         prefix,
-        "SELECT endpoint, attempt, epoch, resent_after, created_at, tenant FROM {}outbox_deliveries WHERE seq = ? AND state = ? AND token = ?",
+        "SELECT tenant, endpoint, attempt, epoch, resent_after, created_at FROM {}outbox_deliveries \
+         WHERE seq = ? AND state = ? AND token = ?",
     )
-    .bind(seq)
+    .bind(seq(id))
     .bind(SENDING)
     .bind(token.to_bytes().to_vec())
-    .fetch_optional(&mut *connection)
+    .fetch_optional(connection)
     .await
-    .map_err(failed)?;
-    let Some(row) = row else { return Ok((Fenced::Stale, None)) };
-    let endpoint: EndpointId =
-        row.try_get::<&str, _>(0).map_err(failed)?.parse().map_err(|_| corrupt("an endpoint's id is none"))?;
-    let attempt: i64 = row.try_get(1).map_err(failed)?;
-    let epoch: i64 = row.try_get(2).map_err(failed)?;
-    let (_, manual) = round(count(attempt), row.try_get::<Option<i64>, _>(3).map_err(failed)?.map(count));
-
-    let created_at: Millis = row.try_get(4).map_err(failed)?;
-    let tenant: String = row.try_get(5).map_err(failed)?;
-    let mut disabled = None;
-    let mut health_then = Health::default();
-    let found = match endpoints::find(connection, prefix, endpoint).await {
-        Err(error) if error.kind() == StoreErrorKind::Corrupt => Err(error),
-        found => Ok(found?),
+    .map_err(|error| store_error(CONTEXT, error))?;
+    let Some(row) = row else { return Ok(None) };
+    let read = || {
+        let endpoint = row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?;
+        let mut attempted = Attempted::new(count(row.int("attempt")?), row.int("epoch")?, row.int("created_at")?);
+        attempted.resent_after = row.optional_int("resent_after")?.map(count);
+        Ok(Some((row.text("tenant")?.to_owned(), endpoint, attempted)))
     };
-    let standing = match found {
-        // The attempt was made anyway, and is noted.
-        Err(error) => {
-            observe::unreadable("endpoint", &endpoint, &error);
-            match endpoints::is_disabled(connection, prefix, endpoint).await? {
-                None => Standing::Deleted,
-                Some(true) => Standing::Disabled,
-                Some(false) => Standing::Enabled,
-            }
-        }
-        Ok(None) => Standing::Deleted,
-        Ok(Some((found, mut health))) => {
-            let reason = health.count(finish, epoch, now);
-            health_then = health;
-            endpoints::note(connection, prefix, &found, &health, None).await?;
-            match (found.disabled, reason) {
-                (None, Some(_)) => {
-                    // What is more than a step of what waits is held by and by.
-                    endpoints::switch_in(connection, prefix, (&found, health), reason, now).await?;
-                    if let Some(notice) = &finish.notice {
-                        // One that is in conflict with another says the same.
-                        dispatch::store(connection, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
-                    }
-                    disabled = reason;
-                    Standing::Disabled
-                }
-                (Some(_), _) => Standing::Disabled,
-                (None, None) => health.standing(epoch),
-            }
-        }
-    };
+    read().map_err(|error| store_error(CONTEXT, error))
+}
 
-    let unsent = matches!(finish.after, After::Unsent { .. });
-    let (state, due) = next_state(finish.after, standing, now);
-    let due = health_then.due(state, due, created_at);
+async fn write(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    (id, attempt): (OutboxId, u32),
+    (finished, end): (&Finished, &Finish),
+    now: Millis,
+) -> Result<(), sqlx::Error> {
     query(prefix, "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = ? WHERE seq = ?")
-        .bind(number(state))
-        .bind(due)
-        .bind(attempt - i64::from(unsent))
-        .bind(seq)
+        .bind(number(finished.state))
+        .bind(finished.due_at)
+        .bind(i64::from(finished.attempt))
+        .bind(seq(id))
         .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
-    if !unsent {
-        query(
-            prefix,
-            "INSERT INTO {}outbox_attempts (delivery, attempt, ended_at, status, error, millis, answer, manual) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(seq)
-        .bind(attempt)
-        .bind(now)
-        .bind(finish.status.map(i64::from))
-        .bind(finish.error)
-        .bind(millis(finish.duration))
-        .bind(finish.answer.to_vec())
-        .bind(manual)
-        .execute(&mut *connection)
-        .await
-        .map_err(failed)?;
+        .await?;
+    if !finished.is_noted {
+        return Ok(());
     }
-    if let Some(end) = AttemptEnd::of(finish.after) {
-        stats::count(connection, prefix, (tenant, endpoint), (end, latency_bucket(finish.duration)), now)
-            .await
-            .map_err(failed)?;
-    }
-    Ok((Fenced::Applied, disabled))
+    query(
+        prefix,
+        "INSERT INTO {}outbox_attempts (delivery, attempt, ended_at, status, error, millis, answer, manual) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(seq(id))
+    .bind(i64::from(attempt))
+    .bind(now)
+    .bind(end.status.map(i64::from))
+    .bind(end.error)
+    .bind(millis(end.duration))
+    .bind(end.answer.to_vec())
+    .bind(finished.manual)
+    .execute(connection)
+    .await
+    .map(drop)
 }

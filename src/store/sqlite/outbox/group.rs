@@ -3,18 +3,17 @@ use std::sync::Arc;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Access, clock, dispatch, finish, lease};
+use super::{access::Access, clock, dispatch, finish, lease};
 use crate::{
-    error::{StoreError, StoreErrorKind},
+    clock::Millis,
+    error::StoreError,
     send::{
         DisabledReason, Dispatched, EndpointId, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxId,
     },
-    store::{
-        record::Millis,
-        sqlite::{
-            connection::{Connections, begin_immediate},
-            error::{Patience, concerns_all, store_error},
-        },
+    store::sqlite::{
+        connection::{Connections, begin_immediate},
+        error::{Patience, store_error},
+        group::{Committer, Group, commit},
     },
 };
 
@@ -32,25 +31,18 @@ type Reply<A> = oneshot::Sender<Result<A, StoreError>>;
 pub(super) async fn run(access: Arc<Access>, mut arriving: mpsc::Receiver<Write>) {
     let mut writes = Vec::with_capacity(MOST);
     while arriving.recv_many(&mut writes, MOST).await > 0 {
-        let mut connections = access.connections.lock().await;
+        let mut connections = access.writing.lock().await;
         // Closed, and who waits here is told so by the answer that does not come.
         let Some(connections) = connections.as_mut() else { return };
-        let mut committer = Committer { access: &access, connections, arriving: &mut arriving };
-        committer.commit(std::mem::take(&mut writes)).await;
+        let mut outgoing = Outgoing { access: &access, connections, arriving: &mut arriving };
+        commit(&mut outgoing, std::mem::take(&mut writes)).await;
     }
 }
 
-struct Committer<'a> {
+struct Outgoing<'a> {
     access: &'a Access,
     connections: &'a mut Connections,
     arriving: &'a mut mpsc::Receiver<Write>,
-}
-
-/// Whether a group may take in what arrives while it waits for the lock.
-#[derive(PartialEq)]
-enum Group {
-    Fixed,
-    Growing,
 }
 
 /// What became of a write, once its transaction is committed.
@@ -63,54 +55,57 @@ enum Answer {
     Unwanted,
 }
 
-impl Committer<'_> {
-    async fn commit(&mut self, mut writes: Vec<Write>) {
-        match self.try_group(&mut writes, Group::Growing).await {
-            Ok(answers) => answer(writes, answers),
-            Err(error) if writes.len() == 1 || concerns_all(&error) => {
-                if error.kind() == StoreErrorKind::Busy {
-                    // The lock has been held for as long as anyone may wait. Those who came later go back with the others,
-                    // or the queue would make them wait that long several times over.
-                    take_arrived(self.arriving, &mut writes, usize::MAX);
-                }
-                writes.into_iter().for_each(|write| write.fail(error.clone()));
-            }
-            // One of them cannot be written, and all are rolled back. Each goes alone, so that it fails alone.
-            Err(_) => {
-                let mut stopped = None;
-                for write in writes {
-                    let mut alone = vec![write];
-                    let done = match &stopped {
-                        Some(error) => Err(StoreError::clone(error)),
-                        None => self.try_group(&mut alone, Group::Fixed).await,
-                    };
-                    match done {
-                        Ok(answers) => answer(alone, answers),
-                        Err(error) => {
-                            alone.into_iter().for_each(|write| write.fail(error.clone()));
-                            stopped = Some(error).filter(concerns_all);
-                        }
-                    }
-                }
-            }
-        }
-    }
+impl Committer for Outgoing<'_> {
+    type Write = Write;
+    type Answer = Answer;
 
-    /// Does `writes` in one transaction and tells the answers once it is committed. After an error nothing is changed, or,
-    /// when it was the commit's, nobody can tell.
     async fn try_group(&mut self, writes: &mut Vec<Write>, group: Group) -> Result<Vec<Answer>, StoreError> {
-        let done = self.group(writes, group).await;
+        let done = self.write_in_group(writes, group).await;
         if let Err(error) = &done {
             self.connections.renew_after(error);
         }
         done
     }
 
-    async fn group(&mut self, writes: &mut Vec<Write>, group: Group) -> Result<Vec<Answer>, StoreError> {
+    fn take_arrived(&mut self, writes: &mut Vec<Write>, most: usize) {
+        take_arrived(self.arriving, writes, most);
+    }
+
+    /// Who was dropped meanwhile does not want to know.
+    fn answer(write: Write, answer: Answer) {
+        match (write, answer) {
+            (Write::Dispatch(_, reply), Answer::Dispatched(dispatched)) => _ = reply.send(Ok(dispatched)),
+            (Write::DispatchTo(.., reply), Answer::Addressed(id)) => _ = reply.send(Ok(id)),
+            (Write::Finish(.., reply), Answer::Finished(finished)) => _ = reply.send(Ok(finished)),
+            (Write::Lease(_, reply), Answer::Leased(leases)) => _ = reply.send(Ok(leases)),
+            // Dropped without an answer, which reads as one that never came.
+            (
+                _,
+                Answer::Unwanted
+                | Answer::Addressed(_)
+                | Answer::Dispatched(_)
+                | Answer::Finished(_)
+                | Answer::Leased(_),
+            ) => {}
+        }
+    }
+
+    fn fail(write: Write, error: StoreError) {
+        match write {
+            Write::Dispatch(_, reply) => _ = reply.send(Err(error)),
+            Write::DispatchTo(.., reply) => _ = reply.send(Err(error)),
+            Write::Finish(.., reply) => _ = reply.send(Err(error)),
+            Write::Lease(_, reply) => _ = reply.send(Err(error)),
+        }
+    }
+}
+
+impl Outgoing<'_> {
+    async fn write_in_group(&mut self, writes: &mut Vec<Write>, group: Group) -> Result<Vec<Answer>, StoreError> {
         let setup = &self.access.setup;
-        let (sql, time) = (&setup.sql, &setup.clock);
+        let (prefix, time) = (setup.prefix.as_str(), &setup.clock);
         let patience = Patience::new(setup.patience);
-        let mut connection = self.connections.lend(sql).await?;
+        let mut connection = self.connections.lend().await?;
 
         let leases = writes.iter().any(|write| matches!(write, Write::Lease(..)));
         let went_back = leases && clock::went_back(&self.access.leased_at, time.now());
@@ -119,7 +114,7 @@ impl Committer<'_> {
             let mut nothing = Vec::with_capacity(writes.len());
             for write in &*writes {
                 let Write::Lease(request, _) = write else { break };
-                let Some(found) = lease::look(&mut connection, sql.prefix(), request, time.now()).await? else { break };
+                let Some(found) = lease::look(&mut connection, prefix, request, time.now()).await? else { break };
                 nothing.push(Answer::Leased(Leases::new(Vec::new(), found.next_due)));
             }
             if nothing.len() == writes.len() {
@@ -133,12 +128,12 @@ impl Committer<'_> {
             take_arrived(self.arriving, writes, MOST);
         }
         if went_back {
-            clock::make_due(&mut transaction, sql.prefix(), time.now()).await?;
+            clock::make_due(&mut transaction, prefix, time.now()).await?;
         }
         let mut answers = Vec::with_capacity(writes.len());
         for write in &*writes {
             // Time may have passed while others held the lock.
-            answers.push(write.perform(&mut transaction, sql.prefix(), time.now()).await?);
+            answers.push(write.perform(&mut transaction, prefix, time.now()).await?);
         }
         transaction.commit().await.map_err(failed)?;
         Ok(answers)
@@ -177,37 +172,6 @@ impl Write {
             }
             Self::Lease(request, _) => Answer::Leased(lease::lease(connection, prefix, request, now).await?),
         })
-    }
-
-    fn fail(self, error: StoreError) {
-        // Who was dropped meanwhile does not want to know.
-        match self {
-            Self::Dispatch(_, reply) => _ = reply.send(Err(error)),
-            Self::DispatchTo(.., reply) => _ = reply.send(Err(error)),
-            Self::Finish(.., reply) => _ = reply.send(Err(error)),
-            Self::Lease(_, reply) => _ = reply.send(Err(error)),
-        }
-    }
-}
-
-/// Tells each what became of its write. Who was dropped meanwhile does not want to know.
-fn answer(writes: Vec<Write>, answers: Vec<Answer>) {
-    for pair in writes.into_iter().zip(answers) {
-        match pair {
-            (Write::Dispatch(_, reply), Answer::Dispatched(dispatched)) => _ = reply.send(Ok(dispatched)),
-            (Write::DispatchTo(.., reply), Answer::Addressed(id)) => _ = reply.send(Ok(id)),
-            (Write::Finish(.., reply), Answer::Finished(finished)) => _ = reply.send(Ok(finished)),
-            (Write::Lease(_, reply), Answer::Leased(leases)) => _ = reply.send(Ok(leases)),
-            // Dropped without an answer, which reads as one that never came.
-            (
-                _,
-                Answer::Unwanted
-                | Answer::Addressed(_)
-                | Answer::Dispatched(_)
-                | Answer::Finished(_)
-                | Answer::Leased(_),
-            ) => {}
-        }
     }
 }
 

@@ -1,24 +1,26 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::Arc,
     time::Duration,
 };
 
 use sqlx::{Row, SqliteConnection};
 
-use super::{clock, count, endpoints, moves, query, schema::number};
+use super::{
+    clock,
+    endpoints::{self, Found},
+    moves,
+    session::query,
+};
 use crate::{
-    error::{StoreError, StoreErrorKind},
+    clock::{Millis, after},
+    error::StoreError,
     observe,
     send::{
-        DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LONGEST_LEASE, LeaseRequest, LeasedDelivery, Leases,
-        Message, OutboxId,
+        DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, Leases, Message,
+        policy::{Due, MESSAGE_RESTS, MOST_DUE, Served, Shares, Waiting, full_tenants, lease_end, serve},
     },
     store::{
-        outbox::{
-            Leased, Left, MESSAGE_RESTS, MOST_SEEN, Shares, StoredMessage, URGENT_DUE, full_tenants, look_at, round,
-        },
-        record::{Millis, after},
+        columns::{self, Columns, count, seq},
         sqlite::error::store_error,
     },
 };
@@ -54,79 +56,30 @@ pub(super) async fn lease(
     }
     let mut shares = Shares::new(request, candidates.iter().map(|candidate| candidate.proven));
     let mut leased = Vec::new();
-    let mut messages: HashMap<i64, Content> = HashMap::new();
-    for Candidate { id, proven, tenant, look_at: before } in &candidates {
-        let (id, proven, before) = (*id, *proven, *before);
+    let mut contents = HashMap::new();
+    for candidate in &candidates {
+        let Candidate { proven, tenant, .. } = candidate;
         if shares.is_used_up() {
             break;
         }
-        let share = shares.next(proven, tenant);
+        let share = shares.next(*proven, tenant);
         if share == 0 {
             continue;
         }
-        let found = match endpoints::find(connection, prefix, id).await {
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                endpoints::rest_unreadable(connection, prefix, id, &error, now).await?;
-                continue;
-            }
-            found => found?,
-        };
-        let Some((endpoint, mut health)) = found else { continue };
-        let limit = endpoint.settings.rate_limit;
-        let room = health.room(in_flight(connection, prefix, id, now).await?, limit, now).min(share);
-        if room == 0 {
-            continue;
-        }
-        if health.in_order {
-            // What is not moved yet goes before what is dispatched meanwhile.
-            if moves::of_endpoint(connection, prefix, id).await? == Some(DeliveryState::Pending) {
-                continue;
-            }
-            take_back(connection, prefix, id, now).await?;
-        }
-        let taken = take(connection, prefix, (id, health.epoch), request, room, now).await?;
-        let attempts = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-        let first = taken.iter().filter(|taken| taken.attempt == 1).count();
-        let first = u32::try_from(first).unwrap_or(u32::MAX);
-        let dispatched =
-            taken.iter().filter(|taken| taken.attempt == 1 && taken.dispatched_at == Some(taken.created_at));
-        let dispatched: Vec<_> = dispatched.map(|taken| taken.created_at).collect();
-        // Where there was room for more, there is no more.
-        let all = attempts < room || !is_due(connection, prefix, id, now).await?;
-        let urgent_left = health.urgent && !all && is_due(connection, prefix, id, URGENT_DUE).await?;
-        health.leased(Leased { attempts, first, dispatched: &dispatched, all, urgent_left }, limit, now);
-        endpoints::note(connection, prefix, &endpoint, &health, Some(now)).await?;
-        let left = Left { more: !all, later: later(connection, prefix, id, now).await? };
-        let next = look_at(before, left, health.ready_at(limit), now);
-        if next != before {
-            look_next(connection, prefix, id, next).await?;
-        }
-        shares.took(attempts, proven, tenant);
-
-        let endpoint = Arc::new(endpoint);
-        for Taken { seq, message: number, attempt, resent_after, created_at, .. } in taken {
-            let message = match messages.entry(number) {
-                Entry::Occupied(entry) => entry.get().clone(),
-                Entry::Vacant(entry) => entry.insert(message(connection, prefix, number).await?).clone(),
+        let Some(waiting) = gather(connection, prefix, candidate, now).await? else { continue };
+        let Some(served) = serve(waiting, share, request.lease, now) else { continue };
+        shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), *proven, tenant);
+        let taken = take(connection, prefix, request, &served, now).await?;
+        note(connection, prefix, candidate, &served, now).await?;
+        for (due, message) in taken {
+            let content = match contents.entry(message) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(content(connection, prefix, message).await?),
             };
-            let message = match message {
-                Content::Readable(message) => message,
-                Content::Gone => {
-                    put_back(connection, prefix, seq, DeliveryState::Cancelled, now).await?;
-                    continue;
-                }
-                Content::Unreadable => {
-                    let due = after(now, MESSAGE_RESTS);
-                    put_back(connection, prefix, seq, DeliveryState::Pending, due).await?;
-                    continue;
-                }
-            };
-            let id = OutboxId::from_u64(u64::try_from(seq).unwrap_or_default());
-            let attempt = count(attempt);
-            let age = between(created_at, now);
-            let mut delivery = LeasedDelivery::new(id, attempt, message, endpoint.clone(), age);
-            (delivery.round_attempt, delivery.manual) = round(attempt, resent_after.map(count));
-            leased.push(delivery);
+            match content {
+                Some(message) => leased.push(due.lease(message.clone(), served.endpoint.clone(), now)),
+                None => put_back(connection, prefix, &due, after(now, MESSAGE_RESTS)).await?,
+            }
         }
     }
     let next_due = match leased.is_empty() {
@@ -134,6 +87,40 @@ pub(super) async fn lease(
         false => None,
     };
     Ok(Leases::new(leased, next_due))
+}
+
+/// Gathers what waits for an endpoint, if something of it may be leased now.
+async fn gather(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    candidate: &Candidate,
+    now: Millis,
+) -> Result<Option<Waiting>, StoreError> {
+    let id = candidate.id;
+    let (endpoint, health) = match endpoints::find(connection, prefix, id).await? {
+        Found::Missing => return Ok(None),
+        Found::Readable(endpoint, health) => (endpoint, health),
+        Found::Unreadable { cause, .. } => {
+            endpoints::rest_unreadable(connection, prefix, id, &cause, now).await?;
+            return Ok(None);
+        }
+    };
+    let mut waiting = Waiting::new(endpoint, health);
+    waiting.in_flight = in_flight(connection, prefix, id, now).await?;
+    if health.room(waiting.in_flight, waiting.endpoint.settings.rate_limit, now) == 0 {
+        return Ok(None);
+    }
+    if health.in_order {
+        // What is not moved yet goes before what is dispatched meanwhile.
+        if moves::of_endpoint(connection, prefix, id).await? == Some(DeliveryState::Pending) {
+            return Ok(None);
+        }
+        take_back(connection, prefix, id, now).await?;
+    }
+    waiting.due = due(connection, prefix, id, now).await?;
+    waiting.later = later(connection, prefix, id, now).await?;
+    waiting.look_at = candidate.look_at;
+    Ok(Some(waiting))
 }
 
 /// Reads the endpoints that may have something to lease, along an index of when they are to be looked at: those that merely
@@ -258,6 +245,22 @@ async fn later(
     row.and_then(|row| row.map(|row| row.try_get(0)).transpose()).map_err(|error| store_error(CONTEXT, error))
 }
 
+/// The first deliveries of an endpoint that are due. Whether a message has its payload stands in the head of its row.
+const DUE: &str = "SELECT d.seq, d.attempt, d.due_at, d.created_at, d.resent_after, m.created_at AS dispatched_at, \
+     m.payload IS NOT NULL AS has_content \
+     FROM {}outbox_deliveries d LEFT JOIN {}outbox_messages m ON m.seq = d.message \
+     WHERE d.endpoint = ? AND d.state IN (0, 1) AND d.due_at <= ? ORDER BY d.due_at, d.seq LIMIT ?";
+
+async fn due(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    id: EndpointId,
+    now: Millis,
+) -> Result<Vec<Due>, StoreError> {
+    let rows = query(prefix, DUE).bind(id.to_string()).bind(now).bind(i64::from(MOST_DUE)).fetch_all(connection).await;
+    rows.and_then(|rows| rows.iter().map(columns::due).collect()).map_err(|error| store_error(CONTEXT, error))
+}
+
 async fn in_flight(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -269,8 +272,7 @@ async fn in_flight(
         .bind(now)
         .fetch_one(connection)
         .await;
-    let count = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| store_error(CONTEXT, error))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    row.and_then(|row| row.try_get(0)).map(count).map_err(|error| store_error(CONTEXT, error))
 }
 
 /// Gives what a worker died on its place again, where the order counts.
@@ -293,127 +295,99 @@ async fn take_back(
     .map_err(|error| store_error(CONTEXT, error))
 }
 
-/// A delivery that was just leased.
-struct Taken {
-    seq: i64,
-    message: i64,
-    attempt: i64,
-    resent_after: Option<i64>,
-    created_at: Millis,
-    /// When its message was dispatched, which is earlier if it was made by `recover`.
-    dispatched_at: Option<Millis>,
-}
-
+/// Leases what is served of an endpoint, and cancels what has lost its content. Returns what is leased, with the numbers of its
+/// messages.
 async fn take(
     connection: &mut SqliteConnection,
     prefix: &str,
-    (id, epoch): (EndpointId, i64),
     request: &LeaseRequest,
-    room: u32,
+    served: &Served,
     now: Millis,
-) -> Result<Vec<Taken>, StoreError> {
+) -> Result<Vec<(Due, i64)>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
+    if !served.gone.is_empty() {
+        query(
+            prefix,
+            "UPDATE {}outbox_deliveries SET state = 6, due_at = ?, token = NULL \
+             WHERE seq IN (SELECT value FROM json_each(?))",
+        )
+        .bind(now)
+        .bind(numbers(&served.gone))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
+    if served.leased.is_empty() {
+        return Ok(Vec::new());
+    }
     let rows = query(
         prefix,
-        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ?, epoch = ? WHERE seq IN (\
-         SELECT seq FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? \
-         ORDER BY due_at, seq LIMIT ?) RETURNING seq, message, attempt, created_at, \
-         (SELECT m.created_at FROM {}outbox_messages m WHERE m.seq = message), resent_after",
+        "UPDATE {}outbox_deliveries SET state = 1, token = ?, attempt = attempt + 1, due_at = ?, epoch = ? \
+         WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq, message",
     )
     .bind(request.token.to_bytes().to_vec())
-    .bind(after(now, request.lease.min(LONGEST_LEASE)))
-    .bind(epoch)
-    .bind(id.to_string())
-    .bind(now)
-    .bind(i64::from(room))
+    .bind(lease_end(request.lease, now))
+    .bind(served.health.epoch)
+    .bind(numbers(&served.leased))
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    let taken = rows.iter().map(|row| {
-        Ok(Taken {
-            seq: row.try_get(0)?,
-            message: row.try_get(1)?,
-            attempt: row.try_get(2)?,
-            created_at: row.try_get(3)?,
-            dispatched_at: row.try_get(4)?,
-            resent_after: row.try_get(5)?,
-        })
-    });
-    taken.collect::<Result<_, _>>().map_err(failed)
+    let messages = rows.iter().map(|row| Ok((row.int("seq")?, row.int("message")?)));
+    let messages = messages.collect::<Result<HashMap<_, _>, _>>().map_err(failed)?;
+    Ok(served.leased.iter().filter_map(|due| Some((*due, *messages.get(&seq(due.id))?))).collect())
 }
 
-/// Whether something of an endpoint is due and was not leased.
-async fn is_due(
+/// The numbers of deliveries, as a list for a statement.
+fn numbers(deliveries: &[Due]) -> String {
+    let numbers: Vec<_> = deliveries.iter().map(|due| due.id.to_u64()).collect();
+    serde_json::to_string(&numbers).expect("numbers can be written as JSON")
+}
+
+/// Notes how an endpoint is doing that was served, and when it is looked at next.
+async fn note(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: EndpointId,
+    candidate: &Candidate,
+    served: &Served,
     now: Millis,
-) -> Result<bool, StoreError> {
-    query(prefix, "SELECT 1 FROM {}outbox_deliveries WHERE endpoint = ? AND state IN (0, 1) AND due_at <= ? LIMIT 1")
-        .bind(id.to_string())
-        .bind(now)
-        .fetch_optional(connection)
-        .await
-        .map(|row| row.is_some())
-        .map_err(|error| store_error(CONTEXT, error))
+) -> Result<(), StoreError> {
+    endpoints::note(connection, prefix, &served.endpoint, &served.health, Some(now)).await?;
+    if served.look_at != candidate.look_at {
+        look_next(connection, prefix, candidate.id, served.look_at).await?;
+    }
+    Ok(())
 }
 
-/// Takes the lease of a delivery back that nobody can send.
+/// Takes the lease of a delivery back whose message cannot be read.
 async fn put_back(
     connection: &mut SqliteConnection,
     prefix: &str,
-    seq: i64,
-    state: DeliveryState,
+    due: &Due,
     due_at: Millis,
 ) -> Result<(), StoreError> {
     query(
         prefix,
-        "UPDATE {}outbox_deliveries SET state = ?, due_at = ?, token = NULL, attempt = attempt - 1 WHERE seq = ?",
+        "UPDATE {}outbox_deliveries SET state = 0, due_at = ?, token = NULL, attempt = attempt - 1 WHERE seq = ?",
     )
-    .bind(number(state))
     .bind(due_at)
-    .bind(seq)
+    .bind(seq(due.id))
     .execute(connection)
     .await
     .map(drop)
     .map_err(|error| store_error(CONTEXT, error))
 }
 
-/// What is there of a message.
-#[derive(Clone)]
-enum Content {
-    Gone,
-    Readable(Message),
-    Unreadable,
-}
-
-async fn message(connection: &mut SqliteConnection, prefix: &str, seq: i64) -> Result<Content, StoreError> {
-    let failed = |error| store_error(CONTEXT, error);
+/// Reads a message, which has its payload. Returns `None` if it cannot be read.
+async fn content(connection: &mut SqliteConnection, prefix: &str, message: i64) -> Result<Option<Message>, StoreError> {
     let row = query(
         prefix,
         "SELECT tenant, id, event_type, version, payload, happened_at FROM {}outbox_messages WHERE seq = ?",
     )
-    .bind(seq)
-    .fetch_optional(connection)
-    .await
-    .map_err(failed)?;
-    let Some(row) = row else { return Ok(Content::Gone) };
-    let tenant: String = row.try_get(0).map_err(failed)?;
-    let id: String = row.try_get(1).map_err(failed)?;
-    let event_type: String = row.try_get(2).map_err(failed)?;
-    let version: Option<String> = row.try_get(3).map_err(failed)?;
-    let payload: Option<String> = row.try_get(4).map_err(failed)?;
-    let happened_at: i64 = row.try_get(5).map_err(failed)?;
-
-    let Some(payload) = payload else { return Ok(Content::Gone) };
-    let stored = StoredMessage { tenant, id: id.clone(), event_type, version, payload, happened_at };
-    Ok(match stored.read() {
-        Ok(message) => Content::Readable(message),
-        Err(cause) => {
-            observe::unreadable("message", &id, &*cause);
-            Content::Unreadable
-        }
-    })
+    .bind(message)
+    .fetch_one(connection)
+    .await;
+    let content = row.and_then(|row| columns::content(&row, row.try_get("payload")?));
+    content.map_err(|error| store_error(CONTEXT, error))
 }
 
 /// When an endpoint is to be looked at next, and when the next lease ends.
@@ -441,18 +415,21 @@ fn between(from: Millis, to: Millis) -> Duration {
     Duration::from_millis(u64::try_from(to - from).unwrap_or_default())
 }
 
+/// How many endpoints one look reads of those that may have something to lease.
+const MOST_SEEN: i64 = 10_000;
+
 /// How many endpoints one call looks at of those that are proven, and of the others.
 const MOST_ENDPOINTS: i64 = 256;
 
 #[cfg(test)]
 mod tests {
-    use super::{LATER, MOVE_ON, NEXT_DUE, SEE};
+    use super::{DUE, LATER, MOVE_ON, NEXT_DUE, SEE};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
     /// A worker looks many times in a second.
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
-        for plan in plans(&[SEE, MOVE_ON, LATER, NEXT_DUE[0], NEXT_DUE[1]]).await {
+        for plan in plans(&[SEE, MOVE_ON, DUE, LATER, NEXT_DUE[0], NEXT_DUE[1]]).await {
             let of_few = |step: &str| {
                 step.starts_with("SCAN (subquery-") || step.starts_with("SCAN json_each") || step == "SCAN e"
             };

@@ -1,10 +1,10 @@
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
-use super::{Session, corrupt, query};
+use super::session::{Session, query};
 use crate::{
     error::StoreError,
-    send::{MessagePlace, MessageQuery, MessageRecord},
-    store::{outbox::to_time, sqlite::error::store_error},
+    send::{MessageQuery, MessageRecord},
+    store::{columns, sqlite::error::store_error},
 };
 
 const COLUMNS: &str = "seq, id, event_type, tenant, version, happened_at, created_at";
@@ -22,9 +22,12 @@ pub(super) async fn get(
         .await
         .map_err(|error| store_error("read a message", error))?;
     let Some(row) = row else { return Ok(None) };
-    let mut record = read(&row)?;
-    record.payload = row.try_get(7).map_err(undecoded)?;
-    Ok(Some(record))
+    let read = || {
+        let mut record = columns::message(&row)?;
+        record.payload = row.try_get("payload")?;
+        Ok(record)
+    };
+    read().map(Some).map_err(|error| store_error("read a message", error))
 }
 
 pub(super) async fn list(
@@ -44,7 +47,8 @@ pub(super) async fn list(
         .fetch_all(&mut *session.connection)
         .await
         .map_err(|error| store_error("list messages", error))?;
-    rows.iter().map(read).collect()
+    let records = rows.iter().map(columns::message).collect::<Result<_, _>>();
+    records.map_err(|error| store_error("list messages", error))
 }
 
 /// In the order of the index that `recover` reads too.
@@ -53,20 +57,6 @@ fn page() -> String {
         "SELECT {COLUMNS} FROM {{}}outbox_messages WHERE tenant = ? AND (created_at, seq) < (?, ?) \
          ORDER BY created_at DESC, seq DESC LIMIT ?"
     )
-}
-
-fn read(row: &SqliteRow) -> Result<MessageRecord, StoreError> {
-    let number = |index: usize| row.try_get::<i64, _>(index).map_err(undecoded);
-    let text = |index: usize| row.try_get::<&str, _>(index).map_err(undecoded);
-    let unsigned = |number: i64| u64::try_from(number).map_err(|_| corrupt("a number is negative"));
-    let place = MessagePlace::new(unsigned(number(6)?)?, unsigned(number(0)?)?);
-    let mut record = MessageRecord::new(place, text(1)?, text(2)?, text(3)?, to_time(number(5)?));
-    record.version = row.try_get(4).map_err(undecoded)?;
-    Ok(record)
-}
-
-fn undecoded(error: sqlx::Error) -> StoreError {
-    corrupt("a column is of another type").with_source(error)
 }
 
 #[cfg(test)]

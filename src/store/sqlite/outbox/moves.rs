@@ -6,14 +6,15 @@ use std::{collections::HashMap, time::Duration};
 
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::{
-    Session, begin, corrupt, query,
-    schema::{number, state},
-};
+use super::session::{Session, begin, query};
 use crate::{
+    clock::Millis,
     error::StoreError,
-    send::{DeliveryState, EndpointId},
-    store::{outbox::moved_from, record::Millis, sqlite::error::store_error},
+    send::{DeliveryState, EndpointId, policy::moved_from},
+    store::{
+        columns::{corrupt, number, state},
+        sqlite::error::store_error,
+    },
 };
 
 const CONTEXT: &str = "move what waits for an endpoint";
@@ -120,7 +121,8 @@ pub(super) async fn of_endpoint(
 }
 
 fn target(number: i64) -> Result<DeliveryState, StoreError> {
-    state(number).ok_or_else(|| corrupt("unknown state of deliveries that are moved"))
+    let unknown = || store_error(CONTEXT, corrupt("unknown state of deliveries that are moved"));
+    state(number).ok_or_else(unknown)
 }
 
 async fn step(

@@ -1,14 +1,17 @@
 use sqlx::{Connection, Row, SqliteConnection};
 
-use super::{Session, begin, moves, query};
+use super::{
+    moves,
+    session::{Session, begin, query},
+};
 use crate::{
+    clock::{Millis, before},
     error::StoreError,
-    send::Retention,
-    store::{
-        outbox::{Aged, aged, hour},
-        record::{Millis, before},
-        sqlite::error::store_error,
+    send::{
+        Retention,
+        policy::{Aged, Usage, aged, hour},
     },
+    store::sqlite::error::store_error,
 };
 
 const CONTEXT: &str = "purge the outbox";
@@ -153,7 +156,9 @@ async fn empty(connection: &mut SqliteConnection, prefix: &str, until: Millis, l
         for row in &rows {
             let (seq, created_at): (i64, Millis) = (row.try_get(0)?, row.try_get(1)?);
             let waiting: Option<i64> = row.try_get(2)?;
-            match aged(waiting.is_some(), created_at, row.try_get(3)?, until) {
+            let mut usage = Usage::new(created_at);
+            (usage.is_awaited, usage.last_attempt) = (waiting.is_some(), row.try_get(3)?);
+            match aged(usage, until) {
                 Aged::Awaited => {
                     awaited.push(seq);
                     blocking.extend(waiting);

@@ -1,7 +1,4 @@
-use crate::{
-    send::DeliveryState,
-    store::sqlite::schema::{Migration, Part},
-};
+use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
@@ -201,28 +198,6 @@ fn fourth(prefix: &str) -> Migration {
         .map(|statement| statement.replace("{}", prefix))
         .into(),
     }
-}
-
-// A pending delivery is due at `due_at`; the lease of one that is being sent ends then, and one that is held has been so
-// since then. The numbers are in the statements too.
-pub(super) const PENDING: i64 = 0;
-pub(super) const SENDING: i64 = 1;
-pub(super) const HELD: i64 = 2;
-
-pub(super) fn number(state: DeliveryState) -> i64 {
-    match state {
-        DeliveryState::Pending => PENDING,
-        DeliveryState::Sending => SENDING,
-        DeliveryState::Held => HELD,
-        DeliveryState::Delivered => 3,
-        DeliveryState::Refused => 4,
-        DeliveryState::Exhausted => 5,
-        DeliveryState::Cancelled => 6,
-    }
-}
-
-pub(super) fn state(number: i64) -> Option<DeliveryState> {
-    DeliveryState::ALL.iter().copied().find(|state| self::number(*state) == number)
 }
 
 #[cfg(test)]

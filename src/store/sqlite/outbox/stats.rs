@@ -1,14 +1,13 @@
 use sqlx::{Row, SqliteConnection};
 
-use super::{Session, query};
+use super::session::{Session, query};
 use crate::{
     error::StoreError,
-    send::{AttemptEnd, BACKLOG_COUNTED, Backlog, EndpointId, Scope, StatsCell},
-    store::{
-        outbox::{backlog, hour},
-        record::Millis,
-        sqlite::error::store_error,
+    send::{
+        AttemptEnd, BACKLOG_COUNTED, Backlog, EndpointId, Scope, StatsCell,
+        policy::{Counted, backlog},
     },
+    store::sqlite::error::store_error,
 };
 
 const COUNT: &str = "INSERT INTO {}outbox_stats (tenant, hour, endpoint, ended, bucket, count) VALUES (?1, ?2, ?3, ?4, ?5, 1) \
@@ -19,15 +18,14 @@ pub(super) async fn count(
     connection: &mut SqliteConnection,
     prefix: &str,
     (tenant, endpoint): (String, EndpointId),
-    (end, bucket): (AttemptEnd, u8),
-    now: Millis,
+    counted: Counted,
 ) -> Result<(), sqlx::Error> {
     query(prefix, COUNT)
         .bind(tenant)
-        .bind(i64::from(hour(now)))
+        .bind(i64::from(counted.hour))
         .bind(endpoint.to_string())
-        .bind(i64::from(end.number()))
-        .bind(i64::from(bucket))
+        .bind(i64::from(counted.end.number()))
+        .bind(i64::from(counted.bucket))
         .execute(connection)
         .await
         .map(drop)

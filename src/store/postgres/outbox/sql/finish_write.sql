@@ -1,7 +1,7 @@
 -- $1 now, $2 delivery, $3 state, $4 due_at, $5 attempt, $6 whether an attempt is noted, $7 attempt, $8 status, $9 error,
 -- $10 millis, $11 answer, $12 endpoint, $13 failures, $14 failing_since, $15 rests_until, $16 proven, $17 catching_up,
 -- $18 ready_at, $19 epoch, $20 strikes, $21 struck_at, $22 slow_at, $23 whether somebody asked for the attempt,
--- $24 tenant, $25 hour, $26 endpoint, $27 how the attempt ended, $28 bucket of latency
+-- $24 tenant, $25 endpoint, $26 hour, $27 how the attempt ended, $28 bucket of latency
 WITH endpoint AS (
     UPDATE {outbox_endpoints}
     SET failures = $13::bigint, failing_since = $14::bigint, rests_until = $15::bigint, proven = $16::bigint <> 0,
@@ -20,7 +20,7 @@ attempt AS (
 ),
 stats AS (
     INSERT INTO {outbox_stats} AS s (tenant, hour, endpoint, ended, bucket, count)
-    SELECT $24::text, $25::bigint, $26::text, $27::bigint::smallint, $28::bigint::smallint, 1 WHERE $6::bigint <> 0
+    SELECT $24::text, $26::bigint, $25::text, $27::bigint::smallint, $28::bigint::smallint, 1 WHERE $6::bigint <> 0
     ON CONFLICT (tenant, hour, endpoint, ended, bucket) DO UPDATE SET count = s.count + 1
 )
 UPDATE {outbox_deliveries}

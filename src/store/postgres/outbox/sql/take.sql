@@ -1,28 +1,25 @@
--- $1 now, $2 end of the lease, $3 token, $4 deliveries, in their order; of each endpoint: $5 id, $6 steady, $7 next_at,
--- $8 catching_up, $9 ready_at, $10 steady_at, $11 urgent, $12 look_at
+-- $1 now, $2 end of the lease, $3 token, $4 deliveries that are leased, in their order; of each endpoint: $5 id, $6 steady, $7 next_at,
+-- $8 catching_up, $9 ready_at, $10 steady_at, $11 urgent, $12 look_at; $13 deliveries that have lost their content
 WITH picked AS MATERIALIZED (
     SELECT p.place, p.seq, m.seq AS message,
            -- One copy, however many of its deliveries are leased at once.
            CASE WHEN row_number() OVER (PARTITION BY m.seq ORDER BY p.place) = 1 THEN m.payload END AS payload,
-           m.payload IS NOT NULL AS has_content,
            m.tenant, m.id, m.event_type, m.version, m.happened_at
     FROM unnest($4::bigint[]) WITH ORDINALITY AS p (seq, place)
     CROSS JOIN LATERAL (SELECT d.message FROM {outbox_deliveries} AS d WHERE d.seq = p.seq LIMIT 1) AS d
-    LEFT JOIN LATERAL (SELECT * FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1) AS m ON true
+    CROSS JOIN LATERAL (SELECT * FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1) AS m
 ),
 leased AS (
-    -- What has lost its content while it waited can be sent to nobody.
     UPDATE {outbox_deliveries} AS d
-    SET state = CASE WHEN picked.has_content THEN 1 ELSE 6 END,
-        token = CASE WHEN picked.has_content THEN $3::bytea END,
-        attempt = d.attempt + CASE WHEN picked.has_content THEN 1 ELSE 0 END,
-        due_at = CASE WHEN picked.has_content THEN $2::bigint ELSE $1::bigint END,
-        noted_due = $2::bigint,
+    SET state = 1, token = $3::bytea, attempt = d.attempt + 1, due_at = $2::bigint, noted_due = $2::bigint,
         -- The endpoint is locked.
         epoch = coalesce((SELECT e.epoch FROM {outbox_endpoints} AS e WHERE e.id = d.endpoint), 0)
     FROM picked
     WHERE d.seq = picked.seq
-    RETURNING d.seq, d.endpoint, d.attempt, d.resent_after, d.created_at
+    RETURNING d.seq
+),
+cancelled AS (
+    UPDATE {outbox_deliveries} AS d SET state = 6, token = NULL, due_at = $1::bigint WHERE d.seq = ANY ($13::bigint[])
 ),
 served AS (
     UPDATE {outbox_endpoints} AS e
@@ -32,8 +29,6 @@ served AS (
         $12::bigint[]) AS u (id, steady, next_at, catching_up, ready_at, steady_at, urgent, look_at)
     WHERE e.id = u.id
 )
-SELECT leased.seq, leased.endpoint, leased.attempt, leased.resent_after, leased.created_at, picked.message, picked.payload,
-       picked.tenant, picked.id, picked.event_type, picked.version, picked.happened_at
+SELECT leased.seq, picked.message, picked.payload, picked.tenant, picked.id, picked.event_type, picked.version, picked.happened_at
 FROM picked JOIN leased ON leased.seq = picked.seq
-WHERE picked.has_content
 ORDER BY picked.place

@@ -1,12 +1,11 @@
 -- $1 now, $2 endpoints, which are locked, $3 how many deliveries of each
-SELECT e.id, flight.count AS in_flight, d.seq, d.attempt, d.due_at,
+SELECT e.id AS endpoint, flight.count AS in_flight, d.seq, d.attempt, d.due_at, d.created_at, d.resent_after,
        (
            SELECT n.due_at FROM {outbox_deliveries} AS n
            WHERE n.state IN (0, 1) AND (n.endpoint, n.due_at) > (e.id, $1::bigint) AND (n.endpoint, n.due_at) <= (e.id, 9223372036854775807)
            ORDER BY n.endpoint, n.due_at LIMIT 1
        ) AS later,
-       -- Nothing where it was made later than its message was dispatched, by recover.
-       (SELECT m.created_at FROM {outbox_messages} AS m WHERE m.seq = d.message AND m.created_at = d.created_at) AS dispatched_at
+       m.created_at AS dispatched_at, coalesce(m.has_content, false) AS has_content
 FROM unnest($2::text[]) AS e (id)
 CROSS JOIN LATERAL (
     SELECT count(*) AS count FROM {outbox_deliveries} AS d
@@ -14,10 +13,13 @@ CROSS JOIN LATERAL (
 ) AS flight
 LEFT JOIN LATERAL (
     -- Somebody may be cancelling one, or be sending it anew.
-    SELECT d.seq, d.attempt, d.due_at, d.message, d.created_at FROM {outbox_deliveries} AS d
+    SELECT d.seq, d.attempt, d.due_at, d.message, d.created_at, d.resent_after FROM {outbox_deliveries} AS d
     WHERE d.state IN (0, 1) AND (d.endpoint, d.due_at) >= (e.id, '-9223372036854775808'::bigint) AND (d.endpoint, d.due_at) <= (e.id, $1::bigint)
     ORDER BY d.endpoint, d.due_at, d.seq
     LIMIT $3::bigint
     FOR UPDATE SKIP LOCKED
 ) AS d ON true
+LEFT JOIN LATERAL (
+    SELECT m.created_at, m.payload IS NOT NULL AS has_content FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1
+) AS m ON true
 ORDER BY e.id, d.due_at, d.seq

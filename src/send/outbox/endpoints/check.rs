@@ -1,0 +1,64 @@
+use crate::{
+    net::destination::{EndpointUrl, EndpointUrlError},
+    pattern::Pattern,
+    send::{
+        error::SendError,
+        message::{api_versions::ApiVersions, message::check_text},
+        outbox::{quotas::too_many, shared::Shared},
+    },
+};
+
+impl Shared {
+    pub(crate) fn check_events(&self, patterns: &[String]) -> Result<(), SendError> {
+        let most = self.quotas.patterns;
+        if patterns.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Err(too_many("patterns of an endpoint", most).with_field("events"));
+        }
+        check_patterns(patterns)
+    }
+
+    pub(crate) fn check_version(&self, version: Option<&str>) -> Result<(), SendError> {
+        let Some(version) = version else { return Ok(()) };
+        let versions = self.api_versions.as_ref();
+        let known = versions.is_some_and(|versions| versions.knows(version));
+        if known { Ok(()) } else { Err(ApiVersions::unknown(version, versions).with_field("api_version")) }
+    }
+
+    pub(crate) fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {
+        let invalid =
+            |cause: EndpointUrlError| SendError::invalid(cause.to_string()).with_field("url").with_source(cause);
+        self.policy.check(url).map_err(invalid)
+    }
+}
+
+fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
+    if patterns.is_empty() {
+        return Err(
+            SendError::invalid("an endpoint wants at least one event type; `*` is all of them").with_field("events")
+        );
+    }
+    for (index, pattern) in patterns.iter().enumerate() {
+        let written = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:*".contains(&byte);
+        if pattern.len() > LONGEST_PATTERN || !pattern.bytes().all(written) || Pattern::parse(pattern).is_none() {
+            let shown: String = pattern.chars().take(LONGEST_PATTERN).collect();
+            return Err(SendError::invalid(format!(
+                "`{}` is not a pattern of event types; one is a name, `prefix.*`, `prefix/*`, `prefix:*`, or `*`",
+                shown.escape_debug()
+            ))
+            .with_field(format!("events/{index}")));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check_description(text: &str) -> Result<(), SendError> {
+    if text.chars().count() > LONGEST_DESCRIPTION {
+        return Err(SendError::invalid("a description is at most 1,024 characters long").with_field("description"));
+    }
+    check_text(text).map_err(|error| error.with_field("description"))
+}
+
+/// The longest description of an endpoint, in characters.
+pub(crate) const LONGEST_DESCRIPTION: usize = 1024;
+
+const LONGEST_PATTERN: usize = 130;

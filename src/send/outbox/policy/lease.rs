@@ -1,0 +1,328 @@
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    finish::round,
+    health::{Health, Leased},
+    shares::Shares,
+};
+use crate::{
+    clock::{Millis, after, to_time},
+    send::{
+        message::message::Message,
+        outbox::store::{
+            endpoint::EndpointRecord,
+            ids::OutboxId,
+            lease::{LeaseRequest, LeasedDelivery},
+            limits::{IN_FLIGHT, LONGEST_LEASE},
+        },
+    },
+};
+
+/// An endpoint that may have something to lease, and what waits for it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The endpoint, which is enabled.
+    pub endpoint: EndpointRecord,
+    /// How it is doing.
+    pub health: Health,
+    /// How many of its deliveries are being sent, under a lease that has not passed.
+    pub in_flight: u32,
+    /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all where there are fewer.
+    pub due: Vec<Due>,
+    /// When the first delivery becomes due that is not due yet.
+    pub later: Option<Millis>,
+    /// From when on it was to be looked at, where the store keeps that; see [`look_at`].
+    pub look_at: Option<Millis>,
+}
+
+impl Waiting {
+    /// Starts with an endpoint for which nothing waits.
+    pub fn new(endpoint: EndpointRecord, health: Health) -> Self {
+        Self { endpoint, health, in_flight: 0, due: Vec::new(), later: None, look_at: None }
+    }
+}
+
+/// How many deliveries of an endpoint a store reads for [`plan`]: one more than can be leased, which tells whether there are more.
+pub const MOST_DUE: u32 = IN_FLIGHT + 1;
+
+/// A delivery that is due: it is pending, or the lease of who was sending it has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Due {
+    /// Its id.
+    pub id: OutboxId,
+    /// How many attempts were begun.
+    pub attempt: u32,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When its message was dispatched.
+    pub dispatched_at: Option<Millis>,
+    /// When it is due; [`URGENT_DUE`] where it goes before all else.
+    pub due_at: Millis,
+    /// Whether its message has its payload.
+    pub has_content: bool,
+    /// How many attempts were begun before it was last resent or recovered.
+    pub resent_after: Option<u32>,
+}
+
+impl Due {
+    /// Starts with a delivery that has not been attempted, was made with its message, and was never resent.
+    pub fn new(id: OutboxId, created_at: Millis, due_at: Millis) -> Self {
+        Self {
+            id,
+            attempt: 0,
+            created_at,
+            dispatched_at: Some(created_at),
+            due_at,
+            has_content: true,
+            resent_after: None,
+        }
+    }
+
+    /// Returns what a worker is given of the delivery, whose next attempt begins.
+    pub fn lease(&self, message: Message, endpoint: Arc<EndpointRecord>, now: Millis) -> LeasedDelivery {
+        let attempt = self.attempt.saturating_add(1);
+        let age = Duration::from_millis(u64::try_from(now.saturating_sub(self.created_at)).unwrap_or_default());
+        let mut leased = LeasedDelivery::new(self.id, attempt, message, endpoint, age);
+        (leased.round_attempt, leased.manual) = round(attempt, self.resent_after);
+        leased
+    }
+
+    /// When its message was dispatched, if this is its first attempt, and the delivery was made at that moment and not later.
+    fn fresh(&self) -> Option<Millis> {
+        self.dispatched_at.filter(|at| self.attempt == 0 && *at == self.created_at)
+    }
+}
+
+/// What is done for an endpoint: the store writes all of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Served {
+    /// The endpoint.
+    pub endpoint: Arc<EndpointRecord>,
+    /// How it is doing now.
+    pub health: Health,
+    /// When it is to be looked at next, where the store keeps that; see [`look_at`].
+    pub look_at: Option<Millis>,
+    /// What is leased, in this order, until [`lease_end`]: each gets the state `Sending`, the token, one attempt more, and the epoch of
+    /// `health`.
+    pub leased: Vec<Due>,
+    /// What has lost its content and is cancelled, without an attempt.
+    pub gone: Vec<Due>,
+}
+
+/// Decides what a worker gets of several endpoints, given in the order in which they are served: the one that was served longest ago
+/// first. Endpoints of which nothing is leased or cancelled are left out.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhooks::send::{
+///     EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken, OutboxId, Sealed, Style,
+///     policy::{Due, Health, Waiting, plan},
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let sealed = Sealed::new("", &b""[..]);
+/// let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+/// let draft = EndpointDraft::new(EndpointId::random()?, "", settings);
+/// let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), Health::default());
+/// waiting.due = (1..=5).map(|number| Due::new(OutboxId::from_u64(number), 1000, 1000)).collect();
+/// waiting.due[0].has_content = false;
+/// waiting.in_flight = 1;
+/// let request = LeaseRequest::new(LeaseToken::random()?, Duration::from_secs(60), 64);
+///
+/// let served = plan(&request, vec![waiting], 2000);
+///
+/// // Four are in flight then. What has lost its content takes nobody's place.
+/// let leased: Vec<_> = served[0].leased.iter().map(|due| due.id.to_u64()).collect();
+/// assert_eq!((leased, served[0].gone.len()), (vec![2, 3, 4], 1));
+/// # Ok(())
+/// # }
+/// ```
+pub fn plan(request: &LeaseRequest, waiting: Vec<Waiting>, now: Millis) -> Vec<Served> {
+    let tenants: Vec<_> = waiting.iter().map(|waiting| waiting.endpoint.tenant.clone()).collect();
+    let mut shares = Shares::new(request, waiting.iter().map(|waiting| waiting.health.proven));
+    let mut served = Vec::new();
+    for (waiting, tenant) in waiting.into_iter().zip(&tenants) {
+        if shares.is_used_up() {
+            break;
+        }
+        let proven = waiting.health.proven;
+        let share = shares.next(proven, tenant);
+        if let Some(one) = serve(waiting, share, request.lease, now) {
+            shares.took(count(one.leased.len()), proven, tenant);
+            served.push(one);
+        }
+    }
+    served
+}
+
+/// Decides what a worker gets of one endpoint that may have `share` deliveries, for a store that reads its endpoints one by one:
+/// [`Shares`] gives the share. Returns `None` where nothing is leased or cancelled.
+pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Option<Served> {
+    let Waiting { endpoint, mut health, in_flight, due, later, look_at: before } = waiting;
+    let limit = endpoint.settings.rate_limit;
+    let room = health.room(in_flight, limit, now).min(share) as usize;
+    if room == 0 {
+        return None;
+    }
+    let may_be_more = due.len() >= MOST_DUE as usize;
+    let (mut leased, mut gone, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    for due in due {
+        if !due.has_content {
+            gone.push(due);
+        } else if leased.len() < room {
+            leased.push(due);
+        } else {
+            left.push(due);
+        }
+    }
+    if leased.is_empty() && gone.is_empty() {
+        return None;
+    }
+    // Where some have lost their content, what was read may be all that could be leased and not all that is due.
+    let all = left.is_empty() && !(may_be_more && !gone.is_empty());
+    let urgent_left = match left.first() {
+        Some(due) => due.due_at == URGENT_DUE,
+        None => !all && gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE),
+    };
+    let dispatched: Vec<_> = leased.iter().filter_map(Due::fresh).collect();
+    let noted = Leased {
+        attempts: count(leased.len()),
+        first: count(leased.iter().filter(|due| due.attempt == 0).count()),
+        dispatched: &dispatched,
+        all,
+        urgent_left,
+    };
+    health.leased(noted, limit, now);
+    let lease_ends = (!leased.is_empty()).then(|| lease_end(lease, now));
+    let left = Left { more: !all, later: later.into_iter().chain(lease_ends).min() };
+    let look_at = look_at(before, left, health.ready_at(limit), now);
+    Some(Served { endpoint: Arc::new(endpoint), health, look_at, leased, gone })
+}
+
+/// Returns when a lease ends that begins now.
+pub fn lease_end(lease: Duration, now: Millis) -> Millis {
+    after(now, lease.min(LONGEST_LEASE))
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// What of an endpoint is left when some of it was leased.
+#[derive(Debug, Clone, Copy)]
+struct Left {
+    /// Whether more is due.
+    more: bool,
+    /// When the next of what is not due yet becomes so; the lease of what was just leased ends then, if nothing is earlier.
+    later: Option<Millis>,
+}
+
+/// When an endpoint is to be looked at next, which a store of many endpoints keeps with it: never later than something of it may be
+/// leased. It is often earlier, and then a look finds nothing and moves it on. So it need not be written with each attempt.
+fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) -> Option<Millis> {
+    if !left.more {
+        return left.later.map(|later| later.max(ready_at));
+    }
+    // Looks begin with the endpoints that have stood there longest, so one that was served goes behind the others. It does so once
+    // in a while: the column is in an index, and an update that leaves it alone costs less.
+    let stays = before.filter(|before| (now.saturating_sub(STANDS)..=now).contains(before));
+    Some(stays.unwrap_or(now).max(ready_at))
+}
+
+/// For how long an endpoint that is served again and again keeps its place.
+const STANDS: Millis = 1000;
+
+/// When a delivery is due that goes before all else: before anything that is due by its time.
+pub const URGENT_DUE: Millis = 0;
+
+/// Returns when a delivery is due, as its record shows it.
+pub fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
+    to_time(if due_at == URGENT_DUE { created_at } else { due_at })
+}
+
+/// How long an endpoint rests whose row cannot be read: a newer version may soon be back.
+pub const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
+
+/// How long a delivery waits whose message cannot be read. There may be many of them, and each look is logged.
+pub const MESSAGE_RESTS: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{Due, Health, Left, Served, URGENT_DUE, Waiting, look_at, serve};
+    use crate::send::{EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, OutboxId, Sealed, Style};
+
+    /// What is served of an endpoint with these due, each with or without its content.
+    fn served(health: Health, share: u32, due: &[(i64, bool)]) -> Option<Served> {
+        let sealed = Sealed::new("", &b""[..]);
+        let settings = EndpointSettings::new("https://example.com/", Vec::new(), Style::StandardWebhooks, sealed);
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
+        let due = due.iter().zip(1..).map(|((due_at, has_content), number)| {
+            let mut due = Due::new(OutboxId::from_u64(number), 500, *due_at);
+            due.has_content = *has_content;
+            due
+        });
+        waiting.due = due.collect();
+        serve(waiting, share, Duration::from_secs(60), 1000)
+    }
+
+    fn numbers(due: &[Due]) -> Vec<u64> {
+        due.iter().map(|due| due.id.to_u64()).collect()
+    }
+
+    #[test]
+    fn an_endpoint_is_looked_at_when_something_of_it_may_be_leased() {
+        let now = 100_000;
+        let more = Left { more: true, later: Some(now + 30_000) };
+        // What was served goes behind the others, once in a second, and not before it is ready.
+        assert_eq!(look_at(None, more, 0, now), Some(now));
+        assert_eq!(look_at(Some(now - 1000), more, 0, now), Some(now - 1000));
+        assert_eq!(look_at(Some(now - 1001), more, 0, now), Some(now));
+        assert_eq!(look_at(Some(now), more, now + 5, now), Some(now + 5));
+
+        let all = Left { more: false, later: Some(now + 30_000) };
+        assert_eq!(look_at(Some(now), all, 0, now), Some(now + 30_000));
+        assert_eq!(look_at(Some(now), all, now + 60_000, now), Some(now + 60_000));
+        assert_eq!(look_at(Some(now), Left { more: false, later: None }, now + 60_000, now), None);
+    }
+
+    #[test]
+    fn what_has_lost_its_content_takes_nobodys_place() {
+        let in_order = Health { in_order: true, ..Health::default() };
+        let one = served(in_order, 9, &[(500, false), (500, true), (500, true)]).unwrap();
+        assert_eq!((numbers(&one.gone), numbers(&one.leased)), (vec![1], vec![2]));
+        assert_eq!(one.look_at, Some(1000), "more is due");
+
+        // Of five that were read none can be sent. There may be a sixth.
+        let five = served(Health::default(), 9, &[(500, false); 5]).unwrap();
+        assert_eq!((five.gone.len(), five.leased.len(), five.look_at), (5, 0, Some(1000)));
+        let four = served(Health::default(), 9, &[(500, false); 4]).unwrap();
+        assert_eq!((four.gone.len(), four.look_at), (4, None));
+        assert_eq!(four.health, Health { pace: four.health.pace, ..Health::default() });
+        assert_eq!(four.health.pace.steady, 0.0, "it counts for no pace");
+
+        assert!(served(Health::default(), 0, &[(500, false)]).is_none(), "without a share nothing is done");
+        assert!(served(Health::default(), 9, &[]).is_none());
+    }
+
+    #[test]
+    fn an_endpoint_is_urgent_for_as_long_as_something_goes_first() {
+        let urgent = Health { urgent: true, rests_until: 5000, ..Health::default() };
+        // In a rest one is leased at a time.
+        let left = served(urgent, 9, &[(URGENT_DUE, true), (URGENT_DUE, true), (500, true)]).unwrap();
+        assert_eq!((numbers(&left.leased), left.health.urgent), (vec![1], true));
+        let last = served(urgent, 9, &[(URGENT_DUE, true), (500, true)]).unwrap();
+        assert_eq!((numbers(&last.leased), last.health.urgent), (vec![1], false));
+        // A sixth that goes first may be behind five that have lost their content.
+        let unseen = served(urgent, 9, &[(URGENT_DUE, false); 5]).unwrap();
+        assert!(unseen.health.urgent);
+    }
+}

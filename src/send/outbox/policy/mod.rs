@@ -1,0 +1,53 @@
+//! The rules of an outbox: what becomes of deliveries and endpoints, as pure functions.
+//!
+//! Every store does the same in each method: it gathers what a rule needs to know, the rule decides, and the store writes what was
+//! decided, all in one transaction. The stores of this crate differ in how they gather and write. Whoever writes another one finds
+//! here what [`OutboxStore`](crate::send::OutboxStore) promises, and runs `conformance::outbox` on it.
+//!
+//! | method | gathers | decides |
+//! |---|---|---|
+//! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`], [`wants`] |
+//! | `lease` | a [`Waiting`] for each enabled endpoint with something due, the one that was served longest ago first | [`plan`] |
+//! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`], [`counted`] |
+//! | `change_endpoint` | [`Health`] | [`Health::changed`] |
+//! | `switch_endpoint`, `delete_endpoint` | what waits for the endpoint | [`Health::enable`], [`Health::due`], [`moved_from`] |
+//! | `resend` | whether the endpoint is disabled | [`waits_as`], [`URGENT_DUE`] |
+//! | `recover` | a [`Looked`] for each message | [`missed`] |
+//! | `backlog` | how much waits, and since when | [`backlog`] |
+//! | `purge` | a [`Usage`] for each message whose time has come | [`aged`] |
+//!
+//! 1. Times are [`Millis`](crate::clock::Millis) of the store's clock: the caller reads it, once for each transaction.
+//! 2. A rule does no I/O, reads no clock and draws no random number: the same facts have the same answer.
+//! 3. The caller holds a lock on what it gathered until it has written. Otherwise two workers may be given the same delivery.
+//!
+//! What is not here: how a store finds what is due without reading all of it.
+
+mod digest;
+mod dispatch;
+mod finish;
+mod health;
+mod lease;
+mod moves;
+mod patterns;
+mod purge;
+mod recover;
+mod shares;
+mod standing;
+mod stats;
+
+pub use self::{
+    digest::{digest, tenant},
+    dispatch::Batch,
+    finish::{Attempted, Finished, Receiver, finish, round},
+    health::{Health, Pace},
+    lease::{
+        Due, MESSAGE_RESTS, MOST_DUE, Served, UNREADABLE_RESTS, URGENT_DUE, Waiting, lease_end, plan, serve, shown_due,
+    },
+    moves::{moved_from, show},
+    patterns::{matching, wants},
+    purge::{Aged, Usage, aged},
+    recover::{Looked, Missed, missed, waits_as},
+    shares::{Shares, full_tenants},
+    standing::{Standing, next_state},
+    stats::{Counted, backlog, counted, hour},
+};

@@ -1,0 +1,360 @@
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use http::HeaderValue;
+
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    clock::{self, millis},
+    error::{StoreError, StoreErrorKind},
+    observe,
+    queue::{Fenced, LeaseToken, Queue, Taken},
+    send::{
+        attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult},
+        message::{
+            content::{Content, Contents},
+            message::Message,
+        },
+        outbox::{
+            dispatcher::Dispatcher,
+            hooks::{Attempted, Disabled},
+            shared::Shared,
+            store::{
+                delivery::DeliveryState,
+                endpoint::{DisabledReason, EndpointRecord},
+                ids::OutboxId,
+                lease::{After, Finish, LeaseRequest, LeasedDelivery},
+                limits::PROVEN_WITHIN,
+            },
+            worker::{
+                opened::{Opened, OpenedEndpoints},
+                outcome::{self, disables_for},
+                places::{Place, Places},
+            },
+        },
+    },
+};
+
+/// The jobs of one worker: each is an attempt of a delivery that is due.
+pub(crate) struct Jobs {
+    dispatcher: Dispatcher,
+    opened: OpenedEndpoints,
+    contents: Contents,
+    places: Arc<Places>,
+}
+
+/// A delivery that this worker holds.
+pub(crate) struct Job {
+    leased: Leased,
+    message: Message,
+    place: Place,
+}
+
+/// What was leased, without the message, whose content is shared with other deliveries in flight.
+struct Leased {
+    token: LeaseToken,
+    id: OutboxId,
+    attempt: u32,
+    round_attempt: u32,
+    manual: bool,
+    endpoint: Arc<EndpointRecord>,
+    /// How long ago the delivery was made, when it was leased.
+    age: Duration,
+}
+
+impl Jobs {
+    pub(crate) fn new(dispatcher: Dispatcher) -> Self {
+        Self { dispatcher, opened: OpenedEndpoints::default(), contents: Contents::default(), places: Arc::default() }
+    }
+
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.dispatcher.shared
+    }
+}
+
+impl Queue for Jobs {
+    type Job = Job;
+
+    fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
+        Box::pin(async move {
+            let shared = self.shared();
+            let token = LeaseToken::random().map_err(|cause| {
+                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+            })?;
+            let mut request = LeaseRequest::new(token, shared.times.lease, limit);
+            // Half of the places, so that any number of slow new endpoints leaves the other half to others.
+            let places = u32::try_from(shared.room.jobs / 2).unwrap_or(u32::MAX).max(1);
+            request.unproven = places.saturating_sub(self.places.unproven()).min(limit);
+            request.held = Some(self.places.held());
+            let leases = shared.store.lease(request).await?;
+            let job = |delivery: LeasedDelivery| {
+                let LeasedDelivery { id, attempt, round_attempt, manual, message, endpoint, age } = delivery;
+                let place = Place::take(&self.places, &endpoint);
+                let leased = Leased { token, id, attempt, round_attempt, manual, endpoint, age };
+                Job { leased, message, place }
+            };
+            let jobs = leases.deliveries.into_iter().map(job).collect();
+            Ok(Taken { jobs, next_due: leases.next_due })
+        })
+    }
+
+    fn work(&self, job: Job) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Job { leased, message, mut place } = job;
+            let begun = clock::monotonic();
+            let message = self.contents.of(message);
+            let opened = match self.opened.open(&self.shared().sealer, &leased.endpoint) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    observe::not_opened(&leased.endpoint.id, &error);
+                    // Nothing is told of it, whether the lease is still ours or not.
+                    let _ = self.finish(&leased, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
+                    return;
+                }
+            };
+            let result = self.observed(&leased, &opened, &message, &mut place).await;
+            let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+            let after = outcome::after(&self.shared().retries, &result, leased.round_attempt, random);
+            let mut finish = outcome::finish(&result, after);
+            finish.notice = outcome::notice(&leased.endpoint, &opened.url, after);
+            let (fenced, disabled) = self.finish(&leased, finish).await;
+            if fenced == Fenced::Stale {
+                // Another worker has the delivery now, and calls the hooks for it.
+                return;
+            }
+            let state = self.state(&leased, after, disabled).await;
+            if state == DeliveryState::Delivered {
+                observe::delivered(leased.age + clock::monotonic().saturating_sub(begun));
+            }
+            self.tell(&leased, &message, &result, state, disabled);
+        })
+    }
+
+    fn set_aside(&self) -> usize {
+        usize::try_from(self.places.aside()).unwrap_or(usize::MAX)
+    }
+
+    fn failed(&self, error: Option<&StoreError>) {
+        match error {
+            Some(error) => observe::outbox_failed("lease", error),
+            None => observe::worker_panicked(),
+        }
+    }
+}
+
+/// From a job to the result of its attempt.
+impl Jobs {
+    /// Makes an attempt that is logged and counted, and removes from the answer what is not kept.
+    async fn observed(
+        &self,
+        leased: &Leased,
+        opened: &Opened,
+        message: &Arc<Content>,
+        place: &mut Place,
+    ) -> AttemptResult {
+        let attempting = observe::Attempting::begin(&observe::AttemptHead {
+            message: message.message_id().as_str(),
+            event_type: message.event_type(),
+            tenant: message.tenant_name(),
+            host: opened.url.authority(),
+            attempt: leased.attempt,
+            delivery: Some(&leased.id),
+            endpoint: Some(&leased.endpoint.id),
+        });
+        let mut result = attempting.inside(self.converted_and_sent(leased, opened, message, place)).await;
+        attempting.end(&result.seen());
+        let hooks = &self.shared().hooks;
+        result.keep(|answer| hooks.redacted(&leased.endpoint, opened.echoes.take_out(answer)));
+        result
+    }
+
+    async fn converted_and_sent(
+        &self,
+        leased: &Leased,
+        opened: &Opened,
+        message: &Arc<Content>,
+        place: &mut Place,
+    ) -> AttemptResult {
+        let endpoint = &leased.endpoint;
+        let content = match self.converted(endpoint, message).await {
+            Ok(content) => content,
+            Err(cause) => {
+                let version = endpoint.settings.api_version.as_deref();
+                observe::not_converted(&endpoint.id, message.event_type(), version, &*cause);
+                let error = AttemptError::new(AttemptErrorKind::Conversion).with_source(cause);
+                return AttemptResult::failed(error, Duration::ZERO);
+            }
+        };
+        let mut sending = pin!(self.attempt(opened, &content, leased.attempt));
+        match tokio::time::timeout(PROVEN_WITHIN, &mut sending).await {
+            Ok(result) => result,
+            Err(_) => {
+                place.set_aside();
+                self.shared().wake();
+                sending.await
+            }
+        }
+    }
+
+    /// Returns the content in the endpoint's version.
+    async fn converted(&self, endpoint: &EndpointRecord, message: &Arc<Content>) -> Result<Arc<Content>, BoxError> {
+        let Some(version) = &endpoint.settings.api_version else { return Ok(message.clone()) };
+        match &self.shared().api_versions {
+            Some(versions) => message.in_version(version, |message| versions.convert(message, version)).await,
+            None => Err("this dispatcher has no `.api_versions(..)`".into()),
+        }
+    }
+
+    async fn attempt(&self, opened: &Opened, message: &Content, attempt: u32) -> AttemptResult {
+        let shared = self.shared();
+        let started = clock::monotonic();
+        let now = shared.clock.now();
+        // The message has a timestamp of its own, so this is the same body at every attempt.
+        let body = message.body(opened.signer.style(), now);
+        let mut headers = opened.signer.headers(message, now, &body);
+        opened.headers.add_to(&mut headers);
+        if shared.attempt_header {
+            headers.insert(opened.signer.style().attempt_header(), HeaderValue::from(attempt));
+        }
+        let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
+        // The lease relies on the deadline, so it also holds for a transport that ignores it.
+        let sending = unless_it_panics(async { shared.transport.send(request).await });
+        let error = match tokio::time::timeout(shared.times.attempt + GRACE, sending).await {
+            Ok(Some(result)) => return result,
+            // It is a failure like others: without a noted attempt the delivery would come back forever.
+            Ok(None) => {
+                observe::transport_panicked();
+                AttemptError::new(AttemptErrorKind::Protocol).with_source("the transport panicked")
+            }
+            Err(_) => AttemptError::new(AttemptErrorKind::Timeout),
+        };
+        AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
+    }
+}
+
+/// From a result to what is noted and reported.
+impl Jobs {
+    /// Notes how an attempt ended. A store that is down for a moment must not cost a second delivery.
+    async fn finish(&self, leased: &Leased, mut finish: Finish) -> (Fenced, Option<DisabledReason>) {
+        let shared = self.shared();
+        finish.disable_after = shared.times.disable_after;
+        let until = clock::monotonic().saturating_add(shared.times.lease);
+        let mut is_unknown = false;
+        loop {
+            match shared.store.finish(leased.id, leased.token, finish.clone()).await {
+                Ok((Fenced::Stale, _)) if is_unknown => return self.noted(leased, &finish).await,
+                Ok(done) => return done,
+                Err(error) => {
+                    is_unknown = true;
+                    observe::outbox_failed("finish", &error);
+                    if clock::monotonic() >= until {
+                        return (Fenced::Stale, None);
+                    }
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+            }
+        }
+    }
+
+    /// Finds out whether an attempt was noted by a call whose result was lost, so that the hooks are called for it.
+    async fn noted(&self, leased: &Leased, finish: &Finish) -> (Fenced, Option<DisabledReason>) {
+        const NOT_OURS: (Fenced, Option<DisabledReason>) = (Fenced::Stale, None);
+        let store = &self.shared().store;
+        let Ok(attempts) = store.attempts(leased.id).await else { return NOT_OURS };
+        let is_ours = attempts.last().is_some_and(|noted| {
+            (noted.attempt, noted.status, noted.error.as_deref()) == (leased.attempt, finish.status, finish.error)
+                && millis(noted.duration) == millis(finish.duration)
+        });
+        if !is_ours {
+            return NOT_OURS;
+        }
+        let held = match (disables_for(finish.after), store.delivery(leased.id).await) {
+            (Some(_), Ok(Some(record))) if record.state == DeliveryState::Held => store.endpoint(record.endpoint).await,
+            _ => Ok(None),
+        };
+        // If somebody asked for it in the meantime, the worker did not disable the endpoint.
+        let disabled = held.ok().flatten().and_then(|endpoint| endpoint.disabled);
+        (Fenced::Applied, disabled.filter(|reason| *reason != DisabledReason::Asked))
+    }
+
+    /// Returns the state of the delivery after the attempt.
+    async fn state(&self, leased: &Leased, after: After, disabled: Option<DisabledReason>) -> DeliveryState {
+        if matches!(after, After::Gone | After::Refused) && disabled.is_none() {
+            // It is held if somebody else has disabled the endpoint, and pending if the endpoint has a new URL.
+            if let Ok(Some(record)) = self.shared().store.delivery(leased.id).await {
+                return record.state;
+            }
+        }
+        outcome::state(after, disabled)
+    }
+
+    /// Reports to the operator and the application what happened to the delivery.
+    fn tell(
+        &self,
+        leased: &Leased,
+        message: &Message,
+        result: &AttemptResult,
+        state: DeliveryState,
+        disabled: Option<DisabledReason>,
+    ) {
+        let endpoint = &leased.endpoint;
+        match state {
+            DeliveryState::Exhausted | DeliveryState::Refused => {
+                observe::given_up(&endpoint.id, message.message_id().as_str(), leased.attempt, state.as_str());
+            }
+            DeliveryState::Held => observe::held(),
+            _ => {}
+        }
+        if let Some(reason) = disabled {
+            self.disabled(endpoint, reason);
+        }
+        self.shared().hooks.attempted(&Attempted {
+            delivery: leased.id,
+            message,
+            endpoint: endpoint.id,
+            attempt: leased.attempt,
+            manual: leased.manual,
+            result,
+            state,
+        });
+    }
+
+    /// Reports that the endpoint was disabled, and wakes the workers for its notice.
+    fn disabled(&self, endpoint: &EndpointRecord, reason: DisabledReason) {
+        let shared = self.shared();
+        let url = &*endpoint.settings.url;
+        let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
+        observe::endpoint_disabled(&endpoint.id, reason.as_str());
+        shared.wake();
+        // What waits for the endpoint is held in steps, of which this was the first.
+        shared.to_purge.notify_one();
+        shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
+    }
+}
+
+async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(ready) => ready.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// How long an endpoint rests whose secrets cannot be opened. Somebody has to add the key first.
+const NOT_OPENED: Duration = Duration::from_secs(60);
+
+/// How much longer than its deadline a transport may take.
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
+
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);

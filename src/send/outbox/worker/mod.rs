@@ -1,0 +1,125 @@
+//! The worker: it leases what is due, makes the attempts, and notes how they end.
+
+pub(crate) mod jobs;
+mod opened;
+mod outcome;
+mod places;
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+};
+
+use tokio::task::JoinSet;
+
+use self::jobs::Jobs;
+use crate::{
+    queue,
+    send::outbox::{dispatcher::Dispatcher, purge},
+};
+
+/// Delivers what is due, until it is told to stop.
+///
+/// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
+/// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
+/// 3. Endpoints that are new, or had an attempt that took longer than 2 s in the last ten minutes, have at most half of its places
+///    together. An attempt that takes longer than 2 s gives up its place to others, and counts among that half.
+/// 4. A tenant with a name never has more places than are free. If it is alone, that is half of them. So there is always room for
+///    other tenants.
+/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after at most 15 seconds, unless
+///    the store is down.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # mod example {
+/// use std::{sync::Arc, time::Duration};
+/// use http::StatusCode;
+/// use tokio::sync::Notify;
+/// use tower_webhooks::{
+///     BoxFuture,
+///     send::{
+///         Answer, AttemptRequest, AttemptResult, DeliveryState, DestinationPolicy, Dispatcher, Message, NewEndpoint, SealingKey,
+///         Transport,
+///     },
+///     store::MemoryOutbox,
+/// };
+///
+/// struct Pretend; // a test's own client
+///
+/// impl Transport for Pretend {
+///     fn send(&self, _: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+///         Box::pin(std::future::ready(AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)))
+///     }
+/// }
+///
+/// # pub async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let done = Arc::new(Notify::new());
+/// let tell = done.clone();
+/// let webhooks = Dispatcher::builder(MemoryOutbox::new())
+///     .sealing_key(SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?)
+///     .transport(Pretend, DestinationPolicy::default())
+///     .on_delivered(move |_| tell.notify_one())
+///     .build()?;
+/// webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?).await?;
+/// webhooks.dispatch(Message::new("order.completed", &[7])?).await?;
+///
+/// // An application spawns the worker, and stops it when it stops itself.
+/// webhooks.worker().run(async move { done.notified().await }).await;
+///
+/// let delivery = webhooks.deliveries(None, Default::default()).await?.remove(0);
+/// assert_eq!(delivery.state, DeliveryState::Delivered);
+/// # Ok(()) }
+/// # }
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> { example::run().await }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
+pub struct SendWorker {
+    jobs: Arc<Jobs>,
+}
+
+impl Dispatcher {
+    /// Creates a worker that delivers what is due. Any number of workers can run, in any number of processes.
+    pub fn worker(&self) -> SendWorker {
+        SendWorker::new(self.clone())
+    }
+}
+
+impl SendWorker {
+    pub(crate) fn new(dispatcher: Dispatcher) -> Self {
+        Self { jobs: Arc::new(Jobs::new(dispatcher)) }
+    }
+
+    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the store does, that is logged, and it tries
+    /// again.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let shared = self.jobs.shared();
+        let (room, new_work) = (shared.room, shared.new_work.clone());
+        let store = shared.store.clone();
+        let wake = new_work.clone();
+        // Purging has its own task, which ends with this future.
+        let of_purge = shared.clone();
+        let mut purging = JoinSet::new();
+        purging.spawn(async move { purge::run(&of_purge).await });
+        let mut listen = Some(store.listen(Box::new(move || wake.notify_waiters())));
+        let mut run = pin!(queue::run(self.jobs, room, new_work, shutdown));
+        poll_fn(|cx| {
+            if listen.as_mut().is_some_and(|listen| listen.as_mut().poll(cx).is_ready()) {
+                // The store has nothing to listen to, or no longer.
+                listen = None;
+            }
+            run.as_mut().poll(cx)
+        })
+        .await;
+    }
+}
+
+impl fmt::Debug for SendWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendWorker").field("dispatcher", self.jobs.dispatcher()).finish()
+    }
+}

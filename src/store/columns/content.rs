@@ -1,0 +1,24 @@
+use serde_json::value::RawValue;
+
+use super::row::Columns;
+use crate::{boxed::BoxError, clock::to_time, observe, send::Message};
+
+/// Makes a message of its row, which has its `payload` beside the columns of its record. Returns `None` if the row cannot be read,
+/// which the operator is told: a version that allows other event types or ids may have written it.
+///
+/// # Errors
+/// When a column is missing, or of another type.
+pub(in crate::store) fn content(row: &impl Columns, payload: String) -> Result<Option<Message>, sqlx::Error> {
+    let id = row.text("id")?;
+    let (event_type, tenant, version) = (row.text("event_type")?, row.text("tenant")?, row.optional_text("version")?);
+    let happened_at = row.int("happened_at")?;
+    let read = || -> Result<Message, BoxError> {
+        let payload = RawValue::from_string(payload)?;
+        let message = Message::new(event_type, &payload)?.id(id.parse()?).at(to_time(happened_at)).tenant(tenant);
+        Ok(match version {
+            Some(version) => message.version(version),
+            None => message,
+        })
+    };
+    Ok(read().map_err(|cause| observe::unreadable("message", &id, &*cause)).ok())
+}

@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use sqlx::Error;
+
+use super::{
+    row::{Columns, corrupt, count},
+    state::state,
+};
+use crate::{
+    clock::to_time,
+    send::{
+        AttemptRecord, DeliveryRecord, DeliveryState, EventType, MessagePlace, MessageRecord, OutboxId,
+        policy::{Due, Looked, shown_due},
+    },
+};
+
+/// Returns the id of the delivery with a number.
+pub(in crate::store) fn outbox_id(seq: i64) -> Result<OutboxId, Error> {
+    u64::try_from(seq).map(OutboxId::from_u64).map_err(|_| corrupt("invalid number of a delivery"))
+}
+
+/// Returns the number of the delivery with an id; one that no row has, where the id is too large for any.
+pub(in crate::store) fn seq(id: OutboxId) -> i64 {
+    i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
+}
+
+/// Reads a delivery that is due.
+pub(in crate::store) fn due(row: &impl Columns) -> Result<Due, Error> {
+    let mut due = Due::new(outbox_id(row.int("seq")?)?, row.int("created_at")?, row.int("due_at")?);
+    due.attempt = count(row.int("attempt")?);
+    due.dispatched_at = row.optional_int("dispatched_at")?;
+    due.has_content = row.flag("has_content")?;
+    due.resent_after = row.optional_int("resent_after")?.map(count);
+    Ok(due)
+}
+
+/// Reads a delivery with the id, the event type and the tenant of its message.
+pub(in crate::store) fn delivery(row: &impl Columns) -> Result<DeliveryRecord, Error> {
+    let state = state(row.int("state")?).ok_or_else(|| corrupt("unknown state of a delivery"))?;
+    let created_at = row.int("created_at")?;
+    let due_at = row.int("due_at")?;
+    Ok(DeliveryRecord {
+        id: outbox_id(row.int("seq")?)?,
+        message: row.text("id")?.to_owned(),
+        event_type: row.text("event_type")?.to_owned(),
+        tenant: row.text("tenant")?.into(),
+        endpoint: row.text("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?,
+        state,
+        attempt: count(row.int("attempt")?),
+        created_at: to_time(created_at),
+        due_at: (state == DeliveryState::Pending).then(|| shown_due(due_at, created_at)),
+    })
+}
+
+pub(in crate::store) fn attempt(row: &impl Columns) -> Result<AttemptRecord, Error> {
+    let status = row.optional_int("status")?;
+    Ok(AttemptRecord {
+        attempt: count(row.int("attempt")?),
+        manual: row.flag("manual")?,
+        ended_at: to_time(row.int("ended_at")?),
+        status: status.and_then(|status| u16::try_from(status).ok()),
+        error: row.optional_text("error")?,
+        duration: Duration::from_millis(u64::try_from(row.int("millis")?).unwrap_or_default()),
+        // Nothing once it was dropped.
+        answer: Bytes::from(row.optional_bytes("answer")?.unwrap_or_default()),
+    })
+}
+
+/// Reads a message without its payload.
+pub(in crate::store) fn message(row: &impl Columns) -> Result<MessageRecord, Error> {
+    let unsigned = |name| u64::try_from(row.int(name)?).map_err(|_| corrupt("a number is negative"));
+    let place = MessagePlace::new(unsigned("created_at")?, unsigned("seq")?);
+    let happened_at = to_time(row.int("happened_at")?);
+    let mut record =
+        MessageRecord::new(place, row.text("id")?, row.text("event_type")?, row.text("tenant")?, happened_at);
+    record.version = row.optional_text("version")?;
+    Ok(record)
+}
+
+pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventType, Error> {
+    let invalid = |cause| Error::Decode(format!("invalid event type in the catalogue: {cause}").into());
+    let mut event_type = EventType::new(row.text("name")?).map_err(invalid)?;
+    event_type = event_type.description(row.text("description")?).map_err(invalid)?;
+    if let Some(version) = row.optional_text("version")? {
+        event_type = event_type.version(version).map_err(invalid)?;
+    }
+    if let Some(schema) = row.optional_text("schema")? {
+        event_type = event_type.schema(schema).map_err(invalid)?;
+    }
+    Ok(event_type)
+}
+
+/// Reads a message at which `recover` looks, and the number of the endpoint's delivery of it, if there is one. Returns `None` where the
+/// row says what this version does not know.
+pub(in crate::store) fn looked(row: &impl Columns) -> Result<Option<(Option<i64>, Looked<'_>)>, Error> {
+    let mut looked = Looked::new(row.text("event_type")?);
+    looked.has_content = row.flag("has_content")?;
+    let (addressed, made) = (row.optional_text("addressed")?, row.optional_int("delivery")?);
+    looked.addressed = addressed.as_deref().and_then(|id| id.parse().ok());
+    looked.made = row.optional_int("state")?.and_then(state);
+    let is_known = addressed.is_some() == looked.addressed.is_some() && made.is_some() == looked.made.is_some();
+    Ok(is_known.then_some((made, looked)))
+}

@@ -1,0 +1,4 @@
+mod shard;
+mod store;
+
+pub use self::store::MemoryStore;

@@ -1,0 +1,165 @@
+use std::{sync::Arc, time::Duration};
+
+use super::tables::Tables;
+use crate::{
+    clock::Millis,
+    send::{
+        DeliveryState, EndpointId, LeaseRequest, LeasedDelivery, Leases, OutboxId,
+        policy::{Due, MOST_DUE, Served, Shares, Waiting, lease_end, serve},
+    },
+};
+
+impl Tables {
+    pub(super) fn lease(&mut self, request: &LeaseRequest, now: Millis) -> Leases {
+        let ready = self.ready(now).filter(|endpoint| {
+            let in_flight = self.in_flight(endpoint.record.id, now);
+            endpoint.health.room(in_flight, endpoint.record.settings.rate_limit, now) > 0
+        });
+        let mut candidates: Vec<_> = ready
+            .map(|endpoint| {
+                let record = &endpoint.record;
+                (endpoint.served_at, record.id, endpoint.health.proven, record.tenant.clone())
+            })
+            .collect();
+        candidates.sort_unstable();
+
+        let mut shares = Shares::new(request, candidates.iter().map(|(_, _, proven, _)| *proven));
+        let mut leased = Vec::new();
+        for (_, id, proven, tenant) in &candidates {
+            if shares.is_used_up() {
+                break;
+            }
+            let share = shares.next(*proven, tenant);
+            if share == 0 {
+                continue;
+            }
+            let Some(waiting) = self.waiting_of(*id, now) else { continue };
+            let Some(served) = serve(waiting, share, request.lease, now) else { continue };
+            shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), *proven, tenant);
+            leased.extend(self.write(request, served, now));
+        }
+        let next_due = if leased.is_empty() { self.next_due(now) } else { None };
+        let until = |at: Millis| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or_default());
+        Leases::new(leased, next_due.map(until))
+    }
+
+    /// Gathers what waits for an endpoint.
+    fn waiting_of(&mut self, id: EndpointId, now: Millis) -> Option<Waiting> {
+        if self.endpoints.get(&id)?.health.in_order {
+            self.take_back(id, now);
+        }
+        let endpoint = self.endpoints.get(&id)?;
+        let mut waiting = Waiting::new(endpoint.record.clone(), endpoint.health);
+        waiting.in_flight = self.in_flight(id, now);
+        let due = self.due(id, now).take(MOST_DUE as usize).map(|(number, delivery)| {
+            let stored = self.messages.get(&delivery.message);
+            let mut due = Due::new(OutboxId::from_u64(number), delivery.created_at, delivery.due_at);
+            due.attempt = delivery.attempt;
+            due.dispatched_at = stored.map(|stored| stored.created_at);
+            due.has_content = stored.is_some_and(|stored| stored.message.is_some());
+            due.resent_after = delivery.resent_after;
+            due
+        });
+        waiting.due = due.collect();
+        Some(waiting)
+    }
+
+    /// Gives what a worker died on its place again.
+    fn take_back(&mut self, id: EndpointId, now: Millis) {
+        let died = self.due(id, now).filter(|(_, delivery)| delivery.state == DeliveryState::Sending);
+        for number in died.map(|(number, _)| number).collect::<Vec<_>>() {
+            self.change(number, |delivery| {
+                (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Pending, delivery.created_at, None);
+            });
+        }
+    }
+
+    fn write(&mut self, request: &LeaseRequest, served: Served, now: Millis) -> Vec<LeasedDelivery> {
+        let Served { endpoint, health, leased, gone, .. } = served;
+        for due in &gone {
+            self.change(due.id.to_u64(), |delivery| {
+                (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Cancelled, now, None);
+            });
+        }
+        let lease_end = lease_end(request.lease, now);
+        let taken = leased.iter().filter_map(|due| {
+            let number = due.id.to_u64();
+            self.change(number, |delivery| {
+                (delivery.state, delivery.due_at) = (DeliveryState::Sending, lease_end);
+                (delivery.token, delivery.epoch) = (Some(request.token), health.epoch);
+                delivery.attempt = delivery.attempt.saturating_add(1);
+            });
+            let stored = self.messages.get(&self.delivery(number)?.message)?;
+            Some(due.lease(stored.message.clone()?, Arc::clone(&endpoint), now))
+        });
+        let taken = taken.collect();
+        self.change_endpoint(endpoint.id, |endpoint| (endpoint.health, endpoint.served_at) = (health, now));
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::Tables;
+    use crate::{
+        clock::monotonic,
+        send::{
+            DeliveryState, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken,
+            Message, Sealed, Style,
+        },
+    };
+
+    fn tables(in_order: bool) -> (Tables, EndpointId) {
+        let mut tables = Tables::default();
+        let sealed = Sealed::new("", &b""[..]);
+        let mut settings =
+            EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+        settings.in_order = in_order;
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        let id = draft.id;
+        tables.add_endpoint(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH));
+        (tables, id)
+    }
+
+    fn lease(tables: &mut Tables, now: i64) -> Vec<String> {
+        let request = LeaseRequest::new(LeaseToken::random().unwrap(), Duration::from_secs(60), 10);
+        let leased = tables.lease(&request, now).deliveries;
+        leased.iter().map(|leased| leased.message.event_type().to_owned()).collect()
+    }
+
+    /// Its rows can always be read; they can only lose their content.
+    #[test]
+    fn what_has_lost_its_content_is_cancelled_and_in_nobodys_way() {
+        for in_order in [false, true] {
+            let (mut tables, _) = tables(in_order);
+            tables.dispatch(&[Message::new("a", "x").unwrap(), Message::new("b", "y").unwrap()], 1000);
+            tables.messages.values_mut().find(|stored| stored.event_type == "a").unwrap().message = None;
+
+            assert_eq!(lease(&mut tables, 2000), ["b"]);
+
+            let gone = tables.deliveries().find(|(_, delivery)| delivery.state == DeliveryState::Cancelled).unwrap().1;
+            assert_eq!((gone.attempt, gone.due_at, gone.token), (0, 2000, None));
+        }
+    }
+
+    /// A lease costs by what it leases, and not by what merely waits, is held, or has ended.
+    #[test]
+    fn what_only_waits_is_not_read() {
+        let (mut tables, id) = tables(false);
+        for _ in 0..20_000 {
+            tables.dispatch(&[Message::new("a", "x").unwrap()], 1_000_000);
+        }
+        let began = monotonic();
+        for look in 0..20_000 {
+            assert!(lease(&mut tables, look).is_empty());
+        }
+        // Each look at all of them would take a minute or more.
+        let took = monotonic().saturating_sub(began);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert_eq!(tables.next_due(20_000), Some(1_000_000));
+        assert_eq!(lease(&mut tables, 1_000_000).len(), 4);
+        assert_eq!(tables.in_flight(id, 1_000_000), 4);
+    }
+}

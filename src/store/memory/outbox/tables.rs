@@ -1,0 +1,356 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::{
+    clock::{Millis, from_time, to_time},
+    send::{
+        AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord, EventType,
+        LeaseToken, Message, MessagePlace, MessageRecord, OutboxId,
+        policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
+    },
+};
+
+/// What there is. Deliveries are added, changed and removed by the methods below alone, which keep the indexes.
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
+    pub(super) messages: BTreeMap<u64, Stored>,
+    pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
+    pub(super) event_types: BTreeMap<String, EventType>,
+    pub(super) stats: BTreeMap<super::stats::Key, u64>,
+    deliveries: BTreeMap<u64, Delivery>,
+    by_id: HashMap<(String, String), u64>,
+    /// The deliveries of each message, by their endpoints.
+    by_message: BTreeMap<u64, BTreeMap<EndpointId, u64>>,
+    /// What is pending or sending, by when it is due.
+    waiting: BTreeSet<(EndpointId, Millis, u64)>,
+    /// What is sending, by when its lease ends.
+    sending: BTreeSet<(EndpointId, Millis, u64)>,
+    lease_ends: BTreeSet<(Millis, u64)>,
+    /// From when on something of an enabled endpoint may be leased, and where each endpoint stands there.
+    looks: BTreeSet<(Millis, EndpointId)>,
+    looked_at: HashMap<EndpointId, Millis>,
+    last: u64,
+}
+
+pub(super) struct Endpoint {
+    pub(super) record: EndpointRecord,
+    pub(super) health: Health,
+    pub(super) served_at: Millis,
+}
+
+pub(super) struct Stored {
+    pub(super) tenant: String,
+    pub(super) id: String,
+    pub(super) event_type: String,
+    /// With a timestamp. None when its content was purged.
+    pub(super) message: Option<Message>,
+    pub(super) digest: [u8; 32],
+    /// The only endpoint that it is for, if it is.
+    pub(super) addressed: Option<EndpointId>,
+    version: Option<String>,
+    happened_at: Millis,
+    pub(super) created_at: Millis,
+}
+
+#[derive(Clone)]
+pub(super) struct Delivery {
+    pub(super) message: u64,
+    pub(super) endpoint: EndpointId,
+    pub(super) state: DeliveryState,
+    /// Pending: when it is due. Sending: when its lease ends. Held: since when it is.
+    pub(super) due_at: Millis,
+    pub(super) attempt: u32,
+    /// How many attempts were begun before it was last resent or recovered.
+    pub(super) resent_after: Option<u32>,
+    /// That of its endpoint when it was leased.
+    pub(super) epoch: i64,
+    pub(super) token: Option<LeaseToken>,
+    pub(super) created_at: Millis,
+}
+
+impl Endpoint {
+    /// Shows how the endpoint is doing.
+    fn show(&mut self) {
+        self.record.failures = self.health.failures;
+        self.record.failing_since = self.health.failing_since.map(to_time);
+        self.record.proven = self.health.proven;
+    }
+}
+
+impl Stored {
+    /// Returns the message as it is shown, without its payload.
+    pub(super) fn record(&self, number: u64) -> MessageRecord {
+        let place = MessagePlace::new(u64::try_from(self.created_at).unwrap_or_default(), number);
+        let mut record =
+            MessageRecord::new(place, &*self.id, &*self.event_type, &*self.tenant, to_time(self.happened_at));
+        record.version.clone_from(&self.version);
+        record
+    }
+}
+
+impl Delivery {
+    fn new(message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> Self {
+        Self {
+            message,
+            endpoint,
+            state,
+            due_at: now,
+            attempt: 0,
+            resent_after: None,
+            epoch: 0,
+            token: None,
+            created_at: now,
+        }
+    }
+
+    /// Whether a worker has it whose lease is not over.
+    pub(super) fn is_leased(&self, now: Millis) -> bool {
+        self.state == DeliveryState::Sending && self.due_at > now
+    }
+
+    /// Whether somebody waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.state, DeliveryState::Pending | DeliveryState::Sending | DeliveryState::Held)
+    }
+}
+
+impl Tables {
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    // Messages.
+
+    pub(super) fn find(&self, tenant: &str, id: &str) -> Option<(u64, &Stored)> {
+        let number = *self.by_id.get(&(tenant.to_owned(), id.to_owned()))?;
+        Some((number, self.messages.get(&number)?))
+    }
+
+    pub(super) fn insert(&mut self, message: &Message, addressed: Option<EndpointId>, now: Millis) -> u64 {
+        let number = self.number();
+        let stored = Stored {
+            tenant: tenant(message).to_owned(),
+            id: message.message_id().to_string(),
+            event_type: message.event_type().to_owned(),
+            message: Some(message.clone().at(message.timestamp().unwrap_or(to_time(now)))),
+            digest: digest(message),
+            addressed,
+            version: message.api_version().map(str::to_owned),
+            happened_at: message.timestamp().map_or(now, from_time),
+            created_at: now,
+        };
+        self.by_id.insert((stored.tenant.clone(), stored.id.clone()), number);
+        self.messages.insert(number, stored);
+        number
+    }
+
+    /// Removes a message and what came of it.
+    pub(super) fn remove(&mut self, message: u64) {
+        if let Some(stored) = self.messages.remove(&message) {
+            self.by_id.remove(&(stored.tenant, stored.id));
+        }
+        let of_it: Vec<_> = self.of_message(message).map(|(number, delivery)| (number, delivery.endpoint)).collect();
+        for (number, endpoint) in of_it {
+            self.unindex(number);
+            self.deliveries.remove(&number);
+            self.attempts.remove(&number);
+            self.refresh(endpoint);
+        }
+        self.by_message.remove(&message);
+    }
+
+    // Deliveries.
+
+    pub(super) fn add(&mut self, message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> u64 {
+        let number = self.number();
+        self.deliveries.insert(number, Delivery::new(message, endpoint, state, now));
+        self.by_message.entry(message).or_default().insert(endpoint, number);
+        self.index(number);
+        self.refresh(endpoint);
+        number
+    }
+
+    pub(super) fn delivery(&self, number: u64) -> Option<&Delivery> {
+        self.deliveries.get(&number)
+    }
+
+    pub(super) fn deliveries(&self) -> impl DoubleEndedIterator<Item = (u64, &Delivery)> {
+        self.deliveries.iter().map(|(number, delivery)| (*number, delivery))
+    }
+
+    /// Returns when what waits for an endpoint is due, the earliest first.
+    pub(super) fn due_times(&self, endpoint: EndpointId) -> impl Iterator<Item = Millis> {
+        let of_it = self.waiting.range((endpoint, Millis::MIN, 0)..=(endpoint, Millis::MAX, u64::MAX));
+        of_it.map(|(_, due_at, _)| *due_at)
+    }
+
+    pub(super) fn of_message(&self, message: u64) -> impl Iterator<Item = (u64, &Delivery)> {
+        let numbers = self.by_message.get(&message).into_iter().flat_map(BTreeMap::values);
+        numbers.filter_map(|number| Some((*number, self.deliveries.get(number)?)))
+    }
+
+    /// Returns an endpoint's delivery of a message.
+    pub(super) fn made(&self, message: u64, endpoint: EndpointId) -> Option<(u64, &Delivery)> {
+        let number = *self.by_message.get(&message)?.get(&endpoint)?;
+        Some((number, self.deliveries.get(&number)?))
+    }
+
+    /// Changes a delivery, if it is there.
+    pub(super) fn change(&mut self, number: u64, change: impl FnOnce(&mut Delivery)) {
+        self.unindex(number);
+        let Some(delivery) = self.deliveries.get_mut(&number) else { return };
+        change(delivery);
+        let endpoint = delivery.endpoint;
+        self.index(number);
+        self.refresh(endpoint);
+    }
+
+    /// Changes the state of those of an endpoint's deliveries that are in one of some states.
+    pub(super) fn change_all(&mut self, endpoint: EndpointId, from: &[DeliveryState], change: impl Fn(&mut Delivery)) {
+        let of_it = self.deliveries().filter(|(_, one)| one.endpoint == endpoint && from.contains(&one.state));
+        for number in of_it.map(|(number, _)| number).collect::<Vec<_>>() {
+            self.change(number, &change);
+        }
+    }
+
+    /// Lets a delivery go before all else of its endpoint.
+    pub(super) fn urge(&mut self, number: u64) {
+        self.change(number, |delivery| delivery.due_at = URGENT_DUE);
+        if let Some(endpoint) = self.delivery(number).map(|delivery| delivery.endpoint) {
+            self.change_endpoint(endpoint, |endpoint| endpoint.health.urgent = true);
+        }
+    }
+
+    pub(super) fn record(&self, number: u64) -> Option<DeliveryRecord> {
+        let delivery = self.deliveries.get(&number)?;
+        let stored = self.messages.get(&delivery.message)?;
+        Some(DeliveryRecord {
+            id: OutboxId::from_u64(number),
+            message: stored.id.clone(),
+            event_type: stored.event_type.clone(),
+            tenant: stored.tenant.as_str().into(),
+            endpoint: delivery.endpoint,
+            state: delivery.state,
+            attempt: delivery.attempt,
+            created_at: to_time(delivery.created_at),
+            due_at: (delivery.state == DeliveryState::Pending).then(|| shown_due(delivery.due_at, delivery.created_at)),
+        })
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        let attempts: usize = self.attempts.values().map(Vec::len).sum();
+        (self.endpoints.len() + self.messages.len() + self.deliveries.len() + attempts + self.stats.len()) as u64
+    }
+
+    // Endpoints.
+
+    pub(super) fn add_endpoint(&mut self, record: EndpointRecord) {
+        let (id, in_order) = (record.id, record.settings.in_order);
+        let health = Health { in_order, ..Health::default() };
+        self.endpoints.insert(id, Endpoint { record, health, served_at: 0 });
+        self.refresh(id);
+    }
+
+    pub(super) fn remove_endpoint(&mut self, id: EndpointId) -> bool {
+        let was_there = self.endpoints.remove(&id).is_some();
+        self.refresh(id);
+        was_there
+    }
+
+    /// Changes an endpoint, if it is there.
+    pub(super) fn change_endpoint(&mut self, id: EndpointId, change: impl FnOnce(&mut Endpoint)) {
+        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+            change(endpoint);
+            endpoint.show();
+            self.refresh(id);
+        }
+    }
+
+    pub(super) fn switch(&mut self, id: EndpointId, disabled: Option<DisabledReason>, now: Millis) -> bool {
+        self.change_endpoint(id, |endpoint| {
+            if disabled.is_none() {
+                endpoint.health.enable();
+            }
+            // The first reason stays.
+            endpoint.record.disabled = disabled.map(|reason| endpoint.record.disabled.unwrap_or(reason));
+        });
+        let Some(health) = self.endpoints.get(&id).map(|endpoint| endpoint.health) else { return false };
+        let to = waits_as(disabled);
+        self.change_all(id, moved_from(to), |delivery| {
+            delivery.state = to;
+            delivery.due_at = health.due(to, now, delivery.created_at);
+        });
+        true
+    }
+
+    // What a worker asks.
+
+    /// Returns the enabled endpoints of which something may be leased now, but for those that have no room.
+    pub(super) fn ready(&self, now: Millis) -> impl Iterator<Item = &Endpoint> {
+        let ready = self.looks.iter().take_while(move |(at, _)| *at <= now);
+        ready.filter_map(|(_, id)| self.endpoints.get(id))
+    }
+
+    pub(super) fn in_flight(&self, endpoint: EndpointId, now: Millis) -> u32 {
+        let leased = self.sending.range((endpoint, now.saturating_add(1), 0)..=(endpoint, Millis::MAX, u64::MAX));
+        u32::try_from(leased.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns an endpoint's deliveries that are due, in the order in which they are leased.
+    pub(super) fn due(&self, endpoint: EndpointId, now: Millis) -> impl Iterator<Item = (u64, &Delivery)> {
+        let due = self.waiting.range((endpoint, Millis::MIN, 0)..=(endpoint, now, u64::MAX));
+        due.filter_map(|(.., number)| Some((*number, self.deliveries.get(number)?)))
+    }
+
+    /// Returns what was leased, by when the lease ends, from those on that ended first.
+    pub(super) fn leased(&self) -> impl Iterator<Item = (Millis, u64)> {
+        self.lease_ends.iter().copied()
+    }
+
+    /// Returns when something may be leased that may not be now: it becomes due, or a lease ends.
+    pub(super) fn next_due(&self, now: Millis) -> Option<Millis> {
+        let later = now.saturating_add(1);
+        let looked_at = self.looks.iter().map(|(at, _)| *at).find(|at| *at > now);
+        let lease_ends = self.lease_ends.range((later, 0)..).next().map(|(at, _)| *at);
+        looked_at.into_iter().chain(lease_ends).min()
+    }
+
+    // The indexes.
+
+    fn index(&mut self, number: u64) {
+        let Some(delivery) = self.deliveries.get(&number) else { return };
+        let place = (delivery.endpoint, delivery.due_at, number);
+        if matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending) {
+            self.waiting.insert(place);
+        }
+        if delivery.state == DeliveryState::Sending {
+            self.sending.insert(place);
+            self.lease_ends.insert((delivery.due_at, number));
+        }
+    }
+
+    fn unindex(&mut self, number: u64) {
+        let Some(delivery) = self.deliveries.get(&number) else { return };
+        let place = (delivery.endpoint, delivery.due_at, number);
+        self.waiting.remove(&place);
+        self.sending.remove(&place);
+        self.lease_ends.remove(&(delivery.due_at, number));
+    }
+
+    /// Has an endpoint looked at when something of it may be leased.
+    fn refresh(&mut self, id: EndpointId) {
+        if let Some(at) = self.looked_at.remove(&id) {
+            self.looks.remove(&(at, id));
+        }
+        let Some(endpoint) = self.endpoints.get(&id).filter(|endpoint| endpoint.record.disabled.is_none()) else {
+            return;
+        };
+        let first = self.waiting.range((id, Millis::MIN, 0)..=(id, Millis::MAX, u64::MAX)).next();
+        if let Some((_, due_at, _)) = first {
+            let at = (*due_at).max(endpoint.health.ready_at(endpoint.record.settings.rate_limit));
+            self.looks.insert((at, id));
+            self.looked_at.insert(id, at);
+        }
+    }
+}

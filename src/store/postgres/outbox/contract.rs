@@ -1,0 +1,173 @@
+use std::{any::Any, sync::Arc};
+
+use super::{deliveries, dispatch, endpoints, event_types, finish, lease, listen, messages, purge, stats};
+use crate::{
+    boxed::BoxFuture,
+    error::StoreError,
+    send::{
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
+        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, Scope, StatsCell,
+    },
+    store::postgres::store::PostgresStore,
+};
+
+#[deny(clippy::missing_trait_methods)]
+impl OutboxStore for PostgresStore {
+    fn create_endpoint(
+        &self,
+        endpoint: EndpointDraft,
+        most: u32,
+    ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        Box::pin(endpoints::create(&self.inner.outbox, endpoint, most))
+    }
+
+    fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
+        Box::pin(endpoints::get(&self.inner.outbox, id))
+    }
+
+    fn endpoints(
+        &self,
+        tenant: Option<Arc<str>>,
+        after: Option<EndpointId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
+        Box::pin(endpoints::list(&self.inner.outbox, tenant, after, limit))
+    }
+
+    fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
+        Box::pin(endpoints::unreadable(&self.inner.outbox))
+    }
+
+    fn change_endpoint(
+        &self,
+        id: EndpointId,
+        revision: u64,
+        settings: EndpointSettings,
+    ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        Box::pin(endpoints::change(&self.inner.outbox, id, revision, settings))
+    }
+
+    fn switch_endpoint(
+        &self,
+        id: EndpointId,
+        disabled: Option<DisabledReason>,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(endpoints::switch(&self.inner.outbox, id, disabled))
+    }
+
+    fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(endpoints::delete(&self.inner.outbox, id))
+    }
+
+    fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
+        Box::pin(dispatch::dispatch(&self.inner.outbox, messages))
+    }
+
+    fn dispatch_in<'a>(
+        &'a self,
+        connection: &'a mut (dyn Any + Send),
+        messages: Vec<Message>,
+    ) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>> {
+        Box::pin(dispatch::dispatch_in(&self.inner.outbox, connection, messages))
+    }
+
+    fn dispatch_to(
+        &self,
+        endpoint: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+        Box::pin(dispatch::dispatch_to(&self.inner.outbox, endpoint, message))
+    }
+
+    fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
+        Box::pin(listen::listen(&self.inner.outbox, wake))
+    }
+
+    fn notify(&self) {
+        self.inner.outbox.announce();
+    }
+
+    fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
+        Box::pin(lease::lease(&self.inner.outbox, request))
+    }
+
+    fn finish(
+        &self,
+        id: OutboxId,
+        token: LeaseToken,
+        finish: Finish,
+    ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
+        Box::pin(finish::finish(&self.inner.outbox, id, token, finish))
+    }
+
+    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+        Box::pin(deliveries::get(&self.inner.outbox, id))
+    }
+
+    fn deliveries(
+        &self,
+        tenant: Arc<str>,
+        query: DeliveryQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        Box::pin(deliveries::list(&self.inner.outbox, tenant, query, limit))
+    }
+
+    fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
+        Box::pin(messages::get(&self.inner.outbox, tenant, id))
+    }
+
+    fn messages(
+        &self,
+        tenant: Arc<str>,
+        query: MessageQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
+        Box::pin(messages::list(&self.inner.outbox, tenant, query, limit))
+    }
+
+    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+        Box::pin(deliveries::attempts(&self.inner.outbox, id))
+    }
+
+    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(deliveries::resend(&self.inner.outbox, id))
+    }
+
+    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(deliveries::cancel(&self.inner.outbox, id))
+    }
+
+    fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>> {
+        Box::pin(deliveries::recover(&self.inner.outbox, id, recover, limit))
+    }
+
+    fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(purge::erase(&self.inner.outbox, tenant, limit))
+    }
+
+    fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(purge::purge(&self.inner.outbox, retention, limit))
+    }
+
+    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(event_types::put(&self.inner.outbox, event_types))
+    }
+
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+        Box::pin(event_types::list(&self.inner.outbox))
+    }
+
+    fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(event_types::remove(&self.inner.outbox, name))
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        Box::pin(stats::read(&self.inner.outbox, scope, since, until))
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        Box::pin(stats::waiting(&self.inner.outbox, scope))
+    }
+}

@@ -1,0 +1,94 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use sqlx::postgres::PgRow;
+use tokio::time::Instant;
+
+use super::{
+    notify::{self, Notifier},
+    schema::OUTBOX,
+    statements::Statements,
+};
+use crate::{
+    error::StoreError,
+    store::postgres::{
+        error::store_error,
+        server::Server,
+        statement::{Statement, Value},
+        tx::{self, is_conflict},
+    },
+};
+
+/// What the clones of a store share for its outbox.
+pub(in crate::store::postgres) struct Outbox {
+    pub(super) server: Arc<Server>,
+    pub(super) statements: Statements,
+    /// How a transaction begins.
+    pub(super) begin: Box<str>,
+    /// Where workers are told that there is something to do.
+    pub(super) channel: Box<str>,
+    /// Nothing where nobody is to be told.
+    notifier: Option<Notifier>,
+    /// Set once the tables were found to fit; until then each call looks.
+    checked: AtomicBool,
+}
+
+impl Outbox {
+    pub(in crate::store::postgres) fn new(server: &Arc<Server>, notifies: bool) -> Self {
+        Self {
+            statements: Statements::new(&server.tables),
+            begin: tx::begin_text(&server.lock_timeout, server.timeout).into(),
+            channel: server.tables.channel(server.lock_salt).into(),
+            notifier: notifies.then(Notifier::default),
+            checked: AtomicBool::new(false),
+            server: server.clone(),
+        }
+    }
+
+    /// Notes that the tables fit.
+    pub(in crate::store::postgres) fn fits(&self) {
+        self.checked.store(true, Ordering::Release);
+    }
+
+    pub(super) fn offset(&self) -> Value<'static> {
+        self.server.offset()
+    }
+
+    /// Has the workers of other processes told, soon, that there is something to do. What they are told of is committed.
+    pub(super) fn announce(&self) {
+        if let Some(notifier) = &self.notifier {
+            let pool = &self.server.pool.current().value;
+            notifier.notify(|asked| notify::run(pool.connect_options(), &self.channel, self.server.timeout, asked));
+        }
+    }
+
+    /// When a call that begins now has to be over.
+    pub(super) async fn deadline(&self) -> Result<Instant, StoreError> {
+        self.server.begin_on(&OUTBOX, &self.checked).await
+    }
+
+    /// Runs one statement that is a transaction of its own; once more if another one was in the way.
+    pub(super) async fn ask(
+        &self,
+        context: &'static str,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let deadline = self.deadline().await?;
+        self.ask_by(deadline, statement, values).await.map_err(|error| store_error(error, context))
+    }
+
+    pub(super) async fn ask_by(
+        &self,
+        deadline: Instant,
+        statement: &Statement,
+        values: &[Value<'_>],
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        match self.server.run(deadline, statement, values).await {
+            Err(error) if is_conflict(&error) => self.server.run(deadline, statement, values).await,
+            done => done,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Claims in an SQLite database: one task reads, one task writes, each as much as waits in one statement or transaction.
+
+mod contract;
+mod reader;
+mod rows;
+mod schema;
+mod shared;
+mod sql;
+mod writer;
+
+pub(super) use self::{schema::CLAIMS, shared::Claims};

@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    rows::{self, Found},
+    schema::CLAIMS,
+    sql::{MAX_ROWS, Sql},
+};
+use crate::{
+    error::StoreError,
+    idempotency::{ClaimKey, record::Record},
+    store::sqlite::{
+        connection::{Connections, Durability},
+        error::{Patience, store_error},
+        setup::Setup,
+    },
+};
+
+/// Somebody who wants to know the record of a key.
+pub(super) struct Lookup {
+    pub(super) key: ClaimKey,
+    pub(super) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
+}
+
+/// Answers lookups, all that wait in one statement. It takes no lock, so a writer does not hold it up.
+pub(super) async fn run(setup: Setup, sql: Arc<Sql>, mut lookups: mpsc::Receiver<Lookup>) {
+    let mut connections = Connections::new(&setup, &CLAIMS, Durability::Process);
+    let mut waiting = Vec::with_capacity(MAX_ROWS);
+    while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {
+        // Others are about to ask too: one statement for all of them costs little more than one.
+        tokio::task::yield_now().await;
+        while waiting.len() < MAX_ROWS
+            && let Ok(lookup) = lookups.try_recv()
+        {
+            waiting.push(lookup);
+        }
+
+        let keys: Vec<_> = waiting.iter().map(|lookup| lookup.key).collect();
+        let found = look_up(&mut connections, &sql, &keys, &Patience::new(setup.patience)).await;
+        if let Err(error) = &found {
+            connections.renew_after(error);
+        }
+        for Lookup { key, reply } in waiting.drain(..) {
+            let answer = match &found {
+                Ok(found) => found.get(&key).cloned().transpose(),
+                Err(error) => Err(error.clone()),
+            };
+            // Who was dropped meanwhile does not want to know.
+            let _ = reply.send(answer);
+        }
+    }
+    connections.close().await;
+}
+
+async fn look_up(
+    connections: &mut Connections,
+    sql: &Sql,
+    keys: &[ClaimKey],
+    patience: &Patience,
+) -> Result<Found, StoreError> {
+    let mut connection = connections.lend().await?;
+    loop {
+        match rows::select(&mut connection, sql, keys).await {
+            Ok(found) => return Ok(found),
+            Err(error) if patience.allows(&error).await => {}
+            Err(error) => return Err(store_error("look up a delivery", error)),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Several writes in one transaction, so that they share one wait for the lock and for the disk.
+
+use super::error::concerns_all;
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Whether a group may take in what arrives while it waits for the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    Fixed,
+    Growing,
+}
+
+/// A task that writes what it is sent, in groups.
+pub(super) trait Committer {
+    /// Something to write, and who waits for what becomes of it.
+    type Write;
+    /// What became of it, once its transaction is committed.
+    type Answer;
+
+    /// Does `writes` in one transaction, and gives the answers once it is committed. After an error nothing is changed, or, when it
+    /// was the commit's, nobody can tell.
+    async fn try_group(&mut self, writes: &mut Vec<Self::Write>, group: Group)
+    -> Result<Vec<Self::Answer>, StoreError>;
+
+    /// Takes what has arrived, up to `most` writes together.
+    fn take_arrived(&mut self, writes: &mut Vec<Self::Write>, most: usize);
+
+    /// Gives whoever waits for a write its answer.
+    fn answer(write: Self::Write, answer: Self::Answer);
+
+    /// Gives whoever waits for a write the error.
+    fn fail(write: Self::Write, error: StoreError);
+}
+
+/// Commits `writes` together, or each alone where one of them cannot be written.
+pub(super) async fn commit<C: Committer>(committer: &mut C, mut writes: Vec<C::Write>) {
+    match committer.try_group(&mut writes, Group::Growing).await {
+        Ok(answers) => answer_all::<C>(writes, answers),
+        Err(error) if writes.len() == 1 || concerns_all(&error) => {
+            if error.kind() == StoreErrorKind::Busy {
+                // The lock has been held for as long as anyone may wait. Those who came later go back with the others, or the
+                // mailbox would make them wait that long several times over.
+                committer.take_arrived(&mut writes, usize::MAX);
+            }
+            writes.into_iter().for_each(|write| C::fail(write, error.clone()));
+        }
+        // One of them cannot be written, and all are rolled back. Each goes alone, so that it fails alone.
+        Err(_) => {
+            let mut stopped: Option<StoreError> = None;
+            for write in writes {
+                if let Some(error) = &stopped {
+                    C::fail(write, error.clone());
+                    continue;
+                }
+                let mut alone = vec![write];
+                match committer.try_group(&mut alone, Group::Fixed).await {
+                    Ok(answers) => answer_all::<C>(alone, answers),
+                    Err(error) => {
+                        alone.into_iter().for_each(|write| C::fail(write, error.clone()));
+                        stopped = Some(error).filter(concerns_all);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn answer_all<C: Committer>(writes: Vec<C::Write>, answers: Vec<C::Answer>) {
+    for (write, answer) in writes.into_iter().zip(answers) {
+        C::answer(write, answer);
+    }
+}

@@ -1,0 +1,94 @@
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::error::{StoreError, StoreErrorKind};
+
+/// The way to a task that answers what it is sent. The task is started by the first call, and again when it has died, say
+/// with the runtime that it was started on; it ends when the queue is dropped or closed, after it has done what waits.
+pub(super) struct Mailbox<T> {
+    name: &'static str,
+    /// How long a call waits for its answer, at the very most.
+    limit: Duration,
+    worker: Mutex<Worker<T>>,
+}
+
+enum Worker<T> {
+    Closed,
+    Idle,
+    Running(mpsc::Sender<T>, JoinHandle<()>),
+}
+
+impl<T: Send + 'static> Mailbox<T> {
+    pub(super) fn new(name: &'static str, limit: Duration) -> Self {
+        Self { name, limit, worker: Mutex::new(Worker::Idle) }
+    }
+
+    /// Sends what `item` makes of the way back, and waits for the answer. `start` makes the task if there is none.
+    pub(super) async fn ask<A, F>(
+        &self,
+        item: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> T,
+        start: impl FnOnce(mpsc::Receiver<T>) -> F,
+    ) -> Result<A, StoreError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let sender = self.sender(start)?;
+        let exchange = async {
+            // A full queue holds callers back here, where they can still be dropped without a trace.
+            sender.send(item(reply)).await.map_err(|_| self.unavailable("ended"))?;
+            drop(sender);
+            answer.await.map_err(|_| self.unavailable("ended before it answered"))?
+        };
+        tokio::time::timeout(self.limit, exchange)
+            .await
+            .unwrap_or_else(|_| Err(self.unavailable("did not answer in time")))
+    }
+
+    /// Lets the task finish what it has been sent, and refuses everything from now on.
+    pub(super) async fn close(&self) {
+        let worker = std::mem::replace(&mut *self.lock(), Worker::Closed);
+        if let Worker::Running(sender, task) = worker {
+            drop(sender);
+            // A task that panicked has ended too.
+            let _ = task.await;
+        }
+    }
+
+    fn sender<F>(&self, start: impl FnOnce(mpsc::Receiver<T>) -> F) -> Result<mpsc::Sender<T>, StoreError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut worker = self.lock();
+        match &*worker {
+            Worker::Closed => return Err(self.unavailable("was closed")),
+            Worker::Running(sender, _) if !sender.is_closed() => return Ok(sender.clone()),
+            Worker::Idle | Worker::Running(..) => {}
+        }
+        let runtime = Handle::try_current()
+            .map_err(|error| self.unavailable("needs a tokio runtime to start on").with_source(error))?;
+        let (sender, receiver) = mpsc::channel(WAITING);
+        *worker = Worker::Running(sender.clone(), runtime.spawn(start(receiver)));
+        Ok(sender)
+    }
+
+    fn unavailable(&self, what: &str) -> StoreError {
+        StoreError::new(StoreErrorKind::Unavailable, format!("the {} of the SQLite store {what}", self.name))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Worker<T>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many calls may wait in the queue; more wait before it.
+const WAITING: usize = 1024;

@@ -1,0 +1,39 @@
+use std::sync::atomic::AtomicI64;
+
+use tokio::sync::Mutex;
+
+use super::schema::OUTBOX;
+use crate::store::sqlite::{
+    connection::{Connections, Durability},
+    setup::Setup,
+};
+
+/// The outbox's own connections, until it is closed, and what its statements need to know.
+pub(super) struct Access {
+    pub(super) setup: Setup,
+    /// When something was last leased, by the clock.
+    pub(super) leased_at: AtomicI64,
+    pub(super) writing: Mutex<Option<Connections>>,
+    /// For what only reads.
+    pub(super) reading: Mutex<Option<Connections>>,
+}
+
+impl Access {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let connections = |durability| Mutex::new(Some(Connections::new(setup, &OUTBOX, durability)));
+        Self {
+            setup: setup.clone(),
+            leased_at: AtomicI64::new(i64::MAX),
+            writing: connections(Durability::PowerCut),
+            reading: connections(Durability::Process),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        for connections in [&self.writing, &self.reading] {
+            if let Some(connections) = connections.lock().await.take() {
+                connections.close().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::{
+    access::Access,
+    group::{self, Write},
+};
+use crate::{
+    error::StoreError,
+    store::sqlite::{mailbox::Mailbox, setup::Setup},
+};
+
+/// What the clones of a store share for its outbox.
+pub(in crate::store::sqlite) struct Outbox {
+    pub(super) access: Arc<Access>,
+    group: Mailbox<Write>,
+}
+
+impl Outbox {
+    /// A call waits for its answer for `limit`, at the very most.
+    pub(in crate::store::sqlite) fn new(setup: &Setup, limit: Duration) -> Self {
+        Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("outbox", limit) }
+    }
+
+    pub(in crate::store::sqlite) async fn close(&self) {
+        self.group.close().await;
+        self.access.close().await;
+    }
+
+    /// Has something written with what others write at the same time. It does not end with the call that asked for it.
+    pub(super) async fn write<A>(
+        &self,
+        write: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> Write,
+    ) -> Result<A, StoreError> {
+        self.group.ask(write, |writes| group::run(self.access.clone(), writes)).await
+    }
+}

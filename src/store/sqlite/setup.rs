@@ -1,0 +1,41 @@
+use std::{
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use sqlx::SqlitePool;
+
+use crate::{
+    clock::{Clock, ClockOffset, Millis, SystemClock, from_time},
+    store::name::Prefix,
+};
+
+/// What the store and its tasks work with.
+#[derive(Clone)]
+pub(super) struct Setup {
+    pub(super) pool: SqlitePool,
+    pub(super) prefix: Prefix,
+    pub(super) patience: Duration,
+    pub(super) clock: StoreClock,
+    /// Asked once, over the application's pool; from then on the store can do without that.
+    pub(super) place: Arc<OnceLock<Place>>,
+    /// Whether the journal mode has been told.
+    pub(super) warned: Arc<AtomicBool>,
+}
+
+/// The machine's wall clock, which every process that opened the file sees.
+#[derive(Clone)]
+pub(super) struct StoreClock(pub(super) ClockOffset);
+
+impl StoreClock {
+    pub(super) fn now(&self) -> Millis {
+        from_time(SystemClock.now()).saturating_add(self.0.as_millis())
+    }
+}
+
+/// Where a database lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    File,
+    Memory,
+}

@@ -1,0 +1,211 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+use tower_service::Service;
+
+use super::{
+    batch::Batch,
+    budget::Kept,
+    config::{Config, Keyring, Verification},
+    look_up::{look_up, refresh},
+    read::check_length,
+    state::{Arriving, Mismatched, Passed, Reading, State, Turn, TurnOf, head},
+    verified::verified_request,
+};
+use crate::{
+    boxed::BoxError,
+    error::{VerifyError, VerifyErrorKind},
+    host,
+    scheme::{Check, KeyRing, Outcome, Step},
+    secret::Secrets,
+};
+
+/// Looks at the head, and goes on to the body or to the source of secrets.
+pub(super) fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let (parts, body) = request.into_parts();
+    let now = config.clock.now();
+    let mut arriving = Arriving { inner, parts, body, now };
+    let step = match config.verification {
+        Verification::On => config.scheme.inspect(arriving.head(), now),
+        Verification::Off => config.scheme.inspect_unverified(arriving.head(), now),
+    };
+    let step = match step {
+        Ok(step) => step,
+        Err(error) => return Turn::Reject(error, arriving.rest(config)),
+    };
+    if let Step::Answer(answer) = step {
+        return Turn::Answer(answer.into_response(), arriving.rest(config));
+    }
+    if let Err(error) = check_length(config, &arriving.parts, &arriving.body) {
+        return Turn::Reject(error, arriving.rest(config));
+    }
+    match &config.secrets {
+        // A challenge is answered either way: it asks for the secret, not for a check.
+        _ if config.verification == Verification::Off && matches!(step, Step::Verify(_)) => {
+            read_with(config, arriving, config.scheme.skip(now))
+        }
+        Keyring::Fixed(ring) => with_ring(config, step, arriving, Arc::clone(ring)),
+        Keyring::Source(source) => {
+            let future = look_up(Arc::clone(source), host::request_head(&mut arriving.parts));
+            Turn::Next(State::Secrets { future, arriving: Some(arriving) })
+        }
+    }
+}
+
+/// Goes on with what the source of secrets has answered.
+pub(super) fn with_secrets<S, B>(
+    config: &Config,
+    secrets: Result<Secrets, BoxError>,
+    arriving: Arriving<S, B>,
+) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let ring = secrets
+        .map_err(|cause| VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause))
+        .and_then(|secrets| config.ring(&secrets));
+    // The head is looked at again instead of being remembered: that is cheap, and its findings borrow from it.
+    match ring.and_then(|ring| Ok((ring, config.scheme.inspect(arriving.head(), arriving.now)?))) {
+        Ok((ring, step)) => with_ring(config, step, arriving, ring),
+        Err(error) => Turn::Reject(error, arriving.rest(config)),
+    }
+}
+
+fn with_ring<S, B>(config: &Config, step: Step, arriving: Arriving<S, B>, ring: Arc<KeyRing>) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let now = arriving.now;
+    if let Err(error) = ring.check_valid(now) {
+        return Turn::Reject(error, arriving.rest(config));
+    }
+    let check = match step {
+        Step::Answer(answer) => return Turn::Answer(answer.into_response(), arriving.rest(config)),
+        Step::Challenge(_) if ring.is_decoy() => {
+            return Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), arriving.rest(config));
+        }
+        Step::Challenge(index) => {
+            return match config.scheme.challenge(index, arriving.head(), &ring, now) {
+                Ok(answer) => Turn::Answer(answer.into_response(), arriving.rest(config)),
+                Err(error) => Turn::Reject(error, arriving.rest(config)),
+            };
+        }
+        Step::Verify(inspected) => config.scheme.begin(arriving.head(), inspected, ring, now),
+    };
+    match check {
+        Ok(check) => read_with(config, arriving, check),
+        Err(error) => Turn::Reject(error, arriving.rest(config)),
+    }
+}
+
+fn read_with<S, B>(config: &Config, arriving: Arriving<S, B>, check: Check) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>>,
+    B: Body,
+{
+    let Arriving { inner, parts, body, .. } = arriving;
+    let declared = usize::try_from(body.size_hint().upper().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let reading = Reading {
+        inner,
+        parts,
+        check,
+        kept: Kept::new(config.budget.as_ref()),
+        received: 0,
+        expected: declared.min(config.body_limit),
+    };
+    Turn::Next(State::Body { body, timer: None, reading })
+}
+
+/// Compares. If no secret matches, a source that keeps its answers is asked for newer ones.
+pub(super) fn finish<S, B, R>(config: &Arc<Config>, reading: Reading<S>) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    let Reading { inner, mut parts, check, mut kept, .. } = reading;
+    let Ok(body) = kept.take() else {
+        return Turn::Reject(VerifyError::new(VerifyErrorKind::OverBudget), None);
+    };
+    let Keyring::Source(source) = &config.secrets else {
+        let outcome = check.finish(head(&parts), body);
+        return conclude(config, inner, parts, outcome);
+    };
+    let (ring, now) = (Arc::clone(check.ring()), check.now());
+    match check.finish(head(&parts), body.clone()) {
+        // Whatever the decoy's check came to, after as much work as any other.
+        _ if ring.is_decoy() => Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), None),
+        Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
+            let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
+            kept.put_back(body);
+            let mismatched = Mismatched { inner, parts, kept, now, error };
+            Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
+        }
+        outcome => conclude(config, inner, parts, outcome),
+    }
+}
+
+/// Verifies again, with newer secrets.
+pub(super) fn with_newer<S, B, R>(
+    config: &Arc<Config>,
+    newer: Result<Option<Secrets>, BoxError>,
+    mismatched: Mismatched<S>,
+) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    let Mismatched { inner, parts, mut kept, now, error } = mismatched;
+    let Ok(body) = kept.take() else {
+        return Turn::Reject(VerifyError::new(VerifyErrorKind::OverBudget), None);
+    };
+    let ring = match newer {
+        Ok(Some(secrets)) => config.ring(&secrets),
+        Ok(None) => Err(error.clone()),
+        Err(cause) => Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause)),
+    };
+    let ring = match ring.and_then(|ring| ring.check_valid(now).map(|()| ring)) {
+        Ok(ring) if ring.is_decoy() => Err(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        other => other,
+    };
+    let check = ring.and_then(|ring| match config.scheme.inspect(head(&parts), now)? {
+        Step::Verify(inspected) => config.scheme.begin(head(&parts), inspected, ring, now),
+        Step::Answer(_) | Step::Challenge(_) => Err(error),
+    });
+    let outcome = check.and_then(|mut check| {
+        check.update(&body);
+        check.finish(head(&parts), body)
+    });
+    conclude(config, inner, parts, outcome)
+}
+
+/// Rejects, answers, or goes on to the inner service.
+fn conclude<S, B, R>(
+    config: &Arc<Config>,
+    inner: S,
+    parts: Parts,
+    outcome: Result<Outcome, VerifyError>,
+) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+{
+    match outcome {
+        Err(error) => Turn::Reject(error, None),
+        Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), None),
+        Ok(Outcome::Delivery(delivery)) => {
+            if let Some(items) = delivery.items() {
+                let batch = Batch::new(inner, Arc::clone(config), parts, items);
+                return Turn::Next(State::Batch { future: None, batch });
+            }
+            let noted = delivery.clone();
+            let request = verified_request(parts, delivery, config);
+            Turn::Pass(Passed { inner, request, delivery: noted })
+        }
+    }
+}
