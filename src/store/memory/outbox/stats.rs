@@ -6,13 +6,10 @@ use super::tables::Tables;
 use crate::{
     clock::Millis,
     send::{
-        AttemptEnd, Backlog, EndpointId, Scope, StatsCell,
+        Backlog, EndpointId, Scope, StatsCell,
         policy::{Counted, URGENT_DUE, backlog},
     },
 };
-
-/// What is counted together: tenant, hour, endpoint, how the attempt ended, and its bucket of latency.
-pub(super) type Key = (Arc<str>, u32, EndpointId, AttemptEnd, u8);
 
 impl Tables {
     pub(super) fn count(&mut self, tenant: &str, endpoint: EndpointId, counted: Counted) {

@@ -1,10 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     clock::{Millis, from_time, to_time},
     send::{
-        AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord, EventType,
-        LeaseToken, Message, MessagePlace, MessageRecord, OutboxId,
+        AttemptEnd, AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
+        EventType, LeaseToken, Message, MessagePlace, MessageRecord, OutboxId,
         policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
@@ -16,7 +19,7 @@ pub(super) struct Tables {
     pub(super) messages: BTreeMap<u64, Stored>,
     pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
     pub(super) event_types: BTreeMap<String, EventType>,
-    pub(super) stats: BTreeMap<super::stats::Key, u64>,
+    pub(super) stats: BTreeMap<Counted, u64>,
     deliveries: BTreeMap<u64, Delivery>,
     by_id: HashMap<(String, String), u64>,
     /// The deliveries of each message, by their endpoints.
@@ -31,6 +34,9 @@ pub(super) struct Tables {
     looked_at: HashMap<EndpointId, Millis>,
     last: u64,
 }
+
+/// What is counted together: tenant, hour, endpoint, how the attempt ended, and its bucket of latency.
+pub(super) type Counted = (Arc<str>, u32, EndpointId, AttemptEnd, u8);
 
 pub(super) struct Endpoint {
     pub(super) record: EndpointRecord,
