@@ -186,7 +186,7 @@ impl Caller {
                 Ok(Scope::all())
             }
             (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may ask for all of them")),
-            (true, None, Some(_)) => Err(Problem::parameter("all_tenants", "leave out `tenant`, or this parameter")),
+            (true, None, Some(_)) => Err(Problem::impossible("all_tenants", "leave out `tenant`, or this parameter")),
         }
     }
 

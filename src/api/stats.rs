@@ -15,7 +15,7 @@ use super::{
     config::Shared,
     endpoints::{self, EndpointParameter},
     input::Id,
-    problem::{Always, BadQuery, NoSuch, Problem},
+    problem::{Always, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, parsed},
 };
 use crate::send::{AttemptEnd, Backlog, Counts, Endpoint, EndpointId, FAILURES_TO_REST, Hour, Stats};
@@ -157,7 +157,7 @@ pub(super) struct StatsParameters {
 /// By the hour, over all endpoints of a tenant, with what waits now. Attempts of endpoints that were removed are counted too.
 #[utoipa::path(
     get, path = "/stats", tag = "stats", operation_id = "get_stats", params(StatsParameters),
-    responses((status = 200, description = "How attempts ended.", body = StatsView), Always, BadQuery),
+    responses((status = 200, description = "How attempts ended.", body = StatsView), Always, BadQuery, BadSpan),
 )]
 pub(super) async fn of_tenant(
     State(shared): State<Arc<Shared>>,
@@ -177,7 +177,7 @@ pub(super) async fn of_tenant(
 #[utoipa::path(
     get, path = "/endpoints/{id}/stats", tag = "stats", operation_id = "get_endpoint_stats",
     params(EndpointParameter, SpanParameters),
-    responses((status = 200, description = "How attempts ended.", body = EndpointStatsView), Always, NoSuch, BadQuery),
+    responses((status = 200, description = "How attempts ended.", body = EndpointStatsView), Always, NoSuch, BadQuery, BadSpan),
 )]
 pub(super) async fn of_endpoint(
     State(shared): State<Arc<Shared>>,
@@ -196,16 +196,16 @@ fn span(shared: &Shared, since: Option<&str>, until: Option<&str>) -> Result<Ran
     let until = time("until", until)?.unwrap_or_else(|| shared.webhooks.now());
     let since = time("since", since)?.unwrap_or_else(|| until.checked_sub(DEFAULT_SPAN).unwrap_or(until));
     if since > until {
-        return Err(Problem::parameter("since", "the span has to begin before it ends"));
+        return Err(Problem::impossible("since", "the span has to begin before it ends"));
     }
     Ok(since..until)
 }
 
 fn time(name: &'static str, text: Option<&str>) -> Result<Option<SystemTime>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    let wrong = || Problem::parameter(name, "the value has to be a time as in RFC 3339, of 1970 or later");
-    let millis = text.parse::<jiff::Timestamp>().map_err(|_| wrong())?.as_millisecond();
-    let millis = u64::try_from(millis).map_err(|_| wrong())?;
+    let wrong = |_| Problem::parameter(name, "the value has to be a time as in RFC 3339");
+    let millis = text.parse::<jiff::Timestamp>().map_err(wrong)?.as_millisecond();
+    let millis = u64::try_from(millis).map_err(|_| Problem::impossible(name, "the time has to be 1970 or later"))?;
     Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)))
 }
 
@@ -213,7 +213,7 @@ fn time(name: &'static str, text: Option<&str>) -> Result<Option<SystemTime>, Pr
 #[allow(clippy::needless_pass_by_value)]
 fn too_long(error: crate::send::SendError) -> Problem {
     match error.kind() {
-        crate::send::SendErrorKind::Invalid => Problem::parameter("since", error.to_string()),
+        crate::send::SendErrorKind::Invalid => Problem::impossible("since", error.to_string()),
         _ => error.into(),
     }
 }
