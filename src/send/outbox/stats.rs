@@ -111,6 +111,14 @@ impl Counts {
         Some(bucket_bound(LATENCY_BUCKETS - 1))
     }
 
+    /// Adds the counts of another span.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.ended.iter_mut().zip(other.ended).chain(self.latency.iter_mut().zip(other.latency)) {
+            *count = count.saturating_add(more);
+        }
+    }
+
     fn add(&mut self, cell: &StatsCell) {
         if let Some(ended) = self.ended.get_mut(usize::from(cell.end.number())) {
             *ended = ended.saturating_add(cell.count);
