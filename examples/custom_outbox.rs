@@ -20,12 +20,14 @@ use tower_webhooks::{
     conformance,
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        AttemptEnd, AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
-            digest, finish, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as, wants,
+            backlog, counted, digest, finish, hour, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as,
+            wants,
         },
     },
 };
@@ -42,7 +44,9 @@ struct Tables {
     endpoints: BTreeMap<EndpointId, Endpoint>,
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
-    event_types: BTreeMap<String, EventType>,
+    event_types: BTreeMap<String, EventTypeDefinition>,
+    /// By tenant, endpoint, hour, end and bucket of latency.
+    stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
 }
 
@@ -168,7 +172,7 @@ impl Tables {
     fn record(&self, number: u64) -> Option<DeliveryRecord> {
         let delivery = self.deliveries.get(&number)?;
         let message = &self.messages.get(&delivery.message)?.message;
-        let (id, created_at) = (OutboxId::from_u64(number), to_time(delivery.created_at));
+        let (id, created_at) = (SentDeliveryId::from_u64(number), to_time(delivery.created_at));
         let mut record = DeliveryRecord::new(id, message, delivery.endpoint, created_at);
         (record.state, record.attempt) = (delivery.state, delivery.attempt);
         let is_pending = delivery.state == DeliveryState::Pending;
@@ -282,7 +286,7 @@ impl Tables {
                 delivery.becomes(DeliveryState::Pending, delivery.created_at);
             }
             let stored = self.messages.get(&delivery.message);
-            let mut one = Due::new(OutboxId::from_u64(*number), delivery.created_at, delivery.due_at);
+            let mut one = Due::new(SentDeliveryId::from_u64(*number), delivery.created_at, delivery.due_at);
             (one.attempt, one.resent_after) = (delivery.attempt, delivery.resent_after);
             one.dispatched_at = stored.map(|stored| stored.created_at);
             one.has_content = stored.is_some_and(|stored| stored.has_content);
@@ -299,7 +303,7 @@ impl Tables {
         let Some(delivery) = self.deliveries.get(&number).filter(held) else { return (Fenced::Stale, None) };
         let mut attempted = Attempted::new(delivery.attempt, delivery.epoch, delivery.created_at);
         attempted.resent_after = delivery.resent_after;
-        let id = delivery.endpoint;
+        let (id, message) = (delivery.endpoint, delivery.message);
         let receiver = match self.endpoints.get(&id) {
             None => Receiver::Deleted,
             Some(found) => Receiver::Readable { health: found.health, is_disabled: found.record.disabled.is_some() },
@@ -313,6 +317,10 @@ impl Tables {
         if finished.disabled.is_some() {
             self.switch(id, finished.disabled, now);
             self.dispatch(end.notice.as_slice(), now);
+        }
+        if let (Some(counted), Some(stored)) = (counted(&end, now), self.messages.get(&message)) {
+            let key = (tenant(&stored.message).into(), id, counted.hour, counted.end, counted.bucket);
+            *self.stats.entry(key).or_default() += 1;
         }
         if let Some(delivery) = self.deliveries.get_mut(&number) {
             delivery.becomes(finished.state, finished.due_at);
@@ -371,6 +379,7 @@ impl Tables {
 
     fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> usize {
         let rows = before(now, retention.rows);
+        self.stats.retain(|(_, _, at, ..), _| *at >= hour(rows));
         let content = before(now, retention.content.min(retention.rows));
         let mut changed = 0;
         for delivery in self.deliveries.values_mut() {
@@ -423,7 +432,12 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     record
 }
 
-impl OutboxStore for ToyOutbox {
+fn is_of(scope: &Scope, tenant: &Arc<str>, endpoint: EndpointId) -> bool {
+    scope.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+        && scope.endpoint.is_none_or(|wanted| wanted == endpoint)
+}
+
+impl OutboxEndpoints for ToyOutbox {
     fn create_endpoint(
         &self,
         draft: EndpointDraft,
@@ -495,12 +509,18 @@ impl OutboxStore for ToyOutbox {
             tables.endpoints.remove(&id).is_some()
         })
     }
+}
 
+impl OutboxQueue for ToyOutbox {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.at_once(|tables, now| tables.dispatch(&messages, now))
     }
 
-    fn dispatch_to(&self, id: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    fn dispatch_to(
+        &self,
+        id: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         self.at_once(|tables, now| {
             let record = &tables.endpoints.get(&id)?.record;
             if record.disabled.is_some() || *record.tenant != *tenant(&message) {
@@ -510,12 +530,12 @@ impl OutboxStore for ToyOutbox {
                 // What was dispatched to others is another message.
                 let is_same = digest(&stored.message) == digest(&message);
                 let made = tables.of_message(number).find(|(_, delivery)| is_same && delivery.endpoint == id);
-                return made.map(|(number, _)| OutboxId::from_u64(number));
+                return made.map(|(number, _)| SentDeliveryId::from_u64(number));
             }
             let number = tables.insert(&message, Some(id), now);
             let number = tables.add(number, id, DeliveryState::Pending, now);
             tables.urge(number);
-            Some(OutboxId::from_u64(number))
+            Some(SentDeliveryId::from_u64(number))
         })
     }
 
@@ -525,14 +545,16 @@ impl OutboxStore for ToyOutbox {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         end: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         self.at_once(|tables, now| tables.finish(id.to_u64(), token, end, now))
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+impl OutboxLog for ToyOutbox {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.at_once(|tables, _| tables.record(id.to_u64()))
     }
 
@@ -582,14 +604,14 @@ impl OutboxStore for ToyOutbox {
         })
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         self.at_once(|tables, _| {
             let delivery = tables.deliveries.get(&id.to_u64());
             delivery.map(|delivery| delivery.attempts.clone()).unwrap_or_default()
         })
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(|tables, now| {
             let Some(delivery) = tables.deliveries.get_mut(&id.to_u64()) else { return false };
             let Some(endpoint) = tables.endpoints.get(&delivery.endpoint) else { return false };
@@ -606,7 +628,7 @@ impl OutboxStore for ToyOutbox {
         })
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(|tables, now| {
             let Some(delivery) = tables.deliveries.get_mut(&id.to_u64()) else { return false };
             let waits = matches!(delivery.state, DeliveryState::Pending | DeliveryState::Held)
@@ -625,6 +647,7 @@ impl OutboxStore for ToyOutbox {
     fn erase(&self, tenant_of: Arc<str>, _limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, _| {
             let rows = tables.rows();
+            tables.stats.retain(|(of, ..), _| *of != tenant_of);
             tables.endpoints.retain(|_, endpoint| endpoint.record.tenant != tenant_of);
             let of_tenant = tables.messages.iter().filter(|(_, stored)| tenant(&stored.message) == &*tenant_of);
             for message in of_tenant.map(|(number, _)| *number).collect::<Vec<_>>() {
@@ -638,13 +661,44 @@ impl OutboxStore for ToyOutbox {
         self.at_once(|tables, now| tables.purge(retention, limit as usize, now) as u64)
     }
 
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.at_once(|tables, _| {
+            let mut cells = BTreeMap::<_, u64>::new();
+            for ((tenant, endpoint, hour, end, bucket), count) in &tables.stats {
+                if is_of(&scope, tenant, *endpoint) && (since..until).contains(hour) {
+                    *cells.entry((*hour, *end, *bucket)).or_default() += count;
+                }
+            }
+            cells.into_iter().map(|((hour, end, bucket), count)| StatsCell::new(hour, end, bucket, count)).collect()
+        })
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.at_once(|tables, now| {
+            let (mut waiting, mut ready, mut unserved) = (0, None, None);
+            for (id, endpoint) in tables.endpoints.iter().filter(|(id, one)| is_of(&scope, &one.record.tenant, **id)) {
+                let states = [DeliveryState::Pending, DeliveryState::Sending];
+                let of_it = tables.deliveries.values().filter(|one| one.endpoint == *id && states.contains(&one.state));
+                waiting += of_it.clone().count() as u64;
+                let due = of_it.map(|one| one.due_at).filter(|due_at| *due_at > URGENT_DUE).min();
+                let (Some(due), None) = (due, endpoint.record.disabled) else { continue };
+                let since = due.max(endpoint.health.ready_at(endpoint.record.settings.rate_limit));
+                let earlier = |best: Option<Millis>, at: Millis| Some(best.map_or(at, |best| best.min(at)));
+                (ready, unserved) = (earlier(ready, since), earlier(unserved, since.max(endpoint.served_at)));
+            }
+            backlog(waiting, ready, unserved, now)
+        })
+    }
+}
+
+impl OutboxCatalogue for ToyOutbox {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.at_once(|tables, _| {
             tables.event_types.extend(event_types.into_iter().map(|one| (one.name().to_owned(), one)));
         })
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         self.at_once(|tables, _| tables.event_types.values().cloned().collect())
     }
 

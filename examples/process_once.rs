@@ -32,7 +32,7 @@ struct Shop {
     failures: AtomicU32,
 }
 
-/// An ordinary handler. It knows nothing of copies: they do not reach it.
+/// An ordinary handler. It knows nothing of duplicates: they do not reach it.
 async fn on_order(State(shop): State<Arc<Shop>>, delivery: Delivery) -> Result<StatusCode, Discard> {
     if delivery.event_type().is_some_and(|kind| *kind == "ping") {
         return Err(Discard::new("a ping orders nothing"));
@@ -65,7 +65,7 @@ async fn main() -> Result<(), BoxError> {
         ("1", "order", "200", "", 1),
         ("1", "order", "200", "replayed", 1), // a retry: acknowledged, and not run again
         ("2", "order", "500", "", 1),         // the handler fails, so nothing is acknowledged …
-        ("2", "order", "200", "", 2),         // … and the next copy runs at once
+        ("2", "order", "200", "", 2),         // … and the next duplicate runs at once
         ("3", "ping", "200", "", 2),          // discarded: done, for good
         ("3", "ping", "200", "replayed", 2),
     ];

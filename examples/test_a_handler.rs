@@ -83,9 +83,9 @@ async fn the_route() -> Result<(), BoxError> {
     // Verified, and of no use to the handler's type.
     assert_eq!(send(&app, &request().with_event("invoice.paid", json!({}))).await?, StatusCode::UNPROCESSABLE_ENTITY);
 
-    // Built once more, it is the same delivery: a copy is answered without the handler.
-    let copy: Request<Body> = invoice.build();
-    let response = app.clone().oneshot(copy).await?;
+    // Built once more, it is the same delivery: a duplicate is answered without the handler.
+    let duplicate: Request<Body> = invoice.build();
+    let response = app.clone().oneshot(duplicate).await?;
     assert_eq!((response.status(), response.headers().contains_key("idempotent-replayed")), (StatusCode::OK, true));
 
     // Five minutes and a second later it is a replay.

@@ -25,6 +25,7 @@ mod form;
 mod pattern;
 mod host;
 mod answers;
+mod drain;
 mod mutex;
 mod panics;
 mod observe;

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use tower_webhooks::{
     api::Access,
     dashboard,
-    send::{DeliveryQuery, Dispatcher, EventType, Message, NewEndpoint, OutboxStore, Tenant},
+    send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
     store::MemoryOutbox,
 };
 
@@ -183,7 +183,8 @@ async fn hostile_texts_are_shown_as_texts() {
     let Acme { tenant, endpoint, delivery } = acme(&webhooks).await;
     tenant.endpoints().create(NewEndpoint::new(&url).unwrap()).await.unwrap();
     tenant.dispatch(Message::new("order.completed", &HOSTILE).unwrap()).await.unwrap();
-    let schema = EventType::new("order.completed").unwrap().description(HOSTILE).unwrap().schema(HOSTILE).unwrap();
+    let schema =
+        EventTypeDefinition::new("order.completed").unwrap().description(HOSTILE).unwrap().schema(HOSTILE).unwrap();
     webhooks.event_types().put([schema]).await.unwrap();
     let working = outbox::Working::start(&webhooks);
     let query = || DeliveryQuery::default().state(tower_webhooks::send::DeliveryState::Delivered);

@@ -30,7 +30,7 @@ use tower_webhooks::{
     api::{self, Access},
     clock::ClockOffset,
     dashboard,
-    send::{Answer, AttemptRequest, AttemptResult, DestinationPolicy, Message, Scope, Transport},
+    send::{AttemptRequest, AttemptResult, DestinationPolicy, EndpointResponse, Message, Scope, Transport},
     store::sqlite::SqliteStoreOptions,
 };
 
@@ -48,7 +48,7 @@ struct Obliging;
 
 impl Transport for Obliging {
     fn send(&self, _: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        Box::pin(async { AttemptResult::answered(Answer::new(StatusCode::OK), Duration::from_millis(20)) })
+        Box::pin(async { AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::from_millis(20)) })
     }
 }
 

@@ -25,10 +25,11 @@ use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     idempotency::IdempotencyStore,
     send::{
-        After, Answer, AttemptRequest, AttemptResult, BACKLOG_COUNTED, DeliveryQuery, DeliveryRecord, DeliveryState,
-        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Fenced,
-        Finish, IN_FLIGHT, LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxStore, Recover,
-        Retention, Scope, Sealed, SealingKey, Style, Transport,
+        After, AttemptRequest, AttemptResult, BACKLOG_COUNTED, DeliveryQuery, DeliveryRecord, DeliveryState,
+        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse,
+        EndpointSettings, Fenced, Finish, IN_FLIGHT, LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint,
+        OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore, Recover, Retention, Scope, Sealed, SealingKey, Style,
+        Transport,
     },
     store::postgres::{PostgresStore, PostgresStoreOptions},
     transaction::StoreTransaction,
@@ -450,6 +451,131 @@ async fn a_delivery_without_content_is_cancelled_when_it_is_due() {
     assert_eq!(state_of(&store, "acme", endpoint).await, DeliveryState::Cancelled);
 }
 
+/// A lease waits for nobody: what is locked at that moment is left out, and not forgotten.
+#[tokio::test]
+async fn what_somebody_has_locked_is_leased_at_the_next_look() {
+    let (_server, store, pool) = store_and_pool().await;
+    register(&store, "acme").await;
+    for _ in 0..2 {
+        dispatch(&store, message("acme")).await;
+    }
+    // They are no new ones any more: when they are due stands on the endpoint.
+    for held in lease(&store, 10).await {
+        assert_eq!(finish(&store, &held, After::Retry { wait: Duration::ZERO }).await, Fenced::Applied);
+    }
+    let mut somebody = pool.begin().await.unwrap();
+    execute(&mut somebody, "SELECT 1 FROM webhook_outbox_deliveries ORDER BY seq DESC LIMIT 1 FOR UPDATE").await;
+
+    assert_eq!(lease(&store, 10).await.len(), 1);
+    somebody.rollback().await.unwrap();
+
+    assert_eq!(lease(&store, 10).await.len(), 1);
+}
+
+/// Whoever locks both goes from the delivery to its message, as purge does: in the other order they would wait for each other.
+#[tokio::test]
+async fn a_resend_locks_the_delivery_before_its_message() {
+    let (_server, store, pool) = store_and_pool().await;
+    register(&store, "acme").await;
+    let ended = dispatch_to_end(&store, "acme").await;
+    let mut somebody = pool.begin().await.unwrap();
+    execute(&mut somebody, "SELECT 1 FROM webhook_outbox_messages FOR UPDATE").await;
+
+    let (resending, id) = (store.clone(), ended.id);
+    let resend = tokio::spawn(async move { resending.resend(id).await });
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let free = "SELECT seq FROM webhook_outbox_deliveries FOR UPDATE SKIP LOCKED";
+    let free: Vec<i64> = sqlx::query_scalar(free).fetch_all(&pool).await.unwrap();
+    somebody.rollback().await.unwrap();
+
+    assert!(free.is_empty(), "the delivery is not locked yet");
+    assert!(resend.await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_purge_waits_for_no_delivery_that_is_awaited() {
+    let offset = ClockOffset::default();
+    let (_server, store, pool) = store_and_pool_with(PostgresStore::options().clock_offset(offset.clone())).await;
+    register(&store, "acme").await;
+    dispatch(&store, message("acme")).await;
+    offset.advance(Duration::from_secs(31 * 24 * 60 * 60));
+    let mut somebody = pool.begin().await.unwrap();
+    execute(&mut somebody, "SELECT 1 FROM webhook_outbox_deliveries FOR UPDATE").await;
+
+    // It is done without, and looks at the message again when it comes back.
+    assert_eq!(timeout(TIMEOUT / 4, purge(&store, 10)).await.unwrap(), 0);
+    somebody.rollback().await.unwrap();
+    assert_eq!(purge(&store, 10).await, 1);
+    assert_eq!(purge(&store, 10).await, 0, "what is awaited is not looked at again and again");
+
+    let leased = lease(&store, 10).await;
+    assert_eq!(leased.len(), 1, "its content stays");
+    assert_eq!(finish(&store, &leased[0], After::Delivered).await, Fenced::Applied);
+    offset.advance(Duration::from_secs(31 * 24 * 60 * 60));
+    assert!(purge(&store, 10).await > 0);
+    assert!(!store.resend(leased[0].id).await.unwrap(), "its content goes when it has ended");
+}
+
+/// As after a failover to a server whose clock is an hour behind.
+#[tokio::test]
+async fn a_clock_that_is_behind_stops_nothing() {
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    let offset = ClockOffset::default();
+    offset.advance(HOUR);
+    let (_server, ahead, pool) = store_and_pool_with(PostgresStore::options().clock_offset(offset)).await;
+    let (dead, resting) = (register(&ahead, "dead").await, register(&ahead, "resting").await);
+    let new = register(&ahead, "new").await;
+    // A worker dies with some, an endpoint rests, and something is dispatched just before.
+    dispatch(&ahead, message("dead")).await;
+    assert_eq!(lease(&ahead, 10).await.len(), 1);
+    for _ in 0..5 {
+        dispatch(&ahead, message("resting")).await;
+        for held in lease(&ahead, 10).await {
+            let _ = finish(&ahead, &held, After::Exhausted).await;
+        }
+    }
+    for tenant in ["resting", "new"] {
+        dispatch(&ahead, message(tenant)).await;
+    }
+
+    let behind = PostgresStore::from_pool(pool.clone());
+    let mut to = HashSet::new();
+    for _ in 0..4 {
+        to.extend(lease(&behind, 10).await.iter().map(|leased| leased.endpoint.id));
+    }
+
+    assert_eq!(to, HashSet::from([dead, resting, new]));
+    let later =
+        "SELECT count(*) FROM webhook_outbox_endpoints WHERE look_at > extract(epoch FROM now()) * 1000 + 700000";
+    assert_eq!(sqlx::query_scalar::<_, i64>(later).fetch_one(&pool).await.unwrap(), 0, "none is looked at in an hour");
+}
+
+/// What had lost its content before there was a column for it is kept from its last attempt on.
+#[tokio::test]
+async fn a_migration_tells_when_what_is_empty_was_used_last() {
+    let (_server, store, pool) = store_and_pool().await;
+    register(&store, "acme").await;
+    dispatch_to_end(&store, "acme").await;
+    let mut admin = pool.acquire().await.unwrap();
+    for statement in [
+        "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
+        "UPDATE webhook_outbox_attempts SET ended_at = 5000",
+        "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
+    ] {
+        execute(&mut admin, statement).await;
+    }
+
+    store.migrate().await.unwrap();
+
+    let purge_after = "SELECT purge_after FROM webhook_outbox_messages";
+    assert_eq!(sqlx::query_scalar::<_, Option<i64>>(purge_after).fetch_one(&pool).await.unwrap(), Some(5000));
+}
+
 #[tokio::test]
 async fn each_call_takes_few_round_trips_however_much_it_does() {
     let (_server, proxy, store) =
@@ -726,7 +852,7 @@ struct Always;
 
 impl Transport for Always {
     fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        let answer = Answer::new(StatusCode::NO_CONTENT);
+        let answer = EndpointResponse::new(StatusCode::NO_CONTENT);
         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::from_millis(1))))
     }
 }
@@ -937,7 +1063,7 @@ async fn dispatch_to_end(store: &impl OutboxStore, tenant: &str) -> Held {
 }
 
 async fn purge(store: &impl OutboxStore, limit: u32) -> u64 {
-    OutboxStore::purge(store, Retention::default(), limit).await.unwrap()
+    OutboxLog::purge(store, Retention::default(), limit).await.unwrap()
 }
 
 async fn recover(store: &impl OutboxStore, endpoint: EndpointId) -> u64 {

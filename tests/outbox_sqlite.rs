@@ -22,7 +22,8 @@ use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     send::{
         After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointSettings,
-        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxStore, Sealed, Style,
+        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxEndpoints, OutboxLog, OutboxQueue, Sealed,
+        Style,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -497,6 +498,32 @@ async fn a_clock_that_is_set_back_stops_nothing() {
     .await
     .unwrap();
     assert_eq!(later, 0, "{count} {leases:?}");
+}
+
+/// What had lost its content before there was a column for it is kept from its last attempt on.
+#[tokio::test]
+async fn a_migration_tells_when_what_is_empty_was_used_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/outbox.db", folder.path().display());
+    let store = SqliteStoreOptions::new().connect(&url).await.unwrap();
+    let pool = SqlitePool::connect(&url).await.unwrap();
+    register(&store).await;
+    store.dispatch(vec![message("emptied")]).await.unwrap();
+    let token = LeaseToken::random().unwrap();
+    let leased = lease(&store, token).await.unwrap().deliveries;
+    let _ = store.finish(leased[0].id, token, Finish::new(After::Delivered)).await.unwrap();
+    for statement in [
+        "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
+        "UPDATE webhook_outbox_attempts SET ended_at = 5000",
+        "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+
+    store.migrate().await.unwrap();
+
+    let purge_after = "SELECT purge_after FROM webhook_outbox_messages";
+    assert_eq!(sqlx::query_scalar::<_, Option<i64>>(purge_after).fetch_one(&pool).await.unwrap(), Some(5000));
 }
 
 async fn register(store: &SqliteStore) {

@@ -547,3 +547,45 @@ async fn a_body_that_never_comes_does_not_hold_the_answer() {
     assert_eq!(response.status(), 401);
     assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
 }
+
+#[cfg(feature = "api")]
+#[tokio::test]
+async fn the_management_api_too_answers_a_large_body_that_it_does_not_want() {
+    use tower_webhooks::{
+        api::{self, Access},
+        send::Dispatcher,
+        store::MemoryOutbox,
+    };
+
+    let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build().unwrap();
+    let authorize = async |head: http::request::Parts| match head.headers.get("authorization") {
+        Some(_) => Ok(Access::owner("acme")),
+        None => Err(http::StatusCode::UNAUTHORIZED),
+    };
+    let server = Server::start(Router::new().nest("/webhooks", api::router(webhooks, authorize))).await;
+    let key = || vec![line("authorization", "Bearer acme"), line("content-type", "application/json")];
+    let path = "/webhooks/endpoints";
+    for (headers, path, status) in [
+        (Vec::new(), path, 401),
+        (vec![line("authorization", "Bearer acme")], path, 415),
+        (key(), path, 413),
+        (key(), "/webhooks/nothing", 404),
+        (key(), "/webhooks/endpoints/x/nothing", 404),
+        (key(), "/webhooks/openapi.json", 405),
+        (with(key(), &[("sec-fetch-site", "cross-site")]), path, 403),
+    ] {
+        let mut raw = server.connect().await;
+        for _ in 0..2 {
+            raw.send(&request("POST", path, &headers, &vec![b'x'; LARGE])).await;
+            assert_eq!(raw.answer().await.map(|answer| answer.status), Some(status), "{path}");
+        }
+    }
+
+    // A client that waits for the answer has it at once.
+    let mut raw = server.connect().await;
+    raw.send(&head("POST", path, &[line("content-length", LARGE.to_string())])).await;
+    let begun = Instant::now();
+    assert_eq!(raw.answer().await.map(|answer| answer.status), Some(401));
+    assert!(begun.elapsed() < LATE / 2);
+    server.stop().await;
+}

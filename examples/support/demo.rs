@@ -6,7 +6,8 @@ use serde_json::json;
 use tower_webhooks::{
     clock::ClockOffset,
     send::{
-        After, Dispatcher, Endpoint, EventType, Finish, LeaseRequest, LeaseToken, Message, NewEndpoint, OutboxStore,
+        After, Dispatcher, Endpoint, EventTypeDefinition, Finish, LeaseRequest, LeaseToken, Message, NewEndpoint,
+        OutboxStore,
     },
 };
 
@@ -23,7 +24,8 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
         ("invoice.paid", "An invoice was paid in full."),
         ("user.created", "Somebody has signed up."),
     ];
-    let entries = catalogue.map(|(name, text)| Ok(EventType::new(name)?.description(text)?.version("2026-06")?));
+    let entries =
+        catalogue.map(|(name, text)| Ok(EventTypeDefinition::new(name)?.description(text)?.version("2026-06")?));
     webhooks.event_types().put(entries.into_iter().collect::<Result<Vec<_>, BoxError>>()?).await?;
     for (tenant, url, events, description) in [
         ("acme", "https://shop.example.com/webhooks", "*", "Shop system"),

@@ -7,7 +7,9 @@ use std::{
 use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use super::{access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, write};
+use super::{
+    access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, unread, write,
+};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
@@ -123,6 +125,7 @@ impl Api {
             .layer(cross_site.with_rejection_response(|_: ProtectionError| {
                 axum::response::IntoResponse::into_response(Problem::cross_site())
             }))
+            .layer(middleware::from_fn(unread::drop_rest))
             .with_state(shared)
     }
 }

@@ -126,7 +126,7 @@ impl Named for crate::send::EndpointId {
     const NAME: &'static str = "endpoint";
 }
 
-impl Named for crate::send::OutboxId {
+impl Named for crate::send::SentDeliveryId {
     const NAME: &'static str = "delivery";
 }
 
@@ -135,4 +135,4 @@ impl Named for crate::send::MessageId {
 }
 
 /// A payload of 256 KiB, with every character escaped that can be, and the rest of a message.
-const BODY_LIMIT: usize = 1024 * 1024;
+pub(super) const BODY_LIMIT: usize = 1024 * 1024;

@@ -59,6 +59,7 @@ mod repeat;
 mod stats;
 mod tag;
 mod tenants;
+mod unread;
 mod write;
 
 pub use self::{

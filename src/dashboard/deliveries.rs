@@ -14,8 +14,8 @@ use super::{
     text::{Time, duration, link},
 };
 use crate::send::{
-    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, MessageId, OutboxId, SendError,
-    SendErrorKind, Tenant,
+    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, MessageId, SendError, SendErrorKind,
+    SentDeliveryId, Tenant,
 };
 
 /// A delivery as a list shows it.
@@ -189,11 +189,11 @@ impl Filters {
             query.message = Some(id.parse::<MessageId>().map_err(|_| "This is not the id of a message.")?.to_string());
         }
         if let Some(name) = text(&self.event_type) {
-            let valid = crate::send::EventType::new(&*name).is_ok();
+            let valid = crate::send::EventTypeDefinition::new(&*name).is_ok();
             query.event_type = Some(Some(name).filter(|_| valid).ok_or("This is not the name of an event type.")?);
         }
         if let Some(id) = text(&self.before) {
-            query.before = Some(id.parse::<OutboxId>().map_err(|_| "The page that was asked for is not there.")?);
+            query.before = Some(id.parse::<SentDeliveryId>().map_err(|_| "The page that was asked for is not there.")?);
         }
         Ok(query)
     }
@@ -275,7 +275,7 @@ fn changed(
 
 async fn find(shared: &Shared, reader: &Reader, id: &str) -> Result<(Tenant, DeliveryRecord), Fault> {
     let missing = || Fault::not_found("delivery");
-    let id: OutboxId = id.parse().map_err(|_| missing())?;
+    let id: SentDeliveryId = id.parse().map_err(|_| missing())?;
     let record = shared.webhooks.delivery(id).await?.ok_or_else(missing)?;
     let tenant = reader.of(&shared.webhooks, &record.tenant).ok_or_else(missing)?;
     Ok((tenant, record))

@@ -3,6 +3,24 @@ use std::{borrow::Cow, convert::Infallible, error::Error, fmt, sync::Arc};
 use crate::boxed::BoxError;
 
 /// The application's set-up is wrong. It shows at start, before a request is served. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use std::error::Error;
+/// use tower_webhooks::{ConfigError, Scheme, Secret, error::ConfigErrorKind};
+///
+/// let error: ConfigError = Secret::new("").unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::Secret);
+/// assert_eq!(error.to_string(), "the secret is empty");
+///
+/// let error: ConfigError = Scheme::hmac_sha256().header("x-signature").hex().build().unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::Scheme);
+/// assert!(error.to_string().contains("it does not say what is signed"));
+///
+/// // The causes of an error stay reachable.
+/// let error = Secret::from_file("/nonexistent/secret").unwrap_err();
+/// assert!(error.source().is_some());
+/// ```
 #[derive(Clone)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
@@ -38,7 +56,7 @@ impl ConfigError {
         self
     }
 
-    /// Tells what the error is about.
+    /// Returns what the error is about.
     pub fn kind(&self) -> ConfigErrorKind {
         self.kind
     }

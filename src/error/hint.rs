@@ -10,7 +10,7 @@ pub struct Hint {
     text: Text,
 }
 
-/// What a hint says. The frequent ones are put into words only where somebody reads them: most forged requests are refused
+/// What a hint says. The frequent ones are put into words only where somebody reads them: most forged requests are rejected
 /// by the time in their head, and should cost little.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Text {

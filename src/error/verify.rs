@@ -36,7 +36,7 @@ pub enum VerifyErrorKind {
     /// The body has a `Content-Encoding` that the scheme does not sign.
     ContentEncoding,
     /// A handshake without the right token.
-    HandshakeRefused,
+    HandshakeRejected,
     /// The signature is not of the scheme's form.
     MalformedSignature,
     /// The timestamp is not of the scheme's form.
@@ -76,7 +76,7 @@ impl VerifyErrorKind {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::ContentEncoding => "content_encoding",
-            Self::HandshakeRefused => "handshake_refused",
+            Self::HandshakeRejected => "handshake_rejected",
             Self::MalformedSignature => "malformed_signature",
             Self::MalformedTimestamp => "malformed_timestamp",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -138,7 +138,7 @@ impl VerifyError {
     }
 
     /// Tells what is likely wrong, where that can be guessed. It is for the operator, and never for the network: it would
-    /// tell an attacker what to try next. It is in the log event of the refusal as well.
+    /// tell an attacker what to try next. It is in the log event of the rejection as well.
     ///
     /// ```
     /// use http::Request;
@@ -182,7 +182,7 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::ContentEncoding => {
                 f.write_str("the body has a `content-encoding`, which the scheme does not sign")
             }
-            VerifyErrorKind::HandshakeRefused => f.write_str("the handshake does not carry the right token"),
+            VerifyErrorKind::HandshakeRejected => f.write_str("the handshake does not carry the right token"),
             VerifyErrorKind::MalformedSignature => {
                 write!(f, "{subject} does not hold a signature of the scheme's form")
             }

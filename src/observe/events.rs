@@ -8,19 +8,19 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::pattern::Mistake;
 
 /// A request did not pass.
-pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
+pub(crate) fn rejected(provider: &str, status: u16, cause: &VerifyError) {
     let reason = cause.kind().as_str();
     let hint = cause.hint().map(tracing::field::display);
     match cause.kind() {
         // The operator must act, or deliveries are lost once the sender gives up.
         VerifyErrorKind::SecretUnavailable => error!(
-            target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
+            target: TARGET, provider, status, reason, hint, cause = source(cause), "rejected a request: {cause}"
         ),
         // Clients that go away, scanners that ask with GET, and made-up tenants are everyday traffic of the internet.
         VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed | VerifyErrorKind::UnknownTenant => {
-            debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
+            debug!(target: TARGET, provider, status, reason, hint, "rejected a request: {cause}");
         }
-        _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),
+        _ => warn!(target: TARGET, provider, status, reason, hint, "rejected a request: {cause}"),
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) fn misordered() {
     );
 }
 
-/// A copy of a delivery came.
+/// A duplicate came.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
     debug!(target: TARGET, provider, state, "a delivery came again");
@@ -174,7 +174,7 @@ pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
 pub(crate) fn nothing_to_claim(provider: &str) {
     warn!(
         target: TARGET, provider,
-        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency claims none, and each copy \
+        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency claims none, and each duplicate \
          runs. Say `.id(…)` or `.bodies_are_unique()` in the scheme, or choose with `IdempotencyLayer::with_missing_id`"
     );
 }
@@ -212,7 +212,7 @@ pub(crate) fn no_consumer(provider: &str) {
 /// A delivery has no id, and the application wants one.
 #[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(provider: &str) {
-    warn!(target: TARGET, provider, "refused a delivery without an id");
+    warn!(target: TARGET, provider, "rejected a delivery without an id");
 }
 
 /// The store failed.
@@ -249,7 +249,7 @@ pub(crate) fn record_given_up(provider: &str) {
     error!(
         target: TARGET, provider,
         "a delivery was handled, and its record could not be made: the store was away for an hour, or too many records wait; \
-         a copy may run it again"
+         a duplicate may run it again"
     );
 }
 

@@ -46,7 +46,7 @@ pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::
 #[allow(dead_code)] // Without both features nobody is told anything.
 const TARGET: &str = "tower_webhooks";
 
-/// A copy of a delivery came.
+/// A duplicate came.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
     sink::duplicate(provider, state);

@@ -9,11 +9,11 @@ pub(crate) enum Outcome {
     Discarded,
     /// The handler answered with 2xx.
     Done,
-    /// A copy of a delivery that is done.
+    /// A duplicate of a delivery that is done.
     Duplicate,
     /// The handler answered with 5xx, or its service failed.
     Failed,
-    /// A copy of a delivery that is being handled.
+    /// A duplicate of a delivery that is being handled.
     InFlight,
     /// The handler panicked.
     Panicked,

@@ -18,10 +18,10 @@ impl ReceiveSpan {
         self.0.enter()
     }
 
-    /// It was refused; `reason` is the kind of the error.
-    pub(crate) fn refused(&self, reason: &'static str, status: u16) {
+    /// It was rejected; `reason` is the kind of the error.
+    pub(crate) fn rejected(&self, reason: &'static str, status: u16) {
         self.0.record("reason", reason);
-        self.answered("refused", status);
+        self.answered("rejected", status);
     }
 
     /// It was a handshake.

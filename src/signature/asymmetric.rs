@@ -4,9 +4,9 @@ use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
-        RsaKeyPair, VerificationAlgorithm,
+        ECDSA_P256_SHA256_ASN1, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
+        VerificationAlgorithm,
     },
 };
 
@@ -85,7 +85,8 @@ impl PrivateKey {
         let der = der.ok_or_else(|| error("the private key is not PEM, `-----BEGIN PRIVATE KEY-----`"))?;
         let pair = match algorithm {
             PublicAlgorithm::EcdsaP256 => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &der).map(Pair::EcdsaP256)
+                EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der)
+                    .map(Pair::EcdsaP256)
             }
             _ => RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, algorithm)),
         };

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
-use crate::delivery::{Coverage, Delivery, Fact, HeadFacts, Layout, Proof};
+use crate::delivery::{Coverage, Delivery, Facts, Layout, Proof};
 
 /// Makes a [`Delivery`], and what extractors give, without a request: for unit tests of handlers.
 ///
@@ -37,7 +37,11 @@ use crate::delivery::{Coverage, Delivery, Fact, HeadFacts, Layout, Proof};
 #[must_use]
 pub struct TestDelivery {
     provider: Arc<str>,
-    facts: Vec<(Fact, String)>,
+    id: Option<String>,
+    event_type: Option<String>,
+    api_version: Option<String>,
+    account: Option<String>,
+    attempt: Option<u32>,
     tenant: Option<Arc<str>>,
     body: Bytes,
     timestamp: Option<SystemTime>,
@@ -49,7 +53,11 @@ impl TestDelivery {
     pub fn new() -> Self {
         Self {
             provider: Arc::from("test"),
-            facts: Vec::new(),
+            id: None,
+            event_type: None,
+            api_version: None,
+            account: None,
+            attempt: None,
             tenant: None,
             body: Bytes::new(),
             timestamp: None,
@@ -64,28 +72,33 @@ impl TestDelivery {
     }
 
     /// Sets the id.
-    pub fn id(self, id: impl Into<String>) -> Self {
-        self.fact(Fact::Id, id.into())
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
     }
 
     /// Sets the event type.
-    pub fn event_type(self, event_type: impl Into<String>) -> Self {
-        self.fact(Fact::EventType, event_type.into())
+    pub fn event_type(mut self, event_type: impl Into<String>) -> Self {
+        self.event_type = Some(event_type.into());
+        self
     }
 
     /// Sets the version of the sender's API.
-    pub fn api_version(self, version: impl Into<String>) -> Self {
-        self.fact(Fact::ApiVersion, version.into())
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.api_version = Some(version.into());
+        self
     }
 
     /// Sets the sender's account that the event is about.
-    pub fn account(self, account: impl Into<String>) -> Self {
-        self.fact(Fact::Account, account.into())
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
     }
 
     /// Sets which attempt of the sender's it is, from 1.
-    pub fn attempt(self, attempt: u32) -> Self {
-        self.fact(Fact::Attempt, attempt.to_string())
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = Some(attempt);
+        self
     }
 
     /// Names the tenant.
@@ -114,20 +127,14 @@ impl TestDelivery {
 
     /// Makes the delivery.
     pub fn build(&self) -> Delivery {
-        let mut layout = Layout::new(Arc::clone(&self.provider), Default::default(), 1);
-        let mut facts = HeadFacts::new();
-        for (fact, text) in &self.facts {
-            facts.push(layout.given(*fact, text));
-        }
+        let layout = Layout::new(Arc::clone(&self.provider), Default::default(), 1);
+        let facts = Facts::given(self.id.as_deref(), self.event_type.as_deref())
+            .with_account(self.account.as_deref())
+            .with_api_version(self.api_version.as_deref())
+            .with_attempt(self.attempt);
         let coverage = Coverage { body: true, id: true, timestamp: self.timestamp.is_some() };
         let proof = Proof { timestamp: self.timestamp, secret_index: self.secret_index, coverage };
-        Delivery::new(Arc::new(layout), facts, self.body.clone(), proof, self.tenant.clone())
-    }
-
-    fn fact(mut self, fact: Fact, text: String) -> Self {
-        self.facts.retain(|(present, _)| *present as usize != fact as usize);
-        self.facts.push((fact, text));
-        self
+        Delivery::given(Arc::new(layout), facts, self.body.clone(), proof, self.tenant.clone())
     }
 }
 

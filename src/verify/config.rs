@@ -12,6 +12,7 @@ use http::Response;
 use super::budget::Budget;
 use crate::{
     clock::Clock,
+    drain::Bounds,
     error::{ConfigError, ConfigErrorKind, VerifyError},
     observe::{self, Meter},
     scheme::{KeyRing, Scheme},
@@ -50,6 +51,11 @@ pub(super) enum Verification {
 pub(super) type RejectionResponse = dyn Fn(&VerifyError) -> Response<Bytes> + Send + Sync;
 
 impl Config {
+    /// Returns how much is read of a body that is answered without it.
+    pub(super) fn drain(&self) -> Bounds {
+        Bounds::new(self.body_limit, self.body_timeout)
+    }
+
     /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
         if secrets.is_unknown_tenant() {

@@ -8,9 +8,10 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::{batch::Batch, budget::Kept, config::Config, drain::Rest, look_up::LookUp};
+use super::{batch::Batch, budget::Kept, config::Config, look_up::LookUp};
 use crate::{
-    delivery::Delivery, error::VerifyError, head::Head, host, observe::Handling, scheme::Check, secret::Secrets,
+    delivery::Delivery, drain::Rest, error::VerifyError, head::Head, host, observe::Handling, scheme::Check,
+    secret::Secrets,
 };
 
 pin_project! {
@@ -105,7 +106,7 @@ impl<S, B> Arriving<S, B> {
     where
         B: Body,
     {
-        Rest::unread(config, &self.parts, self.body)
+        Rest::unread(config.drain(), &self.parts, self.body)
     }
 }
 

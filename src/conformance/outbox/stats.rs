@@ -1,6 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{FAILED, LEASE, Suite, check, message, new_tenant, taken, token};
+use super::suite::{FAILED, LEASE, Suite, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     send::{After, AttemptEnd, Backlog, EndpointId, Finish, OutboxStore, Retention, Scope, StatsCell, latency_bucket},

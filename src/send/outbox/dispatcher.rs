@@ -12,9 +12,8 @@ use crate::{
             shared::Shared,
             stats::{self, Stats},
             store::{
-                OutboxStore,
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
-                ids::OutboxId,
+                ids::SentDeliveryId,
                 message::Dispatched,
                 stats::{Backlog, Scope},
             },
@@ -164,7 +163,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delivery(&self, id: OutboxId) -> Result<Option<DeliveryRecord>, SendError> {
+    pub async fn delivery(&self, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, SendError> {
         Ok(self.shared.store.delivery(id).await?)
     }
 
@@ -204,7 +203,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn attempts(&self, id: OutboxId) -> Result<Vec<AttemptRecord>, SendError> {
+    pub async fn attempts(&self, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, SendError> {
         Ok(self.shared.store.attempts(id).await?)
     }
 
@@ -237,7 +236,7 @@ impl Dispatcher {
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
     /// its endpoint or its content is gone; and when the store fails.
-    pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn resend(&self, id: SentDeliveryId) -> Result<(), SendError> {
         if !self.shared.store.resend(id).await? {
             let message =
                 "the delivery cannot be sent again: it is being sent, or it, its endpoint or its content is gone";
@@ -251,7 +250,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when it is not waiting, and when the store fails.
-    pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn cancel(&self, id: SentDeliveryId) -> Result<(), SendError> {
         let cancelled = self.shared.store.cancel(id).await?;
         let message = "there is nothing to cancel: the delivery does not wait, or is not there";
         if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }

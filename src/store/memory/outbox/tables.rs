@@ -7,7 +7,7 @@ use crate::{
     clock::{Millis, from_time, to_time},
     send::{
         AttemptEnd, AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
-        EventType, LeaseToken, Message, MessagePlace, MessageRecord, OutboxId,
+        EventTypeDefinition, LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
         policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
@@ -18,7 +18,7 @@ pub(super) struct Tables {
     pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
     pub(super) messages: BTreeMap<u64, Stored>,
     pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
-    pub(super) event_types: BTreeMap<String, EventType>,
+    pub(super) event_types: BTreeMap<String, EventTypeDefinition>,
     pub(super) stats: BTreeMap<Counted, u64>,
     deliveries: BTreeMap<u64, Delivery>,
     by_id: HashMap<(String, String), u64>,
@@ -232,7 +232,7 @@ impl Tables {
         let delivery = self.deliveries.get(&number)?;
         let stored = self.messages.get(&delivery.message)?;
         Some(DeliveryRecord {
-            id: OutboxId::from_u64(number),
+            id: SentDeliveryId::from_u64(number),
             message: stored.id.clone(),
             event_type: stored.event_type.clone(),
             tenant: stored.tenant.as_str().into(),

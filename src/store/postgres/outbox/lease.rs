@@ -3,7 +3,7 @@ use std::{collections::HashMap, time::Duration};
 use sqlx::Row;
 use tokio::time::{Instant, timeout_at};
 
-use super::shared::Outbox;
+use super::{clock, shared::Outbox};
 use crate::{
     clock::{Millis, after},
     error::StoreError,
@@ -27,7 +27,11 @@ const CONTEXT: &str = "lease deliveries";
 /// Looks without a lock first: most looks of an idle worker find nothing.
 pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leases, StoreError> {
     let deadline = outbox.deadline().await?;
-    let look = look(outbox, deadline, &request).await.map_err(|error| store_error(error, CONTEXT))?;
+    let mut look = look_once(outbox, deadline, &request).await?;
+    if clock::went_back(outbox, deadline, look.now).await? {
+        clock::catch_up(outbox, deadline, look.now).await?;
+        look = look_once(outbox, deadline, &request).await?;
+    }
     let mut next_due = look.next_due;
     if !look.idle.is_empty() {
         let settled = transaction!(outbox, deadline, CONTEXT, tx => settle(outbox, &mut tx, &look.idle))?;
@@ -44,11 +48,16 @@ pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leas
 
 /// What a look without a lock finds.
 struct Look {
+    now: Millis,
     /// The endpoints that have something due and room for it, those that waited longest first.
     candidates: Vec<EndpointId>,
     /// Those that have something new, or were to be looked at now, and have nothing that may be leased now.
     idle: Vec<String>,
     next_due: Option<Duration>,
+}
+
+async fn look_once(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Result<Look, StoreError> {
+    look(outbox, deadline, request).await.map_err(|error| store_error(error, CONTEXT))
 }
 
 async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Result<Look, sqlx::Error> {
@@ -69,7 +78,8 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
         Value::ManyTexts(&full_of_unproven),
     ];
     let rows = outbox.ask_by(deadline, &outbox.statements.look, &values).await?;
-    let wait = rows.first().map(|row| row.try_get::<Option<i64>, _>("wait")).transpose()?.flatten();
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let (now, wait) = (first.try_get("now")?, first.optional_int("wait")?);
     let (mut candidates, mut idle, mut left_unproven) = (Vec::new(), Vec::new(), request.unproven);
     for row in &rows {
         let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
@@ -88,10 +98,10 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
         }
     }
     candidates.truncate(request.limit as usize);
-    Ok(Look { candidates, idle, next_due: wait.map(positive) })
+    Ok(Look { now, candidates, idle, next_due: wait.map(positive) })
 }
 
-/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Tells how
+/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Returns how
 /// long until the first of them is to be looked at.
 async fn settle(outbox: &Outbox, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
     let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
@@ -194,6 +204,8 @@ async fn gather(
         if row.optional_int("seq")?.is_some() {
             waiting.due.push(columns::due(&row)?);
         }
+        // The last row of an endpoint tells.
+        waiting.is_partial = (waiting.due.len() as i64) < row.int("due")?;
     }
     Ok(())
 }

@@ -6,9 +6,10 @@
 //! 3. Dispatching locks no endpoint. So a delivery may be made for one that is being disabled or deleted at that moment; it is
 //!    not leased, and `purge` holds or cancels it. And an endpoint's row does not tell of what is new: a lease, which has the
 //!    row locked, notes it there.
-//! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id. Should two wait for each other all the same, the
-//!    one that the server stops is run once more.
+//! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id; `purge`, which begins with
+//!    messages, waits for no delivery. Should two wait for each other anyway, the one that the server stops is run once more.
 
+mod clock;
 mod contract;
 mod deliveries;
 mod dispatch;

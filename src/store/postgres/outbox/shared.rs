@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use sqlx::postgres::PgRow;
@@ -12,6 +12,7 @@ use super::{
     statements::Statements,
 };
 use crate::{
+    clock::Millis,
     error::StoreError,
     store::postgres::{
         error::store_error,
@@ -33,6 +34,8 @@ pub(in crate::store::postgres) struct Outbox {
     notifier: Option<Notifier>,
     /// Set once the tables were found to fit; until then each call looks.
     checked: AtomicBool,
+    /// When work was last looked for, by the server's clock; [`NEVER`] before the first time.
+    looked_at: AtomicI64,
 }
 
 impl Outbox {
@@ -43,6 +46,7 @@ impl Outbox {
             channel: server.tables.channel(server.lock_salt).into(),
             notifier: notifies.then(Notifier::default),
             checked: AtomicBool::new(false),
+            looked_at: AtomicI64::new(NEVER),
             server: server.clone(),
         }
     }
@@ -91,4 +95,11 @@ impl Outbox {
             done => done,
         }
     }
+
+    /// Notes when work is looked for. Returns when that was the last time, if this process has looked before.
+    pub(super) fn looks(&self, now: Millis) -> Option<Millis> {
+        Some(self.looked_at.swap(now, Ordering::Relaxed)).filter(|at| *at != NEVER)
+    }
 }
+
+const NEVER: Millis = Millis::MIN;

@@ -86,6 +86,9 @@ macro_rules! statements {
 statements! {
     cancel,
     change,
+    clock_deliveries,
+    clock_endpoints,
+    clock_written,
     count_waiting,
     count_waiting_of_endpoint,
     count_waiting_of_tenant,

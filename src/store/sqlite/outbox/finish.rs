@@ -11,7 +11,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId,
+        DisabledReason, EndpointId, Fenced, Finish, LeaseToken, SentDeliveryId,
         policy::{Attempted, Finished, Receiver, counted, finish as decide},
     },
     store::{
@@ -26,7 +26,7 @@ const CONTEXT: &str = "finish an attempt";
 pub(super) async fn finish(
     connection: &mut SqliteConnection,
     prefix: &str,
-    (id, token): (OutboxId, LeaseToken),
+    (id, token): (SentDeliveryId, LeaseToken),
     end: &Finish,
     now: Millis,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
@@ -51,7 +51,7 @@ pub(super) async fn finish(
     if let (Some(health), Found::Readable(endpoint, _)) = (finished.health, &found) {
         endpoints::note(connection, prefix, endpoint, &health, None).await?;
         if finished.disabled.is_some() {
-            // What is more than a step of what waits is held by and by.
+            // `purge` holds what is more than one step of what waits.
             endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
             if let Some(notice) = &end.notice {
                 // One that is in conflict with another says the same.
@@ -70,7 +70,7 @@ pub(super) async fn finish(
 async fn held(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: OutboxId,
+    id: SentDeliveryId,
     token: LeaseToken,
 ) -> Result<Option<(String, EndpointId, Attempted)>, StoreError> {
     let row = query(
@@ -97,7 +97,7 @@ async fn held(
 async fn write(
     connection: &mut SqliteConnection,
     prefix: &str,
-    (id, attempt): (OutboxId, u32),
+    (id, attempt): (SentDeliveryId, u32),
     (finished, end): (&Finished, &Finish),
     now: Millis,
 ) -> Result<(), sqlx::Error> {

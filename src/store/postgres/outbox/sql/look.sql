@@ -99,7 +99,7 @@ next AS MATERIALIZED (
         (SELECT min(found.ends_at) FROM found WHERE found.is_due AND found.in_flight >= found.most)
     ) - (SELECT clock.now FROM clock) AS wait
 )
-SELECT next.wait, one.id, one.proven, one.is_idle
+SELECT (SELECT clock.now FROM clock) AS now, next.wait, one.id, one.proven, one.is_idle
 FROM next LEFT JOIN (
     SELECT candidate.id, candidate.proven, candidate.served_at, false AS is_idle FROM candidate
     UNION ALL

@@ -7,8 +7,13 @@ WITH chosen AS MATERIALIZED (
     LIMIT $1::bigint
     FOR UPDATE SKIP LOCKED
 ),
+-- In one order, so that no two wait for each other.
+locked AS MATERIALIZED (
+    SELECT m.seq FROM {outbox_messages} AS m
+    WHERE m.seq = ANY (ARRAY(SELECT chosen.message FROM chosen)) ORDER BY m.seq FOR UPDATE
+),
 messages AS (
-    UPDATE {outbox_messages} AS m SET purge_after = NULL WHERE m.seq = ANY (ARRAY(SELECT chosen.message FROM chosen))
+    UPDATE {outbox_messages} AS m SET purge_after = NULL WHERE m.seq = ANY (ARRAY(SELECT locked.seq FROM locked))
 ),
 done AS (
     UPDATE {outbox_deliveries} AS d SET blocks = false

@@ -9,10 +9,16 @@ endpoint AS MATERIALIZED (
     WHERE e.id = (SELECT d.endpoint FROM {outbox_deliveries} AS d WHERE d.seq = $3::bigint)
     FOR UPDATE OF e
 ),
+-- The counts make each lock come after the one before: whoever locks several does so in this order.
+delivery AS MATERIALIZED (
+    SELECT d.message FROM {outbox_deliveries} AS d, (SELECT count(*) AS count FROM endpoint) AS locked, clock
+    -- A lease that is over is nobody's.
+    WHERE d.seq = $3::bigint AND (d.state <> 1 OR d.due_at <= clock.now) AND locked.count > 0
+    FOR UPDATE OF d
+),
 message AS MATERIALIZED (
-    SELECT 1 FROM {outbox_messages} AS m, (SELECT count(*) AS count FROM endpoint) AS locked
-    WHERE m.seq = (SELECT d.message FROM {outbox_deliveries} AS d WHERE d.seq = $3::bigint)
-        AND m.payload IS NOT NULL AND locked.count > 0
+    SELECT 1 FROM {outbox_messages} AS m
+    WHERE m.seq = (SELECT delivery.message FROM delivery) AND m.payload IS NOT NULL
     FOR SHARE OF m
 ),
 again AS (
@@ -21,9 +27,8 @@ again AS (
         -- It goes before all else.
         due_at = CASE WHEN endpoint.disabled IS NULL THEN 0 ELSE clock.now END,
         noted_due = NULL
-    FROM endpoint, message, clock
-    -- A lease that is over is nobody's.
-    WHERE d.seq = $3::bigint AND (d.state <> 1 OR d.due_at <= clock.now)
+    FROM endpoint, delivery, message, clock
+    WHERE d.seq = $3::bigint
     RETURNING d.state, d.endpoint
 ),
 urged AS (

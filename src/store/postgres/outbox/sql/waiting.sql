@@ -5,6 +5,14 @@ SELECT e.id AS endpoint, flight.count AS in_flight, d.seq, d.attempt, d.due_at, 
            WHERE n.state IN (0, 1) AND (n.endpoint, n.due_at) > (e.id, $1::bigint) AND (n.endpoint, n.due_at) <= (e.id, 9223372036854775807)
            ORDER BY n.endpoint, n.due_at LIMIT 1
        ) AS later,
+       -- Also those that somebody has locked.
+       (
+           SELECT count(*) FROM (
+               SELECT FROM {outbox_deliveries} AS n
+               WHERE n.state IN (0, 1) AND (n.endpoint, n.due_at) >= (e.id, '-9223372036854775808'::bigint) AND (n.endpoint, n.due_at) <= (e.id, $1::bigint)
+               ORDER BY n.endpoint, n.due_at LIMIT $3::bigint
+           ) AS few
+       ) AS due,
        m.created_at AS dispatched_at, coalesce(m.has_content, false) AS has_content
 FROM unnest($2::text[]) AS e (id)
 CROSS JOIN LATERAL (
@@ -12,7 +20,7 @@ CROSS JOIN LATERAL (
     WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > $1::bigint
 ) AS flight
 LEFT JOIN LATERAL (
-    -- Somebody may be cancelling one, or be sending it anew.
+    -- Somebody may be cancelling one, or be resending it.
     SELECT d.seq, d.attempt, d.due_at, d.message, d.created_at, d.resent_after FROM {outbox_deliveries} AS d
     WHERE d.state IN (0, 1) AND (d.endpoint, d.due_at) >= (e.id, '-9223372036854775808'::bigint) AND (d.endpoint, d.due_at) <= (e.id, $1::bigint)
     ORDER BY d.endpoint, d.due_at, d.seq

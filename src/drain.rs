@@ -21,14 +21,26 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Version, header, request::Parts};
+use http::{HeaderMap, Version, header, request::Parts};
 use http_body::Body;
 use tokio::{
     runtime::Handle,
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::config::Config;
+/// How much of a body is read at most, and in which time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    bytes: u64,
+    time: Duration,
+}
+
+impl Bounds {
+    /// Returns the bounds of bodies that would have been read up to `limit`, in `time`.
+    pub(crate) fn new(limit: usize, time: Duration) -> Self {
+        Self { bytes: MOST.max(u64::try_from(limit).unwrap_or(u64::MAX)), time }
+    }
+}
 
 /// How many bytes are read at most, or the body limit where that is more.
 const MOST: u64 = 32 * 1024 * 1024;
@@ -48,8 +60,13 @@ const OVERTIME: Duration = Duration::from_secs(1);
 /// How many frames are dropped before other tasks get their turn.
 const FRAMES_IN_A_TURN: usize = 256;
 
+/// Returns whether the sender waits until it is told to send the body.
+pub(crate) fn asks_first(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// A body that is read and dropped, on the way to an answer or after it.
-pub(super) struct Rest<B> {
+pub(crate) struct Rest<B> {
     body: Pin<Box<B>>,
     drain: Drain,
     version: Version,
@@ -68,7 +85,7 @@ struct Drain {
 
 /// Why a drain has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Drained {
+pub(crate) enum Drained {
     /// The body has ended, or broken off.
     Empty,
     /// More is left than is read, of bytes or of time.
@@ -78,15 +95,11 @@ pub(super) enum Drained {
 
 impl<B: Body> Rest<B> {
     /// Returns what is to be read of a body that nobody has polled; `None` if there is nothing to read, or nothing that may be.
-    pub(super) fn unread(config: &Config, parts: &Parts, body: B) -> Option<Self> {
-        let asks_first = parts
-            .headers
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        if asks_first || body.is_end_stream() {
+    pub(crate) fn unread(bounds: Bounds, parts: &Parts, body: B) -> Option<Self> {
+        if asks_first(&parts.headers) || body.is_end_stream() {
             return None;
         }
-        let mut drain = Drain::new(config, Instant::now() + config.body_timeout, AT_ONCE);
+        let mut drain = Drain::new(bounds, Instant::now() + bounds.time, AT_ONCE);
         if body.size_hint().lower() > drain.bytes {
             // It would not be read to its end, so nobody is to wait for that.
             drain.patience = Duration::ZERO;
@@ -94,12 +107,12 @@ impl<B: Body> Rest<B> {
         Some(Self { body: Box::pin(body), drain, version: parts.version })
     }
 
-    /// Returns what is left of a body that was refused while it was read, and is to have ended by `until`.
-    pub(super) fn begun(config: &Config, parts: &Parts, body: B, until: Instant) -> Self {
+    /// Returns what is left of a body that was rejected while it was read, and is to have ended by `until`.
+    pub(crate) fn begun(bounds: Bounds, version: Version, body: B, until: Instant) -> Self {
         let now = Instant::now();
         let drain =
-            if until <= now { Drain::new(config, now + OVERTIME, AT_ONCE) } else { Drain::new(config, until, SILENCE) };
-        Self { body: Box::pin(body), drain, version: parts.version }
+            if until <= now { Drain::new(bounds, now + OVERTIME, AT_ONCE) } else { Drain::new(bounds, until, SILENCE) };
+        Self { body: Box::pin(body), drain, version }
     }
 }
 
@@ -108,7 +121,7 @@ where
     B: Body<Data: Buf> + Send + 'static,
 {
     /// Is ready when the answer may go.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Drained> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Drained> {
         if self.drain.patience.is_zero() {
             return Poll::Ready(Drained::Silent);
         }
@@ -116,7 +129,7 @@ where
     }
 
     /// Reads on after the answer.
-    pub(super) fn linger(self) {
+    pub(crate) fn linger(self) {
         if self.version > Version::HTTP_11 {
             return;
         }
@@ -132,9 +145,8 @@ where
 }
 
 impl Drain {
-    fn new(config: &Config, until: Instant, patience: Duration) -> Self {
-        let bytes = MOST.max(u64::try_from(config.body_limit).unwrap_or(u64::MAX));
-        Self { bytes, until, patience, heard: None, timer: None }
+    fn new(bounds: Bounds, until: Instant, patience: Duration) -> Self {
+        Self { bytes: bounds.bytes, until, patience, heard: None, timer: None }
     }
 
     /// Reads and drops until the body's end, a bound, or a silence.

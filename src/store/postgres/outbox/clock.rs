@@ -1,0 +1,54 @@
+//! What becomes of leases, rests and what is due when the server's clock goes back, as it does after a failover to a server whose
+//! clock is behind: it would last for as long as the clock went back.
+
+use sqlx::Row;
+use tokio::time::{Instant, timeout_at};
+
+use super::shared::Outbox;
+use crate::{
+    clock::{Millis, after, before},
+    error::StoreError,
+    send::{LONGEST_ASKED_REST, LONGEST_LEASE},
+    store::postgres::{
+        error::{no_answer, store_error},
+        statement::Value,
+        tx::{Tx, is_conflict, transaction},
+    },
+};
+
+const CONTEXT: &str = "look for what was written before the clock went back";
+
+/// Returns `true` if the clock has gone back since this process looked for work last. At the first time the rows tell.
+pub(super) async fn went_back(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<bool, StoreError> {
+    let last = match outbox.looks(now) {
+        Some(looked_at) => Some(looked_at),
+        None => {
+            let rows = outbox.ask_by(deadline, &outbox.statements.clock_written, &[]).await;
+            let written = rows.and_then(|rows| {
+                let Some(row) = rows.first() else { return Ok(None) };
+                let lease_ends: Option<Millis> = row.try_get("lease_ends")?;
+                let began = lease_ends.map(|ends_at| before(ends_at, LONGEST_LEASE));
+                Ok(began.into_iter().chain(row.try_get::<Option<Millis>, _>("written")?).max())
+            });
+            written.map_err(|error| store_error(error, CONTEXT))?
+        }
+    };
+    Ok(last.is_some_and(|last| last > now.saturating_add(TOLERATED)))
+}
+
+/// Ends what ends later than it can, makes due what was dispatched before the clock went back, and has endpoints with something due
+/// looked at.
+pub(super) async fn catch_up(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<(), StoreError> {
+    transaction!(outbox, deadline, CONTEXT, tx => catch_up_in(outbox, &mut tx, now))
+}
+
+async fn catch_up_in(outbox: &Outbox, tx: &mut Tx, now: Millis) -> Result<(), sqlx::Error> {
+    // Endpoints before deliveries, as everybody locks them.
+    let rest = Value::from(after(now, LONGEST_ASKED_REST));
+    tx.all(&outbox.statements.clock_endpoints, &[Value::from(now), rest]).await?;
+    let lease = Value::from(after(now, LONGEST_LEASE));
+    tx.all(&outbox.statements.clock_deliveries, &[Value::from(now), lease]).await.map(drop)
+}
+
+/// Clocks are moved by as much all the time, and nothing waits for long by it.
+const TOLERATED: Millis = 1000;
