@@ -268,6 +268,7 @@ async fn counting_attempts_costs_a_finish_little() {
     counting_costs("PostgreSQL", &store, &switch).await;
 }
 
+#[allow(clippy::print_stdout)] // It is a part of the test.
 async fn counting_costs(name: &str, store: &impl OutboxStore, switch: &impl AsyncFn(bool)) {
     let each = counts(60, 1000);
     let endpoint = register(store, "acme").await;

@@ -20,7 +20,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         }
 
         // Of each of the tenant's endpoints: one delivered, one refused, one to be retried; and one that is nobody's attempt.
-        let mut left = vec![(mine.id, 0), (also_mine.id, 0), (others.id, 0)];
+        let mut left = [(mine.id, 0), (also_mine.id, 0), (others.id, 0)];
         let mut ended = 0;
         while ended < 7 {
             let token = token();
