@@ -50,11 +50,13 @@ mod deliveries;
 mod document;
 mod endpoints;
 mod event_types;
+mod health;
 mod input;
 mod messages;
 mod problem;
 mod query;
 mod repeat;
+mod stats;
 mod tag;
 mod tenants;
 mod unread;
@@ -63,6 +65,7 @@ mod write;
 pub use self::{
     access::{Access, Authorize, Role},
     config::Api,
+    health::{HealthLimits, health},
 };
 use crate::send::Dispatcher;
 
