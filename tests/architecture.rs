@@ -49,6 +49,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("inbox", &["queue", "verify"]),
     ("send", &["net", "queue", "signature"]),
     ("api", &["idempotency", "inbox", "send"]),
+    ("dashboard", &["api", "send"]),
     ("store", &["idempotency", "inbox", "send"]),
     ("testing", &["extract", "scheme", "send", "verify"]),
     ("conformance", &["idempotency", "inbox", "send"]),
