@@ -245,6 +245,137 @@ async fn headers(setup: Setup) {
     front.stop().await;
 }
 
+/// Two processes behind nginx that share a database, and a sender that is in no way patient: copies, repetitions and replays of each
+/// event come at the same time. Each event takes effect once, and every request is answered by us.
+#[cfg(all(feature = "idempotency", feature = "sqlite"))]
+mod once {
+    use std::time::Duration;
+
+    use axum::{extract::State, routing::post};
+    use http::StatusCode;
+    use serde::Deserialize;
+    use sqlx::SqlitePool;
+    use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
+    use tower_webhooks::{
+        Claim, VerifiedEvent,
+        idempotency::{IdempotencyLayer, InFlight},
+        store::SqliteStore,
+    };
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[derive(Deserialize)]
+    struct Order {
+        order: u32,
+    }
+
+    /// Every fifth event fails at first, and every third asks for more time.
+    async fn handler(State(pool): State<SqlitePool>, claim: Claim, event: VerifiedEvent<Order>) -> StatusCode {
+        const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        let order = event.order;
+        sleep(Duration::from_millis(20)).await;
+        if order % 3 == 0 && claim.renew(Duration::from_secs(40)).await.is_err() {
+            return BUSY;
+        }
+        if order % 5 == 0 && claim.attempt() == 1 {
+            return StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        let Ok(mut tx) = pool.begin_with("BEGIN IMMEDIATE").await else { return BUSY };
+        let effect = sqlx::query("INSERT INTO effects VALUES (?)").bind(order).execute(&mut *tx).await;
+        match effect {
+            Ok(_) if claim.commit(tx).await.is_ok() => StatusCode::OK,
+            _ => BUSY,
+        }
+    }
+
+    /// Sends a request until it is acknowledged, and returns what it was answered before.
+    async fn deliver(address: std::net::SocketAddr, request: Vec<u8>, at_once: Arc<Semaphore>) -> Vec<u16> {
+        let mut refused = Vec::new();
+        for _ in 0..400 {
+            let permit = at_once.acquire().await.unwrap();
+            let mut raw = Raw::connect(address).await;
+            raw.send(&request).await;
+            let answer = raw.answer().await.expect("every answer arrives");
+            drop(permit);
+            match answer.status {
+                200 => return refused,
+                // Of ours: nginx has 502 and 504, and its own pages.
+                500 | 503 if !answer.text().contains("nginx") => refused.push(answer.status),
+                _ => panic!("{answer:?}"),
+            }
+            sleep(Duration::from_millis(30)).await;
+        }
+        panic!("{} refusals and no success", refused.len());
+    }
+
+    async fn each_event_takes_effect_once(in_flight: InFlight) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("webhooks.db").display());
+        let mut routers = Vec::new();
+        let mut pools = Vec::new();
+        for _ in 0..2 {
+            let store = SqliteStore::connect(&url).await.unwrap();
+            let pool = SqlitePool::connect(&url).await.unwrap();
+            sqlx::query("CREATE TABLE IF NOT EXISTS effects (number INTEGER)").execute(&pool).await.unwrap();
+            let once = IdempotencyLayer::new(store).with_replay_guard(DAY).with_in_flight(in_flight);
+            let layer = Sender::GitHub.layer().with_idempotency(once);
+            routers.push(Router::new().route("/hooks/github", post(handler).layer(layer)).with_state(pool.clone()));
+            pools.push(pool);
+        }
+        let second = Server::start(routers.pop().unwrap()).await;
+        let first = Server::start(routers.pop().unwrap()).await;
+        let addresses = [first.address, second.address];
+        let proxy = tokio::task::spawn_blocking(move || Proxy::start(Setup::Nginx, addresses)).await.unwrap();
+
+        let events = if long() { 400 } else { 30 };
+        let at_once = Arc::new(Semaphore::new(100));
+        let mut sent = JoinSet::new();
+        for number in 0..events {
+            let body = format!(r#"{{"order":{number},"action":"opened"}}"#).into_bytes();
+            let id = format!("id-{number}");
+            let replayed = format!("other-{number}");
+            // The sender's copies and repetitions; and what somebody has recorded, under another id, without one, with two.
+            let ids: [&[&str]; 6] = [&[&id], &[&id], &[&id], &[&replayed], &[], &[&id, &id]];
+            for ids in ids {
+                let mut headers = Sender::GitHub.sign(&body);
+                headers.retain(|(name, _)| name != "x-github-delivery");
+                headers.extend(ids.iter().map(|id| line("x-github-delivery", *id)));
+                let request = request("POST", "/hooks/github", &headers, &body);
+                sent.spawn(deliver(proxy.address, request, Arc::clone(&at_once)));
+            }
+        }
+        let mut refused = Vec::new();
+        while let Some(answered) = sent.join_next().await {
+            refused.extend(answered.unwrap());
+        }
+
+        let effects: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT number, count(*) FROM effects GROUP BY number ORDER BY number")
+                .fetch_all(&pools[0])
+                .await
+                .unwrap();
+        let expected: Vec<_> = (0..i64::from(events)).map(|number| (number, 1)).collect();
+        assert_eq!(effects, expected, "{in_flight:?}");
+        // What fails at first is told, and all else only has to come again.
+        assert!(refused.iter().filter(|status| **status == 500).count() >= events as usize / 5, "{in_flight:?}");
+        drop(proxy);
+        first.stop().await;
+        second.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_event_takes_effect_once_whatever_comes_with_it() {
+        each_event_takes_effect_once(InFlight::Retry).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_event_takes_effect_once_where_its_copies_wait() {
+        each_event_takes_effect_once(InFlight::Wait(Duration::from_secs(8))).await;
+    }
+}
+
 macro_rules! behind {
     ($($name:ident: $setup:ident $(, $also:ident)?;)*) => {$(
         mod $name {
