@@ -46,6 +46,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_where_it_failed() {
+    let store = MemoryStore::new();
+
+    once::a_batch_goes_on_where_it_failed(&[store.clone(), store]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_guard_answers_replays_under_other_ids() {
     let store = MemoryStore::new();
 

@@ -131,6 +131,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_where_it_failed() {
+    let base = Base::new().await;
+
+    once::a_batch_goes_on_where_it_failed(&base.stores().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_guard_answers_replays_under_other_ids() {
     let base = Base::new().await;
 

@@ -101,6 +101,14 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_where_it_failed() {
+    let server = RedisServer::start();
+    let stores = [connect(&server, RedisStore::options()).await, connect(&server, RedisStore::options()).await];
+
+    once::a_batch_goes_on_where_it_failed(&stores).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_guard_answers_replays_under_other_ids() {
     let server = RedisServer::start();
     let stores = [connect(&server, RedisStore::options()).await, connect(&server, RedisStore::options()).await];

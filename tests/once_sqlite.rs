@@ -108,6 +108,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_where_it_failed() {
+    let file = File::new();
+
+    once::a_batch_goes_on_where_it_failed(&[file.store().await, file.store().await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_guard_answers_replays_under_other_ids() {
     let file = File::new();
 
