@@ -757,6 +757,26 @@ async fn duplicates_are_those_of_each_senders_own_pages() {
             (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "550e8400")], r#"[{"event":"a"}]"#, 1),
             (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "660e8400")], r#"[{"event":"a"}]"#, 2),
         ],
+        &[
+            (
+                Provider::MICROSOFT_TEAMS_OUTGOING,
+                &[],
+                r#"{"type":"message","id":"1485983408511","conversation":{"id":"19:a"}}"#,
+                1,
+            ),
+            (
+                Provider::MICROSOFT_TEAMS_OUTGOING,
+                &[],
+                r#"{"type":"message","id":"1485983408511","conversation":{"id":"19:b"}}"#,
+                2,
+            ),
+            (
+                Provider::MICROSOFT_TEAMS_OUTGOING,
+                &[],
+                r#"{"type":"message","id":"1485983408511","conversation":{"id":"19:a"}}"#,
+                2,
+            ),
+        ],
         // The same heartbeat or notification, time and again.
         &[(Provider::ASANA, &[], r#"{"events":[]}"#, 1), (Provider::ASANA, &[], r#"{"events":[]}"#, 2)],
         &[(Provider::GOOGLE_WORKSPACE_CHANNELS, &[], "", 1), (Provider::GOOGLE_WORKSPACE_CHANNELS, &[], "", 2)],

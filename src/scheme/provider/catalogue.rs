@@ -889,8 +889,13 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// The delivery's id is `<message>.<conversation>`: a message is numbered by the millisecond in its conversation.
             MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
-                scheme: |s| base64_body(s).prefix("HMAC ").key_base64().id(json("/id")).event_type(json("/type")),
+                scheme: |s| base64_body(s)
+                    .prefix("HMAC ")
+                    .key_base64()
+                    .id(json("/id").joined(json("/conversation/id")))
+                    .event_type(json("/type")),
                 page: "https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
