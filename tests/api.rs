@@ -478,6 +478,38 @@ async fn what_is_over_a_quota_is_429_and_says_when_to_come_again() {
     assert_eq!(over.header("retry-after"), "60");
 }
 
+/// A body of which nothing ever arrives.
+struct Silence;
+
+impl http_body::Body for Silence {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_answered_in_time() {
+    let acme = Client::new(&dispatcher(MemoryOutbox::new()), "acme");
+    let begun = tokio::time::Instant::now();
+    for key in [None, Some("once")] {
+        let (mut request, _) = acme.request("POST", "/endpoints", Some(&json!({}))).into_parts();
+        if let Some(key) = key {
+            request.headers.insert("idempotency-key", key.parse().unwrap());
+        }
+
+        let answer = acme.send(Request::from_parts(request, Body::new(Silence))).await;
+
+        answer.problem(408, "too_slow");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
 // --- Writes by somebody else's page, and writes that others overtake --------------------------------------------------
 
 #[tokio::test]
@@ -955,7 +987,7 @@ async fn the_document_is_open_and_describes_every_answer_of_a_route() {
             let success = responses.keys().find(|status| status.starts_with('2'));
             assert!(success.is_some(), "{at}");
             if method != "get" && method != "delete" {
-                for status in ["400", "409", "413", "415", "422"] {
+                for status in ["400", "408", "409", "413", "415", "422"] {
                     assert!(responses.contains_key(status), "{at}: {status}");
                 }
             }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -147,6 +147,11 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     }
 
+    pub(super) fn too_slow(most: Duration) -> Self {
+        let detail = format!("a body has to arrive within {} s", most.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail)
+    }
+
     pub(super) fn content_type() -> Self {
         let detail = "a body is JSON, with `Content-Type: application/json`";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
@@ -262,6 +267,7 @@ problems! {
     /// Of routes that take a body.
     BadBody {
         "400": "The body is not JSON, or a parameter is invalid.",
+        "408": "The body did not arrive in time.",
         "409": "A request with this `Idempotency-Key` is being handled, or the state of things does not allow it.",
         "413": "The body is too large.",
         "415": "The body is not `application/json`.",

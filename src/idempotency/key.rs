@@ -72,7 +72,7 @@ impl ClaimKey {
         Self(bytes)
     }
 
-    /// Tells the key's bytes.
+    /// Returns the key's bytes.
     pub fn to_bytes(self) -> [u8; 16] {
         self.0
     }
@@ -136,7 +136,7 @@ impl Fingerprint {
         Self(bytes)
     }
 
-    /// Tells the fingerprint's bytes.
+    /// Returns the fingerprint's bytes.
     pub fn to_bytes(self) -> [u8; 8] {
         self.0
     }

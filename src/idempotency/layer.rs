@@ -48,7 +48,7 @@ impl IdempotencyLayer {
     /// Names who handles. Two consumers with one store each handle a delivery; two routes with one consumer's name handle it
     /// once between them.
     ///
-    /// By default it is the pattern of the matched route, or the path that a service is nested at. Where there is none, behind a
+    /// By default it is the pattern of the matched route, or the path that a service is nested at. Without either, behind a
     /// fallback and without axum, the name has to be given: the path of a request is the sender's to choose, so that each
     /// spelling of it would be a consumer of its own. Without axum a missing name fails at start. Behind a fallback, which cannot
     /// be told from a route before a request comes, each delivery is answered with 500, and an error event names the remedy.
@@ -125,7 +125,7 @@ impl IdempotencyLayer {
         self
     }
 
-    /// Replaces how many done deliveries are remembered in this process; 10,000 by default, nought to ask the store each
+    /// Replaces how many done deliveries are remembered in this process; 10,000 by default, 0 to ask the store each
     /// time.
     #[must_use]
     pub fn with_local_cache(mut self, deliveries: usize) -> Self {

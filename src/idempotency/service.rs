@@ -124,7 +124,7 @@ impl<R, E> Future for ResponseFuture<R, E> {
                 }
                 let answer = ready!(Pin::new(answer).poll(cx));
                 go_on(job.take());
-                // Without an answer it has ended all the same, say with the runtime. Nothing is acknowledged.
+                // A job that ended without an answer, as when the runtime ends, acknowledges nothing.
                 Poll::Ready(answer.unwrap_or_else(|_| Ok(answers::unavailable().map(ResponseBody::own))))
             }
         }

@@ -83,7 +83,7 @@ where
     /// Handles the events of a type, or of a group of types, when they are of one of these API versions.
     ///
     /// An event of any other version goes to the handler that is registered for the same pattern [without a
-    /// version](Self::on), and where there is none to the next pattern that matches: the exact name comes first, then the
+    /// version](Self::on), and if there is no such handler, to the next pattern that matches: the exact name comes first, then the
     /// longest group, then `*`, then the [fallback](Self::fallback). Where nothing is left, the event is acknowledged as any
     /// that nobody handles, and one warning for each such event says so: an account's upgrade would else lose events in
     /// silence.
@@ -111,7 +111,7 @@ where
     /// `2` and one from `2` to `3`, handlers see version `3` alone. The handler's `raw()` stays what was signed.
     ///
     /// # Panics
-    /// When there is a step from this version for the pattern already, or the pattern is none.
+    /// When there is a step from this version for the pattern already, or `pattern` is not a pattern.
     #[track_caller]
     pub fn upcast<F>(self, pattern: &str, from: &str, to: &str, upcaster: F) -> Self
     where

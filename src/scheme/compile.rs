@@ -230,7 +230,7 @@ impl SchemeBuilder {
             ));
         }
         if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
-            return Err(error("a challenge is answered with a shared secret, and a public key is none"));
+            return Err(error("a challenge is answered with a shared secret, and a public key is not secret"));
         }
         if matches!(self.algorithm, Algorithm::Hash(_)) != content.iter().any(|part| matches!(part, Part::Secret)) {
             return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
@@ -291,7 +291,9 @@ impl SchemeBuilder {
             return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
         }
         if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
-            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
+            return Err(error(
+                "a window of more than 10 years protects from nothing; declare `.insecure_no_replay_window()`",
+            ));
         }
         if timestamp.is_some_and(|places| places.joined.is_some()) {
             return Err(error("a timestamp is one field; take `.joined(…)` away"));

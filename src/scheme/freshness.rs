@@ -91,7 +91,7 @@ impl Freshness {
 }
 
 impl TimestampUnit {
-    /// Reads a timestamp exactly as it was sent. Digits are ASCII, without a sign, and without a leading nought; a
+    /// Reads a timestamp exactly as it was sent. Digits are ASCII, without a sign, and without a leading zero; a
     /// millisecond value is never taken for seconds.
     pub(crate) fn parse(self, text: &[u8]) -> Option<SystemTime> {
         match self {

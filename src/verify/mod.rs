@@ -2,8 +2,8 @@
 //!
 //! Rules:
 //! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
-//!    inner service. What the head condemns is rejected before one byte of the body is kept; the rest is read and dropped, so
-//!    that the answer arrives.
+//!    inner service. A request that fails a check of its head is rejected before one byte of its body is kept; the body is read
+//!    and dropped, so that the answer arrives.
 //! 2. The body is bounded in size and in time, hashed as it arrives, and never allocated on the word of `Content-Length`.
 //! 3. Every rejection is a response. The network is told a status and one fixed line, the operator the reason: it is in the
 //!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
@@ -51,6 +51,7 @@ mod state;
 mod steps;
 mod verified;
 
+#[cfg(any(feature = "axum", feature = "idempotency"))]
 pub(crate) use self::verified::{Acknowledged, Verified};
 pub use self::{
     body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook, verified::verified_delivery,

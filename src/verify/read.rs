@@ -59,7 +59,7 @@ where
             return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
         }
     }
-    // Frames may be as small as nought bytes, so that neither the limit nor a wait ends a body that is always there. The
+    // Frames may be empty, so that neither the limit nor a wait ends a body that is always ready. The
     // deadline does, and others get their turn.
     if deadline(cx, config, timer).is_ready() {
         return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));

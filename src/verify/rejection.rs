@@ -83,7 +83,7 @@ impl Config {
         response
     }
 
-    /// Tells the operator why, and the network that.
+    /// Logs why a request is rejected, and returns what the network is told.
     pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),

@@ -270,7 +270,7 @@ impl<'a> Checked<'a> {
             && is("sec-fetch-mode", "cors")
             && is("accept-language", "*")
             && headers.get("timestamp").is_some_and(in_milliseconds);
-        let text = "the request has the marks of smee-client, which parses bodies and writes them anew: only compact JSON comes through it \
+        let text = "the request has the marks of smee-client, which parses bodies and writes them again: only compact JSON comes through it \
                     as it was; use a tunnel that forwards bytes";
         marks.then(|| Hint::new(HintKind::BodyChanged, text))
     }
@@ -284,7 +284,7 @@ impl<'a> Checked<'a> {
             && !body.windows(mark.len()).any(|text| text == mark);
         is_compact.then(|| {
             let text = format!(
-                "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it anew; the signature \
+                "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it again; the signature \
                  is over the bytes as they were sent",
                 template.layout.provider()
             );

@@ -86,7 +86,7 @@ impl Provider {
     }
 
     /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the
-    /// body is the array. A request is one delivery all the same: a handler goes through the array, and knows each event by an id
+    /// body is the array. Such a request is still one delivery: the handler goes through the array, and identifies each event by an id
     /// of its own.
     pub fn batch(self) -> Option<&'static str> {
         self.0.batch

@@ -129,7 +129,7 @@ impl Scheme {
             Locate::Headers(names) => names.iter().position(|name| name == header),
             _ => None,
         }
-        .ok_or_else(|| self.unsignable(&format!("`{header}` is none of its signature headers")))
+        .ok_or_else(|| self.unsignable(&format!("`{header}` is not one of its signature headers")))
     }
 
     fn unsignable(&self, why: &str) -> ConfigError {
