@@ -6,15 +6,20 @@
 #[path = "support/outbox.rs"]
 mod outbox;
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, Request, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::post,
 };
+use http_body::Frame;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_webhooks::{
@@ -292,6 +297,44 @@ async fn a_change_is_asked_for_by_a_page_of_this_origin_alone() {
     assert_eq!(operator.send(own.body(Body::empty()).unwrap()).await.status, StatusCode::SEE_OTHER);
     assert_eq!(operator.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(operator.get("/nothing").await.status, StatusCode::NOT_FOUND);
+}
+
+/// A body of which nothing comes.
+struct Stalled;
+
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_stalls_or_is_too_large_changes_nothing_and_is_answered() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { endpoint, .. } = acme(&webhooks).await;
+    let operator = Browser::new(&webhooks, "operator");
+    let post = |body: Body| {
+        let request = operator.request("POST", &format!("/endpoints/{endpoint}/recover"));
+        operator.send(request.header("sec-fetch-site", "same-origin").body(body).unwrap())
+    };
+    let stalls = Body::new(Stalled);
+    for (body, status) in [
+        (stalls, StatusCode::REQUEST_TIMEOUT),
+        (Body::from(vec![b'x'; 5_000]), StatusCode::PAYLOAD_TOO_LARGE),
+        (Body::from("hours=soon"), StatusCode::BAD_REQUEST),
+        (Body::empty(), StatusCode::BAD_REQUEST),
+        (Body::from("hours=0"), StatusCode::BAD_REQUEST),
+        (Body::from("hours=2161"), StatusCode::BAD_REQUEST),
+        (Body::from("hours=24"), StatusCode::SEE_OTHER),
+    ] {
+        let answer = post(body).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let is_page = answer.text.contains("<h1");
+        assert!(is_page || status == StatusCode::SEE_OTHER, "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ mod document;
 mod endpoints;
 mod event_types;
 mod health;
-mod input;
+pub(crate) mod input;
 mod messages;
 mod problem;
 mod query;
@@ -59,7 +59,7 @@ mod repeat;
 mod stats;
 mod tag;
 mod tenants;
-mod unread;
+pub(crate) mod unread;
 mod write;
 
 pub use self::{

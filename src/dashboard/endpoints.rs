@@ -5,13 +5,13 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::Response,
 };
-use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{
     Shared,
     chart::{Period, StatsView},
     deliveries::{Row as DeliveryRow, SHOWN},
+    form::Form,
     guard::Reader,
     overview::Parameters,
     page::{DELIVERIES, ENDPOINTS, Fault, Frame, done, html},
@@ -193,7 +193,7 @@ pub(super) async fn ping(
 }
 
 #[derive(Deserialize)]
-struct RecoverForm {
+pub(super) struct RecoverForm {
     hours: u32,
 }
 
@@ -201,10 +201,9 @@ pub(super) async fn recover(
     State(shared): State<Arc<Shared>>,
     reader: Reader,
     Path(id): Path<String>,
-    body: Bytes,
+    Form(form): Form<RecoverForm>,
 ) -> Result<Response, Fault> {
     let (tenant, endpoint) = reader.endpoint(&shared.webhooks, &id).await?;
-    let form: RecoverForm = serde_html_form::from_bytes(&body).map_err(|_| Fault::invalid("Choose a span of time."))?;
     if !(1..=LONGEST_RECOVERY).contains(&form.hours) {
         return Err(Fault::invalid("A span of time is from one hour to 90 days long."));
     }

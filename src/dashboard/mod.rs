@@ -2,7 +2,7 @@
 //! that the application nests where it likes.
 //!
 //! Rules:
-//! 1. No page is served that [`Authorize`](crate::api::Authorize) has not allowed; it is that of the management API. What another tenant has
+//! 1. No page is served that [`Authorize`] has not allowed; it is that of the management API. What another tenant has
 //!    looks like what does not exist.
 //! 2. An owner reads, and changes nothing: it is the view of a customer. An operator may change what the pages offer.
 //! 3. What comes from outside (URLs, payloads, answers, names) is escaped by the templates, in all places. The pages load nothing from
@@ -43,6 +43,7 @@ mod chart;
 mod deliveries;
 mod endpoints;
 mod event_types;
+mod form;
 mod guard;
 mod overview;
 mod page;
@@ -51,16 +52,17 @@ mod text;
 use std::sync::Arc;
 
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    Router, middleware,
     response::IntoResponse,
     routing::{get, post},
 };
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use self::page::Fault;
-use crate::{api::Authorize, send::Dispatcher};
+use crate::{
+    api::{Authorize, unread},
+    send::Dispatcher,
+};
 
 /// What every request needs.
 struct Shared {
@@ -98,12 +100,9 @@ where
         .fallback(|| async { Fault::not_found("page") })
         .method_not_allowed_fallback(|| async { Fault::method() })
         // The last one added is the first one asked.
-        .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
         .layer(CsrfLayer::new().with_rejection_response(|_: ProtectionError| guard::cross_site().into_response()))
         .merge(assets::routes())
+        .layer(middleware::from_fn(unread::drop_rest))
         .with_state(shared)
 }
-
-/// In bytes: the forms have a field or none.
-const FORM_LIMIT: usize = 4096;

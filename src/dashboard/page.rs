@@ -123,6 +123,14 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    pub(super) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "The form did not arrive in time; send it again.")
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "That is larger than any form of these pages.")
+    }
+
     pub(super) fn method() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "This address is not for that.")
     }
