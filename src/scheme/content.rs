@@ -137,8 +137,8 @@ mod tests {
             ("{body", "has no `}`"),
             ("body}", "has no `{`"),
             ("{body}{body}", "once"),
-            ("{json:id}", "no JSON pointer"),
-            ("{header:a b}", "no header name"),
+            ("{json:id}", "not a JSON pointer"),
+            ("{header:a b}", "not a header name"),
         ] {
             let message = parse(template).unwrap_err().to_string();
             assert!(message.contains(what), "{template}: {message}");
