@@ -21,8 +21,9 @@ use tower_webhooks::{
     error::StoreError,
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessagePlace, MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken,
+        Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
+        OutboxQueue, Recover, Recovered, Retention, SentDeliveryId,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
             digest, finish, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as, wants,
@@ -42,7 +43,7 @@ struct Tables {
     endpoints: BTreeMap<EndpointId, Endpoint>,
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
-    event_types: BTreeMap<String, EventType>,
+    event_types: BTreeMap<String, EventTypeDefinition>,
     last: u64,
 }
 
@@ -168,7 +169,7 @@ impl Tables {
     fn record(&self, number: u64) -> Option<DeliveryRecord> {
         let delivery = self.deliveries.get(&number)?;
         let message = &self.messages.get(&delivery.message)?.message;
-        let (id, created_at) = (OutboxId::from_u64(number), to_time(delivery.created_at));
+        let (id, created_at) = (SentDeliveryId::from_u64(number), to_time(delivery.created_at));
         let mut record = DeliveryRecord::new(id, message, delivery.endpoint, created_at);
         (record.state, record.attempt) = (delivery.state, delivery.attempt);
         let is_pending = delivery.state == DeliveryState::Pending;
@@ -282,7 +283,7 @@ impl Tables {
                 delivery.becomes(DeliveryState::Pending, delivery.created_at);
             }
             let stored = self.messages.get(&delivery.message);
-            let mut one = Due::new(OutboxId::from_u64(*number), delivery.created_at, delivery.due_at);
+            let mut one = Due::new(SentDeliveryId::from_u64(*number), delivery.created_at, delivery.due_at);
             (one.attempt, one.resent_after) = (delivery.attempt, delivery.resent_after);
             one.dispatched_at = stored.map(|stored| stored.created_at);
             one.has_content = stored.is_some_and(|stored| stored.has_content);
@@ -424,7 +425,7 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     record
 }
 
-impl OutboxStore for ToyOutbox {
+impl OutboxEndpoints for ToyOutbox {
     fn create_endpoint(
         &self,
         draft: EndpointDraft,
@@ -496,12 +497,18 @@ impl OutboxStore for ToyOutbox {
             tables.endpoints.remove(&id).is_some()
         })
     }
+}
 
+impl OutboxQueue for ToyOutbox {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.at_once(|tables, now| tables.dispatch(&messages, now))
     }
 
-    fn dispatch_to(&self, id: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    fn dispatch_to(
+        &self,
+        id: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         self.at_once(|tables, now| {
             let record = &tables.endpoints.get(&id)?.record;
             if record.disabled.is_some() || *record.tenant != *tenant(&message) {
@@ -511,12 +518,12 @@ impl OutboxStore for ToyOutbox {
                 // The same id of another tenant is another message.
                 let is_same = digest(&stored.message) == digest(&message);
                 let made = tables.of_message(number).find(|(_, delivery)| is_same && delivery.endpoint == id);
-                return made.map(|(number, _)| OutboxId::from_u64(number));
+                return made.map(|(number, _)| SentDeliveryId::from_u64(number));
             }
             let number = tables.insert(&message, Some(id), now);
             let number = tables.add(number, id, DeliveryState::Pending, now);
             tables.urge(number);
-            Some(OutboxId::from_u64(number))
+            Some(SentDeliveryId::from_u64(number))
         })
     }
 
@@ -526,14 +533,16 @@ impl OutboxStore for ToyOutbox {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         end: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         self.at_once(|tables, now| tables.finish(id.to_u64(), token, end, now))
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+impl OutboxLog for ToyOutbox {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.at_once(|tables, _| tables.record(id.to_u64()))
     }
 
@@ -583,14 +592,14 @@ impl OutboxStore for ToyOutbox {
         })
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         self.at_once(|tables, _| {
             let delivery = tables.deliveries.get(&id.to_u64());
             delivery.map(|delivery| delivery.attempts.clone()).unwrap_or_default()
         })
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(|tables, now| {
             let Some(delivery) = tables.deliveries.get_mut(&id.to_u64()) else { return false };
             let Some(endpoint) = tables.endpoints.get(&delivery.endpoint) else { return false };
@@ -607,7 +616,7 @@ impl OutboxStore for ToyOutbox {
         })
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(|tables, now| {
             let Some(delivery) = tables.deliveries.get_mut(&id.to_u64()) else { return false };
             let waits = matches!(delivery.state, DeliveryState::Pending | DeliveryState::Held)
@@ -638,14 +647,16 @@ impl OutboxStore for ToyOutbox {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, now| tables.purge(retention, limit as usize, now) as u64)
     }
+}
 
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+impl OutboxCatalogue for ToyOutbox {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.at_once(|tables, _| {
             tables.event_types.extend(event_types.into_iter().map(|one| (one.name().to_owned(), one)));
         })
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         self.at_once(|tables, _| tables.event_types.values().cloned().collect())
     }
 

@@ -66,7 +66,7 @@ async fn main() -> Result<(), BoxError> {
         ("1", "order", "200", "", 1),
         ("1", "order", "200", "replayed", 1), // a retry: acknowledged, and not run again
         ("2", "order", "500", "", 1),         // the handler fails, so nothing is acknowledged …
-        ("2", "order", "200", "", 2),         // … and the next copy runs at once
+        ("2", "order", "200", "", 2),         // … and the next duplicate runs at once
         ("3", "ping", "200", "", 2),          // discarded: done, for good
         ("3", "ping", "200", "replayed", 2),
     ];

@@ -84,8 +84,8 @@ async fn the_route() -> Result<(), BoxError> {
     assert_eq!(send(&app, &request().with_event("invoice.paid", json!({}))).await?, StatusCode::UNPROCESSABLE_ENTITY);
 
     // Built again, it is the same delivery: the duplicate is answered without running the handler.
-    let copy: Request<Body> = invoice.build();
-    let response = app.clone().oneshot(copy).await?;
+    let duplicate: Request<Body> = invoice.build();
+    let response = app.clone().oneshot(duplicate).await?;
     assert_eq!((response.status(), response.headers().contains_key("idempotent-replayed")), (StatusCode::OK, true));
 
     // Five minutes and a second later it is a replay.

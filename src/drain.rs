@@ -107,7 +107,7 @@ impl<B: Body> Rest<B> {
         Some(Self { body: Box::pin(body), drain, version: parts.version })
     }
 
-    /// Returns what is left of a body that was refused while it was read, and is to have ended by `until`.
+    /// Returns what is left of a body that was rejected while it was read, and is to have ended by `until`.
     pub(crate) fn begun(bounds: Bounds, version: Version, body: B, until: Instant) -> Self {
         let now = Instant::now();
         let drain =

@@ -185,7 +185,7 @@ async fn durations_beyond_all_time_are_taken() {
         .with_lease(Duration::MAX)
         .with_handler_timeout(Duration::MAX / 2)
         .with_store_timeout(Duration::MAX / 4)
-        .retention(Duration::MAX);
+        .with_retention(Duration::MAX);
     let app = Router::new().route("/hook", post(handler).layer(layer(once)));
 
     assert_eq!(send(&app, "a").await.status(), StatusCode::OK);

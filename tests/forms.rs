@@ -88,6 +88,7 @@ async fn a_form_of_github_is_read_as_its_json_is() {
         bytes: Bytes,
     ) -> String {
         assert_eq!(body.raw(), OPENED, "what was signed stays what was sent");
+        assert_eq!(&**body, OPENED.as_bytes(), "it dereferences to its bytes");
         assert_eq!(bytes, OPENED);
         assert_eq!(event.raw(), OPENED);
         assert_eq!(envelope["action"], "opened");

@@ -93,7 +93,7 @@ async fn each_request_is_a_span_with_its_outcome() {
 
     assert_eq!(status(&app, signed().tampered().build()).await, 401);
     let receive =
-        "webhook.receive provider=\"standard-webhooks\" reason=\"signature_mismatch\" outcome=\"refused\" status=401";
+        "webhook.receive provider=\"standard-webhooks\" reason=\"signature_mismatch\" outcome=\"rejected\" status=401";
     assert_eq!(spans.take(), [receive]);
 
     assert_eq!(status(&app, handled("panicked")).await, 500);
@@ -212,8 +212,8 @@ async fn everything_is_counted_once() {
     assert_eq!(counts.of(&format!("webhook_received_total{{{provider}}}")), 9);
     assert_eq!(counts.of(&format!(r#"webhook_verified_total{{{provider},secret="0"}}"#)), 6);
     assert_eq!(counts.of(&format!(r#"webhook_verified_total{{{provider},secret="1"}}"#)), 1);
-    assert_eq!(counts.of(&format!(r#"webhook_refused_total{{{provider},kind="signature_mismatch"}}"#)), 1);
-    assert_eq!(counts.of(&format!(r#"webhook_refused_total{{{provider},kind="missing"}}"#)), 1);
+    assert_eq!(counts.of(&format!(r#"webhook_rejected_total{{{provider},kind="signature_mismatch"}}"#)), 1);
+    assert_eq!(counts.of(&format!(r#"webhook_rejected_total{{{provider},kind="missing"}}"#)), 1);
     for (outcome, count) in
         [("done", 2), ("rejected", 1), ("failed", 1), ("panicked", 1), ("discarded", 1), ("unhandled", 1)]
     {
@@ -257,7 +257,7 @@ async fn unknown_tenants_and_test_secrets_are_counted_by_their_kind() {
     assert_eq!(status(&app(WebhookLayer::stripe(secrets)), live.build()).await, 401);
 
     let of = |provider: &str, kind: &str| {
-        counts.of(&format!(r#"webhook_refused_total{{provider="{provider}",kind="{kind}"}}"#))
+        counts.of(&format!(r#"webhook_rejected_total{{provider="{provider}",kind="{kind}"}}"#))
     };
     assert_eq!(of("standard-webhooks", "unknown_tenant"), 1);
     assert_eq!(of("stripe", "test_secret"), 1);
@@ -348,7 +348,7 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
 
         let seen = spans.text();
         assert!(seen.contains(&format!("webhook.handle provider=\"{provider}\"")), "{provider}");
-        assert!(seen.contains("refused a request"), "{provider}");
+        assert!(seen.contains("rejected a request"), "{provider}");
         // Of a sender without event types no event reaches that handler.
         panicked |= seen.contains("a handler panicked");
         must_not_be_seen.sort();

@@ -46,6 +46,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_guard_answers_replays_under_other_ids() {
+    let store = MemoryStore::new();
+
+    once::the_guard_answers_replays_under_other_ids(&[store.clone(), store]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn applications_are_apart_by_their_names() {
     let store = MemoryStore::new();
     let named = |name: &str| store.clone().application_name(name).unwrap();

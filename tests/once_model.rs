@@ -518,7 +518,7 @@ impl History {
             .with_local_cache(0)
             .with_lease(days(LEASE))
             .with_handler_timeout(days(LEASE) - SLACK)
-            .retention(days(RETENTION));
+            .with_retention(days(RETENTION));
         if let Some(choice) = setup.missing_id {
             once = once.with_missing_id(choice);
         }

@@ -130,6 +130,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
     once::a_failure_lets_the_next_one_run_at_once(base.store(PostgresStore::options()).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_answers_replays_under_other_ids() {
+    let base = Base::new().await;
+
+    once::the_guard_answers_replays_under_other_ids(&base.stores().await).await;
+}
+
 // In the application's transaction
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,6 +153,14 @@ async fn a_forgotten_commit_is_not_acknowledged() {
     let store = base.store(PostgresStore::options()).await;
 
     database::a_forgotten_commit_is_not_acknowledged(base.pool().await, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_commit_is_not_acknowledged() {
+    let base = Base::new().await;
+    let store = base.store(PostgresStore::options()).await;
+
+    database::a_dropped_commit_is_not_acknowledged(base.pool().await, store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,14 @@ async fn a_failure_lets_the_next_one_run_at_once() {
     once::a_failure_lets_the_next_one_run_at_once(connect(&server, RedisStore::options()).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_answers_replays_under_other_ids() {
+    let server = RedisServer::start();
+    let stores = [connect(&server, RedisStore::options()).await, connect(&server, RedisStore::options()).await];
+
+    once::the_guard_answers_replays_under_other_ids(&stores).await;
+}
+
 // A server that goes away
 
 async fn behind_proxy() -> (RedisServer, Proxy, RedisStore) {

@@ -108,6 +108,13 @@ async fn a_failure_lets_the_next_one_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_guard_answers_replays_under_other_ids() {
+    let file = File::new();
+
+    once::the_guard_answers_replays_under_other_ids(&[file.store().await, file.store().await]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn applications_are_apart_by_their_names() {
     let file = File::new();
     let named = async |name| SqliteStore::options().application_name(name).unwrap().connect(&file.url()).await.unwrap();
@@ -157,6 +164,14 @@ async fn a_forgotten_commit_is_not_acknowledged() {
     let store = file.store().await;
 
     database::a_forgotten_commit_is_not_acknowledged(file.pool().await, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_commit_is_not_acknowledged() {
+    let file = File::new();
+    let store = file.store().await;
+
+    database::a_dropped_commit_is_not_acknowledged(file.pool().await, store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,11 +30,11 @@ use tower_webhooks::{
     clock::ClockOffset,
     error::{StoreError, StoreErrorKind},
     send::{
-        Answer, AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState,
-        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
-        EndpointSettings, EndpointUpdate, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, NewEndpoint, OutboxId, OutboxStore, Recover, Recovered, Retention, RetryPolicy,
-        SealingKey, SendErrorKind, Transport,
+        AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
+        DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord, EndpointResponse,
+        EndpointSettings, EndpointUpdate, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
+        Message, MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue,
+        Recover, Recovered, Retention, RetryPolicy, SealingKey, SendErrorKind, SentDeliveryId, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -555,7 +555,7 @@ impl Transport for Parking {
             if !answers {
                 std::future::pending::<()>().await;
             }
-            AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)
+            AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::ZERO)
         })
     }
 }
@@ -587,15 +587,7 @@ async fn what_a_fan_out_has_in_flight_is_one_body() {
 /// A store whose first answers to `finish` are lost on the way, though it did what was asked.
 struct Forgetful(SqliteStore, AtomicU32);
 
-impl OutboxStore for Forgetful {
-    fn finish(&self, id: OutboxId, token: LeaseToken, finish: Finish) -> BoxFuture<'_, Result<Finished, StoreError>> {
-        Box::pin(async move {
-            let done = self.0.finish(id, token, finish).await;
-            let is_lost = self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
-            if is_lost { Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")) } else { done }
-        })
-    }
-
+impl OutboxEndpoints for Forgetful {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -637,20 +629,41 @@ impl OutboxStore for Forgetful {
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.0.delete_endpoint(id)
     }
+}
+
+impl OutboxQueue for Forgetful {
+    fn finish(
+        &self,
+        id: SentDeliveryId,
+        token: LeaseToken,
+        finish: Finish,
+    ) -> BoxFuture<'_, Result<Finished, StoreError>> {
+        Box::pin(async move {
+            let done = self.0.finish(id, token, finish).await;
+            let is_lost = self.1.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+            if is_lost { Err(StoreError::new(StoreErrorKind::Unavailable, "the answer is lost")) } else { done }
+        })
+    }
 
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.0.dispatch(messages)
     }
 
-    fn dispatch_to(&self, id: EndpointId, message: Message) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    fn dispatch_to(
+        &self,
+        id: EndpointId,
+        message: Message,
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         self.0.dispatch_to(id, message)
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
         self.0.lease(request)
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+impl OutboxLog for Forgetful {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.0.delivery(id)
     }
 
@@ -676,15 +689,15 @@ impl OutboxStore for Forgetful {
         self.0.messages(tenant, query, limit)
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         self.0.attempts(id)
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.0.resend(id)
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.0.cancel(id)
     }
 
@@ -699,12 +712,14 @@ impl OutboxStore for Forgetful {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.0.purge(retention, limit)
     }
+}
 
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+impl OutboxCatalogue for Forgetful {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.put_event_types(event_types)
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         self.0.event_types()
     }
 

@@ -23,9 +23,10 @@ use tower_webhooks::{
     BoxFuture,
     clock::ClockOffset,
     send::{
-        After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
-        Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest, LeaseToken,
-        LeasedDelivery, Message, NewEndpoint, OutboxStore, Retention, Sealed, SealingKey, Style, Transport,
+        After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
+        Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Finish, LeaseRequest,
+        LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore,
+        Retention, Sealed, SealingKey, Style, Transport,
     },
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
     transaction::StoreTransaction,
@@ -399,7 +400,7 @@ async fn every_list_in_sqlite_takes_as_many_steps_at_its_end_as_at_its_beginning
             query = query.before(page[4].id);
             if found > 500 && query.before.is_some_and(|before| before.to_u64() > 200) {
                 // On to the end.
-                query = query.before(tower_webhooks::send::OutboxId::from_u64(200));
+                query = query.before(tower_webhooks::send::SentDeliveryId::from_u64(200));
             }
         }
         let first = first.unwrap_or(last);
@@ -430,7 +431,7 @@ async fn no_list_in_postgres_reads_more_than_pages() {
     for query in queries(endpoint) {
         for before in [None, Some(500)] {
             let mut query = query.clone();
-            query.before = before.map(tower_webhooks::send::OutboxId::from_u64);
+            query.before = before.map(tower_webhooks::send::SentDeliveryId::from_u64);
             let asked = query.clone();
             let read = measured
                 .rows_read(async |store| _ = store.deliveries("acme".into(), asked.clone(), 20).await.unwrap())
@@ -555,7 +556,7 @@ struct Always;
 
 impl Transport for Always {
     fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        let answer = Answer::new(StatusCode::NO_CONTENT);
+        let answer = EndpointResponse::new(StatusCode::NO_CONTENT);
         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::from_millis(1))))
     }
 }

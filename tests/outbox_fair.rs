@@ -20,8 +20,8 @@ use tokio::{
 use tower_webhooks::{
     BoxFuture,
     send::{
-        Answer, AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, Message, NewEndpoint, Quotas, SealingKey,
-        Transport,
+        AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, EndpointResponse, Message, NewEndpoint, Quotas,
+        SealingKey, Transport,
     },
     store::sqlite::SqliteStoreOptions,
 };
@@ -77,7 +77,7 @@ impl Transport for Receivers {
                     self.0.hanging.fetch_sub(1, SeqCst);
                 }
             }
-            AttemptResult::answered(Answer::new(StatusCode::OK), started.elapsed())
+            AttemptResult::answered(EndpointResponse::new(StatusCode::OK), started.elapsed())
         })
     }
 }

@@ -29,10 +29,10 @@ use tower_webhooks::{
     BoxFuture, Secret,
     clock::{ClockOffset, ManualClock},
     send::{
-        Answer, AnswerEnd, ApiVersions, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders,
-        DeliveryQuery, DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointUpdate,
-        EventType, Message, NewEndpoint, Quotas, RateLimit, RetryPolicy, SealingKey, SendError, SendErrorKind, Style,
-        Transport,
+        ApiVersions, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliveryQuery,
+        DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointResponse, EndpointUpdate,
+        EventTypeDefinition, Message, NewEndpoint, Quotas, RateLimit, ResponseEnd, RetryPolicy, SealingKey, SendError,
+        SendErrorKind, Style, Transport,
     },
     store::MemoryOutbox,
 };
@@ -45,7 +45,7 @@ struct Receivers(Arc<Inner>);
 
 struct Inner {
     sent: Mutex<Vec<Sent>>,
-    answer: Box<dyn Fn(&AttemptRequest) -> Answer + Send + Sync>,
+    answer: Box<dyn Fn(&AttemptRequest) -> EndpointResponse + Send + Sync>,
     let_go: Semaphore,
 }
 
@@ -57,10 +57,10 @@ struct Sent {
 
 impl Receivers {
     fn new() -> Self {
-        Self::answering(|_| Answer::new(StatusCode::OK))
+        Self::answering(|_| EndpointResponse::new(StatusCode::OK))
     }
 
-    fn answering(answer: impl Fn(&AttemptRequest) -> Answer + Send + Sync + 'static) -> Self {
+    fn answering(answer: impl Fn(&AttemptRequest) -> EndpointResponse + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner { sent: Mutex::default(), answer: Box::new(answer), let_go: Semaphore::new(0) }))
     }
 
@@ -97,7 +97,7 @@ impl Transport for Receivers {
                 self.0.let_go.acquire().await.unwrap().forget();
             }
             let answer = match host.starts_with("gone") {
-                true => Answer::new(StatusCode::GONE),
+                true => EndpointResponse::new(StatusCode::GONE),
                 false => (self.0.answer)(&request),
             };
             AttemptResult::answered(answer, Duration::from_millis(1))
@@ -401,7 +401,7 @@ async fn an_endpoint_can_be_pinged_as_soon_as_it_is_registered() {
 async fn after_a_mended_url_a_ping_goes_out_at_once() {
     let receivers = Receivers::answering(|request| {
         let is_wrong = request.url().as_str().contains("wrong");
-        Answer::new(if is_wrong { StatusCode::NOT_FOUND } else { StatusCode::OK })
+        EndpointResponse::new(if is_wrong { StatusCode::NOT_FOUND } else { StatusCode::OK })
     });
     let webhooks = receivers.dispatcher().retry_policy(RetryPolicy::custom([])).build().unwrap();
     let id = register(&webhooks, NewEndpoint::new("https://a.example/wrong").unwrap()).await;
@@ -454,7 +454,8 @@ async fn a_ping_and_what_a_person_sends_again_go_before_a_backlog() {
 #[tokio::test]
 async fn an_endpoint_that_says_when_to_come_again_is_left_alone_until_then() {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-        let receivers = Receivers::answering(move |_| Answer::new(status).with_retry_after(Duration::from_secs(3600)));
+        let receivers =
+            Receivers::answering(move |_| EndpointResponse::new(status).with_retry_after(Duration::from_secs(3600)));
         let offset = ClockOffset::default();
         let store = Arc::new(MemoryOutbox::with_offset(offset.clone()));
         let webhooks = receivers.dispatcher_on(store).build().unwrap();
@@ -481,7 +482,7 @@ async fn a_moment_of_failure_does_not_silence_a_busy_endpoint() {
     let is_down = Arc::new(AtomicU32::new(1));
     let down = is_down.clone();
     let receivers = Receivers::answering(move |_| {
-        Answer::new(if down.load(SeqCst) == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK })
+        EndpointResponse::new(if down.load(SeqCst) == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK })
     });
     let webhooks =
         receivers.dispatcher().retry_policy(RetryPolicy::custom([Duration::from_secs(3600)])).build().unwrap();
@@ -513,7 +514,7 @@ async fn a_moment_of_failure_does_not_silence_a_busy_endpoint() {
 async fn a_late_answer_of_the_old_url_is_not_the_new_ones() {
     let receivers = Receivers::answering(|request| {
         let is_old = request.url().as_str().contains("old");
-        Answer::new(if is_old { StatusCode::GONE } else { StatusCode::OK })
+        EndpointResponse::new(if is_old { StatusCode::GONE } else { StatusCode::OK })
     });
     let states = Arc::new(Mutex::new(Vec::new()));
     let seen = states.clone();
@@ -541,7 +542,7 @@ async fn a_late_answer_of_the_old_url_is_not_the_new_ones() {
 
 #[tokio::test]
 async fn attempts_are_numbered_on_and_the_log_says_which_somebody_asked_for() {
-    let receivers = Receivers::answering(|_| Answer::new(StatusCode::BAD_GATEWAY));
+    let receivers = Receivers::answering(|_| EndpointResponse::new(StatusCode::BAD_GATEWAY));
     let hooked = Arc::new(Mutex::new(Vec::new()));
     let hook = hooked.clone();
     let webhooks = receivers
@@ -718,7 +719,7 @@ async fn quotas_are_the_applications_to_set() {
     }
     assert_eq!(count(&webhooks, None, DeliveryQuery::default()).await, 2);
 
-    let types = |names: &[&str]| names.iter().map(|name| EventType::new(*name).unwrap()).collect::<Vec<_>>();
+    let types = |names: &[&str]| names.iter().map(|name| EventTypeDefinition::new(*name).unwrap()).collect::<Vec<_>>();
     assert_eq!(kind(webhooks.event_types().put(types(&["a", "b", "c"])).await), too_many);
     assert_eq!(kind(webhooks.event_types().put(types(&["a", "b"])).await), None);
     assert_eq!(kind(webhooks.event_types().put(types(&["b", "b"])).await), None);
@@ -729,7 +730,7 @@ async fn quotas_are_the_applications_to_set() {
 async fn the_catalogue_tells_what_can_be_sent() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let catalogue = webhooks.event_types();
-    let described = |name: &str, text: &str| EventType::new(name).unwrap().description(text).unwrap();
+    let described = |name: &str, text: &str| EventTypeDefinition::new(name).unwrap().description(text).unwrap();
 
     catalogue.put([described("order.paid", "paid"), described("order.completed", "completed")]).await.unwrap();
     let paid =
@@ -846,8 +847,8 @@ async fn a_text_that_no_database_can_keep_is_refused_before_it_gets_there() {
         kind(webhooks.deliveries(None, query().event_type(nul)).await),
         kind(webhooks.erase_tenant(nul).await),
         kind(webhooks.event_types().remove(nul).await),
-        kind(EventType::new("a").unwrap().description(nul)),
-        kind(EventType::new("a").unwrap().schema(nul)),
+        kind(EventTypeDefinition::new("a").unwrap().description(nul)),
+        kind(EventTypeDefinition::new("a").unwrap().schema(nul)),
     ];
 
     assert_eq!(refused, [Some(SendErrorKind::Invalid); 12]);
@@ -1027,7 +1028,7 @@ const ECHO: &str =
 
 fn echoing() -> (Receivers, NewEndpoint) {
     let echo = |_: &AttemptRequest| {
-        Answer::new(StatusCode::OK).with_body(Bytes::from_static(ECHO.as_bytes()), AnswerEnd::Whole)
+        EndpointResponse::new(StatusCode::OK).with_body(Bytes::from_static(ECHO.as_bytes()), ResponseEnd::Whole)
     };
     let mut headers = CustomHeaders::default();
     headers.insert("authorization", "Bearer the-gateway-s-token").unwrap();
@@ -1040,7 +1041,8 @@ async fn kept(builder: DispatcherBuilder, endpoint: NewEndpoint) -> (Bytes, Byte
     let hooked = Arc::new(Mutex::new(Bytes::new()));
     let hook = hooked.clone();
     let keep = move |start: &Bytes| *hook.lock().unwrap() = start.clone();
-    let webhooks = builder.on_delivered(move |attempt| keep(attempt.result.answer().unwrap().start())).build().unwrap();
+    let webhooks =
+        builder.on_delivered(move |attempt| keep(attempt.result.response().unwrap().start())).build().unwrap();
     register(&webhooks, endpoint).await;
     webhooks.dispatch(message("a")).await.unwrap();
     work_off(&webhooks).await;
@@ -1066,13 +1068,13 @@ async fn the_application_takes_out_what_only_it_knows() {
     let builder = receivers.dispatcher().redact_answers(|endpoint, answer| {
         assert_eq!(endpoint.url(), "https://a.example/hook");
         let text = String::from_utf8_lossy(&answer).replace("4111111111111111", "****");
-        (text + &"x".repeat(Answer::MAX_KEPT)).into()
+        (text + &"x".repeat(EndpointResponse::MAX_KEPT)).into()
     });
 
     let (logged, hooked) = kept(builder, endpoint).await;
 
     assert!(logged.starts_with(b"[redacted] [redacted] [redacted] ****xx"));
-    assert_eq!((logged.len(), hooked), (Answer::MAX_KEPT, logged));
+    assert_eq!((logged.len(), hooked), (EndpointResponse::MAX_KEPT, logged));
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ use tower_webhooks::{
     clock::ClockOffset,
     send::{
         After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointSettings,
-        Fault, Fenced, Finish, IN_FLIGHT, LeaseRequest, LeaseToken, Message, OutboxId, OutboxStore, Recover, Retention,
-        Sealed, Style, rest_after,
+        Fault, Fenced, Finish, IN_FLIGHT, LeaseRequest, LeaseToken, Message, OutboxStore, Recover, Retention, Sealed,
+        SentDeliveryId, Style, rest_after,
     },
     store::{MemoryOutbox, postgres::PostgresStoreOptions, sqlite::SqliteStoreOptions},
 };
@@ -273,7 +273,7 @@ impl World {
         (!self.endpoints.is_empty()).then(|| *which.get(&self.endpoints))
     }
 
-    async fn number(store: &Store, key: &Key) -> Option<OutboxId> {
+    async fn number(store: &Store, key: &Key) -> Option<SentDeliveryId> {
         let query = DeliveryQuery::default().message(key.1.clone()).endpoint(key.2);
         let found = store.store.deliveries(key.0.as_str().into(), query, 2).await.unwrap();
         assert!(found.len() <= 1);

@@ -25,10 +25,10 @@ use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     idempotency::IdempotencyStore,
     send::{
-        After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
-        DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish, IN_FLIGHT,
-        LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxStore, Recover, Retention, Sealed,
-        SealingKey, Style, Transport,
+        After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
+        DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Fenced,
+        Finish, IN_FLIGHT, LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog,
+        OutboxQueue, OutboxStore, Recover, Retention, Sealed, SealingKey, Style, Transport,
     },
     store::postgres::{PostgresStore, PostgresStoreOptions},
     transaction::StoreTransaction,
@@ -837,7 +837,7 @@ struct Always;
 
 impl Transport for Always {
     fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        let answer = Answer::new(StatusCode::NO_CONTENT);
+        let answer = EndpointResponse::new(StatusCode::NO_CONTENT);
         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::from_millis(1))))
     }
 }
@@ -1048,7 +1048,7 @@ async fn dispatch_to_end(store: &impl OutboxStore, tenant: &str) -> Held {
 }
 
 async fn purge(store: &impl OutboxStore, limit: u32) -> u64 {
-    OutboxStore::purge(store, Retention::default(), limit).await.unwrap()
+    OutboxLog::purge(store, Retention::default(), limit).await.unwrap()
 }
 
 async fn recover(store: &impl OutboxStore, endpoint: EndpointId) -> u64 {

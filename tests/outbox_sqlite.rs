@@ -22,7 +22,8 @@ use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     send::{
         After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointSettings,
-        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxStore, Sealed, Style,
+        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxEndpoints, OutboxLog, OutboxQueue, Sealed,
+        Style,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };

@@ -14,7 +14,7 @@ use tower_webhooks::{
     conformance,
     send::{
         After, AttemptRecord, DeliveryRecord, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish,
-        LeaseRequest, LeaseToken, Message, OutboxId, OutboxStore, Sealed, Style,
+        LeaseRequest, LeaseToken, Message, OutboxEndpoints, OutboxQueue, OutboxStore, Sealed, SentDeliveryId, Style,
     },
     store::{MemoryOutbox, SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -190,7 +190,7 @@ fn a_store_can_make_every_record() {
     let mut finish = Finish::new(After::Delivered);
     finish.status = Some(204);
 
-    let delivery = DeliveryRecord::new(OutboxId::from_u64(1), &message, endpoint, at);
+    let delivery = DeliveryRecord::new(SentDeliveryId::from_u64(1), &message, endpoint, at);
     let attempt = AttemptRecord::new(1, at, finish);
 
     assert_eq!((&*delivery.tenant, &*delivery.event_type, delivery.endpoint), ("acme", "a", endpoint));

@@ -30,7 +30,7 @@ use tower_webhooks::{
     BoxFuture, Secret,
     clock::ClockOffset,
     send::{
-        Answer, AttemptRequest, AttemptResult, DeliveryState, DisabledReason, Message, NewEndpoint, Quotas,
+        AttemptRequest, AttemptResult, DeliveryState, DisabledReason, EndpointResponse, Message, NewEndpoint, Quotas,
         RetryPolicy, Signer, Transport,
     },
 };
@@ -315,7 +315,7 @@ impl Transport for Parked {
             sleep(Duration::from_millis(50)).await;
             drop(request);
             self.done.fetch_add(1, SeqCst);
-            AttemptResult::answered(Answer::new(StatusCode::NO_CONTENT), Duration::from_millis(50))
+            AttemptResult::answered(EndpointResponse::new(StatusCode::NO_CONTENT), Duration::from_millis(50))
         })
     }
 }

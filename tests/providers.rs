@@ -546,9 +546,28 @@ fn a_provider_is_found_by_any_of_its_names() {
         ("PagerDuty", Provider::PAGERDUTY),
         ("xwebhook", Provider::X_WEBHOOK),
         ("OpenAI", Provider::OPENAI),
+        ("lemonsqueezy", Provider::LEMON_SQUEEZY),
+        ("box", Provider::BOX),
+        ("STANDARD_WEBHOOKS", Provider::STANDARD_WEBHOOKS),
     ] {
         assert_eq!(text.parse::<Provider>().unwrap(), provider);
     }
+}
+
+#[test]
+fn what_is_known_of_a_sender_beside_its_scheme_can_be_asked() {
+    use tower_webhooks::scheme::Evidence;
+
+    let hours = |count: u64| Some(Duration::from_secs(count * 60 * 60));
+    assert_eq!(Provider::GITHUB.title(), "GitHub");
+    assert!(Provider::GITHUB.official_page().starts_with("https://docs.github.com/"));
+    assert_eq!(Provider::GITHUB.evidence(), Evidence::Library);
+    assert_eq!(Provider::BITBUCKET.evidence(), Evidence::ThirdParty);
+    assert_eq!(Provider::GITHUB.deadline(), Some(Duration::from_secs(10)));
+    assert_eq!(Provider::GITHUB.retries_for(), Some(Duration::ZERO));
+    assert_eq!((Provider::STRIPE.retries_for(), Provider::SHOPIFY.retries_for()), (hours(72), hours(4)));
+    assert_eq!((Provider::LINE.batch(), Provider::HUBSPOT_V3.batch()), (Some("/events"), Some("")));
+    assert_eq!((Provider::STRIPE.batch(), Provider::STRIPE.deadline()), (None, None));
 }
 
 // A configuration names a provider; what is wrong in it says what would be right.

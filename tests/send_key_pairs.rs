@@ -10,8 +10,8 @@ use tower_webhooks::{
     BoxFuture, Provider, Scheme, Secret, Secrets,
     clock::{Clock, SystemClock},
     send::{
-        Answer, AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, EndpointUpdate, Message, NewEndpoint,
-        NewSecret, SealingKey, SendErrorKind, Style, Transport,
+        AttemptRequest, AttemptResult, DestinationPolicy, Dispatcher, EndpointResponse, EndpointUpdate, Message,
+        NewEndpoint, NewSecret, SealingKey, SendErrorKind, Style, Transport,
     },
     store::MemoryOutbox,
 };
@@ -22,7 +22,7 @@ struct Line(Mutex<mpsc::UnboundedSender<AttemptRequest>>);
 impl Transport for Line {
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
         self.0.lock().unwrap().send(request).unwrap();
-        Box::pin(std::future::ready(AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)))
+        Box::pin(std::future::ready(AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::ZERO)))
     }
 }
 

@@ -27,8 +27,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tower_webhooks::send::{
-    AnswerEnd, AttemptErrorKind as Kind, AttemptResult, DestinationPolicy, EgressProxy, GuardedClient, Outcome, Target,
-    deliver,
+    AttemptErrorKind as Kind, AttemptResult, DestinationPolicy, EgressProxy, GuardedClient, Outcome, ResponseEnd,
+    Target, deliver,
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -158,7 +158,7 @@ async fn the_proxy_is_asked_for_an_address_and_tls_is_with_the_receiver() {
 
     for _ in 0..3 {
         let result = attempt(&client, &format!("https://receiver.example:{}/hook", receiver.address.port())).await;
-        assert_eq!(result.answer().unwrap_or_else(|| panic!("{}", cause(&result))).start(), "ok");
+        assert_eq!(result.response().unwrap_or_else(|| panic!("{}", cause(&result))).start(), "ok");
     }
 
     let address = receiver.address;
@@ -228,7 +228,7 @@ async fn a_proxy_may_be_spoken_to_by_tls() {
     let url = format!("https://receiver.example:{}/hook", receiver.address.port());
 
     let result = attempt(&client(format!("https://proxy.example:{port}")), &url).await;
-    assert_eq!(result.answer().unwrap_or_else(|| panic!("{}", cause(&result))).start(), "ok");
+    assert_eq!(result.response().unwrap_or_else(|| panic!("{}", cause(&result))).start(), "ok");
     assert_eq!(proxy.targets(), [receiver.address.to_string()]);
 
     // Its certificate is for another name: nothing is asked, and no password is said.
@@ -333,7 +333,7 @@ async fn no_redirect_is_followed_behind_a_proxy() {
 #[tokio::test]
 async fn what_a_receiver_sends_is_counted_behind_a_proxy_too() {
     for (first, second, expected) in [
-        ("HTTP/1.1 200 OK\r\n\r\n", "x".repeat(8192), Ok(AnswerEnd::Limit)),
+        ("HTTP/1.1 200 OK\r\n\r\n", "x".repeat(8192), Ok(ResponseEnd::Limit)),
         // Nothing but the count of all bytes ends this one before the deadline.
         ("", "HTTP/1.1 100 Continue\r\n\r\n".to_owned(), Err(Kind::Protocol)),
     ] {
@@ -353,7 +353,7 @@ async fn what_a_receiver_sends_is_counted_behind_a_proxy_too() {
 
         let result = attempt(&behind(&proxy.url()), &receiver.url()).await;
 
-        let ended = result.answer().map(|answer| answer.end()).ok_or_else(|| result.error_kind().unwrap());
+        let ended = result.response().map(|answer| answer.end()).ok_or_else(|| result.error_kind().unwrap());
         assert_eq!(ended, expected, "{}", cause(&result));
     }
 }
@@ -374,7 +374,7 @@ async fn each_attempt_in_a_tunnel_is_counted_anew() {
     // Together more than is read in one attempt.
     for _ in 0..6 {
         let result = attempt(&client, &receiver.url()).await;
-        assert_eq!(result.answer().map(|answer| answer.end()), Some(AnswerEnd::Shortened), "{}", cause(&result));
+        assert_eq!(result.response().map(|answer| answer.end()), Some(ResponseEnd::Shortened), "{}", cause(&result));
     }
     assert_eq!(proxy.receiver.connections(), 1);
 }

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tower_webhooks::{
     BoxFuture,
-    send::{Answer, AnswerEnd, AttemptErrorKind as Kind, AttemptResult, Outcome, Resolver},
+    send::{AttemptErrorKind as Kind, AttemptResult, EndpointResponse, Outcome, Resolver, ResponseEnd},
 };
 
 /// Short, so that the tests are; what is tested is that it holds.
@@ -40,12 +40,12 @@ type Act = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 /// What an attempt came to: a status and how the body ended, or why there was none.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    Answer(u16, AnswerEnd),
+    Answer(u16, ResponseEnd),
     Error(Kind),
 }
 
 fn seen(result: &AttemptResult) -> Seen {
-    match (result.answer(), result.error()) {
+    match (result.response(), result.error()) {
         (Some(answer), None) => Seen::Answer(answer.status().as_u16(), answer.end()),
         (None, Some(error)) => Seen::Error(error.kind()),
         _ => unreachable!("an attempt has an answer or an error"),
@@ -58,7 +58,7 @@ async fn timed(attempt: impl Future<Output = AttemptResult>) -> AttemptResult {
     let result = attempt.await;
     let took = started.elapsed();
     assert!(took < DEADLINE + SLACK, "took {took:?}: {result:?}");
-    assert!(result.answer().is_none_or(|answer| answer.start().len() <= Answer::MAX_KEPT));
+    assert!(result.response().is_none_or(|answer| answer.start().len() <= EndpointResponse::MAX_KEPT));
     result
 }
 
@@ -122,7 +122,7 @@ const BRISK: Duration = Duration::ZERO;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_zoo() {
-    use AnswerEnd as End;
+    use ResponseEnd as End;
     let answer = Seen::Answer;
     let error = Seen::Error;
     let bomb = {
@@ -353,7 +353,7 @@ async fn an_endless_body_is_not_taken_to_its_end() {
 
     let result = timed(attempt(&loopback_client(DEADLINE), &receiver.url())).await;
 
-    assert_eq!(seen(&result), Seen::Answer(200, AnswerEnd::Limit));
+    assert_eq!(seen(&result), Seen::Answer(200, ResponseEnd::Limit));
     // What the system has in its buffers counts as written; 64 KiB of it were read.
     let total = total.recv().await.unwrap();
     assert!(total < 16 << 20, "{total} bytes were taken");
@@ -628,7 +628,7 @@ async fn an_echoed_secret_is_not_kept() {
 
     let result = timed(attempt(&loopback_client(DEADLINE), &receiver.url())).await;
 
-    assert_eq!(result.answer().unwrap().start(), "key: whsec_[redacted]; ok");
+    assert_eq!(result.response().unwrap().start(), "key: whsec_[redacted]; ok");
 }
 
 #[tokio::test]
@@ -679,7 +679,7 @@ async fn a_certificate_that_is_wrong_is_told_by_how_it_is_wrong() {
 
         assert_eq!(result.error_kind(), expected, "{what}: {:?}", result.error().map(std::error::Error::source));
         if expected.is_none() {
-            assert_eq!(result.answer().unwrap().start(), "ok");
+            assert_eq!(result.response().unwrap().start(), "ok");
         }
     }
 }

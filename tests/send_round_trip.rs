@@ -27,8 +27,8 @@ use tower_webhooks::{
     clock::{Clock, SystemClock},
     scheme::Verdict,
     send::{
-        Answer, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliverErrorKind,
-        Message, Signer, Style, Target, Transport, deliver,
+        AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliverErrorKind,
+        EndpointResponse, Message, Signer, Style, Target, Transport, deliver,
     },
 };
 
@@ -286,7 +286,7 @@ impl Transport for Scripted {
 }
 
 fn status(code: u16) -> AttemptResult {
-    AttemptResult::answered(Answer::new(StatusCode::from_u16(code).unwrap()), Duration::ZERO)
+    AttemptResult::answered(EndpointResponse::new(StatusCode::from_u16(code).unwrap()), Duration::ZERO)
 }
 
 fn failed(kind: AttemptErrorKind) -> AttemptResult {
@@ -344,7 +344,8 @@ async fn what_is_tried_again_and_what_is_final() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_can_ask_for_a_pause_but_not_hold_the_caller() {
     let busy = |seconds| {
-        let answer = Answer::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(seconds));
+        let answer =
+            EndpointResponse::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(seconds));
         AttemptResult::answered(answer, Duration::ZERO)
     };
     let started = tokio::time::Instant::now();

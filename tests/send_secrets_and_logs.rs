@@ -26,9 +26,10 @@ use tower_webhooks::{
     BoxFuture, Provider, Scheme, Secret, Secrets,
     clock::{Clock, ManualClock},
     send::{
-        Answer, AttemptRequest, AttemptResult, CustomHeaders, DestinationPolicy, Dispatcher, EgressProxy, Endpoint,
-        EndpointDraft, EndpointRecord, EndpointUpdate, GuardedClient, LeaseRequest, LeaseToken, Message, NewEndpoint,
-        NewSecret, OutboxStore, Sealed, SealingKey, Signer, Style, Target, Transport,
+        AttemptRequest, AttemptResult, CustomHeaders, DestinationPolicy, Dispatcher, EgressProxy, Endpoint,
+        EndpointDraft, EndpointRecord, EndpointResponse, EndpointUpdate, GuardedClient, LeaseRequest, LeaseToken,
+        Message, NewEndpoint, NewSecret, OutboxEndpoints, OutboxQueue, Sealed, SealingKey, Signer, Style, Target,
+        Transport,
     },
     store::MemoryOutbox,
 };
@@ -134,7 +135,8 @@ impl Transport for Receiver {
         self.requests.lock().unwrap().push(request);
         let told = std::mem::replace(&mut *self.told.lock().unwrap(), oneshot::channel().0);
         _ = told.send(());
-        let answer = Answer::new(self.status).with_body(ANSWER.into(), tower_webhooks::send::AnswerEnd::Whole);
+        let answer =
+            EndpointResponse::new(self.status).with_body(ANSWER.into(), tower_webhooks::send::ResponseEnd::Whole);
         Box::pin(async move { AttemptResult::answered(answer, Duration::ZERO) })
     }
 }

@@ -31,9 +31,9 @@ use tokio::{
 use tower_webhooks::{
     BoxFuture,
     send::{
-        After, Answer, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
-        Dispatcher, EndpointDraft, EndpointId, EndpointSettings, Finish, LeaseRequest, LeaseToken, Message, OutboxId,
-        OutboxStore, Retention, Sealed, Style, Transport,
+        After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
+        Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Finish, LeaseRequest, LeaseToken,
+        Message, OutboxEndpoints, OutboxQueue, OutboxStore, Retention, Sealed, SentDeliveryId, Style, Transport,
     },
     store::{PostgresStore, SqliteStore},
 };
@@ -228,7 +228,7 @@ impl Outbox {
         self.store.create_endpoint(draft, u32::MAX).await.unwrap().unwrap().id
     }
 
-    async fn lease(&self) -> Vec<(OutboxId, LeaseToken)> {
+    async fn lease(&self) -> Vec<(SentDeliveryId, LeaseToken)> {
         let token = LeaseToken::random().unwrap();
         let leases = self.store.lease(LeaseRequest::new(token, Duration::from_secs(30), 64)).await.unwrap();
         leases.deliveries.iter().map(|leased| (leased.id, token)).collect()
@@ -272,7 +272,7 @@ struct Always;
 
 impl Transport for Always {
     fn send(&self, _request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        let answer = Answer::new(http::StatusCode::NO_CONTENT);
+        let answer = EndpointResponse::new(http::StatusCode::NO_CONTENT);
         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::from_millis(1))))
     }
 }
@@ -384,7 +384,7 @@ fn lists(runtime: &Runtime, outbox: &Outbox, endpoint: EndpointId, rounds: usize
                 query.endpoint = of_endpoint.then_some(endpoint);
                 query.state = state;
                 query.event_type = event_type.map(str::to_owned);
-                let late = query.clone().before(OutboxId::from_u64(u64::from(listed / 4)));
+                let late = query.clone().before(SentDeliveryId::from_u64(u64::from(listed / 4)));
                 let ratio = rounds_of(
                     rounds,
                     &mut [&mut || block_on(runtime, page(late.clone())), &mut || {

@@ -7,7 +7,9 @@ use std::{
 use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use super::{access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, unread, write};
+use super::{
+    access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, unread, write,
+};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,

@@ -15,8 +15,8 @@ use super::{
     query::{Parameters, limit, parsed},
 };
 use crate::send::{
-    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EventType, MessageId, OutboxId, SendError,
-    SendErrorKind, Tenant,
+    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EventTypeDefinition, MessageId, SendError,
+    SendErrorKind, SentDeliveryId, Tenant,
 };
 
 /// One message on its way to one endpoint.
@@ -151,7 +151,7 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Id(id): Id<OutboxId>,
+    Id(id): Id<SentDeliveryId>,
 ) -> Result<Response, Problem> {
     let (_, record) = find(&shared, &caller, id).await?;
     Ok(json(StatusCode::OK, &DeliveryView::of(&record)))
@@ -165,7 +165,7 @@ pub(super) async fn get(
 pub(super) async fn attempts(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Id(id): Id<OutboxId>,
+    Id(id): Id<SentDeliveryId>,
 ) -> Result<Response, Problem> {
     let (tenant, _) = find(&shared, &caller, id).await?;
     let attempts = tenant.attempts(id).await?.ok_or_else(|| Problem::not_found("delivery"))?;
@@ -183,7 +183,7 @@ pub(super) async fn attempts(
 pub(super) async fn resend(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Id(id): Id<OutboxId>,
+    Id(id): Id<SentDeliveryId>,
     _: OptionalInput<Nothing>,
 ) -> Result<Response, Problem> {
     let (tenant, _) = find(&shared, &caller, id).await?;
@@ -202,7 +202,7 @@ pub(super) async fn resend(
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Id(id): Id<OutboxId>,
+    Id(id): Id<SentDeliveryId>,
     _: OptionalInput<Nothing>,
 ) -> Result<Response, Problem> {
     let (tenant, _) = find(&shared, &caller, id).await?;
@@ -213,7 +213,7 @@ pub(super) async fn cancel(
 /// Shows what became of a delivery. What could not be done with one that is there is a conflict with its state.
 async fn changed(
     tenant: &Tenant,
-    id: OutboxId,
+    id: SentDeliveryId,
     done: Result<(), SendError>,
     detail: &str,
 ) -> Result<Response, Problem> {
@@ -229,7 +229,7 @@ async fn changed(
 }
 
 /// Finds a delivery and its tenant, if the caller may see it.
-async fn find(shared: &Shared, caller: &Caller, id: OutboxId) -> Result<(Tenant, DeliveryRecord), Problem> {
+async fn find(shared: &Shared, caller: &Caller, id: SentDeliveryId) -> Result<(Tenant, DeliveryRecord), Problem> {
     let record = shared.webhooks.delivery(id).await?.ok_or_else(|| Problem::not_found("delivery"))?;
     let tenant = caller.of(shared, &record.tenant).ok_or_else(|| Problem::not_found("delivery"))?;
     Ok((tenant, record))
@@ -244,12 +244,12 @@ impl ListParameters {
             query.state = Some(state.ok_or_else(|| Problem::parameter("state", format!("a state is {}", states())))?);
         }
         if let Some(name) = &self.event_type {
-            EventType::new(&**name).map_err(|error| Problem::parameter("type", error.to_string()))?;
+            EventTypeDefinition::new(&**name).map_err(|error| Problem::parameter("type", error.to_string()))?;
             query.event_type = Some(name.clone());
         }
         let message = parsed::<MessageId>("message", self.message.as_deref(), "the id of a message")?;
         query.message = message.map(|id| id.to_string());
-        query.before = parsed::<OutboxId>("before", self.before.as_deref(), "the `next` of another page")?;
+        query.before = parsed::<SentDeliveryId>("before", self.before.as_deref(), "the `next` of another page")?;
         Ok(query)
     }
 }

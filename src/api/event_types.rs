@@ -16,7 +16,7 @@ use super::{
     input::Input,
     problem::{Always, BadBody, NoSuch, Problem, Quota},
 };
-use crate::send::{EventType, SendError};
+use crate::send::{EventTypeDefinition, SendError};
 
 /// An event type of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,8 +72,8 @@ struct PutEventType {
 }
 
 impl PutEventType {
-    fn entry(self) -> Result<EventType, (&'static str, SendError)> {
-        let mut entry = EventType::new(self.name).map_err(|error| ("name", error))?;
+    fn entry(self) -> Result<EventTypeDefinition, (&'static str, SendError)> {
+        let mut entry = EventTypeDefinition::new(self.name).map_err(|error| ("name", error))?;
         entry = entry.description(self.description).map_err(|error| ("description", error))?;
         if let Some(version) = self.version {
             entry = entry.version(version).map_err(|error| ("version", error))?;
@@ -146,7 +146,7 @@ pub(super) async fn remove(
     caller.operator()?;
     let Path(name) = name.map_err(|_| Problem::not_found("event type"))?;
     // A text that is not the name of any event type names none.
-    EventType::new(&*name).map_err(|_| Problem::not_found("event type"))?;
+    EventTypeDefinition::new(&*name).map_err(|_| Problem::not_found("event type"))?;
     shared.webhooks.event_types().remove(&name).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

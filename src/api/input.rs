@@ -126,7 +126,7 @@ impl Named for crate::send::EndpointId {
     const NAME: &'static str = "endpoint";
 }
 
-impl Named for crate::send::OutboxId {
+impl Named for crate::send::SentDeliveryId {
     const NAME: &'static str = "delivery";
 }
 

@@ -43,7 +43,7 @@ pub trait Harness: Send + Sync {
     /// Makes every record `by` older, as if the store's clock had gone on by so much.
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()>;
 
-    /// Tells who removes the records that nobody needs.
+    /// Returns who removes the records that nobody needs.
     fn purge(&self) -> Purge {
         Purge::OnRequest
     }

@@ -27,6 +27,35 @@ use crate::{
 ///
 /// It exists only because a scheme's check passed. What its provider puts in the body is read on first use, and is `None`
 /// where the body is neither JSON nor a form that the scheme can read.
+///
+/// # Examples
+/// ```
+/// use std::time::SystemTime;
+/// use http::Request;
+/// use tower_webhooks::{Provider, Scheme, Secret, Secrets};
+///
+/// // The example of GitHub's documentation, "Validating webhook deliveries".
+/// let scheme = Scheme::from(Provider::GITHUB);
+/// let secrets = Secrets::new(Secret::new("It's a Secret to Everybody")?).tenant("acme");
+/// let (head, ()) = Request::post("/")
+///     .header("x-hub-signature-256", "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")
+///     .header("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+///     .header("x-github-event", "push")
+///     .body(())?
+///     .into_parts();
+///
+/// let verdict = scheme.verify(&head, "Hello, World!", &secrets, SystemTime::now())?;
+/// let delivery = verdict.into_delivery().ok_or("GitHub has no handshake")?;
+///
+/// assert_eq!(delivery.provider(), "github");
+/// assert_eq!(delivery.id().map(|id| id.as_str()), Some("72d3162e-cc78-11e3-81ab-4c9367dc0958"));
+/// assert_eq!(delivery.event_type().map(|kind| kind.as_str()), Some("push"));
+/// assert_eq!((delivery.tenant(), delivery.secret_index()), (Some("acme"), Some(0)));
+/// // GitHub signs the body alone.
+/// assert!(delivery.covers_body() && !delivery.id_is_signed());
+/// assert_eq!(delivery.timestamp(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Delivery(Arc<Inner>);
 
@@ -89,72 +118,72 @@ impl Delivery {
         }))
     }
 
-    /// The delivery's id, the same on every attempt of the sender's. `None` where the provider sends none.
+    /// Returns the delivery's id, which is the same on every attempt of the sender. `None` if the provider sends none.
     pub fn id(&self) -> Option<&DeliveryId> {
         let Inner { layout, head, head_id, facts, .. } = &*self.0;
         if facts.get().is_none() && layout.id_is_in_head() {
-            // The body need not be walked for it: a copy that is known by its id gets no further.
+            // The body need not be walked for it: a duplicate that is known by its id gets no further.
             return head_id.get_or_init(|| layout.head_id(head)).as_ref();
         }
         self.facts().id.as_ref()
     }
 
-    /// The event type, such as `invoice.paid`. `None` where the provider names none.
+    /// Returns the event type, such as `invoice.paid`. `None` if the provider names none.
     pub fn event_type(&self) -> Option<&EventType> {
         self.facts().event_type.as_ref()
     }
 
-    /// The name of the provider, or of the declared scheme.
+    /// Returns the name of the provider, or of the declared scheme.
     pub fn provider(&self) -> &str {
         &self.0.layout.provider
     }
 
-    /// Whose delivery it is, where the [`SecretSource`](crate::SecretSource) named a tenant.
+    /// Returns the tenant, if the [`SecretSource`](crate::SecretSource) named one.
     pub fn tenant(&self) -> Option<&str> {
         self.0.tenant.as_deref()
     }
 
-    /// When the sender signed it. `None` where the scheme signs no time.
+    /// Returns when the sender signed it. `None` if the scheme signs no time.
     pub fn timestamp(&self) -> Option<SystemTime> {
         self.0.proof.timestamp
     }
 
-    /// The version of the sender's API that shaped the payload, where it says so.
+    /// Returns the version of the sender's API that shaped the payload, if the sender says so.
     pub fn api_version(&self) -> Option<&str> {
         self.facts().api_version.as_deref()
     }
 
-    /// The sender's account that the event is about, where the scheme has a place for it: Stripe's connected account.
+    /// Returns the sender's account that the event is about, if the scheme has a place for it: Stripe's connected account.
     pub fn account(&self) -> Option<&str> {
         self.facts().account.as_deref()
     }
 
-    /// Which attempt of the sender's this is, from 1, where it says so.
+    /// Returns the number of the sender's attempt, from 1, if the sender says so.
     pub fn attempt(&self) -> Option<u32> {
         self.facts().attempt
     }
 
-    /// Whether it is about live data or test data, where the sender says so.
+    /// Returns whether it is about live data or test data, if the sender says so.
     pub fn mode(&self) -> Option<Mode> {
         self.facts().mode
     }
 
-    /// Which secret matched, by its place in the list: 0 is the current one. `None` where nothing was checked.
+    /// Returns the place of the secret that matched in the list of secrets: 0 is the current one. `None` if nothing was checked.
     pub fn secret_index(&self) -> Option<usize> {
         self.0.proof.secret_index
     }
 
-    /// Whether the signature binds the body. Where it does not, whoever holds one true request can change what it says.
+    /// Returns `true` if the signature covers the body. Otherwise anybody who has read one true request can change what it says.
     pub fn covers_body(&self) -> bool {
         self.0.proof.coverage.body
     }
 
-    /// Whether the signature binds the id. Where it does not, a replayed delivery can come under another id.
+    /// Returns `true` if the signature covers the id. Otherwise a replayed delivery can come under another id.
     pub fn id_is_signed(&self) -> bool {
         self.0.proof.coverage.id
     }
 
-    /// Whether the signature binds a timestamp. Where it does not, a delivery can be replayed at any time.
+    /// Returns `true` if the signature covers a timestamp. Otherwise a delivery can be replayed at any time.
     pub fn timestamp_is_signed(&self) -> bool {
         self.0.proof.coverage.timestamp
     }

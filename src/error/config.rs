@@ -4,17 +4,22 @@ use crate::boxed::BoxError;
 
 /// The configuration of the application is wrong. It occurs at start, before a request is served. Cheap to clone.
 ///
-/// Its `Debug` form, which a `main` prints that returns the error, is the message with its causes.
-///
+/// # Examples
 /// ```
-/// use tower_webhooks::{Scheme, Secret, WebhookLayer, error::ConfigErrorKind};
+/// use std::error::Error;
+/// use tower_webhooks::{ConfigError, Scheme, Secret, error::ConfigErrorKind};
 ///
-/// let incomplete = Scheme::hmac_sha256().header("x-acme-signature").hex(); // lacks `.signs(…)`
-/// let error = WebhookLayer::try_new(incomplete, Secret::new("the key that Acme gave you")?).unwrap_err();
+/// let error: ConfigError = Secret::new("").unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::Secret);
+/// assert_eq!(error.to_string(), "the secret is empty");
 ///
+/// let error: ConfigError = Scheme::hmac_sha256().header("x-signature").hex().build().unwrap_err();
 /// assert_eq!(error.kind(), ConfigErrorKind::Scheme);
-/// assert!(error.to_string().contains("add `.signs("), "{error}");
-/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// assert!(error.to_string().contains("it does not say what is signed"));
+///
+/// // The causes of an error stay reachable.
+/// let error = Secret::from_file("/nonexistent/secret").unwrap_err();
+/// assert!(error.source().is_some());
 /// ```
 #[derive(Clone)]
 pub struct ConfigError {

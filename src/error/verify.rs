@@ -54,7 +54,7 @@ pub enum VerifyErrorKind {
     /// The body has a `Content-Encoding` that the scheme does not sign.
     ContentEncoding,
     /// A handshake does not have the right token.
-    HandshakeRefused,
+    HandshakeRejected,
     /// The signature does not have the form that the scheme declares.
     MalformedSignature,
     /// The timestamp does not have the form that the scheme declares.
@@ -94,7 +94,7 @@ impl VerifyErrorKind {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::ContentEncoding => "content_encoding",
-            Self::HandshakeRefused => "handshake_refused",
+            Self::HandshakeRejected => "handshake_rejected",
             Self::MalformedSignature => "malformed_signature",
             Self::MalformedTimestamp => "malformed_timestamp",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -201,7 +201,7 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::ContentEncoding => {
                 f.write_str("the body has a `content-encoding`, which the scheme does not sign")
             }
-            VerifyErrorKind::HandshakeRefused => f.write_str("the handshake does not have the right token"),
+            VerifyErrorKind::HandshakeRejected => f.write_str("the handshake does not have the right token"),
             VerifyErrorKind::MalformedSignature => {
                 write!(f, "{subject} does not have the form of this scheme's signatures")
             }

@@ -42,8 +42,8 @@
 //! let accepted = app.clone().oneshot(request(signature)?).await?;
 //! assert_eq!(accepted.status(), StatusCode::OK);
 //!
-//! let refused = app.oneshot(request("sha256=0000")?).await?;
-//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+//! let rejected = app.oneshot(request("sha256=0000")?).await?;
+//! assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(())
 //! # }
 //! ```

@@ -38,12 +38,12 @@ pub struct RawEvent {
 pub(super) const TOKEN: &str = "$tower_webhooks::RawEvent";
 
 impl RawEvent {
-    /// The event type. Empty where the event came from anywhere else than an enum over event types.
+    /// Returns the event type. It is empty if the event was not read by an enum over event types.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// The payload's JSON.
+    /// Returns the payload's JSON.
     pub fn payload(&self) -> &RawValue {
         &self.payload
     }
@@ -51,7 +51,26 @@ impl RawEvent {
     /// Reads the payload.
     ///
     /// # Errors
-    /// When it does not fit.
+    /// When it does not fit `T`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::RawEvent;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Customer {
+    ///     email: String,
+    /// }
+    ///
+    /// fn welcome(event: &RawEvent) -> Result<String, serde_json::Error> {
+    ///     let customer: Customer = event.parse()?;
+    ///     Ok(format!("welcome, {}", customer.email))
+    /// }
+    ///
+    /// let event: RawEvent = serde_json::from_str(r#"{"email": "jenny@example.com"}"#)?;
+    /// assert_eq!(welcome(&event)?, "welcome, jenny@example.com");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.payload.get())
     }

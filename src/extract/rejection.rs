@@ -8,6 +8,30 @@ use crate::{answers::Line, observe::Outcome, verify::Acknowledged};
 /// Why an extractor had nothing to give. Cheap to clone.
 ///
 /// The network is told a status and one fixed line.
+///
+/// # Examples
+/// A handler that takes the result answers a payload that does not fit by itself:
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_webhooks::{EventRejection, VerifiedEvent, extract::EventRejectionKind};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: Result<VerifiedEvent<Invoice>, EventRejection>) -> Result<(), EventRejection> {
+///     match event {
+///         Ok(invoice) => println!("{} cents", invoice.amount_paid),
+///         // The first version of the API had no amounts.
+///         Err(rejection) if rejection.kind() == EventRejectionKind::Mismatch && rejection.path() == "/data/object" => {}
+///         Err(rejection) => return Err(rejection),
+///     }
+///     Ok(())
+/// }
+/// # let _ = on_invoice;
+/// ```
 #[derive(Clone)]
 pub struct EventRejection(Arc<Inner>);
 
@@ -82,7 +106,7 @@ impl EventRejection {
         self.0.kind
     }
 
-    /// The status it is answered with.
+    /// Returns the status that it is answered with.
     pub fn status(&self) -> StatusCode {
         match self.0.kind {
             EventRejectionKind::Malformed => StatusCode::BAD_REQUEST,
@@ -93,7 +117,7 @@ impl EventRejection {
         }
     }
 
-    /// Where in the body the type does not fit, as a JSON pointer; empty where that is not known.
+    /// Returns where in the body the type does not fit, as a JSON pointer. It is empty if that is not known.
     pub fn path(&self) -> &str {
         &self.0.path
     }

@@ -34,17 +34,32 @@ pub struct VerifiedBody {
 }
 
 impl VerifiedBody {
-    /// The bytes, as they came.
+    /// Returns the bytes, as they came.
     pub fn raw(&self) -> &Bytes {
         self.delivery.signed_body()
     }
 
-    /// What is known about the delivery.
+    /// Returns what is known about the delivery.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// Gives the bytes.
+    /// Returns the bytes, which are shared and not copied.
+    ///
+    /// # Examples
+    /// ```
+    /// use axum::body::Bytes;
+    /// use tower_webhooks::VerifiedBody;
+    ///
+    /// async fn archive(bytes: Bytes) {
+    ///     println!("{} bytes", bytes.len());
+    /// }
+    ///
+    /// async fn on_delivery(body: VerifiedBody) {
+    ///     archive(body.into_bytes()).await;
+    /// }
+    /// # let _ = on_delivery;
+    /// ```
     pub fn into_bytes(self) -> Bytes {
         self.delivery.signed_body().clone()
     }
@@ -55,6 +70,17 @@ impl VerifiedBody {
     ///
     /// # Errors
     /// When the body is a form without JSON.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{EventRejection, VerifiedBody};
+    ///
+    /// async fn on_delivery(body: VerifiedBody) -> Result<String, EventRejection> {
+    ///     let json = body.json()?;
+    ///     Ok(String::from_utf8_lossy(json).into_owned())
+    /// }
+    /// # let _ = on_delivery;
+    /// ```
     pub fn json(&self) -> Result<&[u8], EventRejection> {
         parse::json_bytes(&self.delivery)
     }
@@ -62,7 +88,7 @@ impl VerifiedBody {
     /// Reads the payload, borrowing from the body where the type does.
     ///
     /// # Errors
-    /// When the body is not JSON, or its payload does not fit.
+    /// When the body is not JSON, or its payload does not fit `T`.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, EventRejection> {
         parse::payload(&self.delivery)
     }
@@ -70,7 +96,23 @@ impl VerifiedBody {
     /// Reads the envelope, which is the whole body, borrowing where the type does.
     ///
     /// # Errors
-    /// When the body is not JSON, or does not fit.
+    /// When the body is not JSON, or does not fit `E`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{EventRejection, VerifiedBody};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Envelope<'a> {
+    ///     id: &'a str,
+    /// }
+    ///
+    /// async fn on_delivery(body: VerifiedBody) -> Result<String, EventRejection> {
+    ///     let envelope: Envelope<'_> = body.parse_envelope()?;
+    ///     Ok(envelope.id.to_owned())
+    /// }
+    /// # let _ = on_delivery;
+    /// ```
     pub fn parse_envelope<'a, E: Deserialize<'a>>(&'a self) -> Result<E, EventRejection> {
         parse::envelope(&self.delivery)
     }

@@ -40,17 +40,17 @@ impl<E: DeserializeOwned> VerifiedEnvelope<E> {
         Self { delivery, envelope }
     }
 
-    /// Gives the envelope.
+    /// Returns the envelope.
     pub fn into_inner(self) -> E {
         self.envelope
     }
 
-    /// What is known about the delivery.
+    /// Returns what is known about the delivery.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// The raw body that the signature was checked over.
+    /// Returns the raw body that the signature was checked over.
     pub fn raw(&self) -> &Bytes {
         self.delivery.signed_body()
     }
@@ -74,7 +74,7 @@ impl<S: Sync, E: DeserializeOwned> FromRequestParts<S> for VerifiedEnvelope<E> {
     }
 }
 
-/// `None` only without a layer: such a handler runs for unsigned requests too. A body that does not fit is refused.
+/// `None` only without a layer: such a handler runs for unsigned requests too. A body that does not fit is rejected.
 impl<S: Sync, E: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEnvelope<E> {
     type Rejection = EventRejection;
 

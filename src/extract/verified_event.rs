@@ -72,17 +72,17 @@ impl<T: DeserializeOwned> VerifiedEvent<T> {
         Self { delivery, payload }
     }
 
-    /// Gives the payload.
+    /// Returns the payload.
     pub fn into_inner(self) -> T {
         self.payload
     }
 
-    /// What is known about the delivery: id, event type, provider, tenant.
+    /// Returns what is known about the delivery: id, event type, provider, tenant.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
     }
 
-    /// The raw body that the signature was checked over.
+    /// Returns the raw body that the signature was checked over.
     pub fn raw(&self) -> &Bytes {
         self.delivery.signed_body()
     }
@@ -90,7 +90,29 @@ impl<T: DeserializeOwned> VerifiedEvent<T> {
     /// Reads the whole body, around the payload.
     ///
     /// # Errors
-    /// When the body does not fit.
+    /// When the body does not fit `E`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{EventRejection, VerifiedEvent};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Invoice {
+    ///     amount_paid: u64,
+    /// }
+    ///
+    /// /// What Stripe sends around the payload.
+    /// #[derive(serde::Deserialize)]
+    /// struct Envelope {
+    ///     created: u64,
+    /// }
+    ///
+    /// async fn on_invoice(event: VerifiedEvent<Invoice>) -> Result<String, EventRejection> {
+    ///     let envelope: Envelope = event.envelope()?;
+    ///     Ok(format!("{} cents at {}", event.amount_paid, envelope.created))
+    /// }
+    /// # let _ = on_invoice;
+    /// ```
     pub fn envelope<E: DeserializeOwned>(&self) -> Result<E, EventRejection> {
         parse::envelope(&self.delivery)
     }
@@ -114,7 +136,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for VerifiedEvent<T> {
     }
 }
 
-/// `None` only without a layer: such a handler runs for unsigned requests too. A payload that does not fit is refused.
+/// `None` only without a layer: such a handler runs for unsigned requests too. A payload that does not fit is rejected.
 impl<S: Sync, T: DeserializeOwned> OptionalFromRequestParts<S> for VerifiedEvent<T> {
     type Rejection = EventRejection;
 

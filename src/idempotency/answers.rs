@@ -11,7 +11,7 @@ use crate::{
     verify::Acknowledged,
 };
 
-/// Tells a copy's sender that the answer is to the first one.
+/// Says that the answer is to a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest time that a sender is asked to wait for a handler, which as a rule is done in much less than its lease.

@@ -43,7 +43,7 @@ pub(super) struct Known {
     pub(super) response: Option<Arc<StoredResponse>>,
 }
 
-/// What a copy of a delivery is answered while the first one is being handled.
+/// What a duplicate is answered while the first delivery is being handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InFlight {
@@ -63,7 +63,7 @@ pub enum MissingId {
     /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one. **Two events with equal bytes are one as
     /// well**, so that the second is lost.
     BodyDigest,
-    /// It is refused with 400.
+    /// It is rejected with 400.
     Reject,
     /// It runs without a claim, as often as it comes.
     Skip,

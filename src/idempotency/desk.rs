@@ -130,7 +130,7 @@ impl Desk<'_> {
         self.context.store.claim(claim).await
     }
 
-    /// Whether a copy in flight is answered now, and how. `None` where it waits and asks again.
+    /// Whether a duplicate in flight is answered now, and how. `None` where it waits and asks again.
     fn wait(&self, begun: Instant, pause: Duration) -> Option<StatusCode> {
         match self.context.in_flight {
             InFlight::Wait(longest) if begun.elapsed() + pause <= longest => None,

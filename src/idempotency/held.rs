@@ -181,7 +181,7 @@ impl ClaimHandle for Held {
             let handler = self.times().handler.max(after(before, lease));
             let slack = self.context.lease.saturating_sub(self.context.handler_timeout);
             let whole = (handler - before).saturating_add(slack);
-            // The guard first: while the claim holds, no copy is let through by a guard that has ended.
+            // The guard first: while the claim holds, no duplicate is let through by a guard that has ended.
             for key in self.guard.iter().map(|guard| guard.key).chain([self.key]) {
                 let renewed = self.context.store.renew(key, self.token, whole).await;
                 self.fenced(renewed.map_err(ClaimError::store)?)?;

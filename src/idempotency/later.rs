@@ -42,7 +42,7 @@ pub(super) enum Note {
     Release(ClaimKey),
 }
 
-/// A record that is missing lets a copy run again, so an outage may leave many of them. Each is a task of less than 1 KiB.
+/// A record that is missing lets a duplicate run again, so an outage may leave many of them. Each is a task of less than 1 KiB.
 const WAITING_COMPLETIONS: usize = 10_000;
 /// What an outage leaves to be given back when it is over. Claims beyond it end with their leases.
 const WAITING_RELEASES: usize = 1_000;

@@ -84,12 +84,12 @@ impl IdempotencyLayer {
     /// Replaces how long a done delivery is remembered. By default that is 7 days, or longer where the provider repeats
     /// longer. What comes again later runs again.
     #[must_use]
-    pub fn retention(mut self, retention: Duration) -> Self {
+    pub fn with_retention(mut self, retention: Duration) -> Self {
         self.context.retention = Some(retention);
         self
     }
 
-    /// Replaces what a copy is answered while the first is being handled; [`InFlight::Retry`] by default. It is never a
+    /// Replaces what a duplicate is answered while the first is being handled; [`InFlight::Retry`] by default. It is never a
     /// success: if the first one fails, nobody would send it again.
     #[must_use]
     pub fn with_in_flight(mut self, answer: InFlight) -> Self {
@@ -117,7 +117,7 @@ impl IdempotencyLayer {
         self
     }
 
-    /// Keeps the responses of handlers, and answers copies with them instead of a fixed line. Bodies larger than `bytes`, or
+    /// Keeps the responses of handlers, and answers duplicates with them instead of a fixed line. Bodies larger than `bytes`, or
     /// of unknown length, are not kept; nor are those of handlers that commit the claim themselves.
     #[must_use]
     pub fn with_stored_responses(mut self, bytes: usize) -> Self {

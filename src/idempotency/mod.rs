@@ -18,7 +18,7 @@
 //! Rules:
 //! 1. Nothing is written before the signature has passed.
 //! 2. A success never leaves before the delivery is recorded as done, but for one case: the handler has succeeded and the
-//!    store cannot be told. Then the effect is there, and a copy may run it again once the lease has passed.
+//!    store cannot be told. Then the effect is there, and a duplicate may run it again once the lease has passed.
 //! 3. A handler runs at least once for each acknowledged delivery. Its effect happens once where it commits in the same
 //!    transaction as the claim: [`Claim::commit`](crate::Claim::commit).
 //! 4. Whoever has lost a claim changes nothing (fencing).
@@ -54,7 +54,7 @@
 //! }
 //! assert_eq!(RUNS.load(Ordering::SeqCst), 1);
 //!
-//! // A forged one is refused, and leaves no trace in the store.
+//! // A forged one is rejected, and leaves no trace in the store.
 //! assert_eq!(app.oneshot(request("00")?).await?.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(())
 //! # }

@@ -94,7 +94,7 @@ impl Desk<'_> {
             match self.complete(held.key, held.token, completion.clone()).await {
                 Some(Fenced::Applied) => held.done(),
                 Some(Fenced::Stale) => observe::overtaken(self.provider()),
-                // The handler's effect is there; the record is what is missing. Until it is made, a copy would run again once
+                // The handler's effect is there; the record is what is missing. Until it is made, a duplicate would run again once
                 // the lease has passed.
                 None => self.later(held.token, held.lease_end(), Note::Complete(held.key, completion)),
             }
@@ -149,7 +149,7 @@ impl Desk<'_> {
         self.later(held.token, held.lease_end(), note);
     }
 
-    /// Keeps a small response for copies, where the application wants that and the record is still to be made.
+    /// Keeps a small response for duplicates, where the application wants that and the record is still to be made.
     async fn store_response<R>(
         &self,
         held: &Held,
@@ -159,7 +159,7 @@ impl Desk<'_> {
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         if response.extensions().get::<Acknowledged>().is_some() && self.verified.prescribes_success() {
-            // The sender has its own form of success, in which a copy is answered as well.
+            // The sender has its own form of success, in which a duplicate is answered as well.
             return Ok((response, None));
         }
         let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());

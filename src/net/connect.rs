@@ -17,17 +17,17 @@ use crate::net::{
     stream::{Budget, Metered, Stream},
 };
 
-/// Finds out where a URL leads, and goes there.
+/// Looks up the addresses of a URL, and connects to one of them.
 pub(crate) struct Dialler {
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) tls: TlsConnector,
-    /// How long a connection may take to be made.
+    /// How long making a connection may take.
     pub(crate) timeout: Duration,
     pub(crate) egress: Option<Egress>,
 }
 
 impl Dialler {
-    /// The addresses that a URL leads to and that the policy permits, never none. The name is looked up once.
+    /// Returns the addresses of a URL that the policy permits, at least one. The name is looked up once.
     pub(crate) async fn addresses(
         &self,
         url: &EndpointUrl,
@@ -49,7 +49,7 @@ impl Dialler {
         Ok(permitted)
     }
 
-    /// Connects to one of some addresses that were checked, itself or by the proxy.
+    /// Connects to one of the addresses, which were checked: directly, or through the proxy.
     pub(crate) async fn connect(
         &self,
         url: &EndpointUrl,

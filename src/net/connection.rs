@@ -10,7 +10,7 @@ use super::{
 };
 use crate::net::stream::{Budget, Stream};
 
-/// An HTTP/1.1 connection. It is closed when this is dropped, whatever is under way on it.
+/// An HTTP/1.1 connection. Dropping it closes it, also during a request.
 pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Full<Bytes>>,
     pub(crate) budget: Budget,
@@ -25,9 +25,9 @@ impl Connection {
         Ok(Self { sender, budget, task })
     }
 
-    /// Sorts the failure of a request.
+    /// Returns the error of a failed request.
     pub(crate) async fn failed(mut self, mut cause: hyper::Error) -> DialError {
-        // The connection was lost before the request was on its way. Only its task knows why, and is about to end.
+        // The connection was lost before the request was sent. Only its task knows why, and is about to end.
         if cause.is_canceled()
             && let Ok(Err(lost)) = (&mut self.task).await
         {
@@ -43,14 +43,14 @@ impl Drop for Connection {
     }
 }
 
-/// HTTP/1.1 as it is spoken with receivers and proxies: no head may be larger.
+/// Returns the settings of HTTP/1.1 with receivers and proxies, which limit the head.
 pub(crate) fn http1() -> Builder {
     let mut builder = Builder::new();
     builder.max_headers(MOST_HEADERS).max_header_size(LARGEST_HEAD).max_buf_size(LARGEST_HEAD);
     builder
 }
 
-/// With TLS 1.3 a receiver says only now what it thinks of our certificate, or of its absence.
+/// With TLS 1.3 a receiver rejects the client's certificate, or its absence, only after the handshake.
 fn failed(cause: hyper::Error) -> DialError {
     let kind = if tls::is_behind(&cause) { DialErrorKind::Tls } else { DialErrorKind::Protocol };
     DialError::new(kind, cause)

@@ -2,7 +2,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 
-/// Dials one address after the other. Each gets its share of the time, so that a dead one leaves some for the next.
+/// Dials one address after the other. Each gets its share of the time, so that one that does not answer leaves time for the next.
 pub(crate) async fn dial(addresses: &[SocketAddr], mut left: Duration) -> io::Result<(SocketAddr, TcpStream)> {
     let mut last = io::ErrorKind::NotFound.into();
     for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
@@ -21,7 +21,7 @@ pub(crate) async fn dial(addresses: &[SocketAddr], mut left: Duration) -> io::Re
 
 async fn dial_one(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
-    // A request is one write; to wait for more would only delay it.
+    // A request is one write, so waiting for more data would only delay it.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,13 +1,13 @@
 use crate::boxed::BoxError;
 
-/// There is no connection to a destination, or it broke.
+/// A connection could not be made, or it broke.
 #[derive(Debug)]
 pub(crate) struct DialError {
     pub(crate) kind: DialErrorKind,
     pub(crate) source: BoxError,
 }
 
-/// What failed on the way to a destination.
+/// What failed in a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DialErrorKind {
     /// No connection could be made, or not within its time.
@@ -16,11 +16,11 @@ pub(crate) enum DialErrorKind {
     Dns,
     /// The connection broke, or what came is not HTTP.
     Protocol,
-    /// The egress proxy gave no way to the destination.
+    /// The egress proxy did not connect to the destination.
     Proxy,
-    /// The policy allows no address of the name.
+    /// The policy does not allow any address of the name.
     RefusedDestination,
-    /// TLS failed otherwise.
+    /// TLS failed in another way.
     Tls,
     /// The certificate has expired, or is not valid yet.
     TlsExpired,

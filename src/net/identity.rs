@@ -14,15 +14,15 @@ use crate::{
     secret::Secret,
 };
 
-/// What the client shows to a receiver that asks who it is.
+/// The certificate that the client shows to a receiver that asks for one.
 pub(crate) struct Identity {
     pub(crate) certificates: Vec<u8>,
     pub(crate) key: Secret,
 }
 
 impl Identity {
-    /// Reads both. The errors of the PEM parser are left out: they may show the line in which it stumbled, and that may be
-    /// all of a key.
+    /// Reads certificates and key. The errors of the PEM parser are dropped: they can contain the line at which it failed, which may
+    /// be a whole key.
     pub(crate) fn load(&self) -> Result<Arc<dyn ResolvesClientCert>, ConfigError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificates)
             .collect::<Result<_, _>>()
@@ -54,7 +54,7 @@ impl Identity {
     fn key(&self) -> Result<PrivateKeyDer<'static>, ConfigError> {
         let pem = self.key.expose();
         PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-            // PKCS#8 says so in its first line, the older forms in a header (RFC 1421).
+            // PKCS#8 shows it in its first line, the older forms in a header (RFC 1421).
             if contains(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(pem, b"Proc-Type: 4,ENCRYPTED") {
                 error("the key of the client's identity is encrypted; decrypt it first, as with `openssl pkey`")
             } else {

@@ -1,19 +1,14 @@
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use super::connection::Connection;
-use crate::{clock, net::destination::EndpointUrl};
+use crate::{clock, mutex::Mutex, net::destination::EndpointUrl};
 
-/// Connections between two requests. One is used again only where this attempt's own look-up and check have led to the very
-/// address that it goes to.
+/// Connections that wait for their next request. One is used again only if the look-up and the check of this attempt led to the
+/// same address.
 #[derive(Default)]
 pub(crate) struct Idle(Mutex<HashMap<Key, Vec<Waiting>>>);
 
-/// What a connection is good for.
+/// Which requests a connection can be used for.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     https: bool,
@@ -35,19 +30,19 @@ impl Key {
 }
 
 impl Idle {
-    /// Takes a connection that fits one of the keys and is still good.
+    /// Takes a connection that fits one of the keys and can still be used.
     pub(crate) fn take(&self, keys: impl Iterator<Item = Key>) -> Option<(Key, Connection)> {
         self.take_at(keys, clock::monotonic())
     }
 
-    /// Keeps a connection, if there is room for it, and closes those that have waited for too long. A receiver that never
-    /// closes would else hold them, and whoever has many endpoints as many as there can be.
+    /// Keeps a connection, if there is room, and closes those that have waited for too long. Otherwise a receiver that never closes
+    /// would keep them open, and somebody with many endpoints could take all the room.
     pub(crate) fn put(&self, key: Key, connection: Connection) {
         self.put_at(key, connection, clock::monotonic());
     }
 
     fn take_at(&self, mut keys: impl Iterator<Item = Key>, now: Duration) -> Option<(Key, Connection)> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if all.is_empty() {
             return None;
         }
@@ -63,7 +58,7 @@ impl Idle {
 
     fn put_at(&self, key: Key, connection: Connection, now: Duration) {
         let waiting = Waiting { connection, since: now };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|_, connections| {
             connections.retain(|waiting| waiting.is_good(now));
             !connections.is_empty()
@@ -83,8 +78,8 @@ impl Waiting {
     }
 }
 
-/// Servers close an idle connection after some time, mostly more than this. One that closes while a request is on its way
-/// costs an attempt.
+/// Servers close an idle connection after some time, usually later than this. One that closes during a request costs an
+/// attempt.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const MOST_KEYS: usize = 256;
 /// As many as an endpoint has attempts in flight.

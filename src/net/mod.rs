@@ -1,11 +1,12 @@
-//! The network as this crate uses it: where a connection may go, and how it gets there.
+//! Connections that this crate makes itself: where they may go, and how they are made.
 //!
 //! Rules:
-//! 1. A URL, and every address that its name has, is checked against a [`DestinationPolicy`](destination::DestinationPolicy) before anything is dialled.
-//! 2. A name is looked up once. What is dialled is an address that was checked.
-//! 3. No more is read from a connection than its [`Budget`](stream::Budget).
+//! 1. A URL and every address of its name are checked against a [`DestinationPolicy`](destination::DestinationPolicy) before anything
+//!    is dialled.
+//! 2. A name is looked up once, and only an address that was checked is dialled.
+//! 3. At most a [`Budget`](stream::Budget) of bytes is read from a connection.
 //!
-//! It knows nothing of webhooks: no deliveries, no signatures, no retries.
+//! Deliveries, signatures and retries are not part of it.
 
 pub(crate) mod connect;
 pub(crate) mod connection;

@@ -14,15 +14,15 @@ use tokio::{
     net::TcpStream,
 };
 
-/// How many bytes may still be read from the network in this attempt.
+/// The number of bytes that may still be read from the network in this attempt.
 ///
-/// The limits of head and body count what HTTP carries. This one also counts what it is carried in: TLS records, the frames
-/// of tiny chunks, interim answers without end.
+/// The limits of head and body count the content of HTTP. This one also counts what surrounds it: TLS records, the frames of
+/// tiny chunks, and endless interim responses.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<AtomicUsize>);
 
 impl Budget {
-    /// Begins another attempt.
+    /// Starts again, for another attempt.
     pub(crate) fn refill(&self) {
         self.0.store(MOST_ON_THE_WIRE, Ordering::Relaxed);
     }
@@ -32,7 +32,7 @@ impl Budget {
     }
 
     fn spend(&self, bytes: usize) {
-        // Nobody else counts meanwhile: one task reads a connection.
+        // Only one task reads a connection, so nothing else counts at the same time.
         self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(bytes), Ordering::Relaxed);
     }
 }
@@ -44,10 +44,10 @@ impl Default for Budget {
 }
 
 pin_project! {
-    /// A connection that ends when the budget is spent. It overshoots by no more than one read.
+    /// A connection that ends when the budget is spent. It exceeds the budget by at most one read.
     ///
-    /// When it can no longer be written to, what the other side said before it closed is read first: an alert of TLS, or an
-    /// early answer, tells more than a broken pipe.
+    /// If it can no longer be written to, what the other side sent before it closed is read first: an alert of TLS, or an early
+    /// response, says more than a broken pipe.
     pub(crate) struct Metered {
         #[pin]
         inner: TcpStream,
@@ -65,14 +65,14 @@ impl Metered {
 /// Whether a write has failed.
 enum Broken {
     No,
-    /// It has, and nothing was read since. So often was a reader given a turn.
+    /// It has failed, and nothing was read since then. The number counts the turns that a reader was given.
     Now(io::Error, u8),
-    /// It has, and what there was to read was read.
+    /// It has failed, and what was left to read was read.
     Known(io::ErrorKind),
 }
 
 impl Broken {
-    /// The outcome of a write. Its failure is held back until there is something to be read, and then until that was.
+    /// Returns the outcome of a write. Its failure is held back until something can be read, and then until that was read.
     fn or_written(
         &mut self,
         written: io::Result<usize>,
@@ -85,7 +85,7 @@ impl Broken {
             _ => {}
         }
         match self {
-            // A connection that is broken has an end to be read, if nothing else.
+            // A broken connection always has something to read, at least its end.
             Self::Now(_, turns) if *turns < MOST_TURNS => {
                 if inner.poll_read_ready(cx).is_ready() {
                     *turns += 1;
@@ -157,13 +157,13 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// What HTTP is spoken on: a [`Metered`] connection, or TLS on one.
+/// What carries HTTP: a [`Metered`] connection, or TLS on one.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What reads is what writes, so the next turn is its own; this is for a reader that does not want any more.
+/// Reader and writer are the same task, so one turn is enough. The limit is for a reader that does not read any more.
 const MOST_TURNS: u8 = 32;
 
-/// A TLS handshake, a head and a body, each at its own limit, fit into it with room for their frames.
+/// A TLS handshake, a head and a body fit into it, each at its own limit, with room for their frames.
 const MOST_ON_THE_WIRE: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use crate::{
     net::{destination::EndpointUrl, identity::Identity},
 };
 
-/// These authorities, or those of the operating system.
+/// Returns these authorities, or those of the operating system.
 pub(crate) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigError> {
     let mut store = RootCertStore::empty();
     if let Some(pem) = pem {
@@ -25,7 +25,7 @@ pub(crate) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigErro
                 .map_err(|cause| misconfigured("a trusted root is not a certificate authority").with_source(cause))?;
         }
     } else {
-        // Systems hold a few that no parser likes; those are left out.
+        // Systems contain some that cannot be parsed; those are left out.
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if store.is_empty() {
@@ -36,9 +36,9 @@ pub(crate) fn roots(pem: Option<&[u8]>) -> Result<Arc<RootCertStore>, ConfigErro
     Ok(Arc::new(store))
 }
 
-/// TLS 1.2 and 1.3 with these authorities, as this client or as nobody.
+/// Returns the settings for TLS 1.2 and 1.3 with these authorities, with or without a client certificate.
 pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<TlsConnector, ConfigError> {
-    // The provider is named, so that a second one in the application's build leaves no choice to be made.
+    // The provider is named explicitly: if the application's build contains another one, rustls would panic without a choice.
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|cause| misconfigured("TLS cannot be set up").with_source(cause))?
@@ -51,7 +51,7 @@ pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> 
     Ok(Arc::new(config).into())
 }
 
-/// The name that a certificate must be for.
+/// Returns the name that a certificate must be for.
 pub(crate) fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, InvalidDnsNameError> {
     Ok(match url.host() {
         Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(*address).into()),
@@ -60,7 +60,7 @@ pub(crate) fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, Inva
     })
 }
 
-/// Sorts a failed handshake.
+/// Returns the error of a failed handshake.
 pub(crate) fn error(cause: io::Error) -> DialError {
     let kind = match behind(&cause) {
         Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
@@ -78,13 +78,13 @@ pub(crate) fn error(cause: io::Error) -> DialError {
     DialError::new(kind, cause)
 }
 
-/// Tells whether TLS is behind an error of what is spoken over it.
+/// Returns `true` if a failure of TLS caused an error of what is spoken over it.
 pub(crate) fn is_behind(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| (**error).source())
         .any(|error| error.downcast_ref::<io::Error>().and_then(behind).is_some())
 }
 
-/// An `io::Error` hides what it holds from `source()`.
+/// The `source()` of an `io::Error` skips the error that it contains.
 fn behind(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }

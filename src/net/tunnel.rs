@@ -26,24 +26,24 @@ use crate::{
     },
 };
 
-/// The way out, where it is not the direct one.
+/// The proxy through which connections are made, if they are not direct.
 pub(crate) struct Egress {
     pub(crate) proxy: EgressProxy,
-    /// For the proxy itself; a client's certificate is for receivers and not shown to it.
+    /// TLS with the proxy itself, which does not get the client's certificate: that is for receivers.
     pub(crate) tls: TlsConnector,
 }
 
 /// Why there is no tunnel to one address.
 enum Refusal {
-    /// Another address may have one.
+    /// Another address may work.
     Address(DialError),
-    /// The proxy gives none.
+    /// The proxy does not work at all.
     Proxy(DialError),
 }
 
 impl Egress {
-    /// Asks the proxy for a way to one address after the other, within the time that a connection may take. Each gets its
-    /// share of it.
+    /// Asks the proxy for a tunnel to one address after the other, within the time that a connection may take. Each gets its share
+    /// of the time.
     pub(crate) async fn tunnel(
         &self,
         resolver: &dyn Resolver,
@@ -71,7 +71,7 @@ impl Egress {
                 Ok(Err(Refusal::Proxy(cause))) => return Err(cause),
                 Ok(Err(Refusal::Address(cause))) => last = cause,
                 Err(_) => {
-                    // What takes a proxy so long is the receiver, as a rule: it waits for the connection itself.
+                    // If a proxy takes so long, it is usually waiting for its own connection to the receiver.
                     last = match is_asked {
                         true => of_receiver("the proxy did not answer `CONNECT` in time"),
                         false => of_proxy("the proxy could not be reached in time"),
@@ -95,11 +95,11 @@ impl Egress {
         }
     }
 
-    /// Asks for a way to one address, on a connection of its own.
+    /// Asks for a tunnel to one address, on a new connection to the proxy.
     async fn ask(&self, stream: Box<dyn Stream>, address: SocketAddr) -> Result<Box<dyn Stream>, Refusal> {
         let (mut sender, mut connection) = http1().handshake(TokioIo::new(stream)).await.map_err(refused)?;
         let mut asked = pin!(sender.send_request(self.proxy.connect(address)));
-        // Nobody else polls the connection, so what is left of it afterwards is all there is.
+        // The connection is polled only here, so its buffer afterwards contains everything that was not read.
         let answer = poll_fn(|cx| {
             let ended = connection.poll_without_shutdown(cx);
             match (asked.as_mut().poll(cx), ended) {
@@ -108,22 +108,22 @@ impl Egress {
             }
         });
         let status = answer.await.map_err(refused)?.status();
-        // Any 2xx opens the tunnel, says the RFC; hyper makes an exception of this one, and no proxy sends it.
+        // By the RFC any 2xx opens the tunnel. hyper makes an exception for 204, which no proxy sends.
         if !status.is_success() || status == StatusCode::NO_CONTENT {
             let cause = format!("the proxy answered `CONNECT` with {}", status.as_u16());
             return Err(match status {
-                // Whose credentials are wrong is not helped by another address.
+                // Wrong credentials are wrong for every address.
                 StatusCode::PROXY_AUTHENTICATION_REQUIRED => refused(cause),
-                // So a proxy says that the receiver cannot be reached (RFC 9110, 15.6.3 and 15.6.5).
+                // The proxy cannot reach the receiver (RFC 9110, 15.6.3 and 15.6.5).
                 StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Refusal::Address(of_receiver(cause)),
                 _ => Refusal::Address(of_proxy(cause)),
             });
         }
-        // Until the request has left as a whole: a proxy may answer before it has read it.
+        // Wait until the whole request was sent, since a proxy may answer before it has read it.
         poll_fn(|cx| connection.poll_without_shutdown(cx)).await.map_err(refused)?;
         let parts = connection.into_parts();
         if !parts.read_buf.is_empty() {
-            // No receiver speaks first; these bytes are the proxy's.
+            // A receiver never sends first, so these bytes come from the proxy.
             return Err(refused("bytes came through the tunnel before any were sent"));
         }
         Ok(parts.io.into_inner())

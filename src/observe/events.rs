@@ -8,19 +8,19 @@ use crate::error::{VerifyError, VerifyErrorKind};
 use crate::pattern::Mistake;
 
 /// A request was rejected.
-pub(crate) fn refused(provider: &str, status: u16, cause: &VerifyError) {
+pub(crate) fn rejected(provider: &str, status: u16, cause: &VerifyError) {
     let reason = cause.kind().as_str();
     let hint = cause.hint().map(tracing::field::display);
     match cause.kind() {
         // The operator must act, or deliveries are lost when the sender gives up.
         VerifyErrorKind::SecretUnavailable => error!(
-            target: TARGET, provider, status, reason, hint, cause = source(cause), "refused a request: {cause}"
+            target: TARGET, provider, status, reason, hint, cause = source(cause), "rejected a request: {cause}"
         ),
         // Clients that disconnect, scanners that use GET, and invented tenants are normal on the internet.
         VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed | VerifyErrorKind::UnknownTenant => {
-            debug!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}");
+            debug!(target: TARGET, provider, status, reason, hint, "rejected a request: {cause}");
         }
-        _ => warn!(target: TARGET, provider, status, reason, hint, "refused a request: {cause}"),
+        _ => warn!(target: TARGET, provider, status, reason, hint, "rejected a request: {cause}"),
     }
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn nothing_to_claim(provider: &str) {
     warn!(
         target: TARGET, provider,
         "deliveries of this scheme have no id, and equal bodies can be different events: idempotency has no effect, and each \
-         copy runs. Declare `.id(…)` or `.bodies_are_unique()` in the scheme, or use `IdempotencyLayer::with_missing_id`"
+         duplicate runs. Declare `.id(…)` or `.bodies_are_unique()` in the scheme, or use `IdempotencyLayer::with_missing_id`"
     );
 }
 
@@ -249,7 +249,7 @@ pub(crate) fn record_given_up(provider: &str) {
     error!(
         target: TARGET, provider,
         "a delivery was handled, and its record could not be written: the store could not be reached for an hour, or too many records \
-         wait; a copy may run again"
+         wait; a duplicate may run again"
     );
 }
 

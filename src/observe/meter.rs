@@ -20,7 +20,7 @@ struct Keys {
     received: OnceLock<Key>,
     handshakes: OnceLock<Key>,
     verified: [OnceLock<Key>; SECRETS.len()],
-    refused: [OnceLock<Key>; VerifyErrorKind::COUNT],
+    rejected: [OnceLock<Key>; VerifyErrorKind::COUNT],
     handled: [OnceLock<Key>; Outcome::COUNT],
     seconds: [OnceLock<Key>; Outcome::COUNT],
 }
@@ -37,7 +37,7 @@ impl Meter {
             received: OnceLock::new(),
             handshakes: OnceLock::new(),
             verified: Default::default(),
-            refused: Default::default(),
+            rejected: Default::default(),
             handled: Default::default(),
             seconds: Default::default(),
         }))
@@ -54,9 +54,9 @@ impl Meter {
     }
 
     /// A request was rejected.
-    pub(crate) fn refused(&self, kind: VerifyErrorKind) {
-        if let Some(slot) = self.0.refused.get(kind as usize) {
-            count(self.key(slot, "webhook_refused_total", Some(("kind", kind.as_str()))));
+    pub(crate) fn rejected(&self, kind: VerifyErrorKind) {
+        if let Some(slot) = self.0.rejected.get(kind as usize) {
+            count(self.key(slot, "webhook_rejected_total", Some(("kind", kind.as_str()))));
         }
     }
 

@@ -13,7 +13,7 @@ impl Meter {
 
     pub(crate) fn handshake(&self) {}
 
-    pub(crate) fn refused(&self, _kind: VerifyErrorKind) {}
+    pub(crate) fn rejected(&self, _kind: VerifyErrorKind) {}
 
     pub(crate) fn verified(&self, _secret: Option<usize>) {}
 

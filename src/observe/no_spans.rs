@@ -16,7 +16,7 @@ impl ReceiveSpan {
         Entered(PhantomData)
     }
 
-    pub(crate) fn refused(&self, _reason: &'static str, _status: u16) {}
+    pub(crate) fn rejected(&self, _reason: &'static str, _status: u16) {}
 
     pub(crate) fn handshake(&self, _status: u16) {}
 

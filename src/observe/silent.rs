@@ -1,6 +1,6 @@
 use crate::error::VerifyError;
 
-pub(crate) fn refused(_provider: &str, _status: u16, _cause: &VerifyError) {}
+pub(crate) fn rejected(_provider: &str, _status: u16, _cause: &VerifyError) {}
 
 pub(crate) fn panicked(_provider: &str) {}
 

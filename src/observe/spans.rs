@@ -19,9 +19,9 @@ impl ReceiveSpan {
     }
 
     /// The request was rejected; `reason` is the kind of the error.
-    pub(crate) fn refused(&self, reason: &'static str, status: u16) {
+    pub(crate) fn rejected(&self, reason: &'static str, status: u16) {
         self.0.record("reason", reason);
-        self.answered("refused", status);
+        self.answered("rejected", status);
     }
 
     /// The request was a handshake.

@@ -1,30 +1,20 @@
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{
-    Scheme, WIDEST_WINDOW,
     answer::Answer,
-    content::{self, Part},
-    cuts::{self, Rule},
-    freshness::{Freshness, JsonForm, TimestampUnit},
-    grammar::{Grammar, MOST_ASYMMETRIC, MOST_CANDIDATES},
-    handshake::{Handshake, is_in_challenges},
-    key_form::{KeyForm, KeyText},
-    settings::Settings,
-    template::{Algorithm, Locate, Template},
+    freshness::{JsonForm, TimestampUnit},
+    grammar::{Grammar, MOST_ASYMMETRIC},
+    handshake::Handshake,
+    key_form::KeyForm,
+    template::Algorithm,
 };
-use crate::{
-    delivery::{Coverage, Fact, Layout},
-    error::{ConfigError, ConfigErrorKind},
-    field::{Field, Place, Places, header_name, json_pointer},
-    form::Form,
-    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
-};
+use crate::{field::Field, form::Form, signature::Encoding};
 
 /// Declares how a sender signs, one fact a method.
 ///
-/// It begins with the algorithm, [`Scheme::hmac_sha256`] for almost everyone, and ends with [`build`](Self::build), or by
+/// It begins with the algorithm, [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256) for almost everyone, and ends with [`build`](Self::build), or by
 /// being passed to [`WebhookLayer::new`](crate::WebhookLayer::new) as it is.
 ///
 /// ```
@@ -51,48 +41,49 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct SchemeBuilder {
-    algorithm: Algorithm,
-    name: Cow<'static, str>,
-    locate: Option<RawLocate>,
-    every_line: bool,
-    grammar: Grammar,
-    encoding: Option<Encoding>,
-    key_form: KeyForm,
-    key_prefix: Option<Cow<'static, str>>,
-    key_without: Vec<String>,
-    key_id: Option<Field>,
-    secret_prefix: Option<Cow<'static, str>>,
-    secret_length: Option<usize>,
-    content: Option<Cow<'static, str>>,
-    timestamp: Option<Field>,
-    unit: Option<TimestampUnit>,
-    timestamp_json: Option<JsonForm>,
+    pub(super) algorithm: Algorithm,
+    pub(super) name: Cow<'static, str>,
+    pub(super) locate: Option<RawLocate>,
+    pub(super) every_line: bool,
+    pub(super) grammar: Grammar,
+    pub(super) encoding: Option<Encoding>,
+    pub(super) key_form: KeyForm,
+    pub(super) key_prefix: Option<Cow<'static, str>>,
+    pub(super) key_without: Vec<String>,
+    pub(super) key_id: Option<Field>,
+    pub(super) secret_prefix: Option<Cow<'static, str>>,
+    pub(super) secret_length: Option<usize>,
+    pub(super) content: Option<Cow<'static, str>>,
+    pub(super) timestamp: Option<Field>,
+    pub(super) unit: Option<TimestampUnit>,
+    pub(super) timestamp_json: Option<JsonForm>,
     /// The outer one says whether it was named.
-    tolerance: Option<Option<Duration>>,
-    id: Option<Field>,
-    event_type: Option<Field>,
-    api_version: Option<Field>,
-    attempt: Option<(Field, u32)>,
-    live: Option<(Field, Cow<'static, str>)>,
-    payload: Cow<'static, str>,
-    or_envelope: bool,
-    form: Option<Form>,
-    account: Option<Field>,
-    batch: Option<Cow<'static, str>>,
-    handshakes: Vec<Handshake>,
-    methods: Vec<Method>,
-    success: Option<Answer>,
-    refused: StatusCode,
-    body_limit: usize,
-    retention: Option<Duration>,
-    unique_bodies: bool,
-    encoded_bodies: bool,
-    json_alone: bool,
-    indented_json: Option<&'static str>,
+    pub(super) tolerance: Option<Option<Duration>>,
+    pub(super) id: Option<Field>,
+    pub(super) event_type: Option<Field>,
+    pub(super) api_version: Option<Field>,
+    pub(super) attempt: Option<(Field, u32)>,
+    pub(super) live: Option<(Field, Cow<'static, str>)>,
+    pub(super) payload: Cow<'static, str>,
+    pub(super) or_envelope: bool,
+    pub(super) form: Option<Form>,
+    pub(super) account: Option<Field>,
+    pub(super) batch: Option<Cow<'static, str>>,
+    pub(super) handshakes: Vec<Handshake>,
+    pub(super) methods: Vec<Method>,
+    pub(super) success: Option<Answer>,
+    pub(super) rejected: StatusCode,
+    pub(super) body_limit: usize,
+    pub(super) retention: Option<Duration>,
+    pub(super) unique_bodies: bool,
+    pub(super) encoded_bodies: bool,
+    pub(super) json_alone: bool,
+    pub(super) indented_json: Option<&'static str>,
 }
 
+/// Where signatures are, before names are parsed.
 #[derive(Debug, Clone)]
-enum RawLocate {
+pub(super) enum RawLocate {
     EachHeader(Vec<Cow<'static, str>>),
     Headers(Vec<Cow<'static, str>>),
     Json(Cow<'static, str>),
@@ -142,7 +133,7 @@ impl SchemeBuilder {
             handshakes: Vec::new(),
             methods: vec![Method::POST],
             success: None,
-            refused: StatusCode::UNAUTHORIZED,
+            rejected: StatusCode::UNAUTHORIZED,
             body_limit: DEFAULT_BODY_LIMIT,
             retention: None,
             unique_bodies: false,
@@ -152,7 +143,7 @@ impl SchemeBuilder {
         }
     }
 
-    /// Names the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys; `custom` by default.
+    /// Sets the name of the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys; `custom` by default.
     pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self
@@ -160,16 +151,36 @@ impl SchemeBuilder {
 
     // Where the signature is.
 
-    /// The signature is in this header, which must be there once.
+    /// Sets the header that the signature is in. It must be there once.
     pub fn header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Headers(vec![name.into()]));
         self
     }
 
-    /// The signature may be in this header instead, if none of those named before is there.
+    /// Adds a header that the signature may be in if none of those named before is there.
     ///
     /// The headers form families: a [`Field`] of as many headers as there are signature headers is looked for in the header
     /// of the same place, so that the timestamp of one family never goes with the signature of another.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // Senders that use Svix call the headers of Standard Webhooks by another name.
+    /// Scheme::hmac_sha256()
+    ///     .header("webhook-signature")
+    ///     .or_header("svix-signature")
+    ///     .items(" ")
+    ///     .pairs(",")
+    ///     .key("v1")
+    ///     .base64()
+    ///     .id(Field::header("webhook-id").or(Field::header("svix-id")))
+    ///     .timestamp(Field::header("webhook-timestamp").or(Field::header("svix-timestamp")))
+    ///     .signs("{id}.{timestamp}.{body}")
+    ///     .key_standard_webhooks()
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn or_header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         match &mut self.locate {
             Some(RawLocate::Headers(names)) => names.push(name.into()),
@@ -178,31 +189,68 @@ impl SchemeBuilder {
         self
     }
 
-    /// There is a header for each key in use; any of them may be there, and any may match.
+    /// Sets a header for each key in use. Any of them may be there, and any may match.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // The sender signs with its old and its new key during a rotation.
+    /// Scheme::hmac_sha256()
+    ///     .header_for_each_key(["x-acme-signature-primary", "x-acme-signature-secondary"])
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn header_for_each_key<N: Into<Cow<'static, str>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.locate = Some(RawLocate::EachHeader(names.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// The signatures are in headers `prefix1`, `prefix2` and so on, any of which may match.
+    /// Sets a prefix of headers: the signatures are in `prefix1`, `prefix2` and so on, any of which may match.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // X-Acme-Signature-1: 5257a8…   X-Acme-Signature-2: 6ffbb5…
+    /// Scheme::hmac_sha256().numbered_headers("x-acme-signature-").hex().signs("{body}").build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn numbered_headers(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Numbered(prefix.into()));
         self
     }
 
-    /// The signature is a parameter of the URL's query.
+    /// Sets the parameter of the URL's query that the signature is in.
     pub fn query(mut self, key: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Query(key.into()));
         self
     }
 
-    /// The signature is in the JSON body, at this pointer. It cannot sign the body that it is in.
+    /// Sets where in the JSON body the signature is. It cannot sign the body that it is in.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // {"token":"…","timestamp":"1700000000","signature":"5257a8…","event":{…}}
+    /// Scheme::hmac_sha256()
+    ///     .json_pointer("/signature")
+    ///     .hex()
+    ///     .timestamp(Field::json("/timestamp"))
+    ///     .signs("{timestamp}.{json:/token}")
+    ///     .payload("/event")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Json(pointer.into()));
         self
     }
 
-    /// The signature header may stand on several lines, any of which may match.
+    /// Allows the signature header on several lines, any of which may match.
     pub fn every_line(mut self) -> Self {
         self.every_line = true;
         self
@@ -210,25 +258,25 @@ impl SchemeBuilder {
 
     // How it is written.
 
-    /// The header value begins with this text, as in `sha256=`.
+    /// Sets the text that the header value begins with, such as `sha256=`.
     pub fn prefix(mut self, text: impl Into<String>) -> Self {
         self.grammar.prefix = Some(text.into());
         self
     }
 
-    /// The header value is a list, with this text between its items.
+    /// Sets the text between the items of the header value, which is then a list.
     pub fn items(mut self, separator: impl Into<String>) -> Self {
         self.grammar.items = Some(separator.into());
         self
     }
 
-    /// Items are pairs, with this text between key and value.
+    /// Sets the text between key and value of an item, which is then a pair.
     pub fn pairs(mut self, separator: impl Into<String>) -> Self {
         self.grammar.pairs = Some(separator.into());
         self
     }
 
-    /// Items with this key are signatures; it may be called more than once. Items with other keys are skipped.
+    /// Adds a key: items with it are signatures. Items with other keys are skipped.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.grammar.keys.push(key.into());
         self
@@ -254,17 +302,36 @@ impl SchemeBuilder {
 
     // What is signed, and with which key.
 
-    /// The signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
+    /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
     /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is refused, since other values would then have the same
+    /// What could be cut at another place without the text changing is rejected, since other values would then have the same
     /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
     /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
     /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
     /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
     ///
     /// A signed id may have 512 bytes, another signed part of the head 4096.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .timestamp(Field::header("x-acme-timestamp"))
+    ///     .signs("{timestamp}.{method}.{header:x-acme-topic}.{body}")
+    ///     .event_type(Field::header("x-acme-topic"))
+    ///     .build()?;
+    /// assert!(scheme.covers_body() && scheme.timestamp_is_signed());
+    ///
+    /// // Nothing says where the topic ends and the body begins.
+    /// let mistake = Scheme::hmac_sha256().header("x-acme-signature").hex().signs("{header:x-acme-topic}{body}").build();
+    /// assert!(mistake.is_err());
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
         self
@@ -289,7 +356,22 @@ impl SchemeBuilder {
     }
 
     /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
-    /// read. For senders whose secret is `acme_` and hexadecimal digits, add [`key_hex`](Self::key_hex).
+    /// read.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::Scheme;
+    ///
+    /// // The key of `acme_5257a8…` is what its hexadecimal digits stand for.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .key_prefix("acme_")
+    ///     .key_hex()
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn key_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.key_prefix = Some(prefix.into());
         self
@@ -310,7 +392,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or refused for it: it lets a
+    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or rejected for it: it lets a
     /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
     /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
     pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
@@ -318,7 +400,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// How many characters the sender's secrets have, for the same purpose.
+    /// Sets how many characters the sender's secrets have, for the same purpose.
     pub fn secret_length(mut self, characters: usize) -> Self {
         self.secret_length = Some(characters);
         self
@@ -348,33 +430,50 @@ impl SchemeBuilder {
 
     // Freshness.
 
-    /// Where the signed timestamp is. It must be in the signed text, or in a body that is signed.
+    /// Sets where the signed timestamp is. It must be in the signed text, or in a body that is signed.
     pub fn timestamp(mut self, field: Field) -> Self {
         self.timestamp = Some(field);
         self
     }
 
-    /// What the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    /// Sets what the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{
+    ///     Scheme,
+    ///     scheme::{Field, TimestampUnit},
+    /// };
+    ///
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .timestamp(Field::header("x-acme-timestamp"))
+    ///     .unit(TimestampUnit::Milliseconds)
+    ///     .signs("{timestamp}.{body}")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn unit(mut self, unit: TimestampUnit) -> Self {
         self.unit = Some(unit);
         self
     }
 
-    /// How far the timestamp may be from now, in either direction; 5 minutes by default.
+    /// Sets how far the timestamp may be from now, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = Some(Some(tolerance));
         self
     }
 
     /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
-    /// [`with_tolerance`](Scheme::with_tolerance).
+    /// [`with_tolerance`](crate::Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
         self.tolerance = Some(None);
         self
     }
 
-    /// How a timestamp is written in a JSON body, where it is there: as a number, as a string, or as either, which is the default.
-    /// With one of the two named, the other is refused as malformed.
+    /// Sets how a timestamp in a JSON body is written: as a number, as a string, or as either, which is the default.
+    /// With one of the two named, the other is rejected as malformed.
     pub fn timestamp_json(mut self, form: JsonForm) -> Self {
         self.timestamp_json = Some(form);
         self
@@ -382,68 +481,149 @@ impl SchemeBuilder {
 
     // What the delivery says about itself.
 
-    /// Where the delivery's id is, which must be the same on every attempt.
+    /// Sets where the delivery's id is, which must be the same on every attempt.
     pub fn id(mut self, field: Field) -> Self {
         self.id = Some(field);
         self
     }
 
-    /// Where the event type is.
+    /// Sets where the event type is.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // X-Acme-Event: issues and {"action":"opened"} are `issues.opened`.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .event_type(Field::header("x-acme-event").joined(Field::json("/action")))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn event_type(mut self, field: Field) -> Self {
         self.event_type = Some(field);
         self
     }
 
-    /// Where the version of the sender's API is.
+    /// Sets where the version of the sender's API is.
     pub fn api_version(mut self, field: Field) -> Self {
         self.api_version = Some(field);
         self
     }
 
-    /// Where the sender counts its attempts, and what the count is on the first one.
+    /// Sets where the sender counts its attempts, and what the count is on the first one.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // X-Acme-Retry: 0 is the first attempt, for which `Delivery::attempt` is 1.
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .attempt(Field::header("x-acme-retry"), 0)
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn attempt(mut self, field: Field, first: u32) -> Self {
         self.attempt = Some((field, first));
         self
     }
 
-    /// Where live data and test data are told apart, and what is there for live data.
+    /// Sets where live data and test data are told apart, and what is there for live data.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, Secret, Secrets, WebhookLayer, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .name("acme")
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .live(Field::json("/livemode"), "true")
+    ///     .build()?;
+    ///
+    /// // A secret for test data then passes deliveries without live data alone.
+    /// let secrets = Secrets::new(Secret::new("the live secret of acme")?).and_test(Secret::new("the test secret of acme")?);
+    /// WebhookLayer::try_new(scheme, secrets)?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn live(mut self, field: Field, value: impl Into<Cow<'static, str>>) -> Self {
         self.live = Some((field, value.into()));
         self
     }
 
-    /// Where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    /// Sets where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
     pub fn account(mut self, field: Field) -> Self {
         self.account = Some(field);
         self
     }
 
-    /// Where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
+    /// Sets where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
     /// without this place is not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), false);
         self
     }
 
-    /// Where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
+    /// Sets where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
     /// envelope, which is the whole body.
     pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), true);
         self
     }
 
-    /// The sender also posts forms (`application/x-www-form-urlencoded`), or nothing else, and they are read so. The raw form
-    /// is what is signed.
+    /// Sets how forms (`application/x-www-form-urlencoded`) are read, for a sender that posts them, beside JSON or alone. The raw form is
+    /// what is signed.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{
+    ///     Scheme,
+    ///     scheme::{Field, Form},
+    /// };
+    ///
+    /// // payload=%7B%22id%22%3A…
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .form(Form::json("payload"))
+    ///     .id(Field::json("/id"))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn form(mut self, form: Form) -> Self {
         self.form = Some(form);
         self
     }
 
-    /// The sender puts several deliveries into one request: an array at this JSON pointer of the body. The handler runs once
+    /// Sets where in the JSON body the array is of a sender that puts several deliveries into one request. The handler runs once
     /// for each item, in order; the request is a success when all of them are, else the answer is the first failing one.
     ///
     /// JSON pointers of [`id`](Self::id), [`event_type`](Self::event_type), [`payload`](Self::payload) and the like are then
-    /// those of an item. An id that is not in the item is none.
+    /// those of an item. An id that is not in the item is ignored.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // {"events":[{"id":"1","type":"opened","data":{…}},{"id":"2",…}]}
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .batch("/events")
+    ///     .id(Field::json("/id"))
+    ///     .event_type(Field::json("/type"))
+    ///     .payload("/data")
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn batch(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         self.batch = Some(pointer.into());
         self
@@ -457,32 +637,46 @@ impl SchemeBuilder {
         self
     }
 
-    /// The methods that deliveries come by; POST by default. The methods of handshakes need not be named.
+    /// Sets the methods that deliveries come by; POST by default. The methods of handshakes need not be named.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
         self
     }
 
-    /// What the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
+    /// Sets what the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
     /// nothing: the answer is 200 and says why.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_webhooks::{Scheme, scheme::Answer};
+    ///
+    /// Scheme::hmac_sha256()
+    ///     .header("x-acme-signature")
+    ///     .hex()
+    ///     .signs("{body}")
+    ///     .success(Answer::new(StatusCode::ACCEPTED).json(r#"{"received":true}"#))
+    ///     .build()?;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn success(mut self, answer: Answer) -> Self {
         self.success = Some(answer);
         self
     }
 
-    /// The status of every authentication failure; 401 by default.
-    pub fn refused(mut self, status: StatusCode) -> Self {
-        self.refused = status;
+    /// Sets the status that a request is rejected with if its authentication fails; 401 by default.
+    pub fn rejected(mut self, status: StatusCode) -> Self {
+        self.rejected = status;
         self
     }
 
-    /// The largest body that the provider sends, in bytes; 1 MiB by default.
+    /// Sets the largest body that the provider sends, in bytes; 1 MiB by default.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// How long the provider may repeat a delivery, where that is longer than the 7 days for which an id is kept anyway.
+    /// Sets how long the provider may repeat a delivery, if that is longer than the 7 days for which an id is kept anyway.
     pub fn retries_for(mut self, span: Duration) -> Self {
         self.retention = Some(span);
         self
@@ -492,7 +686,7 @@ impl SchemeBuilder {
     /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
     ///
     /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
-    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a copy is lost.
+    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a duplicate is lost.
     pub fn bodies_are_unique(mut self) -> Self {
         self.unique_bodies = true;
         self
@@ -516,292 +710,4 @@ impl SchemeBuilder {
         self.indented_json = Some(mark);
         self
     }
-
-    /// Checks that the declaration is whole and makes a scheme of it.
-    ///
-    /// # Errors
-    /// When something is missing or contradicts something else; the message says what.
-    pub fn build(self) -> Result<Scheme, ConfigError> {
-        let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
-        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
-        let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
-        let key_id = places(&self.key_id)?;
-        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
-            return Err(error(
-                "the id of a key is looked for before the body is read; take a header or the query for it",
-            ));
-        }
-        let locate = self.compile_locate()?;
-        let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
-        let signs_challenges = self.signs_challenges(&content)?;
-        let payload = json_pointer(&self.payload)?;
-        let families = Template::families(&locate);
-        check_families(families, timestamp.iter().chain(&id))?;
-
-        let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
-        if self.or_envelope {
-            layout.set_or_envelope();
-        }
-        let is_form = self.form.is_some();
-        if let Some(form) = self.form {
-            layout.set_form(form);
-        }
-        let facts = [
-            (Fact::Account, places(&self.account)?),
-            (Fact::ApiVersion, places(&self.api_version)?),
-            (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
-            (Fact::EventType, places(&self.event_type)?),
-            (Fact::Id, id.clone()),
-            (Fact::Mode, self.live.as_ref().map(|(field, _)| field.compile()).transpose()?),
-        ];
-        for (fact, places) in facts {
-            if let Some(places) = places {
-                layout.set(fact, places);
-            }
-        }
-        if let Some(pointer) = &self.batch {
-            layout.set_batch(json_pointer(pointer)?);
-        }
-        if let Some((_, first)) = &self.attempt {
-            layout.set_first_attempt(*first);
-        }
-        if let Some((_, live)) = self.live {
-            layout.set_live(live.into_owned());
-        }
-
-        let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
-        let deferred = content.iter().any(|part| match part {
-            Part::Json(_) => true,
-            Part::Id => in_body(id.as_ref()),
-            Part::Timestamp => in_body(timestamp.as_ref()),
-            _ => false,
-        });
-        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
-        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
-        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
-        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
-        let compile = |handshake: Handshake| handshake.compile(&self.methods);
-        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
-        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
-            return Err(error(
-                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
-                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
-            ));
-        }
-        Ok(Scheme::declared(Template {
-            settings: Settings::default(),
-            layout: Arc::new(layout),
-            algorithm: self.algorithm,
-            locate,
-            every_line: self.every_line,
-            grammar: self.grammar,
-            encoding: self.encoding,
-            key: KeyText {
-                form: self.key_form,
-                prefix: self.key_prefix.map(Cow::into_owned),
-                with_id: self.key_id.is_some(),
-                without: self.key_without,
-            },
-            key_id,
-            secret_prefix: self.secret_prefix.map(Cow::into_owned),
-            secret_length: self.secret_length,
-            indented_json: self.indented_json,
-            content,
-            rules,
-            json_alone: self.json_alone,
-            deferred,
-            freshness,
-            id,
-            coverage,
-            signs_challenges,
-            handshakes,
-            methods: self.methods,
-            success: self.success,
-            refused: self.refused,
-            body_limit: self.body_limit,
-            retention: self.retention,
-            unique_bodies: self.unique_bodies,
-            encoded_bodies: self.encoded_bodies,
-        }))
-    }
-
-    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
-    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
-        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
-        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
-            return Ok(false);
-        }
-        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
-        if content.iter().any(is_apart) {
-            return Ok(false);
-        }
-        if content.iter().any(|part| matches!(part, Part::Body)) {
-            return Ok(true);
-        }
-        Err(error(
-            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
-             the signed text may be a challenge; add `.signed()` to the handshake",
-        ))
-    }
-
-    fn compile_locate(&self) -> Result<Locate, ConfigError> {
-        let names =
-            |names: &[Cow<'static, str>]| names.iter().map(|name| header_name(name)).collect::<Result<Vec<_>, _>>();
-        Ok(match &self.locate {
-            Some(RawLocate::Headers(headers)) => Locate::Headers(names(headers)?),
-            Some(RawLocate::EachHeader(headers)) if headers.is_empty() => {
-                return Err(error("the list of signature headers is empty"));
-            }
-            Some(RawLocate::EachHeader(headers)) => Locate::EachHeader(names(headers)?),
-            Some(RawLocate::Numbered(prefix)) => Locate::Numbered(
-                (1..=MOST_CANDIDATES)
-                    .map(|number| header_name(&format!("{prefix}{number}")))
-                    .collect::<Result<Vec<HeaderName>, _>>()?,
-            ),
-            Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
-            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
-            None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
-            None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
-        })
-    }
-
-    /// Checks that the parts fit, and tells what the signature binds.
-    fn check(
-        &self,
-        content: &[Part],
-        timestamp: Option<&Places>,
-        id: Option<&Places>,
-    ) -> Result<Coverage, ConfigError> {
-        let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
-        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_) | Algorithm::Public(_));
-        if signed && content.is_empty() {
-            return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
-        }
-        if !signed && !content.is_empty() {
-            return Err(error("a token or an unsigned scheme signs nothing; take `.signs(…)` away"));
-        }
-        if signed && self.encoding.is_none() {
-            return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
-        }
-        let is_public = matches!(self.algorithm, Algorithm::Public(_));
-        let is_ed25519 = self.algorithm == Algorithm::Public(PublicAlgorithm::Ed25519);
-        if is_public && !is_ed25519 && self.key_form != KeyForm::PublicKeyInfo {
-            return Err(error("a public key of this algorithm is written as PEM; add `.key_pem()`"));
-        }
-        if self.key_form == KeyForm::PublicKeyInfo && (!is_public || is_ed25519) {
-            return Err(error("`.key_pem()` is for public keys of ECDSA and RSA"));
-        }
-        if self.key_form == KeyForm::StandardWebhooksPublic && !is_ed25519 {
-            return Err(error(
-                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
-            ));
-        }
-        if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
-            return Err(error("a challenge is answered with a shared secret, and a public key is none"));
-        }
-        if matches!(self.algorithm, Algorithm::Hash(_)) != has(|part| matches!(part, Part::Secret)) {
-            return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
-        }
-        let reads_key = self.key_form != KeyForm::Utf8
-            || self.key_prefix.is_some()
-            || !self.key_without.is_empty()
-            || self.key_id.is_some();
-        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
-            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
-        }
-        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
-            return Err(error("`.key_prefix(…)` needs a text"));
-        }
-        if self.key_without.iter().any(String::is_empty) {
-            return Err(error("`.key_without(…)` needs texts"));
-        }
-        if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
-            return Err(error("`.key(…)` needs `.pairs(…)`"));
-        }
-        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
-            return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
-        }
-        let in_signature = |places: Option<&Places>| {
-            places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
-        };
-        let params = has(|part| matches!(part, Part::Param(_))) || in_signature(timestamp) || in_signature(id);
-        if params && self.grammar.pairs.is_none() {
-            return Err(error("a parameter of the signature header needs `.pairs(…)`"));
-        }
-        if has(|part| matches!(part, Part::Id)) && id.is_none() {
-            return Err(error("`{id}` needs `.id(…)`"));
-        }
-        let body = has(|part| matches!(part, Part::Body));
-        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
-            return Err(error("a signature in the body cannot sign that body"));
-        }
-        if self.batch.is_some()
-            && id.is_some_and(|places| places.places.iter().any(|place| !matches!(place, Place::Json(_))))
-        {
-            return Err(error("in a batch the id is in the item, or all items would have one id"));
-        }
-        let is_signed = |place: &Place| match place {
-            Place::Json(pointer) => {
-                body || content.iter().any(|part| matches!(part, Part::Json(signed) if signed == pointer))
-            }
-            Place::Header(name) => content.iter().any(|part| matches!(part, Part::Header(signed) if signed == name)),
-            Place::HeaderIf(..) => false,
-            Place::Nowhere => true,
-            Place::Param(key) => content.iter().any(|part| matches!(part, Part::Param(signed) if signed == key)),
-            Place::Query(key) => content.iter().any(|part| matches!(part, Part::Query(signed) if signed == key)),
-        };
-        let in_signed_body =
-            |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
-        let timestamp_part = has(|part| matches!(part, Part::Timestamp));
-        let timestamp_is_signed = timestamp_part || timestamp.is_some_and(in_signed_body);
-        if timestamp_part && timestamp.is_none() {
-            return Err(error("`{timestamp}` needs `.timestamp(…)`"));
-        }
-        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
-            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
-        }
-        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
-            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
-        }
-        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
-            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
-        }
-        if timestamp.is_some_and(|places| places.joined.is_some()) {
-            return Err(error("a timestamp is one field; take `.joined(…)` away"));
-        }
-        if timestamp.is_some() && !timestamp_is_signed {
-            return Err(error(
-                "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
-            ));
-        }
-        // `{id}` is the first part of an id that is joined from two.
-        let id_is_signed = id.is_some_and(|places| {
-            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
-            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
-        });
-        Ok(Coverage { body, id: id_is_signed, timestamp: timestamp_is_signed })
-    }
-}
-
-fn check_families<'p>(families: usize, fields: impl Iterator<Item = &'p Places>) -> Result<(), ConfigError> {
-    for places in fields {
-        let headers = places.places.iter().filter(|place| matches!(place, Place::Header(_))).count();
-        if families > 1 && headers > 1 && places.places.len() != families {
-            return Err(error("a field has as many headers as there are signature headers, or one"));
-        }
-    }
-    Ok(())
-}
-
-impl TryFrom<SchemeBuilder> for Scheme {
-    type Error = ConfigError;
-
-    fn try_from(builder: SchemeBuilder) -> Result<Self, ConfigError> {
-        builder.build()
-    }
-}
-
-fn error(message: &'static str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is not whole: {message}"))
 }

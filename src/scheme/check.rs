@@ -4,20 +4,23 @@ use bytes::Bytes;
 use http::{HeaderValue, header};
 
 use super::{
-    Answer, Kind, Scheme,
+    answer::Answer,
     arrived::Arrived,
     custom::{Binding, CustomScheme, Plan},
     handshake::CompiledHandshake,
     hint::Checked,
+    inspect::Inspected,
     keys::{KeyRing, Keys},
-    template::{Inspected, Template},
+    scheme::{Kind, Scheme},
+    template::Template,
     verification::Verification,
 };
 use crate::{
     delivery::{Coverage, Delivery, Facts, Layout, Proof},
-    error::{VerifyError, VerifyErrorKind},
+    error::{ConfigError, VerifyError, VerifyErrorKind},
     head::Head,
     json::Pointer,
+    secret::Secrets,
 };
 
 /// What the head of a request calls for.
@@ -53,6 +56,26 @@ enum CheckKind {
 pub(crate) enum Outcome {
     Answer(Answer),
     Delivery(Delivery),
+}
+
+/// What a request that passed is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// A verified delivery.
+    Delivery(Delivery),
+    /// A handshake; this is what to answer.
+    Handshake(Answer),
+}
+
+impl Verdict {
+    /// The delivery, if it is one.
+    pub fn into_delivery(self) -> Option<Delivery> {
+        match self {
+            Self::Delivery(delivery) => Some(delivery),
+            Self::Handshake(_) => None,
+        }
+    }
 }
 
 /// A handshake's body is small; larger ones are not searched for one.
@@ -94,7 +117,7 @@ impl Scheme {
             Kind::Custom { code, .. } if !code.methods().contains(head.method()) => {
                 return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            // What it would refuse passes; what it answers is answered.
+            // What it would reject passes; what it answers is answered.
             Kind::Custom { code, .. } => {
                 if let Ok(Plan::Answer(answer)) = code.inspect(head, now) {
                     return Ok(Step::Answer(answer));
@@ -118,9 +141,9 @@ impl Scheme {
         ring: &KeyRing,
         now: SystemTime,
     ) -> Result<Answer, VerifyError> {
-        let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
-        let Kind::Declared(template) = &self.kind else { return Err(refused()) };
-        let handshake = template.handshakes.get(index).ok_or_else(refused)?;
+        let rejected = || VerifyError::new(VerifyErrorKind::HandshakeRejected);
+        let Kind::Declared(template) = &self.kind else { return Err(rejected()) };
+        let handshake = template.handshakes.get(index).ok_or_else(rejected)?;
         let secret = ring.usable(now).next().map(|(_, secret, _)| (secret, &template.key));
         handshake.answer(Arrived::head(head), &template.settings, secret)
     }
@@ -145,6 +168,58 @@ impl Scheme {
     /// Starts a check that passes everything.
     pub(crate) fn skip(&self, now: SystemTime) -> Check {
         Check { kind: CheckKind::Skipped(self.kind.clone()), ring: Arc::new(KeyRing::empty()), now }
+    }
+}
+
+impl Scheme {
+    /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
+    ///
+    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are the
+    /// caller's. A handshake is told apart from a delivery.
+    ///
+    /// # Errors
+    /// When the request does not pass; with [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty,
+    /// has ended, or is not of the scheme's form; and with [`UnknownTenant`](VerifyErrorKind::UnknownTenant) when `secrets` is
+    /// [`Secrets::unknown_tenant`].
+    pub fn verify<'h>(
+        &self,
+        head: impl Into<Head<'h>>,
+        body: impl Into<Bytes>,
+        secrets: &Secrets,
+        now: SystemTime,
+    ) -> Result<Verdict, VerifyError> {
+        let (head, body) = (head.into(), body.into());
+        if secrets.is_unknown_tenant() {
+            return Err(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        }
+        let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
+        ring.check_valid(now)?;
+        let ring = Arc::new(ring);
+        let inspected = match self.inspect(head, now)? {
+            Step::Answer(answer) => return Ok(Verdict::Handshake(answer)),
+            Step::Challenge(index) => return self.challenge(index, head, &ring, now).map(Verdict::Handshake),
+            Step::Verify(inspected) => inspected,
+        };
+        let mut check = self.begin(head, inspected, ring, now)?;
+        check.update(&body);
+        match check.finish(head, body)? {
+            Outcome::Answer(answer) => Ok(Verdict::Handshake(answer)),
+            Outcome::Delivery(delivery) => Ok(Verdict::Delivery(delivery)),
+        }
+    }
+
+    /// The error of secrets that cannot be used.
+    pub(crate) fn unusable(&self, secrets: &Secrets, cause: ConfigError) -> VerifyError {
+        VerifyError::new(VerifyErrorKind::SecretUnavailable)
+            .with_hint(self.checked().hint_about_secrets(secrets))
+            .with_source(cause)
+    }
+
+    fn checked(&self) -> Checked<'_> {
+        match &self.kind {
+            Kind::Custom { code, .. } => Checked::Custom(&**code),
+            Kind::Declared(template) => Checked::Declared(template),
+        }
     }
 }
 
@@ -215,7 +290,7 @@ impl Template {
         }
         // A method that only handshakes come by, and no handshake: somebody is trying.
         Err(VerifyError::new(match handshakes.next() {
-            Some(_) => VerifyErrorKind::HandshakeRefused,
+            Some(_) => VerifyErrorKind::HandshakeRejected,
             None => VerifyErrorKind::MethodNotAllowed,
         }))
     }
@@ -233,7 +308,7 @@ impl Template {
             return Ok(Outcome::Answer(answer));
         }
         if !self.methods.contains(head.method()) {
-            return Err(VerifyError::new(VerifyErrorKind::HandshakeRefused));
+            return Err(VerifyError::new(VerifyErrorKind::HandshakeRejected));
         }
         let facts = self.head_facts(head, family);
         let tenant = ring.secrets().tenant_name().cloned();
@@ -278,7 +353,7 @@ fn custom_outcome(code: &dyn CustomScheme, binding: Binding, body: Bytes, ring: 
     Outcome::Delivery(Delivery::given(Arc::new(layout), facts, body, proof, tenant))
 }
 
-/// Refuses a body that is not what was serialised, unless the sender signs it so.
+/// Rejects a body that is not what was serialised, unless the sender signs it so.
 fn check_encoding(head: Head<'_>, signed: bool) -> Result<(), VerifyError> {
     let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if signed || head.headers().get_all(header::CONTENT_ENCODING).iter().all(is_plain) {

@@ -2,7 +2,7 @@ use http::HeaderName;
 
 use super::{
     grammar::LONGEST_HEADER,
-    template::{named, named_key},
+    subject::{named, named_key},
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind, Subject},
@@ -50,6 +50,21 @@ impl Part {
             Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret | Self::Url => usize::MAX,
         }
     }
+}
+
+/// What a part of the signed text must not hold, by its place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The fixed text before it, of which it would be the end.
+    Begins(usize),
+    /// The beginning of a timestamp, which follows directly.
+    BeforeTimestamp(usize),
+    /// The fixed text after it.
+    Ends(usize),
+    /// The literal after it, with another fresh timestamp behind.
+    EndsBeforeTimestamp(usize),
+    /// What a JSON body begins with; it is a URL, and the body follows directly.
+    UrlBeforeBody(usize),
 }
 
 /// Ids are a few dozen characters long; some are a hundred.

@@ -8,7 +8,7 @@ use crate::{error::VerifyError, head::Head};
 /// A scheme that no data expresses, in code.
 ///
 /// Each method is pure: it does no I/O, asks no clock, and gives the same answer to the same question. The middleware
-/// keeps the order, the limits, the early refusals and the statuses.
+/// keeps the order, the limits, the early rejections and the statuses.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -93,8 +93,8 @@ pub trait CustomScheme: Send + Sync + 'static {
         None
     }
 
-    /// The status of a refused request.
-    fn refused(&self) -> StatusCode {
+    /// The status of a rejected request.
+    fn rejected(&self) -> StatusCode {
         StatusCode::UNAUTHORIZED
     }
 }

@@ -22,26 +22,12 @@ use http::Method;
 use smallvec::SmallVec;
 
 use super::{
-    content::Part,
+    content::{Part, Rule},
     freshness::{Freshness, TimestampUnit},
-    template::{Look, Template},
+    look::Look,
+    template::Template,
 };
 use crate::error::{VerifyError, VerifyErrorKind};
-
-/// What a part of the signed text must not hold, by its place in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// The fixed text before it, of which it would be the end.
-    Begins(usize),
-    /// The beginning of a timestamp, which follows directly.
-    BeforeTimestamp(usize),
-    /// The fixed text after it.
-    Ends(usize),
-    /// The literal after it, with another fresh timestamp behind.
-    EndsBeforeTimestamp(usize),
-    /// What a JSON body begins with; it is a URL, and the body follows directly.
-    UrlBeforeBody(usize),
-}
 
 /// Finds the rules of a template, or says between which parts none exists.
 pub(crate) fn rules(
@@ -137,7 +123,7 @@ fn ends_without_digit(part: &Part) -> bool {
 }
 
 impl Look<'_> {
-    /// Refuses a request whose signed text could be cut in another way, as far as it has arrived.
+    /// Rejects a request whose signed text could be cut in another way, as far as it has arrived.
     pub(crate) fn check_cuts(&self, now: SystemTime) -> Result<(), VerifyError> {
         for rule in &self.template.rules {
             if self.breaks(*rule, now) {
@@ -347,7 +333,10 @@ mod tests {
     use super::*;
     use crate::{
         head::Head,
-        scheme::{Field, Kind, Scheme},
+        scheme::{
+            Field,
+            scheme::{Kind, Scheme},
+        },
     };
 
     thread_local! {
@@ -382,7 +371,7 @@ mod tests {
 
         // SHA-256 does more than 60 rounds for every 64 bytes, of a dozen steps each. A rule looks at a byte a few times.
         #[test]
-        fn what_is_refused_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
+        fn what_is_rejected_from_the_head_costs_less_than_to_hash_it(texts in [dear(), dear(), dear()]) {
             for unit in [TimestampUnit::Seconds, TimestampUnit::Milliseconds, TimestampUnit::Rfc3339, TimestampUnit::HttpDate]
             {
                 for signs in [

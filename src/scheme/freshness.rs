@@ -7,7 +7,7 @@ use std::{
 use jiff::{civil::DateTime, fmt::rfc2822::DateTimeParser, tz::TimeZone};
 use serde_json::value::RawValue;
 
-use super::template::named;
+use super::subject::named;
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,
@@ -146,7 +146,7 @@ impl TimestampUnit {
     }
 }
 
-/// Refuses a time that is further than `tolerance` from `now`, in either direction. Ages are compared in whole seconds, as
+/// Rejects a time that is further than `tolerance` from `now`, in either direction. Ages are compared in whole seconds, as
 /// senders stamp them.
 pub(crate) fn check(stamp: SystemTime, now: SystemTime, tolerance: Duration) -> Result<(), VerifyError> {
     let (distance, sign) = match now.duration_since(stamp) {
@@ -218,6 +218,9 @@ fn digits(text: &[u8]) -> Option<u64> {
         _ => None,
     })
 }
+
+/// A wider window keeps nobody from sending a recorded delivery again, and numbers of several lengths would be fresh in it.
+pub(crate) const WIDEST_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

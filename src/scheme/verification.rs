@@ -6,8 +6,11 @@ use super::{
     arrived::Arrived,
     grammar::Candidates,
     handshake::{self, LONGEST_CHALLENGE},
+    inspect::Inspected,
     keys::{KeyRing, KeyState},
-    template::{Algorithm, Inspected, Locate, Look, Piece, Render, Template, named},
+    look::{Look, Piece, Render},
+    subject::named,
+    template::{Algorithm, Locate, Template},
 };
 use crate::{
     delivery::Proof,

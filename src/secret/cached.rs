@@ -11,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{SecretSource, Secrets};
+use super::{secrets::Secrets, source::SecretSource};
 use crate::{
     boxed::{BoxError, BoxFuture},
     clock::{Clock, SystemClock},

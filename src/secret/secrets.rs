@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::Secret;
+use super::secret::Secret;
 
 /// The secrets that a delivery may be signed with: the current one, and older ones during a rotation. Cheap to clone.
 ///

@@ -1,6 +1,6 @@
 use std::{future::Future, sync::Arc};
 
-use super::{Secret, Secrets};
+use super::{secret::Secret, secrets::Secrets};
 use crate::{
     boxed::{BoxError, BoxFuture},
     head::RequestHead,

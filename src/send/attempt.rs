@@ -19,7 +19,7 @@ use crate::{
 /// use http::StatusCode;
 /// use tower_webhooks::{
 ///     BoxFuture, Secret,
-///     send::{Answer, AttemptRequest, AttemptResult, DeliverErrorKind, Message, Signer, Target, Transport, deliver},
+///     send::{AttemptRequest, AttemptResult, DeliverErrorKind, EndpointResponse, Message, Signer, Target, Transport, deliver},
 /// };
 ///
 /// /// Sends nothing, and answers what the path asks for.
@@ -29,7 +29,7 @@ use crate::{
 ///     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
 ///         assert!(request.headers().contains_key("webhook-signature"));
 ///         let gone = request.url().as_str().ends_with("/gone");
-///         let answer = Answer::new(if gone { StatusCode::GONE } else { StatusCode::OK });
+///         let answer = EndpointResponse::new(if gone { StatusCode::GONE } else { StatusCode::OK });
 ///         Box::pin(std::future::ready(AttemptResult::answered(answer, Duration::ZERO)))
 ///     }
 /// }
@@ -113,9 +113,9 @@ impl fmt::Debug for AttemptRequest {
 /// ```
 /// use std::time::Duration;
 /// use http::StatusCode;
-/// use tower_webhooks::send::{Answer, AttemptErrorKind, AttemptResult, Outcome};
+/// use tower_webhooks::send::{AttemptErrorKind, AttemptResult, EndpointResponse, Outcome};
 ///
-/// let busy = Answer::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(60));
+/// let busy = EndpointResponse::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(60));
 /// let result = AttemptResult::answered(busy, Duration::from_millis(80));
 ///
 /// assert_eq!(result.outcome(), Outcome::Failed { retry_after: Some(Duration::from_secs(60)) });
@@ -123,13 +123,13 @@ impl fmt::Debug for AttemptRequest {
 /// ```
 #[derive(Debug, Clone)]
 pub struct AttemptResult {
-    result: Result<Answer, AttemptError>,
+    result: Result<EndpointResponse, AttemptError>,
     duration: Duration,
 }
 
 impl AttemptResult {
     /// Creates the result of an attempt that the endpoint answered.
-    pub fn answered(answer: Answer, duration: Duration) -> Self {
+    pub fn answered(answer: EndpointResponse, duration: Duration) -> Self {
         Self { result: Ok(answer), duration }
     }
 
@@ -139,7 +139,7 @@ impl AttemptResult {
     }
 
     /// Returns what the endpoint answered, whatever its status. `None` if it did not answer.
-    pub fn answer(&self) -> Option<&Answer> {
+    pub fn response(&self) -> Option<&EndpointResponse> {
         self.result.as_ref().ok()
     }
 
@@ -150,7 +150,7 @@ impl AttemptResult {
 
     /// Returns the status of the answer. `None` if there was no answer.
     pub fn status(&self) -> Option<StatusCode> {
-        self.answer().map(Answer::status)
+        self.response().map(EndpointResponse::status)
     }
 
     /// Returns how long the attempt took, from the look-up of the name to the last byte that was read.
@@ -186,7 +186,7 @@ impl AttemptResult {
     pub(super) fn keep(&mut self, kept: impl FnOnce(Bytes) -> Bytes) {
         if let Ok(answer) = &mut self.result {
             answer.start = kept(std::mem::take(&mut answer.start));
-            answer.start.truncate(Answer::MAX_KEPT);
+            answer.start.truncate(EndpointResponse::MAX_KEPT);
         }
     }
 
@@ -258,27 +258,27 @@ impl Outcome {
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower_webhooks::send::{Answer, AnswerEnd};
+/// use tower_webhooks::send::{EndpointResponse, ResponseEnd};
 ///
-/// let answer = Answer::new(StatusCode::OK).with_body("x".repeat(20_000).into(), AnswerEnd::Whole);
-/// assert_eq!(answer.start().len(), Answer::MAX_KEPT);
-/// assert_eq!(answer.end(), AnswerEnd::Shortened);
+/// let answer = EndpointResponse::new(StatusCode::OK).with_body("x".repeat(20_000).into(), ResponseEnd::Whole);
+/// assert_eq!(answer.start().len(), EndpointResponse::MAX_KEPT);
+/// assert_eq!(answer.end(), ResponseEnd::Shortened);
 /// ```
 #[derive(Clone)]
-pub struct Answer {
+pub struct EndpointResponse {
     status: StatusCode,
     retry_after: Option<Duration>,
     start: Bytes,
-    end: AnswerEnd,
+    end: ResponseEnd,
 }
 
-impl Answer {
+impl EndpointResponse {
     /// The maximum number of bytes that are kept of an answer's body: 16 KiB.
     pub const MAX_KEPT: usize = 16 * 1024;
 
     /// Creates an answer without a body.
     pub fn new(status: StatusCode) -> Self {
-        Self { status, retry_after: None, start: Bytes::new(), end: AnswerEnd::Whole }
+        Self { status, retry_after: None, start: Bytes::new(), end: ResponseEnd::Whole }
     }
 
     /// Sets how long the receiver asks the sender to wait.
@@ -290,8 +290,8 @@ impl Answer {
 
     /// Sets the body's start, of which no more than [`MAX_KEPT`](Self::MAX_KEPT) bytes are kept, and how it ended.
     #[must_use]
-    pub fn with_body(mut self, start: Bytes, end: AnswerEnd) -> Self {
-        self.end = if start.len() > Self::MAX_KEPT && end == AnswerEnd::Whole { AnswerEnd::Shortened } else { end };
+    pub fn with_body(mut self, start: Bytes, end: ResponseEnd) -> Self {
+        self.end = if start.len() > Self::MAX_KEPT && end == ResponseEnd::Whole { ResponseEnd::Shortened } else { end };
         self.start = start;
         self.start.truncate(Self::MAX_KEPT);
         self
@@ -313,14 +313,14 @@ impl Answer {
     }
 
     /// Returns how the body ended.
-    pub fn end(&self) -> AnswerEnd {
+    pub fn end(&self) -> ResponseEnd {
         self.end
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for EndpointResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("EndpointResponse")
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
             .field("kept", &self.start.len())
@@ -332,7 +332,7 @@ impl fmt::Debug for Answer {
 /// How the body of an answer ended. It decides nothing; the status decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum AnswerEnd {
+pub enum ResponseEnd {
     /// The connection broke before the body's end.
     Cut,
     /// The deadline came before the body's end.
@@ -345,7 +345,7 @@ pub enum AnswerEnd {
     Whole,
 }
 
-impl AnswerEnd {
+impl ResponseEnd {
     /// Returns the name of this end in logs, which is one of a fixed set.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -42,13 +42,16 @@ mod retry;
 mod signing;
 
 pub use self::{
-    attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Outcome, Transport},
+    attempt::{
+        AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, EndpointResponse, Outcome, ResponseEnd,
+        Transport,
+    },
     client::{builder::GuardedClientBuilder, guarded::GuardedClient},
     deliver::{DeliverError, DeliverErrorKind, Delivered, Target, deliver},
     error::{SendError, SendErrorKind},
     message::{
         api_versions::ApiVersions,
-        event_type::EventType,
+        event_type::EventTypeDefinition,
         message::{Message, MessageError, MessageErrorKind, MessageId},
         style::Style,
     },
@@ -65,13 +68,14 @@ pub use self::{
             OutboxStore,
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
             endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings, Sealed},
-            ids::{EndpointId, IdError, OutboxId},
+            ids::{EndpointId, IdError, SentDeliveryId},
             lease::{After, Fault, Finish, Held, LeaseRequest, LeasedDelivery, Leases},
             limits::{
                 CATCH_UP, DISABLE_AFTER, FAILURES_TO_DISABLE, FAILURES_TO_REST, IN_FLIGHT, LONGEST_ASKED_REST,
                 LONGEST_LEASE, PROVEN_WITHIN, SLOW_FOR, rest_after,
             },
             message::{Dispatched, MessagePlace, MessageQuery, MessageRecord},
+            parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue},
             rate_limit::{RateLimit, RateLimitError},
         },
         tenant::{Tenant, TenantEndpoints},

@@ -20,7 +20,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 pub struct Prefix(Arc<str>);
 
 impl Prefix {
-    /// Tells the prefix.
+    /// Returns the prefix.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -11,7 +11,7 @@ use std::{
 /// The connection, or the pool of them, of a store.
 ///
 /// A connection can be dead and not know it: packets are lost, or something in between takes them and asks nobody. Drivers
-/// then wait, and keep the connection, until the kernel gives up after a quarter of an hour, or for ever. So what we have
+/// then wait, and keep the connection, until the kernel gives up after a quarter of an hour, or forever. So what we have
 /// opened ourselves is replaced by a new one when a call had no answer, and no other call had one meanwhile (else the
 /// server is only slow). What the application has opened is not ours to replace.
 pub(super) struct Replaceable<T> {

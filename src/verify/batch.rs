@@ -85,7 +85,8 @@ impl<S, R, E> Batch<S, Response<R>, E> {
                 let dropped = caught(|| future.set(None));
                 self.end(if dropped.is_ok() { ended } else { ItemEnd::Panicked }, span);
             }
-            // Each call is of a service that has said that it is ready.
+            // Each call is of a service that has said that it is ready. An error of that is final (`Service::poll_ready`): the service
+            // takes no more items, so the whole batch fails, and its sender repeats it.
             ready!(self.inner.poll_ready(cx))?;
             let Some(request) = self.next_request() else { break };
             let running = {

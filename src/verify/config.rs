@@ -11,8 +11,8 @@ use http::Response;
 
 use super::budget::Budget;
 use crate::{
-    drain::Bounds,
     clock::Clock,
+    drain::Bounds,
     error::{ConfigError, ConfigErrorKind, VerifyError},
     observe::{self, Meter},
     scheme::{KeyRing, Scheme},

@@ -20,7 +20,7 @@ use super::{
     config::Config,
     read::read,
     rejection,
-    state::{Passed, State, StateProjection, StateReplacement, Turn, TurnOf},
+    state::{Passed, Reading, State, StateProjection, StateReplacement, Turn, TurnOf},
     steps::{finish, start, with_newer, with_secrets},
 };
 use crate::{
@@ -139,9 +139,9 @@ where
                     // Kept for the case that the application's own response panics.
                     this.state.as_mut().project_replace(State::Answered { rest, response: None });
                     let kind = error.kind();
-                    config.meter.refused(kind);
+                    config.meter.rejected(kind);
                     let response = config.reject(error);
-                    span.refused(kind.as_str(), response.status().as_u16());
+                    span.rejected(kind.as_str(), response.status().as_u16());
                     (response, this.state.as_mut().rest(config))
                 }
             };
@@ -185,14 +185,7 @@ where
             let StateReplacement::Body { body, reading, .. } = state.project_replace(State::Done) else {
                 unreachable!("the state has just been seen to be `Body`");
             };
-            match result {
-                Ok(()) => finish(config, reading),
-                Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Reject(error, None),
-                Err(error) => {
-                    let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
-                    Turn::Reject(error, Some(Rest::begun(config.drain(), reading.parts.version, body, until)))
-                }
-            }
+            after_body(config, result, body, reading, until)
         }
         StateProjection::Answered { rest, response } => {
             let drained = match rest.as_mut() {
@@ -240,6 +233,29 @@ where
         }
         StateProjection::Done => panic!("`ResponseFuture` polled after it was ready"),
     }))
+}
+
+/// Goes on once the body has been read, or answers without the rest of it. `until` is when the body was to have ended, if it was
+/// waited for.
+fn after_body<S, B, R>(
+    config: &Arc<Config>,
+    result: Result<(), VerifyError>,
+    body: B,
+    reading: Reading<S>,
+    until: Option<Instant>,
+) -> TurnOf<S, B>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
+    B: Body,
+{
+    match result {
+        Ok(()) => finish(config, reading),
+        Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Reject(error, None),
+        Err(error) => {
+            let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
+            Turn::Reject(error, Some(Rest::begun(config.drain(), reading.parts.version, body, until)))
+        }
+    }
 }
 
 /// Calls the inner service once it is ready.

@@ -2,10 +2,10 @@
 //!
 //! Rules:
 //! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
-//!    inner service. What the head condemns is refused before one byte of the body is kept; the rest is read and dropped, so
+//!    inner service. What the head condemns is rejected before one byte of the body is kept; the rest is read and dropped, so
 //!    that the answer arrives.
 //! 2. The body is bounded in size and in time, hashed as it arrives, and never allocated on the word of `Content-Length`.
-//! 3. Every refusal is a response. The network is told a status and one fixed line, the operator the reason: it is in the
+//! 3. Every rejection is a response. The network is told a status and one fixed line, the operator the reason: it is in the
 //!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
 //! 4. The inner service's errors pass through unchanged; its panic is a 500, not a cut connection.
 //! 5. Nothing here knows axum. It stands in any tower stack.
@@ -29,8 +29,8 @@
 //! let accepted = app.clone().oneshot(request("Hello, World!")?).await?;
 //! assert_eq!(accepted.status(), StatusCode::OK);
 //!
-//! let refused = app.oneshot(request("Hello, World?")?).await?;
-//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+//! let rejected = app.oneshot(request("Hello, World?")?).await?;
+//! assert_eq!(rejected.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(())
 //! # }
 //! ```

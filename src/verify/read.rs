@@ -79,7 +79,7 @@ fn deadline(cx: &mut Context<'_>, config: &Config, mut timer: Pin<&mut Option<Sl
     }
 }
 
-/// Refuses a body that says that it is too large, before it is read.
+/// Rejects a body that says that it is too large, before it is read.
 pub(super) fn check_length<B: Body>(config: &Config, parts: &Parts, body: &B) -> Result<(), VerifyError> {
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let least = body.size_hint().lower().max(declared.unwrap_or(0));

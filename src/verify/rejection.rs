@@ -8,8 +8,8 @@ use crate::{
     observe,
 };
 
-/// The one table of statuses; docs/operating.md explains it. `refused` is the scheme's status for authentication failures.
-pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
+/// The one table of statuses; docs/operating.md explains it. `rejected` is the scheme's status for authentication failures.
+pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode {
     match kind {
         VerifyErrorKind::Ambiguous
         | VerifyErrorKind::AmbiguousText
@@ -20,12 +20,12 @@ pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
         | VerifyErrorKind::Stale
         | VerifyErrorKind::TestSecret
         | VerifyErrorKind::TooLong
-        | VerifyErrorKind::UnknownTenant => refused,
+        | VerifyErrorKind::UnknownTenant => rejected,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         VerifyErrorKind::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        VerifyErrorKind::HandshakeRefused => StatusCode::FORBIDDEN,
+        VerifyErrorKind::HandshakeRejected => StatusCode::FORBIDDEN,
         VerifyErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -34,10 +34,10 @@ pub(super) fn status(kind: VerifyErrorKind, refused: StatusCode) -> StatusCode {
 /// The answer to a request that did not pass. The scheme's `methods` are asked for only where they are told.
 pub(super) fn response(
     error: &VerifyError,
-    refused: StatusCode,
+    rejected: StatusCode,
     methods: impl FnOnce() -> Vec<Method>,
 ) -> Response<Bytes> {
-    let status = status(error.kind(), refused);
+    let status = status(error.kind(), rejected);
     let line = match error.kind() {
         VerifyErrorKind::MethodNotAllowed => return not_allowed(&methods()),
         VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => return unavailable(),
@@ -45,7 +45,7 @@ pub(super) fn response(
         VerifyErrorKind::BodyTooLarge => Line::BODY_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => Line::BODY_TOO_SLOW,
         VerifyErrorKind::ContentEncoding => Line::UNSUPPORTED_CONTENT_ENCODING,
-        VerifyErrorKind::HandshakeRefused => Line::FORBIDDEN,
+        VerifyErrorKind::HandshakeRejected => Line::FORBIDDEN,
         _ => Line::INVALID_SIGNATURE,
     };
     line.response(status)
@@ -87,9 +87,9 @@ impl Config {
     pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),
-            None => response(&error, self.scheme.refused(), || self.scheme.methods()),
+            None => response(&error, self.scheme.rejected(), || self.scheme.methods()),
         };
-        observe::refused(self.scheme.name(), response.status().as_u16(), &error);
+        observe::rejected(self.scheme.name(), response.status().as_u16(), &error);
         response.extensions_mut().insert(error);
         response
     }

@@ -10,7 +10,8 @@ use tower_service::Service;
 
 use super::{batch::Batch, budget::Kept, config::Config, look_up::LookUp};
 use crate::{
-    delivery::Delivery, drain::Rest, error::VerifyError, head::Head, host, observe::Handling, scheme::Check, secret::Secrets,
+    delivery::Delivery, drain::Rest, error::VerifyError, head::Head, host, observe::Handling, scheme::Check,
+    secret::Secrets,
 };
 
 pin_project! {

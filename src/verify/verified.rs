@@ -9,7 +9,7 @@ use http_body_util::Full;
 use super::config::Config;
 use crate::{delivery::Delivery, host};
 
-/// The mark of a success that the crate gives by itself, in a response's extensions: to a copy, to a type that nobody handles,
+/// The mark of a success that the crate gives by itself, in a response's extensions: to a duplicate, to a type that nobody handles,
 /// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acknowledged;

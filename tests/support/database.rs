@@ -39,6 +39,9 @@ enum Way {
     Commit,
     CommitAndFail,
     CompleteIn,
+    DropsCommit,
+    DropsCommitUnpolled,
+    DropsMark,
     ForgetsCommit,
     LeavesTheClaim,
     WaitsBeforeCommit,
@@ -92,6 +95,10 @@ async fn pay<D: Database>(
             claim.complete_in(&mut tx).await?;
             tx.commit().await.unwrap();
         }
+        // A timeout of nothing polls once, and the database has not answered then.
+        Way::DropsCommit => assert!(timeout(Duration::ZERO, claim.commit(tx)).await.is_err()),
+        Way::DropsCommitUnpolled => drop(claim.commit(tx)),
+        Way::DropsMark => assert!(timeout(Duration::ZERO, claim.complete_in(&mut tx)).await.is_err()),
         Way::ForgetsCommit => claim.complete_in(&mut tx).await?,
         Way::LeavesTheClaim => tx.commit().await.unwrap(),
         Way::WaitsBeforeCommit => {
@@ -150,6 +157,24 @@ pub(crate) async fn a_forgotten_commit_is_not_acknowledged<D: Database, S: Idemp
     assert_eq!(send(address, "a").await.status, 200);
     assert!(send(address, "a").await.is_replayed());
     assert_eq!(database.effects("a").await, 1);
+}
+
+/// Nobody knows what became of a commit whose future was dropped. It is no success, and in the end there is one effect.
+pub(crate) async fn a_dropped_commit_is_not_acknowledged<D: Database, S: IdempotencyStore + Clone>(
+    database: D,
+    store: S,
+) {
+    for way in [Way::DropsCommit, Way::DropsCommitUnpolled, Way::DropsMark] {
+        let web = start(database.clone(), store.clone(), &[way, Way::Commit]).await;
+        let (address, id) = (web.server.address, format!("{way:?}"));
+
+        assert_eq!(send(address, &id).await.status, 500, "{way:?}");
+        assert_eq!(database.effects(&id).await, 0, "{way:?}");
+
+        assert_eq!(send(address, &id).await.status, 200, "{way:?}");
+        assert!(send(address, &id).await.is_replayed(), "{way:?}");
+        assert_eq!(database.effects(&id).await, 1, "{way:?}");
+    }
 }
 
 /// What is committed is done, whatever the handler answers then.

@@ -164,6 +164,7 @@ const FORMULAS: &[Formula] = &[
     Formula("close", "sha256", "hex", "{now}{body}", &[("close-sig-hash", "{hex}"), ("close-sig-timestamp", "{now}")]),
     Formula("cloudevents", "", "text", "", &[("authorization", "Bearer {secret}")]),
     Formula("cloudflare-notifications", "", "text", "", &[("cf-webhook-auth", "{secret}")]),
+    Formula("cloudflare-stream", "sha256", "text", "{now}.{body}", &[("webhook-signature", "time={now},sig1={hex}")]),
     Formula(
         "cloudinary",
         "hash-sha1",
@@ -414,6 +415,7 @@ const FORMULAS: &[Formula] = &[
         ],
     ),
     Formula("snyk", "sha256", "text", "{body}", &[("x-hub-signature", "sha256={hex}")]),
+    Formula("spatie-laravel", "sha256", "text", "{body}", &[("signature", "{hex}")]),
     Formula("storyblok", "sha1", "text", "{body}", &[("webhook-signature", "{hex}")]),
     Formula("strapi", "", "text", "", &[("authorization", "{secret}")]),
     Formula(
@@ -423,6 +425,7 @@ const FORMULAS: &[Formula] = &[
         "{id}.{now}.{body}",
         &[("svix-signature", "v1,{base64}"), ("svix-timestamp", "{now}"), ("svix-id", "{id}")],
     ),
+    Formula("sumsub", "sha256", "text", "{body}", &[("x-payload-digest", "{hex}")]),
     Formula(
         "supabase-auth-hooks",
         "sha256",

@@ -340,6 +340,29 @@ pub(crate) async fn a_failure_lets_the_next_one_run_at_once<S: IdempotencyStore 
     assert_eq!(web.shop.runs.of("a"), Run { attempts: vec![1, 2, 3, 4, 5, 6], finished: 1 });
 }
 
+/// With a guard, equal bytes run once, under whatever ids they come: after a failure, in flight, and when they are done. The guard is
+/// in the store, so another process knows it as well.
+pub(crate) async fn the_guard_answers_replays_under_other_ids<S: IdempotencyStore + Clone>(stores: &[S; 2]) {
+    let mut web = Web::start_with(stores, |layer| layer.with_local_cache(0).with_replay_guard(AGES * 60)).await;
+    let [here, elsewhere] = [web.servers[0].address, web.servers[1].address];
+    web.shop.end_with(&[End::Status(500)]);
+
+    assert_eq!(send(here, "a").await.status, 500);
+    web.begun().await;
+    web.shop.shut();
+    let first = tokio::spawn(async move { send(here, "b").await });
+    web.begun().await;
+    assert_eq!(send(elsewhere, "c").await.status, 503, "the bytes are in flight");
+    web.shop.open();
+    assert_eq!(first.await.unwrap().status, 200);
+
+    for id in ["b", "c", "d"] {
+        assert!(send(here, id).await.is_replayed(), "{id}");
+        assert!(send(elsewhere, id).await.is_replayed(), "{id}");
+    }
+    assert_eq!(["a", "b", "c", "d"].map(|id| web.shop.runs.of(id).attempts.len()), [1, 1, 0, 0]);
+}
+
 /// Two applications with one store and a route of the same name each handle what comes to it, if one of them has a name, and take
 /// each other's deliveries for their own if neither has.
 pub(crate) async fn applications_are_apart_by_their_names<S: IdempotencyStore + Clone>(

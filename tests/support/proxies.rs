@@ -27,7 +27,9 @@ pub(crate) enum Setup {
     LighttpdExact,
     /// Without a URI in `proxy_pass`.
     Nginx,
-    /// With one.
+    /// With another prefix than that of the location.
+    NginxWithPrefix,
+    /// With the same prefix.
     NginxWithUri,
     Varnish,
 }
@@ -117,8 +119,12 @@ fn command(setup: Setup, port: u16, [first, second]: [SocketAddr; 2], folder: &P
             );
             ("lighttpd", "lighttpd", config, &["-D", "-f"])
         }
-        Setup::Nginx | Setup::NginxWithUri => {
-            let uri = if setup == Setup::NginxWithUri { "/hooks/" } else { "" };
+        Setup::Nginx | Setup::NginxWithPrefix | Setup::NginxWithUri => {
+            let uri = match setup {
+                Setup::NginxWithPrefix => "/inner/",
+                Setup::NginxWithUri => "/hooks/",
+                _ => "",
+            };
             let user = if is_root { "user root;" } else { "" };
             let config = format!(
                 "daemon off; {user} pid {path}/pid; error_log {path}/error.log; worker_processes 1;\n\

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{FAILED, Suite, broken, check, message, new_tenant, taken, token};
+use super::suite::{FAILED, Suite, broken, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
-    send::{After, DeliveryState, EndpointId, EventType, Fenced, OutboxId, OutboxStore},
+    send::{After, DeliveryState, EndpointId, EventTypeDefinition, Fenced, OutboxStore, SentDeliveryId},
 };
 
 /// What [`damaged_outbox`] wants done to a row, by the statements of the store's own test.
@@ -15,7 +15,7 @@ pub enum Damage {
     /// The message with this id loses its payload, as if its content had been purged.
     ContentGone(String),
     /// A delivery is in a state that this version does not know.
-    Delivery(OutboxId),
+    Delivery(SentDeliveryId),
     /// An endpoint is signed to in a style that this version does not know.
     Endpoint(EndpointId),
     /// The endpoint can be read again: it is signed to as Standard Webhooks.
@@ -175,7 +175,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(paged == ids, "rule 15: a page goes on behind it", &paged);
         check(self.lease(token(), 64).await.len() == 2, "rule 15: the others are leased", &ids);
 
-        let named = |name: &str| EventType::new(name).unwrap_or_else(|error| broken("setup", &error));
+        let named = |name: &str| EventTypeDefinition::new(name).unwrap_or_else(|error| broken("setup", &error));
         let both = vec![named("order.completed"), named("user.created")];
         taken("event types", self.store.put_event_types(both.clone()).await);
         damage(Damage::EventType("order.completed".into())).await;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{DAY, PAST_LEASE, Suite, check, message, new_tenant, taken, token};
+use super::suite::{DAY, PAST_LEASE, Suite, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     send::{After, DeliveryRecord, DeliveryState, Fenced, IN_FLIGHT, Message, OutboxStore},

@@ -8,15 +8,15 @@ use std::{
 
 use tokio::sync::Barrier;
 
-use super::{
+use super::suite::{
     DAY, FAILED, PAST_LEASE, Suite, broken, check, draft, message, new_tenant, taken, token, typed, with_payload,
 };
 use crate::{
     boxed::BoxFuture,
     error::StoreErrorKind,
     send::{
-        After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointId, EventType, Fenced, Finish,
-        Message, OutboxId, OutboxStore, Recover, Recovered, SendError,
+        After, DeliveryQuery, DeliveryState, DisabledReason, Dispatched, EndpointId, EventTypeDefinition, Fenced,
+        Finish, Message, OutboxStore, Recover, Recovered, SendError, SentDeliveryId,
     },
 };
 
@@ -287,8 +287,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let stale = self.finish(sending, holder, After::Delivered).await;
         check(stale == (Fenced::Stale, None), "erase: a worker that holds one of them", &stale);
         check(taken("erase", self.store.attempts(sending).await).is_empty(), "erase", &"an attempt was noted");
-        let anew = self.dispatch(nobody_wants).await;
-        check(anew == Dispatched::Stored { deliveries: 0 }, "erase: a message is there", &anew);
+        let again = self.dispatch(nobody_wants).await;
+        check(again == Dispatched::Stored { deliveries: 0 }, "erase: a message is there", &again);
 
         let after = (self.of_tenant(&other).await, self.ids(Some(&other), u32::MAX).await);
         check(after == before, "erase: another tenant", &after);
@@ -354,15 +354,15 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     }
 
     pub(super) async fn the_catalogue_is_kept(&self) {
-        let made = || -> Result<[EventType; 4], SendError> {
+        let made = || -> Result<[EventTypeDefinition; 4], SendError> {
             Ok([
-                EventType::new("user.created")?,
-                EventType::new("order.completed")?
+                EventTypeDefinition::new("user.created")?,
+                EventTypeDefinition::new("order.completed")?
                     .description("An order was paid, and \u{1f4e6}.")?
                     .version("2026-06")?
                     .schema(r#"{"type":"object"}"#)?,
-                EventType::new("user.created")?.description("Somebody signed up.")?,
-                EventType::new("order.completed")?,
+                EventTypeDefinition::new("user.created")?.description("Somebody signed up.")?,
+                EventTypeDefinition::new("order.completed")?,
             ])
         };
         let [created, completed, changed, plain] = made().unwrap_or_else(|error| broken("setup", &error));
@@ -387,7 +387,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     // Steps.
 
-    async fn dispatch_to(&self, endpoint: EndpointId, message: &Message) -> Option<OutboxId> {
+    async fn dispatch_to(&self, endpoint: EndpointId, message: &Message) -> Option<SentDeliveryId> {
         taken("dispatch_to", self.store.dispatch_to(endpoint, message.clone()).await)
     }
 

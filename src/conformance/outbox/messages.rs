@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Suite, check, new_tenant, taken, typed};
+use super::suite::{Suite, check, new_tenant, taken, typed};
 use crate::{
     boxed::BoxFuture,
     send::{MessageQuery, OutboxStore},

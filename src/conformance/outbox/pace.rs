@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{FAILED, LEASE, PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token};
+use super::suite::{FAILED, LEASE, PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
     clock,

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{Reply, reads_body};
+use super::reply::{Reply, reads_body};
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,
@@ -64,19 +64,19 @@ impl CompiledHandshake {
         settings: &Settings,
         secret: Option<(&Secret, &KeyText)>,
     ) -> Result<Answer, VerifyError> {
-        let refused = || VerifyError::new(VerifyErrorKind::HandshakeRefused);
+        let rejected = || VerifyError::new(VerifyErrorKind::HandshakeRejected);
         if let Some(parameter) = &self.verify_token {
-            let expected = settings.verify_token.as_ref().ok_or_else(refused)?;
-            let claimed = arrived.head.query(parameter).ok().flatten().ok_or_else(refused)?;
+            let expected = settings.verify_token.as_ref().ok_or_else(rejected)?;
+            let claimed = arrived.head.query(parameter).ok().flatten().ok_or_else(rejected)?;
             if !verify_any(&[token_tag(&claimed)], &token_tag(expected.expose())) {
-                return Err(refused());
+                return Err(rejected());
             }
         }
-        let found = |places: &Places| arrived.find(places).ok_or_else(refused);
+        let found = |places: &Places| arrived.find(places).ok_or_else(rejected);
         let ok = Answer::new(StatusCode::OK);
         Ok(match &self.reply {
             Reply::AllowOrigin => {
-                let origin = arrived.head.headers().get("webhook-request-origin").cloned().ok_or_else(refused)?;
+                let origin = arrived.head.headers().get("webhook-request-origin").cloned().ok_or_else(rejected)?;
                 ok.header(HeaderName::from_static("webhook-allowed-origin"), origin)
                     .header(HeaderName::from_static("webhook-allowed-rate"), HeaderValue::from_static("*"))
                     .header(header::ALLOW, HeaderValue::from_static("POST"))
@@ -84,10 +84,10 @@ impl CompiledHandshake {
             Reply::Challenge { from, echo, response, prefix, encoding } => {
                 let challenge = found(from)?;
                 if !self.signed && !is_challenge(challenge.as_bytes()) {
-                    return Err(refused());
+                    return Err(rejected());
                 }
-                let (secret, text) = secret.ok_or_else(refused)?;
-                let key = text.decode(secret.expose()).map_err(|_| refused())?;
+                let (secret, text) = secret.ok_or_else(rejected)?;
+                let key = text.decode(secret.expose()).map_err(|_| rejected())?;
                 let mut mac = MacState::new(MacAlgorithm::Sha256, &key);
                 mac.update(challenge.as_bytes());
                 let mut object = serde_json::Map::new();
@@ -99,8 +99,8 @@ impl CompiledHandshake {
                 ok.json(serde_json::Value::Object(object).to_string())
             }
             Reply::EchoHeader { from, name } => {
-                let value = HeaderValue::from_str(&found(from)?).map_err(|_| refused())?;
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+                let value = HeaderValue::from_str(&found(from)?).map_err(|_| rejected())?;
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| rejected())?;
                 ok.header(name, value)
             }
             Reply::EchoJson { from, field } => {

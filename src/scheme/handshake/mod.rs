@@ -1,14 +1,16 @@
 mod compiled;
+mod reply;
 
 use std::borrow::Cow;
 
 use http::Method;
 
 pub(crate) use self::compiled::{CompiledHandshake, LONGEST_CHALLENGE, is_challenge, is_in_challenges};
+use self::reply::Reply;
 use super::answer::Answer;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    field::{Field, Places, header_name},
+    field::{Field, header_name},
     signature::Encoding,
 };
 
@@ -44,30 +46,6 @@ pub struct Handshake {
     reply: Reply<Field>,
     /// A word about the answer that this kind of handshake has no use for.
     misplaced: Option<&'static str>,
-}
-
-#[derive(Debug, Clone)]
-enum Reply<F> {
-    AllowOrigin,
-    Challenge {
-        from: F,
-        echo: Option<Cow<'static, str>>,
-        response: Cow<'static, str>,
-        prefix: Cow<'static, str>,
-        encoding: Encoding,
-    },
-    EchoHeader {
-        from: F,
-        name: Cow<'static, str>,
-    },
-    EchoJson {
-        from: F,
-        field: Cow<'static, str>,
-    },
-    EchoText {
-        from: F,
-    },
-    Fixed(Answer),
 }
 
 impl Handshake {
@@ -232,23 +210,6 @@ impl Handshake {
     }
 }
 
-impl<F> Reply<F> {
-    fn from(&self) -> Option<&F> {
-        match self {
-            Self::Challenge { from, .. }
-            | Self::EchoHeader { from, .. }
-            | Self::EchoJson { from, .. }
-            | Self::EchoText { from } => Some(from),
-            Self::AllowOrigin | Self::Fixed(_) => None,
-        }
-    }
-}
-
 fn error(message: impl Into<Cow<'static, str>>) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Scheme, message.into())
-}
-
-/// Whether the body is asked for any of these places.
-fn reads_body(places: &Places) -> bool {
-    places.pointers().next().is_some()
 }

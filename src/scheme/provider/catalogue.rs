@@ -264,6 +264,12 @@ macro_rules! catalogue {
                 page: "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/",
                 evidence: ThirdParty,
             }
+            /// The video's `uid` is the same in all notifications about it, so that it is no id.
+            CLOUDFLARE_STREAM cloudflare_stream "cloudflare-stream" "Cloudflare Stream" ["webhook-signature"] {
+                scheme: |s| stamped(s, "sig1", "time").event_type(json("/status/state")),
+                page: "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/",
+                evidence: Documentation,
+            }
             /// The secret is the API secret. For accounts with SHA-256 see [`cloudinary_sha256`](Self::cloudinary_sha256). The time
             /// may be two hours off.
             CLOUDINARY cloudinary "cloudinary" "Cloudinary, SHA-1" ["x-cld-signature"] {
@@ -1097,6 +1103,13 @@ macro_rules! catalogue {
                 page: "https://docs.snyk.io/snyk-api/snyk-webhooks",
                 evidence: ThirdParty,
             }
+            /// This is its default signer; an application may have one of its own.
+            SPATIE_LARAVEL spatie_laravel "spatie-laravel" "Laravel applications with spatie/laravel-webhook-server" ["signature"] {
+                scheme: hex_body,
+                page: "https://github.com/spatie/laravel-webhook-server",
+                evidence: Library,
+                deadline: seconds(3),
+            }
             /// Square signs the notification URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no
             /// service.
             ///
@@ -1178,6 +1191,12 @@ macro_rules! catalogue {
             STYTCH stytch "stytch" "Stytch" ["svix-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix"]),
                 page: "https://stytch.com/docs/guides/dashboard/webhooks",
+                evidence: ThirdParty,
+            }
+            /// Choose HMAC-SHA-256 as the algorithm. `X-Payload-Digest-Alg` names it and is not looked at.
+            SUMSUB sumsub "sumsub" "Sumsub" ["x-payload-digest"] {
+                scheme: |s| hex_body(s).event_type(json("/type")),
+                page: "https://docs.sumsub.com/docs/webhooks",
                 evidence: ThirdParty,
             }
             SUPABASE_AUTH_HOOKS supabase_auth_hooks "supabase-auth-hooks" "Supabase Auth hooks" ["webhook-signature"] {

@@ -9,8 +9,8 @@ use crate::{
     delivery::Fact,
     field::{Place, Places},
     scheme::{
-        Kind, Scheme,
         key_form::KeyForm,
+        scheme::{Kind, Scheme},
         template::{Algorithm, Locate, Template},
     },
     signature::{Encoding, HashAlgorithm, MacAlgorithm, PublicAlgorithm},

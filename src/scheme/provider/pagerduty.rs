@@ -26,6 +26,6 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .id(Field::json("/event/id"))
         .event_type(Field::json("/event/event_type"))
         .payload_or_envelope("/event/data")
-        .refused(StatusCode::FORBIDDEN)
+        .rejected(StatusCode::FORBIDDEN)
         .body_limit(2 * 1024 * 1024)
 }

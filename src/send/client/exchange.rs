@@ -14,12 +14,12 @@ use crate::{
         stage::Stage,
     },
     send::{
-        attempt::{Answer, AnswerEnd, AttemptError, AttemptErrorKind, AttemptRequest},
+        attempt::{AttemptError, AttemptErrorKind, AttemptRequest, EndpointResponse, ResponseEnd},
         client::{inner::Inner, redact, retry_after},
     },
 };
 
-/// How far an attempt has come. It is written as it goes, so that the deadline finds what was there before it.
+/// How far an attempt has come. It is updated continuously, so that the state is known when the deadline passes.
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) stage: Stage,
@@ -31,15 +31,16 @@ struct Partial {
     retry_after: Option<Duration>,
     start: BytesMut,
     /// `None` while the body is being read.
-    end: Option<AnswerEnd>,
+    end: Option<ResponseEnd>,
 }
 
 impl Progress {
-    /// What was answered, as far as it came.
-    pub(super) fn into_answer(self, by_deadline: bool) -> Option<Answer> {
+    /// Returns what was answered, as far as it arrived.
+    pub(super) fn into_answer(self, by_deadline: bool) -> Option<EndpointResponse> {
         let Partial { status, retry_after, start, end } = self.answer?;
-        let interrupted = if by_deadline { AnswerEnd::Deadline } else { AnswerEnd::Cut };
-        let mut answer = Answer::new(status).with_body(redact::secrets(start.freeze()), end.unwrap_or(interrupted));
+        let interrupted = if by_deadline { ResponseEnd::Deadline } else { ResponseEnd::Cut };
+        let mut answer =
+            EndpointResponse::new(status).with_body(redact::secrets(start.freeze()), end.unwrap_or(interrupted));
         if let Some(retry_after) = retry_after {
             answer = answer.with_retry_after(retry_after);
         }
@@ -48,7 +49,7 @@ impl Progress {
 }
 
 impl Inner {
-    /// One attempt, without its deadline.
+    /// Makes one attempt, without its deadline.
     pub(super) async fn exchange(&self, request: AttemptRequest, progress: &mut Progress) -> Result<(), AttemptError> {
         self.policy
             .check(&request.url)
@@ -57,11 +58,11 @@ impl Inner {
         let key = |address: SocketAddr| Key::new(&request.url, address);
         let mut to_send = self.request(&request);
 
-        // An idle connection that closes before anything was sent on it gives the request back; the next one is tried.
+        // If an idle connection closes before anything was sent on it, it returns the request, and the next one is tried.
         while let Some((idle, mut connection)) = self.idle.take(addresses.iter().copied().map(key)) {
             progress.stage = Stage::Answer;
             connection.budget.refill();
-            // Its task may be about to finish with the last request; it must not take long for that.
+            // Its task may be just finishing the last request, which must not take long.
             if !matches!(timeout(READY_WITHIN, connection.sender.ready()).await, Ok(Ok(()))) {
                 continue;
             }
@@ -118,27 +119,27 @@ impl Inner {
                 Ok(Ok(data)) => data,
                 Ok(Err(_trailers)) => continue,
                 Err(_) if connection.budget.is_spent() => {
-                    answer.end = Some(AnswerEnd::Limit);
+                    answer.end = Some(ResponseEnd::Limit);
                     return Ok(());
                 }
                 Err(cause) => return Err(connection.failed(cause).await.into()),
             };
             read += data.len();
-            let room = Answer::MAX_KEPT - answer.start.len();
+            let room = EndpointResponse::MAX_KEPT - answer.start.len();
             answer.start.extend_from_slice(&data[..data.len().min(room)]);
             kept_all &= data.len() <= room;
             if read > MOST_READ {
-                answer.end = Some(AnswerEnd::Limit);
+                answer.end = Some(ResponseEnd::Limit);
                 return Ok(());
             }
         }
-        answer.end = Some(if kept_all { AnswerEnd::Whole } else { AnswerEnd::Shortened });
+        answer.end = Some(if kept_all { ResponseEnd::Whole } else { ResponseEnd::Shortened });
         self.idle.put(key, connection);
         Ok(())
     }
 }
 
-/// Here what happened on the network becomes what happened to an attempt.
+/// At this point an error of the network becomes an error of an attempt.
 impl From<DialError> for AttemptError {
     fn from(error: DialError) -> Self {
         let kind = match error.kind {
@@ -156,7 +157,7 @@ impl From<DialError> for AttemptError {
     }
 }
 
-/// What HTTP needs and nobody else may say.
+/// Headers that belong to HTTP itself, and that nothing else may set.
 const OURS: [HeaderName; 8] = [
     header::ACCEPT_ENCODING,
     header::CONNECTION,
@@ -168,8 +169,8 @@ const OURS: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// How long an idle connection may take to be ready. One that takes longer has something else under way.
+/// How long an idle connection may take to be ready. One that takes longer is not idle.
 const READY_WITHIN: Duration = Duration::from_millis(100);
 
-/// The most that is read of an answer's body.
+/// The maximum that is read of a response's body.
 const MOST_READ: usize = 64 * 1024;

@@ -1,7 +1,7 @@
 use bytes::{Bytes, BytesMut};
 
-/// Takes signing secrets out of what an endpoint answered: some receivers echo their own configuration. What is kept of an
-/// answer is shown to people who may not know the secret.
+/// Removes signing secrets from what an endpoint answered, since some receivers repeat their own configuration. What is kept of
+/// an answer is also shown to people who must not know the secret.
 pub(super) fn secrets(bytes: Bytes) -> Bytes {
     let Some(mut at) = find(&bytes) else { return bytes };
     let mut out = BytesMut::with_capacity(bytes.len());
@@ -31,7 +31,7 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\' | b'%')
 }
 
-/// How every secret of the Standard Webhooks form begins.
+/// The prefix of every secret in the form of Standard Webhooks.
 const MARK: &[u8] = b"whsec_";
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use jiff::{
 
 use crate::send::retry::RetryPolicy;
 
-/// Reads `Retry-After` (RFC 9110, section 10.2.3): whole seconds or a date. Anything else says nothing. Never more than a
-/// day.
+/// Reads `Retry-After` (RFC 9110, section 10.2.3): whole seconds or a date. Anything else is ignored. At most a day is
+/// returned.
 pub(super) fn parse(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a number can have are still a number, and a large one.
+        // A number with too many digits is still a number, and a large one.
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {
         let date = DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok();
@@ -26,8 +26,8 @@ pub(super) fn parse(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(RetryPolicy::LONGEST_RETRY_AFTER))
 }
 
-/// Reads the two old forms of a date that every recipient has to take (RFC 9110, section 5.6.7):
-/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. As in the form of today, the day of the week says nothing.
+/// Reads the two old forms of a date that every recipient must accept (RFC 9110, section 5.6.7):
+/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. As in the current form, the day of the week is ignored.
 fn obsolete(text: &str, now: SystemTime) -> Option<Timestamp> {
     let words: Vec<_> = text.split_ascii_whitespace().collect();
     let (year, month, day, time) = match words[..] {
@@ -43,12 +43,12 @@ fn obsolete(text: &str, now: SystemTime) -> Option<Timestamp> {
     let [hour, minute, second] = parts(time, ':')?;
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
     let small = |text: &str| i8::try_from(number(text, 2)?).ok();
-    // A leap second is the one before.
+    // A leap second counts as the second before.
     let time = Time::new(small(hour)?, small(minute)?, small(second)?.min(59), 0).ok()?;
     Offset::UTC.to_timestamp(DateTime::from_parts(date, time)).ok()
 }
 
-/// A year of two digits: the one of these that is at most 50 years ahead, and less than 50 behind.
+/// Returns the year for two digits that is at most 50 years in the future, and less than 50 in the past.
 fn full_year(year: i16, now: SystemTime) -> Option<i16> {
     let this = Offset::UTC.to_datetime(Timestamp::try_from(now).ok()?).year();
     let year = this - this % 100 + year;
@@ -64,7 +64,7 @@ fn parts(text: &str, separator: char) -> Option<[&str; 3]> {
     parts.try_into().ok()
 }
 
-/// Reads a number of so many digits, and nothing else.
+/// Reads a number with exactly this many digits.
 fn number(text: &str, digits: usize) -> Option<i16> {
     let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)

@@ -1,14 +1,11 @@
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
 use crate::{
     boxed::BoxError,
     error::{ConfigError, ConfigErrorKind},
+    panics::caught,
     send::{
         error::SendError,
         message::{
@@ -140,7 +137,7 @@ impl ApiVersions {
         let mut payload: Value = serde_json::from_str(message.payload().get())?;
         for step in steps {
             let Some(convert) = &step.convert else { continue };
-            let converted = catch_unwind(AssertUnwindSafe(|| convert(message.event_type(), payload)));
+            let converted = caught(|| convert(message.event_type(), payload));
             payload =
                 converted.map_err(|_| format!("the conversion to the API version `{}` panicked", step.name))??;
         }

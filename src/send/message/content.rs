@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::SystemTime,
 };
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     boxed::BoxError,
+    mutex::Mutex,
     send::message::{
         message::{ContentKey, Message},
         style::Style,
@@ -39,7 +40,7 @@ impl Contents {
     /// Returns the content that is in flight for this message, or adds the message.
     pub(crate) fn of(&self, message: Message) -> Arc<Content> {
         let key = message.content_key();
-        let mut known = lock(&self.0);
+        let mut known = self.0.lock();
         // A message that was forgotten may have a successor of the same id with another payload.
         if let Some(content) = known.by_key.get(&key).and_then(Weak::upgrade)
             && content.message.has_content_of(&message)
@@ -81,7 +82,7 @@ impl Content {
 
     /// Returns the body in a style. A message of an outbox has its own timestamp, so `now` does not change its body.
     pub(crate) fn body(&self, style: Style, now: SystemTime) -> Bytes {
-        let mut bodies = lock(&self.bodies);
+        let mut bodies = self.bodies.lock();
         let envelope = style.envelope();
         if let Some((_, body)) = bodies.iter().find(|(known, _)| *known == envelope) {
             return body.clone();
@@ -98,11 +99,6 @@ impl Deref for Content {
     fn deref(&self) -> &Message {
         &self.message
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing in here panics between two changes that belong together.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const LEAST_ROOM: usize = 64;
@@ -179,6 +175,6 @@ mod tests {
             drop(contents.of(read(&number.to_string(), "x")));
         }
 
-        assert!(contents.0.lock().unwrap().by_key.len() <= LEAST_ROOM);
+        assert!(contents.0.lock().by_key.len() <= LEAST_ROOM);
     }
 }

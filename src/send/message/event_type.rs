@@ -6,26 +6,26 @@ use crate::send::{
 /// An entry of the catalogue of event types, which tells customers what the application sends.
 ///
 /// ```
-/// use tower_webhooks::send::EventType;
+/// use tower_webhooks::send::EventTypeDefinition;
 ///
-/// let completed = EventType::new("order.completed")?
+/// let completed = EventTypeDefinition::new("order.completed")?
 ///     .description("An order was paid and packed.")?
 ///     .version("2026-06")?
 ///     .schema(r#"{"type":"object","required":["order"]}"#)?;
 /// assert_eq!(completed.name(), "order.completed");
 ///
-/// assert!(EventType::new("order.*").is_err()); // a pattern is not an event type
+/// assert!(EventTypeDefinition::new("order.*").is_err()); // a pattern is not an event type
 /// # Ok::<(), tower_webhooks::send::SendError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventType {
+pub struct EventTypeDefinition {
     name: String,
     description: String,
     version: Option<String>,
     schema: Option<String>,
 }
 
-impl EventType {
+impl EventTypeDefinition {
     /// The maximum length of a description in characters.
     pub const LONGEST_DESCRIPTION: usize = 4096;
     /// The maximum length of a schema in bytes.

@@ -1,7 +1,7 @@
 //! The types of the messages that this crate itself dispatches.
 
-/// Tells a tenant's other endpoints that one was disabled.
+/// For a tenant's other endpoints, when one was disabled.
 pub(crate) const ENDPOINT_DISABLED: &str = "endpoint.disabled";
 
-/// Tells an endpoint nothing but that it is reached.
+/// For one endpoint, to check that it can be reached.
 pub(crate) const ENDPOINT_PING: &str = "endpoint.ping";

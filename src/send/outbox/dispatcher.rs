@@ -11,9 +11,8 @@ use crate::{
         outbox::{
             shared::Shared,
             store::{
-                OutboxStore,
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
-                ids::OutboxId,
+                ids::SentDeliveryId,
                 message::Dispatched,
             },
         },
@@ -162,7 +161,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delivery(&self, id: OutboxId) -> Result<Option<DeliveryRecord>, SendError> {
+    pub async fn delivery(&self, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, SendError> {
         Ok(self.shared.store.delivery(id).await?)
     }
 
@@ -202,7 +201,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn attempts(&self, id: OutboxId) -> Result<Vec<AttemptRecord>, SendError> {
+    pub async fn attempts(&self, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, SendError> {
         Ok(self.shared.store.attempts(id).await?)
     }
 
@@ -213,7 +212,7 @@ impl Dispatcher {
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when there is nothing to send again: it is being sent at this moment, or it,
     /// its endpoint or its content is gone; and when the store fails.
-    pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn resend(&self, id: SentDeliveryId) -> Result<(), SendError> {
         if !self.shared.store.resend(id).await? {
             let message =
                 "the delivery cannot be sent again: it is being sent, or it, its endpoint or its content is gone";
@@ -227,7 +226,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound) when it is not waiting, and when the store fails.
-    pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn cancel(&self, id: SentDeliveryId) -> Result<(), SendError> {
         let cancelled = self.shared.store.cancel(id).await?;
         let message = "there is nothing to cancel: the delivery does not wait, or is not there";
         if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }

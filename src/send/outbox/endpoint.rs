@@ -7,7 +7,7 @@ use crate::{
         message::style::Style,
         outbox::store::{
             endpoint::{DisabledReason, EndpointRecord},
-            ids::{EndpointId, OutboxId},
+            ids::{EndpointId, SentDeliveryId},
             rate_limit::RateLimit,
         },
         signing::custom_headers::CustomHeaders,
@@ -70,7 +70,7 @@ impl NewEndpoint {
         self
     }
 
-    /// Sets the event types that the endpoint wants: names, `prefix.*`, or `*` for all.
+    /// Sets the event types that the endpoint wants: names, `prefix.*`, `prefix/*`, `prefix:*`, or `*` for all.
     pub fn events(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.events = patterns.into_iter().map(Into::into).collect();
         self
@@ -355,7 +355,7 @@ impl fmt::Debug for Endpoint {
 pub struct NewSecret {
     pub(crate) endpoint: Endpoint,
     pub(crate) secret: Secret,
-    pub(crate) ping: Option<OutboxId>,
+    pub(crate) ping: Option<SentDeliveryId>,
 }
 
 impl NewSecret {
@@ -375,7 +375,7 @@ impl NewSecret {
     /// Returns the delivery of the ping, if [`NewEndpoint::ping`] asked for one. It is also `None` if the store accepted the
     /// endpoint and then failed for the ping, which is logged. The endpoint exists, and
     /// [`Endpoints::ping`](crate::send::Endpoints::ping) can be called again.
-    pub fn ping(&self) -> Option<OutboxId> {
+    pub fn ping(&self) -> Option<SentDeliveryId> {
         self.ping
     }
 

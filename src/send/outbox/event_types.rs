@@ -2,7 +2,7 @@ use std::{collections::HashSet, fmt};
 
 use crate::send::{
     error::SendError,
-    message::{event_type::EventType, message::check_text},
+    message::{event_type::EventTypeDefinition, message::check_text},
     outbox::{dispatcher::Dispatcher, quotas::too_many},
 };
 
@@ -12,10 +12,10 @@ use crate::send::{
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
-/// use tower_webhooks::send::{Dispatcher, EventType};
+/// use tower_webhooks::send::{Dispatcher, EventTypeDefinition};
 ///
 /// # async fn run(webhooks: Dispatcher) -> Result<(), Box<dyn std::error::Error>> {
-/// let completed = EventType::new("order.completed")?.description("An order was paid and packed.")?;
+/// let completed = EventTypeDefinition::new("order.completed")?.description("An order was paid and packed.")?;
 /// webhooks.event_types().put([completed]).await?;
 ///
 /// assert_eq!(webhooks.event_types().list().await?.len(), 1);
@@ -39,12 +39,12 @@ impl EventTypes<'_> {
     /// # Errors
     /// [`TooMany`](crate::send::SendErrorKind::TooMany) when the catalogue would hold more than
     /// [`Quotas::event_types`](crate::send::Quotas::event_types), and when the store fails.
-    pub async fn put(&self, event_types: impl IntoIterator<Item = EventType>) -> Result<(), SendError> {
+    pub async fn put(&self, event_types: impl IntoIterator<Item = EventTypeDefinition>) -> Result<(), SendError> {
         let event_types: Vec<_> = event_types.into_iter().collect();
         let shared = &self.0.shared;
         let most = shared.quotas.event_types;
         let known = shared.store.event_types().await?;
-        let names: HashSet<_> = known.iter().chain(&event_types).map(EventType::name).collect();
+        let names: HashSet<_> = known.iter().chain(&event_types).map(EventTypeDefinition::name).collect();
         // A catalogue that is over a lowered quota can still be corrected.
         if names.len() > usize::try_from(most).unwrap_or(usize::MAX).max(known.len()) {
             return Err(too_many("event types", most));
@@ -56,7 +56,7 @@ impl EventTypes<'_> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self) -> Result<Vec<EventType>, SendError> {
+    pub async fn list(&self) -> Result<Vec<EventTypeDefinition>, SendError> {
         Ok(self.0.shared.store.event_types().await?)
     }
 

@@ -1,14 +1,11 @@
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
 use crate::{
     net::destination::Origin,
     observe,
+    panics::caught,
     send::{
         attempt::AttemptResult,
         message::message::Message,
@@ -17,7 +14,7 @@ use crate::{
             store::{
                 delivery::DeliveryState,
                 endpoint::{DisabledReason, EndpointRecord},
-                ids::{EndpointId, OutboxId},
+                ids::{EndpointId, SentDeliveryId},
             },
         },
     },
@@ -40,7 +37,7 @@ use crate::{
 #[non_exhaustive]
 pub struct Attempted<'a> {
     /// The delivery.
-    pub delivery: OutboxId,
+    pub delivery: SentDeliveryId,
     /// Its message.
     pub message: &'a Message,
     /// The endpoint.
@@ -132,7 +129,7 @@ impl Hooks {
     /// Returns what the application keeps of an answer.
     pub(crate) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
         let Some(redact) = self.redact.as_ref().filter(|_| !answer.is_empty()) else { return answer };
-        catch_unwind(AssertUnwindSafe(|| redact(&Endpoint(endpoint.clone()), answer))).unwrap_or_else(|_| {
+        caught(|| redact(&Endpoint(endpoint.clone()), answer)).unwrap_or_else(|_| {
             observe::redaction_panicked();
             Bytes::new()
         })
@@ -141,7 +138,7 @@ impl Hooks {
 
 /// Calls a hook. If it panics, the other hooks are still called.
 fn guarded(hook: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+    if caught(hook).is_err() {
         observe::hook_panicked();
     }
 }

@@ -15,7 +15,7 @@ use crate::{
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
             store::{
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
-                ids::{EndpointId, OutboxId},
+                ids::{EndpointId, SentDeliveryId},
                 message::{MessageQuery, MessageRecord},
             },
         },
@@ -109,7 +109,7 @@ impl Tenant {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delivery(&self, id: OutboxId) -> Result<Option<DeliveryRecord>, SendError> {
+    pub async fn delivery(&self, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, SendError> {
         Ok(self.dispatcher.delivery(id).await?.filter(|delivery| *delivery.tenant == *self.name))
     }
 
@@ -126,7 +126,7 @@ impl Tenant {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn attempts(&self, id: OutboxId) -> Result<Option<Vec<AttemptRecord>>, SendError> {
+    pub async fn attempts(&self, id: SentDeliveryId) -> Result<Option<Vec<AttemptRecord>>, SendError> {
         match self.delivery(id).await? {
             Some(_) => Ok(Some(self.dispatcher.attempts(id).await?)),
             None => Ok(None),
@@ -137,7 +137,7 @@ impl Tenant {
     ///
     /// # Errors
     /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::resend`].
-    pub async fn resend(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn resend(&self, id: SentDeliveryId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.resend(id).await
     }
@@ -146,7 +146,7 @@ impl Tenant {
     ///
     /// # Errors
     /// [`NotFound`](crate::send::SendErrorKind::NotFound) if the tenant has no such delivery, and as [`Dispatcher::cancel`].
-    pub async fn cancel(&self, id: OutboxId) -> Result<(), SendError> {
+    pub async fn cancel(&self, id: SentDeliveryId) -> Result<(), SendError> {
         self.own_delivery(id).await?;
         self.dispatcher.cancel(id).await
     }
@@ -161,7 +161,7 @@ impl Tenant {
 
     // Neither a delivery nor an endpoint ever changes its tenant, and no id is given twice, so what was the tenant's when it
     // was looked at is the tenant's when it is changed.
-    async fn own_delivery(&self, id: OutboxId) -> Result<DeliveryRecord, SendError> {
+    async fn own_delivery(&self, id: SentDeliveryId) -> Result<DeliveryRecord, SendError> {
         self.delivery(id).await?.ok_or_else(|| SendError::not_found("delivery"))
     }
 }
@@ -282,7 +282,7 @@ impl TenantEndpoints<'_> {
     ///
     /// # Errors
     /// As [`Endpoints::ping`](crate::send::Endpoints::ping).
-    pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
+    pub async fn ping(&self, id: EndpointId) -> Result<SentDeliveryId, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().ping(id).await
     }

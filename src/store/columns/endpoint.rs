@@ -6,7 +6,10 @@ use sqlx::Error;
 use super::row::{Columns, corrupt};
 use crate::{
     clock::to_time,
-    send::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings, Sealed, policy::Health},
+    send::{
+        DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings, Sealed,
+        policy::{Health, Pace},
+    },
 };
 
 /// Reads an endpoint, and how it is doing.
@@ -46,23 +49,25 @@ fn read_settings(row: &impl Columns) -> Result<EndpointSettings, Error> {
 
 fn health(row: &impl Columns) -> Result<Health, Error> {
     let count = |name| u32::try_from(row.int(name)?).map_err(|_| corrupt("a count is out of range"));
-    let mut health = Health::default();
-    health.failures = count("failures")?;
-    health.failing_since = row.optional_int("failing_since")?;
-    health.strikes = count("strikes")?;
-    health.struck_at = row.int("struck_at")?;
-    health.rests_until = row.int("rests_until")?;
-    health.epoch = row.int("epoch")?;
-    health.url_epoch = row.int("url_epoch")?;
-    health.proven = row.flag("proven")?;
-    health.slow_at = row.int("slow_at")?;
-    health.urgent = row.flag("urgent")?;
-    health.in_order = row.flag("in_order")?;
-    health.pace.steady = row.float("steady")?;
-    health.pace.steady_at = row.int("steady_at")?;
-    health.pace.next_at = row.int("next_at")?;
-    health.pace.catching_up = row.flag("catching_up")?;
-    Ok(health)
+    Ok(Health {
+        failures: count("failures")?,
+        failing_since: row.optional_int("failing_since")?,
+        strikes: count("strikes")?,
+        struck_at: row.int("struck_at")?,
+        rests_until: row.int("rests_until")?,
+        epoch: row.int("epoch")?,
+        url_epoch: row.int("url_epoch")?,
+        proven: row.flag("proven")?,
+        slow_at: row.int("slow_at")?,
+        urgent: row.flag("urgent")?,
+        in_order: row.flag("in_order")?,
+        pace: Pace {
+            steady: row.float("steady")?,
+            steady_at: row.int("steady_at")?,
+            next_at: row.int("next_at")?,
+            catching_up: row.flag("catching_up")?,
+        },
+    })
 }
 
 /// The settings of an endpoint as texts, which the columns keep: the patterns, and the rate limit.

@@ -1,4 +1,4 @@
-//! Records of the outbox from the rows of either SQL driver, by the names of their columns.
+//! Reads records of the outbox from the rows of either SQL driver, by the names of their columns.
 //!
 //! The two databases have the same columns under the same names, in types of their own. What this version cannot read, since a
 //! newer one wrote it or it is damaged, is an error of that row alone.
@@ -16,5 +16,8 @@ pub(super) use self::{
     listing::Listing,
     records::{attempt, delivery, due, event_type, looked, message, outbox_id, seq},
     row::{Columns, corrupt, count},
-    state::{PENDING, SENDING, number, state},
+    state::{number, state},
 };
+// PostgreSQL has the numbers in its statements.
+#[cfg(feature = "sqlite")]
+pub(super) use self::state::{PENDING, SENDING};

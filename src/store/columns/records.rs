@@ -10,18 +10,18 @@ use super::{
 use crate::{
     clock::to_time,
     send::{
-        AttemptRecord, DeliveryRecord, DeliveryState, EventType, MessagePlace, MessageRecord, OutboxId,
+        AttemptRecord, DeliveryRecord, DeliveryState, EventTypeDefinition, MessagePlace, MessageRecord, SentDeliveryId,
         policy::{Due, Looked, shown_due},
     },
 };
 
 /// Returns the id of the delivery with a number.
-pub(in crate::store) fn outbox_id(seq: i64) -> Result<OutboxId, Error> {
-    u64::try_from(seq).map(OutboxId::from_u64).map_err(|_| corrupt("invalid number of a delivery"))
+pub(in crate::store) fn outbox_id(seq: i64) -> Result<SentDeliveryId, Error> {
+    u64::try_from(seq).map(SentDeliveryId::from_u64).map_err(|_| corrupt("invalid number of a delivery"))
 }
 
 /// Returns the number of the delivery with an id; one that no row has, where the id is too large for any.
-pub(in crate::store) fn seq(id: OutboxId) -> i64 {
+pub(in crate::store) fn seq(id: SentDeliveryId) -> i64 {
     i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
 }
 
@@ -78,9 +78,9 @@ pub(in crate::store) fn message(row: &impl Columns) -> Result<MessageRecord, Err
     Ok(record)
 }
 
-pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventType, Error> {
+pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventTypeDefinition, Error> {
     let invalid = |cause| Error::Decode(format!("invalid event type in the catalogue: {cause}").into());
-    let mut event_type = EventType::new(row.text("name")?).map_err(invalid)?;
+    let mut event_type = EventTypeDefinition::new(row.text("name")?).map_err(invalid)?;
     event_type = event_type.description(row.text("description")?).map_err(invalid)?;
     if let Some(version) = row.optional_text("version")? {
         event_type = event_type.version(version).map_err(invalid)?;

@@ -25,7 +25,7 @@ impl Part {
         self.steps.last().map_or(0, |step| step.version)
     }
 
-    /// Tells how far the part's tables are, from what [`READ`] gave.
+    /// Returns how far the part's tables are, from what [`READ`] gave.
     pub(super) fn judge(&self, versions: &[Versions]) -> Schema {
         let (part, latest) = (self.name, self.latest());
         match versions.iter().find(|versions| versions.part == part) {

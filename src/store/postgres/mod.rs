@@ -29,7 +29,7 @@
 //! for. Under repeatable read or serializable, a claim that was renewed after the transaction began is
 //! [`Busy`](crate::error::StoreErrorKind::Busy), and the transaction has to be rolled back, as for any other conflict.
 //!
-//! `OutboxStore::dispatch_in` takes the same connection, and is one statement unless another
+//! `OutboxQueue::dispatch_in` takes the same connection, and is one statement unless another
 //! process stores the same message at that moment. It locks no endpoint, so a transaction that stays open for long stops
 //! nothing but a dispatch of the very same message, which waits for it, and is [`Busy`](crate::error::StoreErrorKind::Busy)
 //! after half of the timeout; in the application's own transaction its own `lock_timeout` decides. After a conflict the
@@ -41,7 +41,7 @@
 //! found by the workers of that database.
 //!
 //! # Workers
-//! `OutboxStore::lease` skips what another worker has locked, so any number of them share the outbox
+//! `OutboxQueue::lease` skips what another worker has locked, so any number of them share the outbox
 //! without waiting for each other. A worker with nothing to do asks one statement that writes nothing; whatever it leases at
 //! once, a batch is six round trips, and noting an attempt four.
 //!

@@ -22,7 +22,7 @@ pub(super) fn in_transaction(context: &'static str, error: sqlx::Error) -> Store
     }
 }
 
-/// Tells whether whatever is tried next would meet the same error.
+/// Returns `true` if whatever is tried next would meet the same error.
 pub(super) fn concerns_all(error: &StoreError) -> bool {
     matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Schema | StoreErrorKind::Unavailable)
 }
@@ -45,7 +45,7 @@ impl Patience {
         self.deadline.saturating_sub(clock::monotonic())
     }
 
-    /// Tells whether to try again after `error`, and waits a little if so.
+    /// Returns `true` if the call is to be tried again after `error`, and waits a little before that.
     pub(super) async fn allows(&self, error: &sqlx::Error) -> bool {
         if kind(error) != StoreErrorKind::Busy || clock::monotonic() >= self.deadline {
             return false;

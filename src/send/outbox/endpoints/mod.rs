@@ -30,7 +30,7 @@ use crate::{
             store::{
                 delivery::Recover,
                 endpoint::{DisabledReason, EndpointDraft, EndpointSettings},
-                ids::{EndpointId, OutboxId},
+                ids::{EndpointId, SentDeliveryId},
             },
         },
         signing::profile::{Profile, chosen_or_random, shown_secret},
@@ -135,12 +135,12 @@ impl Endpoints<'_> {
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound); [`Disabled`](SendErrorKind::Disabled) when the endpoint is; and when the store
     /// fails.
-    pub async fn ping(&self, id: EndpointId) -> Result<OutboxId, SendError> {
+    pub async fn ping(&self, id: EndpointId) -> Result<SentDeliveryId, SendError> {
         let endpoint = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?;
         self.ping_endpoint(&endpoint).await
     }
 
-    async fn ping_endpoint(&self, endpoint: &Endpoint) -> Result<OutboxId, SendError> {
+    async fn ping_endpoint(&self, endpoint: &Endpoint) -> Result<SentDeliveryId, SendError> {
         let id = endpoint.id();
         let now = self.0.shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let message_id = format!("{id}:ping:{}", now - now % BETWEEN_PINGS);
@@ -353,7 +353,7 @@ impl Endpoints<'_> {
                 return Ok(Endpoint(record));
             }
         }
-        Err(SendError::new(SendErrorKind::Stale, "the endpoint was changed by somebody else meanwhile"))
+        Err(SendError::new(SendErrorKind::Stale, "somebody else changed the endpoint at the same time"))
     }
 }
 

@@ -51,7 +51,7 @@ impl Endpoints<'_> {
                 if settings.style != style {
                     return Err(SendError::new(
                         SendErrorKind::Stale,
-                        "the style of the endpoint was changed meanwhile",
+                        "the style of the endpoint was changed at the same time",
                     ));
                 }
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;

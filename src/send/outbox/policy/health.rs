@@ -238,7 +238,7 @@ impl Health {
             self.pace.count(leased.first, now);
         } else {
             // How fast these are leased tells nothing, but when they were dispatched does. Without it, an endpoint that gets more
-            // than it did before would be late for ever. What was dispatched before the last one is here again.
+            // than it did before would be late forever. What was dispatched before the last one is here again.
             let fresh = || leased.dispatched.iter().filter(|at| **at >= self.pace.steady_at);
             if let Some(newest) = fresh().max() {
                 self.pace.count(u32::try_from(fresh().count()).unwrap_or(u32::MAX), *newest);

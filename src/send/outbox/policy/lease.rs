@@ -14,7 +14,7 @@ use crate::{
         message::message::Message,
         outbox::store::{
             endpoint::EndpointRecord,
-            ids::OutboxId,
+            ids::SentDeliveryId,
             lease::{LeaseRequest, LeasedDelivery},
             limits::{IN_FLIGHT, LONGEST_LEASE},
         },
@@ -37,7 +37,7 @@ pub struct Waiting {
     pub is_partial: bool,
     /// When the first delivery becomes due that is not due yet.
     pub later: Option<Millis>,
-    /// From when on it was to be looked at, where the store keeps that; see [`look_at`].
+    /// From when on it was to be looked at, where the store keeps that: a store of many endpoints reads those alone whose time has come.
     pub look_at: Option<Millis>,
 }
 
@@ -56,7 +56,7 @@ pub const MOST_DUE: u32 = IN_FLIGHT + 1;
 #[non_exhaustive]
 pub struct Due {
     /// Its id.
-    pub id: OutboxId,
+    pub id: SentDeliveryId,
     /// How many attempts were begun.
     pub attempt: u32,
     /// When it was made.
@@ -73,7 +73,7 @@ pub struct Due {
 
 impl Due {
     /// Starts with a delivery that has not been attempted, was made with its message, and was never resent.
-    pub fn new(id: OutboxId, created_at: Millis, due_at: Millis) -> Self {
+    pub fn new(id: SentDeliveryId, created_at: Millis, due_at: Millis) -> Self {
         Self {
             id,
             attempt: 0,
@@ -108,7 +108,8 @@ pub struct Served {
     pub endpoint: Arc<EndpointRecord>,
     /// How it is doing now.
     pub health: Health,
-    /// When it is to be looked at next, where the store keeps that; see [`look_at`].
+    /// When it is to be looked at next, where the store keeps that: never later than something of it may be leased. `None` where nothing
+    /// of it waits.
     pub look_at: Option<Millis>,
     /// What is leased, in this order, until [`lease_end`]: each gets the state `Sending`, the token, one attempt more, and the epoch of
     /// `health`.
@@ -123,7 +124,7 @@ pub struct Served {
 /// ```
 /// use std::time::{Duration, SystemTime};
 /// use tower_webhooks::send::{
-///     EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken, OutboxId, Sealed, Style,
+///     EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, LeaseRequest, LeaseToken, SentDeliveryId, Sealed, Style,
 ///     policy::{Due, Health, Waiting, plan},
 /// };
 ///
@@ -132,7 +133,7 @@ pub struct Served {
 /// let settings = EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
 /// let draft = EndpointDraft::new(EndpointId::random()?, "", settings);
 /// let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), Health::default());
-/// waiting.due = (1..=5).map(|number| Due::new(OutboxId::from_u64(number), 1000, 1000)).collect();
+/// waiting.due = (1..=5).map(|number| Due::new(SentDeliveryId::from_u64(number), 1000, 1000)).collect();
 /// waiting.due[0].has_content = false;
 /// waiting.in_flight = 1;
 /// let request = LeaseRequest::new(LeaseToken::random()?, Duration::from_secs(60), 64);
@@ -187,7 +188,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         return None;
     }
     // Where some have lost their content, what was read may be all that could be leased and not all that is due.
-    let all = left.is_empty() && !is_partial && !(may_be_more && !gone.is_empty());
+    let all = left.is_empty() && !is_partial && (gone.is_empty() || !may_be_more);
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
         None => !all && (is_partial || gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE)),
@@ -259,7 +260,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::{Due, Health, Left, Served, URGENT_DUE, Waiting, look_at, serve};
-    use crate::send::{EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, OutboxId, Sealed, Style};
+    use crate::send::{EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Sealed, SentDeliveryId, Style};
 
     /// What is served of an endpoint with these due, each with or without its content.
     fn served(health: Health, share: u32, due: &[(i64, bool)]) -> Option<Served> {
@@ -268,7 +269,7 @@ mod tests {
         let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
         let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
         let due = due.iter().zip(1..).map(|((due_at, has_content), number)| {
-            let mut due = Due::new(OutboxId::from_u64(number), 500, *due_at);
+            let mut due = Due::new(SentDeliveryId::from_u64(number), 500, *due_at);
             due.has_content = *has_content;
             due
         });
@@ -326,7 +327,7 @@ mod tests {
         let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
         let health = Health { urgent: true, ..Health::default() };
         let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
-        waiting.due = vec![Due::new(OutboxId::from_u64(1), 500, 500)];
+        waiting.due = vec![Due::new(SentDeliveryId::from_u64(1), 500, 500)];
         waiting.is_partial = true;
 
         let served = serve(waiting, 9, Duration::from_secs(60), 1000).unwrap();

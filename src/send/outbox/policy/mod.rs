@@ -6,9 +6,9 @@
 //!
 //! | method | gathers | decides |
 //! |---|---|---|
-//! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`], [`wants`] |
+//! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`](digest()), [`wants`] |
 //! | `lease` | a [`Waiting`] for each enabled endpoint with something due, the one that was served longest ago first | [`plan`] |
-//! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`] |
+//! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`](finish()) |
 //! | `change_endpoint` | [`Health`] | [`Health::changed`] |
 //! | `switch_endpoint`, `delete_endpoint` | what waits for the endpoint | [`Health::enable`], [`Health::due`], [`moved_from`] |
 //! | `resend` | whether the endpoint is disabled | [`waits_as`], [`URGENT_DUE`] |

@@ -19,7 +19,7 @@ pub enum Standing {
     Moved,
 }
 
-/// Returns the next state of a delivery, and when it is due. [`finish`](super::finish) decides the rest too.
+/// Returns the next state of a delivery, and when it is due. [`finish`](super::finish()) decides the rest too.
 pub fn next_state(end: After, standing: Standing, now: Millis) -> (DeliveryState, Millis) {
     match (end, standing) {
         (After::Delivered, _) => (DeliveryState::Delivered, now),

@@ -6,7 +6,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    ids::{EndpointId, OutboxId},
+    ids::{EndpointId, SentDeliveryId},
     lease::Finish,
 };
 use crate::send::message::message::Message;
@@ -68,7 +68,7 @@ impl DeliveryState {
 #[non_exhaustive]
 pub struct DeliveryRecord {
     /// Its id.
-    pub id: OutboxId,
+    pub id: SentDeliveryId,
     /// The id of its message.
     pub message: String,
     /// The event type of its message.
@@ -90,7 +90,7 @@ pub struct DeliveryRecord {
 impl DeliveryRecord {
     /// Creates the record of a pending delivery that was made, and is due, at `created_at`, and has not been attempted. Set other
     /// values in its fields.
-    pub fn new(id: OutboxId, message: &Message, endpoint: EndpointId, created_at: SystemTime) -> Self {
+    pub fn new(id: SentDeliveryId, message: &Message, endpoint: EndpointId, created_at: SystemTime) -> Self {
         Self {
             id,
             message: message.message_id().to_string(),
@@ -124,7 +124,7 @@ pub struct DeliveryQuery {
     /// Only those of messages of one type.
     pub event_type: Option<String>,
     /// Only those older than one.
-    pub before: Option<OutboxId>,
+    pub before: Option<SentDeliveryId>,
 }
 
 impl DeliveryQuery {
@@ -158,7 +158,7 @@ impl DeliveryQuery {
 
     /// Selects those older than one. With the last of a page, this is the next page.
     #[must_use]
-    pub fn before(mut self, id: OutboxId) -> Self {
+    pub fn before(mut self, id: SentDeliveryId) -> Self {
         self.before = Some(id);
         self
     }

@@ -41,16 +41,16 @@ impl fmt::Debug for EndpointId {
 /// The id of a delivery in an outbox. Later deliveries have greater ids.
 ///
 /// ```
-/// use tower_webhooks::send::OutboxId;
+/// use tower_webhooks::send::SentDeliveryId;
 ///
-/// let id: OutboxId = "dlv_7".parse()?;
+/// let id: SentDeliveryId = "dlv_7".parse()?;
 /// assert_eq!((id.to_u64(), id.to_string()), (7, "dlv_7".to_owned()));
 /// # Ok::<(), tower_webhooks::send::IdError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OutboxId(u64);
+pub struct SentDeliveryId(u64);
 
-impl OutboxId {
+impl SentDeliveryId {
     /// Creates an id from its number.
     pub fn from_u64(number: u64) -> Self {
         Self(number)
@@ -62,13 +62,13 @@ impl OutboxId {
     }
 }
 
-impl fmt::Display for OutboxId {
+impl fmt::Display for SentDeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "dlv_{}", self.0)
     }
 }
 
-impl fmt::Debug for OutboxId {
+impl fmt::Debug for SentDeliveryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -104,7 +104,7 @@ impl FromStr for EndpointId {
     }
 }
 
-impl FromStr for OutboxId {
+impl FromStr for SentDeliveryId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {

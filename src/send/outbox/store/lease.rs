@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{endpoint::EndpointRecord, ids::OutboxId, limits::DISABLE_AFTER};
+use super::{endpoint::EndpointRecord, ids::SentDeliveryId, limits::DISABLE_AFTER};
 use crate::{queue::LeaseToken, send::message::message::Message};
 
 /// A worker's request for deliveries.
@@ -70,7 +70,7 @@ impl Leases {
 #[non_exhaustive]
 pub struct LeasedDelivery {
     /// The id of the delivery.
-    pub id: OutboxId,
+    pub id: SentDeliveryId,
     /// The number of this attempt, from 1. The numbers go on when the delivery is sent again.
     pub attempt: u32,
     /// The number of this attempt since the delivery was made or resent, from 1. A retry policy uses it.
@@ -87,7 +87,13 @@ pub struct LeasedDelivery {
 
 impl LeasedDelivery {
     /// Creates a leased delivery from its parts. The others are set in its fields.
-    pub fn new(id: OutboxId, attempt: u32, message: Message, endpoint: Arc<EndpointRecord>, age: Duration) -> Self {
+    pub fn new(
+        id: SentDeliveryId,
+        attempt: u32,
+        message: Message,
+        endpoint: Arc<EndpointRecord>,
+        age: Duration,
+    ) -> Self {
         Self { id, attempt, round_attempt: attempt, manual: false, message, endpoint, age }
     }
 }

@@ -1,19 +1,14 @@
-use std::{
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::HeaderValue;
+use tokio::time::Instant;
 
 use crate::{
     boxed::{BoxError, BoxFuture},
     clock::{self, millis},
     error::{StoreError, StoreErrorKind},
     observe,
+    panics::{Stopped, supervise},
     queue::{Fenced, LeaseToken, Queue, Taken},
     send::{
         attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult},
@@ -28,7 +23,7 @@ use crate::{
             store::{
                 delivery::DeliveryState,
                 endpoint::{DisabledReason, EndpointRecord},
-                ids::OutboxId,
+                ids::SentDeliveryId,
                 lease::{After, Finish, LeaseRequest, LeasedDelivery},
                 limits::PROVEN_WITHIN,
             },
@@ -59,7 +54,7 @@ pub(crate) struct Job {
 /// What was leased, without the message, whose content is shared with other deliveries in flight.
 struct Leased {
     token: LeaseToken,
-    id: OutboxId,
+    id: SentDeliveryId,
     attempt: u32,
     round_attempt: u32,
     manual: bool,
@@ -228,15 +223,15 @@ impl Jobs {
         }
         let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
         // The lease relies on the deadline, so it also holds for a transport that ignores it.
-        let sending = unless_it_panics(async { shared.transport.send(request).await });
-        let error = match tokio::time::timeout(shared.times.attempt + GRACE, sending).await {
-            Ok(Some(result)) => return result,
+        let deadline = Instant::now() + shared.times.attempt + GRACE;
+        let error = match supervise(async { shared.transport.send(request).await }, || deadline).await {
+            Ok(result) => return result,
             // It is a failure like others: without a noted attempt the delivery would come back forever.
-            Ok(None) => {
+            Err(Stopped::Panicked) => {
                 observe::transport_panicked();
                 AttemptError::new(AttemptErrorKind::Protocol).with_source("the transport panicked")
             }
-            Err(_) => AttemptError::new(AttemptErrorKind::Timeout),
+            Err(Stopped::TimedOut) => AttemptError::new(AttemptErrorKind::Timeout),
         };
         AttemptResult::failed(error, clock::monotonic().saturating_sub(started))
     }
@@ -340,15 +335,6 @@ impl Jobs {
         shared.to_purge.notify_one();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
     }
-}
-
-async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(ready) => ready.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }
 
 /// How long an endpoint rests whose secrets cannot be opened. Somebody has to add the key first.

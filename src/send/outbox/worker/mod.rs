@@ -40,7 +40,7 @@ use crate::{
 /// use tower_webhooks::{
 ///     BoxFuture,
 ///     send::{
-///         Answer, AttemptRequest, AttemptResult, DeliveryState, DestinationPolicy, Dispatcher, Message, NewEndpoint, SealingKey,
+///         AttemptRequest, AttemptResult, DeliveryState, DestinationPolicy, Dispatcher, EndpointResponse, Message, NewEndpoint, SealingKey,
 ///         Transport,
 ///     },
 ///     store::MemoryOutbox,
@@ -50,7 +50,7 @@ use crate::{
 ///
 /// impl Transport for Pretend {
 ///     fn send(&self, _: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-///         Box::pin(std::future::ready(AttemptResult::answered(Answer::new(StatusCode::OK), Duration::ZERO)))
+///         Box::pin(std::future::ready(AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::ZERO)))
 ///     }
 /// }
 ///

@@ -1,9 +1,7 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    mutex::Mutex,
     net::destination::EndpointUrl,
     send::{
         error::{SendError, SendErrorKind},
@@ -26,7 +24,7 @@ pub(crate) struct OpenedEndpoints(Mutex<HashMap<EndpointId, (u64, Arc<Opened>)>>
 
 impl OpenedEndpoints {
     pub(crate) fn open(&self, sealer: &Sealer, endpoint: &EndpointRecord) -> Result<Arc<Opened>, SendError> {
-        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut opened = self.0.lock();
         if let Some((revision, known)) = opened.get(&endpoint.id)
             && *revision == endpoint.revision
         {

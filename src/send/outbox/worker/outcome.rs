@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     net::destination::EndpointUrl,
     send::{
-        attempt::{Answer, AttemptError, AttemptErrorKind, AttemptResult},
+        attempt::{AttemptError, AttemptErrorKind, AttemptResult, EndpointResponse},
         message::{message::Message, own::ENDPOINT_DISABLED},
         outbox::store::{
             delivery::DeliveryState,
@@ -42,10 +42,11 @@ pub(crate) fn finish(result: &AttemptResult, after: After) -> Finish {
     if is_ours || result.error().is_some_and(is_of_this_machine) {
         finish.fault = Fault::Sender;
     }
-    finish.answer = result.answer().map(Answer::start).cloned().unwrap_or_default();
-    let throttles =
-        |answer: &&Answer| matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    finish.retry_after = result.answer().filter(throttles).and_then(Answer::retry_after);
+    finish.answer = result.response().map(EndpointResponse::start).cloned().unwrap_or_default();
+    let throttles = |answer: &&EndpointResponse| {
+        matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    };
+    finish.retry_after = result.response().filter(throttles).and_then(EndpointResponse::retry_after);
     finish
 }
 

@@ -1,12 +1,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use crate::send::outbox::store::{endpoint::EndpointRecord, lease::Held};
+use crate::{
+    mutex::Mutex,
+    send::outbox::store::{endpoint::EndpointRecord, lease::Held},
+};
 
 /// The places of a worker that are taken.
 #[derive(Default)]
@@ -38,7 +41,7 @@ impl Places {
 
     /// Returns what each tenant with a name has taken.
     pub(crate) fn held(&self) -> Arc<[Held]> {
-        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let tenants = self.tenants.lock();
         tenants.iter().map(|(tenant, has)| Held::new(tenant.clone(), has.all, has.unproven)).collect()
     }
 
@@ -46,7 +49,7 @@ impl Places {
         if tenant.is_empty() {
             return;
         }
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tenants = self.tenants.lock();
         let has = tenants.entry(tenant.clone()).or_default();
         change(has);
         if has.all == 0 {

@@ -38,7 +38,7 @@ impl Shard {
         self.records.len()
     }
 
-    /// Claims, or tells by `None` that there is no room.
+    /// Claims, or returns `None` if there is no room.
     pub(super) fn claim(&mut self, claim: &ClaimRequest, now: Millis) -> Option<ClaimOutcome> {
         if self.records.len() >= self.bound && !self.records.contains_key(&claim.key) && !self.make_room(now) {
             return None;
@@ -157,7 +157,7 @@ impl Shard {
     }
 }
 
-/// Tells whether a queue entry still is of a record that is free to go.
+/// Returns `true` if a queue entry still is of a record that may be dropped.
 fn counts(records: &HashMap<ClaimKey, Slot>, key: ClaimKey, number: u64, now: Millis) -> bool {
     records
         .get(&key)

@@ -35,7 +35,7 @@ pub struct MemoryStore {
 
 struct Shared {
     shards: Box<[Mutex<Shard>]>,
-    /// Keyed anew in each process, so that a sender cannot choose ids that all fall into one shard.
+    /// Keyed by chance in each process, so that a sender cannot choose ids that all fall into one shard.
     hasher: RandomState,
     capacity: usize,
     offset: ClockOffset,
@@ -84,7 +84,7 @@ impl MemoryStore {
         Ok(self)
     }
 
-    /// Tells how many records there is room for.
+    /// Returns how many records there is room for.
     pub fn capacity(&self) -> usize {
         self.shared.capacity
     }
@@ -94,7 +94,7 @@ impl MemoryStore {
         self.shared.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// Tells whether there is no record.
+    /// Returns `true` if there are no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -2,7 +2,7 @@ use super::tables::Tables;
 use crate::{
     clock::Millis,
     send::{
-        DeliveryState, Dispatched, EndpointId, Message, OutboxId,
+        DeliveryState, Dispatched, EndpointId, Message, SentDeliveryId,
         policy::{Batch, digest, tenant, wants},
     },
 };
@@ -49,7 +49,7 @@ impl Tables {
         Dispatched::Stored { deliveries: count(wanted.len()) }
     }
 
-    pub(super) fn dispatch_to(&mut self, id: EndpointId, message: &Message, now: Millis) -> Option<OutboxId> {
+    pub(super) fn dispatch_to(&mut self, id: EndpointId, message: &Message, now: Millis) -> Option<SentDeliveryId> {
         let record = &self.endpoints.get(&id)?.record;
         if record.disabled.is_some() || *record.tenant != *tenant(message) {
             return None;
@@ -65,6 +65,6 @@ impl Tables {
                 number
             }
         };
-        Some(OutboxId::from_u64(number))
+        Some(SentDeliveryId::from_u64(number))
     }
 }

@@ -4,7 +4,7 @@ use super::tables::Tables;
 use crate::{
     clock::Millis,
     send::{
-        DeliveryState, EndpointId, LeaseRequest, LeasedDelivery, Leases, OutboxId,
+        DeliveryState, EndpointId, LeaseRequest, LeasedDelivery, Leases, SentDeliveryId,
         policy::{Due, MOST_DUE, Served, Shares, Waiting, lease_end, serve},
     },
 };
@@ -53,7 +53,7 @@ impl Tables {
         waiting.in_flight = self.in_flight(id, now);
         let due = self.due(id, now).take(MOST_DUE as usize).map(|(number, delivery)| {
             let stored = self.messages.get(&delivery.message);
-            let mut due = Due::new(OutboxId::from_u64(number), delivery.created_at, delivery.due_at);
+            let mut due = Due::new(SentDeliveryId::from_u64(number), delivery.created_at, delivery.due_at);
             due.attempt = delivery.attempt;
             due.dispatched_at = stored.map(|stored| stored.created_at);
             due.has_content = stored.is_some_and(|stored| stored.message.is_some());

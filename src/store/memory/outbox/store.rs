@@ -10,8 +10,9 @@ use crate::{
     error::StoreError,
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention, policy::moved_from,
+        EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken,
+        Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue,
+        Recover, Recovered, Retention, SentDeliveryId, policy::moved_from,
     },
 };
 
@@ -71,7 +72,7 @@ impl fmt::Debug for MemoryOutbox {
     }
 }
 
-impl OutboxStore for MemoryOutbox {
+impl OutboxEndpoints for MemoryOutbox {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -142,7 +143,9 @@ impl OutboxStore for MemoryOutbox {
             tables.remove_endpoint(id)
         })
     }
+}
 
+impl OutboxQueue for MemoryOutbox {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         self.at_once(move |tables, now| tables.dispatch(&messages, now))
     }
@@ -151,7 +154,7 @@ impl OutboxStore for MemoryOutbox {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         self.at_once(move |tables, now| tables.dispatch_to(endpoint, &message, now))
     }
 
@@ -161,14 +164,16 @@ impl OutboxStore for MemoryOutbox {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         self.at_once(move |tables, now| tables.finish(id.to_u64(), token, finish, now))
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+impl OutboxLog for MemoryOutbox {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         self.at_once(move |tables, _| tables.record(id.to_u64()))
     }
 
@@ -221,15 +226,15 @@ impl OutboxStore for MemoryOutbox {
         })
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         self.at_once(move |tables, _| tables.attempts.get(&id.to_u64()).cloned().unwrap_or_default())
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(move |tables, now| tables.resend(id.to_u64(), now))
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.at_once(move |tables, now| {
             let Some(delivery) = tables.delivery(id.to_u64()) else { return false };
             let waits = match delivery.state {
@@ -257,14 +262,17 @@ impl OutboxStore for MemoryOutbox {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(move |tables, now| tables.purge(retention, limit as usize, now))
     }
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+}
+
+impl OutboxCatalogue for MemoryOutbox {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.at_once(move |tables, _| {
             let named = event_types.into_iter().map(|event_type| (event_type.name().to_owned(), event_type));
             tables.event_types.extend(named);
         })
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         self.at_once(|tables, _| tables.event_types.values().cloned().collect())
     }
 

@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::{
     clock::{Millis, from_time, to_time},
     send::{
-        AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord, EventType,
-        LeaseToken, Message, MessagePlace, MessageRecord, OutboxId,
+        AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord, EventTypeDefinition,
+        LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
         policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
@@ -15,7 +15,7 @@ pub(super) struct Tables {
     pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
     pub(super) messages: BTreeMap<u64, Stored>,
     pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
-    pub(super) event_types: BTreeMap<String, EventType>,
+    pub(super) event_types: BTreeMap<String, EventTypeDefinition>,
     deliveries: BTreeMap<u64, Delivery>,
     by_id: HashMap<(String, String), u64>,
     /// The deliveries of each message, by their endpoints.
@@ -219,7 +219,7 @@ impl Tables {
         let delivery = self.deliveries.get(&number)?;
         let stored = self.messages.get(&delivery.message)?;
         Some(DeliveryRecord {
-            id: OutboxId::from_u64(number),
+            id: SentDeliveryId::from_u64(number),
             message: stored.id.clone(),
             event_type: stored.event_type.clone(),
             tenant: stored.tenant.as_str().into(),

@@ -240,6 +240,6 @@ fn advisory_lock(key: [u8; 16], salt: u64) -> i64 {
 
 const DONE: i16 = 2;
 
-/// A claim never waits for a row by design. Should one do so all the same (its read was older than a claim *and* a
+/// A claim never waits for a row by design. Should one do so anyway (its read was older than a claim *and* a
 /// [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) after it), it gives up well before anybody notices.
 const CLAIM_LOCK_TIMEOUT: &str = "100ms";

@@ -6,14 +6,15 @@ use crate::{
     error::StoreError,
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
+        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention, SentDeliveryId,
     },
     store::postgres::store::PostgresStore,
 };
 
 #[deny(clippy::missing_trait_methods)]
-impl OutboxStore for PostgresStore {
+impl OutboxEndpoints for PostgresStore {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -59,7 +60,10 @@ impl OutboxStore for PostgresStore {
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(endpoints::delete(&self.inner.outbox, id))
     }
+}
 
+#[deny(clippy::missing_trait_methods)]
+impl OutboxQueue for PostgresStore {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         Box::pin(dispatch::dispatch(&self.inner.outbox, messages))
     }
@@ -76,7 +80,7 @@ impl OutboxStore for PostgresStore {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         Box::pin(dispatch::dispatch_to(&self.inner.outbox, endpoint, message))
     }
 
@@ -94,14 +98,17 @@ impl OutboxStore for PostgresStore {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         Box::pin(finish::finish(&self.inner.outbox, id, token, finish))
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+#[deny(clippy::missing_trait_methods)]
+impl OutboxLog for PostgresStore {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(deliveries::get(&self.inner.outbox, id))
     }
 
@@ -127,15 +134,15 @@ impl OutboxStore for PostgresStore {
         Box::pin(messages::list(&self.inner.outbox, tenant, query, limit))
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         Box::pin(deliveries::attempts(&self.inner.outbox, id))
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(deliveries::resend(&self.inner.outbox, id))
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(deliveries::cancel(&self.inner.outbox, id))
     }
 
@@ -150,12 +157,15 @@ impl OutboxStore for PostgresStore {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(purge::purge(&self.inner.outbox, retention, limit))
     }
+}
 
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+#[deny(clippy::missing_trait_methods)]
+impl OutboxCatalogue for PostgresStore {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(event_types::put(&self.inner.outbox, event_types))
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         Box::pin(event_types::list(&self.inner.outbox))
     }
 

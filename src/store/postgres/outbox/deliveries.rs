@@ -9,7 +9,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, EndpointId, OutboxId, Recover, Recovered,
+        AttemptRecord, DeliveryQuery, DeliveryRecord, EndpointId, Recover, Recovered, SentDeliveryId,
         policy::{Missed, missed, show, waits_as},
     },
     store::{
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-pub(super) async fn get(outbox: &Outbox, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub(super) async fn get(outbox: &Outbox, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     const CONTEXT: &str = "read a delivery";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.delivery, &[Value::from(seq(id))]).await?;
@@ -88,14 +88,14 @@ async fn page(
     }
 }
 
-pub(super) async fn attempts(outbox: &Outbox, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
+pub(super) async fn attempts(outbox: &Outbox, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
     const CONTEXT: &str = "read attempts";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.attempts, &[Value::from(seq(id))]).await?;
     rows.iter().map(columns::attempt).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
 }
 
-pub(super) async fn resend(outbox: &Outbox, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn resend(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "resend a delivery";
 
     let values = [outbox.offset(), Value::from(&*outbox.server.lock_timeout), Value::from(seq(id))];
@@ -109,7 +109,7 @@ pub(super) async fn resend(outbox: &Outbox, id: OutboxId) -> Result<bool, StoreE
     Ok(done)
 }
 
-pub(super) async fn cancel(outbox: &Outbox, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn cancel(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, StoreError> {
     let values = [Value::from(&*outbox.server.lock_timeout), Value::from(seq(id)), outbox.offset()];
     let rows = outbox.ask("cancel a delivery", &outbox.statements.cancel, &values).await?;
     Ok(!rows.is_empty())

@@ -8,7 +8,7 @@ use crate::{
     clock::from_time,
     error::{StoreError, StoreErrorKind},
     send::{
-        Dispatched, EndpointId, Message, OutboxId,
+        Dispatched, EndpointId, Message, SentDeliveryId,
         policy::{Batch, digest, matching, tenant},
     },
     store::{
@@ -84,7 +84,7 @@ pub(super) async fn dispatch_to(
     outbox: &Outbox,
     endpoint: EndpointId,
     message: Message,
-) -> Result<Option<OutboxId>, StoreError> {
+) -> Result<Option<SentDeliveryId>, StoreError> {
     let deadline = outbox.deadline().await?;
     let (endpoint, digest) = (endpoint.to_string(), digest(&message));
     let values = [

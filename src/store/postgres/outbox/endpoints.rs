@@ -191,7 +191,7 @@ async fn find_and_switch(
     switch_in(outbox, tx, &found, disabled).await.map(Some)
 }
 
-/// Enables or disables an endpoint that is locked, and begins to resume or hold what waits for it. Tells how many that were.
+/// Enables or disables an endpoint that is locked, and begins to resume or hold what waits for it. Returns how many that were.
 pub(super) async fn switch_in(
     outbox: &Outbox,
     tx: &mut Tx,

@@ -6,25 +6,26 @@ use super::shared::Outbox;
 use crate::{
     error::StoreError,
     observe,
-    send::EventType,
+    send::EventTypeDefinition,
     store::{columns, postgres::statement::Value},
 };
 
-pub(super) async fn put(outbox: &Outbox, event_types: Vec<EventType>) -> Result<(), StoreError> {
+pub(super) async fn put(outbox: &Outbox, event_types: Vec<EventTypeDefinition>) -> Result<(), StoreError> {
     // One statement cannot write a row twice; of two of a name the later one stays.
     let by_name: BTreeMap<_, _> = event_types.iter().map(|event_type| (event_type.name(), event_type)).collect();
-    let column = |text: fn(&EventType) -> Option<&str>| by_name.values().map(|event_type| text(event_type)).collect();
+    let column =
+        |text: fn(&EventTypeDefinition) -> Option<&str>| by_name.values().map(|event_type| text(event_type)).collect();
     let columns: [Vec<_>; 4] = [
         column(|event_type| Some(event_type.name())),
         column(|event_type| Some(event_type.description_text())),
-        column(EventType::api_version),
-        column(EventType::schema_text),
+        column(EventTypeDefinition::api_version),
+        column(EventTypeDefinition::schema_text),
     ];
     let values = columns.each_ref().map(|texts| Value::ManyTexts(texts));
     outbox.ask("put event types", &outbox.statements.put_event_types, &values).await.map(drop)
 }
 
-pub(super) async fn list(outbox: &Outbox) -> Result<Vec<EventType>, StoreError> {
+pub(super) async fn list(outbox: &Outbox) -> Result<Vec<EventTypeDefinition>, StoreError> {
     const CONTEXT: &str = "list event types";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.event_types, &[]).await?;

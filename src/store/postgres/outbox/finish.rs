@@ -11,7 +11,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        DisabledReason, Fenced, Finish, LeaseToken, OutboxId,
+        DisabledReason, Fenced, Finish, LeaseToken, SentDeliveryId,
         policy::{Attempted, Finished, Receiver, finish as decide},
     },
     store::{
@@ -26,7 +26,7 @@ use crate::{
 
 pub(super) async fn finish(
     outbox: &Outbox,
-    id: OutboxId,
+    id: SentDeliveryId,
     token: LeaseToken,
     end: Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
@@ -42,7 +42,7 @@ pub(super) async fn finish(
 async fn finish_in(
     outbox: &Outbox,
     tx: &mut Tx,
-    id: OutboxId,
+    id: SentDeliveryId,
     token: LeaseToken,
     end: &Finish,
 ) -> Result<(Fenced, Option<DisabledReason>), sqlx::Error> {
@@ -89,7 +89,7 @@ async fn finish_in(
 async fn write(
     outbox: &Outbox,
     tx: &mut Tx,
-    (id, attempt, now): (OutboxId, u32, i64),
+    (id, attempt, now): (SentDeliveryId, u32, i64),
     (finished, end): (&Finished, &Finish),
     found: Option<&Found>,
 ) -> Result<(), sqlx::Error> {

@@ -101,7 +101,7 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
     Ok(Look { now, candidates, idle, next_due: wait.map(positive) })
 }
 
-/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Tells how
+/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Returns how
 /// long until the first of them is to be looked at.
 async fn settle(outbox: &Outbox, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
     let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();

@@ -6,7 +6,7 @@ use tokio::time::{sleep, timeout};
 use super::shared::Outbox;
 use crate::store::postgres::statement::Mode;
 
-/// Listens on a connection of its own until it is dropped, and wakes whoever waits. A connection that is lost is made anew; what
+/// Listens on a connection of its own until it is dropped, and wakes whoever waits. A connection that is lost is opened again; what
 /// came meanwhile is found by looking.
 pub(super) async fn listen(outbox: &Outbox, wake: Box<dyn Fn() + Send + Sync + '_>) {
     // A pooler that hands out connections by the transaction lets nobody listen.
@@ -48,7 +48,7 @@ async fn connect(outbox: &Outbox) -> Result<PgListener, sqlx::Error> {
 async fn hear(outbox: &Outbox, listener: &mut PgListener) -> Result<(), sqlx::Error> {
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
-            // It has already been made anew by the driver when there is nothing.
+            // The driver has already opened another one if there is nothing.
             Ok(heard) => return heard.map(drop),
             Err(_) => {
                 let ping = sqlx::raw_sql("SELECT 1").execute(&mut *listener);

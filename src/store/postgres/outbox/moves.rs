@@ -24,7 +24,7 @@ use crate::{
 
 const CONTEXT: &str = "move what waits for an endpoint";
 
-/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells how many
+/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Returns how many
 /// that were; as many as a step has means that there may be more.
 pub(super) async fn start(
     outbox: &Outbox,
@@ -50,7 +50,7 @@ pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: Endpoin
     }
 }
 
-/// Goes on with an endpoint, or with any that nobody else is busy with, in a transaction of its own. Tells how many it moved, and
+/// Goes on with an endpoint, or with any that nobody else is busy with, in a transaction of its own. Returns how many it moved, and
 /// whether they are due now.
 pub(super) async fn go_on(
     outbox: &Outbox,

@@ -1,4 +1,4 @@
-//! Tells the workers of other processes that there is something to do.
+//! Notifies the workers of other processes that there is something to do.
 //!
 //! A transaction that has sent a `NOTIFY` holds a lock of the whole server from before its commit until the commit is on disk
 //! and at a synchronous replica, so no two such transactions share a flush. None of those that dispatch therefore does: a task

@@ -11,8 +11,9 @@ use crate::{
     error::{StoreError, StoreErrorKind},
     send::{
         AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventType, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
-        MessageQuery, MessageRecord, OutboxId, OutboxStore, Recover, Recovered, Retention,
+        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
+        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
+        Recovered, Retention, SentDeliveryId,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -72,7 +73,7 @@ impl SqliteStore {
     }
 }
 
-impl OutboxStore for SqliteStore {
+impl OutboxEndpoints for SqliteStore {
     fn create_endpoint(
         &self,
         endpoint: EndpointDraft,
@@ -128,7 +129,9 @@ impl OutboxStore for SqliteStore {
             Ok(there)
         })
     }
+}
 
+impl OutboxQueue for SqliteStore {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
         Box::pin(self.shared.outbox.write(|reply| Write::Dispatch(messages, reply)))
     }
@@ -160,7 +163,7 @@ impl OutboxStore for SqliteStore {
         &self,
         endpoint: EndpointId,
         message: Message,
-    ) -> BoxFuture<'_, Result<Option<OutboxId>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
         Box::pin(self.shared.outbox.write(move |reply| Write::DispatchTo(endpoint, message, reply)))
     }
 
@@ -170,14 +173,16 @@ impl OutboxStore for SqliteStore {
 
     fn finish(
         &self,
-        id: OutboxId,
+        id: SentDeliveryId,
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
         Box::pin(self.shared.outbox.write(move |reply| Write::Finish(id, token, finish, reply)))
     }
+}
 
-    fn delivery(&self, id: OutboxId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
+impl OutboxLog for SqliteStore {
+    fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => deliveries::get(&mut session, id)) })
     }
 
@@ -205,15 +210,15 @@ impl OutboxStore for SqliteStore {
         Box::pin(async move { session!(self, reading, session => messages::list(&mut session, &tenant, query, limit)) })
     }
 
-    fn attempts(&self, id: OutboxId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
+    fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => deliveries::attempts(&mut session, id)) })
     }
 
-    fn resend(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { session!(self, session => deliveries::resend(&mut session, id)) })
     }
 
-    fn cancel(&self, id: OutboxId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move { session!(self, session => deliveries::cancel(&mut session, id)) })
     }
 
@@ -228,11 +233,14 @@ impl OutboxStore for SqliteStore {
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.purge_outbox(retention, limit))
     }
-    fn put_event_types(&self, event_types: Vec<EventType>) -> BoxFuture<'_, Result<(), StoreError>> {
+}
+
+impl OutboxCatalogue for SqliteStore {
+    fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { session!(self, session => event_types::put(&mut session, &event_types)) })
     }
 
-    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventType>, StoreError>> {
+    fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
         Box::pin(async move { session!(self, reading, session => event_types::list(&mut session)) })
     }
 
@@ -254,7 +262,7 @@ async fn is_of_another_file(setup: &Setup, connection: &mut SqliteConnection) ->
     Ok(theirs.is_empty() || identity(Path::new(&theirs)).is_some_and(|theirs| theirs != ours))
 }
 
-/// Tells a file from others, by whatever path it was opened.
+/// Returns what identifies a file, by whatever path it was opened.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;

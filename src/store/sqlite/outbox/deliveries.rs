@@ -1,15 +1,16 @@
-use sqlx::{Connection, Row};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     endpoints, moves,
     session::{Session, begin, query},
 };
 use crate::{
-    clock::from_time,
+    clock::{Millis, from_time},
     error::StoreError,
     observe,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, OutboxId, Recover, Recovered,
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EndpointRecord, Recover, Recovered,
+        SentDeliveryId,
         policy::{Missed, missed, show, waits_as},
     },
     store::{
@@ -21,7 +22,7 @@ use crate::{
 const SELECT: &str =
     "SELECT d.seq, m.id, m.event_type, d.endpoint, d.state, d.attempt, d.created_at, d.due_at, m.tenant FROM";
 
-pub(super) async fn get(session: &mut Session<'_>, id: OutboxId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub(super) async fn get(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     let of_it = "{}outbox_deliveries d JOIN {}outbox_messages m ON m.seq = d.message WHERE d.seq = ?";
     let row = query(session.prefix, &format!("{SELECT} {of_it}"))
         .bind(seq(id))
@@ -140,7 +141,7 @@ fn statement(wanted: &DeliveryQuery, without: bool) -> String {
     format!("{} ORDER BY 1 DESC LIMIT ?3", lists.join(" UNION ALL "))
 }
 
-pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<Vec<AttemptRecord>, StoreError> {
+pub(super) async fn attempts(session: &mut Session<'_>, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
     let rows = query(
         session.prefix,
         "SELECT attempt, ended_at, status, error, millis, answer, manual FROM {}outbox_attempts WHERE delivery = ? ORDER BY seq",
@@ -153,7 +154,7 @@ pub(super) async fn attempts(session: &mut Session<'_>, id: OutboxId) -> Result<
     attempts.map_err(|error| store_error("read attempts", error))
 }
 
-pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn resend(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("resend a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "resend a delivery");
@@ -178,7 +179,7 @@ pub(super) async fn resend(session: &mut Session<'_>, id: OutboxId) -> Result<bo
     Ok(state.is_some())
 }
 
-pub(super) async fn cancel(session: &mut Session<'_>, id: OutboxId) -> Result<bool, StoreError> {
+pub(super) async fn cancel(session: &mut Session<'_>, id: SentDeliveryId) -> Result<bool, StoreError> {
     let failed = |error| store_error("cancel a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "cancel a delivery");
@@ -217,30 +218,7 @@ pub(super) async fn recover(
     let Some((endpoint, mut health)) = endpoints::find(&mut tx, prefix, id).await?.readable()? else {
         return Ok(Recovered::new(0, None));
     };
-    let since = from_time(recover.since);
-    let start = match recover.after {
-        None => (since, 0),
-        Some(after) => {
-            let after = i64::try_from(after).unwrap_or(i64::MAX);
-            let row = query(prefix, "SELECT created_at FROM {}outbox_messages WHERE seq = ?")
-                .bind(after)
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(failed)?;
-            // If it was purged meanwhile, what was looked at is looked at again, and found as it is.
-            row.map_or(Ok((since, 0)), |row| Ok((row.try_get(0)?, after))).map_err(failed)?
-        }
-    };
-    let rows = query(prefix, PAGE)
-        .bind(id.to_string())
-        .bind(endpoint.tenant.to_string())
-        .bind(start.0)
-        .bind(start.1)
-        .bind(recover.until.map_or(i64::MAX, from_time))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed)?;
+    let rows = page_of(&mut tx, prefix, &endpoint, recover, limit).await.map_err(failed)?;
 
     let (mut again, mut never_made, mut last) = (Vec::new(), Vec::new(), None);
     for row in &rows {
@@ -255,39 +233,84 @@ pub(super) async fn recover(
     }
     let deliveries = (again.len() + never_made.len()) as u64;
     if deliveries > 0 {
-        let state = number(waits_as(endpoint.disabled));
-        let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
-        query(
-            prefix,
-            "UPDATE {}outbox_deliveries SET state = ?, resent_after = attempt, due_at = ? \
-             WHERE seq IN (SELECT value FROM json_each(?))",
-        )
-        .bind(state)
-        .bind(now)
-        .bind(list(&again))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-        query(
-            prefix,
-            "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
-             FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
-        )
-        .bind(endpoint.tenant.to_string())
-        .bind(id.to_string())
-        .bind(state)
-        .bind(now)
-        .bind(now)
-        .bind(list(&never_made))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+        begin_again(&mut tx, prefix, &endpoint, (&again, &never_made), now).await.map_err(failed)?;
         health.pace.catching_up = true;
         endpoints::note(&mut tx, prefix, &endpoint, &health, None).await?;
     }
     tx.commit().await.map_err(failed)?;
     Ok(Recovered::new(deliveries, last.filter(|_| rows.len() >= limit as usize)))
+}
+
+/// Reads a page of the messages at which is looked.
+async fn page_of(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &EndpointRecord,
+    recover: Recover,
+    limit: u32,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let since = from_time(recover.since);
+    let start = match recover.after {
+        None => (since, 0),
+        Some(after) => {
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            let row = query(prefix, "SELECT created_at FROM {}outbox_messages WHERE seq = ?")
+                .bind(after)
+                .fetch_optional(&mut *connection)
+                .await?;
+            // If it was purged meanwhile, what was looked at is looked at again, and found as it is.
+            match row {
+                Some(row) => (row.try_get(0)?, after),
+                None => (since, 0),
+            }
+        }
+    };
+    query(prefix, PAGE)
+        .bind(endpoint.id.to_string())
+        .bind(endpoint.tenant.to_string())
+        .bind(start.0)
+        .bind(start.1)
+        .bind(recover.until.map_or(i64::MAX, from_time))
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await
+}
+
+/// Has deliveries begin again, and makes those of other messages.
+async fn begin_again(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    endpoint: &EndpointRecord,
+    (again, never_made): (&[i64], &[i64]),
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let state = number(waits_as(endpoint.disabled));
+    let list = |numbers: &[i64]| serde_json::to_string(numbers).expect("numbers can be written as JSON");
+    query(
+        prefix,
+        "UPDATE {}outbox_deliveries SET state = ?, resent_after = attempt, due_at = ? \
+             WHERE seq IN (SELECT value FROM json_each(?))",
+    )
+    .bind(state)
+    .bind(now)
+    .bind(list(again))
+    .execute(&mut *connection)
+    .await?;
+    query(
+        prefix,
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
+             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
+             FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
+    )
+    .bind(endpoint.tenant.to_string())
+    .bind(endpoint.id.to_string())
+    .bind(state)
+    .bind(now)
+    .bind(now)
+    .bind(list(never_made))
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

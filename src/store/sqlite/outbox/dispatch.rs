@@ -7,7 +7,7 @@ use crate::{
     clock::{Millis, from_time},
     error::StoreError,
     send::{
-        Dispatched, EndpointId, Message, OutboxId,
+        Dispatched, EndpointId, Message, SentDeliveryId,
         policy::{Batch, digest, tenant, wants},
     },
     store::{
@@ -47,7 +47,7 @@ pub(super) async fn dispatch_to(
     endpoint: EndpointId,
     message: &Message,
     now: Millis,
-) -> Result<Option<OutboxId>, StoreError> {
+) -> Result<Option<SentDeliveryId>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let found = endpoints::find(connection, prefix, endpoint).await?.readable()?;
     let Some((found, _)) = found else { return Ok(None) };

@@ -67,7 +67,7 @@ pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Opt
 /// What is found of an endpoint.
 pub(super) enum Found {
     Missing,
-    Readable(EndpointRecord, Health),
+    Readable(Box<EndpointRecord>, Health),
     Unreadable { cause: StoreError, is_disabled: bool },
 }
 
@@ -76,7 +76,7 @@ impl Found {
     pub(super) fn readable(self) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
         match self {
             Self::Missing => Ok(None),
-            Self::Readable(endpoint, health) => Ok(Some((endpoint, health))),
+            Self::Readable(endpoint, health) => Ok(Some((*endpoint, health))),
             Self::Unreadable { cause, .. } => Err(cause),
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn find(connection: &mut SqliteConnection, prefix: &str, id: En
         .map_err(failed)?;
     let Some(row) = row else { return Ok(Found::Missing) };
     Ok(match columns::endpoint(&row) {
-        Ok((endpoint, health)) => Found::Readable(endpoint, health),
+        Ok((endpoint, health)) => Found::Readable(Box::new(endpoint), health),
         Err(cause) => {
             let is_disabled = row.optional_text("disabled").map_err(failed)?.is_some();
             Found::Unreadable { cause: failed(cause), is_disabled }
@@ -216,7 +216,7 @@ pub(super) async fn change(
     Ok(Fenced::Applied)
 }
 
-/// Enables or disables an endpoint. Tells whether it is there, and whether there is more to move of what waits for it.
+/// Enables or disables an endpoint. Returns whether it is there, and whether there is more to move of what waits for it.
 pub(super) async fn switch(
     session: &mut Session<'_>,
     id: EndpointId,
@@ -231,7 +231,7 @@ pub(super) async fn switch(
     Ok((true, more))
 }
 
-/// Enables or disables an endpoint inside a transaction, and begins to resume or hold what waits for it. Tells whether there is
+/// Enables or disables an endpoint inside a transaction, and begins to resume or hold what waits for it. Returns whether there is
 /// more of that.
 pub(super) async fn switch_in(
     connection: &mut SqliteConnection,
@@ -317,7 +317,7 @@ pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delive
         .map_err(failed)
 }
 
-/// Removes an endpoint. Tells whether it was there, and whether there is more to cancel of what waits for it.
+/// Removes an endpoint. Returns whether it was there, and whether there is more to cancel of what waits for it.
 pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<(bool, bool), StoreError> {
     let context = "delete an endpoint";
     let failed = |error| store_error(context, error);

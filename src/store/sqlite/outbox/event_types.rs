@@ -4,13 +4,13 @@ use super::session::{Session, begin, query};
 use crate::{
     error::StoreError,
     observe,
-    send::EventType,
+    send::EventTypeDefinition,
     store::{columns, sqlite::error::store_error},
 };
 
 const CONTEXT: &str = "change the catalogue of event types";
 
-pub(super) async fn put(session: &mut Session<'_>, event_types: &[EventType]) -> Result<(), StoreError> {
+pub(super) async fn put(session: &mut Session<'_>, event_types: &[EventTypeDefinition]) -> Result<(), StoreError> {
     let failed = |error| store_error(CONTEXT, error);
     let prefix = session.prefix;
     let mut tx = begin!(session, CONTEXT);
@@ -30,7 +30,7 @@ pub(super) async fn put(session: &mut Session<'_>, event_types: &[EventType]) ->
     tx.commit().await.map_err(failed)
 }
 
-pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<EventType>, StoreError> {
+pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<EventTypeDefinition>, StoreError> {
     let rows =
         query(session.prefix, "SELECT name, description, version, schema FROM {}outbox_event_types ORDER BY name")
             .fetch_all(&mut *session.connection)

@@ -10,7 +10,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        DisabledReason, EndpointId, Fenced, Finish, LeaseToken, OutboxId,
+        DisabledReason, EndpointId, Fenced, Finish, LeaseToken, SentDeliveryId,
         policy::{Attempted, Finished, Receiver, finish as decide},
     },
     store::{
@@ -25,7 +25,7 @@ const CONTEXT: &str = "finish an attempt";
 pub(super) async fn finish(
     connection: &mut SqliteConnection,
     prefix: &str,
-    (id, token): (OutboxId, LeaseToken),
+    (id, token): (SentDeliveryId, LeaseToken),
     end: &Finish,
     now: Millis,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
@@ -50,7 +50,7 @@ pub(super) async fn finish(
     if let (Some(health), Found::Readable(endpoint, _)) = (finished.health, &found) {
         endpoints::note(connection, prefix, endpoint, &health, None).await?;
         if finished.disabled.is_some() {
-            // What is more than a step of what waits is held by and by.
+            // `purge` holds what is more than one step of what waits.
             endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
             if let Some(notice) = &end.notice {
                 // One that is in conflict with another says the same.
@@ -66,7 +66,7 @@ pub(super) async fn finish(
 async fn held(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: OutboxId,
+    id: SentDeliveryId,
     token: LeaseToken,
 ) -> Result<Option<(EndpointId, Attempted)>, StoreError> {
     let row = query(
@@ -93,7 +93,7 @@ async fn held(
 async fn write(
     connection: &mut SqliteConnection,
     prefix: &str,
-    (id, attempt): (OutboxId, u32),
+    (id, attempt): (SentDeliveryId, u32),
     (finished, end): (&Finished, &Finish),
     now: Millis,
 ) -> Result<(), sqlx::Error> {

@@ -8,7 +8,8 @@ use crate::{
     clock::Millis,
     error::StoreError,
     send::{
-        DisabledReason, Dispatched, EndpointId, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, OutboxId,
+        DisabledReason, Dispatched, EndpointId, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
+        SentDeliveryId,
     },
     store::sqlite::{
         connection::{Connections, begin_immediate},
@@ -20,8 +21,8 @@ use crate::{
 /// Something to write, and who waits for what becomes of it.
 pub(super) enum Write {
     Dispatch(Vec<Message>, Reply<Vec<Dispatched>>),
-    DispatchTo(EndpointId, Message, Reply<Option<OutboxId>>),
-    Finish(OutboxId, LeaseToken, Finish, Reply<(Fenced, Option<DisabledReason>)>),
+    DispatchTo(EndpointId, Message, Reply<Option<SentDeliveryId>>),
+    Finish(SentDeliveryId, LeaseToken, Finish, Reply<(Fenced, Option<DisabledReason>)>),
     Lease(LeaseRequest, Reply<Leases>),
 }
 
@@ -47,7 +48,7 @@ struct Outgoing<'a> {
 
 /// What became of a write, once its transaction is committed.
 enum Answer {
-    Addressed(Option<OutboxId>),
+    Addressed(Option<SentDeliveryId>),
     Dispatched(Vec<Dispatched>),
     Finished((Fenced, Option<DisabledReason>)),
     Leased(Leases),
@@ -157,7 +158,7 @@ impl Write {
         now: Millis,
     ) -> Result<Answer, StoreError> {
         Ok(match self {
-            // What nobody will hear of is not begun. That an attempt was made is true all the same.
+            // A call that was dropped is not begun. An attempt was made anyway, so it is noted.
             Self::Dispatch(_, reply) if reply.is_closed() => Answer::Unwanted,
             Self::DispatchTo(.., reply) if reply.is_closed() => Answer::Unwanted,
             Self::Lease(_, reply) if reply.is_closed() => Answer::Unwanted,

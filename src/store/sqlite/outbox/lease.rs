@@ -99,7 +99,7 @@ async fn gather(
     let id = candidate.id;
     let (endpoint, health) = match endpoints::find(connection, prefix, id).await? {
         Found::Missing => return Ok(None),
-        Found::Readable(endpoint, health) => (endpoint, health),
+        Found::Readable(endpoint, health) => (*endpoint, health),
         Found::Unreadable { cause, .. } => {
             endpoints::rest_unreadable(connection, prefix, id, &cause, now).await?;
             return Ok(None);

@@ -19,7 +19,7 @@ use crate::{
 
 const CONTEXT: &str = "move what waits for an endpoint";
 
-/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Tells whether
+/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Returns whether
 /// there is more.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
@@ -47,7 +47,7 @@ pub(super) async fn start(
 
 const REMOVE: &str = "DELETE FROM {}outbox_moves WHERE endpoint = ?";
 
-/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Tells how many it moved; fewer than asked
+/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Returns how many it moved; fewer than asked
 /// for means that nothing more is to be moved.
 pub(super) async fn go_on(
     session: &mut Session<'_>,

@@ -6,14 +6,14 @@ pub(super) const OUTBOX: Part = Part { name: "outbox", version: 4, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    vec![first(prefix), second(prefix), third(prefix), fourth(prefix)]
+    // The versions before the third find their way by an index that it drops.
+    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH)];
+    let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
+    steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
 }
 
-fn first(prefix: &str) -> Migration {
-    Migration {
-        needs: 1,
-        statements: [
-            "CREATE TABLE {}outbox_endpoints (\
+const FIRST: &[&str] = &[
+    "CREATE TABLE {}outbox_endpoints (\
              id TEXT NOT NULL PRIMARY KEY, \
              tenant TEXT NOT NULL, \
              url TEXT NOT NULL, \
@@ -37,10 +37,10 @@ fn first(prefix: &str) -> Migration {
              catching_up INTEGER NOT NULL DEFAULT 0, \
              ready_at INTEGER NOT NULL DEFAULT 0, \
              served_at INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID",
-            "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
-            "CREATE INDEX {}outbox_endpoints_ready ON {}outbox_endpoints (ready_at)",
-            // The payload is last, so that what stands before it is read without it.
-            "CREATE TABLE {}outbox_messages (\
+    "CREATE INDEX {}outbox_endpoints_tenant ON {}outbox_endpoints (tenant, id)",
+    "CREATE INDEX {}outbox_endpoints_ready ON {}outbox_endpoints (ready_at)",
+    // The payload is last, so that what stands before it is read without it.
+    "CREATE TABLE {}outbox_messages (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              tenant TEXT NOT NULL, \
              id TEXT NOT NULL, \
@@ -52,12 +52,12 @@ fn first(prefix: &str) -> Migration {
              created_at INTEGER NOT NULL, \
              payload TEXT, \
              UNIQUE (tenant, id)) STRICT",
-            "CREATE INDEX {}outbox_messages_tenant ON {}outbox_messages (tenant, created_at)",
-            // These two serve purge.
-            "CREATE INDEX {}outbox_messages_full ON {}outbox_messages (created_at) WHERE payload IS NOT NULL",
-            "CREATE INDEX {}outbox_messages_emptied ON {}outbox_messages (created_at) WHERE payload IS NULL",
-            // The number is the id that is shown, so it is never given twice.
-            "CREATE TABLE {}outbox_deliveries (\
+    "CREATE INDEX {}outbox_messages_tenant ON {}outbox_messages (tenant, created_at)",
+    // These two serve purge.
+    "CREATE INDEX {}outbox_messages_full ON {}outbox_messages (created_at) WHERE payload IS NOT NULL",
+    "CREATE INDEX {}outbox_messages_emptied ON {}outbox_messages (created_at) WHERE payload IS NULL",
+    // The number is the id that is shown, so it is never given twice.
+    "CREATE TABLE {}outbox_deliveries (\
              seq INTEGER PRIMARY KEY AUTOINCREMENT, \
              message INTEGER NOT NULL, \
              tenant TEXT NOT NULL, \
@@ -68,14 +68,14 @@ fn first(prefix: &str) -> Migration {
              token BLOB, \
              created_at INTEGER NOT NULL, \
              UNIQUE (message, endpoint)) STRICT",
-            "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
-            // Ends with the number, so a tenant's are in it in the order in which they are listed.
-            "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
-            // Few at any time: what was delivered is not in it.
-            "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
-            "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
-            "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
-            "CREATE TABLE {}outbox_attempts (\
+    "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
+    // Ends with the number, so a tenant's are in it in the order in which they are listed.
+    "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
+    // Few at any time: what was delivered is not in it.
+    "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
+    "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
+    "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
+    "CREATE TABLE {}outbox_attempts (\
              seq INTEGER PRIMARY KEY, \
              delivery INTEGER NOT NULL, \
              attempt INTEGER NOT NULL, \
@@ -84,112 +84,85 @@ fn first(prefix: &str) -> Migration {
              error TEXT, \
              millis INTEGER NOT NULL, \
              answer BLOB NOT NULL) STRICT",
-            "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
-            "CREATE TABLE {}outbox_event_types (\
+    "CREATE INDEX {}outbox_attempts_delivery ON {}outbox_attempts (delivery)",
+    "CREATE TABLE {}outbox_event_types (\
              name TEXT NOT NULL PRIMARY KEY, \
              description TEXT NOT NULL, \
              version TEXT, \
              schema TEXT) STRICT, WITHOUT ROWID",
-        ]
-        .map(|statement| statement.replace("{}", prefix))
-        .into(),
-    }
-}
+];
 
-fn second(prefix: &str) -> Migration {
-    Migration {
-        needs: 1,
-        statements: [
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN url_epoch INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN struck_at INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN slow_at INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN in_order INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_deliveries ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
-            "ALTER TABLE {}outbox_deliveries ADD COLUMN resent_after INTEGER",
-            "ALTER TABLE {}outbox_attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
-            // Few at any time: it finds leases that end later than any can.
-            "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
-        ]
-        .map(|statement| statement.replace("{}", prefix))
-        .into(),
-    }
-}
+const SECOND: &[&str] = &[
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN url_epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN struck_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN slow_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN in_order INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_deliveries ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE {}outbox_deliveries ADD COLUMN resent_after INTEGER",
+    "ALTER TABLE {}outbox_attempts ADD COLUMN manual INTEGER NOT NULL DEFAULT 0",
+    // Few at any time: it finds leases that end later than any can.
+    "CREATE INDEX {}outbox_deliveries_sending ON {}outbox_deliveries (due_at) WHERE state = 1",
+];
 
 /// Nothing costs more since there is much that merely waits, is held, or was.
-fn third(prefix: &str) -> Migration {
-    Migration {
-        // The versions before find their way by an index that goes.
-        needs: 3,
-        statements: [
-            // When the endpoint is looked at next; nothing where nothing of it waits. It is never later than something of the
-            // endpoint may be leased, whoever makes it due: the triggers see to that.
-            "ALTER TABLE {}outbox_endpoints ADD COLUMN look_at INTEGER",
-            "CREATE INDEX {}outbox_endpoints_look ON {}outbox_endpoints (look_at) WHERE disabled IS NULL",
-            "CREATE TRIGGER {}outbox_endpoints_sooner AFTER UPDATE OF ready_at ON {}outbox_endpoints \
+const THIRD: &[&str] = &[
+    // When the endpoint is looked at next; nothing where nothing of it waits. It is never later than something of the
+    // endpoint may be leased, whoever makes it due: the triggers see to that.
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN look_at INTEGER",
+    "CREATE INDEX {}outbox_endpoints_look ON {}outbox_endpoints (look_at) WHERE disabled IS NULL",
+    "CREATE TRIGGER {}outbox_endpoints_sooner AFTER UPDATE OF ready_at ON {}outbox_endpoints \
              WHEN new.ready_at < old.ready_at AND new.look_at IS old.look_at AND new.look_at > new.ready_at BEGIN \
              UPDATE {}outbox_endpoints SET look_at = new.ready_at WHERE id = new.id; END",
-            // From when on purge looks at a message, where that is not when it was dispatched. Never, where a delivery of it
-            // says so (`blocks`), until that has ended.
-            "ALTER TABLE {}outbox_messages ADD COLUMN purge_after INTEGER",
-            "DROP INDEX {}outbox_messages_full",
-            "DROP INDEX {}outbox_messages_emptied",
-            "CREATE INDEX {}outbox_messages_content ON {}outbox_messages (coalesce(purge_after, created_at)) \
+    // From when on purge looks at a message, where that is not when it was dispatched. Never, where a delivery of it
+    // says so (`blocks`), until that has ended.
+    "ALTER TABLE {}outbox_messages ADD COLUMN purge_after INTEGER",
+    "DROP INDEX {}outbox_messages_full",
+    "DROP INDEX {}outbox_messages_emptied",
+    "CREATE INDEX {}outbox_messages_content ON {}outbox_messages (coalesce(purge_after, created_at)) \
              WHERE payload IS NOT NULL",
-            "CREATE INDEX {}outbox_messages_rows ON {}outbox_messages (coalesce(purge_after, created_at)) \
+    "CREATE INDEX {}outbox_messages_rows ON {}outbox_messages (coalesce(purge_after, created_at)) \
              WHERE payload IS NULL",
-            "ALTER TABLE {}outbox_deliveries ADD COLUMN event_type TEXT NOT NULL DEFAULT ''",
-            "ALTER TABLE {}outbox_deliveries ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0",
-            "UPDATE {}outbox_deliveries SET event_type = coalesce(\
+    "ALTER TABLE {}outbox_deliveries ADD COLUMN event_type TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE {}outbox_deliveries ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0",
+    "UPDATE {}outbox_deliveries SET event_type = coalesce(\
              (SELECT m.event_type FROM {}outbox_messages m WHERE m.seq = message), '')",
-            "DROP INDEX {}outbox_deliveries_endpoint",
-            "DROP INDEX {}outbox_deliveries_tenant",
-            "DROP INDEX {}outbox_deliveries_active",
-            "DROP INDEX {}outbox_deliveries_due",
-            "CREATE INDEX {}outbox_deliveries_waiting ON {}outbox_deliveries (endpoint, due_at) WHERE state IN (0, 1)",
-            // Each ends with the number, so the deliveries of a state are in it in the order in which they are listed.
-            "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant, state)",
-            "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state)",
-            "CREATE INDEX {}outbox_deliveries_tenant_type ON {}outbox_deliveries (tenant, event_type, state)",
-            "CREATE INDEX {}outbox_deliveries_endpoint_type ON {}outbox_deliveries (endpoint, event_type, state)",
-            // Those that kept purge from their message, and have ended.
-            "CREATE INDEX {}outbox_deliveries_unblocked ON {}outbox_deliveries (message) WHERE blocks = 1 AND state > 2",
-            // The endpoints whose deliveries are being moved to another state, since they were disabled, enabled or deleted.
-            "CREATE TABLE {}outbox_moves (\
+    "DROP INDEX {}outbox_deliveries_endpoint",
+    "DROP INDEX {}outbox_deliveries_tenant",
+    "DROP INDEX {}outbox_deliveries_active",
+    "DROP INDEX {}outbox_deliveries_due",
+    "CREATE INDEX {}outbox_deliveries_waiting ON {}outbox_deliveries (endpoint, due_at) WHERE state IN (0, 1)",
+    // Each ends with the number, so the deliveries of a state are in it in the order in which they are listed.
+    "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant, state)",
+    "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state)",
+    "CREATE INDEX {}outbox_deliveries_tenant_type ON {}outbox_deliveries (tenant, event_type, state)",
+    "CREATE INDEX {}outbox_deliveries_endpoint_type ON {}outbox_deliveries (endpoint, event_type, state)",
+    // Those that kept purge from their message, and have ended.
+    "CREATE INDEX {}outbox_deliveries_unblocked ON {}outbox_deliveries (message) WHERE blocks = 1 AND state > 2",
+    // The endpoints whose deliveries are being moved to another state, since they were disabled, enabled or deleted.
+    "CREATE TABLE {}outbox_moves (\
              endpoint TEXT NOT NULL PRIMARY KEY, \
              tenant TEXT NOT NULL, \
              target INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-            "CREATE INDEX {}outbox_moves_tenant ON {}outbox_moves (tenant)",
-            "UPDATE {}outbox_endpoints SET look_at = (\
+    "CREATE INDEX {}outbox_moves_tenant ON {}outbox_moves (tenant)",
+    "UPDATE {}outbox_endpoints SET look_at = (\
              SELECT max(d.due_at, {}outbox_endpoints.ready_at) FROM {}outbox_deliveries d \
              WHERE d.endpoint = {}outbox_endpoints.id AND d.state IN (0, 1) ORDER BY d.due_at LIMIT 1)",
-            "CREATE TRIGGER {}outbox_deliveries_made AFTER INSERT ON {}outbox_deliveries WHEN new.state IN (0, 1) BEGIN \
+    "CREATE TRIGGER {}outbox_deliveries_made AFTER INSERT ON {}outbox_deliveries WHEN new.state IN (0, 1) BEGIN \
              UPDATE {}outbox_endpoints SET look_at = max(ready_at, new.due_at) \
              WHERE id = new.endpoint AND (look_at IS NULL OR look_at > max(ready_at, new.due_at)); END",
-            "CREATE TRIGGER {}outbox_deliveries_changed AFTER UPDATE OF state, due_at ON {}outbox_deliveries \
+    "CREATE TRIGGER {}outbox_deliveries_changed AFTER UPDATE OF state, due_at ON {}outbox_deliveries \
              WHEN new.state IN (0, 1) BEGIN \
              UPDATE {}outbox_endpoints SET look_at = max(ready_at, new.due_at) \
              WHERE id = new.endpoint AND (look_at IS NULL OR look_at > max(ready_at, new.due_at)); END",
-        ]
-        .map(|statement| statement.replace("{}", prefix))
-        .into(),
-    }
-}
+];
 
 /// What had lost its content before there was a column for it is kept from its last attempt on, and not from when it was dispatched.
-fn fourth(prefix: &str) -> Migration {
-    Migration {
-        needs: 3,
-        statements: vec![
-            "UPDATE {}outbox_messages SET purge_after = (\
+const FOURTH: &[&str] = &["UPDATE {}outbox_messages SET purge_after = (\
              SELECT max(a.ended_at) FROM {}outbox_deliveries d CROSS JOIN {}outbox_attempts a ON a.delivery = d.seq \
-             WHERE d.message = {}outbox_messages.seq) WHERE payload IS NULL AND purge_after IS NULL"
-                .replace("{}", prefix),
-        ],
-    }
-}
+             WHERE d.message = {}outbox_messages.seq) WHERE payload IS NULL AND purge_after IS NULL"];
 
 #[cfg(test)]
 pub(super) mod tests {

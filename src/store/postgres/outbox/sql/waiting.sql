@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
     WHERE d.endpoint = e.id AND d.state = 1 AND d.due_at > $1::bigint
 ) AS flight
 LEFT JOIN LATERAL (
-    -- Somebody may be cancelling one, or be sending it anew.
+    -- Somebody may be cancelling one, or be resending it.
     SELECT d.seq, d.attempt, d.due_at, d.message, d.created_at, d.resent_after FROM {outbox_deliveries} AS d
     WHERE d.state IN (0, 1) AND (d.endpoint, d.due_at) >= (e.id, '-9223372036854775808'::bigint) AND (d.endpoint, d.due_at) <= (e.id, $1::bigint)
     ORDER BY d.endpoint, d.due_at, d.seq

@@ -1,0 +1,351 @@
+use std::{borrow::Cow, sync::Arc};
+
+use http::HeaderName;
+
+use super::{
+    builder::{DEFAULT_TOLERANCE, RawLocate, SchemeBuilder},
+    content::{self, Part, Rule},
+    cuts,
+    freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
+    grammar::MOST_CANDIDATES,
+    handshake::{Handshake, is_in_challenges},
+    key_form::{KeyForm, KeyText},
+    scheme::Scheme,
+    settings::Settings,
+    template::{Algorithm, Locate, Template},
+};
+use crate::{
+    delivery::{Coverage, Fact, Layout},
+    error::{ConfigError, ConfigErrorKind},
+    field::{Field, Place, Places, header_name, json_pointer},
+    json::Pointer,
+    signature::{MacAlgorithm, PublicAlgorithm},
+};
+
+impl SchemeBuilder {
+    /// Checks that the declaration is whole and makes a scheme of it.
+    ///
+    /// # Errors
+    /// When something is missing or contradicts something else; the message says what.
+    pub fn build(self) -> Result<Scheme, ConfigError> {
+        let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
+        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
+        let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
+        let key_id = places(&self.key_id)?;
+        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
+            return Err(error(
+                "the id of a key is looked for before the body is read; take a header or the query for it",
+            ));
+        }
+        let locate = self.compile_locate()?;
+        let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        let signs_challenges = self.signs_challenges(&content)?;
+        let payload = json_pointer(&self.payload)?;
+        let families = Template::families(&locate);
+        check_families(families, timestamp.iter().chain(&id))?;
+
+        let layout = self.layout(families, payload, id.clone())?;
+        let is_form = self.form.is_some();
+        let deferred = is_deferred(&content, timestamp.as_ref(), id.as_ref());
+        let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
+        let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
+        let json = self.timestamp_json.unwrap_or(JsonForm::Either);
+        let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
+        let compile = |handshake: Handshake| handshake.compile(&self.methods);
+        let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
+        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
+            return Err(error(
+                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
+                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
+            ));
+        }
+        Ok(Scheme::declared(Template {
+            settings: Settings::default(),
+            layout: Arc::new(layout),
+            algorithm: self.algorithm,
+            locate,
+            every_line: self.every_line,
+            grammar: self.grammar,
+            encoding: self.encoding,
+            key: KeyText {
+                form: self.key_form,
+                prefix: self.key_prefix.map(Cow::into_owned),
+                with_id: self.key_id.is_some(),
+                without: self.key_without,
+            },
+            key_id,
+            secret_prefix: self.secret_prefix.map(Cow::into_owned),
+            secret_length: self.secret_length,
+            indented_json: self.indented_json,
+            content,
+            rules,
+            json_alone: self.json_alone,
+            deferred,
+            freshness,
+            id,
+            coverage,
+            signs_challenges,
+            handshakes,
+            methods: self.methods,
+            success: self.success,
+            rejected: self.rejected,
+            body_limit: self.body_limit,
+            retention: self.retention,
+            unique_bodies: self.unique_bodies,
+            encoded_bodies: self.encoded_bodies,
+        }))
+    }
+
+    /// Where the scheme keeps what it says about a delivery.
+    fn layout(&self, families: usize, payload: Pointer, id: Option<Places>) -> Result<Layout, ConfigError> {
+        let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
+        let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
+        if self.or_envelope {
+            layout.set_or_envelope();
+        }
+        if let Some(form) = &self.form {
+            layout.set_form(form.clone());
+        }
+        let facts = [
+            (Fact::Account, places(&self.account)?),
+            (Fact::ApiVersion, places(&self.api_version)?),
+            (Fact::Attempt, self.attempt.as_ref().map(|(field, _)| field.compile()).transpose()?),
+            (Fact::EventType, places(&self.event_type)?),
+            (Fact::Id, id),
+            (Fact::Mode, self.live.as_ref().map(|(field, _)| field.compile()).transpose()?),
+        ];
+        for (fact, places) in facts {
+            if let Some(places) = places {
+                layout.set(fact, places);
+            }
+        }
+        if let Some(pointer) = &self.batch {
+            layout.set_batch(json_pointer(pointer)?);
+        }
+        if let Some((_, first)) = &self.attempt {
+            layout.set_first_attempt(*first);
+        }
+        if let Some((_, live)) = &self.live {
+            layout.set_live(live.clone().into_owned());
+        }
+        Ok(layout)
+    }
+
+    /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
+    fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
+        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
+        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+            return Ok(false);
+        }
+        let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
+        if content.iter().any(is_apart) {
+            return Ok(false);
+        }
+        if content.iter().any(|part| matches!(part, Part::Body)) {
+            return Ok(true);
+        }
+        Err(error(
+            "anybody could have a delivery signed by the unsigned challenge: its answer is made with the key that signs them, and \
+             the signed text may be a challenge; add `.signed()` to the handshake",
+        ))
+    }
+
+    fn compile_locate(&self) -> Result<Locate, ConfigError> {
+        let names =
+            |names: &[Cow<'static, str>]| names.iter().map(|name| header_name(name)).collect::<Result<Vec<_>, _>>();
+        Ok(match &self.locate {
+            Some(RawLocate::Headers(headers)) => Locate::Headers(names(headers)?),
+            Some(RawLocate::EachHeader(headers)) if headers.is_empty() => {
+                return Err(error("the list of signature headers is empty"));
+            }
+            Some(RawLocate::EachHeader(headers)) => Locate::EachHeader(names(headers)?),
+            Some(RawLocate::Numbered(prefix)) => Locate::Numbered(
+                (1..=MOST_CANDIDATES)
+                    .map(|number| header_name(&format!("{prefix}{number}")))
+                    .collect::<Result<Vec<HeaderName>, _>>()?,
+            ),
+            Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
+            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
+            None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
+            None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
+        })
+    }
+
+    /// Checks that the parts fit, and tells what the signature binds.
+    fn check(
+        &self,
+        content: &[Part],
+        timestamp: Option<&Places>,
+        id: Option<&Places>,
+    ) -> Result<Coverage, ConfigError> {
+        let has = |wanted: fn(&Part) -> bool| content.iter().any(wanted);
+        let signed = matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Mac(_) | Algorithm::Public(_));
+        if signed && content.is_empty() {
+            return Err(error("it does not say what is signed; add `.signs(\"{body}\")`"));
+        }
+        if !signed && !content.is_empty() {
+            return Err(error("a token or an unsigned scheme signs nothing; take `.signs(…)` away"));
+        }
+        if signed && self.encoding.is_none() {
+            return Err(error("it does not say how the signature is written; add `.hex()` or `.base64()`"));
+        }
+        self.check_keys(content)?;
+        self.check_grammar(content, timestamp, id)?;
+        if has(|part| matches!(part, Part::Id)) && id.is_none() {
+            return Err(error("`{id}` needs `.id(…)`"));
+        }
+        let body = has(|part| matches!(part, Part::Body));
+        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
+            return Err(error("a signature in the body cannot sign that body"));
+        }
+        if self.batch.is_some()
+            && id.is_some_and(|places| places.places.iter().any(|place| !matches!(place, Place::Json(_))))
+        {
+            return Err(error("in a batch the id is in the item, or all items would have one id"));
+        }
+        let timestamp = self.check_timestamp(content, timestamp)?;
+        // `{id}` is the first part of an id that is joined from two.
+        let id_is_signed = id.is_some_and(|places| {
+            let first =
+                has(|part| matches!(part, Part::Id)) || places.places.iter().all(|place| is_signed(content, place));
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(|place| is_signed(content, place))
+        });
+        Ok(Coverage { body, id: id_is_signed, timestamp })
+    }
+
+    /// Checks that algorithm, form of the key and handshakes fit.
+    fn check_keys(&self, content: &[Part]) -> Result<(), ConfigError> {
+        let is_public = matches!(self.algorithm, Algorithm::Public(_));
+        let is_ed25519 = self.algorithm == Algorithm::Public(PublicAlgorithm::Ed25519);
+        if is_public && !is_ed25519 && self.key_form != KeyForm::PublicKeyInfo {
+            return Err(error("a public key of this algorithm is written as PEM; add `.key_pem()`"));
+        }
+        if self.key_form == KeyForm::PublicKeyInfo && (!is_public || is_ed25519) {
+            return Err(error("`.key_pem()` is for public keys of ECDSA and RSA"));
+        }
+        if self.key_form == KeyForm::StandardWebhooksPublic && !is_ed25519 {
+            return Err(error(
+                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
+            ));
+        }
+        if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
+            return Err(error("a challenge is answered with a shared secret, and a public key is none"));
+        }
+        if matches!(self.algorithm, Algorithm::Hash(_)) != content.iter().any(|part| matches!(part, Part::Secret)) {
+            return Err(error("`{secret}` stands in the signed text of a plain hash, and nowhere else"));
+        }
+        let reads_key = self.key_form != KeyForm::Utf8
+            || self.key_prefix.is_some()
+            || !self.key_without.is_empty()
+            || self.key_id.is_some();
+        if reads_key && matches!(self.algorithm, Algorithm::Hash(_) | Algorithm::Unsigned) {
+            return Err(error("a plain hash holds the secret's text as it is; take `.key_…(…)` away"));
+        }
+        if self.key_prefix.as_deref().is_some_and(str::is_empty) {
+            return Err(error("`.key_prefix(…)` needs a text"));
+        }
+        if self.key_without.iter().any(String::is_empty) {
+            return Err(error("`.key_without(…)` needs texts"));
+        }
+        Ok(())
+    }
+
+    /// Checks that the signature header can be read as it is declared.
+    fn check_grammar(
+        &self,
+        content: &[Part],
+        timestamp: Option<&Places>,
+        id: Option<&Places>,
+    ) -> Result<(), ConfigError> {
+        if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
+            return Err(error("`.key(…)` needs `.pairs(…)`"));
+        }
+        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
+            return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
+        }
+        let in_signature = |places: Option<&Places>| {
+            places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
+        };
+        let in_content = content.iter().any(|part| matches!(part, Part::Param(_)));
+        if (in_content || in_signature(timestamp) || in_signature(id)) && self.grammar.pairs.is_none() {
+            return Err(error("a parameter of the signature header needs `.pairs(…)`"));
+        }
+        Ok(())
+    }
+
+    /// Checks what is said of the timestamp, and returns whether it is signed.
+    fn check_timestamp(&self, content: &[Part], timestamp: Option<&Places>) -> Result<bool, ConfigError> {
+        let body = content.iter().any(|part| matches!(part, Part::Body));
+        let in_signed_body =
+            |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
+        let is_part = content.iter().any(|part| matches!(part, Part::Timestamp));
+        let is_signed = is_part || timestamp.is_some_and(in_signed_body);
+        if is_part && timestamp.is_none() {
+            return Err(error("`{timestamp}` needs `.timestamp(…)`"));
+        }
+        if timestamp.is_none() && (self.unit.is_some() || self.tolerance.is_some()) {
+            return Err(error("a unit or a window is that of a timestamp; add `.timestamp(…)`"));
+        }
+        if self.timestamp_json.is_some() && timestamp.is_none_or(|places| places.pointers().next().is_none()) {
+            return Err(error("`.timestamp_json(…)` is for a timestamp in the body; add `.timestamp(Field::json(…))`"));
+        }
+        if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(error("a window of more than 10 years is none; declare `.insecure_no_replay_window()`"));
+        }
+        if timestamp.is_some_and(|places| places.joined.is_some()) {
+            return Err(error("a timestamp is one field; take `.joined(…)` away"));
+        }
+        if timestamp.is_some() && !is_signed {
+            return Err(error(
+                "the timestamp is not signed, so that it proves nothing; put `{timestamp}` into the signed text",
+            ));
+        }
+        Ok(is_signed)
+    }
+}
+
+/// Whether the signed text holds what is in a place.
+fn is_signed(content: &[Part], place: &Place) -> bool {
+    matches!(place, Place::Nowhere)
+        || content.iter().any(|part| match (place, part) {
+            (Place::Json(_), Part::Body) => true,
+            (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
+            (Place::Header(name), Part::Header(signed)) => signed == name,
+            (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
+            _ => false,
+        })
+}
+
+impl TryFrom<SchemeBuilder> for Scheme {
+    type Error = ConfigError;
+
+    fn try_from(builder: SchemeBuilder) -> Result<Self, ConfigError> {
+        builder.build()
+    }
+}
+
+/// Whether the signed text needs the whole body before its first byte can be hashed.
+fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
+    let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
+    content.iter().any(|part| match part {
+        Part::Json(_) => true,
+        Part::Id => in_body(id),
+        Part::Timestamp => in_body(timestamp),
+        _ => false,
+    })
+}
+
+fn check_families<'p>(families: usize, fields: impl Iterator<Item = &'p Places>) -> Result<(), ConfigError> {
+    for places in fields {
+        let headers = places.places.iter().filter(|place| matches!(place, Place::Header(_))).count();
+        if families > 1 && headers > 1 && places.places.len() != families {
+            return Err(error("a field has as many headers as there are signature headers, or one"));
+        }
+    }
+    Ok(())
+}
+
+fn error(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is not whole: {message}"))
+}

@@ -1,0 +1,186 @@
+use std::{borrow::Cow, time::SystemTime};
+
+use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
+
+use super::{
+    arrived::Arrived,
+    freshness::{Freshness, check},
+    grammar::Candidates,
+    look::{Look, Render},
+    subject::{ambiguous, missing, named, named_key},
+    template::{Algorithm, Locate, Template},
+};
+use crate::{
+    delivery::{HeadFacts, HeadText},
+    error::{Subject, VerifyError, VerifyErrorKind},
+    field::Place,
+    head::{Head, Repeated},
+    signature::{ED25519_LENGTH, PublicAlgorithm, Tag, token_tag},
+};
+
+/// What the head of a request came to.
+#[derive(Debug, Default)]
+pub(crate) struct Inspected {
+    pub(crate) candidates: Candidates,
+    /// Which of the alternative signature headers is there.
+    pub(crate) family: usize,
+    pub(crate) timestamp: Option<SystemTime>,
+    /// The timestamp as it was sent, where the head has it: it is signed so, and looked for once.
+    pub(crate) timestamp_text: Option<TimestampText>,
+}
+
+/// A copy, since what is found in a head cannot borrow from it while the body is read. No timestamp in seconds or
+/// milliseconds is longer.
+pub(crate) type TimestampText = SmallVec<[u8; 24]>;
+
+impl Template {
+    /// Checks everything that the head can be checked for without a secret.
+    pub(crate) fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Inspected, VerifyError> {
+        let mut inspected = Inspected::default();
+        if self.algorithm == Algorithm::Unsigned {
+            return Ok(inspected);
+        }
+        self.collect(head, &mut inspected)?;
+        let arrived = Arrived::head(head);
+        let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None };
+        if let Some(places) = &self.key_id
+            && look.first_in_head(places)?.is_none()
+        {
+            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the key's id")));
+        }
+        if let Some(freshness) = &self.freshness
+            && let Some(text) = look.first_in_head(&freshness.places)?
+        {
+            inspected.timestamp = Some(self.fresh(freshness, &text, now)?);
+            inspected.timestamp_text = Some(TimestampText::from_slice(&text));
+        } else if self.freshness.as_ref().is_some_and(|freshness| freshness.places.pointers().next().is_none()) {
+            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
+        }
+        look.timestamp = inspected.timestamp_text.as_deref();
+        if !self.deferred {
+            // What is signed and in the head must be there; it is cheaper to say so before the body is read.
+            look.render(Render::All, &mut |_| {})?;
+        }
+        look.check_cuts(now)?;
+        Ok(inspected)
+    }
+
+    /// Checks a timestamp's form and age.
+    pub(crate) fn fresh(&self, freshness: &Freshness, text: &[u8], now: SystemTime) -> Result<SystemTime, VerifyError> {
+        let stamp = freshness.unit.parse(text).ok_or_else(|| {
+            VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
+        })?;
+        // What the application asks for also holds for a scheme that is declared without a window.
+        if let Some(tolerance) = self.tolerance() {
+            check(stamp, now, tolerance)?;
+        }
+        Ok(stamp)
+    }
+
+    /// Decodes what one place holds into a tag.
+    pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
+        let length = match self.algorithm {
+            Algorithm::Hash(hash) => hash.length(),
+            Algorithm::Mac(mac) => mac.length(),
+            Algorithm::Public(PublicAlgorithm::Ed25519) => ED25519_LENGTH,
+            // The length of others is the key's, or that of two numbers.
+            Algorithm::Public(_) => return self.encoding?.decode_signature(text),
+            Algorithm::Token => {
+                let token = match self.encoding {
+                    Some(encoding) => Cow::Owned(encoding.decode(text)?),
+                    None => Cow::Borrowed(text),
+                };
+                // An empty token is what a sender without a secret sends.
+                return (!token.is_empty()).then(|| token_tag(&token));
+            }
+            Algorithm::Unsigned => return None,
+        };
+        self.encoding?.decode_tag(text, length)
+    }
+
+    /// Collects the claimed signatures from the head.
+    fn collect(&self, head: Head<'_>, inspected: &mut Inspected) -> Result<(), VerifyError> {
+        let mut seen = 0;
+        let decode = |text: &[u8]| self.decode(text);
+        let headers = head.headers();
+        match &self.locate {
+            Locate::Headers(names) => {
+                let mut found = false;
+                for (family, name) in names.iter().enumerate() {
+                    found = self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                    if found {
+                        inspected.family = family;
+                        break;
+                    }
+                }
+                if !found {
+                    return Err(missing(&names[0]));
+                }
+            }
+            Locate::EachHeader(names) | Locate::Numbered(names) => {
+                let mut found = false;
+                for name in names {
+                    found |= self.collect_header(headers, name, &mut inspected.candidates, &mut seen)?;
+                }
+                if !found {
+                    return Err(missing(&names[0]));
+                }
+            }
+            Locate::Query(key) => {
+                let text = head.query(key).map_err(|Repeated| ambiguous(named_key(key)))?;
+                let text =
+                    text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(named_key(key)))?;
+                self.grammar.collect(&text, &mut inspected.candidates, &mut seen, decode)?;
+            }
+            Locate::Json(_) => return Ok(()),
+        }
+        if inspected.candidates.is_empty() {
+            let error = VerifyError::new(VerifyErrorKind::MalformedSignature);
+            return Err(match self.signature_header(inspected.family) {
+                Some(name) => error.with_header(name.clone()),
+                None => error,
+            });
+        }
+        Ok(())
+    }
+
+    /// Collects the signatures of one header; `false` when the header is not there.
+    fn collect_header(
+        &self,
+        headers: &HeaderMap,
+        name: &HeaderName,
+        candidates: &mut Candidates,
+        seen: &mut usize,
+    ) -> Result<bool, VerifyError> {
+        let mut lines = headers.get_all(name).iter();
+        let Some(first) = lines.next() else { return Ok(false) };
+        let second = lines.next();
+        if second.is_some() && !self.every_line {
+            return Err(ambiguous(Subject::Header(name.clone())));
+        }
+        [first].into_iter().chain(second).chain(lines).try_for_each(|line| {
+            self.grammar
+                .collect(line.as_bytes(), candidates, seen, |text| self.decode(text))
+                .map_err(|error| error.with_header(name.clone()))
+        })?;
+        Ok(true)
+    }
+
+    /// What the head says about the delivery, for its metadata.
+    pub(crate) fn head_facts(&self, head: Head<'_>, family: usize) -> HeadFacts {
+        let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
+        self.layout.read_head(family, |place| match place {
+            // A clone of a header value shares its bytes.
+            Place::Header(name) => match head.header(name) {
+                Ok(value) => value.cloned().map(HeadText::Header),
+                Err(_) => Some(HeadText::Repeated),
+            },
+            Place::Json(_) | Place::Nowhere => None,
+            Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
+                let text = look.in_head(place).ok()??;
+                Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
+            }
+        })
+    }
+}

@@ -1,0 +1,166 @@
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{
+    arrived::Arrived,
+    content::Part,
+    grammar::LONGEST_HEADER,
+    subject::{ambiguous, named_key},
+    template::Template,
+};
+use crate::{
+    error::{Subject, VerifyError, VerifyErrorKind},
+    field::{Place, Places},
+    head::Repeated,
+    json::Pointer,
+};
+
+/// Looks things up in one request, by one template.
+pub(crate) struct Look<'a> {
+    pub(crate) template: &'a Template,
+    pub(crate) arrived: Arrived<'a>,
+    pub(crate) family: usize,
+    /// The timestamp as it was sent, where it has been found before.
+    pub(crate) timestamp: Option<&'a [u8]>,
+}
+
+/// Which part of the signed text to render. The body is in it where it has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Render {
+    AfterBody,
+    All,
+    BeforeBody,
+}
+
+/// A piece of the signed text as it is fed to a hash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Piece<'a> {
+    Bytes(&'a [u8]),
+    Secret,
+}
+
+impl Look<'_> {
+    /// Feeds the pieces of the signed text to `sink`, in their order.
+    pub(crate) fn render(&self, which: Render, sink: &mut dyn FnMut(Piece<'_>)) -> Result<(), VerifyError> {
+        let content = &self.template.content;
+        let body_at = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
+        let range = match which {
+            Render::BeforeBody => 0..body_at,
+            Render::AfterBody => (body_at + 1).min(content.len())..content.len(),
+            Render::All => 0..content.len(),
+        };
+        for index in range {
+            match &content[index] {
+                Part::Body => {
+                    if let Some(body) = self.arrived.body {
+                        sink(Piece::Bytes(body));
+                    }
+                }
+                Part::Literal(text) => sink(Piece::Bytes(text.as_bytes())),
+                Part::Method => sink(Piece::Bytes(self.arrived.head.method().as_str().as_bytes())),
+                Part::Secret => sink(Piece::Secret),
+                Part::Url => {
+                    let url = self.template.settings.url(self.arrived.head);
+                    sink(Piece::Bytes(url.as_bytes()));
+                }
+                part => {
+                    let text = self.text(part)?;
+                    sink(Piece::Bytes(&text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
+        let text = match part {
+            Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
+            Part::Id => self.id()?,
+            Part::Timestamp => match self.timestamp {
+                Some(text) => Some(Cow::Borrowed(text)),
+                None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
+            },
+            Part::Json(pointer) => self.in_body(pointer),
+            Part::Param(key) => self.param(key)?,
+            Part::Query(key) => self.query(key)?,
+            Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
+        };
+        let text = text.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_subject(part.subject()))?;
+        if text.len() > part.longest() {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(part.subject()));
+        }
+        Ok(text)
+    }
+
+    /// The id that the delivery will have: of its places in their order the first that holds something.
+    fn id<'p>(&'p self) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = &self.template.id else { return Ok(None) };
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            let text = match place {
+                Place::Json(pointer) => self.in_body(pointer),
+                place => self.in_head(place)?,
+            };
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let Some(places) = places else { return Ok(None) };
+        if let Some(text) = self.first_in_head(places)? {
+            return Ok(Some(text));
+        }
+        Ok(places.pointers().find_map(|pointer| self.in_body(pointer)))
+    }
+
+    /// The first of a field's places in the head that holds something.
+    pub(crate) fn first_in_head<'p>(&'p self, places: &'p Places) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        let families = Template::families(&self.template.locate);
+        for (_, place) in places.of_family(self.family, families) {
+            if let Some(text) = self.in_head(place)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn in_head<'p>(&'p self, place: &'p Place) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+        Ok(match place {
+            Place::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::HeaderIf(name, wanted) => self
+                .header(name)?
+                .filter(|value| value.as_bytes() == wanted.as_bytes())
+                .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::Json(_) | Place::Nowhere => None,
+            Place::Param(key) => self.param(key)?,
+            Place::Query(key) => self.query(key)?,
+        })
+    }
+
+    fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
+        self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    fn query(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        self.arrived.head.query(key).map_err(|Repeated| ambiguous(named_key(key)))
+    }
+
+    fn in_body(&self, pointer: &Pointer) -> Option<Cow<'_, [u8]>> {
+        self.arrived.scalar(pointer).map(|text| Cow::Owned(text.into_owned().into_bytes()))
+    }
+
+    /// A parameter of the signature header, which must be there once.
+    fn param(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
+        let Ok(Some(value)) = self.arrived.head.header(name) else { return Ok(None) };
+        if value.len() > LONGEST_HEADER {
+            return Ok(None);
+        }
+        let text = self.template.grammar.param(value.as_bytes(), key).map_err(|()| ambiguous(named_key(key)))?;
+        Ok(text.map(Cow::Borrowed))
+    }
+}

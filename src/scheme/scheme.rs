@@ -1,0 +1,374 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+
+use super::{
+    answer::Answer,
+    builder::{DEFAULT_BODY_LIMIT, SchemeBuilder},
+    custom::CustomScheme,
+    freshness::WIDEST_WINDOW,
+    keys::KeyRing,
+    settings::{PublicUrl, ReplacedPrefix, Settings},
+    template::{Algorithm, Template},
+};
+#[cfg(feature = "asymmetric")]
+use crate::signature::PublicAlgorithm;
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    json::Pointer,
+    secret::{Secret, Secrets},
+    signature::{HashAlgorithm, MacAlgorithm},
+};
+
+/// How one sender signs. Cheap to clone.
+///
+/// It comes from a [`Provider`](super::Provider), from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
+#[derive(Clone)]
+pub struct Scheme {
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Custom { code: Arc<dyn CustomScheme>, settings: Settings },
+    Declared(Arc<Template>),
+}
+
+impl Scheme {
+    /// Begins the declaration of a scheme with HMAC-SHA-256 (RFC 2104).
+    pub fn hmac_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha256))
+    }
+
+    /// Begins the declaration of a scheme with HMAC-SHA-512 (RFC 2104).
+    pub fn hmac_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha512))
+    }
+
+    /// Begins the declaration of a scheme with Ed25519 (RFC 8032): the sender signs with a private key that nobody else has,
+    /// and the secret of this scheme is the public one, whose 32 bytes [`key_hex`](SchemeBuilder::key_hex) and its like read.
+    /// It is a [`Secret`] so that all that is said of secrets holds for it, rotation first; nothing is lost when it is seen.
+    ///
+    /// A key of small order, under which anybody could sign, fails at start. As each key is tried with each signature, there
+    /// are at most 4 keys, and a request with more than 4 signatures is rejected.
+    #[cfg(feature = "asymmetric")]
+    pub fn ed25519() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::Ed25519))
+    }
+
+    /// Begins the declaration of a scheme with ECDSA over P-256 and SHA-256 (FIPS 186-5), whose signatures are in DER. The secret is the
+    /// public key, as [`key_pem`](SchemeBuilder::key_pem) reads it; what [`ed25519`](Self::ed25519) says of keys holds for it.
+    #[cfg(feature = "asymmetric")]
+    pub fn ecdsa_p256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP256))
+    }
+
+    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017). The secret is the public key, of 2048 to 8192
+    /// bits, as [`key_pem`](SchemeBuilder::key_pem) reads it.
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha256))
+    }
+
+    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key, as of
+    /// [`rsa_sha256`](Self::rsa_sha256).
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha512))
+    }
+
+    /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but it has no future.
+    pub fn insecure_hmac_sha1() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha1))
+    }
+
+    /// Begins the declaration of a scheme with plain SHA-256 over a text that holds the secret. Where the secret stands
+    /// first, a signed text can be continued by anyone (length extension); prefer another scheme if the sender has one.
+    pub fn insecure_hash_sha256() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha256))
+    }
+
+    /// Begins the declaration of a scheme with plain SHA-1 over a text that holds the secret.
+    pub fn insecure_hash_sha1() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha1))
+    }
+
+    /// Begins the declaration of a scheme whose sender shows the secret itself. It does not bind the body: whoever reads
+    /// one request can send any other. Compared in constant time, whatever its length.
+    pub fn insecure_token() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Token)
+    }
+
+    /// Begins the declaration of a scheme with basic authentication (RFC 7617); the secret is `user:password`. It does not
+    /// bind the body.
+    pub fn insecure_basic() -> SchemeBuilder {
+        Self::insecure_token().header("authorization").prefix("Basic ").base64()
+    }
+
+    /// Begins the declaration of a scheme that proves nothing at all. Whoever knows the URL can send anything.
+    pub fn insecure_unsigned() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Unsigned)
+    }
+
+    /// Takes a scheme that is written in code.
+    pub fn custom(scheme: impl CustomScheme) -> Self {
+        Self { kind: Kind::Custom { code: Arc::new(scheme), settings: Settings::default() } }
+    }
+
+    pub(crate) fn declared(template: Template) -> Self {
+        Self { kind: Kind::Declared(Arc::new(template)) }
+    }
+
+    /// Replaces how far a signed timestamp may be from now, in either direction. Nought means nought.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.settings_mut().tolerance = Some(tolerance);
+        self
+    }
+
+    /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL.
+    ///
+    /// # Errors
+    /// When `base` is not an http or https URL with a host and without a query.
+    pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
+        self.settings_mut().public_url = Some(PublicUrl::parse(base)?);
+        Ok(self)
+    }
+
+    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
+    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    ///
+    /// # Errors
+    /// When one of the two is not the beginning of a path, or both are the same.
+    pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Result<Self, ConfigError> {
+        self.settings_mut().replaced_prefix = Some(ReplacedPrefix::parse(received, public)?);
+        Ok(self)
+    }
+
+    /// Sets the token that an unsigned handshake must show.
+    #[must_use]
+    pub fn with_verify_token(mut self, token: Secret) -> Self {
+        self.settings_mut().verify_token = Some(token);
+        self
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        match &mut self.kind {
+            Kind::Custom { settings, .. } => settings,
+            Kind::Declared(template) => &mut Arc::make_mut(template).settings,
+        }
+    }
+
+    /// Returns the scheme's name.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.name(),
+            Kind::Declared(template) => template.layout.provider(),
+        }
+    }
+
+    /// Whether the signature binds the body.
+    pub fn covers_body(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.covers_body(),
+            Kind::Declared(template) => template.coverage.body,
+        }
+    }
+
+    /// Whether the signature binds the delivery's id. A [`CustomScheme`] says so for each delivery.
+    pub fn id_is_signed(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.coverage.id)
+    }
+
+    /// Whether the signature binds a timestamp. A [`CustomScheme`] says so for each delivery.
+    pub fn timestamp_is_signed(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.coverage.timestamp)
+    }
+
+    /// The answer to a request that is acknowledged without a handler having been asked.
+    pub(crate) fn acknowledge(&self) -> Answer {
+        self.success().unwrap_or_else(|| Answer::new(StatusCode::OK))
+    }
+
+    /// What the sender prescribes as an answer to a delivery that the crate itself acknowledges.
+    pub(crate) fn success(&self) -> Option<Answer> {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.success(),
+            Kind::Declared(template) => template.success.clone(),
+        }
+    }
+
+    /// The status of an authentication failure.
+    pub(crate) fn rejected(&self) -> StatusCode {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.rejected(),
+            Kind::Declared(template) => template.rejected,
+        }
+    }
+
+    /// The largest body that the sender sends, in bytes.
+    pub(crate) fn body_limit(&self) -> usize {
+        match &self.kind {
+            Kind::Custom { .. } => DEFAULT_BODY_LIMIT,
+            Kind::Declared(template) => template.body_limit,
+        }
+    }
+
+    /// How long the sender may repeat a delivery, where it is known to be long.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn retries_for(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Custom { .. } => None,
+            Kind::Declared(template) => template.retention,
+        }
+    }
+
+    /// Whether a delivery without an id is known by its body.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn bodies_are_unique(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.bodies_are_unique(),
+            Kind::Declared(template) => template.unique_bodies,
+        }
+    }
+
+    /// Whether the sender's deliveries have no id. What is in code tells it with each delivery.
+    #[cfg(feature = "idempotency")]
+    pub(crate) fn has_no_ids(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.id.is_none())
+    }
+
+    /// What the operator should know that the declaration weakens.
+    pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
+        let (algorithm, window) = match &self.kind {
+            Kind::Custom { .. } => (None, None),
+            Kind::Declared(template) => (
+                match template.algorithm {
+                    Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
+                    Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
+                    Algorithm::Mac(_) | Algorithm::Public(_) | Algorithm::Token | Algorithm::Unsigned => None,
+                },
+                match &template.freshness {
+                    Some(freshness) if freshness.tolerance.is_none() => Some("it takes a timestamp of any age"),
+                    _ => None,
+                },
+            ),
+        };
+        algorithm.into_iter().chain(window)
+    }
+
+    /// Whether anything is checked at all.
+    pub(crate) fn is_unsigned(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.algorithm == Algorithm::Unsigned)
+    }
+
+    /// The methods that deliveries and handshakes come by, for `Allow`.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        match &self.kind {
+            Kind::Custom { code, .. } => code.methods(),
+            Kind::Declared(template) => {
+                let mut methods = template.methods.clone();
+                for handshake in &template.handshakes {
+                    if !methods.contains(handshake.comes_by()) {
+                        methods.push(handshake.comes_by().clone());
+                    }
+                }
+                methods
+            }
+        }
+    }
+
+    /// Returns `true` if the scheme signs the URL, so that it needs [`with_public_url`](Self::with_public_url).
+    pub fn signs_url(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.signs_url())
+    }
+
+    /// Returns `true` if the scheme has a handshake with a shared token, so that it needs
+    /// [`with_verify_token`](Self::with_verify_token).
+    pub fn needs_verify_token(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
+    }
+
+    /// Checks that what only the application can say has been said.
+    pub(crate) fn check_missing(&self) -> Result<(), ConfigError> {
+        let Kind::Declared(template) = &self.kind else { return Ok(()) };
+        if template.signs_url() && template.settings.public_url.is_none() {
+            return Err(self.option("signs the URL; add `.with_public_url(\"https://…\")`"));
+        }
+        if template.needs_verify_token() && template.settings.verify_token.is_none() {
+            return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
+        }
+        Ok(())
+    }
+
+    /// Checks that everything that the application has said has an effect: whoever sets a replay window must not believe in one
+    /// that is not there.
+    pub(crate) fn check_unread(&self) -> Result<(), ConfigError> {
+        let (settings, template) = match &self.kind {
+            Kind::Custom { settings, .. } => (settings, None),
+            Kind::Declared(template) => (&template.settings, Some(template)),
+        };
+        let code = if template.is_none() { "is written in code, which does not read it" } else { "" };
+        let unread = |why: &'static str, option: &str| {
+            let why = if code.is_empty() { why } else { code };
+            Err(self.option(&format!("{why}; take `.{option}(…)` away")))
+        };
+        if settings.tolerance.is_some() && template.is_none_or(|template| template.freshness.is_none()) {
+            return unread("signs no timestamp, so that no window can be held", "with_tolerance");
+        }
+        if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
+            return Err(self
+                .option("has a window of more than 10 years, which is none; declare `.insecure_no_replay_window()`"));
+        }
+        if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_public_url");
+        }
+        if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
+            return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if settings.verify_token.is_some() && template.is_none_or(|template| !template.needs_verify_token()) {
+            return unread("has no handshake with a shared token", "with_verify_token");
+        }
+        Ok(())
+    }
+
+    /// Checks that the place of a scheme in code's payload is one.
+    pub(crate) fn check_payload(&self) -> Result<(), ConfigError> {
+        match &self.kind {
+            Kind::Custom { code, .. } if Pointer::parse(code.payload()).is_none() => {
+                let what = format!(
+                    "has its payload at `{}`, which is not a JSON pointer; one begins with `/`",
+                    code.payload()
+                );
+                Err(ConfigError::new(ConfigErrorKind::Scheme, format!("`{}` {what}", code.name())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn option(&self, what: &str) -> ConfigError {
+        ConfigError::new(ConfigErrorKind::Option, format!("`{}` {what}", self.name()))
+    }
+
+    /// The keys of a tenant that does not exist.
+    pub(crate) fn decoy_ring(&self) -> KeyRing {
+        KeyRing::decoy(match &self.kind {
+            Kind::Custom { .. } => None,
+            Kind::Declared(template) => Some(template),
+        })
+    }
+
+    /// Decodes and keys secrets.
+    pub(crate) fn key_ring(&self, secrets: Secrets) -> Result<KeyRing, ConfigError> {
+        match &self.kind {
+            Kind::Custom { .. } => self.check_payload().and_then(|()| KeyRing::raw(secrets)),
+            Kind::Declared(template) => KeyRing::for_template(template, secrets),
+        }
+    }
+}
+
+impl fmt::Debug for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheme").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,293 @@
+//! The other side of a declared scheme: the same data that verifies a request also signs one, for tests.
+
+mod body;
+mod signatures;
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde_json::Value;
+
+use super::{
+    content::Part,
+    key_form::KeyForm,
+    scheme::{Kind, Scheme},
+    template::{Algorithm, Locate, Template},
+};
+use crate::{
+    delivery::Fact,
+    error::{ConfigError, ConfigErrorKind},
+    field::{Place, Places},
+    head::Head,
+    secret::Secret,
+    signature::{Encoding, PrivateKey},
+};
+
+/// What is to be signed. Facts are put where the scheme has its place for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Unsigned {
+    pub(crate) method: Option<Method>,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) content: Content,
+    pub(crate) id: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) api_version: Option<String>,
+    /// Which of the alternative signature headers is used; the first by default.
+    pub(crate) header: Option<HeaderName>,
+    pub(crate) tampered: bool,
+    pub(crate) shape: Shape,
+}
+
+/// What the body is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A form whose fields are the payload.
+    Fields,
+    /// A form with the JSON in the field that the scheme names.
+    Form,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// The whole body, as it is.
+    Body(Bytes),
+    /// The payload; the envelope is built around it.
+    Payload(Value),
+}
+
+/// A request, signed.
+#[derive(Debug)]
+pub(crate) struct Signed {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What stands where a scheme signs something that is no fact about the delivery, such as a nonce.
+const FILLER: &str = "test";
+
+impl Scheme {
+    /// Signs a request with each of `secrets`, as the sender would at `now`.
+    pub(crate) fn sign(&self, unsigned: Unsigned, secrets: &[Secret], now: SystemTime) -> Result<Signed, ConfigError> {
+        let Kind::Declared(template) = &self.kind else {
+            return Err(self.unsignable("it is written in code, which can verify and not sign; sign by hand"));
+        };
+        if template.signs_url() && template.settings.public_url.is_none() {
+            return Err(self.unsignable("it signs the URL; add `.public_url(\"https://…\")`"));
+        }
+        if unsigned.tampered && template.algorithm == Algorithm::Unsigned {
+            return Err(self.unsignable("nothing of it is checked, so that nothing can be tampered with"));
+        }
+        let family = self.family(template, unsigned.header.as_ref())?;
+        let mut draft = Draft {
+            scheme: self,
+            template,
+            family,
+            method: unsigned.method.or_else(|| template.methods.first().cloned()).unwrap_or(Method::POST),
+            uri: unsigned.uri,
+            headers: unsigned.headers,
+            params: Vec::new(),
+            body: Vec::new(),
+            shape: unsigned.shape,
+        };
+        draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
+        draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
+        draft.place_timestamp(now)?;
+        if let Some(places) = &template.key_id {
+            let id = secrets.first().and_then(|secret| template.key.id(secret.expose())).unwrap_or(FILLER.as_bytes());
+            draft.place_in_head(places, &String::from_utf8_lossy(id))?;
+        }
+        draft.fill()?;
+        draft.write_form()?;
+        draft.place_signatures(secrets, unsigned.tampered)?;
+        let Draft { method, uri, headers, body, .. } = draft;
+        Ok(Signed { method, uri, headers, body: body.into() })
+    }
+
+    /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
+    pub(crate) fn secret_of_receiver(&self, secret: &Secret) -> Result<Secret, ConfigError> {
+        let Kind::Declared(template) = &self.kind else { return Ok(secret.clone()) };
+        let Algorithm::Public(algorithm) = template.algorithm else { return Ok(secret.clone()) };
+        let key = PrivateKey::parse_for(algorithm, secret.expose())?;
+        match template.key.form {
+            KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
+            KeyForm::Hex => Secret::new(Encoding::Hex.encode(&key.public_bytes())),
+            KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
+            KeyForm::Base64 | KeyForm::PublicKeyInfo | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
+                Secret::new(Encoding::Base64.encode(&key.public_bytes()))
+            }
+        }
+    }
+
+    fn family(&self, template: &Template, header: Option<&HeaderName>) -> Result<usize, ConfigError> {
+        let Some(header) = header else { return Ok(0) };
+        match &template.locate {
+            Locate::Headers(names) => names.iter().position(|name| name == header),
+            _ => None,
+        }
+        .ok_or_else(|| self.unsignable(&format!("`{header}` is none of its signature headers")))
+    }
+
+    fn unsignable(&self, why: &str) -> ConfigError {
+        ConfigError::new(ConfigErrorKind::Scheme, format!("no request of `{}` can be signed: {why}", self.name()))
+    }
+}
+
+/// A request while it is being put together.
+struct Draft<'a> {
+    scheme: &'a Scheme,
+    template: &'a Template,
+    family: usize,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// Of the signature header, beside the signature itself.
+    params: Vec<(String, String)>,
+    body: Vec<u8>,
+    shape: Shape,
+}
+
+impl Draft<'_> {
+    fn head(&self) -> Head<'_> {
+        Head::new(&self.method, &self.uri, &self.headers)
+    }
+
+    /// Puts the facts that have their place in the head.
+    fn place_facts(
+        &mut self,
+        id: Option<&str>,
+        event_type: Option<&str>,
+        api_version: Option<&str>,
+    ) -> Result<(), ConfigError> {
+        let template = self.template;
+        let id_places = template.layout.places(Fact::Id).or(template.id.as_ref());
+        for (places, text) in [
+            (id_places, id),
+            (template.layout.places(Fact::EventType), event_type),
+            (template.layout.places(Fact::ApiVersion), api_version),
+        ] {
+            let (Some(places), Some(text)) = (places, text) else { continue };
+            let (base, joined) = match event_type {
+                // An id that is joined with the event type, as Shopify's, is the text before it.
+                Some(event_type) if std::ptr::eq(text, id.unwrap_or_default()) && places.joined.is_some() => {
+                    (text.strip_suffix(event_type).and_then(|base| base.strip_suffix('.')).unwrap_or(text), None)
+                }
+                _ => split(places, text),
+            };
+            self.place_in_head(places, base)?;
+            if let Some((joined, text)) = joined {
+                self.place_in_head(joined, text)?;
+            }
+        }
+        if let (Some(text), Some(Place::Json(pointer))) =
+            (api_version, template.layout.places(Fact::ApiVersion).and_then(|places| self.first(places)))
+        {
+            let pointer = pointer.clone();
+            self.edit_body(&pointer, text.into())?;
+        }
+        Ok(())
+    }
+
+    /// The timestamp, in the scheme's unit.
+    fn place_timestamp(&mut self, now: SystemTime) -> Result<(), ConfigError> {
+        let Some(freshness) = &self.template.freshness else { return Ok(()) };
+        let text = freshness.unit.write(now);
+        let text = text.ok_or_else(|| self.scheme.unsignable("the time is out of the calendar"))?;
+        let value = text.parse::<u64>().map_or_else(|_| Value::from(text.clone()), Value::from);
+        match self.first(&freshness.places) {
+            Some(Place::Json(pointer)) => {
+                let pointer = pointer.clone();
+                self.edit_body(&pointer, value)
+            }
+            _ => self.place_in_head(&freshness.places, &text),
+        }
+    }
+
+    /// Fills whatever else is signed and not there.
+    fn fill(&mut self) -> Result<(), ConfigError> {
+        let template = self.template;
+        for part in &template.content {
+            match part {
+                Part::Header(name) if !self.headers.contains_key(name) => {
+                    self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
+                }
+                Part::Json(pointer) if !self.holds(pointer) => self.edit_body(pointer, FILLER.into())?,
+                Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
+                    self.params.push((key.clone(), FILLER.to_owned()));
+                }
+                Part::Query(key) if self.head().query(key).is_ok_and(|value| value.is_none()) => {
+                    self.add_query(key, FILLER)?;
+                }
+                Part::Id => {
+                    let known = template.id.as_ref().and_then(|places| self.first(places));
+                    if let Some(Place::Json(pointer)) = known
+                        && !self.holds(pointer)
+                    {
+                        self.edit_body(&pointer.clone(), FILLER.into())?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn signature_header(&self) -> Option<HeaderName> {
+        match &self.template.locate {
+            Locate::Headers(names) => names.get(self.family).cloned(),
+            Locate::EachHeader(names) | Locate::Numbered(names) => names.first().cloned(),
+            Locate::Json(_) | Locate::Query(_) => None,
+        }
+    }
+
+    /// The place that a fact goes to: the first of its family's.
+    fn first<'p>(&self, places: &'p Places) -> Option<&'p Place> {
+        places
+            .of_family(self.family, Template::families(&self.template.locate))
+            .map(|(_, place)| place)
+            .find(|place| !matches!(place, Place::HeaderIf(..)))
+    }
+
+    fn place_in_head(&mut self, places: &Places, text: &str) -> Result<(), ConfigError> {
+        // A header that says one thing is for that thing alone.
+        let says_it = |place: &&Place| matches!(place, Place::HeaderIf(_, value) if value == text);
+        if let Some(Place::HeaderIf(name, value)) = places.places.iter().find(says_it)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            self.headers.insert(name.clone(), value);
+            return Ok(());
+        }
+        match self.first(places) {
+            Some(Place::Header(name)) => {
+                let value = HeaderValue::from_str(text)
+                    .map_err(|_| self.scheme.unsignable(&format!("`{text}` does not fit into the header `{name}`")))?;
+                self.headers.insert(name.clone(), value);
+            }
+            Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
+            Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
+            Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
+        }
+        Ok(())
+    }
+
+    fn add_query(&mut self, key: &str, text: &str) -> Result<(), ConfigError> {
+        let encode =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let separator = if self.uri.query().is_some() { '&' } else { '?' };
+        let uri = format!("{}{separator}{}={}", self.uri, encode(key), encode(text));
+        self.uri = uri.parse().map_err(|_| self.scheme.unsignable("its query does not fit into a URI"))?;
+        Ok(())
+    }
+}
+
+/// A fact's text in the parts that its places want: `issues.opened` is `issues` and `opened` where two are joined.
+fn split<'t, 'p>(places: &'p Places, text: &'t str) -> (&'t str, Option<(&'p Places, &'t str)>) {
+    match (&places.joined, text.split_once('.')) {
+        (Some(joined), Some((base, rest))) => (base, Some((joined, rest))),
+        _ => (text, None),
+    }
+}

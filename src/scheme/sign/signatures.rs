@@ -1,0 +1,160 @@
+use http::HeaderValue;
+use zeroize::Zeroizing;
+
+use super::Draft;
+use crate::{
+    error::ConfigError,
+    scheme::{
+        arrived::Arrived,
+        look::{Look, Piece, Render},
+        template::{Algorithm, Locate},
+    },
+    secret::Secret,
+    signature::{MacState, PlainHash, PrivateKey, Tag},
+};
+
+impl Draft<'_> {
+    pub(super) fn place_signatures(&mut self, secrets: &[Secret], tampered: bool) -> Result<(), ConfigError> {
+        let template = self.template;
+        if template.algorithm == Algorithm::Unsigned {
+            return Ok(());
+        }
+        // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
+        if let Some(name) = self.signature_header() {
+            let value = self.header_value(&[])?;
+            self.headers.insert(name, value);
+        }
+        let tamper_body = tampered && template.coverage.body;
+        let mut signatures = Vec::new();
+        for secret in secrets {
+            let mut signature = self.signature(secret)?;
+            if tampered && !tamper_body {
+                spoil(&mut signature);
+            }
+            signatures.push(template.encoding.map_or_else(
+                || String::from_utf8_lossy(&signature).into_owned(),
+                |encoding| encoding.encode(&signature),
+            ));
+        }
+        match &template.locate {
+            Locate::Headers(names) => {
+                let name = names[self.family].clone();
+                if template.every_line && template.grammar.items.is_none() {
+                    self.headers.remove(&name);
+                    for signature in signatures {
+                        let value = self.header_value(&[signature])?;
+                        self.headers.append(name.clone(), value);
+                    }
+                } else {
+                    let value = self.header_value(&signatures)?;
+                    self.headers.insert(name, value);
+                }
+            }
+            Locate::EachHeader(names) | Locate::Numbered(names) => {
+                if signatures.len() > names.len() {
+                    return Err(self.scheme.unsignable("it has fewer signature headers than there are secrets"));
+                }
+                for (name, signature) in names.iter().zip(signatures) {
+                    let value = self.header_value(&[signature])?;
+                    self.headers.insert(name.clone(), value);
+                }
+            }
+            Locate::Query(key) => {
+                let text = self.write(&signatures)?;
+                self.add_query(key, &text)?;
+            }
+            Locate::Json(pointer) => {
+                let text = self.write(&signatures)?;
+                self.edit_body(pointer, text.into())?;
+            }
+        }
+        if tamper_body {
+            // White space changes the bytes, and leaves JSON what it was: what then rejects is the signature.
+            self.body.push(b' ');
+        }
+        Ok(())
+    }
+
+    /// The bytes of one secret's signature.
+    fn signature(&self, secret: &Secret) -> Result<Vec<u8>, ConfigError> {
+        let template = self.template;
+        let key = match template.algorithm {
+            // The receiver's secret is the public key, which cannot sign.
+            Algorithm::Public(_) => Zeroizing::default(),
+            _ => template.key.decode(secret.expose())?,
+        };
+        let arrived = Arrived::whole(self.head(), &self.body);
+        let look = Look { template, arrived, family: self.family, timestamp: None };
+        let render = |sink: &mut dyn FnMut(Piece<'_>)| {
+            look.render(Render::All, sink)
+                .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
+        };
+        let tag: Tag = match template.algorithm {
+            Algorithm::Public(algorithm) => {
+                let key = PrivateKey::parse_for(algorithm, secret.expose())?;
+                let mut text = Vec::new();
+                render(&mut |piece| {
+                    if let Piece::Bytes(bytes) = piece {
+                        text.extend_from_slice(bytes);
+                    }
+                })?;
+                key.sign(&text)
+            }
+            Algorithm::Hash(algorithm) => {
+                let mut hash = PlainHash::new(algorithm);
+                render(&mut |piece| {
+                    hash.update(match piece {
+                        Piece::Bytes(bytes) => bytes,
+                        Piece::Secret => secret.expose(),
+                    });
+                })?;
+                hash.finish()
+            }
+            Algorithm::Mac(algorithm) => {
+                let mut mac = MacState::new(algorithm, &key);
+                render(&mut |piece| {
+                    if let Piece::Bytes(bytes) = piece {
+                        mac.update(bytes);
+                    }
+                })?;
+                mac.finish()
+            }
+            Algorithm::Token => return Ok(key.to_vec()),
+            Algorithm::Unsigned => return Ok(Vec::new()),
+        };
+        Ok(tag.as_bytes().to_vec())
+    }
+
+    pub(super) fn header_value(&self, signatures: &[String]) -> Result<HeaderValue, ConfigError> {
+        let text = self.write(signatures)?;
+        HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its signature does not fit into a header"))
+    }
+
+    /// Parameters and signatures by the scheme's grammar.
+    fn write(&self, signatures: &[String]) -> Result<String, ConfigError> {
+        let grammar = &self.template.grammar;
+        let mut items = Vec::new();
+        if let Some(pairs) = &grammar.pairs {
+            items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
+            let key = grammar.keys.first().map_or("", String::as_str);
+            items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
+        } else {
+            items.extend(signatures.iter().cloned());
+        }
+        let separator = match &grammar.items {
+            Some(separator) => separator.as_str(),
+            None if items.len() > 1 => {
+                return Err(self.scheme.unsignable("a request of it has room for one signature"));
+            }
+            None => "",
+        };
+        Ok(format!("{}{}", grammar.prefix.as_deref().unwrap_or_default(), items.join(separator)))
+    }
+}
+
+/// Changes a signature into a wrong one of the same form.
+fn spoil(signature: &mut [u8]) {
+    if let Some(last) = signature.last_mut() {
+        *last = if *last == b'x' { b'y' } else { b'x' };
+    }
+}
