@@ -431,7 +431,7 @@ async fn a_form_that_the_scheme_does_not_declare_is_415_with_the_remedy() {
     }
 
     let remedies =
-        logs.ours().into_iter().filter(|line| line.contains("declare it with `SchemeBuilder::form`")).count();
+        logs.ours().into_iter().filter(|line| line.contains("declare them with `SchemeBuilder::form`")).count();
     assert_eq!(remedies, 2, "{}", logs.text());
 }
 

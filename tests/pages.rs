@@ -289,7 +289,8 @@ fn uncommon(line: &str) -> Vec<String> {
         let before = at.checked_sub(1).map(|before| words[before]);
         let next = words.get(at + 2).copied().unwrap_or_default();
         match pair {
-            _ if before == Some("there") => {}
+            // "There is no" is usual, and may be broken before "is".
+            _ if before.is_none_or(|before| before == "there") => {}
             ["is", "no"] if !AFTER_IS_NO.contains(&next) => found.push(format!("`is no {next}`; write `is not a`")),
             ["is", "none"] => found.push("`is none`; write `is not one`, or `is invalid`".to_owned()),
             _ => {}
