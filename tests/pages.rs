@@ -389,7 +389,7 @@ fn the_sources_are_in_plain_english() {
             if is_summary && ["Tells ", "Gives "].into_iter().any(begins_with_verb) {
                 fault("begin with `Returns`, `Creates` or `Sets`".to_owned());
             }
-            uncommon(line.trim_start_matches('/')).into_iter().for_each(&mut fault);
+            uncommon(line.trim_start_matches(['/', '!'])).into_iter().for_each(&mut fault);
             is_summary = documentation.is_none();
         }
     }
