@@ -331,7 +331,7 @@ async fn either_family_of_headers_can_be_used() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(delivery.unwrap().id().unwrap(), "msg1");
     let error = signed(&scheme).signed_in("x-none").try_build::<Bytes>().unwrap_err();
-    assert!(error.to_string().contains("`x-none` is none of its signature headers"), "{error}");
+    assert!(error.to_string().contains("`x-none` is not one of its signature headers"), "{error}");
 }
 
 #[tokio::test]

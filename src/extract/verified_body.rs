@@ -34,7 +34,7 @@ pub struct VerifiedBody {
 }
 
 impl VerifiedBody {
-    /// Returns the bytes, as they came.
+    /// Returns the bytes as received.
     pub fn raw(&self) -> &Bytes {
         self.delivery.signed_body()
     }

@@ -27,10 +27,10 @@ use crate::{
 /// 3. [`complete`](Self::complete), [`release`](Self::release) and [`renew`](Self::renew) act only on the record whose
 ///    token is theirs (fencing); a passed lease alone does not take the record from its owner, only the next claim does.
 ///    Otherwise they change nothing and say [`Stale`](Fenced::Stale).
-/// 4. Each is idempotent per token: `complete` of a record done by the same token, and `release` of one released by it, is
-///    [`Applied`](Fenced::Applied). `renew` and `release` of a done record, and `complete` and `renew` of a released one,
-///    are `Stale`. `release` never turns done into anything else. An expired done record is no record here too (`Stale`,
-///    as after a purge), and completing a second time prolongs nothing.
+/// 4. Each is idempotent per token: `complete` of a record done by the same token, and `release` of one released by it,
+///    is [`Applied`](Fenced::Applied). `renew` and `release` of a done record, and `complete` and `renew` of a released
+///    one, are `Stale`. `release` never turns done into anything else. An expired done record counts as no record here
+///    too (`Stale`, as after a purge), and completing a second time prolongs nothing.
 /// 5. Time is the store's: one clock for all who share it, never the caller's.
 /// 6. A method that returned an error may or may not have taken effect; calling it again with the same token is safe. That
 ///    holds for `claim` too: claimed again with the token that already holds the key, it is `Acquired` with the same

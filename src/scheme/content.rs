@@ -122,14 +122,14 @@ fn unknown(template: &str, name: &str) -> ConfigError {
     error(
         template,
         &format!(
-            "`{{{name}}}` is none of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
+            "`{{{name}}}` is not one of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
              `{{query:KEY}}`, `{{json:/POINTER}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
         ),
     )
 }
 
 fn error(template: &str, what: &str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Scheme, format!("the signed text `{template}` is no template: {what}"))
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the signed text `{template}` is not a valid template: {what}"))
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_template_with_a_mistake_says_which() {
         for (template, what) in [
-            ("{bodi}", "`{bodi}` is none of"),
+            ("{bodi}", "`{bodi}` is not one of"),
             ("{body", "has no `}`"),
             ("body}", "has no `{`"),
             ("{body}{body}", "once"),

@@ -63,8 +63,8 @@ impl KeyRing {
         Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, is_decoy: false }
     }
 
-    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any other.
-    /// Whoever checks rejects the request whatever comes of it, since the key is no secret.
+    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any
+    /// other. The request is rejected whatever the result is, since this key is not a secret.
     pub(crate) fn decoy(template: Option<&Template>) -> Self {
         // Also a public key that Ed25519 takes: the base point (RFC 8032, section 5.1).
         let mut key = [0x66; 32];

@@ -108,7 +108,7 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         Poll::Ready(Ok(response))
     }
 
-    /// Tells how an item ended, and notes it for the answer.
+    /// Returns how an item ended, and records it for the answer.
     fn end(&mut self, end: ItemEnd<Response<R>, E>, span: &ReceiveSpan) {
         if let Some(mut handling) = self.handling.take() {
             match &end {

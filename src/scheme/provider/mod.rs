@@ -85,9 +85,9 @@ impl Provider {
         self.0.evidence
     }
 
-    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the
-    /// body is the array. A request is one delivery all the same: a handler goes through the array, and knows each event by an id
-    /// of its own.
+    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is
+    /// empty where the body is the array. A request is one delivery anyway: a handler goes through the array, and knows
+    /// each event by an id of its own.
     pub fn batch(self) -> Option<&'static str> {
         self.0.batch
     }

@@ -67,7 +67,7 @@ pub(crate) struct Signed {
     pub(crate) body: Bytes,
 }
 
-/// What stands where a scheme signs something that is no fact about the delivery, such as a nonce.
+/// The value of a signed part that is not a fact about the delivery, such as a nonce.
 const FILLER: &str = "test";
 
 impl Scheme {
@@ -129,7 +129,7 @@ impl Scheme {
             Locate::Headers(names) => names.iter().position(|name| name == header),
             _ => None,
         }
-        .ok_or_else(|| self.unsignable(&format!("`{header}` is none of its signature headers")))
+        .ok_or_else(|| self.unsignable(&format!("`{header}` is not one of its signature headers")))
     }
 
     fn unsignable(&self, why: &str) -> ConfigError {
