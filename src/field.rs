@@ -50,7 +50,7 @@ impl Field {
     /// ```
     /// use tower_webhooks::scheme::Field;
     ///
-    /// The last message of a subscription has `X-Acme-Kind: farewell`, and the event type of the deliveries before it.
+    /// // The last message of a subscription has `X-Acme-Kind: farewell`, and the event type of the deliveries before it.
     /// let event_type = Field::header_if("x-acme-kind", "farewell").or(Field::header("x-acme-event"));
     /// # let _ = event_type;
     /// ```

@@ -162,7 +162,7 @@ impl VerifyError {
     /// use http::Request;
     /// use tower_webhooks::{Provider, Scheme, Secret, Secrets, error::HintKind};
     ///
-    /// A delivery from GitHub arrives on the route for Stripe.
+    /// // A delivery from GitHub arrives on the route for Stripe.
     /// let (head, ()) = Request::post("/").header("x-hub-signature-256", "sha256=00").body(())?.into_parts();
     /// let secrets = Secrets::new(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?);
     /// let error = Scheme::from(Provider::STRIPE).verify(&head, "{}", &secrets, std::time::SystemTime::UNIX_EPOCH).unwrap_err();

@@ -34,7 +34,7 @@ use crate::{
 /// assert_eq!(watched.renewals(), [Duration::from_secs(120)]);
 /// assert!(!watched.is_committed());
 ///
-/// As if another process has claimed the delivery.
+/// // As if another process has claimed the delivery.
 /// watched.lose();
 /// assert!(long_work(watched.claim()).await.is_err());
 /// # Ok(())
