@@ -20,13 +20,14 @@ use tower_webhooks::{
     conformance,
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken,
-        Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
-        OutboxQueue, Recover, Recovered, Retention, SentDeliveryId,
+        AttemptEnd, AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
-            digest, finish, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as, wants,
+            backlog, counted, digest, finish, hour, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as,
+            wants,
         },
     },
 };
@@ -44,6 +45,8 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     event_types: BTreeMap<String, EventTypeDefinition>,
+    /// By tenant, endpoint, hour, end and bucket of latency.
+    stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
 }
 
@@ -300,7 +303,7 @@ impl Tables {
         let Some(delivery) = self.deliveries.get(&number).filter(held) else { return (Fenced::Stale, None) };
         let mut attempted = Attempted::new(delivery.attempt, delivery.epoch, delivery.created_at);
         attempted.resent_after = delivery.resent_after;
-        let id = delivery.endpoint;
+        let (id, message) = (delivery.endpoint, delivery.message);
         let receiver = match self.endpoints.get(&id) {
             None => Receiver::Deleted,
             Some(found) => Receiver::Readable { health: found.health, is_disabled: found.record.disabled.is_some() },
@@ -314,6 +317,10 @@ impl Tables {
         if finished.disabled.is_some() {
             self.switch(id, finished.disabled, now);
             self.dispatch(end.notice.as_slice(), now);
+        }
+        if let (Some(counted), Some(stored)) = (counted(&end, now), self.messages.get(&message)) {
+            let key = (tenant(&stored.message).into(), id, counted.hour, counted.end, counted.bucket);
+            *self.stats.entry(key).or_default() += 1;
         }
         if let Some(delivery) = self.deliveries.get_mut(&number) {
             delivery.becomes(finished.state, finished.due_at);
@@ -372,6 +379,7 @@ impl Tables {
 
     fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> usize {
         let rows = before(now, retention.rows);
+        self.stats.retain(|(_, _, at, ..), _| *at >= hour(rows));
         let content = before(now, retention.content.min(retention.rows));
         let mut changed = 0;
         for delivery in self.deliveries.values_mut() {
@@ -423,6 +431,11 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let mut record = MessageRecord::new(place, id, message.event_type(), tenant(message), happened_at);
     record.version = message.api_version().map(str::to_owned);
     record
+}
+
+fn is_of(scope: &Scope, tenant: &Arc<str>, endpoint: EndpointId) -> bool {
+    scope.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+        && scope.endpoint.is_none_or(|wanted| wanted == endpoint)
 }
 
 impl OutboxEndpoints for ToyOutbox {
@@ -635,6 +648,7 @@ impl OutboxLog for ToyOutbox {
     fn erase(&self, tenant_of: Arc<str>, _limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, _| {
             let rows = tables.rows();
+            tables.stats.retain(|(of, ..), _| *of != tenant_of);
             tables.endpoints.retain(|_, endpoint| endpoint.record.tenant != tenant_of);
             let of_tenant = tables.messages.iter().filter(|(_, stored)| tenant(&stored.message) == &*tenant_of);
             for message in of_tenant.map(|(number, _)| *number).collect::<Vec<_>>() {
@@ -646,6 +660,35 @@ impl OutboxLog for ToyOutbox {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, now| tables.purge(retention, limit as usize, now) as u64)
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.at_once(|tables, _| {
+            let mut cells = BTreeMap::<_, u64>::new();
+            for ((tenant, endpoint, hour, end, bucket), count) in &tables.stats {
+                if is_of(&scope, tenant, *endpoint) && (since..until).contains(hour) {
+                    *cells.entry((*hour, *end, *bucket)).or_default() += count;
+                }
+            }
+            cells.into_iter().map(|((hour, end, bucket), count)| StatsCell::new(hour, end, bucket, count)).collect()
+        })
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.at_once(|tables, now| {
+            let (mut waiting, mut ready, mut unserved) = (0, None, None);
+            for (id, endpoint) in tables.endpoints.iter().filter(|(id, one)| is_of(&scope, &one.record.tenant, **id)) {
+                let states = [DeliveryState::Pending, DeliveryState::Sending];
+                let of_it = tables.deliveries.values().filter(|one| one.endpoint == *id && states.contains(&one.state));
+                waiting += of_it.clone().count() as u64;
+                let due = of_it.map(|one| one.due_at).filter(|due_at| *due_at > URGENT_DUE).min();
+                let (Some(due), None) = (due, endpoint.record.disabled) else { continue };
+                let since = due.max(endpoint.health.ready_at(endpoint.record.settings.rate_limit));
+                let earlier = |best: Option<Millis>, at: Millis| Some(best.map_or(at, |best| best.min(at)));
+                (ready, unserved) = (earlier(ready, since), earlier(unserved, since.max(endpoint.served_at)));
+            }
+            backlog(waiting, ready, unserved, now)
+        })
     }
 }
 

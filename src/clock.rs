@@ -138,6 +138,11 @@ impl ClockOffset {
         self.millis.fetch_add(millis(by), Ordering::SeqCst);
     }
 
+    /// Moves the store's time back by `by` (whole milliseconds), for data that is to look as if it were old.
+    pub fn rewind(&self, by: Duration) {
+        self.millis.fetch_sub(millis(by), Ordering::SeqCst);
+    }
+
     /// Returns the offset in milliseconds.
     pub fn as_millis(&self) -> i64 {
         self.millis.load(Ordering::SeqCst)

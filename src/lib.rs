@@ -47,6 +47,8 @@ mod queue;
 pub mod send;
 #[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 pub mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -95,6 +97,8 @@ macro_rules! guides {
 guides! {
     /// The management API: routes, roles, errors, and what a browser may do.
     api = "../docs/api.md", [all(feature = "api", feature = "sqlite")];
+    /// The dashboard: pages, roles, protection, and monitoring beside it.
+    dashboard = "../docs/dashboard.md", [all(feature = "dashboard", feature = "sqlite")];
     /// Each default number, with its reason.
     defaults = "../docs/defaults.md", [all()];
     /// How a duplicate is handled, and what happens at each crash point.

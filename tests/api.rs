@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_webhooks::{
     BoxFuture,
-    api::{Access, Api},
+    api::{self, Access, Api, HealthLimits},
+    clock::ClockOffset,
     error::StoreError,
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
     send::{Dispatcher, Message, NewEndpoint, OutboxStore, Quotas},
-    store::{MemoryOutbox, MemoryStore},
+    store::{MemoryOutbox, MemoryStore, SqliteStore},
 };
 
 const OPERATOR: &str = "operator";
@@ -477,6 +478,38 @@ async fn what_is_over_a_quota_is_429_and_says_when_to_come_again() {
     assert_eq!(over.header("retry-after"), "60");
 }
 
+/// A body of which nothing ever arrives.
+struct Silence;
+
+impl http_body::Body for Silence {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_end_is_answered_in_time() {
+    let acme = Client::new(&dispatcher(MemoryOutbox::new()), "acme");
+    let begun = tokio::time::Instant::now();
+    for key in [None, Some("once")] {
+        let (mut request, _) = acme.request("POST", "/endpoints", Some(&json!({}))).into_parts();
+        if let Some(key) = key {
+            request.headers.insert("idempotency-key", key.parse().unwrap());
+        }
+
+        let answer = acme.send(Request::from_parts(request, Body::new(Silence))).await;
+
+        answer.problem(408, "too_slow");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
 // --- Writes by somebody else's page, and writes that others overtake --------------------------------------------------
 
 #[tokio::test]
@@ -798,6 +831,96 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     .await
 }
 
+// --- Stats and health ---------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn stats_count_how_attempts_ended_and_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = outbox::open(&format!("sqlite://{}/app.db", folder.path().display())).await;
+    let webhooks = dispatcher(store);
+    let (acme, operator) = (Client::new(&webhooks, "acme"), Client::new(&webhooks, OPERATOR));
+    let works = outbox::serve(Router::new().route("/hook", axum::routing::post(|| async {}))).await;
+    let broken = StatusCode::INTERNAL_SERVER_ERROR;
+    let fails = outbox::serve(Router::new().route("/hook", axum::routing::post(move || async move { broken }))).await;
+    let works = text(&acme.create(json!({ "url": works })).await["id"]).to_owned();
+    let fails = text(&acme.create(json!({ "url": fails, "events": ["order.failed"] })).await["id"]).to_owned();
+    let tenant = webhooks.tenant("acme").unwrap();
+    for number in 0..3 {
+        tenant.dispatch(outbox::message(number)).await.unwrap();
+    }
+    tenant.dispatch(Message::new("order.failed", &7).unwrap()).await.unwrap();
+
+    let waiting = acme.get("/stats").await.json();
+    assert_eq!(waiting["backlog"]["waiting"], 5, "{waiting}");
+    assert_eq!(waiting["success_rate"], Value::Null, "{waiting}");
+    assert_eq!(waiting["hours"].as_array().unwrap().len(), 25, "a day, and the hour that has begun");
+
+    let working = outbox::Working::start(&webhooks);
+    outbox::until("all have ended", async || {
+        let stats = acme.get("/stats").await.json();
+        stats["delivered"] == 4 && stats["exhausted"] == 1
+    })
+    .await;
+    working.stop().await;
+
+    let stats = acme.get("/stats").await.json();
+    assert_eq!(stats["attempts"], json!(stats["delivered"].as_u64().unwrap() + stats["retried"].as_u64().unwrap() + 1));
+    assert_eq!(stats["backlog"]["waiting"], 0, "{stats}");
+    assert!(stats["latency_ms"]["p50"].as_u64() <= stats["latency_ms"]["p99"].as_u64(), "{stats}");
+    let hours = stats["hours"].as_array().unwrap();
+    let sum = |field: &str| hours.iter().map(|hour| hour[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("delivered"), sum("attempts")), (4, stats["attempts"].as_u64().unwrap()));
+
+    let of_one = acme.get(&format!("/endpoints/{works}/stats")).await.json();
+    assert_eq!((&of_one["delivered"], &of_one["success_rate"]), (&json!(4), &json!(1.0)), "{of_one}");
+    assert_eq!(of_one["circuit"], json!({ "state": "closed", "failures": 0, "failing_since": null }));
+    let of_other = acme.get(&format!("/endpoints/{fails}/stats")).await.json();
+    assert_eq!(of_other["circuit"]["state"], "open", "{of_other}");
+
+    let all = operator.get("/stats?all_tenants=true").await.json();
+    assert_eq!(all["attempts"], stats["attempts"]);
+    assert_eq!(operator.get("/stats").await.json()["attempts"], 0, "of what has no tenant");
+    acme.get("/stats?all_tenants=true").await.problem(403, "forbidden");
+    acme.get("/stats?since=yesterday").await.problem(400, "invalid_parameter");
+    acme.get("/stats?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z").await.problem(422, "invalid_parameter");
+    acme.get("/stats?since=2020-01-01T00:00:00Z&until=2026-01-01T00:00:00Z").await.problem(422, "invalid_parameter");
+    acme.get("/stats?until=1969-12-31T00:00:00Z").await.problem(422, "invalid_parameter");
+    operator.get("/stats?all_tenants=true&tenant=acme").await.problem(422, "invalid_parameter");
+    let empty = acme.get("/stats?since=2026-01-01T00:10:00Z&until=2026-01-01T02:10:00Z").await.json();
+    assert_eq!(empty["since"], "2026-01-01T00:00:00.000Z", "{empty}");
+    assert_eq!(empty["hours"].as_array().unwrap().len(), 3, "{empty}");
+}
+
+#[tokio::test]
+async fn a_health_check_fails_past_its_limits_and_where_the_store_is_down() {
+    let offset = ClockOffset::default();
+    let webhooks = dispatcher(MemoryOutbox::with_offset(offset.clone()));
+    let limits = HealthLimits::default().unserved(Duration::from_secs(60));
+    let check = async |webhooks: &Dispatcher, limits| {
+        let app = Router::new().route("/healthz", axum::routing::get(api::health(webhooks.clone(), limits)));
+        Client { app: Router::new().nest("/hooks", app), key: "" }.get("/healthz").await
+    };
+    let empty = check(&webhooks, limits).await;
+    assert_eq!(empty.status, StatusCode::OK);
+    assert_eq!(empty.json(), json!({ "status": "ok", "waiting": 0, "oldest_due_seconds": 0, "unserved_seconds": 0 }));
+
+    webhooks.endpoints().create(NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap()).await.unwrap();
+    webhooks.dispatch(outbox::message(1)).await.unwrap();
+    offset.advance(Duration::from_secs(61));
+    let late = check(&webhooks, limits).await;
+    assert_eq!((late.status, &late.json()["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("overdue")), "{late:?}");
+    assert_eq!(late.json()["unserved_seconds"], 61, "{late:?}");
+    assert_eq!(check(&webhooks, HealthLimits::default()).await.status, StatusCode::OK, "without limits");
+    assert_eq!(check(&webhooks, HealthLimits::default().waiting(0)).await.status, StatusCode::SERVICE_UNAVAILABLE);
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::connect(&format!("sqlite://{}/app.db", folder.path().display())).await.unwrap();
+    let webhooks = dispatcher(store.clone());
+    store.close().await;
+    let down = check(&webhooks, limits).await;
+    assert_eq!((down.status, down.json()), (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "unavailable" })));
+}
+
 // --- Pages ------------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -864,7 +987,7 @@ async fn the_document_is_open_and_describes_every_answer_of_a_route() {
             let success = responses.keys().find(|status| status.starts_with('2'));
             assert!(success.is_some(), "{at}");
             if method != "get" && method != "delete" {
-                for status in ["400", "409", "413", "415", "422"] {
+                for status in ["400", "408", "409", "413", "415", "422"] {
                     assert!(responses.contains_key(status), "{at}: {status}");
                 }
             }

@@ -636,6 +636,7 @@ async fn behind_a_fallback_the_consumer_has_to_be_named() {
     const SPELLINGS: [&str; 5] = ["/hook", "/hook/", "/hook//", "/HOOK", "/%68ook"];
     let runs = Arc::new(AtomicU32::new(0));
     let once = IdempotencyLayer::new(MemoryStore::new());
+    let (logs, _guard) = support::logs::Logs::capture();
 
     let unnamed = Router::new().fallback_service(service("fallback", once.clone(), &runs));
     for path in SPELLINGS {
@@ -644,6 +645,7 @@ async fn behind_a_fallback_the_consumer_has_to_be_named() {
         assert_eq!(text(answer).await, r#"{"error":"internal"}"#);
     }
     assert_eq!(runs.load(SeqCst), 0);
+    assert!(logs.text().contains("no route matched this delivery"), "the operator hears what to call: {}", logs.text());
 
     let named = Router::new().fallback_service(service("fallback", once.with_consumer("hook"), &runs));
     for path in SPELLINGS {

@@ -167,14 +167,6 @@ async fn a_forgotten_commit_is_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_commit_is_not_acknowledged() {
-    let file = File::new();
-    let store = file.store().await;
-
-    database::a_dropped_commit_is_not_acknowledged(file.pool().await, store).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_fails_after_its_commit_does_not_run_again() {
     let file = File::new();
     let store = file.store().await;

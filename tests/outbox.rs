@@ -30,11 +30,12 @@ use tower_webhooks::{
     clock::ClockOffset,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
-        DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord, EndpointResponse,
-        EndpointSettings, EndpointUpdate, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue,
-        Recover, Recovered, Retention, RetryPolicy, SealingKey, SendErrorKind, SentDeliveryId, Transport,
+        AttemptRecord, AttemptRequest, AttemptResult, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState,
+        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
+        EndpointResponse, EndpointSettings, EndpointUpdate, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, RetryPolicy, Scope, SealingKey, SendErrorKind,
+        SentDeliveryId, StatsCell, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -711,6 +712,14 @@ impl OutboxLog for Forgetful {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.0.purge(retention, limit)
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.0.stats(scope, since, until)
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.0.backlog(scope)
     }
 }
 

@@ -233,6 +233,74 @@ async fn a_lease_in_postgres_reads_as_much_however_many_endpoints_wait() {
     assert!(read[1] <= read[0] + read[0] / 10 + 20, "{read:?}");
 }
 
+// Counting attempts
+
+/// A trigger that drops the rows is what a store costs that counts nothing.
+#[tokio::test]
+async fn counting_attempts_costs_a_finish_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = format!("sqlite://{}/outbox.db", folder.path().display());
+    let server = PostgresServer::shared();
+    let postgres = server.database().await;
+
+    let store = SqliteStore::connect(&sqlite).await.unwrap();
+    let pool = SqlitePool::connect(&sqlite).await.unwrap();
+    // Made once: a change of the schema between the rounds would make every statement be prepared again.
+    let drop_rows = "CREATE TABLE counting (is_on INTEGER); INSERT INTO counting VALUES (0);
+         CREATE TRIGGER counts_nothing BEFORE INSERT ON webhook_outbox_stats WHEN (SELECT is_on FROM counting) = 0
+         BEGIN SELECT RAISE(IGNORE); END";
+    sqlx::raw_sql(drop_rows).execute(&pool).await.unwrap();
+    let switch = async |counting: bool| {
+        sqlx::query("UPDATE counting SET is_on = ?").bind(counting).execute(&pool).await.unwrap();
+    };
+    counting_costs("SQLite", &store, &switch).await;
+
+    let store = PostgresStore::connect(&postgres).await.unwrap();
+    let pool = PgPool::connect(&postgres).await.unwrap();
+    let drop_rows = "CREATE TABLE counting (is_on boolean); INSERT INTO counting VALUES (false);
+         CREATE FUNCTION counts_nothing() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN IF (SELECT is_on FROM counting) THEN RETURN new; ELSE RETURN NULL; END IF; END';
+         CREATE TRIGGER counts_nothing BEFORE INSERT ON webhook_outbox_stats FOR EACH ROW EXECUTE FUNCTION counts_nothing()";
+    sqlx::raw_sql(drop_rows).execute(&pool).await.unwrap();
+    let switch = async |counting: bool| {
+        sqlx::query("UPDATE counting SET is_on = $1").bind(counting).execute(&pool).await.unwrap();
+    };
+    counting_costs("PostgreSQL", &store, &switch).await;
+}
+
+#[allow(clippy::print_stdout)] // It is a part of the test.
+async fn counting_costs(name: &str, store: &impl OutboxStore, switch: &impl AsyncFn(bool)) {
+    let each = counts(60, 1000);
+    let endpoint = register(store, "acme").await;
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..counts(7, 21) {
+        let counting = round % 2 == 1;
+        switch(counting).await;
+        store.dispatch((0..each).map(|_| message("acme")).collect()).await.unwrap();
+        let mut spent = Duration::ZERO;
+        let mut ended = 0;
+        while ended < each {
+            let token = LeaseToken::random().unwrap();
+            for leased in store.lease(LeaseRequest::new(token, LONG, 100)).await.unwrap().deliveries {
+                let begun = Instant::now();
+                let _ = store.finish(leased.id, token, Finish::new(After::Delivered)).await.unwrap();
+                spent += begun.elapsed();
+                ended += 1;
+            }
+        }
+        times[usize::from(counting)].push(spent / each);
+    }
+    let [without, with] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    });
+    println!("{name}: {without:.0} µs a finish, {with:.0} µs with the count: {:.2}", with / without);
+    // A machine that is busy measures itself.
+    assert!(with <= 2.0 * without, "{name}: {with:.0} µs with the count, {without:.0} µs without");
+    let cells = store.stats(tower_webhooks::send::Scope::all().endpoint(endpoint), 0, u32::MAX >> 1).await.unwrap();
+    assert!(cells.iter().map(|cell| cell.count).sum::<u64>() >= u64::from(each));
+}
+
 // Switching an endpoint
 
 /// As a 410 does it, and then its owner.

@@ -25,10 +25,11 @@ use tower_webhooks::{
     error::{StoreError, StoreErrorKind},
     idempotency::IdempotencyStore,
     send::{
-        After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryRecord, DeliveryState, DestinationPolicy,
-        DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Fenced,
-        Finish, IN_FLIGHT, LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog,
-        OutboxQueue, OutboxStore, Recover, Retention, Sealed, SealingKey, Style, Transport,
+        After, AttemptRequest, AttemptResult, BACKLOG_COUNTED, DeliveryQuery, DeliveryRecord, DeliveryState,
+        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse,
+        EndpointSettings, Fenced, Finish, IN_FLIGHT, LeaseRequest, LeaseToken, LeasedDelivery, Message, NewEndpoint,
+        OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore, Recover, Retention, Scope, Sealed, SealingKey, Style,
+        Transport,
     },
     store::postgres::{PostgresStore, PostgresStoreOptions},
     transaction::StoreTransaction,
@@ -564,6 +565,7 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
     for statement in [
         "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
         "UPDATE webhook_outbox_attempts SET ended_at = 5000",
+        "DROP TABLE webhook_outbox_stats",
         "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
     ] {
         execute(&mut admin, statement).await;
@@ -614,6 +616,8 @@ async fn each_call_takes_few_round_trips_however_much_it_does() {
 #[tokio::test]
 async fn no_call_reads_all_there_is() {
     const ROWS: i64 = 20_000;
+    // So late that purge leaves it alone.
+    const HOUR: u32 = 900_000;
 
     let server = PostgresServer::shared();
     let url = server.database().await;
@@ -640,12 +644,17 @@ async fn no_call_reads_all_there_is() {
          FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE d.state = 5 AND m.id LIKE 'retry%';
          INSERT INTO webhook_outbox_attempts (delivery, attempt, ended_at, millis, answer)
          SELECT seq, 1, created_at, 1, 'x' FROM webhook_outbox_deliveries WHERE state = 3;
+         INSERT INTO webhook_outbox_stats (tenant, hour, endpoint, ended, bucket, count)
+         SELECT 'tenant ' || n, {HOUR} + n, 'ep_' || md5(n::text), 0, 5, 1 FROM generate_series(1, {ROWS}) AS n;
+         INSERT INTO webhook_outbox_stats (tenant, hour, endpoint, ended, bucket, count)
+         SELECT 'acme', {HOUR} + n, '{endpoint}', 0, bucket, 1
+         FROM generate_series(0, 1000) AS n, (VALUES (5), (6)) AS b (bucket);
          ANALYZE"
     );
     execute(&mut admin.acquire().await.unwrap(), &fill).await;
     let fresh = async || PgPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
 
-    for round in 0..13 {
+    for round in 0..19 {
         let before = rows_read(&admin).await;
         let pool = fresh().await;
         let store = PostgresStore::from_pool(pool.clone());
@@ -673,14 +682,21 @@ async fn no_call_reads_all_there_is() {
                 recover.after = None;
                 assert!(store.recover(endpoint, recover, 50).await.unwrap().next.is_some());
             }
-            11 => assert!(store.erase("acme".into(), 10).await.unwrap() > 0),
+            11 => assert_eq!(store.stats(Scope::tenant("acme"), HOUR, HOUR + 1).await.unwrap().len(), 2),
+            12 => assert_eq!(store.stats(Scope::all().endpoint(endpoint), HOUR, HOUR + 1).await.unwrap().len(), 2),
+            13 => assert!(store.stats(Scope::all(), HOUR + 10_000, HOUR + 10_100).await.unwrap().len() == 100),
+            14 => assert_eq!(store.backlog(Scope::tenant("acme")).await.unwrap().waiting, BACKLOG_COUNTED),
+            15 => assert_eq!(store.backlog(Scope::all().endpoint(endpoint)).await.unwrap().waiting, BACKLOG_COUNTED),
+            16 => assert_eq!(store.backlog(Scope::all()).await.unwrap().waiting, BACKLOG_COUNTED),
+            17 => assert!(store.erase("acme".into(), 10).await.unwrap() > 0),
             _ => assert_eq!(store.endpoints(None, None, 50).await.unwrap().len(), 50),
         }
         pool.close().await;
         // With it goes the connection on which it tells others.
         drop(store);
         let read = rows_read(&admin).await - before;
-        assert!(read < 2000, "round {round} read {read} rows");
+        let counted = if (14..=16).contains(&round) { i64::from(BACKLOG_COUNTED) } else { 0 };
+        assert!(read < 2000 + counted, "round {round} read {read} rows");
     }
 }
 
@@ -1067,7 +1083,7 @@ fn ids(leased: &[Held]) -> Vec<&str> {
     leased.iter().map(|leased| leased.message.message_id().as_str()).collect()
 }
 
-const TABLES: [&str; 6] = ["endpoints", "messages", "deliveries", "attempts", "event_types", "moves"];
+const TABLES: [&str; 7] = ["endpoints", "messages", "deliveries", "attempts", "event_types", "moves", "stats"];
 
 const FAILED: After = After::Retry { wait: Duration::from_secs(3600) };
 

@@ -548,6 +548,37 @@ async fn a_body_that_never_comes_does_not_hold_the_answer() {
     assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
 }
 
+#[cfg(feature = "dashboard")]
+#[tokio::test]
+async fn the_dashboard_too_answers_a_large_body_that_it_does_not_want() {
+    use tower_webhooks::{api::Access, dashboard, send::Dispatcher, store::MemoryOutbox};
+
+    let webhooks = Dispatcher::builder(MemoryOutbox::new()).with_insecure_plain_secrets().build().unwrap();
+    let authorize = async |head: http::request::Parts| match head.headers.get("cookie") {
+        Some(_) => Ok(Access::operator()),
+        None => Err(http::StatusCode::UNAUTHORIZED),
+    };
+    let server = Server::start(Router::new().nest("/webhooks", dashboard::router(webhooks, authorize))).await;
+    let operator = || vec![line("cookie", "operator"), line("sec-fetch-site", "same-origin")];
+    let nobody = "/webhooks/endpoints/ep_0/recover";
+    for (headers, path, status) in [
+        (Vec::new(), nobody, 401),
+        (vec![line("cookie", "operator"), line("sec-fetch-site", "cross-site")], nobody, 403),
+        (operator(), nobody, 413),
+        (operator(), "/webhooks/endpoints/ep_0/disable", 404),
+        (operator(), "/webhooks/nothing", 404),
+        (operator(), "/webhooks/endpoints", 405),
+        (operator(), "/webhooks/assets/nothing", 404),
+    ] {
+        let mut raw = server.connect().await;
+        for _ in 0..2 {
+            raw.send(&request("POST", path, &headers, &vec![b'x'; LARGE])).await;
+            assert_eq!(raw.answer().await.map(|answer| answer.status), Some(status), "{path}");
+        }
+    }
+    server.stop().await;
+}
+
 #[cfg(feature = "api")]
 #[tokio::test]
 async fn the_management_api_too_answers_a_large_body_that_it_does_not_want() {

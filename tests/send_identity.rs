@@ -134,14 +134,14 @@ fn an_identity_that_cannot_be_shown_is_an_error_of_the_set_up() {
         ("swapped", &*one.key, &*one.certificate, "no certificate"),
         ("swapped, on one line", &*one_line, &*one.certificate, "not PEM"),
         ("cut", "-----BEGIN CERTIFICATE-----\nAAAA", &*one.key, "not PEM"),
-        ("no key", &*one.certificate, "-", "no private key"),
-        ("two certificates", &*one.certificate, &*one.certificate, "no private key"),
-        ("on one line", &*one.certificate, &*one_line, "no private key"),
+        ("no key", &*one.certificate, "-", "not a private key"),
+        ("two certificates", &*one.certificate, &*one.certificate, "not a private key"),
+        ("on one line", &*one.certificate, &*one_line, "not a private key"),
         ("another key", &*one.certificate, &*other.key, "does not fit"),
         ("the authority first", &*reversed, &*one.key, "does not fit"),
         ("an encrypted key", &*one.certificate, &*pkcs8, "encrypted"),
         ("an old encrypted key", &*one.certificate, &*pkcs1, "encrypted"),
-        ("a key that is none", &*one.certificate, &*garbage, "no RSA, ECDSA or EdDSA key"),
+        ("a key that is none", &*one.certificate, &*garbage, "not an RSA, ECDSA or EdDSA key"),
         ("a certificate that is none", no_certificate, &*one.key, "cannot be read"),
     ] {
         let key = Secret::from_bytes(key).unwrap();

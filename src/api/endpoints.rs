@@ -41,7 +41,7 @@ pub(super) struct EndpointView {
     tenant: Option<String>,
     #[schema(format = "uri", example = "https://example.com/hook")]
     url: String,
-    /// Which event types it wants: names, `prefix.*`, or `*` for all.
+    /// Which event types it wants: names, `prefix.*` (or with `/` or `:` before the `*`), or `*` for all.
     #[schema(example = json!(["order.*"]))]
     events: Vec<String>,
     /// Whether it gets deliveries.
@@ -99,7 +99,7 @@ pub(super) struct NewEndpointInput {
     /// Where deliveries go: `https`, on port 443 or 8443, to a public address.
     #[schema(format = "uri", example = "https://example.com/hook", max_length = 2048)]
     url: String,
-    /// Which event types it wants: names, `prefix.*`, or `*` for all, which is what it gets without this field.
+    /// Which event types it wants: names, `prefix.*` (or with `/` or `:` before the `*`), or `*` for all, which is what it gets without this field.
     #[schema(example = json!(["order.*"]), min_items = 1)]
     events: Option<Vec<String>>,
     /// What its owner writes about it.
@@ -532,7 +532,7 @@ pub(super) struct IdempotencyKey {
 }
 
 /// Finds an endpoint and its tenant, if the caller may see it.
-async fn find(shared: &Shared, caller: &Caller, id: EndpointId) -> Result<(Tenant, Endpoint), Problem> {
+pub(super) async fn find(shared: &Shared, caller: &Caller, id: EndpointId) -> Result<(Tenant, Endpoint), Problem> {
     let endpoint = shared.webhooks.endpoints().get(id).await?.ok_or_else(|| Problem::not_found("endpoint"))?;
     let tenant = caller.of(shared, endpoint.tenant().unwrap_or_default());
     Ok((tenant.ok_or_else(|| Problem::not_found("endpoint"))?, endpoint))

@@ -1,4 +1,4 @@
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -40,9 +40,10 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<Shared>> for OptionalInput<T
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// Reads a body up to its limit.
+/// Reads a body up to its limit, within its time.
 pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_LIMIT).collect()).await;
+    match read.map_err(|_| Problem::too_slow(BODY_TIME))? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(BODY_LIMIT)),
         Err(_) => Err(Problem::malformed("the body did not arrive whole")),
@@ -136,3 +137,7 @@ impl Named for crate::send::MessageId {
 
 /// A payload of 256 KiB, with every character escaped that can be, and the rest of a message.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
+
+/// In which time a body is to have ended, as by default with the layer that receives: a client that sends single bytes cannot hold a
+/// connection longer.
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(10);

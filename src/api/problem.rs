@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -100,6 +100,14 @@ impl Problem {
         problem
     }
 
+    /// A query parameter has a value of the right form that cannot be.
+    pub(super) fn impossible(name: &'static str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::parameter(name, detail);
+        problem.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+        problem.title = "Unprocessable Entity";
+        problem
+    }
+
     pub(super) fn query(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
@@ -137,6 +145,11 @@ impl Problem {
     pub(super) fn too_large(most: usize) -> Self {
         let detail = format!("a body is at most {most} bytes long");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+    }
+
+    pub(super) fn too_slow(most: Duration) -> Self {
+        let detail = format!("a body has to arrive within {} s", most.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail)
     }
 
     pub(super) fn content_type() -> Self {
@@ -247,11 +260,14 @@ problems! {
     }
     /// Of routes with query parameters.
     BadQuery { "400": "A query parameter is unknown or invalid." }
+    /// Of routes with parameters that have to fit each other.
+    BadSpan { "422": "A query parameter has a value that cannot be, such as a span of time that ends before it begins." }
     /// Of routes with an id.
     NoSuch { "404": "There is no such thing, or it is another tenant's." }
     /// Of routes that take a body.
     BadBody {
         "400": "The body is not JSON, or a parameter is invalid.",
+        "408": "The body did not arrive in time.",
         "409": "A request with this `Idempotency-Key` is being handled, or the state of things does not allow it.",
         "413": "The body is too large.",
         "415": "The body is not `application/json`.",

@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use axum::{
@@ -18,25 +17,25 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::input::BODY_LIMIT;
+use super::input::{BODY_LIMIT, BODY_TIME};
 use crate::{
     drain::{Bounds, Drained, Rest},
     mutex::Mutex,
 };
 
 /// Reads and drops what is left of a request's body before the answer goes: see [`drain`](crate::drain).
-pub(super) async fn drop_rest(request: Request, next: Next) -> Response {
+pub(crate) async fn drop_rest(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let until = Instant::now() + TIME;
+    let until = Instant::now() + BODY_TIME;
     let head = parts.clone();
     let returned = Returned::default();
     let lent = Lent { body: Some(body), is_polled: false, returned: returned.clone() };
     let response = next.run(Request::from_parts(parts, Body::new(lent))).await;
     let left = returned.lock().take();
-    let bounds = Bounds::new(BODY_LIMIT, TIME);
+    let bounds = Bounds::new(BODY_LIMIT, BODY_TIME);
     let rest = match left {
         None => None,
         Some(Left { body, is_polled: true }) => Some(Rest::begun(bounds, head.version, body, until)),
@@ -94,6 +93,3 @@ impl Drop for Lent {
         }
     }
 }
-
-/// In which time a body is to have ended, as by default with the layer that receives.
-const TIME: Duration = Duration::from_secs(10);

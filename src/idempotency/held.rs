@@ -41,6 +41,7 @@ pub(super) struct Held {
 }
 
 /// A claim as the store has granted it.
+#[derive(Clone, Copy)]
 pub(super) struct Acquired {
     pub(super) key: ClaimKey,
     pub(super) token: ClaimToken,

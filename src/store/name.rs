@@ -84,6 +84,27 @@ const MAX_LENGTH: usize = 32;
 
 const RESERVED: [&str; 2] = ["pg_", "sqlite_"];
 
+/// The method by which the options of a store take the name of the application.
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+macro_rules! named_application {
+    ($shared:literal) => {
+        #[doc = concat!("Names the application that claims here, where several share one ", $shared, ".")]
+        ///
+        /// The name is part of every key, so that two applications with a route of the same name each handle what comes to it.
+        /// Instances of one application have one name. With a new name every delivery is new: what the sender repeats runs again.
+        /// Give the name with the first deployment, or when no repetition is expected.
+        ///
+        /// # Errors
+        /// When the name is empty, longer than 128 bytes, or holds control characters.
+        pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
+            self.application = Some($crate::store::name::application_name(name)?);
+            Ok(self)
+        }
+    };
+}
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub(super) use named_application;
+
 #[cfg(test)]
 mod tests {
     use super::{Prefix, application_name};

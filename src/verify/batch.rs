@@ -108,16 +108,17 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         Poll::Ready(Ok(response))
     }
 
-    /// Returns how an item ended, and records it for the answer.
+    /// Ends the span of an item, and records for the answer how the item ended.
     fn end(&mut self, end: ItemEnd<Response<R>, E>, span: &ReceiveSpan) {
         if let Some(mut handling) = self.handling.take() {
             match &end {
                 ItemEnd::Responded(response) => handling.respond(span, response),
                 ItemEnd::Failed(_) => handling.end(Ended::Failed, None),
                 ItemEnd::Panicked => {
-                    let entered = handling.enter();
-                    observe::panicked(self.config.scheme.name());
-                    drop(entered);
+                    {
+                        let _entered = handling.enter();
+                        observe::panicked(self.config.scheme.name());
+                    }
                     handling.end(Ended::Panicked, None);
                 }
             }

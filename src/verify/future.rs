@@ -57,6 +57,9 @@ type StateOf<S, B> = State<
 /// What a request ends with.
 type Answered<R, E> = Result<Response<ResponseBody<R>>, E>;
 
+/// What a state came to: what the request ends with, or what comes next.
+type Turned<S, B, R> = ControlFlow<Answered<R, <S as Service<Request<Full<Bytes>>>>::Error>, TurnOf<S, B>>;
+
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<Full<Bytes>>>,
@@ -160,7 +163,7 @@ fn turn<S, B, R>(
     span: &ReceiveSpan,
     mut state: Pin<&mut StateOf<S, B>>,
     cx: &mut Context<'_>,
-) -> Poll<ControlFlow<Answered<R, S::Error>, TurnOf<S, B>>>
+) -> Poll<Turned<S, B, R>>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
     B: Body<Data: Buf, Error: Into<BoxError>> + Send + Unpin + 'static,

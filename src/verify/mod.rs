@@ -2,8 +2,8 @@
 //!
 //! Rules:
 //! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
-//!    inner service. What the head condemns is rejected before one byte of the body is kept; the rest is read and dropped, so
-//!    that the answer arrives.
+//!    inner service. A request that fails a check of its head is rejected before one byte of its body is kept; the body is read
+//!    and dropped, so that the answer arrives.
 //! 2. The body is limited in size and in time, and hashed as it arrives. Memory is not allocated because of
 //!    `Content-Length` alone.
 //! 3. Every rejection is a response. The network is told a status and one fixed line, the operator the reason: it is in the
@@ -53,6 +53,7 @@ mod state;
 mod steps;
 mod verified;
 
+#[cfg(any(feature = "axum", feature = "idempotency"))]
 pub(crate) use self::verified::{Acknowledged, Verified};
 pub use self::{
     body::ResponseBody, future::ResponseFuture, layer::WebhookLayer, service::Webhook, verified::verified_delivery,

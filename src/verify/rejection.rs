@@ -83,7 +83,7 @@ impl Config {
         response
     }
 
-    /// Logs the reason for the operator, and answers the sender without it.
+    /// Logs the reason for the operator, and returns the response for the sender.
     pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),

@@ -16,8 +16,30 @@ use crate::boxed::BoxError;
 /// The service of [`WebhookLayer`](super::WebhookLayer).
 ///
 /// The request's body must be `Send + Unpin + 'static`, since what is left of a body that is rejected may be read in a task of its own. The
-/// bodies of hyper and axum are. A body that is not `Unpin`, such as that of tower-http's `RequestBodyTimeoutLayer`, is wrapped with
-/// `MapRequestLayer::new(|request: Request<_>| request.map(Box::pin))`.
+/// bodies of hyper and axum are. A body that is not `Unpin` is boxed:
+///
+/// ```
+/// use std::{convert::Infallible, time::Duration};
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt, service_fn, util::MapRequestLayer};
+/// use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutBody};
+/// use tower_webhooks::{Secret, WebhookLayer};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = ServiceBuilder::new()
+///     .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(5)))
+///     .layer(MapRequestLayer::new(|request: Request<TimeoutBody<Full<Bytes>>>| request.map(Box::pin)))
+///     .layer(WebhookLayer::github(Secret::new("It's a Secret to Everybody")?))
+///     .service(service_fn(async |_: Request<Full<Bytes>>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
+///
+/// let unsigned = Request::post("/").body(Full::from("Hello, World!"))?;
+/// assert_eq!(service.oneshot(unsigned).await?.status(), StatusCode::UNAUTHORIZED);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Webhook<S> {
     inner: S,

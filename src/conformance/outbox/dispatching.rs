@@ -35,6 +35,14 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(records.iter().all(|record| record.state == DeliveryState::Pending), "rule 1", &records);
         let unwanted = self.dispatch(message(&new_tenant())).await;
         check(unwanted == Dispatched::Stored { deliveries: 0 }, "rule 1", &unwanted);
+        for (pattern, event_type) in [("orders/*", "orders/create"), ("order:*", "order:paid")] {
+            let tenant = new_tenant();
+            self.endpoint(&tenant, &[pattern]).await;
+            let dispatched = self.dispatch(typed(event_type, &tenant)).await;
+            check(dispatched == Dispatched::Stored { deliveries: 1 }, "rule 1", &(pattern, &dispatched));
+            let other = self.dispatch(message(&tenant)).await;
+            check(other == Dispatched::Stored { deliveries: 0 }, "rule 1", &(pattern, &other));
+        }
         self.drain().await;
     }
 

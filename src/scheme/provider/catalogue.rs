@@ -25,6 +25,7 @@ use super::{
 use crate::signature::PublicAlgorithm;
 use crate::{
     scheme::{
+        Form,
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
@@ -264,7 +265,7 @@ macro_rules! catalogue {
                 page: "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/",
                 evidence: ThirdParty,
             }
-            /// The video's `uid` is the same in all notifications about it, so that it is no id.
+            /// The video's `uid` is the same in all notifications about it, so it does not serve as an id.
             CLOUDFLARE_STREAM cloudflare_stream "cloudflare-stream" "Cloudflare Stream" ["webhook-signature"] {
                 scheme: |s| stamped(s, "sig1", "time").event_type(json("/status/state")),
                 page: "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/",
@@ -540,6 +541,7 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "gocardless-nodejs 10.1.2",
             }
+            /// Choose the content type `application/json`: of a form Gogs signs the JSON in it and not the form, which is rejected.
             GOGS gogs "gogs" "Gogs" ["x-gogs-signature"] {
                 scheme: |s| hex_body(s).id(header("x-gogs-delivery")).event_type(header("x-gogs-event")),
                 page: "https://gogs.io/docs/features/webhook",
@@ -1291,7 +1293,7 @@ macro_rules! catalogue {
                 page: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
                 evidence: Documentation,
             }
-            /// A message's token is the same in all events about it, so that it is no id. The secret is the account's authentication
+            /// A message's token is the same in all events about it, so it does not serve as an id. The secret is the account's authentication
             /// token.
             VIBER viber "viber" "Viber" ["x-viber-content-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/event")),
@@ -1368,13 +1370,16 @@ macro_rules! catalogue {
                 scheme: x_webhook::declare,
                 evidence: Documentation,
             }
+            /// The body of a trigger or an automation is what its administrator wrote: it may have any `id`, and the same one in each. The
+            /// delivery's id is that of the invocation, which its attempts share. It is in a header, and is not signed.
             ZENDESK zendesk "zendesk" "Zendesk" ["x-zendesk-webhook-signature"] {
                 scheme: |s| s.base64()
                     .timestamp(header("x-zendesk-webhook-signature-timestamp"))
                     .unit(Rfc3339)
                     .signs("{timestamp}{body}")
-                    .id(json("/id"))
-                    .event_type(json("/type")),
+                    .id(header("x-zendesk-webhook-invocation-id"))
+                    .event_type(json("/type"))
+                    .form(Form::fields()),
                 page: "https://developer.zendesk.com/documentation/webhooks/verifying/",
                 evidence: Documentation,
             }

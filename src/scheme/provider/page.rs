@@ -1,6 +1,7 @@
 //! The table of docs/providers.md, which is made of the catalogue.
 
 use std::collections::BTreeSet;
+#[cfg(feature = "asymmetric")]
 #[cfg(test)]
 use std::{env, fs, path::Path};
 
@@ -19,8 +20,11 @@ use crate::{
 const BEGIN: &str = "<!-- This table is made of the catalogue: see CONTRIBUTING.md. -->\n";
 const END: &str = "<!-- End of the table. -->\n";
 
+/// What a provider has in a column.
+type Cell = fn(Provider, &Template) -> String;
+
 /// The columns, each with what a provider has in it.
-const COLUMNS: &[(&str, fn(Provider, &Template) -> String)] = &[
+const COLUMNS: &[(&str, Cell)] = &[
     ("sender", sender),
     ("`WebhookLayer::`", constructor),
     ("signed: body", |_, template| if template.coverage.body { "yes".into() } else { "**no**".into() }),

@@ -92,7 +92,7 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Sets a proxy through which everything is sent. By default there is none, and the environment's proxy variables are never
+    /// Sets a proxy through which everything is sent. By default no proxy is used, and the environment's proxy variables are never
     /// used.
     ///
     /// The policy still applies: the client looks up a receiver's name, checks every address, and asks the proxy for a tunnel to
@@ -113,7 +113,7 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Sets a certificate for every receiver that asks for one (mutual TLS). By default there is none.
+    /// Sets a certificate for every receiver that asks for one (mutual TLS). By default no certificate is sent.
     ///
     /// `certificates` is PEM: first the client's own, then those that sign it, without the root. `key` is its private key in PEM
     /// (PKCS#8, PKCS#1 or SEC 1), not encrypted. Its text is wiped when the last clone of the [`Secret`] is dropped. The key

@@ -23,6 +23,20 @@ pub(super) fn store_error(error: Error, context: impl Into<Arc<str>>) -> StoreEr
     StoreError::new(kind, context).with_source(error)
 }
 
+/// Says what an error means inside the application's transaction, in which `what` was to be done. Missing tables mean that the transaction is
+/// of another database, or finds other schemas.
+pub(super) fn in_transaction(error: Error, what: &str) -> StoreError {
+    let error = store_error(error, format!("{what} in the application's transaction"));
+    match error.kind() {
+        StoreErrorKind::Schema => StoreError::new(
+            StoreErrorKind::WrongTransaction,
+            format!("{what} in a transaction that does not find the store's tables"),
+        )
+        .with_source(error),
+        _ => error,
+    }
+}
+
 /// The call's time is over.
 pub(super) fn no_answer() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL within the store's timeout"))

@@ -16,7 +16,7 @@ use crate::{
     clock::ClockOffset,
     error::{ConfigError, ConfigErrorKind, StoreError},
     store::{
-        name::{Prefix, application_name},
+        name::{Prefix, named_application},
         replaceable::Replaceable,
     },
 };
@@ -50,18 +50,7 @@ impl PostgresStoreOptions {
         Ok(self)
     }
 
-    /// Names the application that claims here, where several share one database and its tables. The name is part of every key,
-    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
-    ///
-    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
-    /// when no repetition is expected.
-    ///
-    /// # Errors
-    /// When the name is empty, longer than 128 bytes, or holds control characters.
-    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
-        self.application = Some(application_name(name)?);
-        Ok(self)
-    }
+    named_application!("database and its tables");
 
     /// Keeps the tables in `schema`, which [`PostgresStore::migrate`] creates. By default they are where the connection's
     /// `search_path` puts them.

@@ -18,7 +18,7 @@ use crate::{
     clock::ClockOffset,
     error::{ConfigError, StoreError},
     store::{
-        name::{Prefix, application_name},
+        name::{Prefix, named_application},
         replaceable::Replaceable,
     },
 };
@@ -47,18 +47,7 @@ impl RedisStoreOptions {
         Ok(self)
     }
 
-    /// Names the application that claims here, where several share one server and its keys. The name is part of every key,
-    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
-    ///
-    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
-    /// when no repetition is expected.
-    ///
-    /// # Errors
-    /// When the name is empty, longer than 128 bytes, or holds control characters.
-    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
-        self.application = Some(application_name(name)?);
-        Ok(self)
-    }
+    named_application!("server and its keys");
 
     /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
     #[must_use]

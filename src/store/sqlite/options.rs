@@ -9,7 +9,7 @@ use super::{error::store_error, store::SqliteStore};
 use crate::{
     clock::ClockOffset,
     error::{ConfigError, StoreError, StoreErrorKind},
-    store::name::{Prefix, application_name},
+    store::name::{Prefix, named_application},
 };
 
 /// How a [`SqliteStore`] is set up.
@@ -51,18 +51,7 @@ impl SqliteStoreOptions {
         Ok(self)
     }
 
-    /// Names the application that claims here, where several share one database and its tables. The name is part of every key,
-    /// so that two with a route of the same name each handle what comes to it. Instances of one application have one name.
-    ///
-    /// A new name makes the deliveries of before new: what the sender repeats runs again. Give it with the first deployment, or
-    /// when no repetition is expected.
-    ///
-    /// # Errors
-    /// When the name is empty, longer than 128 bytes, or holds control characters.
-    pub fn application_name(mut self, name: &str) -> Result<Self, ConfigError> {
-        self.application = Some(application_name(name)?);
-        Ok(self)
-    }
+    named_application!("database and its tables");
 
     /// Sets how long a call waits for SQLite's write lock before it fails as
     /// [`Busy`](crate::error::StoreErrorKind::Busy).

@@ -17,7 +17,7 @@ pub fn waits_as(disabled: Option<DisabledReason>) -> DeliveryState {
     if disabled.is_some() { DeliveryState::Held } else { DeliveryState::Pending }
 }
 
-/// A message at which [`recover`](crate::send::OutboxStore::recover) looks, and what the endpoint has of it.
+/// A message at which [`recover`](crate::send::OutboxLog::recover) looks, and what the endpoint has of it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Looked<'m> {

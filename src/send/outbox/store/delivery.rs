@@ -165,6 +165,15 @@ impl DeliveryQuery {
 }
 
 /// Which missed messages an endpoint is to get.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhooks::send::Recover;
+///
+/// let outage = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000);
+/// let mut recover = Recover::new(outage);
+/// recover.until = Some(outage + Duration::from_secs(3600));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recover {
@@ -183,7 +192,7 @@ impl Recover {
     }
 }
 
-/// The result of [`recover`](crate::send::OutboxStore::recover).
+/// The result of [`recover`](crate::send::OutboxLog::recover).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {

@@ -12,13 +12,13 @@ use tokio::time::{Instant, timeout};
 
 use super::schema::CLAIMS;
 use crate::{
-    error::{StoreError, StoreErrorKind},
+    error::StoreError,
     idempotency::{
         ABANDONED_AFTER, ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint,
         StoredResponse,
     },
     store::postgres::{
-        error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, no_answer, store_error},
+        error::{LOCK_NOT_AVAILABLE, SERIALIZATION_FAILURE, has_code, in_transaction, no_answer, store_error},
         server::Server,
         statement::{Statement, Value},
     },
@@ -134,7 +134,7 @@ impl Claims {
         };
         match timeout(self.server.timeout, self.complete.fetch(connection, self.server.mode, &values)).await {
             Ok(Ok(row)) => Ok(applied(row.is_some())),
-            Ok(Err(error)) => Err(joined_error(error)),
+            Ok(Err(error)) => Err(in_transaction(error, CONTEXT)),
             Err(_) => Err(store_error(no_answer(), CONTEXT)),
         }
     }
@@ -181,19 +181,6 @@ impl Claims {
             Err(error) => Err(error),
         };
         gone.map(i64::unsigned_abs).map_err(|error| store_error(error, CONTEXT))
-    }
-}
-
-/// Inside the application's transaction, missing tables mean that it is of another database, or finds other schemas.
-fn joined_error(error: sqlx::Error) -> StoreError {
-    let error = store_error(error, "complete a delivery in the application's transaction");
-    match error.kind() {
-        StoreErrorKind::Schema => StoreError::new(
-            StoreErrorKind::WrongTransaction,
-            "complete a delivery in a transaction that does not find the store's tables",
-        )
-        .with_source(error),
-        _ => error,
     }
 }
 

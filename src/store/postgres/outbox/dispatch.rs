@@ -14,7 +14,7 @@ use crate::{
     store::{
         columns::{count, outbox_id},
         postgres::{
-            error::{no_answer, store_error},
+            error::{in_transaction, no_answer, store_error},
             statement::{Mode, Statement, Value},
             tx::{Tx, is_conflict, transaction},
         },
@@ -54,8 +54,6 @@ pub(super) async fn dispatch_in(
     connection: &mut (dyn Any + Send),
     messages: Vec<Message>,
 ) -> Result<Vec<Dispatched>, StoreError> {
-    const CONTEXT: &str = "dispatch in the application's transaction";
-
     let Some(connection) = connection.downcast_mut::<PgConnection>() else {
         return Err(StoreError::new(
             StoreErrorKind::WrongTransaction,
@@ -65,19 +63,7 @@ pub(super) async fn dispatch_in(
     let way = Way::Within { connection, mode: outbox.server.mode };
     // The settings of the application's transaction are not ours to change.
     let done = timeout(outbox.server.timeout, store_all(outbox, way, &messages, "")).await;
-    let error = match done.unwrap_or_else(|_| Err(no_answer())) {
-        Ok(dispatched) => return Ok(dispatched),
-        Err(error) => store_error(error, CONTEXT),
-    };
-    // Missing tables mean that it is of another database, or finds other schemas.
-    Err(match error.kind() {
-        StoreErrorKind::Schema => StoreError::new(
-            StoreErrorKind::WrongTransaction,
-            "dispatch in a transaction that does not find the store's tables",
-        )
-        .with_source(error),
-        _ => error,
-    })
+    done.unwrap_or_else(|_| Err(no_answer())).map_err(|error| in_transaction(error, CONTEXT))
 }
 
 pub(super) async fn dispatch_to(

@@ -72,7 +72,7 @@ pub(super) enum Found {
 }
 
 impl Found {
-    /// The endpoint and how it is doing, or nothing where there is none.
+    /// Returns the endpoint and its health, or `None` if there is no such endpoint.
     pub(super) fn readable(self) -> Result<Option<(EndpointRecord, Health)>, StoreError> {
         match self {
             Self::Missing => Ok(None),

@@ -11,6 +11,32 @@ use crate::{
 };
 
 /// The part of an [`OutboxStore`](crate::send::OutboxStore) that keeps endpoints. The contract of all parts is there.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webhooks::{
+///     send::{DisabledReason, EndpointDraft, EndpointId, EndpointSettings, Fenced, OutboxEndpoints, Sealed, Style},
+///     store::MemoryOutbox,
+/// };
+///
+/// let store = MemoryOutbox::new();
+/// let sealed = Sealed::new("", "the secrets of the endpoint");
+/// let settings = EndpointSettings::new("https://example.com/hook", vec!["*".into()], Style::XWebhook, sealed);
+/// let draft = EndpointDraft::new(EndpointId::random()?, "acme", settings);
+/// let endpoint = store.create_endpoint(draft, 100).await?.expect("the tenant has fewer than 100 endpoints");
+///
+/// // Of two changes of the same revision, the second one does not apply.
+/// let change = || store.change_endpoint(endpoint.id, endpoint.revision, endpoint.settings.clone());
+/// assert_eq!((change().await?, change().await?), (Fenced::Applied, Fenced::Stale));
+///
+/// assert!(store.switch_endpoint(endpoint.id, Some(DisabledReason::Asked)).await?);
+/// assert_eq!(store.endpoints(Some("acme".into()), None, 10).await?[0].disabled, Some(DisabledReason::Asked));
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 pub trait OutboxEndpoints: Send + Sync + 'static {
     /// Adds an endpoint. Returns `None` if its tenant has `most` endpoints already. Concurrent calls cannot exceed the limit
     /// together.

@@ -7,11 +7,37 @@ use crate::{
         delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
         ids::{EndpointId, SentDeliveryId},
         message::{MessageQuery, MessageRecord},
+        stats::{Backlog, Scope, StatsCell},
     },
 };
 
 /// The part of an [`OutboxStore`](crate::send::OutboxStore) that shows messages, deliveries and attempts, changes what waits or has ended,
 /// and removes what is old. The contract of all parts is there.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webhooks::{
+///     send::{DeliveryQuery, DeliveryState, Dispatcher, Message, NewEndpoint, OutboxLog},
+///     store::MemoryOutbox,
+/// };
+///
+/// let store = std::sync::Arc::new(MemoryOutbox::new());
+/// let webhooks = Dispatcher::builder(store.clone()).with_insecure_plain_secrets().build()?;
+/// webhooks.endpoints().create(NewEndpoint::new("https://example.com/hook")?.tenant("acme")).await?;
+/// webhooks.dispatch(Message::new("order.completed", &7)?.tenant("acme")).await?;
+///
+/// let id = store.deliveries("acme".into(), DeliveryQuery::default(), 10).await?[0].id;
+/// assert!(store.cancel(id).await?);
+/// assert!(!store.cancel(id).await?); // it does not wait any longer
+/// assert!(store.resend(id).await?);
+/// assert_eq!(store.delivery(id).await?.map(|delivery| delivery.state), Some(DeliveryState::Pending));
+/// assert!(store.attempts(id).await?.is_empty());
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 pub trait OutboxLog: Send + Sync + 'static {
     /// Reads a delivery.
     ///
@@ -95,4 +121,17 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be reached.
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Reads how many attempts ended in which way and how fast, in the hours from `since` to before `until`, in whole hours since the
+    /// Unix epoch. Cells of different endpoints are added up; the cells are in the order of their hours.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
+
+    /// Reads what waits to be sent.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>>;
 }

@@ -17,6 +17,40 @@ use crate::{
 
 /// The part of an [`OutboxStore`](crate::send::OutboxStore) that takes messages and hands deliveries to workers. The contract of all
 /// parts is there.
+///
+/// ```
+/// # #[cfg(feature = "idempotency")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tower_webhooks::{
+///     send::{
+///         After, EndpointDraft, EndpointId, EndpointSettings, Fenced, Finish, LeaseRequest, LeaseToken, Message,
+///         OutboxEndpoints, OutboxQueue, Sealed, Style,
+///     },
+///     store::MemoryOutbox,
+/// };
+///
+/// let store = MemoryOutbox::new();
+/// let sealed = Sealed::new("", "the secrets of the endpoint");
+/// let settings = EndpointSettings::new("https://example.com/hook", vec!["order.*".into()], Style::XWebhook, sealed);
+/// store.create_endpoint(EndpointDraft::new(EndpointId::random()?, "acme", settings), 100).await?;
+/// store.dispatch(vec![Message::new("order.completed", &7)?.tenant("acme")]).await?;
+///
+/// let token = LeaseToken::random()?;
+/// let leases = store.lease(LeaseRequest::new(token, Duration::from_secs(30), 10)).await?;
+/// let delivery = &leases.deliveries[0];
+/// assert_eq!((delivery.attempt, delivery.message.event_type()), (1, "order.completed"));
+///
+/// let (noted, disabled) = store.finish(delivery.id, token, Finish::new(After::Delivered)).await?;
+/// assert_eq!((noted, disabled), (Fenced::Applied, None));
+/// // The lease has ended, so its token changes nothing any longer.
+/// let (again, _) = store.finish(delivery.id, token, Finish::new(After::Exhausted)).await?;
+/// assert_eq!(again, Fenced::Stale);
+/// # Ok(()) }
+/// # #[cfg(not(feature = "idempotency"))]
+/// # fn main() {}
+/// ```
 pub trait OutboxQueue: Send + Sync + 'static {
     /// Stores messages and makes their deliveries. The results are in the order of the messages.
     ///
