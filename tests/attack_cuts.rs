@@ -68,7 +68,7 @@ fn parts_that_nothing_separates_do_not_build() {
         "{header:x-a}{body}{timestamp}",
     ] {
         let error = declare(signs).expect_err(signs);
-        assert!(error.contains("nothing says where one ends"), "{signs}: {error}");
+        assert!(error.contains("it is unclear where one ends"), "{signs}: {error}");
     }
     // With a form, or anything else that may begin like a path, a body cannot be told from the end of a URL: see below.
     for signs in [
@@ -152,7 +152,7 @@ fn a_form_directly_behind_a_url_does_not_build() {
         |signs: &'static str| Scheme::hmac_sha256().header("x-sig").hex().signs(signs).form(Form::fields()).build();
     for signs in ["{url}{body}", "{method}{url}{body}"] {
         let error = scheme(signs).unwrap_err().to_string();
-        assert!(error.contains("a form directly behind `{url}`"), "{signs}: {error}");
+        assert!(error.contains("a form directly after `{url}`"), "{signs}: {error}");
     }
     for signs in ["{body}", "{url}\n{body}", "{url}.{body}", "{body}{url}"] {
         assert!(scheme(signs).is_ok(), "{signs}");

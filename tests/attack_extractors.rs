@@ -410,7 +410,7 @@ async fn patterns_that_look_like_a_mistake_are_warned_of_once() {
     assert_eq!(count("no pattern of this enum can match"), 1, "{warnings:#?}");
     assert_eq!(count("pattern=\"invoice/*\""), 1, "{warnings:#?}");
     // Each of these is an event that is lost, and an upgrade of the account is behind it.
-    assert_eq!(count("nobody handles this API version"), 3, "{warnings:#?}");
+    assert_eq!(count("no handler wants this API version"), 3, "{warnings:#?}");
     assert_eq!(warnings.len(), 6, "{warnings:#?}");
 }
 
@@ -431,7 +431,7 @@ async fn a_form_that_the_scheme_does_not_declare_is_415_with_the_remedy() {
     }
 
     let remedies =
-        logs.ours().into_iter().filter(|line| line.contains("declare it with `SchemeBuilder::form`")).count();
+        logs.ours().into_iter().filter(|line| line.contains("declare them with `SchemeBuilder::form`")).count();
     assert_eq!(remedies, 2, "{}", logs.text());
 }
 

@@ -806,7 +806,7 @@ async fn a_short_secret_of_a_source_is_warned_of_once() {
         assert_eq!(status_of(&router, "/acme", &signed_with("fifteen letters")).await, 200);
     }
 
-    let warned = logs.ours().iter().filter(|line| line.contains("shorter than the advised 16 bytes")).count();
+    let warned = logs.ours().iter().filter(|line| line.contains("shorter than the recommended 16 bytes")).count();
     assert_eq!(warned, 1, "{:?}", logs.ours());
 }
 

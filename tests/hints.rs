@@ -363,9 +363,9 @@ async fn a_signed_text_that_could_be_cut_in_two_ways() {
 
     let uri = |uri: &'static str| move |request: &mut Request<Body>| *request.uri_mut() = uri.parse().unwrap();
     hint(acme().signs("{url}{body}"), &uri("/square?a[]=1"), "is `https://a.test/square?a[]=…`").await;
-    hint(acme().signs("{url}.{body}"), &uri("/a.b"), "stands in the URL as well, which is `https://a.test/a.b`").await;
+    hint(acme().signs("{url}.{body}"), &uri("/a.b"), "it is `https://a.test/a.b`").await;
     let id = |request: &mut Request<Body>| drop(request.headers_mut().insert("x-id", HeaderValue::from_static("a.b")));
-    hint(acme().id(Field::header("x-id")).signs("{id}.{body}"), &id, "so that the same text has two readings").await;
+    hint(acme().id(Field::header("x-id")).signs("{id}.{body}"), &id, "so the same text can be read in two ways").await;
     let crc = Handshake::challenge(Field::query("c"), "r").present(Field::query("c")).method(http::Method::GET);
     let scheme = acme().handshake(crc).build().unwrap();
     let request = signed(acme()).with_body("true").build();

@@ -447,7 +447,7 @@ async fn a_declared_sender_without_ids_is_known_by_its_bodies_if_it_says_so() {
 #[tokio::test]
 async fn a_layer_that_will_claim_nothing_says_so_at_start() {
     let (logs, _guard) = support::logs::Logs::capture();
-    let told = || logs.ours().iter().filter(|line| line.contains("idempotency claims none")).count();
+    let told = || logs.ours().iter().filter(|line| line.contains("idempotency has no effect")).count();
     let layer = |provider| WebhookLayer::new(provider, Secret::new(SECRET).unwrap());
 
     let _ = layer(Provider::GITHUB).with_idempotency(MemoryStore::new());

@@ -501,7 +501,7 @@ fn what_cannot_be_signed_says_why() {
     assert!(unsigned.to_string().contains("nothing of it is checked"), "{unsigned}");
 
     assert!(error(&signed(&Provider::STRIPE.into()).uri("no uri")).to_string().contains("`no uri`"));
-    assert!(error(&signed(&Provider::STRIPE.into()).header("a b", "")).to_string().contains("no header"));
+    assert!(error(&signed(&Provider::STRIPE.into()).header("a b", "")).to_string().contains("not a header"));
 }
 
 #[tokio::test]
