@@ -1,10 +1,6 @@
 //! The dashboard through its router: who sees what, what is escaped, and what may be changed. A browser looks at it in
-//! `dashboard_browser.rs`.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/outbox.rs"]
-mod outbox;
+//! `tests/interop/dashboard.rs`.
 
 use std::{
     pin::Pin,
@@ -28,6 +24,8 @@ use tower_webhooks::{
     send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
     store::MemoryOutbox,
 };
+
+use crate::support::outbox;
 
 const HOSTILE: &str = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&";
 
@@ -126,7 +124,7 @@ const PAGES: &[(&str, &str)] = &[
 
 #[test]
 fn every_route_is_tested() {
-    let source = include_str!("../src/dashboard/mod.rs");
+    let source = include_str!("../../src/dashboard/mod.rs");
     let routes: Vec<_> = source
         .lines()
         .filter_map(|line| {

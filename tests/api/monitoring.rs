@@ -1,7 +1,6 @@
 //! What docs/monitoring/ offers to Prometheus and Grafana: its files are read by the tools that they are for, and name no metric that the
-//! crate does not emit.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+//! crate does not emit.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 

@@ -1,10 +1,6 @@
 //! The management API through its router: the life cycle of an endpoint, who sees what, problems, repeated requests, pages, and
+
 //! the document that describes all of it.
-
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/outbox.rs"]
-mod outbox;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -26,6 +22,8 @@ use tower_webhooks::{
     send::{Dispatcher, Message, NewEndpoint, OutboxStore, Quotas},
     store::{MemoryOutbox, MemoryStore, SqliteStore},
 };
+
+use crate::support::outbox;
 
 const OPERATOR: &str = "operator";
 

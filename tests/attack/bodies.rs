@@ -1,10 +1,4 @@
 //! Bodies that are changed, malformed, too large, encoded, or meant to hurt a parser, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use axum::{
     Json, Router,
@@ -18,6 +12,8 @@ use sign::{Line, NOW, Sender, line};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_webhooks::{Scheme, VerifiedBody, VerifiedEnvelope, VerifiedEvent, WebhookLayer};
+
+use crate::support::{serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"n":1}}}"#;
 

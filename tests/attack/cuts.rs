@@ -1,11 +1,4 @@
 //! Signed texts that an attacker cuts in another way: other parts, the same text, the same signature.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::{
     collections::HashSet,
@@ -25,6 +18,8 @@ use tower_webhooks::{
     error::{VerifyError, VerifyErrorKind},
     scheme::{Field, Form, SchemeBuilder, TimestampUnit},
 };
+
+use crate::support::{serve, sign};
 
 const KEY: &str = "a signing key of some length";
 const BASE: &str = "https://a.test";

@@ -1,14 +1,4 @@
 //! Routes, extractors and handlers that fail, over real sockets and in every way to mount the layer.
-#![cfg(all(feature = "axum", feature = "tracing"))]
-
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
-#[path = "support/logs.rs"]
-mod logs;
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::{
     convert::Infallible,
@@ -39,6 +29,8 @@ use tower_webhooks::{
     Delivery, EventRejection, EventRouter, Provider, RequestHead, Secrets, VerifiedBody, VerifiedEnvelope,
     VerifiedEvent, VerifyError, WebhookLayer, error::VerifyErrorKind, extract::EventRejectionKind,
 };
+
+use crate::support::{key_pairs, logs, serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","livemode":true,"data":{"object":{"amount_paid":7}},"event":{"amount_paid":7},"amount_paid":7}"#;
 

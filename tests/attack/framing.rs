@@ -1,10 +1,4 @@
 //! Malformed framing, slow and broken connections, and many of them, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::{
     pin::Pin,
@@ -19,6 +13,8 @@ use http_body::{Body, Frame};
 use serve::{REFUSAL, Receiver, Server, head, long, request, soon};
 use sign::{Line, Sender, line};
 use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::support::{serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{}}}"#;
 

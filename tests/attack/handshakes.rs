@@ -1,10 +1,4 @@
 //! Handshakes that are forged, reflected, or turned against the key, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serve::{Answer as Received, NEVER, REFUSAL, Receiver, head, request};
@@ -15,6 +9,8 @@ use tower_webhooks::{
     error::{ConfigErrorKind, VerifyError},
     scheme::{Answer, Binding, CustomScheme, Field, Handshake, Keys, Plan, SchemeBuilder},
 };
+
+use crate::support::{serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"ping","data":{}}"#;
 const TOKEN: &str = "the token that both sides know";

@@ -1,8 +1,4 @@
 //! Signatures with public keys: what is almost one, keys under which anybody could sign, and the bound of the work.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
 
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +12,8 @@ use tower_webhooks::{
     error::{ConfigErrorKind, VerifyErrorKind},
     scheme::{Field, Handshake},
 };
+
+use crate::support::key_pairs;
 
 const NOW: u64 = 1_614_265_330;
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";

@@ -1,11 +1,7 @@
 //! What a rejection from the head costs: no more than hashing what was sent, whatever it is, so that no header is worth sending to
 //! keep a server busy. Times are only compared with each other, in one run. With `TOWER_WEBHOOKS_LONG=1` headers are as long as
-//! hyper takes them.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
-#[path = "support/senders.rs"]
-mod senders;
+//! hyper takes them.
 
 use std::{
     hint::black_box,
@@ -20,6 +16,8 @@ use proptest::{prelude::*, test_runner::Config};
 use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_webhooks::Provider;
+
+use crate::support::senders;
 
 const BODY: &str = r#"{"webhookTimestamp":1800000000000,"id":"evt_1","type":"t","data":{"n":1}}"#;
 

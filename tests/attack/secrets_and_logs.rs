@@ -1,12 +1,4 @@
 //! Secrets in everything that is printed or logged, and look-ups of secrets under attack.
-#![cfg(all(feature = "axum", feature = "tracing"))]
-
-#[path = "support/logs.rs"]
-mod logs;
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::{
     sync::{
@@ -34,6 +26,8 @@ use tower_webhooks::{
     scheme::{Field, Handshake},
     secret::CachedSecrets,
 };
+
+use crate::support::{logs, serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"card":"marker-body-4111"}},"event":{}}"#;
 

@@ -1,10 +1,4 @@
 //! What an attacker can write into a signature header, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +9,8 @@ use sign::{ID, Line, NOW, Sender, hmac_sha256, line};
 use tower_webhooks::{
     BoxError, Provider, RequestHead, Scheme, Secret, Secrets, WebhookLayer, clock::ManualClock, error::ConfigErrorKind,
 };
+
+use crate::support::{serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{}}}"#;
 

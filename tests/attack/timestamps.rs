@@ -1,10 +1,4 @@
 //! Deliveries from the past, from the future, and with timestamps that are none, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::time::Duration;
 
@@ -16,6 +10,8 @@ use tower_webhooks::{
     error::ConfigErrorKind,
     scheme::{Field, TimestampUnit},
 };
+
+use crate::support::{serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{}}}"#;
 

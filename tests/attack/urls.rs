@@ -1,16 +1,12 @@
 //! Schemes that sign the URL, behind proxies that lie and with URLs that could be read in two ways, over real sockets.
-#![cfg(feature = "axum")]
-
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
 
 use axum::{Router, routing::post};
 use data_encoding::HEXLOWER;
 use serve::{REFUSAL, Server, request, request_h2};
 use sign::{Line, Sender, hmac_sha256, line};
 use tower_webhooks::{Scheme, Secret, WebhookLayer};
+
+use crate::support::{serve, sign};
 
 const BASE: &str = "https://hooks.example.com";
 const BODY: &[u8] = br#"{"id":"evt_1"}"#;

@@ -1,17 +1,6 @@
 //! Real reverse proxies between sender and receiver: that refusals arrive, and what becomes of signatures. `docs/proxies.md` says
-//! what is shown here.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/process.rs"]
-#[allow(dead_code)]
-mod process;
-#[path = "support/proxies.rs"]
-mod proxies;
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
+//! what is shown here.
 
 use std::sync::{
     Arc,
@@ -29,6 +18,8 @@ use proxies::{Proxy, Setup};
 use serve::{Answer, NEVER, Raw, Server, head, long, request};
 use sign::{Line, Sender, hmac_sha256, line};
 use tower_webhooks::{Provider, Secret, WebhookLayer};
+
+use crate::support::{proxies, serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{}}}"#;
 const LARGE: usize = 6 * 1024 * 1024;
@@ -276,10 +267,10 @@ mod once {
         const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
         let order = event.order;
         sleep(Duration::from_millis(20)).await;
-        if order % 3 == 0 && claim.renew(Duration::from_secs(40)).await.is_err() {
+        if order.is_multiple_of(3) && claim.renew(Duration::from_secs(40)).await.is_err() {
             return BUSY;
         }
-        if order % 5 == 0 && claim.attempt() == 1 {
+        if order.is_multiple_of(5) && claim.attempt() == 1 {
             return StatusCode::INTERNAL_SERVER_ERROR;
         }
         let Ok(mut tx) = pool.begin_with("BEGIN IMMEDIATE").await else { return BUSY };

@@ -1,16 +1,7 @@
 //! What becomes of a body that is refused before it was read: nothing of it is kept, and its sender gets its answer.
 //!
-//! `tests/proxies.rs` has the same with real proxies between sender and receiver.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/process.rs"]
-#[allow(dead_code)]
-mod process;
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "support/sign.rs"]
-mod sign;
+//! `tests/deployment/proxies.rs` has the same with real proxies between sender and receiver.
 
 use std::{
     pin::Pin,
@@ -32,6 +23,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower_webhooks::{BoxError, Provider, RequestHead, Secrets, WebhookLayer, clock::ManualClock};
+
+use crate::support::{process, serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{}}}"#;
 const LARGE: usize = 6 * 1024 * 1024;

@@ -1,7 +1,8 @@
 //! The server of the examples, which `docs/operating.md` tells people to copy: it waits for nobody for ever, and stops
+
 //! without dropping what is under way.
 
-#[path = "../examples/support/server.rs"]
+#[path = "../../examples/support/server.rs"]
 mod server;
 
 use std::{net::SocketAddr, time::Duration};

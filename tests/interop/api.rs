@@ -1,11 +1,8 @@
 //! What reads the OpenAPI document of the management API agrees with the running API: a linter, a fuzzer that knows the document,
 //! and a client that is generated from it.
 //!
-//! The tools are in `tests/interop/`, with pinned versions. `tests/run.sh` installs them.
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
-#[path = "support/outbox.rs"]
-mod outbox;
+//! The tools are in `tests/interop/`, with pinned versions. `tests/run.sh` installs them.
 
 use std::{
     fs,
@@ -22,6 +19,8 @@ use tower_webhooks::{
     api::{Access, Api},
     store::SqliteStore,
 };
+
+use crate::support::outbox;
 
 async fn authorize(head: Parts) -> Result<Access, StatusCode> {
     match head.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()) {

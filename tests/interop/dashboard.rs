@@ -2,18 +2,11 @@
 //! and on a desk, in light and dark, and axe looks for what is not usable. It also makes the screenshots of docs/dashboard.md, where
 //! `TOWER_WEBHOOKS_SCREENSHOTS` names a folder for them.
 //!
+
 //! `tests/run.sh` installs the browser and axe.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
-#[path = "../examples/support/demo.rs"]
+#[path = "../../examples/support/demo.rs"]
 mod demo;
-#[path = "support/outbox.rs"]
-mod outbox;
-
-mod server {
-    pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-}
 
 use std::{
     path::PathBuf,
@@ -33,6 +26,8 @@ use tower_webhooks::{
     send::{AttemptRequest, AttemptResult, DestinationPolicy, EndpointResponse, Message, Scope, Transport},
     store::sqlite::SqliteStoreOptions,
 };
+
+use crate::support::outbox;
 
 async fn authorize(head: Parts) -> Result<Access, StatusCode> {
     match head.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()) {

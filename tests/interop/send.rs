@@ -1,13 +1,8 @@
 //! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`. None of them
 //! knows `v1a`; that verifies with Node's own Ed25519.
 //!
-//! Their receivers are in `tests/interop/`, with pinned versions. `tests/run.sh` installs the libraries.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
-#[path = "support/receiver.rs"]
-mod receiver;
+//! Their receivers are in `tests/interop/`, with pinned versions. `tests/run.sh` installs the libraries.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -24,6 +19,8 @@ use tower_webhooks::{
     clock::{Clock, SystemClock},
     send::{AttemptRequest, Message, Signer, Style, Target, Transport, deliver},
 };
+
+use crate::support::{key_pairs, receiver};
 
 const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

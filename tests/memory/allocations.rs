@@ -1,7 +1,6 @@
 //! What a request costs in allocations, and what a refusal leaves alone. Counts are exact, so they belong in the gate; times
+
 //! do not, and are in `benches/receive`.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 use std::{
     convert::Infallible,

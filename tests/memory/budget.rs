@@ -1,13 +1,7 @@
 //! The memory budget: nobody shuts the others out, and what is held is counted as long as it is held.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/serve.rs"]
-mod serve;
-#[path = "../examples/support/server.rs"]
+#[path = "../../examples/support/server.rs"]
 mod server;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::{
     env, fs,
@@ -36,6 +30,8 @@ use tower_webhooks::{
     BoxError, BoxFuture, RequestHead, Secret, SecretSource, Secrets, VerifiedBody, VerifyError, WebhookLayer,
     clock::ManualClock,
 };
+
+use crate::support::{serve, sign};
 
 const MIB: usize = 1024 * 1024;
 
@@ -138,7 +134,8 @@ struct Receiver {
 
 impl Receiver {
     fn start(budget: usize) -> Self {
-        let test = "true_events_pass_beside_clients_that_stall_and_memory_stays_within_the_budget";
+        let test =
+            crate::support::test_name!("true_events_pass_beside_clients_that_stall_and_memory_stays_within_the_budget");
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]).env("TEST_BUDGET", budget.to_string());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();

@@ -1,6 +1,6 @@
 //! What a sender, a stranger or bad luck can do to idempotency, through a real server. Numbers are those of the list of
+
 //! attacks that the tests of this crate go through.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     sync::{
@@ -29,13 +29,6 @@ use crate::support::{
     watched::{Call, Failure, Watched},
     web::{Client, SECRET, Server, delivery, send, signed},
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod once;
-    pub(crate) mod watched;
-    pub(crate) mod web;
-}
 
 type Count = Arc<AtomicU32>;
 

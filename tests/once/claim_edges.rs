@@ -1,5 +1,4 @@
 //! What a handler, a store or the clock can do to a claim that its row of the table does not foresee.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     future::pending,
@@ -39,14 +38,6 @@ use crate::support::{
     watched::{Call, Failure, Watched},
     web::signature,
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    #[cfg(feature = "tracing")]
-    pub(crate) mod logs;
-    pub(crate) mod watched;
-    pub(crate) mod web;
-}
 
 const SECRET: &str = "It's a Secret to Everybody";
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
@@ -675,7 +666,7 @@ async fn a_guard_that_could_not_be_released_is_released_in_the_background() {
 #[cfg(feature = "tracing")]
 #[tokio::test]
 async fn equal_bytes_that_come_without_an_id_are_told_without_a_guard() {
-    let (logs, _guard) = support::logs::Logs::capture();
+    let (logs, _guard) = crate::support::logs::Logs::capture();
     for choice in [MissingId::BodyDigest, MissingId::Skip] {
         let (app, _) = counting(IdempotencyLayer::new(MemoryStore::new()).with_missing_id(choice));
         assert_eq!(send(&app, "a").await.status(), StatusCode::OK);
@@ -775,7 +766,7 @@ async fn records_that_wait_for_the_store_are_bounded_in_number_and_in_bytes() {
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
 async fn another_program_that_claims_for_the_same_consumer_is_told_once_an_hour() {
-    let (logs, _guard) = support::logs::Logs::capture();
+    let (logs, _guard) = crate::support::logs::Logs::capture();
     let told = || logs.ours().iter().filter(|line| line.contains("another program claims")).count();
     let app = |application: Option<&'static str>| {
         let store = Known { inner: MemoryStore::new(), application };
@@ -791,7 +782,7 @@ async fn another_program_that_claims_for_the_same_consumer_is_told_once_an_hour(
         assert_eq!(told(), count, "{id}");
     }
     let text = logs.text();
-    for part in ["consumer=\"/hook\"", "program=\"claim_edges\"", "other=\"crm\"", "application_name"] {
+    for part in ["consumer=\"/hook\"", "program=\"once\"", "other=\"crm\"", "application_name"] {
         assert!(text.contains(part), "{part} in {text}");
     }
 

@@ -1,7 +1,6 @@
 //! Who handles a delivery, where no route says so: in a plain tower service, behind a nest and behind a fallback, over sockets. What the
+
 //! request says is never the answer, since its sender could write it in several ways.
-#![cfg(feature = "idempotency")]
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     convert::Infallible,
@@ -19,23 +18,10 @@ use http_body_util::Full;
 use tower::{ServiceBuilder, service_fn, util::BoxCloneSyncService};
 use tower_webhooks::{Secret, WebhookLayer, idempotency::IdempotencyLayer, store::MemoryStore};
 
-use crate::{
+use crate::support::{
     serve::Server,
-    support::web::{Client, SECRET, delivery},
+    web::{Client, SECRET, delivery},
 };
-
-#[path = "support/serve.rs"]
-#[allow(dead_code)]
-mod serve;
-#[path = "support/sign.rs"]
-#[allow(dead_code)]
-mod sign;
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    #[cfg(feature = "tracing")]
-    pub(crate) mod logs;
-    pub(crate) mod web;
-}
 
 /// One endpoint, as its sender could write it.
 const SPELLINGS: [&str; 6] = ["/hook", "/hook/", "//hook", "/HOOK", "/%68ook", "/hook?again=1"];
@@ -111,7 +97,7 @@ mod with_axum {
     #[cfg(feature = "tracing")]
     #[tokio::test]
     async fn a_plain_service_without_a_consumer_refuses_each_delivery_and_says_what_to_call() {
-        let (logs, _guard) = support::logs::Logs::capture();
+        let (logs, _guard) = crate::support::logs::Logs::capture();
         let runs = Arc::default();
         let server = Server::serve(plain(&hook(once()), &runs), LONG).await;
 

@@ -1,5 +1,4 @@
 //! Once, through a real server, with `MemoryStore`.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use tower_webhooks::{
     clock::ClockOffset,
@@ -8,14 +7,6 @@ use tower_webhooks::{
 };
 
 use crate::support::{claims::counts, once};
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod once;
-    pub(crate) mod proxy;
-    pub(crate) mod web;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_of_one_event_run_once() {

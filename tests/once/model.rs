@@ -3,8 +3,8 @@
 //!
 //! Deliveries come with an id, without one, or with two; with bodies that repeat; of API versions that somebody has named and of
 //! others; alone and in batches, whose items end in different ways and of which a crash leaves a part; with a guard against replays
+
 //! and without. Handlers overlap, renew their claims, and end in every way there is.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     any::Any,
@@ -48,12 +48,6 @@ use crate::support::{
     watched::{Call, Failure, Watched},
     web::{SECRET, signature},
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod watched;
-    pub(crate) mod web;
-}
 
 /// How the application has set things up.
 #[derive(Debug, Clone, Copy)]

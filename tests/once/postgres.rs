@@ -1,6 +1,6 @@
 //! Once, through a real server, with `PostgresStore` and a real PostgreSQL. Processes are real ones: this test binary again,
+
 //! see `child_entry`.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,21 +15,8 @@ use crate::support::{
     database, faults, kills, once,
     postgres_server::PostgresServer,
     proxy::Proxy,
+    test_name,
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod database;
-    pub(crate) mod faults;
-    pub(crate) mod kills;
-    pub(crate) mod once;
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-    pub(crate) mod watched;
-    pub(crate) mod web;
-}
 
 /// A database of this test's own.
 struct Base {
@@ -86,7 +73,7 @@ async fn four_processes_run_a_delivery_once() {
     let file = folder.path().join("effects");
 
     let (copies, rounds) = (counts(64, 1_000) as usize, counts(2, 20));
-    kills::four_processes_run_a_delivery_once(&base.url, &file, copies, rounds).await;
+    kills::four_processes_run_a_delivery_once(test_name!("child_entry"), &base.url, &file, copies, rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +239,15 @@ async fn a_process_killed_anywhere_has_each_effect_once_where_it_commits_the_cla
     };
 
     let seeds = counts(2, 200);
-    kills::a_killed_process_acknowledges_nothing_that_it_has_not_done(&base.url, &file, seeds, true, effects).await;
+    kills::a_killed_process_acknowledges_nothing_that_it_has_not_done(
+        test_name!("child_entry"),
+        &base.url,
+        &file,
+        seeds,
+        true,
+        effects,
+    )
+    .await;
 }
 
 /// A server in a process of its own, where a test has started this binary for it.

@@ -1,5 +1,4 @@
 //! The protocol of idempotency, row by row, over the memory store in a real router.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     future::pending,
@@ -29,12 +28,6 @@ use tower_webhooks::{
     scheme::Answer,
     store::MemoryStore,
 };
-
-#[cfg(feature = "tracing")]
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod logs;
-}
 
 const SECRET: &str = "It's a Secret to Everybody";
 
@@ -446,7 +439,7 @@ async fn a_declared_sender_without_ids_is_known_by_its_bodies_if_it_says_so() {
 #[cfg(feature = "tracing")]
 #[tokio::test]
 async fn a_layer_that_will_claim_nothing_says_so_at_start() {
-    let (logs, _guard) = support::logs::Logs::capture();
+    let (logs, _guard) = crate::support::logs::Logs::capture();
     let told = || logs.ours().iter().filter(|line| line.contains("idempotency has no effect")).count();
     let layer = |provider| WebhookLayer::new(provider, Secret::new(SECRET).unwrap());
 
@@ -636,7 +629,7 @@ async fn behind_a_fallback_the_consumer_has_to_be_named() {
     const SPELLINGS: [&str; 5] = ["/hook", "/hook/", "/hook//", "/HOOK", "/%68ook"];
     let runs = Arc::new(AtomicU32::new(0));
     let once = IdempotencyLayer::new(MemoryStore::new());
-    let (logs, _guard) = support::logs::Logs::capture();
+    let (logs, _guard) = crate::support::logs::Logs::capture();
 
     let unnamed = Router::new().fallback_service(service("fallback", once.clone(), &runs));
     for path in SPELLINGS {

@@ -1,6 +1,6 @@
 //! Once, through a real server, with `RedisStore` and a real Redis. Processes are real ones: this test binary again, see
+
 //! `child_entry`.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use tower_webhooks::{
     clock::ClockOffset,
@@ -12,19 +12,8 @@ use crate::support::{
     faults, kills, once,
     proxy::Proxy,
     redis_server::RedisServer,
+    test_name,
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod faults;
-    pub(crate) mod kills;
-    pub(crate) mod once;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-    pub(crate) mod redis_server;
-    pub(crate) mod web;
-}
 
 async fn connect(server: &RedisServer, options: RedisStoreOptions) -> RedisStore {
     options.connect(&server.url()).await.unwrap()
@@ -56,7 +45,7 @@ async fn four_processes_run_a_delivery_once() {
     let file = folder.path().join("effects");
 
     let (copies, rounds) = (counts(64, 1_000) as usize, counts(2, 20));
-    kills::four_processes_run_a_delivery_once(&server.url(), &file, copies, rounds).await;
+    kills::four_processes_run_a_delivery_once(test_name!("child_entry"), &server.url(), &file, copies, rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,12 +141,12 @@ async fn round_trips_are_two_for_a_fresh_delivery_and_one_for_a_duplicate() {
     let (_server, proxy, store) = behind_proxy().await;
     let web = once::Web::start(&[store]).await;
     // The server learns the scripts.
-    support::web::send(web.address(), "first").await;
+    crate::support::web::send(web.address(), "first").await;
     proxy.take_trips();
 
-    assert_eq!(support::web::send(web.address(), "a").await.status, 200);
+    assert_eq!(crate::support::web::send(web.address(), "a").await.status, 200);
     assert_eq!(proxy.take_trips(), 2);
-    assert!(support::web::send(web.address(), "a").await.is_replayed());
+    assert!(crate::support::web::send(web.address(), "a").await.is_replayed());
     assert_eq!(proxy.take_trips(), 1);
 }
 
@@ -174,8 +163,15 @@ async fn a_process_killed_anywhere_has_each_effect_at_least_once() {
     };
 
     let seeds = counts(2, 200);
-    kills::a_killed_process_acknowledges_nothing_that_it_has_not_done(&server.url(), &file, seeds, false, effects)
-        .await;
+    kills::a_killed_process_acknowledges_nothing_that_it_has_not_done(
+        test_name!("child_entry"),
+        &server.url(),
+        &file,
+        seeds,
+        false,
+        effects,
+    )
+    .await;
 }
 
 /// A server in a process of its own, where a test has started this binary for it.

@@ -1,5 +1,4 @@
 //! Once, through a real server, with `SqliteStore`. Processes are real ones: this test binary again, see `child_entry`.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -13,18 +12,7 @@ use tower_webhooks::{
     store::{MemoryStore, SqliteStore},
 };
 
-use crate::support::{claims::counts, database, kills, once};
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod database;
-    pub(crate) mod kills;
-    pub(crate) mod once;
-    pub(crate) mod proxy;
-    pub(crate) mod watched;
-    pub(crate) mod web;
-}
+use crate::support::{claims::counts, database, kills, once, test_name};
 
 /// One file that holds the claims and the application's table.
 struct File {
@@ -79,8 +67,14 @@ async fn four_processes_run_a_delivery_once() {
     let file = File::new();
     file.store().await;
 
-    kills::four_processes_run_a_delivery_once(&file.url(), &file.lines(), counts(64, 1_000) as usize, counts(2, 20))
-        .await;
+    kills::four_processes_run_a_delivery_once(
+        test_name!("child_entry"),
+        &file.url(),
+        &file.lines(),
+        counts(64, 1_000) as usize,
+        counts(2, 20),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,6 +205,7 @@ async fn a_process_killed_anywhere_has_each_effect_once_where_it_commits_the_cla
     };
 
     kills::a_killed_process_acknowledges_nothing_that_it_has_not_done(
+        test_name!("child_entry"),
         &file.url(),
         &file.lines(),
         counts(2, 200),

@@ -1,6 +1,6 @@
 //! What the outbox costs when there is much of something: the tests that count, and those that measure ratios in one run. With
+
 //! `TOWER_WEBHOOKS_LONG=1` they are of full size.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     any::Any,
@@ -33,15 +33,6 @@ use tower_webhooks::{
 };
 
 use crate::support::{claims::counts, postgres_server::PostgresServer};
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod interleavings;
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-}
 
 // Telling other processes
 

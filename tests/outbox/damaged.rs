@@ -1,7 +1,5 @@
 //! Rows that cannot be read, as after a rollback to an older version, stop nothing but themselves.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use std::time::Duration;
 
 use sqlx::{PgPool, SqlitePool};
@@ -13,12 +11,6 @@ use tower_webhooks::{
 };
 
 use crate::support::postgres_server::PostgresServer;
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-}
 
 fn by(offset: &ClockOffset) -> impl Fn(Duration) -> BoxFuture<'static, ()> + use<'_> {
     |by| {

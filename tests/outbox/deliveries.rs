@@ -1,10 +1,5 @@
 //! Endpoints, the outbox and its workers, against receivers on loopback: nothing is lost, nobody is in anybody's way.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
-#[path = "support/outbox.rs"]
-mod support;
-
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -40,7 +35,7 @@ use tower_webhooks::{
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
 
-use crate::support::{Got, Working, client, count, counting, message, quick, register, serve, until};
+use crate::support::outbox::{Got, Working, client, count, counting, message, quick, register, serve, until};
 
 // What the tests have in common.
 

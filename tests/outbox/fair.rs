@@ -1,7 +1,5 @@
 //! Endpoints that answer quickly once and then hang, however many and whoever's, are in nobody's way.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use std::{
     collections::HashMap,
     sync::{

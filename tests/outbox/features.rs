@@ -1,10 +1,6 @@
 //! What customers and operators can ask of an outbox: versions, limits, pings, a catalogue, redaction, erasure. No network:
+
 //! the receivers are a transport of the tests' own.
-
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
-#[path = "support/logs.rs"]
-mod logs;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -36,6 +32,8 @@ use tower_webhooks::{
     },
     store::MemoryOutbox,
 };
+
+use crate::support::logs;
 
 // What the tests have in common.
 

@@ -2,9 +2,8 @@
 //! promised holds in all of them, and in the end nothing is stuck.
 //!
 //! Stores decide by clocks that stand a little apart, so time passes in steps of seven seconds, and nothing that they wait for
-//! is a multiple of that.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+//! is a multiple of that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,12 +30,6 @@ use tower_webhooks::{
 };
 
 use crate::support::postgres_server::PostgresServer;
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-}
 
 #[derive(Debug, Clone)]
 enum Step {

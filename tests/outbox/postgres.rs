@@ -1,5 +1,4 @@
 //! The outbox of `PostgresStore`, against real servers that the tests start.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     any::Any,
@@ -40,15 +39,6 @@ use crate::support::{
     postgres_server::PostgresServer,
     proxy::{Fault, Proxy},
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod interleavings;
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-}
 
 // The contract
 

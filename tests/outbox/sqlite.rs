@@ -1,7 +1,5 @@
 //! How the outbox in SQLite commits what many write at the same time.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use std::{
     future::poll_fn,
     task::{Context, Poll},

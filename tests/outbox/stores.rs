@@ -1,7 +1,5 @@
 //! Every outbox keeps the contract, as the bare type, `Box<dyn _>` and `Arc<dyn _>`.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},

@@ -1,17 +1,8 @@
 //! Storms: workers that die at any moment, many of them at once, receivers that are slow or away, and messages for everybody.
+
 //! Nothing is lost, nobody is in anybody's way, and nobody who comes back is trampled.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod outbox;
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-}
-
 use std::{
-    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -27,20 +18,18 @@ use axum::{
 };
 use tokio::time::{Instant, sleep};
 use tower_webhooks::{
-    BoxFuture, Secret,
+    Secret,
     clock::ClockOffset,
-    send::{
-        AttemptRequest, AttemptResult, DeliveryState, DisabledReason, EndpointResponse, Message, NewEndpoint, Quotas,
-        RetryPolicy, Signer, Transport,
-    },
+    send::{DeliveryState, DisabledReason, NewEndpoint, RetryPolicy, Signer},
 };
 
 use crate::support::{
     outbox::{
-        Ends, Got, WorkerProcess, Working, count, counting, killable, long, loopback, message, open, open_at, quick,
-        register, serve, until, work_in_this_process,
+        Ends, Got, WorkerProcess, Working, count, counting, killable, long, message, open, open_at, quick, register,
+        serve, until, work_in_this_process,
     },
     postgres_server::PostgresServer,
+    test_name,
 };
 
 /// Not a test but the other process of one: it does nothing unless that has started it.
@@ -80,7 +69,7 @@ async fn killed_workers_lose_nothing(url: &str) {
 
     let mut dispatched = 0;
     for kill in 1..=kills {
-        let worker = WorkerProcess::start(url, Ends::WhenKilled);
+        let worker = WorkerProcess::start(test_name!("the_process_of_a_worker"), url, Ends::WhenKilled);
         let until_now = messages * kill / kills;
         webhooks.dispatch_many((dispatched..until_now).map(message).collect()).await.unwrap();
         dispatched = until_now;
@@ -88,7 +77,7 @@ async fn killed_workers_lose_nothing(url: &str) {
         sleep(Duration::from_millis(20 + random % 500)).await;
         worker.kill();
     }
-    let worker = WorkerProcess::start(url, Ends::WhenKilled);
+    let worker = WorkerProcess::start(test_name!("the_process_of_a_worker"), url, Ends::WhenKilled);
     until("every delivery", async || {
         receivers.iter().all(|got| got.ids() == messages)
             && count(&webhooks, DeliveryState::Pending).await + count(&webhooks, DeliveryState::Sending).await == 0
@@ -117,7 +106,7 @@ async fn what_was_answered_but_not_noted_comes_again_with_its_id_and_a_new_signa
     let created = webhooks.endpoints().create(NewEndpoint::new(&receiver).unwrap()).await.unwrap();
     webhooks.dispatch(message(1)).await.unwrap();
 
-    WorkerProcess::start(&url, Ends::AfterAnAnswer).ended().await;
+    WorkerProcess::start(test_name!("the_process_of_a_worker"), &url, Ends::AfterAnAnswer).ended().await;
     assert_eq!(count(&webhooks, DeliveryState::Delivered).await, 0);
     let worker = Working::start(&webhooks);
     until("the delivery", async || count(&webhooks, DeliveryState::Delivered).await == 1).await;
@@ -157,7 +146,8 @@ async fn three_processes_share(url: &str) {
         receivers.push(got);
     }
 
-    let workers: Vec<_> = (0..3).map(|_| WorkerProcess::start(url, Ends::WhenKilled)).collect();
+    let workers: Vec<_> =
+        (0..3).map(|_| WorkerProcess::start(test_name!("the_process_of_a_worker"), url, Ends::WhenKilled)).collect();
     for batch in (0..messages).collect::<Vec<_>>().chunks(20) {
         webhooks.dispatch_many(batch.iter().copied().map(message).collect()).await.unwrap();
     }
@@ -264,63 +254,4 @@ async fn what_fails_to_the_end_is_told_disabled_after_days_and_can_be_sent_again
     webhooks.resend(dead.id).await.unwrap();
     until("it is delivered", async || count(&webhooks, DeliveryState::Delivered).await == 1).await;
     worker.stop().await;
-}
-
-// A message for everybody.
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_for_thousands_is_one_write_and_one_copy() {
-    const PAYLOAD: usize = 200 * 1024;
-    let endpoints = if long() { 10_000 } else { 300 };
-    let folder = tempfile::tempdir().unwrap();
-    let done = Arc::new(AtomicUsize::new(0));
-    let transport = Parked { done: done.clone() };
-    let webhooks = quick(open(&sqlite(&folder)).await)
-        .transport(transport, loopback())
-        .quotas(Quotas::default().endpoints(10_000))
-        .build()
-        .unwrap();
-    for _ in 0..endpoints {
-        register(&webhooks, "http://127.0.0.1:9009/hook").await;
-    }
-    let message = Message::new("order.completed", &"x".repeat(PAYLOAD)).unwrap();
-
-    let receipt = webhooks.dispatch(message).await.unwrap();
-    let before = resident_bytes();
-    let worker = Working::start(&webhooks);
-    let most = Arc::new(AtomicUsize::new(0));
-    until("all deliveries", async || {
-        most.fetch_max(resident_bytes(), SeqCst);
-        done.load(SeqCst) == endpoints
-    })
-    .await;
-    worker.stop().await;
-
-    assert_eq!(receipt.deliveries() as usize, endpoints);
-    let grown = most.load(SeqCst).saturating_sub(before);
-    println!("{endpoints} endpoints: {} KiB more memory at most", grown / 1024);
-    // A copy for each endpoint would be 58 MiB here and 2 GiB in the long run. Other tests of this process take some as well, and
-    // so do the keys of the endpoints; that what is in flight is one body, tests/outbox.rs shows.
-    assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {endpoints} endpoints");
-}
-
-/// Takes its time, and holds what it sends.
-struct Parked {
-    done: Arc<AtomicUsize>,
-}
-
-impl Transport for Parked {
-    fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-        Box::pin(async move {
-            sleep(Duration::from_millis(50)).await;
-            drop(request);
-            self.done.fetch_add(1, SeqCst);
-            AttemptResult::answered(EndpointResponse::new(StatusCode::NO_CONTENT), Duration::from_millis(50))
-        })
-    }
-}
-
-fn resident_bytes() -> usize {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }

@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md explains the map; the tables below are what holds. A module that is not in [`MODULES`] fails the test,
 //! so a new one is put on the map on the day that it is made.
 //!
+
 //! What a `#[cfg(test)]` module imports is no arrow, since nobody ships it.
 
 use std::{
@@ -249,10 +250,10 @@ fn every_test_that_the_contributors_page_names_is_there() {
     for line in page.lines().filter(|line| line.starts_with('|')) {
         // What stands between backticks is every other part.
         for path in line.split('`').skip(1).step_by(2) {
-            let Some((file, _)) = path.split_once("::") else { continue };
             let Some((place, test)) = path.rsplit_once("::") else { continue };
             let function = format!("fn {test}(");
-            let there = match fs::read_to_string(root().join(format!("tests/{file}.rs"))) {
+            let topic = place.replace("::", "/");
+            let there = match fs::read_to_string(root().join(format!("tests/{topic}.rs"))) {
                 Ok(text) => text.contains(&function),
                 Err(_) => sources.iter().any(|(path, text)| {
                     let module = module_path(path).join("::");
@@ -382,7 +383,7 @@ fn check(path: &Path, text: &str) -> Vec<Fault> {
     if let Some(module) = module.as_deref()
         && rule_of(module).is_none()
     {
-        let rule = format!("put `{module}` into the table of tests/architecture.rs and into ARCHITECTURE.md");
+        let rule = format!("put `{module}` into the table of tests/project/architecture.rs and into ARCHITECTURE.md");
         return vec![fault(1, module, rule)];
     }
 
@@ -435,7 +436,7 @@ fn check_sending(path: &Path, text: &str) -> Vec<Fault> {
     }
     let fault = |line, found: &str, rule| Fault { path: path.to_owned(), line, found: found.to_owned(), rule };
     let Some((room, allowed)) = room_of(&file) else {
-        let rule = "put the room into the table of tests/architecture.rs and into ARCHITECTURE.md".to_owned();
+        let rule = "put the room into the table of tests/project/architecture.rs and into ARCHITECTURE.md".to_owned();
         return vec![fault(1, &file.join("::"), rule)];
     };
     let mut faults = Vec::new();

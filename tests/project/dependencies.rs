@@ -3,6 +3,7 @@
 //! Rules:
 //! 1. Without features of their own choosing, users get no HTTP client, no database driver and no TLS.
 //! 2. No dependency of the default features asks for a newer compiler than our own `rust-version`. Drivers may: their
+
 //!    version then holds for whoever turns their feature on, and SECURITY.md says so.
 
 use std::{collections::BTreeSet, env, process::Command};

@@ -1,6 +1,4 @@
 //! What the README and the guides show and say: recipes that work, tables and links that are true, and plain English.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
 
 use std::{
     collections::BTreeMap,

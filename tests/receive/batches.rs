@@ -1,5 +1,4 @@
 //! Senders that put several deliveries into one request.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
     future::Future,

@@ -1,7 +1,5 @@
 //! Plain derived enums over event types.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use axum::{
     Router,
     body::{Body, to_bytes},

@@ -1,7 +1,5 @@
 //! Routing by event type, through a real layer in a real router.
 
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
 use axum::{
     Json, Router,
     body::{Body, to_bytes},

@@ -1,10 +1,6 @@
 //! Deliveries that are forms, and events without the scheme's payload place, through a real layer in a real router. The bodies
-//! are signed apart from the crate's own code.
-#![cfg(all(feature = "axum", feature = "idempotency"))]
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
-#[path = "support/sign.rs"]
-mod sign;
+//! are signed apart from the crate's own code.
 
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +21,8 @@ use tower_webhooks::{
     scheme::{self, Field},
     store::MemoryStore,
 };
+
+use crate::support::sign;
 
 /// As GitHub sends it: `{"action":"opened","issue":{"number":7,"title":"a+b c&d é"}}`.
 const OPENED: &str = "payload=%7B%22action%22%3A%22opened%22%2C%22issue%22%3A%7B%22number%22%3A7%2C%22title%22%3A%22a%2Bb+c%26d+%C3%A9%22%7D%7D";

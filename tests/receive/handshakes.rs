@@ -1,8 +1,4 @@
 //! The handshakes of the catalogue's providers, through the real layer in a real router: what is answered, and to whom it is not.
-#![cfg(feature = "axum")]
-
-#[path = "support/senders.rs"]
-mod senders;
 
 use axum::{
     Router,
@@ -12,6 +8,8 @@ use axum::{
 use data_encoding::{BASE64, HEXLOWER};
 use senders::{Answer, NOW_AS_DATE, PATH, hmac, layer, post, secret, secret_text, send, signature};
 use tower_webhooks::{Delivery, Provider, Secret, Secrets, WebhookLayer, clock::ManualClock};
+
+use crate::support::senders;
 
 /// A receiver whose handler names the event type that it saw.
 fn router(provider: Provider) -> Router {

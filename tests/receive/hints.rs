@@ -1,10 +1,4 @@
 //! What the operator is told to be likely wrong: each test makes one mistake.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
-
-#[cfg(feature = "tracing")]
-#[path = "support/logs.rs"]
-mod logs;
 
 use std::time::Duration;
 
@@ -24,6 +18,9 @@ use tower_webhooks::{
     scheme::{Field, Handshake, SchemeBuilder, TimestampUnit},
     testing::SignedRequest,
 };
+
+#[cfg(feature = "tracing")]
+use crate::support::logs;
 
 const NOW: u64 = 1_700_000_000;
 const STRIPE: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

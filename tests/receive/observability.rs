@@ -1,17 +1,4 @@
 //! What the operator sees: spans, counters, and nothing that must not be seen.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
-
-#[path = "support/counts.rs"]
-mod counts;
-#[path = "support/hidden.rs"]
-mod hidden;
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
-#[path = "support/logs.rs"]
-mod logs;
-#[path = "support/spans.rs"]
-mod spans;
 
 use std::time::Duration;
 
@@ -31,6 +18,8 @@ use tower_webhooks::{
     store::MemoryStore,
     testing::SignedRequest,
 };
+
+use crate::support::{counts, hidden, key_pairs, logs, spans};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";

@@ -1,10 +1,4 @@
 //! What must hold for every input: nothing that was not signed passes, and nothing panics.
-#![cfg(feature = "axum")]
-
-#[path = "support/senders.rs"]
-mod senders;
-#[path = "support/sign.rs"]
-mod sign;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +15,8 @@ use tower_webhooks::{
     error::VerifyErrorKind,
     scheme::{Field, Handshake, SchemeBuilder, TimestampUnit},
 };
+
+use crate::support::{senders, sign};
 
 const KEY: &str = "a signing key of some length";
 const BODY: &[u8] = br#"{"id":"evt_1","type":"t"}"#;

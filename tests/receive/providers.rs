@@ -1,8 +1,4 @@
 //! Each provider of the catalogue: what its deliveries say about themselves, what its signature binds, and its quirks.
-#![cfg(feature = "axum")]
-
-#[path = "support/senders.rs"]
-mod senders;
 
 use std::{
     sync::{
@@ -26,6 +22,8 @@ use tower_webhooks::{
     delivery::Mode,
     scheme::{Field, JsonForm, TimestampUnit},
 };
+
+use crate::support::senders;
 
 // --- What a delivery says -----------------------------------------------------------------------------------------------
 

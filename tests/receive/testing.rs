@@ -1,9 +1,4 @@
 //! What the `testing` feature builds, through the real layer.
-#![cfg(feature = "axum")]
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
-
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
 
 use std::{
     sync::{Arc, Mutex},
@@ -22,6 +17,8 @@ use tower_webhooks::{
     scheme::{Binding, CustomScheme, Field, Keys, Plan, SchemeBuilder, TimestampUnit},
     testing::{SignedRequest, TestClaim, TestDelivery, fixtures, verified_envelope, verified_event},
 };
+
+use crate::support::key_pairs;
 
 const PUBLIC_URL: &str = "https://example.com";
 

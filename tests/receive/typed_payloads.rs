@@ -1,6 +1,4 @@
 //! Types of one's own as payloads: what a sender adds, and large numbers.
-#![cfg(all(feature = "axum", feature = "testing"))]
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 use axum::{
     Router,

@@ -1,8 +1,4 @@
 //! Where deliveries may go: every way to write an address that is nobody's on the internet, and every way to a name.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-#[path = "support/receiver.rs"]
-mod receiver;
 
 use std::{
     io::Write,
@@ -16,6 +12,8 @@ use receiver::{Names, Receiver, answer_all, attempt, builder, loopback_policy, s
 use tower_webhooks::send::{
     AttemptErrorKind, DestinationPolicy, EndpointUrl, EndpointUrlErrorKind, GuardedClient, Network,
 };
+
+use crate::support::receiver;
 
 /// The first and the last address of every special-purpose range of the IANA registries that is not of the internet, and of
 /// what is not given out to anybody.

@@ -1,10 +1,4 @@
 //! Receivers that ask who sends: with the client's certificate they are delivered to, without it the reason is TLS.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-#[path = "support/receiver.rs"]
-mod receiver;
-#[path = "support/tls.rs"]
-mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,6 +15,8 @@ use tower_webhooks::{
     error::ConfigErrorKind,
     send::{AttemptErrorKind as Kind, GuardedClient, GuardedClientBuilder},
 };
+
+use crate::support::{receiver, tls};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const NAME: &str = "receiver.example";

@@ -1,5 +1,4 @@
 //! Endpoints that are signed to with private keys: what their owners see, and what they verify with.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{sync::Mutex, time::Duration};
 

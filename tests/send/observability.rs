@@ -1,14 +1,4 @@
 //! What the operator sees of sending: a span for each attempt, counters, and nothing that must not be seen.
-#![allow(clippy::unwrap_used)] // The helpers are of the tests as well.
-
-#[path = "support/counts.rs"]
-mod counts;
-#[path = "support/hidden.rs"]
-mod hidden;
-#[path = "support/receiver.rs"]
-mod receiver;
-#[path = "support/spans.rs"]
-mod spans;
 
 use std::{
     collections::HashSet,
@@ -37,6 +27,8 @@ use tower_webhooks::{
     },
     store::{MemoryOutbox, SqliteStore},
 };
+
+use crate::support::{counts, hidden, receiver, spans};
 
 /// A receiver that answers with the status that the path names; of several, `/500/200`, each has its turn.
 async fn by_path() -> Receiver {

@@ -1,13 +1,6 @@
 //! Behind an egress proxy: what the policy promises holds, the proxy learns no more than it must, and whatever it does, an
-//! attempt ends in time with a reason.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/logs.rs"]
-mod logs;
-#[path = "support/receiver.rs"]
-mod receiver;
-#[path = "support/tls.rs"]
-mod tls;
+//! attempt ends in time with a reason.
 
 use std::{
     future::{Future, pending},
@@ -30,6 +23,8 @@ use tower_webhooks::send::{
     AttemptErrorKind as Kind, AttemptResult, DestinationPolicy, EgressProxy, GuardedClient, Outcome, ResponseEnd,
     Target, deliver,
 };
+
+use crate::support::{logs, receiver, tls};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 /// What a loaded machine may add.
@@ -433,7 +428,7 @@ fn no_variable_takes_a_delivery_past_the_proxy() {
     if std::env::var_os("NO_PROXY").is_none_or(|hosts| hosts != "*") {
         runtime().block_on(async {
             let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
-            child.args(["no_variable_takes_a_delivery_past_the_proxy", "--exact"]);
+            child.args([crate::support::test_name!("no_variable_takes_a_delivery_past_the_proxy"), "--exact"]);
             child.env("NO_PROXY", "*").env("no_proxy", "*");
             assert!(child.output().await.unwrap().status.success());
         });

@@ -1,11 +1,6 @@
 //! A zoo of receivers that do everything but what they should. Whatever they do, an attempt ends by its deadline, takes no
-//! more than it wants, and says what went wrong.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
-#[path = "support/receiver.rs"]
-mod receiver;
-#[path = "support/tls.rs"]
-mod tls;
+//! more than it wants, and says what went wrong.
 
 use std::{
     future::Future,
@@ -29,6 +24,8 @@ use tower_webhooks::{
     BoxFuture,
     send::{AttemptErrorKind as Kind, AttemptResult, EndpointResponse, Outcome, Resolver, ResponseEnd},
 };
+
+use crate::support::{receiver, tls};
 
 /// Short, so that the tests are; what is tested is that it holds.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -608,7 +605,9 @@ async fn no_proxy_of_the_environment_is_asked() {
     if std::env::var_os("TOWER_WEBHOOKS_BEHIND_A_PROXY").is_none() {
         let proxy = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["no_proxy_of_the_environment_is_asked", "--exact"]).env("TOWER_WEBHOOKS_BEHIND_A_PROXY", "1");
+        child
+            .args([crate::support::test_name!("no_proxy_of_the_environment_is_asked"), "--exact"])
+            .env("TOWER_WEBHOOKS_BEHIND_A_PROXY", "1");
         for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             child.env(name, format!("http://{}", proxy.address));
         }

@@ -1,12 +1,4 @@
 //! What we send is what we receive: signatures, envelopes, rotation and retries, from our sender to our receiver.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-#[path = "support/key_pairs.rs"]
-mod key_pairs;
-#[path = "support/logs.rs"]
-mod logs;
-#[path = "support/receiver.rs"]
-mod receiver;
 
 use std::{
     collections::VecDeque,
@@ -31,6 +23,8 @@ use tower_webhooks::{
         EndpointResponse, Message, Signer, Style, Target, Transport, deliver,
     },
 };
+
+use crate::support::{key_pairs, logs, receiver};
 
 const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

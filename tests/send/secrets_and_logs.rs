@@ -1,12 +1,6 @@
 //! What sending holds of secrets, in everything that can be printed; what a rotation ends; what a client says at its start. Whole
+
 //! runs at TRACE are in `observability_sending` and `send_round_trip`.
-
-#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
-
-#[path = "support/hidden.rs"]
-mod hidden;
-#[path = "support/logs.rs"]
-mod logs;
 
 use std::{
     error::Error,
@@ -33,6 +27,8 @@ use tower_webhooks::{
     },
     store::MemoryOutbox,
 };
+
+use crate::support::{hidden, logs};
 
 // What must not be seen.
 

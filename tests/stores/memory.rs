@@ -1,7 +1,4 @@
 //! `MemoryStore`, through the public API.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-mod support;
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +45,7 @@ fn random_interleavings_are_answered_as_the_model_says() {
     let offset = ClockOffset::default();
     let store = MemoryStore::with_capacity_and_offset(1_000_000, offset.clone());
 
-    support::interleavings::check_interleavings(&runtime, &OffsetHarness::new(store, offset), 500);
+    crate::support::interleavings::check_interleavings(&runtime, &OffsetHarness::new(store, offset), 500);
 }
 
 #[tokio::test]

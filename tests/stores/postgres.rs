@@ -1,5 +1,4 @@
 //! `PostgresStore`, against real servers that the tests start.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{any::Any, process::Command, sync::Arc, time::Duration};
 
@@ -23,16 +22,8 @@ use crate::support::{
     interleavings::check_interleavings,
     postgres_server::PostgresServer,
     proxy::{Fault, Proxy},
+    test_name,
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod interleavings;
-    pub(crate) mod postgres_server;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-}
 
 // The contract
 
@@ -196,7 +187,7 @@ async fn of_simultaneous_claims_by_several_processes_one_wins() {
     let url = server.database().await;
     PostgresStore::connect(&url).await.unwrap();
 
-    race_processes("child_process_claims", &url, counts(10, 200)).await;
+    race_processes(test_name!("child_process_claims"), &url, counts(10, 200)).await;
 }
 
 /// Runs in a process of its own, started by the test above.
@@ -550,7 +541,7 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
 /// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
 #[tokio::test]
 async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
-    let port = support::process::free_port();
+    let port = crate::support::process::free_port();
     let url = format!("postgres://app:opensesame@127.0.0.1:{port}/app");
     let asked = Instant::now();
 

@@ -1,5 +1,4 @@
 //! `RedisStore`, against real servers that the tests start.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,16 +21,8 @@ use crate::support::{
     process::free_port,
     proxy::{Fault, Proxy},
     redis_server::RedisServer,
+    test_name,
 };
-
-#[allow(dead_code)] // Each test binary takes what it needs.
-mod support {
-    pub(crate) mod claims;
-    pub(crate) mod interleavings;
-    pub(crate) mod process;
-    pub(crate) mod proxy;
-    pub(crate) mod redis_server;
-}
 
 // The contract
 
@@ -109,7 +100,7 @@ async fn of_simultaneous_takeovers_one_wins_and_counts_the_attempt() {
 async fn of_simultaneous_claims_by_several_processes_one_wins() {
     let server = RedisServer::start();
 
-    race_processes("child_process_claims", &server.url(), counts(10, 200)).await;
+    race_processes(test_name!("child_process_claims"), &server.url(), counts(10, 200)).await;
 }
 
 /// Runs in a process of its own, started by the test above.
@@ -245,7 +236,7 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
 /// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
 #[tokio::test]
 async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
-    let port = support::process::free_port();
+    let port = crate::support::process::free_port();
     let asked = Instant::now();
 
     let single = RedisStore::connect(&format!("redis://user:opensesame@127.0.0.1:{port}/")).await.unwrap_err();

@@ -2,6 +2,7 @@
 //!
 //! A world of one event, its sender, and two workers that follow the protocol of the layer: claim, run, complete, and
 //! acknowledge only what is done. They may crash between any two steps, be as slow as they like, and fail. Every state
+
 //! that can be reached is visited, not a sample.
 
 use std::collections::{HashMap, VecDeque};

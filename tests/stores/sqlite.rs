@@ -1,11 +1,4 @@
 //! `SqliteStore`, through the public API. Processes are real ones: this test binary again, see `child`.
-#![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
-
-mod support;
-
-#[cfg(feature = "tracing")]
-#[path = "support/logs.rs"]
-mod logs;
 
 use std::{
     io::{BufRead, BufReader},
@@ -31,6 +24,9 @@ use tower_webhooks::{
     store::{SqliteStore, sqlite::SqliteStoreOptions},
     transaction::StoreTransaction,
 };
+
+#[cfg(feature = "tracing")]
+use crate::support::logs;
 
 const LEASE: Duration = Duration::from_secs(60);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -74,7 +70,7 @@ fn random_interleavings_are_answered_as_the_model_says() {
     let options = SqliteStore::options().clock_offset(offset.clone());
     let store = runtime.block_on(options.connect(&file.url())).unwrap();
 
-    support::interleavings::check_interleavings(&runtime, &OffsetHarness::new(store, offset), 60);
+    crate::support::interleavings::check_interleavings(&runtime, &OffsetHarness::new(store, offset), 60);
 }
 
 // Groups.
@@ -790,7 +786,7 @@ fn what_a_killed_process_held_is_taken_over_when_its_lease_has_passed() {
 #[test]
 fn processes_killed_while_they_write_lose_nothing_that_was_answered() {
     let runtime = Runtime::new().unwrap();
-    let rounds = if support::interleavings::long() { 100 } else { 4 };
+    let rounds = if crate::support::interleavings::long() { 100 } else { 4 };
     for round in 0..rounds {
         let file = File::new();
         let mut writing = child(&file, "write");
@@ -855,7 +851,7 @@ fn child_process() {
 
 fn child(file: &File, role: &str) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["child_process", "--exact", "--nocapture", "--test-threads=1"])
+        .args([crate::support::test_name!("child_process"), "--exact", "--nocapture", "--test-threads=1"])
         .env("STORE_SQLITE_ROLE", role)
         .env("STORE_SQLITE_URL", file.url())
         .stdout(Stdio::piped())
