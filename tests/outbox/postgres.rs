@@ -496,8 +496,9 @@ async fn a_purge_waits_for_no_delivery_that_is_awaited() {
     let mut somebody = pool.begin().await.unwrap();
     execute(&mut somebody, "SELECT 1 FROM webhook_outbox_deliveries FOR UPDATE").await;
 
-    // It is done without, and looks at the message again when it comes back.
-    assert_eq!(timeout(TIMEOUT / 4, purge(&store, 10)).await.unwrap(), 0);
+    // It is done without, and looks at the message again when it comes back. If it waited, the store's own timeout would end it with an
+    // error.
+    assert_eq!(purge(&store, 10).await, 0);
     somebody.rollback().await.unwrap();
     assert_eq!(purge(&store, 10).await, 1);
     assert_eq!(purge(&store, 10).await, 0, "what is awaited is not looked at again and again");
