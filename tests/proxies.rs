@@ -276,10 +276,10 @@ mod once {
         const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
         let order = event.order;
         sleep(Duration::from_millis(20)).await;
-        if order % 3 == 0 && claim.renew(Duration::from_secs(40)).await.is_err() {
+        if order % 3 == 1 && claim.renew(Duration::from_secs(40)).await.is_err() {
             return BUSY;
         }
-        if order % 5 == 0 && claim.attempt() == 1 {
+        if order % 5 == 1 && claim.attempt() == 1 {
             return StatusCode::INTERNAL_SERVER_ERROR;
         }
         let Ok(mut tx) = pool.begin_with("BEGIN IMMEDIATE").await else { return BUSY };
