@@ -25,10 +25,8 @@ use crate::{
 };
 
 #[path = "support/serve.rs"]
-#[allow(dead_code)]
 mod serve;
 #[path = "support/sign.rs"]
-#[allow(dead_code)]
 mod sign;
 #[allow(dead_code)] // Each test binary takes what it needs.
 mod support {
