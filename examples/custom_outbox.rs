@@ -1,10 +1,10 @@
-//! An outbox of your own: any place that can change several records in one transaction will do.
+//! A custom outbox store: any database that can change several records in one transaction can be used.
 //!
 //! Run: cargo run --features conformance,send --example custom_outbox
 //!
-//! The rules of `send::policy` decide; a store gathers what a rule needs to know, and writes what it decided. Behind
-//! `Dispatcher::builder(ToyOutbox::default())` it takes what the application dispatches.
-#![allow(clippy::print_stdout)] // It shows what it does.
+//! The rules of `send::policy` decide; a store reads what a rule needs to know, and writes what the rule has decided.
+//! `Dispatcher::builder(ToyOutbox::default())` uses this store.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
     collections::BTreeMap,
@@ -20,18 +20,19 @@ use tower_webhooks::{
     conformance,
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken,
-        Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
-        OutboxQueue, Recover, Recovered, Retention, SentDeliveryId,
+        AttemptEnd, AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
-            digest, finish, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as, wants,
+            backlog, counted, digest, finish, hour, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as,
+            wants,
         },
     },
 };
 
-/// A few maps under one lock. Yours has tables, and a transaction for each method.
+/// A few maps with one lock. A real store has tables, and a transaction for each method.
 #[derive(Clone, Default)]
 struct ToyOutbox {
     tables: Arc<Mutex<Tables>>,
@@ -44,6 +45,8 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     event_types: BTreeMap<String, EventTypeDefinition>,
+    /// By tenant, endpoint, hour, end and bucket of latency.
+    stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
 }
 
@@ -74,7 +77,7 @@ struct Delivery {
 }
 
 impl ToyOutbox {
-    /// Does all of a method under one lock, with one time.
+    /// Runs a whole method with the lock and one time.
     fn at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables, Millis) -> T,
@@ -84,7 +87,7 @@ impl ToyOutbox {
         Box::pin(ready(Ok(done)))
     }
 
-    /// Takes the content of a message away, behind the store's back.
+    /// Removes the content of a message without a call of the store, as damage would.
     fn drop_content(&self, id: &str) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let of_id = |stored: &&mut Stored| stored.message.message_id().as_str() == id;
@@ -177,7 +180,7 @@ impl Tables {
         Some(record)
     }
 
-    /// Lets a delivery go before all else of its endpoint.
+    /// Puts a delivery before all others of its endpoint.
     fn urge(&mut self, number: u64) {
         if let Some(delivery) = self.deliveries.get_mut(&number)
             && let Some(endpoint) = self.endpoints.get_mut(&delivery.endpoint)
@@ -265,7 +268,7 @@ impl Tables {
                 (endpoint.health, endpoint.served_at) = (served.health, now);
             }
         }
-        // How long until more is due is not known here: workers look once in a second.
+        // This store does not know how long it takes until more is due: workers look once a second.
         Leases::new(leased, None)
     }
 
@@ -279,7 +282,7 @@ impl Tables {
                 continue;
             }
             if waiting.health.in_order && delivery.state == DeliveryState::Sending {
-                // A worker died on it. It has its place again.
+                // Its worker died. The delivery gets its place again.
                 delivery.becomes(DeliveryState::Pending, delivery.created_at);
             }
             let stored = self.messages.get(&delivery.message);
@@ -300,7 +303,7 @@ impl Tables {
         let Some(delivery) = self.deliveries.get(&number).filter(held) else { return (Fenced::Stale, None) };
         let mut attempted = Attempted::new(delivery.attempt, delivery.epoch, delivery.created_at);
         attempted.resent_after = delivery.resent_after;
-        let id = delivery.endpoint;
+        let (id, message) = (delivery.endpoint, delivery.message);
         let receiver = match self.endpoints.get(&id) {
             None => Receiver::Deleted,
             Some(found) => Receiver::Readable { health: found.health, is_disabled: found.record.disabled.is_some() },
@@ -314,6 +317,10 @@ impl Tables {
         if finished.disabled.is_some() {
             self.switch(id, finished.disabled, now);
             self.dispatch(end.notice.as_slice(), now);
+        }
+        if let (Some(counted), Some(stored)) = (counted(&end, now), self.messages.get(&message)) {
+            let key = (tenant(&stored.message).into(), id, counted.hour, counted.end, counted.bucket);
+            *self.stats.entry(key).or_default() += 1;
         }
         if let Some(delivery) = self.deliveries.get_mut(&number) {
             delivery.becomes(finished.state, finished.due_at);
@@ -372,12 +379,14 @@ impl Tables {
 
     fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> usize {
         let rows = before(now, retention.rows);
+        self.stats.retain(|(_, _, at, ..), _| *at >= hour(rows));
         let content = before(now, retention.content.min(retention.rows));
         let mut changed = 0;
         for delivery in self.deliveries.values_mut() {
             let disabled = self.endpoints.get(&delivery.endpoint).map(|endpoint| endpoint.record.disabled);
             match delivery.state {
-                // Nobody else leases what a worker died on whose endpoint was disabled or deleted meanwhile.
+                // If a worker died and the endpoint was disabled or deleted meanwhile, no other worker leases the
+                // delivery.
                 DeliveryState::Sending if delivery.due_at < now && disabled != Some(None) => {
                     delivery.becomes(disabled.map_or(DeliveryState::Cancelled, waits_as), now);
                 }
@@ -413,7 +422,7 @@ impl Tables {
     }
 }
 
-/// The message as it is shown, without its payload.
+/// Returns the message without its payload, as lists show it.
 fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let place = MessagePlace::new(stored.created_at.unsigned_abs(), number);
     let message = &stored.message;
@@ -422,6 +431,11 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let mut record = MessageRecord::new(place, id, message.event_type(), tenant(message), happened_at);
     record.version = message.api_version().map(str::to_owned);
     record
+}
+
+fn is_of(scope: &Scope, tenant: &Arc<str>, endpoint: EndpointId) -> bool {
+    scope.tenant.as_ref().is_none_or(|wanted| wanted == tenant)
+        && scope.endpoint.is_none_or(|wanted| wanted == endpoint)
 }
 
 impl OutboxEndpoints for ToyOutbox {
@@ -514,7 +528,7 @@ impl OutboxQueue for ToyOutbox {
                 return None;
             }
             if let Some((number, stored)) = tables.kept(&message) {
-                // What was dispatched to others is another message.
+                // The same id of another tenant is another message.
                 let is_same = digest(&stored.message) == digest(&message);
                 let made = tables.of_message(number).find(|(_, delivery)| is_same && delivery.endpoint == id);
                 return made.map(|(number, _)| SentDeliveryId::from_u64(number));
@@ -634,6 +648,7 @@ impl OutboxLog for ToyOutbox {
     fn erase(&self, tenant_of: Arc<str>, _limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, _| {
             let rows = tables.rows();
+            tables.stats.retain(|(of, ..), _| *of != tenant_of);
             tables.endpoints.retain(|_, endpoint| endpoint.record.tenant != tenant_of);
             let of_tenant = tables.messages.iter().filter(|(_, stored)| tenant(&stored.message) == &*tenant_of);
             for message in of_tenant.map(|(number, _)| *number).collect::<Vec<_>>() {
@@ -645,6 +660,35 @@ impl OutboxLog for ToyOutbox {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(|tables, now| tables.purge(retention, limit as usize, now) as u64)
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.at_once(|tables, _| {
+            let mut cells = BTreeMap::<_, u64>::new();
+            for ((tenant, endpoint, hour, end, bucket), count) in &tables.stats {
+                if is_of(&scope, tenant, *endpoint) && (since..until).contains(hour) {
+                    *cells.entry((*hour, *end, *bucket)).or_default() += count;
+                }
+            }
+            cells.into_iter().map(|((hour, end, bucket), count)| StatsCell::new(hour, end, bucket, count)).collect()
+        })
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.at_once(|tables, now| {
+            let (mut waiting, mut ready, mut unserved) = (0, None, None);
+            for (id, endpoint) in tables.endpoints.iter().filter(|(id, one)| is_of(&scope, &one.record.tenant, **id)) {
+                let states = [DeliveryState::Pending, DeliveryState::Sending];
+                let of_it = tables.deliveries.values().filter(|one| one.endpoint == *id && states.contains(&one.state));
+                waiting += of_it.clone().count() as u64;
+                let due = of_it.map(|one| one.due_at).filter(|due_at| *due_at > URGENT_DUE).min();
+                let (Some(due), None) = (due, endpoint.record.disabled) else { continue };
+                let since = due.max(endpoint.health.ready_at(endpoint.record.settings.rate_limit));
+                let earlier = |best: Option<Millis>, at: Millis| Some(best.map_or(at, |best| best.min(at)));
+                (ready, unserved) = (earlier(ready, since), earlier(unserved, since.max(endpoint.served_at)));
+            }
+            backlog(waiting, ready, unserved, now)
+        })
     }
 }
 
@@ -672,7 +716,7 @@ async fn main() {
         Box::pin(ready(()))
     };
 
-    // Every rule of the contract, with races; it panics with the number of the rule that is broken.
+    // Checks every rule of the contract, also with races, and panics with the number of a broken rule.
     conformance::outbox(store.clone(), advance).await;
     conformance::emptied_outbox(store.clone(), advance, async |id: String| store.drop_content(&id)).await;
 

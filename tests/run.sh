@@ -5,7 +5,7 @@
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
 #   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
 #                             libraries take minutes to compile
-#   tests/run.sh --interop    only installs the libraries and tools of tests/send_interop.rs and tests/api_interop.rs
+#   tests/run.sh --interop    only installs the libraries and tools of tests/interop
 #
 # The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
 # This script only sees to it that the programs are there, and that their packages start no service. It works from any folder.
@@ -38,6 +38,8 @@ has_postgres() {
 has_node() { { command -v node && command -v npm; } >/dev/null; }
 has_python() { command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1; }
 has_recipe_tools() { { command -v curl && command -v openssl; } >/dev/null; }
+has_browser() { { command -v chromium && command -v chromedriver; } >/dev/null; }
+has_promtool() { command -v promtool >/dev/null; }
 has_pooler() { command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; }
 # Debian's package of a proxy, by the program that it brings.
 declare -A proxies=([apache2]=apache2 [caddy]=caddy [haproxy]=haproxy [lighttpd]=lighttpd [nginx]=nginx-light [varnishd]=varnish)
@@ -55,6 +57,8 @@ has_postgres || missing+=(postgresql)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
+has_browser || missing+=(chromium chromium-driver)
+has_promtool || missing+=(prometheus)
 has_recipe_tools || missing+=(curl openssl)
 mapfile -t -O "${#missing[@]}" missing < <(missing_proxies)
 
@@ -73,12 +77,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
+    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_browser && has_promtool && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
 
-# --- The libraries and tools of tests/send_interop.rs and tests/api_interop.rs ----------------------------------------
+# --- The libraries and tools of tests/interop -------------------------------------------------------------------------
 
 # They are installed beside the build, at the versions that are pinned in tests/interop, and again when those change.
 interop="$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/tmp/interop"

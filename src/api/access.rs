@@ -10,7 +10,7 @@ use http::request::Parts;
 use super::{config::Shared, problem::Problem};
 use crate::{
     boxed::BoxFuture,
-    send::{SendError, Tenant},
+    send::{Scope, SendError, Tenant},
 };
 
 /// What a caller may do.
@@ -175,6 +175,19 @@ impl Caller {
         };
         let invalid = |error: SendError| Problem::parameter("tenant", error.to_string());
         shared.webhooks.tenant(name).map_err(invalid)
+    }
+
+    /// Whose attempts are counted: as [`tenant`](Self::tenant), or those of all tenants.
+    pub(super) fn scope(&self, shared: &Shared, named: Option<&str>, all: bool) -> Result<Scope, Problem> {
+        match (all, &self.0.tenant, named) {
+            (false, ..) => Ok(Scope::tenant(self.tenant(shared, named)?.name())),
+            (true, None, None) => {
+                self.operator()?;
+                Ok(Scope::all())
+            }
+            (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may ask for all of them")),
+            (true, None, Some(_)) => Err(Problem::impossible("all_tenants", "leave out `tenant`, or this parameter")),
+        }
     }
 
     /// The tenant that something is of, if the caller may see that tenant's.

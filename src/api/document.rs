@@ -5,7 +5,7 @@ use http::{Uri, header};
 use utoipa::openapi::{Info, OpenApi, Server};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{config::Shared, deliveries, endpoints, event_types, messages, problem::Problem, tenants};
+use super::{config::Shared, deliveries, endpoints, event_types, messages, problem::Problem, stats, tenants};
 
 /// Every route, with its entry in the OpenAPI document.
 pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
@@ -17,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(endpoints::disable))
         .routes(routes!(endpoints::ping))
         .routes(routes!(endpoints::recover))
+        .routes(routes!(stats::of_endpoint))
         .routes(routes!(messages::list, messages::create))
         .routes(routes!(messages::get))
         .routes(routes!(deliveries::list))
@@ -26,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(deliveries::cancel))
         .routes(routes!(event_types::list, event_types::put))
         .routes(routes!(event_types::remove))
+        .routes(routes!(stats::of_tenant))
         .routes(routes!(tenants::erase))
 }
 
@@ -40,6 +42,7 @@ fn empty() -> OpenApi {
             (name = "messages", description = "What is delivered."),
             (name = "deliveries", description = "One message on its way to one endpoint, with every attempt."),
             (name = "event types", description = "The catalogue of what can be subscribed to."),
+            (name = "stats", description = "How attempts ended, by the hour."),
             (name = "tenants", description = "Everything that one tenant has."),
         )
     )]

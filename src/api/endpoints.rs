@@ -532,7 +532,7 @@ pub(super) struct IdempotencyKey {
 }
 
 /// Finds an endpoint and its tenant, if the caller may see it.
-async fn find(shared: &Shared, caller: &Caller, id: EndpointId) -> Result<(Tenant, Endpoint), Problem> {
+pub(super) async fn find(shared: &Shared, caller: &Caller, id: EndpointId) -> Result<(Tenant, Endpoint), Problem> {
     let endpoint = shared.webhooks.endpoints().get(id).await?.ok_or_else(|| Problem::not_found("endpoint"))?;
     let tenant = caller.of(shared, endpoint.tenant().unwrap_or_default());
     Ok((tenant.ok_or_else(|| Problem::not_found("endpoint"))?, endpoint))

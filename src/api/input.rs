@@ -140,4 +140,4 @@ pub(super) const BODY_LIMIT: usize = 1024 * 1024;
 
 /// In which time a body is to have ended, as by default with the layer that receives: a client that sends single bytes cannot hold a
 /// connection longer.
-pub(super) const BODY_TIME: Duration = Duration::from_secs(10);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(10);

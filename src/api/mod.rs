@@ -50,19 +50,22 @@ mod deliveries;
 mod document;
 mod endpoints;
 mod event_types;
-mod input;
+mod health;
+pub(crate) mod input;
 mod messages;
 mod problem;
 mod query;
 mod repeat;
+mod stats;
 mod tag;
 mod tenants;
-mod unread;
+pub(crate) mod unread;
 mod write;
 
 pub use self::{
     access::{Access, Authorize, Role},
     config::Api,
+    health::{HealthLimits, health},
 };
 use crate::send::Dispatcher;
 

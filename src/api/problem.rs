@@ -100,6 +100,14 @@ impl Problem {
         problem
     }
 
+    /// A query parameter has a value of the right form that cannot be.
+    pub(super) fn impossible(name: &'static str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::parameter(name, detail);
+        problem.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+        problem.title = "Unprocessable Entity";
+        problem
+    }
+
     pub(super) fn query(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
@@ -252,6 +260,8 @@ problems! {
     }
     /// Of routes with query parameters.
     BadQuery { "400": "A query parameter is unknown or invalid." }
+    /// Of routes with parameters that have to fit each other.
+    BadSpan { "422": "A query parameter has a value that cannot be, such as a span of time that ends before it begins." }
     /// Of routes with an id.
     NoSuch { "404": "There is no such thing, or it is another tenant's." }
     /// Of routes that take a body.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Reads and drops what is left of a request's body before the answer goes: see [`drain`](crate::drain).
-pub(super) async fn drop_rest(request: Request, next: Next) -> Response {
+pub(crate) async fn drop_rest(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
         return next.run(Request::from_parts(parts, body)).await;

@@ -64,6 +64,7 @@ pub use self::{
         hooks::{Attempted, Disabled},
         policy,
         quotas::Quotas,
+        stats::{Counts, Hour, Stats},
         store::{
             OutboxStore,
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
@@ -77,6 +78,7 @@ pub use self::{
             message::{Dispatched, MessagePlace, MessageQuery, MessageRecord},
             parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue},
             rate_limit::{RateLimit, RateLimitError},
+            stats::{AttemptEnd, BACKLOG_COUNTED, Backlog, LATENCY_BUCKETS, Scope, StatsCell, latency_bucket},
         },
         tenant::{Tenant, TenantEndpoints},
         worker::SendWorker,

@@ -38,9 +38,10 @@ pub(crate) struct Items {
     pub(crate) taken: crate::mutex::Mutex<Option<Arc<dyn std::any::Any + Send + Sync>>>,
 }
 
-/// Returns what a layer has verified, for a service that is not an axum handler: pass the request's extensions.
+/// Returns the delivery that a layer has verified, for a service that is not an axum handler: pass the request's
+/// extensions.
 ///
-/// `None` only if no layer is around the service.
+/// Returns `None` only if there is no layer around the service.
 pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
     extensions.get::<Verified>().map(|verified| &verified.delivery)
 }

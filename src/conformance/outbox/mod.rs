@@ -7,6 +7,7 @@ mod leasing;
 mod messages;
 mod pace;
 mod repeating;
+mod stats;
 mod suite;
 
 use std::{sync::Arc, time::Duration};
@@ -87,6 +88,9 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_was_held_for_long_goes().await;
     suite.what_a_worker_died_on_goes_with_its_endpoint().await;
     suite.the_catalogue_is_kept().await;
+    suite.attempts_are_counted_by_the_hour().await;
+    suite.counts_are_purged_and_erased().await;
+    suite.a_backlog_says_how_long_nobody_came().await;
     suite.unproven_endpoints_have_a_share_of_their_own().await;
     suite.what_is_the_senders_fault_does_not_count().await;
     suite.an_endpoint_rests_after_what_was_unsent().await;

@@ -39,7 +39,7 @@ use serde::{
 };
 
 pub(crate) use self::catalogue::{SIGNATURE_HEADERS, is_known};
-pub use self::entry::Evidence;
+pub use self::entry::{Duplicates, Evidence};
 use self::{catalogue::KNOWN, entry::Entry};
 use super::{Scheme, SchemeBuilder};
 use crate::error::{ConfigError, ConfigErrorKind};
@@ -83,6 +83,11 @@ impl Provider {
     /// Returns what the entry was written from.
     pub fn evidence(self) -> Evidence {
         self.0.evidence
+    }
+
+    /// Returns what a duplicate is for this sender, which decides what idempotency does with its deliveries.
+    pub fn duplicates(self) -> Duplicates {
+        self.0.duplicates.unwrap_or(Duplicates::Undocumented)
     }
 
     /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the

@@ -1,5 +1,7 @@
 //! What the management API asks of a dispatcher.
 
+use std::time::SystemTime;
+
 use zeroize::Zeroizing;
 
 use crate::send::{
@@ -17,6 +19,11 @@ impl Dispatcher {
     /// Opens an answer of the API that was kept.
     pub(crate) fn open_answer(&self, of: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
         self.shared.sealer.open_as(&format!("{SEALED_ANSWER} {of}"), sealed)
+    }
+
+    /// Returns the time.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.shared.clock.now()
     }
 
     /// Returns how many rows a page of a list has at most.

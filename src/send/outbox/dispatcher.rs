@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc, time::SystemTime};
 
 use crate::{
     observe,
@@ -10,10 +10,12 @@ use crate::{
         },
         outbox::{
             shared::Shared,
+            stats::{self, Stats},
             store::{
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
                 ids::SentDeliveryId,
                 message::Dispatched,
+                stats::{Backlog, Scope},
             },
         },
     },
@@ -203,6 +205,28 @@ impl Dispatcher {
     /// When the store fails.
     pub async fn attempts(&self, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, SendError> {
         Ok(self.shared.store.attempts(id).await?)
+    }
+
+    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all tenants, of one, or of one endpoint.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.
+    pub async fn stats(&self, scope: Scope, span: Range<SystemTime>) -> Result<Stats, SendError> {
+        let hours = stats::hours(&span)?;
+        let backlog = self.backlog(scope.clone()).await?;
+        let cells = self.shared.store.stats(scope, hours.start, hours.end).await?;
+        Ok(stats::collect(hours, &cells, backlog))
+    }
+
+    /// Reads what waits to be sent: of all tenants, of one, or of one endpoint.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) if the tenant's name holds a NUL; and as the store fails.
+    pub async fn backlog(&self, scope: Scope) -> Result<Backlog, SendError> {
+        if let Some(tenant) = &scope.tenant {
+            check_text(tenant)?;
+        }
+        Ok(self.shared.store.backlog(scope).await?)
     }
 
     /// Sends a delivery again now, whatever its state, with a new round of attempts. One that waits for a retry stops waiting. It

@@ -321,6 +321,12 @@ impl Endpoint {
     pub fn failing_since(&self) -> Option<SystemTime> {
         self.0.failing_since
     }
+
+    /// Returns how many attempts in a row have failed since the last success; those that were in flight together count as one. From
+    /// [`FAILURES_TO_REST`](crate::send::FAILURES_TO_REST) on the endpoint rests between attempts.
+    pub fn failures(&self) -> u32 {
+        self.0.failures
+    }
 }
 
 impl fmt::Debug for Endpoint {

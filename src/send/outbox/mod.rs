@@ -12,6 +12,7 @@ pub mod policy;
 mod purge;
 pub(crate) mod quotas;
 mod shared;
+pub(crate) mod stats;
 pub(crate) mod store;
 pub(crate) mod tenant;
 pub(crate) mod worker;

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    ops::RangeBounds,
+    ops::{Range, RangeBounds},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,10 +13,12 @@ use crate::{
         outbox::{
             dispatcher::{Dispatcher, Receipt},
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
+            stats::Stats,
             store::{
                 delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
                 ids::{EndpointId, SentDeliveryId},
                 message::{MessageQuery, MessageRecord},
+                stats::Scope,
             },
         },
     },
@@ -120,6 +122,17 @@ impl Tenant {
     pub async fn deliveries(&self, query: DeliveryQuery, limit: u32) -> Result<Vec<DeliveryRecord>, SendError> {
         let limit = limit.min(self.dispatcher.shared.quotas.page.saturating_add(1));
         Ok(self.dispatcher.shared.store.deliveries(self.name.clone(), query, limit).await?)
+    }
+
+    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all endpoints of the tenant, or of one. For an
+    /// endpoint of another tenant there is nothing.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::stats`].
+    pub async fn stats(&self, endpoint: Option<EndpointId>, span: Range<SystemTime>) -> Result<Stats, SendError> {
+        let mut scope = Scope::tenant(self.name.clone());
+        scope.endpoint = endpoint;
+        self.dispatcher.stats(scope, span).await
     }
 
     /// Reads the attempts of a delivery in order. `None` if the tenant has no such delivery.

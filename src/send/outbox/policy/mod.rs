@@ -8,11 +8,12 @@
 //! |---|---|---|
 //! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`](digest()), [`wants`] |
 //! | `lease` | a [`Waiting`] for each enabled endpoint with something due, the one that was served longest ago first | [`plan`] |
-//! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`](finish()) |
+//! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`](finish()), [`counted`] |
 //! | `change_endpoint` | [`Health`] | [`Health::changed`] |
 //! | `switch_endpoint`, `delete_endpoint` | what waits for the endpoint | [`Health::enable`], [`Health::due`], [`moved_from`] |
 //! | `resend` | whether the endpoint is disabled | [`waits_as`], [`URGENT_DUE`] |
 //! | `recover` | a [`Looked`] for each message | [`missed`] |
+//! | `backlog` | how much waits, and since when | [`backlog`] |
 //! | `purge` | a [`Usage`] for each message whose time has come | [`aged`] |
 //!
 //! 1. Times are [`Millis`](crate::clock::Millis) of the store's clock: the caller reads it, once for each transaction.
@@ -32,6 +33,7 @@ mod purge;
 mod recover;
 mod shares;
 mod standing;
+mod stats;
 
 pub use self::{
     digest::{digest, tenant},
@@ -47,4 +49,5 @@ pub use self::{
     recover::{Looked, Missed, missed, waits_as},
     shares::{Shares, full_tenants},
     standing::{Standing, next_state},
+    stats::{Counted, backlog, counted, hour},
 };

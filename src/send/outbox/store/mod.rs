@@ -8,6 +8,7 @@ pub(crate) mod limits;
 pub(crate) mod message;
 pub(crate) mod parts;
 pub(crate) mod rate_limit;
+pub(crate) mod stats;
 
 use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue};
 
@@ -93,6 +94,10 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     first by rule 17 still does.
 /// 20. What rule 16 cancels takes no place of another delivery: what is due after it is leased instead, and it counts for no share,
 ///     limit or pace.
+/// 21. [`finish`](OutboxQueue::finish) counts each attempt that it notes, in the same transaction, for the endpoint and its tenant, by the
+///     hour, by how it [ended](crate::send::AttemptEnd) and by its [latency bucket](crate::send::latency_bucket). The counts stay when
+///     the endpoint or the delivery goes. [`purge`](OutboxLog::purge) removes them after [`rows`](crate::send::Retention::rows), and
+///     [`erase`](OutboxLog::erase) removes them with their tenant.
 pub trait OutboxStore: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue {}
 
 impl<T: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue + ?Sized> OutboxStore for T {}

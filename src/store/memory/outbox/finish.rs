@@ -3,7 +3,7 @@ use crate::{
     clock::{Millis, to_time},
     send::{
         AttemptRecord, DeliveryState, DisabledReason, Fenced, Finish, LeaseToken,
-        policy::{Attempted, Receiver, finish},
+        policy::{Attempted, Receiver, counted, finish},
     },
 };
 
@@ -19,7 +19,7 @@ impl Tables {
         let Some(delivery) = self.delivery(number).filter(held) else { return (Fenced::Stale, None) };
         let mut attempted = Attempted::new(delivery.attempt, delivery.epoch, delivery.created_at);
         attempted.resent_after = delivery.resent_after;
-        let id = delivery.endpoint;
+        let (id, message) = (delivery.endpoint, delivery.message);
         let receiver = match self.endpoints.get(&id) {
             None => Receiver::Deleted,
             Some(found) => Receiver::Readable { health: found.health, is_disabled: found.record.disabled.is_some() },
@@ -41,6 +41,10 @@ impl Tables {
             (delivery.state, delivery.due_at, delivery.token) = (finished.state, finished.due_at, None);
             delivery.attempt = finished.attempt;
         });
+        let tenant = self.messages.get(&message).map(|stored| stored.tenant.clone());
+        if let (Some(tenant), Some(counted)) = (tenant, counted(&end, now)) {
+            self.count(&tenant, id, counted);
+        }
         if finished.is_noted {
             let mut noted = AttemptRecord::new(attempted.attempt, to_time(now), end);
             noted.manual = finished.manual;

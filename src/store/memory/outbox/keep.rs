@@ -7,7 +7,7 @@ use crate::{
     clock::{Millis, before, from_time},
     send::{
         DeliveryState, Retention,
-        policy::{Aged, Usage, aged, waits_as},
+        policy::{Aged, Usage, aged, hour, waits_as},
     },
 };
 
@@ -18,6 +18,7 @@ impl Tables {
         let messages = self.messages.iter().filter(|(_, stored)| stored.tenant == *tenant);
         let messages: Vec<_> = messages.map(|(number, _)| *number).take(limit).collect();
         let before = self.rows();
+        self.stats.retain(|(of, ..), _| **of != *tenant);
         for id in endpoints {
             self.remove_endpoint(id);
         }
@@ -49,7 +50,9 @@ impl Tables {
         for (message, used_at) in &old {
             if *used_at < rows { self.remove(*message) } else { self.empty(*message) }
         }
-        (left + held.len() + old.len()) as u64
+        let counted = self.stats.len();
+        self.stats.retain(|(_, at, ..), _| *at >= hour(rows));
+        (left + held.len() + old.len() + counted - self.stats.len()) as u64
     }
 
     fn usage(&self, message: u64, created_at: Millis) -> Usage {

@@ -5,6 +5,7 @@ mod finish;
 mod keep;
 mod lease;
 mod repeat;
+mod stats;
 mod store;
 mod tables;
 

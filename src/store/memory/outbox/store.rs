@@ -9,10 +9,10 @@ use crate::{
     clock::{Clock, ClockOffset, Millis, SystemClock, from_time, to_time},
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched, EndpointDraft,
-        EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken,
-        Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue,
-        Recover, Recovered, Retention, SentDeliveryId, policy::moved_from,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
+        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell, policy::moved_from,
     },
 };
 
@@ -261,6 +261,14 @@ impl OutboxLog for MemoryOutbox {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.at_once(move |tables, now| tables.purge(retention, limit as usize, now))
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        self.at_once(move |tables, _| tables.stats(&scope, since, until))
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        self.at_once(move |tables, now| tables.backlog(&scope, now))
     }
 }
 

@@ -1,10 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     clock::{Millis, from_time, to_time},
     send::{
-        AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord, EventTypeDefinition,
-        LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
+        AttemptEnd, AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
+        EventTypeDefinition, LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
         policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
@@ -16,6 +19,7 @@ pub(super) struct Tables {
     pub(super) messages: BTreeMap<u64, Stored>,
     pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
     pub(super) event_types: BTreeMap<String, EventTypeDefinition>,
+    pub(super) stats: BTreeMap<Counted, u64>,
     deliveries: BTreeMap<u64, Delivery>,
     by_id: HashMap<(String, String), u64>,
     /// The deliveries of each message, by their endpoints.
@@ -30,6 +34,9 @@ pub(super) struct Tables {
     looked_at: HashMap<EndpointId, Millis>,
     last: u64,
 }
+
+/// What is counted together: tenant, hour, endpoint, how the attempt ended, and its bucket of latency.
+pub(super) type Counted = (Arc<str>, u32, EndpointId, AttemptEnd, u8);
 
 pub(super) struct Endpoint {
     pub(super) record: EndpointRecord,
@@ -178,6 +185,12 @@ impl Tables {
         self.deliveries.iter().map(|(number, delivery)| (*number, delivery))
     }
 
+    /// Returns when what waits for an endpoint is due, the earliest first.
+    pub(super) fn due_times(&self, endpoint: EndpointId) -> impl Iterator<Item = Millis> {
+        let of_it = self.waiting.range((endpoint, Millis::MIN, 0)..=(endpoint, Millis::MAX, u64::MAX));
+        of_it.map(|(_, due_at, _)| *due_at)
+    }
+
     pub(super) fn of_message(&self, message: u64) -> impl Iterator<Item = (u64, &Delivery)> {
         let numbers = self.by_message.get(&message).into_iter().flat_map(BTreeMap::values);
         numbers.filter_map(|number| Some((*number, self.deliveries.get(number)?)))
@@ -233,7 +246,7 @@ impl Tables {
 
     pub(super) fn rows(&self) -> u64 {
         let attempts: usize = self.attempts.values().map(Vec::len).sum();
-        (self.endpoints.len() + self.messages.len() + self.deliveries.len() + attempts) as u64
+        (self.endpoints.len() + self.messages.len() + self.deliveries.len() + attempts + self.stats.len()) as u64
     }
 
     // Endpoints.

@@ -1,14 +1,14 @@
 use std::{any::Any, sync::Arc};
 
-use super::{deliveries, dispatch, endpoints, event_types, finish, lease, listen, messages, purge};
+use super::{deliveries, dispatch, endpoints, event_types, finish, lease, listen, messages, purge, stats};
 use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
         Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention, SentDeliveryId,
+        Recovered, Retention, Scope, SentDeliveryId, StatsCell,
     },
     store::postgres::store::PostgresStore,
 };
@@ -156,6 +156,14 @@ impl OutboxLog for PostgresStore {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(purge::purge(&self.inner.outbox, retention, limit))
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        Box::pin(stats::read(&self.inner.outbox, scope, since, until))
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        Box::pin(stats::waiting(&self.inner.outbox, scope))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     observe,
     send::{
         DisabledReason, Fenced, Finish, LeaseToken, SentDeliveryId,
-        policy::{Attempted, Finished, Receiver, finish as decide},
+        policy::{Attempted, Finished, Receiver, counted, finish as decide},
     },
     store::{
         columns::{self, Columns, count, number, seq},
@@ -82,7 +82,8 @@ async fn finish_in(
             }
         }
     }
-    write(outbox, tx, (id, attempt, now), (&finished, end), found.as_ref()).await?;
+    let whose = (row.text("delivery_tenant")?, row.text("delivery_endpoint")?);
+    write(outbox, tx, (id, attempt, now), (&finished, end), found.as_ref(), whose).await?;
     Ok((Fenced::Applied, finished.disabled))
 }
 
@@ -92,7 +93,9 @@ async fn write(
     (id, attempt, now): (SentDeliveryId, u32, i64),
     (finished, end): (&Finished, &Finish),
     found: Option<&Found>,
+    (tenant, of): (&str, &str),
 ) -> Result<(), sqlx::Error> {
+    let counted = counted(end, now);
     let endpoint = found.map(|found| found.endpoint.id.to_string());
     let health = found.map(|found| found.health).unwrap_or_default();
     let limit = found.and_then(|found| found.endpoint.settings.rate_limit);
@@ -120,6 +123,11 @@ async fn write(
         Value::from(health.struck_at),
         Value::from(health.slow_at),
         Value::from(i64::from(finished.manual)),
+        Value::from(tenant),
+        Value::from(of),
+        Value::Int(counted.map(|counted| counted.hour.into())),
+        Value::Int(counted.map(|counted| counted.end.number().into())),
+        Value::Int(counted.map(|counted| counted.bucket.into())),
     ];
     tx.all(&outbox.statements.finish_write, &values).await.map(drop)
 }

@@ -24,6 +24,7 @@ mod notify;
 mod purge;
 mod schema;
 mod shared;
+mod stats;
 mod statements;
 
 pub(super) use self::{schema::PARTS, shared::Outbox};

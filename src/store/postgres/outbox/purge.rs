@@ -9,7 +9,7 @@ use crate::{
     error::StoreError,
     send::{
         Retention,
-        policy::{Aged, Usage, aged},
+        policy::{Aged, Usage, aged, hour},
     },
     store::postgres::{
         error::{no_answer, store_error},
@@ -46,6 +46,8 @@ pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> 
     ] {
         changed += ask(outbox, statement, values).await?;
     }
+    let hour = i64::from(hour(rows));
+    changed += ask(outbox, &statements.purge_stats, &[Value::from(hour), most]).await?;
     let deadline = outbox.deadline().await?;
     changed += transaction!(outbox, deadline, CONTEXT, tx => empty(outbox, &mut tx, content, limit))?;
     for (statement, until) in
@@ -133,7 +135,9 @@ pub(super) async fn erase(outbox: &Outbox, tenant: Arc<str>, limit: u32) -> Resu
     }
     let messages = &statements.erase_messages;
     let messages = transaction!(outbox, deadline, CONTEXT, tx => erase_of(messages, &mut tx, tenant, limit))?;
-    Ok(endpoints + deliveries + messages)
+    let stats = &statements.erase_stats;
+    let stats = transaction!(outbox, deadline, CONTEXT, tx => erase_of(stats, &mut tx, tenant, limit))?;
+    Ok(endpoints + deliveries + messages + stats)
 }
 
 async fn erase_of(statement: &Statement, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {

@@ -10,5 +10,6 @@ pub(super) const OUTBOX: Part = Part {
         // What the versions before make due by an update is not found at once by this one.
         Migration { version: 3, oldest_reader: 3, sql: include_str!("../migrations/outbox_3.sql") },
         Migration { version: 4, oldest_reader: 3, sql: include_str!("../migrations/outbox_4.sql") },
+        Migration { version: 5, oldest_reader: 3, sql: include_str!("../migrations/outbox_5.sql") },
     ],
 };

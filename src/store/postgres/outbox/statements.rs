@@ -22,6 +22,8 @@ macro_rules! statements {
             pub(super) move_end: Statement,
             pub(super) moves: Statement,
             pub(super) moved_on: Statement,
+            /// All, an endpoint's, a tenant's, an endpoint's of a tenant.
+            pub(super) stats: [Statement; 4],
             deliveries: Vec<Statement>,
         }
 
@@ -67,6 +69,13 @@ macro_rules! statements {
                     moved_on: statement(
                         "SELECT endpoint FROM {outbox_moves} WHERE endpoint = ANY($1::text[]) AND target = 0",
                     ),
+                    stats: [
+                        "",
+                        " AND s.endpoint = $3::text",
+                        " AND s.tenant = $3::text",
+                        " AND s.endpoint = $3::text AND s.tenant = $4::text",
+                    ]
+                    .map(|whose| statement(&stats(whose))),
                     deliveries: Shape::all().map(|shape| statement(&shape.text())).collect(),
                 }
             }
@@ -80,6 +89,9 @@ statements! {
     clock_deliveries,
     clock_endpoints,
     clock_written,
+    count_waiting,
+    count_waiting_of_endpoint,
+    count_waiting_of_tenant,
     create,
     delete,
     dispatch,
@@ -88,6 +100,7 @@ statements! {
     erase_endpoints,
     erase_messages,
     erase_some,
+    erase_stats,
     find,
     finish_read,
     finish_write,
@@ -106,11 +119,15 @@ statements! {
     purge_judge,
     purge_long_held,
     purge_rows,
+    purge_stats,
     purge_strays,
     purge_unblocked,
     purge_window,
     put_back,
     put_event_types,
+    ready,
+    ready_of_endpoint,
+    ready_of_tenant,
     recover,
     resend,
     rest,
@@ -127,6 +144,15 @@ impl Statements {
     pub(super) fn deliveries(&self, query: &DeliveryQuery, without: bool) -> &Statement {
         &self.deliveries[Shape::of(query, without).index()]
     }
+}
+
+/// How many attempts ended in an hour, and how.
+fn stats(whose: &str) -> String {
+    format!(
+        "SELECT s.hour, s.ended, s.bucket, sum(s.count)::bigint AS count FROM {{outbox_stats}} AS s \
+         WHERE s.hour >= $1::bigint AND s.hour < $2::bigint{whose} \
+         GROUP BY s.hour, s.ended, s.bucket ORDER BY s.hour, s.ended, s.bucket"
+    )
 }
 
 /// What a query asks for, beside the tenant.

@@ -3,17 +3,17 @@ use std::{any::Any, path::Path, sync::Arc};
 use sqlx::SqliteConnection;
 
 use super::{
-    deliveries, dispatch, endpoints, erase, event_types, group::Write, messages, moves, purge, session::Session,
+    deliveries, dispatch, endpoints, erase, event_types, group::Write, messages, moves, purge, session::Session, stats,
 };
 use crate::{
     boxed::BoxFuture,
     clock::monotonic,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
         EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
         Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention, SentDeliveryId,
+        Recovered, Retention, Scope, SentDeliveryId, StatsCell,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -232,6 +232,14 @@ impl OutboxLog for SqliteStore {
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(self.purge_outbox(retention, limit))
+    }
+
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => stats::read(&mut session, &scope, since, until)) })
+    }
+
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => stats::waiting(&mut session, &scope)) })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{error::StoreError, store::sqlite::error::store_error};
 
 /// In the order in which nothing new comes of what is left: without endpoints nothing is leased, and messages go when none of
 /// the tenant's deliveries is there any more.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "DELETE FROM {}outbox_endpoints WHERE id IN (SELECT id FROM {}outbox_endpoints WHERE tenant = ?1 LIMIT ?2)",
     "DELETE FROM {}outbox_attempts WHERE seq IN (SELECT a.seq FROM (\
      SELECT seq FROM {}outbox_deliveries WHERE tenant = ?1 ORDER BY state, seq LIMIT ?2) d \
@@ -15,6 +15,8 @@ const STEPS: [&str; 4] = [
      WHERE NOT EXISTS (SELECT 1 FROM {}outbox_attempts a WHERE a.delivery = d.seq))",
     "DELETE FROM {}outbox_messages WHERE seq IN (SELECT seq FROM {}outbox_messages WHERE tenant = ?1 \
      AND NOT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE tenant = ?1) LIMIT ?2)",
+    "DELETE FROM {}outbox_stats WHERE tenant = ?1 AND (hour, endpoint, ended, bucket) IN (\
+     SELECT hour, endpoint, ended, bucket FROM {}outbox_stats WHERE tenant = ?1 LIMIT ?2)",
 ];
 
 /// Each step holds the write lock for itself, so that nobody waits for all of them.

@@ -4,6 +4,7 @@ use super::{
     dispatch,
     endpoints::{self, Found},
     session::query,
+    stats,
 };
 use crate::{
     clock::{Millis, millis},
@@ -11,7 +12,7 @@ use crate::{
     observe,
     send::{
         DisabledReason, EndpointId, Fenced, Finish, LeaseToken, SentDeliveryId,
-        policy::{Attempted, Finished, Receiver, finish as decide},
+        policy::{Attempted, Finished, Receiver, counted, finish as decide},
     },
     store::{
         columns::{Columns, SENDING, corrupt, count, number, seq},
@@ -30,7 +31,7 @@ pub(super) async fn finish(
     now: Millis,
 ) -> Result<(Fenced, Option<DisabledReason>), StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let Some((id_of, attempted)) = held(connection, prefix, id, token).await? else {
+    let Some((tenant, id_of, attempted)) = held(connection, prefix, id, token).await? else {
         return Ok((Fenced::Stale, None));
     };
     let found = endpoints::find(connection, prefix, id_of).await?;
@@ -59,19 +60,22 @@ pub(super) async fn finish(
         }
     }
     write(connection, prefix, (id, attempted.attempt), (&finished, end), now).await.map_err(failed)?;
+    if let Some(counted) = counted(end, now) {
+        stats::count(connection, prefix, (tenant, id_of), counted).await.map_err(failed)?;
+    }
     Ok((Fenced::Applied, finished.disabled))
 }
 
-/// Reads the delivery that the token holds, and for which endpoint it is.
+/// Reads the delivery that the token holds, whose it is, and for which endpoint it is.
 async fn held(
     connection: &mut SqliteConnection,
     prefix: &str,
     id: SentDeliveryId,
     token: LeaseToken,
-) -> Result<Option<(EndpointId, Attempted)>, StoreError> {
+) -> Result<Option<(String, EndpointId, Attempted)>, StoreError> {
     let row = query(
         prefix,
-        "SELECT endpoint, attempt, epoch, resent_after, created_at FROM {}outbox_deliveries \
+        "SELECT tenant, endpoint, attempt, epoch, resent_after, created_at FROM {}outbox_deliveries \
          WHERE seq = ? AND state = ? AND token = ?",
     )
     .bind(seq(id))
@@ -85,7 +89,7 @@ async fn held(
         let endpoint = row.try_get::<&str, _>("endpoint")?.parse().map_err(|_| corrupt("invalid endpoint id"))?;
         let mut attempted = Attempted::new(count(row.int("attempt")?), row.int("epoch")?, row.int("created_at")?);
         attempted.resent_after = row.optional_int("resent_after")?.map(count);
-        Ok(Some((endpoint, attempted)))
+        Ok(Some((row.text("tenant")?.to_owned(), endpoint, attempted)))
     };
     read().map_err(|error| store_error(CONTEXT, error))
 }

@@ -24,5 +24,6 @@ mod purge;
 mod schema;
 mod session;
 mod shared;
+mod stats;
 
 pub(super) use self::{schema::PARTS, shared::Outbox};

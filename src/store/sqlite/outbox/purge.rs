@@ -9,7 +9,7 @@ use crate::{
     error::StoreError,
     send::{
         Retention,
-        policy::{Aged, Usage, aged},
+        policy::{Aged, Usage, aged, hour},
     },
     store::sqlite::error::store_error,
 };
@@ -30,14 +30,16 @@ pub(super) enum Step {
     Moves,
     /// Removes old messages and what came of them.
     Rows,
+    /// Removes old counts of attempts.
+    Stats,
     /// Looks again at messages that were awaited when they became old.
     Unblocked,
 }
 
 impl Step {
     /// In the order in which rows lose their meaning.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Moves, Self::Died, Self::LongHeld, Self::Unblocked, Self::Content, Self::Rows];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Moves, Self::Died, Self::LongHeld, Self::Unblocked, Self::Content, Self::Rows, Self::Stats];
 }
 
 pub(super) async fn run(
@@ -67,6 +69,7 @@ pub(super) async fn run(
         Step::LongHeld => all(&mut tx, prefix, &[LONG_HELD], rows, limit).await,
         Step::Moves => Ok(0),
         Step::Rows => remove(&mut tx, prefix, rows, limit).await,
+        Step::Stats => all(&mut tx, prefix, &[STATS], hour(rows).into(), limit).await,
         Step::Unblocked => all(&mut tx, prefix, &UNBLOCKED, now, limit).await,
     };
     let done = done.map_err(|error| store_error(CONTEXT, error))?;
@@ -89,6 +92,10 @@ const DIED: [&str; 2] = [
 const LONG_HELD: &str = "UPDATE {}outbox_deliveries SET state = 6 WHERE seq IN (\
      SELECT d.seq FROM {}outbox_deliveries d INDEXED BY {}outbox_deliveries_held WHERE d.state = 2 AND d.due_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM {}outbox_moves v WHERE v.endpoint = d.endpoint AND v.target = 0) LIMIT ?2)";
+
+const STATS: &str = "DELETE FROM {}outbox_stats WHERE (tenant, hour, endpoint, ended, bucket) IN (\
+     SELECT tenant, hour, endpoint, ended, bucket FROM {}outbox_stats INDEXED BY {}outbox_stats_hour \
+     WHERE hour < ?1 LIMIT ?2)";
 
 /// Both choose the same ones.
 const UNBLOCKED: [&str; 2] = [
@@ -225,13 +232,13 @@ const FEW: i64 = 50;
 
 #[cfg(test)]
 mod tests {
-    use super::{ANSWERS, BLOCKS, DIED, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, REMOVE, UNBLOCKED, WINDOW};
+    use super::{ANSWERS, BLOCKS, DIED, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, REMOVE, STATS, UNBLOCKED, WINDOW};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
     /// It comes every minute, however much there is that is not old.
     #[tokio::test]
     async fn no_step_reads_what_is_not_old() {
-        let mut statements = vec![ANSWERS, BLOCKS, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, WINDOW];
+        let mut statements = vec![ANSWERS, BLOCKS, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, STATS, WINDOW];
         statements.extend(DIED.into_iter().chain(REMOVE).chain(UNBLOCKED));
         for plan in plans(&statements).await {
             let of_few = |step: &str| {

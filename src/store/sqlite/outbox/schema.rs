@@ -2,12 +2,12 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 4, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 5, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
     // The versions before the third find their way by an index that it drops.
-    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH)];
+    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH)];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
 }
@@ -163,6 +163,21 @@ const THIRD: &[&str] = &[
 const FOURTH: &[&str] = &["UPDATE {}outbox_messages SET purge_after = (\
              SELECT max(a.ended_at) FROM {}outbox_deliveries d CROSS JOIN {}outbox_attempts a ON a.delivery = d.seq \
              WHERE d.message = {}outbox_messages.seq) WHERE payload IS NULL AND purge_after IS NULL"];
+
+/// How many attempts ended in an hour, and how.
+const FIFTH: &[&str] = &[
+    // A tenant's hours lie together, since a tenant has many endpoints.
+    "CREATE TABLE {}outbox_stats (\
+     tenant TEXT NOT NULL, \
+     hour INTEGER NOT NULL, \
+     endpoint TEXT NOT NULL, \
+     ended INTEGER NOT NULL, \
+     bucket INTEGER NOT NULL, \
+     count INTEGER NOT NULL, \
+     PRIMARY KEY (tenant, hour, endpoint, ended, bucket)) STRICT, WITHOUT ROWID",
+    "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour)",
+    "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour)",
+];
 
 #[cfg(test)]
 pub(super) mod tests {

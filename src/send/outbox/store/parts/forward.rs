@@ -15,6 +15,7 @@ use crate::{
             ids::{EndpointId, SentDeliveryId},
             lease::{Finish, LeaseRequest, Leases},
             message::{Dispatched, MessageQuery, MessageRecord},
+            stats::{Backlog, Scope, StatsCell},
         },
     },
 };
@@ -69,6 +70,8 @@ forward! {
         fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>>;
         fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
         fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+        fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
+        fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>>;
     }
     OutboxCatalogue {
         fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -7,6 +7,7 @@ use crate::{
         delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
         ids::{EndpointId, SentDeliveryId},
         message::{MessageQuery, MessageRecord},
+        stats::{Backlog, Scope, StatsCell},
     },
 };
 
@@ -120,4 +121,17 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// # Errors
     /// When the store cannot be reached.
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Reads how many attempts ended in which way and how fast, in the hours from `since` to before `until`, in whole hours since the
+    /// Unix epoch. Cells of different endpoints are added up; the cells are in the order of their hours.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
+
+    /// Reads what waits to be sent.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>>;
 }

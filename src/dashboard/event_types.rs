@@ -1,0 +1,36 @@
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+
+use super::{
+    Shared,
+    guard::Reader,
+    page::{Fault, Frame, html},
+    text::NOTHING,
+};
+
+struct Row {
+    name: String,
+    description: String,
+    version: String,
+    schema: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "event_types.html")]
+struct Page {
+    frame: Frame,
+    rows: Vec<Row>,
+}
+
+pub(super) async fn list(State(shared): State<Arc<Shared>>, reader: Reader) -> Result<Response, Fault> {
+    let entries = shared.webhooks.event_types().list().await?;
+    let rows = entries.iter().map(|entry| Row {
+        name: entry.name().to_owned(),
+        description: entry.description_text().to_owned(),
+        version: entry.api_version().unwrap_or(NOTHING).to_owned(),
+        schema: entry.schema_text().map(str::to_owned),
+    });
+    html(&Page { frame: Frame::new(&reader, "Event types", "Event types"), rows: rows.collect() })
+}

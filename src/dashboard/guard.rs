@@ -1,0 +1,147 @@
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, OriginalUri, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+
+use super::{
+    Shared,
+    page::{Fault, Frame},
+};
+use crate::{
+    api::{Access, Role},
+    observe,
+    send::{Dispatcher, Endpoint, EndpointId, Scope, Tenant},
+};
+
+/// Who looks at a page, and where the application has nested the dashboard.
+#[derive(Clone)]
+pub(super) struct Reader {
+    pub(super) access: Access,
+    pub(super) base: Arc<str>,
+}
+
+/// Stands around every page: lets through what the application allows and what a page of ours asks for, and shows what went wrong.
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let access = match shared.authorize.authorize(parts.clone()).await {
+        Ok(access) => access,
+        Err(response) => return response,
+    };
+    let reader = Reader { access, base: base(&parts).into() };
+    let is_safe = parts.method.is_safe();
+    let refused = match () {
+        () if is_safe => None,
+        () if !reader.may_change() => Some(Fault::forbidden("Only an operator may change something here.")),
+        // Every browser sends one of them with a form, and the layer outside has compared it.
+        () if !parts.headers.contains_key("sec-fetch-site") && !parts.headers.contains_key(header::ORIGIN) => {
+            Some(Fault::forbidden("A change is made by a form of these pages."))
+        }
+        () => None,
+    };
+    let mut request = Request::from_parts(parts, body);
+    request.extensions_mut().insert(reader.clone());
+    let mut response = match refused {
+        Some(fault) => fault.into_response(),
+        None if is_safe => next.run(request).await,
+        // A change that has begun runs to its end, also when the browser has gone.
+        None => tokio::spawn(next.run(request)).await.unwrap_or_else(|error| {
+            observe::api_panicked(&error);
+            Fault::internal().into_response()
+        }),
+    };
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = fault.show(Frame::new(&reader, fault.title(), ""));
+    }
+    protected(response)
+}
+
+/// What the browser is told about every page.
+fn protected(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The answer to a change that a page of another site asks for. Nobody was authorized yet.
+pub(super) fn cross_site() -> Response {
+    let text = "a page of another site may not change anything here";
+    protected((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+}
+
+/// Where the application has nested the router: what stands before the path that the router sees.
+fn base(parts: &Parts) -> String {
+    let whole = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.path());
+    match parts.uri.path() {
+        "/" => whole.trim_end_matches('/').to_owned(),
+        inner => whole.strip_suffix(inner).unwrap_or_default().to_owned(),
+    }
+}
+
+impl Reader {
+    pub(super) fn may_change(&self) -> bool {
+        self.access.role() == Role::Operator
+    }
+
+    /// Whether it sees what all tenants have.
+    pub(super) fn sees_all(&self) -> bool {
+        self.access.tenant().is_none()
+    }
+
+    /// The tenant that a list is about: the reader's own, or the one that an operator of all names.
+    pub(super) fn tenant(&self, webhooks: &Dispatcher, named: Option<&str>) -> Result<Tenant, Fault> {
+        let name = match (self.access.tenant(), named) {
+            (Some(own), None) => own,
+            (Some(own), Some(named)) if own == named => own,
+            (Some(_), Some(_)) => return Err(Fault::not_found("tenant")),
+            (None, named) => named.unwrap_or_default(),
+        };
+        webhooks.tenant(name).map_err(|_| Fault::not_found("tenant"))
+    }
+
+    /// Whose attempts the overview counts.
+    pub(super) fn scope(&self) -> Scope {
+        self.access.tenant().map_or_else(Scope::all, Scope::tenant)
+    }
+
+    /// The tenant that something is of, if the reader may see it.
+    pub(super) fn of(&self, webhooks: &Dispatcher, tenant: &str) -> Option<Tenant> {
+        let is_seen = self.access.tenant().is_none_or(|own| own == tenant);
+        if is_seen { webhooks.tenant(tenant).ok() } else { None }
+    }
+
+    /// An endpoint and its tenant, if the reader may see it.
+    pub(super) async fn endpoint(&self, webhooks: &Dispatcher, id: &str) -> Result<(Tenant, Endpoint), Fault> {
+        let missing = || Fault::not_found("endpoint");
+        let id: EndpointId = id.parse().map_err(|_| missing())?;
+        let endpoint = webhooks.endpoints().get(id).await?.ok_or_else(missing)?;
+        let tenant = self.of(webhooks, endpoint.tenant().unwrap_or_default()).ok_or_else(missing)?;
+        Ok((tenant, endpoint))
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Reader {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Fault> {
+        // Without it nobody was authorized, whatever the reason.
+        parts.extensions.get().cloned().ok_or_else(Fault::internal)
+    }
+}
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+    ),
+    // With `no-referrer` a browser would send `Origin: null` with our own forms.
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];

@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use serde::Deserialize;
+
+use super::{
+    Shared,
+    chart::{Period, StatsView},
+    deliveries::{Row, SHOWN},
+    guard::Reader,
+    page::{DELIVERIES, Fault, Frame, html},
+};
+use crate::send::DeliveryQuery;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Parameters {
+    pub(super) period: Option<String>,
+    pub(super) done: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    whose: String,
+    periods: [(&'static str, String, bool); 4],
+    stats: StatsView,
+    recent: Option<Vec<Row>>,
+    all: &'static str,
+}
+
+pub(super) async fn show(
+    State(shared): State<Arc<Shared>>,
+    reader: Reader,
+    parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Fault> {
+    let Query(parameters) = parameters.map_err(|_| Fault::invalid("The address has a part that cannot be read."))?;
+    let period = Period::of(parameters.period.as_deref());
+    let webhooks = &shared.webhooks;
+    let stats = webhooks.stats(reader.scope(), period.until(webhooks.now())).await?;
+    // The deliveries of all tenants are in no order, so an operator of all of them sees none here.
+    let recent = match reader.sees_all() {
+        true => None,
+        false => {
+            let tenant = reader.tenant(webhooks, None)?;
+            Some(tenant.deliveries(DeliveryQuery::default(), SHOWN).await?.iter().map(Row::of).collect())
+        }
+    };
+    let frame = Frame::new(&reader, "Overview", "Overview");
+    let whose = match reader.access.tenant() {
+        None => "All tenants.".to_owned(),
+        Some("") => "Everything that is sent.".to_owned(),
+        Some(tenant) => format!("What is sent to {tenant}."),
+    };
+    let periods = period.links(frame.home());
+    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), recent, all: DELIVERIES })
+}

@@ -1,0 +1,93 @@
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A time for people and for programs.
+pub(super) struct Time {
+    pub(super) human: String,
+    pub(super) machine: String,
+}
+
+impl Time {
+    pub(super) fn of(at: SystemTime) -> Self {
+        let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self {
+            human: at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            machine: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }
+    }
+}
+
+/// The time of a point of a chart.
+pub(super) fn short(at: SystemTime) -> String {
+    Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%b %-d, %H:%M").to_string()
+}
+
+/// A number with commas between its thousands.
+pub(super) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration as briefly as it can be told.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..=9 => format!("{:.1} s", duration.as_secs_f64()),
+        10..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A share in per cent. Only what is whole is called 100 %.
+pub(super) fn share(share: Option<f64>) -> String {
+    match share {
+        None => NOTHING.to_owned(),
+        Some(share) if share >= 1.0 => "100 %".to_owned(),
+        Some(share) => format!("{:.1} %", (share * 100.0).min(99.9)),
+    }
+}
+
+/// What stands where there is nothing to show.
+pub(super) const NOTHING: &str = "–";
+
+/// A path with parameters; those that are empty are left out.
+pub(super) fn link(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut link = path.to_owned();
+    let mut separator = '?';
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        link.push(separator);
+        link.push_str(name);
+        link.push('=');
+        link.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+        separator = '&';
+    }
+    link
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_told_briefly() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [20, 1500, 90_000, 600_000, 90_000_000].map(|millis| duration(Duration::from_millis(millis))),
+            ["20 ms", "1.5 s", "90 s", "10 min", "25 h"]
+        );
+        assert_eq!([None, Some(1.0), Some(0.99999), Some(0.5)].map(share), ["–", "100 %", "99.9 %", "50.0 %"]);
+        assert_eq!(link("/deliveries", &[("type", "a&b"), ("state", "")]), "/deliveries?type=a%26b");
+    }
+}

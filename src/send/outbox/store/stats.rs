@@ -1,0 +1,183 @@
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{ids::EndpointId, lease::After};
+
+/// Whose attempts or deliveries are counted: those of all tenants, of one tenant, or of one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Scope {
+    /// Those of one tenant; empty in an application without tenants. `None` for those of all tenants.
+    pub tenant: Option<Arc<str>>,
+    /// Those of one endpoint.
+    pub endpoint: Option<EndpointId>,
+}
+
+impl Scope {
+    /// Counts those of all tenants.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Counts those of one tenant.
+    pub fn tenant(name: impl Into<Arc<str>>) -> Self {
+        Self { tenant: Some(name.into()), endpoint: None }
+    }
+
+    /// Counts those of one endpoint of the tenant, or of whichever tenant where none is named.
+    #[must_use]
+    pub fn endpoint(mut self, id: EndpointId) -> Self {
+        self.endpoint = Some(id);
+        self
+    }
+}
+
+/// What became of a delivery by an attempt, as it is counted.
+///
+/// Complete: a store must know what to do with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::exhaustive_enums)]
+pub enum AttemptEnd {
+    /// It was delivered.
+    Delivered,
+    /// It failed, and was the last attempt.
+    Exhausted,
+    /// The endpoint answered that it is gone.
+    Gone,
+    /// The endpoint does not want it.
+    Refused,
+    /// It failed, and is tried again.
+    Retried,
+}
+
+impl AttemptEnd {
+    /// Every end.
+    pub const ALL: [Self; 5] = [Self::Delivered, Self::Exhausted, Self::Gone, Self::Refused, Self::Retried];
+
+    /// Returns how an attempt is counted that ended so; `None` for one that was not made.
+    pub fn of(after: After) -> Option<Self> {
+        match after {
+            After::Delivered => Some(Self::Delivered),
+            After::Exhausted => Some(Self::Exhausted),
+            After::Gone => Some(Self::Gone),
+            After::Refused => Some(Self::Refused),
+            After::Retry { .. } => Some(Self::Retried),
+            After::Unsent { .. } => None,
+        }
+    }
+
+    /// Returns the number of the end in stores.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Delivered => 0,
+            Self::Retried => 1,
+            Self::Refused => 2,
+            Self::Exhausted => 3,
+            Self::Gone => 4,
+        }
+    }
+
+    /// Returns the end of a number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.number() == number)
+    }
+}
+
+/// How many attempts began to be counted in one hour that ended in one way and took about as long as each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatsCell {
+    /// The hour in which they ended, in whole hours since the Unix epoch.
+    pub hour: u32,
+    /// How they ended.
+    pub end: AttemptEnd,
+    /// How long they took: [`latency_bucket`].
+    pub bucket: u8,
+    /// How many there were.
+    pub count: u64,
+}
+
+impl StatsCell {
+    /// Puts a cell together.
+    pub fn new(hour: u32, end: AttemptEnd, bucket: u8, count: u64) -> Self {
+        Self { hour, end, bucket, count }
+    }
+}
+
+/// What waits to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// How many deliveries are pending or being sent, counted up to [`BACKLOG_COUNTED`].
+    pub waiting: u32,
+    /// How long the oldest delivery has been due: not while its endpoint is disabled, rests, or is kept to its rate. Zero where nothing is
+    /// due.
+    pub oldest_due: Duration,
+    /// The same since the endpoint was last served, for the endpoint that has waited longest. An endpoint that is slow has old deliveries;
+    /// one that nobody serves is a fault of the workers.
+    pub unserved: Duration,
+}
+
+impl Backlog {
+    /// Puts a backlog together.
+    pub fn new(waiting: u32, oldest_due: Duration, unserved: Duration) -> Self {
+        Self { waiting, oldest_due, unserved }
+    }
+}
+
+/// Up to how many deliveries a backlog is counted: 10,000. To count more would take the longer the more there are, and says nothing else.
+pub const BACKLOG_COUNTED: u32 = 10_000;
+
+/// How many buckets of latency there are.
+pub const LATENCY_BUCKETS: usize = BOUNDS.len() + 1;
+
+/// Returns the bucket of an attempt that took so long: the first one whose bound is not less.
+pub fn latency_bucket(duration: Duration) -> u8 {
+    let millis = duration.as_millis();
+    let bucket = BOUNDS.iter().position(|bound| u128::from(*bound) >= millis).unwrap_or(BOUNDS.len());
+    u8::try_from(bucket).unwrap_or(u8::MAX)
+}
+
+/// Returns the longest duration of a bucket; the last bucket has no bound, and twice that of the bucket before it is returned.
+pub(crate) fn bucket_bound(bucket: usize) -> Duration {
+    let millis = BOUNDS.get(bucket).copied().unwrap_or(BOUNDS[BOUNDS.len() - 1] * 2);
+    Duration::from_millis(millis.into())
+}
+
+/// Returns the whole hours since the Unix epoch.
+pub(crate) fn hour_of(time: SystemTime) -> u32 {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    u32::try_from(seconds / 3600).unwrap_or(u32::MAX)
+}
+
+/// Milliseconds, each √2 times the one before it: a percentile is then off by a fifth at most, and the attempts of an endpoint fall into
+/// few buckets.
+const BOUNDS: [u32; 32] = [
+    1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024, 1448, 2048, 2896, 4096, 5793,
+    8192, 11_585, 16_384, 23_170, 32_768, 46_341, 65_536,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_in_the_first_bucket_that_holds_it() {
+        for (millis, bucket) in
+            [(0, 0), (1, 0), (2, 1), (5, 4), (128, 13), (129, 14), (65_536, 31), (65_537, 32), (u64::MAX, 32)]
+        {
+            assert_eq!(latency_bucket(Duration::from_millis(millis)), bucket, "{millis} ms");
+        }
+        assert!(BOUNDS.is_sorted());
+    }
+
+    #[test]
+    fn each_end_has_a_number_of_its_own() {
+        for end in AttemptEnd::ALL {
+            assert_eq!(AttemptEnd::from_number(end.number()), Some(end));
+        }
+        assert_eq!(AttemptEnd::from_number(5), None);
+    }
+}
