@@ -108,6 +108,8 @@ guides! {
     defaults = "../docs/defaults.md", [all()];
     /// How a duplicate is handled, and what happens at each crash point.
     idempotency = "../docs/idempotency.md", [all(feature = "axum", feature = "conformance", feature = "sqlite")];
+    /// How to answer a delivery at once and handle it later.
+    inbox = "../docs/inbox.md", [all(feature = "axum", feature = "inbox", feature = "sqlite")];
     /// How to receive webhooks on your own machine.
     local_development = "../docs/local-development.md", [all(feature = "axum", feature = "testing")];
     /// Log events, spans, counters, hints and alerts.

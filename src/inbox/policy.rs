@@ -28,6 +28,9 @@ pub const NEVER: Millis = Millis::MAX;
 /// Why an event is dead whose attempts all ended with their workers.
 pub const EXHAUSTED: &str = "each attempt ended with its worker";
 
+/// How many events one lease finds dead, before it leaves the others to the next.
+pub const MOST_EXHAUSTED: u64 = 1000;
+
 /// What changes about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

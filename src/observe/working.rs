@@ -3,8 +3,8 @@ use std::{fmt, time::Duration};
 use super::{inbox_meter, meter::Timer, outcome::Outcome, spans::WorkSpan};
 use crate::delivery::Delivery;
 
-/// One event of an inbox in the hands of its handler: its span and its time. What is dropped before it has ended was cancelled, or
-/// panicked.
+/// Measures one event of an inbox while its handler handles it: its span and its time. What is dropped before it has ended was
+/// cancelled, or panicked.
 pub(crate) struct Working {
     span: WorkSpan,
     provider: String,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 mod accepting;
+mod model;
 mod sqlite;
 mod stores;
 mod support;

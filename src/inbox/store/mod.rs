@@ -37,8 +37,8 @@ use crate::{
 ///    [`Replay`](Accepted::Replay), and is not stored.
 /// 5. **Leased.** [`lease`](Self::lease) gives events of its consumer that are due to its token, each to one token at a time, the one that has been due
 ///    for longest first, and at most as many as it was asked for. It counts the attempt. An event whose lease has ended is due again, and not before.
-/// 6. **No event for ever.** An event that was begun as often as the request allows and is due again is dead, and is not given out.
-/// 7. **In order, where asked for.** Of the events of one consumer with one order key, the next is given out when the one before has ended, at
+/// 6. **No event is tried forever.** An event that was begun as often as the request allows and is due again is dead, and is not given out.
+/// 7. **In order, where asked for.** Of the events with one order key, which is made of the consumer too, the next is given out when the one before has ended, at
 ///    once, in the order in which they came. One that is armed again or replayed waits for the one that goes on. Others wait for nobody.
 /// 8. **Fenced.** [`renew`](Self::renew), [`finish`](Self::finish) and [`finish_in`](Self::finish_in) act for the token that holds the event,
 ///    also after the end of its lease, as long as nobody else was given it. For any other they are [`Stale`](Fenced::Stale) and change nothing.

@@ -101,7 +101,7 @@ pub struct EventDraft {
     pub delivery_id: Option<Arc<str>>,
     /// What happened.
     pub event_type: Option<Arc<str>>,
-    /// Events with one order key are worked one after the other.
+    /// Events with one order key, which is made of the consumer too, are worked one after the other.
     pub order_key: Option<ClaimKey>,
     /// What keeps its body from being stored under another key.
     pub guard: Option<Guard>,

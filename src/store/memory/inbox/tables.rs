@@ -41,9 +41,9 @@ impl Tables {
         let answers = policy::accept(&events, |index| found[index], room, now);
         for (draft, answer) in events.into_iter().zip(&answers) {
             let standing = match answer {
-                Accepted::New => Standing::arrived(self.waits(&consumer, &draft, None), now),
+                Accepted::New => Standing::arrived(self.waits(&draft, None), now),
                 Accepted::Rearmed => {
-                    let waits = self.waits(&consumer, &draft, None);
+                    let waits = self.waits(&draft, None);
                     let Some(event) = self.keys.get(&draft.key).and_then(|id| self.events.get(id)) else { continue };
                     let mut standing = event.standing;
                     standing.rearm(waits, now);
@@ -87,13 +87,10 @@ impl Tables {
     }
 
     /// Whether another event with its order key has not ended.
-    fn waits(&self, consumer: &Arc<str>, draft: &EventDraft, but: Option<u64>) -> bool {
+    fn waits(&self, draft: &EventDraft, but: Option<u64>) -> bool {
         let Some(order) = draft.order_key else { return false };
         self.events.iter().any(|(id, event)| {
-            Some(*id) != but
-                && event.consumer == *consumer
-                && event.draft.order_key == Some(order)
-                && !event.standing.state.has_ended()
+            Some(*id) != but && event.draft.order_key == Some(order) && !event.standing.state.has_ended()
         })
     }
 
@@ -107,13 +104,11 @@ impl Tables {
                 .map(|(id, event)| (event.standing.due_at, *id))
                 .collect();
             due.sort_unstable();
-            if due.is_empty() || leases.events.len() >= request.limit as usize {
+            due.truncate((request.limit as usize).saturating_sub(leases.events.len()));
+            if due.is_empty() || leases.exhausted >= policy::MOST_EXHAUSTED {
                 break;
             }
             for (_, id) in due {
-                if leases.events.len() >= request.limit as usize {
-                    break;
-                }
                 let Some(event) = self.events.get_mut(&id) else { continue };
                 match event.standing.lease(request.token, request.lease, request.attempts, now) {
                     Leased::Exhausted => {
@@ -171,10 +166,7 @@ impl Tables {
     fn go_on(&mut self, id: u64, now: Millis) {
         let Some(event) = self.events.get(&id).filter(|event| event.standing.state.has_ended()) else { return };
         let Some(order) = event.draft.order_key else { return };
-        let consumer = Arc::clone(&event.consumer);
-        let is_of_key = |event: &Event| {
-            event.consumer == consumer && event.draft.order_key == Some(order) && !event.standing.state.has_ended()
-        };
+        let is_of_key = |event: &Event| event.draft.order_key == Some(order) && !event.standing.state.has_ended();
         // Where one of them is due or being worked already, the others go on waiting.
         if self.events.values().any(|event| is_of_key(event) && event.standing.due_at != NEVER) {
             return;
@@ -230,7 +222,7 @@ impl Tables {
             if changed >= u64::from(limit) {
                 break;
             }
-            let waits = self.events.get(&id).is_some_and(|event| self.waits(consumer, &event.draft, Some(id)));
+            let waits = self.events.get(&id).is_some_and(|event| self.waits(&event.draft, Some(id)));
             let Some(event) = self.events.get_mut(&id) else { continue };
             if event.standing.change(change, (waits, event.has_content), now) {
                 event.reason = None;

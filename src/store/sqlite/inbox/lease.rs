@@ -9,7 +9,7 @@ use crate::{
     idempotency::ClaimKey,
     inbox::{
         Content, Ending, Fenced, InboxId, InboxLease, InboxLeases, LeaseToken, LeasedEvent,
-        policy::{EXHAUSTED, Leased, NEVER},
+        policy::{EXHAUSTED, Leased, MOST_EXHAUSTED, NEVER},
     },
     store::sqlite::error::store_error,
 };
@@ -39,7 +39,7 @@ pub(super) async fn lease(
     let mut leases = InboxLeases::default();
     loop {
         let room = i64::from(request.limit) - leases.events.len() as i64;
-        if room <= 0 {
+        if room <= 0 || leases.exhausted >= MOST_EXHAUSTED {
             break;
         }
         let text = format!(
