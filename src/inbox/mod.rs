@@ -51,4 +51,4 @@ pub use self::{
     },
     worker::InboxWorker,
 };
-pub use crate::{fencing::Fenced, queue::LeaseToken};
+pub use crate::queue::{Fenced, LeaseToken};
