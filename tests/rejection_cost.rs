@@ -12,11 +12,12 @@ use std::{
     pin::pin,
     sync::LazyLock,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{Router, body::Body, http::Request, routing::post};
 use proptest::{prelude::*, test_runner::Config};
+use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_webhooks::Provider;
 
