@@ -53,6 +53,7 @@ mod event_types;
 mod health;
 pub(crate) mod input;
 mod messages;
+mod metadata;
 mod problem;
 mod query;
 mod repeat;
