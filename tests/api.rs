@@ -532,6 +532,36 @@ async fn what_is_over_a_quota_is_429_and_says_when_to_come_again() {
     assert_eq!(over.header("retry-after"), "60");
 }
 
+#[tokio::test]
+async fn a_tenant_that_calls_too_often_is_429_and_others_are_not() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let limited = Api::new(webhooks.clone(), authorize).with_rate_limit("3/min".parse().unwrap());
+    let acme = Client { app: Router::new().nest("/hooks", limited.router()), ..Client::new(&webhooks, "acme") };
+    for _ in 0..3 {
+        assert_eq!(acme.get("/endpoints").await.status, StatusCode::OK);
+    }
+
+    let over = acme.post("/endpoints", json!({ "url": "http://127.0.0.1:9999/hook" })).await;
+
+    let problem = over.problem(429, "rate_limited");
+    assert!(text(&problem["detail"]).contains("3/min"), "{problem}");
+    let wait: u64 = over.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    acme.get("/no/such/route").await.problem(404, "not_found");
+    assert_eq!(acme.with_key("globex").get("/endpoints").await.status, StatusCode::OK);
+    for _ in 0..10 {
+        let seen = acme.with_key("operator of acme").get("/endpoints").await.json();
+        assert_eq!(seen["data"], json!([]), "the rejected write did nothing");
+        assert_eq!(acme.get("/openapi.json").await.status, StatusCode::OK);
+    }
+
+    let unlimited = Api::new(webhooks.clone(), authorize).without_rate_limit();
+    let acme = Client { app: Router::new().nest("/hooks", unlimited.router()), ..acme };
+    for _ in 0..250 {
+        assert_eq!(acme.get("/event-types").await.status, StatusCode::OK);
+    }
+}
+
 /// A body of which nothing ever arrives.
 struct Silence;
 
