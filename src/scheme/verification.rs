@@ -104,7 +104,8 @@ impl Verification {
         if let Locate::Json(pointer) = &template.locate {
             candidates = in_body(template, body, pointer)?;
         }
-        // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
+        // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not
+        // a secret.
         let mut matched = None;
         for (index, hasher) in hashers {
             if matched.is_some() && is_public {
