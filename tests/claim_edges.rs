@@ -24,23 +24,28 @@ use tokio::{
 };
 use tower::ServiceExt;
 use tower_webhooks::{
-    BoxFuture, Claim, Delivery, Secret, WebhookLayer,
+    BoxFuture, Claim, Delivery, Scheme, Secret, WebhookLayer,
     clock::ClockOffset,
     error::StoreError,
     idempotency::{
         ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, IdempotencyLayer,
         IdempotencyStore, InFlight, MissingId,
     },
+    scheme::Field,
     store::MemoryStore,
 };
 
-use crate::support::watched::{Call, Failure, Watched};
+use crate::support::{
+    watched::{Call, Failure, Watched},
+    web::signature,
+};
 
 #[allow(dead_code)] // Each test binary takes what it needs.
 mod support {
     #[cfg(feature = "tracing")]
     pub(crate) mod logs;
     pub(crate) mod watched;
+    pub(crate) mod web;
 }
 
 const SECRET: &str = "It's a Secret to Everybody";
@@ -376,6 +381,52 @@ async fn the_guard_remembers_a_body_that_came_without_an_id() {
         offset.advance(DAY * 2);
         assert!(!is_replayed(&send_ids(&app, &[]).await), "{choice:?}");
         assert_eq!(runs.load(SeqCst), 2, "{choice:?}");
+    }
+}
+
+/// An id of which one half is not signed can be sent again with another half, without it, or with the half twice.
+#[tokio::test]
+async fn the_guard_is_not_passed_by_the_half_of_an_id_that_is_not_signed() {
+    let scheme = || Scheme::hmac_sha256().header("x-hub-signature-256").prefix("sha256=").hex().signs("{body}");
+    let (signed, unsigned) = (|| Field::json("/id"), || Field::header("x-topic"));
+    let topics: &[&[&str]] = &[&["paid"], &["opened"], &[], &["paid", "paid"], &["paid", "opened"], &[""]];
+    // With each half in front, a whole id that is signed, and none; how many run without a guard and with one.
+    for (id, is_signed, [without, with]) in [
+        (signed().joined(unsigned()), false, [3, 1]),
+        (unsigned().joined(signed()), false, [6, 1]),
+        (unsigned().or(signed()), false, [3, 1]),
+        (signed(), true, [1, 1]),
+    ] {
+        let scheme = scheme().id(id).build().unwrap();
+        assert_eq!(scheme.id_is_signed(), is_signed);
+        for (has_guard, expected) in [(false, without), (true, with)] {
+            let once = IdempotencyLayer::new(MemoryStore::new());
+            let once = if has_guard { once.with_replay_guard(DAY) } else { once };
+            let runs = Arc::new(AtomicU32::new(0));
+            let seen = Arc::clone(&runs);
+            let handler = move || async move {
+                seen.fetch_add(1, SeqCst);
+            };
+            let hook = WebhookLayer::new(scheme.clone(), Secret::new(SECRET).unwrap()).with_idempotency(once);
+            let app = Router::new().route("/hook", post(handler).layer(hook));
+
+            for topics in topics {
+                let body = br#"{"id":"e-1"}"#;
+                let mut request = Request::post("/hook").header("x-hub-signature-256", signature(body, SECRET));
+                for topic in *topics {
+                    request = request.header("x-topic", *topic);
+                }
+                let answer = app.clone().oneshot(request.body(Body::from(&body[..])).unwrap()).await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK, "{topics:?}");
+            }
+            // Another event is another body, whatever stands beside it.
+            let body = br#"{"id":"e-2"}"#;
+            let request = Request::post("/hook").header("x-hub-signature-256", signature(body, SECRET));
+            let request = request.header("x-topic", "paid-too").body(Body::from(&body[..])).unwrap();
+            let answer = app.clone().oneshot(request).await.unwrap();
+            assert!(!is_replayed(&answer), "{has_guard}");
+            assert_eq!(runs.load(SeqCst), expected + 1, "{has_guard}: {scheme:?}");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! answer is foretold, no event is acknowledged and never run, and nothing of a request is kept when it is over.
 //!
 //! Deliveries come with an id, without one, or with two; with bodies that repeat; of API versions that somebody has named and of
-//! others; with a guard against replays and without. Handlers overlap, renew their claims, and end in every way there is.
+//! others; alone and in batches, whose items end in different ways and of which a crash leaves a part; with a guard against replays
+//! and without. Handlers overlap, renew their claims, and end in every way there is.
 #![allow(clippy::unwrap_used)] // The helpers panic as the tests do.
 
 use std::{
@@ -61,6 +62,8 @@ struct Setup {
     missing_id: Option<MissingId>,
     bodies_are_unique: bool,
     has_guard: bool,
+    /// Whether the items of a batch are signed, and with them the ids that they hold.
+    signs_items: bool,
 }
 
 /// What a delivery says of its id.
@@ -78,7 +81,29 @@ struct Delivery {
     version: u8,
 }
 
+/// An item of a batch.
 #[derive(Debug, Clone, Copy)]
+struct Item {
+    id: Option<u8>,
+    body: u8,
+}
+
+/// What an item or a delivery is, to whoever claims it.
+#[derive(Debug, Clone, Copy)]
+struct Subject {
+    id: Id,
+    content: Content,
+    id_is_signed: bool,
+}
+
+/// What the bytes are. An item holds its id itself; without one its bytes are those of a delivery that comes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Content {
+    id: Option<u8>,
+    body: u8,
+}
+
+#[derive(Debug, Clone)]
 enum Step {
     /// The sender sends it, or sends it again, and its handler stays at work.
     Begin(Delivery),
@@ -86,6 +111,10 @@ enum Step {
     Crash(Delivery),
     /// It comes, and its handler ends.
     Deliver(Delivery, End),
+    /// Items come in one request, and the handler of each ends.
+    Batch(Vec<(Item, End)>),
+    /// They come to another process, which is killed in the handler of one of them, with those before it done.
+    CrashInBatch(Vec<Item>, usize),
     /// One of the handlers at work ends.
     Finish(usize, End),
     /// One of the handlers at work renews its claim.
@@ -123,8 +152,8 @@ const BODY: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
-    Body(u8),
-    Guard(u8),
+    Body(Content),
+    Guard(Content),
     Id(u8),
 }
 
@@ -170,20 +199,22 @@ struct Reference {
 }
 
 impl Reference {
-    fn keys(&self, delivery: Delivery) -> Result<(Option<Key>, Option<Key>), u16> {
-        let guard = self.setup.has_guard.then_some(Key::Guard(delivery.body));
+    fn keys(&self, subject: Subject) -> Result<(Option<Key>, Option<Key>), u16> {
+        // Nobody can send a delivery under another id where the id is signed.
+        let is_bound = subject.id_is_signed && matches!(subject.id, Id::Is(_));
+        let guard = (self.setup.has_guard && !is_bound).then_some(Key::Guard(subject.content));
         let by_scheme = if self.setup.bodies_are_unique { MissingId::BodyDigest } else { MissingId::Skip };
-        match (delivery.id, self.setup.missing_id.unwrap_or(by_scheme)) {
+        match (subject.id, self.setup.missing_id.unwrap_or(by_scheme)) {
             (Id::Is(id), _) => Ok((Some(Key::Id(id)), guard)),
-            (_, MissingId::BodyDigest) => Ok((Some(Key::Body(delivery.body)), guard)),
+            (_, MissingId::BodyDigest) => Ok((Some(Key::Body(subject.content)), guard)),
             (_, MissingId::Skip) => Ok((guard, None)),
             (_, _) => Err(400),
         }
     }
 
     /// What a delivery must be answered, or which attempt must run for it. `failing`: so many claims succeed, then one fails.
-    fn arrives(&mut self, delivery: Delivery, failing: Option<(usize, Failure)>) -> Verdict {
-        let (key, guard) = match self.keys(delivery) {
+    fn arrives(&mut self, subject: Subject, failing: Option<(usize, Failure)>) -> Verdict {
+        let (key, guard) = match self.keys(subject) {
             Ok(keys) => keys,
             Err(status) => return Verdict::Answered(status),
         };
@@ -400,18 +431,21 @@ enum Command {
 
 struct World {
     ledger: Ledger,
-    /// By the number that a request carries.
+    /// By the number that a request carries. The handlers of a batch's items have the same one, one after the other.
     commands: Mutex<HashMap<String, mpsc::UnboundedReceiver<Command>>>,
     begun: mpsc::UnboundedSender<Option<u32>>,
 }
 
 async fn handler(State(world): State<Arc<World>>, headers: HeaderMap, claim: Option<Claim>) -> StatusCode {
     let number = headers["x-number"].to_str().unwrap();
-    let mut commands = world.commands.lock().unwrap().remove(number).expect("a request runs once");
+    let mut commands = world.commands.lock().unwrap().remove(number).expect("a request runs once at a time");
     world.begun.send(claim.as_ref().map(Claim::attempt)).unwrap();
     loop {
         match commands.recv().await.expect("the history goes on") {
-            Command::End(end) => return act(&world, claim.as_ref(), end).await,
+            Command::End(end) => {
+                world.commands.lock().unwrap().insert(number.to_owned(), commands);
+                return act(&world, claim.as_ref(), end).await;
+            }
             Command::Renew(reply) => {
                 let claim = claim.as_ref().expect("only a claim is renewed");
                 reply.send(claim.renew(days(LEASE) - SLACK).await.is_ok()).unwrap();
@@ -515,6 +549,7 @@ impl History {
         let (begin, begun) = mpsc::unbounded_channel();
         let world = Arc::new(World { ledger, commands: Mutex::default(), begun: begin });
         let mut once = IdempotencyLayer::new(store.clone())
+            .with_consumer(CONSUMER)
             .with_local_cache(0)
             .with_lease(days(LEASE))
             .with_handler_timeout(days(LEASE) - SLACK)
@@ -538,10 +573,22 @@ impl History {
         if setup.bodies_are_unique {
             scheme = scheme.bodies_are_unique();
         }
+        let mut batch = match setup.signs_items {
+            true => Scheme::hmac_sha256().header("x-signature").prefix("sha256=").hex().signs("{body}"),
+            false => Scheme::insecure_token().header("x-token"),
+        };
+        batch = batch.name("theirs").batch("/events").id(Field::json("/id")).event_type(Field::json("/action"));
+        if setup.bodies_are_unique {
+            batch = batch.bodies_are_unique();
+        }
         let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
+        let items = WebhookLayer::new(batch, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
         // Whatever its version, and in whatever form it comes, somebody handles it.
         let events = EventRouter::new().on_version("order.paid", ["0"], handler).on("order.*", handler);
-        let app = Router::new().route("/hook", post(events).layer(hook)).with_state(Arc::clone(&world));
+        let app = Router::new()
+            .route("/hook", post(events).layer(hook))
+            .route("/batch", post(handler).layer(items))
+            .with_state(Arc::clone(&world));
         let reference = Reference { setup, now: 0, runs: 0, records: HashMap::new() };
         let (requests, bodies, open) = (0, Arc::default(), Vec::new());
         Self { setup, offset, store, once, world, begun, app, reference, requests, bodies, open }
@@ -573,13 +620,51 @@ impl History {
         (commands, tokio::spawn(async move { app.oneshot(request).await.unwrap().status().as_u16() }))
     }
 
+    /// Sends items in one request.
+    fn send_batch(&mut self, items: &[Item]) -> (mpsc::UnboundedSender<Command>, JoinHandle<u16>) {
+        self.requests += 1;
+        let (commands, received) = mpsc::unbounded_channel();
+        self.world.commands.lock().unwrap().insert(self.requests.to_string(), received);
+        let items: Vec<_> = items.iter().map(|item| String::from_utf8(bytes(item.content())).unwrap()).collect();
+        let body = format!(r#"{{"events":[{}]}}"#, items.join(",")).into_bytes();
+        let request = Request::post("/batch")
+            .header("x-signature", signature(&body, SECRET))
+            .header("x-token", SECRET)
+            .header("x-number", self.requests.to_string());
+        self.bodies.fetch_add(1, SeqCst);
+        let body = Body::from(Bytes::from_owner(Tracked(body, Arc::clone(&self.bodies))));
+        let (app, request) = (self.app.clone(), request.body(body).unwrap());
+        (commands, tokio::spawn(async move { app.oneshot(request).await.unwrap().status().as_u16() }))
+    }
+
+    /// Each item in its turn, however those before it ended. The answer is that of the first that failed.
+    async fn take_batch(&mut self, items: &[(Item, End)]) {
+        let sent: Vec<_> = items.iter().map(|(item, _)| *item).collect();
+        let (commands, answer) = self.send_batch(&sent);
+        let mut failed = None;
+        for (item, end) in items {
+            let status = match self.reference.arrives(item.subject(self.setup), None) {
+                Verdict::Answered(status) => status,
+                Verdict::Runs(run) => {
+                    assert_eq!(in_time(self.begun.recv()).await.unwrap(), run.attempt);
+                    commands.send(Command::End(*end)).unwrap();
+                    self.reference.ends(run, *end)
+                }
+            };
+            if status != 200 {
+                failed = failed.or(Some(status));
+            }
+        }
+        assert_eq!(of(answer).await, failed.unwrap_or(200));
+    }
+
     async fn take(&mut self, step: Step) {
         // What is purged begins with the first attempt again. When that is, is not in the history.
         self.store.fail(Call::Purge, Failure::Before, u32::MAX);
         match step {
             Step::Begin(delivery) => {
                 let (commands, answer) = self.send(delivery);
-                match self.reference.arrives(delivery, None) {
+                match self.reference.arrives(delivery.subject(), None) {
                     Verdict::Answered(status) => assert_eq!(of(answer).await, status),
                     Verdict::Runs(run) => {
                         assert_eq!(in_time(self.begun.recv()).await.unwrap(), run.attempt);
@@ -587,7 +672,14 @@ impl History {
                     }
                 }
             }
-            Step::Crash(delivery) => self.crash(delivery).await,
+            Step::Crash(delivery) => _ = self.crash(delivery.subject()).await,
+            Step::Batch(items) => self.take_batch(&items).await,
+            Step::CrashInBatch(items, at) => {
+                for item in &items[..at] {
+                    self.done_elsewhere(item.subject(self.setup)).await;
+                }
+                let _ = self.crash(items[at].subject(self.setup)).await;
+            }
             Step::Deliver(delivery, end) => {
                 self.fail(end);
                 let (commands, answer) = self.send(delivery);
@@ -597,7 +689,7 @@ impl History {
                     End::StoreFails(Call::Claim, successes, failure) => Some((successes, failure)),
                     _ => None,
                 };
-                match self.reference.arrives(delivery, failing) {
+                match self.reference.arrives(delivery.subject(), failing) {
                     Verdict::Answered(status) => assert_eq!(of(answer).await, status),
                     Verdict::Runs(run) => {
                         assert_eq!(in_time(self.begun.recv()).await.unwrap(), run.attempt);
@@ -644,9 +736,9 @@ impl History {
         }
     }
 
-    /// Does what another process would have done up to its handler.
-    async fn crash(&mut self, delivery: Delivery) {
-        let Ok((key, guard)) = self.reference.keys(delivery) else { return };
+    /// Does what another process would have done up to its handler, and returns what it would hold then.
+    async fn crash(&mut self, subject: Subject) -> Option<(Run, ClaimToken)> {
+        let (key, guard) = self.reference.keys(subject).ok()?;
         let token = ClaimToken::random().unwrap();
         let store = self.store.inner().clone();
         for (index, claimed) in [key, guard].into_iter().flatten().enumerate() {
@@ -661,7 +753,37 @@ impl History {
                 (_, _) => _ = store.release(claim_key(key.unwrap()), token).await.unwrap(),
             }
         }
-        self.reference.arrives(delivery, None);
+        match self.reference.arrives(subject, None) {
+            Verdict::Answered(_) => None,
+            Verdict::Runs(run) => Some((run, token)),
+        }
+    }
+
+    /// Does what another process would have done, up to the end.
+    async fn done_elsewhere(&mut self, subject: Subject) {
+        let Some((run, token)) = self.crash(subject).await else { return };
+        for key in [run.key, run.guard].into_iter().flatten() {
+            let kept = Completion::new(days(self.reference.kept(key)));
+            assert_eq!(self.store.inner().complete(claim_key(key), token, kept).await.unwrap(), Fenced::Applied);
+        }
+        assert_eq!(self.reference.ends(run, End::Succeeds), 200);
+    }
+}
+
+impl Delivery {
+    fn subject(self) -> Subject {
+        Subject { id: self.id, content: Content { id: None, body: self.body }, id_is_signed: false }
+    }
+}
+
+impl Item {
+    fn content(self) -> Content {
+        Content { id: self.id, body: self.body }
+    }
+
+    fn subject(self, setup: Setup) -> Subject {
+        let id = self.id.map_or(Id::Absent, Id::Is);
+        Subject { id, content: self.content(), id_is_signed: setup.signs_items }
     }
 }
 
@@ -677,26 +799,31 @@ async fn in_time<F: Future>(future: F) -> F::Output {
 const FORM_TYPE: &str = "application/x-www-form-urlencoded";
 
 fn body(number: u8) -> Vec<u8> {
-    match number {
-        FORM => b"payload=%7B%22action%22%3A%22paid%22%7D".to_vec(),
-        _ => format!(r#"{{"action":"paid","order":{number}}}"#).into_bytes(),
+    bytes(Content { id: None, body: number })
+}
+
+fn bytes(content: Content) -> Vec<u8> {
+    match content {
+        Content { id: None, body: FORM } => b"payload=%7B%22action%22%3A%22paid%22%7D".to_vec(),
+        Content { id: None, body } => format!(r#"{{"action":"paid","order":{body}}}"#).into_bytes(),
+        Content { id: Some(id), body } => format!(r#"{{"id":"{id}","action":"paid","order":{body}}}"#).into_bytes(),
     }
 }
 
 fn claim_key(key: Key) -> ClaimKey {
-    let of_body = |kind: u8, number| [&[kind][..], &Sha256::digest(body(number))].concat();
+    let of_body = |kind: u8, content| [&[kind][..], &Sha256::digest(bytes(content))].concat();
     let id = match key {
-        Key::Body(number) => of_body(b'b', number),
-        Key::Guard(number) => of_body(b'g', number),
+        Key::Body(content) => of_body(b'b', content),
+        Key::Guard(content) => of_body(b'g', content),
         Key::Id(id) => format!("i{id}").into_bytes(),
     };
-    ClaimKey::new("/hook", "theirs", None, &id)
+    ClaimKey::new(CONSUMER, "theirs", None, &id)
 }
 
 async fn check(setup: Setup, steps: &[Step]) {
     let mut history = History::new(setup);
     for step in steps {
-        history.take(*step).await;
+        history.take(step.clone()).await;
     }
 
     // In the end the world heals, handlers end, leases pass, and the sender repeats what it has.
@@ -712,9 +839,23 @@ async fn check(setup: Setup, steps: &[Step]) {
         let record = history.reference.records[&Key::Id(id)];
         assert!(matches!(record.state, Phase::Done { .. }), "everything is handled in the end");
     }
+    // What crashed in the middle of a batch comes again too, as often as its sender likes.
+    for step in steps {
+        let Step::CrashInBatch(items, _) = step else { continue };
+        for _ in 0..2 {
+            let items = items.iter().map(|item| (*item, End::Succeeds)).collect();
+            history.take(Step::Batch(items)).await;
+        }
+        for item in items {
+            let (key, _) = history.reference.keys(item.subject(setup)).unwrap_or_default();
+            let is_done = |key| matches!(history.reference.records[&key].state, Phase::Done { .. });
+            assert!(key.is_none_or(is_done), "a batch is handled to its end");
+        }
+    }
     assert_eq!(history.setup.has_guard, history.reference.records.keys().any(|key| matches!(key, Key::Guard(_))));
 }
 
+const CONSUMER: &str = "orders";
 const IDS: u8 = 4;
 const BODIES: u8 = 3;
 const VERSIONS: u8 = 2;
@@ -724,10 +865,12 @@ const FORM: u8 = 2;
 fn setup() -> impl Strategy<Value = Setup> {
     let said = prop_oneof![Just(MissingId::BodyDigest), Just(MissingId::Reject), Just(MissingId::Skip)];
     let missing_id = prop_oneof![1 => Just(None), 2 => said.prop_map(Some)];
-    (missing_id, any::<bool>(), any::<bool>()).prop_map(|(missing_id, bodies_are_unique, has_guard)| Setup {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (missing_id, flags).prop_map(|(missing_id, (bodies_are_unique, has_guard, signs_items))| Setup {
         missing_id,
         bodies_are_unique,
         has_guard,
+        signs_items,
     })
 }
 
@@ -761,8 +904,27 @@ fn delivery() -> impl Strategy<Value = Delivery> {
     (id, 0..BODIES, 0..VERSIONS).prop_map(|(id, body, version)| Delivery { id, body, version })
 }
 
+/// An item whose bytes, if it has no id, are those of a delivery that comes alone; or of none.
+fn item() -> impl Strategy<Value = Item> {
+    let id = prop_oneof![3 => (0..IDS).prop_map(Some), 1 => Just(None)];
+    let body = (0..BODIES).prop_map(|body| if body == FORM { BODIES } else { body });
+    (id, body).prop_map(|(id, body)| Item { id, body })
+}
+
+/// How an item's handler ends: outages are met by deliveries that come alone.
+fn end_of_item() -> impl Strategy<Value = End> {
+    let fails = |end: &End| matches!(end, End::StoreFails(..) | End::StoreFailsAtCheck);
+    end().prop_filter("the store is well", move |end| !fails(end))
+}
+
 fn step() -> impl Strategy<Value = Step> {
+    let items = || prop::collection::vec(item(), 1..5);
     prop_oneof![
+        3 => prop::collection::vec((item(), end_of_item()), 0..5).prop_map(Step::Batch),
+        2 => (items(), any::<usize>()).prop_map(|(items, at)| {
+            let at = at % items.len();
+            Step::CrashInBatch(items, at)
+        }),
         8 => (delivery(), end()).prop_map(|(delivery, end)| Step::Deliver(delivery, end)),
         3 => delivery().prop_map(Step::Begin),
         1 => delivery().prop_map(Step::Crash),

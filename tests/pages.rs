@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, routing::post};
 use tokio::net::TcpListener;
-use tower_webhooks::{Delivery, Provider, Scheme, Secret, WebhookLayer};
+use tower_webhooks::{Delivery, Provider, Scheme, Secret, WebhookLayer, scheme::Duplicates};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -164,6 +164,16 @@ fn the_table_of_senders_is_that_of_the_catalogue() {
         assert_eq!(says_yes(row[2]), scheme.covers_body(), "{provider}: body");
         assert_eq!(says_yes(row[3]), scheme.id_is_signed(), "{provider}: id");
         assert_eq!(says_yes(row[4]), scheme.timestamp_is_signed(), "{provider}: timestamp");
+        let duplicates = match provider.duplicates() {
+            Duplicates::Event => "the id, which is the event's",
+            Duplicates::Delivery => "the id, which is the delivery's",
+            Duplicates::Items => "the ids of the events in it",
+            Duplicates::UniqueBodies => "the body",
+            Duplicates::Undocumented if row[3].starts_with("none") => "nothing",
+            Duplicates::Undocumented => "the id",
+            _ => "nothing",
+        };
+        assert!(row[10].starts_with(duplicates), "{provider}: {}", row[10]);
     }
     #[cfg(feature = "asymmetric")]
     {

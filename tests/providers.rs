@@ -556,7 +556,7 @@ fn a_provider_is_found_by_any_of_its_names() {
 
 #[test]
 fn what_is_known_of_a_sender_beside_its_scheme_can_be_asked() {
-    use tower_webhooks::scheme::Evidence;
+    use tower_webhooks::scheme::{Duplicates, Evidence};
 
     let hours = |count: u64| Some(Duration::from_secs(count * 60 * 60));
     assert_eq!(Provider::GITHUB.title(), "GitHub");
@@ -568,6 +568,17 @@ fn what_is_known_of_a_sender_beside_its_scheme_can_be_asked() {
     assert_eq!((Provider::STRIPE.retries_for(), Provider::SHOPIFY.retries_for()), (hours(72), hours(4)));
     assert_eq!((Provider::LINE.batch(), Provider::HUBSPOT_V3.batch()), (Some("/events"), Some("")));
     assert_eq!((Provider::STRIPE.batch(), Provider::STRIPE.deadline()), (None, None));
+    for (provider, duplicates) in [
+        (Provider::STRIPE, Duplicates::Event),
+        (Provider::JIRA, Duplicates::Delivery),
+        (Provider::WOOCOMMERCE, Duplicates::Attempt),
+        (Provider::LINE, Duplicates::Items),
+        (Provider::ZOOM, Duplicates::UniqueBodies),
+        (Provider::DROPBOX, Duplicates::RepeatedBodies),
+        (Provider::CAL_COM, Duplicates::Undocumented),
+    ] {
+        assert_eq!(provider.duplicates(), duplicates, "{provider}");
+    }
 }
 
 // A configuration names a provider; what is wrong in it says what would be right.
@@ -655,6 +666,115 @@ async fn shopifys_duplicates_are_those_of_its_guide() {
     assert_eq!(send("shopify", "e-1", "w-1", "Order").await, 4);
     assert_eq!(send("shopify", "e-9", "w-1", "Order").await, 4);
     assert_eq!(send("shopify", "e-1", "w-2", "Order").await, 5);
+}
+
+/// Counts the runs of a handler behind a provider's layer with idempotency, and answers with whether the delivery had an id.
+#[cfg(feature = "idempotency")]
+fn counted(provider: Provider) -> (Router, Arc<AtomicUsize>) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let runs = Arc::clone(&runs);
+        async move |delivery: Delivery| {
+            runs.fetch_add(1, Ordering::SeqCst);
+            if delivery.id().is_some() { "with an id" } else { "without" }
+        }
+    };
+    let layer = layer(provider).with_idempotency(tower_webhooks::store::MemoryStore::new());
+    (Router::new().route("/{*path}", on_post(handler).layer(layer)), runs)
+}
+
+/// What the entry says of duplicates is what idempotency does, where the application says nothing.
+#[cfg(feature = "idempotency")]
+#[tokio::test]
+async fn a_delivery_of_any_provider_that_comes_twice_runs_once_only_where_something_identifies_it() {
+    use tower_webhooks::scheme::Duplicates;
+
+    let body = r#"{"type":"t","passcode":"an endpoint's signing key","webhookTimestamp":1800000000000,"data":{"n":1}}"#;
+    for provider in Provider::ALL.iter().copied() {
+        let (router, runs) = counted(provider);
+        let path = match provider.name() {
+            "pandadoc" => format!("/in?signature={}", senders::hex_tag(provider, body)),
+            _ => PATH.to_owned(),
+        };
+        let headers = signature(provider, body);
+        let send = async || senders::send(&router, Method::POST, &path, &headers, body).await;
+        let first = send().await;
+        assert!(first.status.is_success(), "{provider}: {first:?}");
+        assert!(send().await.status.is_success(), "{provider}");
+
+        let is_known = first.body == "with an id" || provider.duplicates() == Duplicates::UniqueBodies;
+        assert_eq!(
+            runs.load(Ordering::SeqCst),
+            if is_known { 1 } else { 2 },
+            "{provider}: {:?}",
+            provider.duplicates()
+        );
+    }
+}
+
+/// A duplicate has what the sender's own pages, or its source, say that it has; and what differs there is not lost.
+#[cfg(feature = "idempotency")]
+#[tokio::test]
+async fn duplicates_are_those_of_each_senders_own_pages() {
+    type Case = (Provider, &'static [(&'static str, &'static str)], &'static str, usize);
+    const CASES: &[&[Case]] = &[
+        // Two orders in one second have one delivery id, and both run; so does the repetition, which nothing tells.
+        &[
+            (Provider::WOOCOMMERCE, &[("x-wc-webhook-delivery-id", "4b0c8e7a")], r#"{"id":1}"#, 1),
+            (Provider::WOOCOMMERCE, &[("x-wc-webhook-delivery-id", "4b0c8e7a")], r#"{"id":2}"#, 2),
+            (Provider::WOOCOMMERCE, &[("x-wc-webhook-delivery-id", "5d1f9a6b")], r#"{"id":2}"#, 3),
+        ],
+        &[
+            (Provider::SENTRY, &[("request-id", "1")], r#"{"action":"created"}"#, 1),
+            (Provider::SENTRY, &[("request-id", "1")], r#"{"action":"resolved"}"#, 2),
+        ],
+        // An event is identified by its source and its id.
+        &[
+            (Provider::CLOUDEVENTS, &[("ce-id", "1"), ("ce-source", "/shop")], "{}", 1),
+            (Provider::CLOUDEVENTS, &[("ce-id", "1"), ("ce-source", "/bank")], "{}", 2),
+            (Provider::CLOUDEVENTS, &[("ce-id", "1"), ("ce-source", "/shop")], "{}", 2),
+            (Provider::CLOUDEVENTS, &[], r#"{"id":"1","source":"/shop","type":"t"}"#, 2),
+            (Provider::CLOUDEVENTS, &[], r#"{"id":"2","source":"/shop","type":"t"}"#, 3),
+        ],
+        &[
+            (Provider::AFTERSHIP, &[], r#"{"event":"tracking_update","event_id":"a","ts":1}"#, 1),
+            (Provider::AFTERSHIP, &[], r#"{"event":"tracking_update","event_id":"b","ts":1}"#, 2),
+            (Provider::AFTERSHIP, &[], r#"{"event":"tracking_update","event_id":"a","ts":2}"#, 2),
+        ],
+        &[
+            (Provider::FOURTHWALL, &[], r#"{"id":"weve_1","type":"ORDER_PLACED","data":{"id":"o1"}}"#, 1),
+            (Provider::FOURTHWALL, &[], r#"{"id":"weve_1","type":"ORDER_PLACED","data":{"id":"o1"}, "x":1}"#, 1),
+            (Provider::FOURTHWALL, &[], r#"{"id":"weve_2","type":"ORDER_UPDATED","data":{"id":"o1"}}"#, 2),
+        ],
+        &[
+            (Provider::ZOHO_PAYMENTS, &[], r#"{"event_id":9973000000138072,"event_type":"payment.succeeded"}"#, 1),
+            (Provider::ZOHO_PAYMENTS, &[], r#"{"event_id":9973000000138072,"event_type":"payment.succeeded"}"#, 1),
+            (Provider::ZOHO_PAYMENTS, &[], r#"{"event_id":9973000000138073,"event_type":"payment.succeeded"}"#, 2),
+        ],
+        // One change of a document is told in several types of event, each with an id of its own.
+        &[
+            (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "550e8400")], r#"[{"event":"a"}]"#, 1),
+            (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "550e8400")], r#"[{"event":"a"}]"#, 1),
+            (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "660e8400")], r#"[{"event":"a"}]"#, 2),
+        ],
+        // The same heartbeat or notification, time and again.
+        &[(Provider::ASANA, &[], r#"{"events":[]}"#, 1), (Provider::ASANA, &[], r#"{"events":[]}"#, 2)],
+        &[(Provider::GOOGLE_WORKSPACE_CHANNELS, &[], "", 1), (Provider::GOOGLE_WORKSPACE_CHANNELS, &[], "", 2)],
+    ];
+    for case in CASES {
+        let (router, runs) = counted(case[0].0);
+        for (provider, more, body, expected) in *case {
+            let path = match provider.name() {
+                "pandadoc" => format!("/in?signature={}", senders::hex_tag(*provider, body)),
+                _ => PATH.to_owned(),
+            };
+            let mut headers = signature(*provider, body);
+            headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+            let answer = senders::send(&router, Method::POST, &path, &headers, body).await;
+            assert_eq!(answer.status, StatusCode::OK, "{provider} {more:?} {body}");
+            assert_eq!(runs.load(Ordering::SeqCst), *expected, "{provider} {more:?} {body}");
+        }
+    }
 }
 
 // Linear's own library takes a number and nothing else.

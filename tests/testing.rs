@@ -358,6 +358,34 @@ async fn a_webhook_of_zendesk_is_known_by_its_invocation_and_may_be_a_form() {
     assert_eq!(app.oneshot(form.build::<Body>()).await.unwrap().status(), StatusCode::OK);
 }
 
+/// Both pass on what somebody else has chosen: JSON, or a form whose fields are the payload.
+#[tokio::test]
+async fn what_freshdesk_and_hookdeck_pass_on_may_be_a_form() {
+    #[derive(serde::Deserialize)]
+    struct Ticket {
+        ticket_id: u64,
+        status: String,
+    }
+
+    async fn handler(event: VerifiedEvent<Ticket>) -> String {
+        format!("{} {}", event.ticket_id, event.status)
+    }
+    for provider in [Provider::FRESHDESK, Provider::HOOKDECK] {
+        let scheme = Scheme::from(provider);
+        let app = Router::new().route("/hook", any(handler).layer(layer(scheme.clone())));
+        let fields = json!({ "ticket_id": 7, "status": "Open & waiting" });
+        for request in [
+            signed(&scheme).with_event("", fields.clone()).as_form_fields(),
+            signed(&scheme).with_body(fields.to_string()),
+        ] {
+            let response = app.clone().oneshot(request.build::<Body>()).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{provider}");
+            let body = axum::body::to_bytes(response.into_body(), 1024).await.unwrap();
+            assert_eq!(body, "7 Open & waiting", "{provider}");
+        }
+    }
+}
+
 #[test]
 fn a_form_that_the_scheme_does_not_declare_cannot_be_built() {
     let error = |request: SignedRequest| request.try_build::<Bytes>().unwrap_err().to_string();

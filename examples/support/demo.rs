@@ -51,14 +51,14 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
             let data = json!({ "order": 1000 + hour * 20 + number, "total": "129.90", "currency": "EUR", "customer": { "name": "Ada Lovelace" } });
             webhooks.dispatch(Message::new(event_type, &data)?.tenant(tenant)).await?;
         }
-        work(store, &mut dice).await?;
+        work(store).await?;
         clock.advance(Duration::from_secs(3600));
     }
     Ok(())
 }
 
 /// Plays the worker for all that is due.
-async fn work(store: &impl OutboxStore, dice: &mut u32) -> Result<(), BoxError> {
+async fn work(store: &impl OutboxStore) -> Result<(), BoxError> {
     loop {
         let token = LeaseToken::random()?;
         let leased = store.lease(LeaseRequest::new(token, Duration::from_secs(60), 64)).await?.deliveries;
@@ -66,8 +66,14 @@ async fn work(store: &impl OutboxStore, dice: &mut u32) -> Result<(), BoxError> 
             return Ok(());
         }
         for delivery in leased {
+            // Deliveries are leased in any order, so each has dice of its own.
+            let of_its_own =
+                [delivery.endpoint.settings.url.as_bytes(), delivery.message.payload().get().as_bytes()].concat();
+            let mut dice = of_its_own
+                .iter()
+                .fold(delivery.round_attempt, |dice, byte| (dice ^ u32::from(*byte)).wrapping_mul(16_777_619));
             let is_ledger = delivery.endpoint.settings.url.contains("ledger");
-            let fails = roll(dice, 100) < if is_ledger { 45 } else { 4 };
+            let fails = roll(&mut dice, 100) < if is_ledger { 45 } else { 4 };
             let last = delivery.round_attempt >= 3;
             let wait = Duration::from_secs(if delivery.round_attempt == 1 { 300 } else { 1800 });
             let mut finish = Finish::new(match fails {
@@ -78,9 +84,9 @@ async fn work(store: &impl OutboxStore, dice: &mut u32) -> Result<(), BoxError> 
             finish.status = Some(if fails { 503 } else { 200 });
             finish.error = fails.then_some("status");
             finish.duration = Duration::from_millis(u64::from(if fails {
-                900 + roll(dice, 2400)
+                900 + roll(&mut dice, 2400)
             } else {
-                30 + roll(dice, 90) * roll(dice, 4)
+                30 + roll(&mut dice, 90) * roll(&mut dice, 4)
             }));
             finish.answer = if fails { "upstream connect error".into() } else { r#"{"received":true}"#.into() };
             let _ = store.finish(delivery.id, token, finish).await?;

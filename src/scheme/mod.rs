@@ -65,7 +65,7 @@ pub use self::{
     freshness::{JsonForm, TimestampUnit},
     handshake::Handshake,
     keys::Keys,
-    provider::{Evidence, Provider},
+    provider::{Duplicates, Evidence, Provider},
     scheme::Scheme,
 };
 pub(crate) use self::{

@@ -36,6 +36,9 @@ const until = async (what, is_so) => {
   }
   throw new Error(`${what} did not come true`);
 };
+// A click returns before the page that it leads to is there.
+const arrived = (place) =>
+  until(`the page ${place}`, () => run("return document.readyState === 'complete' && (location.pathname + location.search).includes(arguments[0])", place));
 const as = (who) => cdp("Network.setCookie", { name: "who", value: who, url: base });
 const size = (width, height = 900) => cdp("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: width < 500 });
 const scheme = (value) => cdp("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value }] });
@@ -69,11 +72,11 @@ try {
   await open("/deliveries");
   await run("document.querySelector('[name=state]').value = 'exhausted'");
   await click("form.filters button", "Filter");
-  await until("filtered", () => run("return location.search.includes('state=exhausted')"));
+  await arrived("state=exhausted");
   const states = await run("return [...document.querySelectorAll('td .state')].map((state) => state.innerText)");
-  assert.ok(states.length > 0 && states.every((state) => state === "exhausted"), String(states));
+  assert.ok(states.length > 0 && states.every((state) => state === "exhausted"), `${states} on ${await text("main")}`);
   await click("td a", "dlv_");
-  await until("opened", () => run("return location.pathname.includes('/deliveries/')"));
+  await arrived("/deliveries/");
   const page = await run("return location.pathname");
   await shot("delivery", true);
   await click("button", "Resend");
@@ -86,7 +89,7 @@ try {
   await open("/endpoints");
   await shot("endpoints");
   await click("td a", "shop.example.com");
-  await until("opened", () => run("return location.pathname.includes('/endpoints/ep_')"));
+  await arrived("/endpoints/ep_");
   await shot("endpoint", true);
   await click("button", "Pause");
   await until("paused", async () => (await text("h1 + p .state")) === "paused");
@@ -103,7 +106,7 @@ try {
   // What is hostile shows as text.
   await open("/deliveries?type=note.added");
   await click("td a", "dlv_");
-  await until("opened", () => run("return location.pathname.includes('/deliveries/')"));
+  await arrived("/deliveries/");
   assert.ok((await text("main")).includes("<script>window.hacked"), await text("main"));
   assert.equal(await run("return window.hacked ?? null"), null);
   const hostile = (await run("return location.pathname")).replace(/^\/webhooks/, "");

@@ -4,6 +4,7 @@
 //! differs from [`Entry::BLANK`]. The comment above it is that of the constructor; say there what weakens the scheme, and what else
 //! the layer needs. `scheme` is given a declaration with the algorithm and the signature headers. What several providers have in
 //! common is in `families`; one with quirks has a file of its own, which quotes its documentation.
+//! `duplicates` is what the sender's own page or source says that a duplicate is; every row has it.
 //!
 //! The constants, [`Provider::ALL`], the constructors of [`WebhookLayer`](crate::WebhookLayer) and the table of docs/providers.md
 //! come from here. Whatever names one provider is not linked with the schemes of the others: only [`Provider::ALL`] names them all,
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::{
     Provider, cloudevents, dropbox,
     entry::{
+        Duplicates::{Attempt, Delivery, Event, Items, RepeatedBodies, Undocumented, UniqueBodies},
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
@@ -40,6 +42,7 @@ macro_rules! catalogue {
             ABLY ably "ably" "Ably" ["x-ably-signature"] {
                 scheme: |s| base64_body(s).key_id(header("x-ably-key")).api_version(header("x-ably-version")),
                 page: "https://ably.com/docs/platform/integrations/webhooks",
+                duplicates: Some(Undocumented),
                 batch: Some("/items"),
                 evidence: Documentation,
             }
@@ -48,33 +51,41 @@ macro_rules! catalogue {
             ADYEN_PLATFORM adyen_platform "adyen-platform" "Adyen, platforms and management" ["hmacsignature"] {
                 scheme: |s| base64_body(s).key_hex().event_type(json("/type")),
                 page: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@adyen/api-library 32.1.0",
             }
             AFTERSHIP aftership "aftership" "AfterShip Tracking" ["aftership-hmac-sha256"] {
-                scheme: base64_body,
+                scheme: |s| base64_body(s).id(json("/event_id")).event_type(json("/event")),
                 page: "https://www.aftership.com/docs/tracking/webhook/webhook-signature",
+                // `event_id`: "UUID v4 format, to uniquely identify the webhook event" ("Webhook Specifications").
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             AGORA agora "agora" "Agora notifications" ["agora-signature-v2"] {
                 scheme: |s| hex_body(s).id(json("/noticeId")).event_type(json("/eventType")),
                 page: "https://docs.agora.io/en/video-calling/advanced-features/receive-notifications",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The secret is `macSecretBase64`. A delivery only says that there is something new, which is fetched.
             AIRTABLE airtable "airtable" "Airtable" ["x-airtable-content-mac"] {
                 scheme: |s| hex_body(s).prefix("hmac-sha256=").key_base64(),
                 page: "https://airtable.com/developers/web/api/webhooks-overview",
+                // A notification says only that there is something to fetch, so that a repetition does no harm.
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             ALCHEMY alchemy "alchemy" "Alchemy Notify" ["x-alchemy-signature"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
                 page: "https://www.alchemy.com/docs/reference/notify-api-quickstart",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             ANTHROPIC anthropic "anthropic" "Anthropic" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://platform.claude.com/docs/en/api/webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@anthropic-ai/sdk 1.14.0",
             }
@@ -83,12 +94,15 @@ macro_rules! catalogue {
             ASANA asana "asana" "Asana" ["x-hook-signature"] {
                 scheme: hex_body,
                 page: "https://developers.asana.com/docs/webhooks-guide",
+                // Events have no id, and the heartbeat `{"events":[]}` is the same each time.
+                duplicates: Some(RepeatedBodies),
                 batch: Some("/events"),
                 evidence: Library,
             }
             ATTIO attio "attio" "Attio" ["attio-signature", "x-attio-signature"] {
                 scheme: hex_body,
                 page: "https://docs.attio.com/rest-api/guides/webhooks",
+                duplicates: Some(Undocumented),
                 batch: Some("/events"),
                 evidence: ThirdParty,
             }
@@ -97,6 +111,8 @@ macro_rules! catalogue {
             AUTH0 auth0 "auth0" "Auth0 log streams" ["authorization"] {
                 algorithm: Algorithm::Token,
                 page: "https://auth0.com/docs/customize/log-streams/custom-log-streams",
+                // Each event has its `log_id`.
+                duplicates: Some(Items),
                 batch: Some(""),
                 evidence: ThirdParty,
             }
@@ -104,12 +120,15 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
                 scheme: |s| hex_body(s).prefix("sha512=").id(json("/notificationId")).event_type(json("/eventType")),
                 page: "https://developer.authorize.net/api/reference/features/webhooks.html",
+                // `notificationId` is that of the notification, by which it can also be fetched.
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             AUTOTASK autotask "autotask" "Datto Autotask PSA" ["x-hook-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| base64_body(s).prefix("sha1="),
                 page: "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/Webhooks_Overview.htm",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
@@ -117,6 +136,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).id(json("/id")).event_type(json("/eventType")),
                 page: "https://learn.microsoft.com/en-us/azure/devops/service-hooks/services/webhooks",
+                // `id`, beside `notificationId` and `subscriptionId`, is the event's.
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             BITBUCKET bitbucket "bitbucket" "Bitbucket Cloud" ["x-hub-signature"] {
@@ -126,11 +147,15 @@ macro_rules! catalogue {
                     .event_type(header("x-event-key"))
                     .attempt(header("x-attempt-number"), 1),
                 page: "https://support.atlassian.com/bitbucket-cloud/docs/manage-webhooks/",
+                // A request has several attempts, each with its `X-Attempt-Number`.
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             BITBUCKET_SERVER bitbucket_server "bitbucket-server" "Bitbucket Data Center" ["x-hub-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").id(header("x-request-id")).event_type(header("x-event-key")),
                 page: "https://confluence.atlassian.com/bitbucketserver/manage-webhooks-938025878.html",
+                // `X-Request-Id`: "A unique UUID for each webhook request" ("Event payload"); of repetitions nothing is said.
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The id is that in the body: `BOX-DELIVERY-ID` is another one on each attempt. Give both signature keys, the primary
@@ -145,6 +170,7 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/trigger")),
                 page: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// Does not bind the body: whoever reads one request can send any other.
@@ -152,6 +178,9 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.prefix("Bearer "),
                 page: "https://www.braze.com/docs/user_guide/data/distribution/braze_currents/",
+                batch: Some("/events"),
+                // Each event has an `id`.
+                duplicates: Some(Items),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other.
@@ -159,16 +188,20 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.prefix("Bearer ").event_type(json("/event")),
                 page: "https://developers.brevo.com/docs/how-to-use-webhooks",
+                // The body's `id` is that of the webhook, the same in all deliveries.
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             BREX brex "brex" "Brex" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/event_type")),
                 page: "https://developer.brex.com/docs/webhooks/",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             BUILDKITE buildkite "buildkite" "Buildkite, signature" ["x-buildkite-signature"] {
                 scheme: |s| stamped(s, "signature", "timestamp").event_type(header("x-buildkite-event")),
                 page: "https://buildkite.com/docs/apis/webhooks/pipelines",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             /// Does not bind the body: whoever reads one request can send any other. Prefer [`buildkite`](Self::buildkite).
@@ -176,16 +209,19 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-buildkite-event")),
                 page: "https://buildkite.com/docs/apis/webhooks/pipelines",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             CALENDLY calendly "calendly" "Calendly" ["calendly-webhook-signature"] {
                 scheme: |s| stamped(s, "v1", "t").event_type(json("/event")),
                 page: "https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             CAL_COM cal_com "cal-com" "Cal.com" ["x-cal-signature-256"] {
                 scheme: |s| hex_body(s).event_type(json("/triggerEvent")),
                 page: "https://cal.com/docs/developing/guides/automation/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             CASHFREE cashfree "cashfree" "Cashfree" ["x-webhook-signature"] {
@@ -195,6 +231,8 @@ macro_rules! catalogue {
                     .signs("{timestamp}{body}")
                     .event_type(json("/type")),
                 page: "https://www.cashfree.com/docs/api-reference/webhooks/payloads-and-signatures",
+                // Duplicates are told by `cf_payment_id` with the status ("Webhook Idempotency"), which only the handler knows.
+                duplicates: Some(RepeatedBodies),
                 evidence: Documentation,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
@@ -202,17 +240,20 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).id(json("/id")).event_type(json("/event_type")).api_version(json("/api_version")),
                 page: "https://www.chargebee.com/docs/2.0/webhook_settings.html",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             CHECKOUT_COM checkout_com "checkout-com" "Checkout.com" ["cko-signature"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
                 page: "https://www.checkout.com/docs/developer-resources/webhooks",
+                duplicates: Some(Event),
                 evidence: Documentation,
                 retries: minutes(1_800),
             }
             CHECKR checkr "checkr" "Checkr" ["x-checkr-signature"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
                 page: "https://docs.checkr.com/#section/Webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             CIRCLECI circleci "circleci" "CircleCI" ["circleci-signature"] {
@@ -225,17 +266,24 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(header("circleci-event-type").or(json("/type"))),
                 page: "https://circleci.com/docs/webhooks/",
+                // "ID used to uniquely identify each event from the system (the client can use this to dedupe events)"
+                // ("Webhooks").
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             CLERK clerk "clerk" "Clerk" ["svix-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix"]),
                 page: "https://clerk.com/docs/guides/development/webhooks/overview",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@clerk/backend 3.25.0",
             }
             CLICKUP clickup "clickup" "ClickUp" ["x-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/event")),
                 page: "https://developer.clickup.com/docs/webhooksignature",
+                batch: Some("/history_items"),
+                // Each of the `history_items` has an id.
+                duplicates: Some(Items),
                 evidence: Documentation,
             }
             CLOSE close "close" "Close" ["close-sig-hash"] {
@@ -247,6 +295,7 @@ macro_rules! catalogue {
                     .id(json("/event/id"))
                     .event_type(json("/event/object_type").joined(json("/event/action"))),
                 page: "https://developer.close.com/topics/webhooks/",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is the access token behind `Bearer `,
@@ -256,6 +305,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: cloudevents::declare,
                 page: "https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             /// Does not bind the body: whoever reads one request can send any other.
@@ -263,12 +313,14 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(json("/alert_type")),
                 page: "https://developers.cloudflare.com/notifications/get-started/configure-webhooks/",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The video's `uid` is the same in all notifications about it, so it does not serve as an id.
             CLOUDFLARE_STREAM cloudflare_stream "cloudflare-stream" "Cloudflare Stream" ["webhook-signature"] {
                 scheme: |s| stamped(s, "sig1", "time").event_type(json("/status/state")),
                 page: "https://developers.cloudflare.com/stream/manage-video-library/using-webhooks/",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             /// The secret is the API secret. For accounts with SHA-256 see [`cloudinary_sha256`](Self::cloudinary_sha256). The time
@@ -282,6 +334,7 @@ macro_rules! catalogue {
                     .signs("{body}{timestamp}{secret}")
                     .event_type(json("/notification_type")),
                 page: "https://cloudinary.com/documentation/notification_signatures",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             /// The secret is the API secret. The time may be two hours off.
@@ -294,21 +347,25 @@ macro_rules! catalogue {
                     .signs("{body}{timestamp}{secret}")
                     .event_type(json("/notification_type")),
                 page: "https://cloudinary.com/documentation/notification_signatures",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             COINBASE_COMMERCE coinbase_commerce "coinbase-commerce" "Coinbase Commerce" ["x-cc-webhook-signature"] {
                 scheme: |s| hex_body(s).id(json("/event/id")).event_type(json("/event/type")),
                 page: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             COINIFY coinify "coinify" "Coinify" ["x-coinify-webhook-signature"] {
                 scheme: hex_body,
                 page: "https://coinify.readme.io/docs/webhook-signature",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             COMMERCELAYER commercelayer "commercelayer" "Commerce Layer" ["x-commercelayer-signature"] {
                 scheme: |s| base64_body(s).event_type(header("x-commercelayer-topic")),
                 page: "https://docs.commercelayer.io/core/callbacks-security",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
                 deadline: seconds(5),
             }
@@ -317,6 +374,7 @@ macro_rules! catalogue {
             CONVOY convoy "convoy" "Convoy, simple signatures" ["x-convoy-signature"] {
                 scheme: hex_body,
                 page: "https://www.getconvoy.io/docs/product-manual/signatures",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             CONVOY_ADVANCED convoy_advanced "convoy-advanced" "Convoy, advanced signatures" ["x-convoy-signature"] {
@@ -330,11 +388,13 @@ macro_rules! catalogue {
                     .timestamp(param("t"))
                     .signs("{timestamp},{body}"),
                 page: "https://www.getconvoy.io/docs/product-manual/signatures",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             CURSOR cursor "cursor" "Cursor background agents" ["x-webhook-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").id(header("x-webhook-id")).event_type(header("x-webhook-event")),
                 page: "https://cursor.com/docs/cloud-agent/api/webhooks",
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             CUSTOMER_IO customer_io "customer-io" "Customer.io reporting webhooks" ["x-cio-signature"] {
@@ -345,6 +405,7 @@ macro_rules! catalogue {
                     .id(json("/event_id"))
                     .event_type(json("/object_type").joined(json("/metric"))),
                 page: "https://docs.customer.io/integrations/api/webhooks/",
+                duplicates: Some(Event),
                 evidence: Documentation,
                 deadline: seconds(4),
                 retries: days(7),
@@ -356,6 +417,7 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/type")),
                 page: "https://docs.daily.co/reference/rest-api/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
@@ -364,6 +426,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::events,
                 page: "https://docs.discord.com/developers/events/webhook-events",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 deadline: seconds(3),
                 retries: minutes(10),
@@ -375,6 +438,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::interactions,
                 page: "https://docs.discord.com/developers/interactions/overview",
+                // An interaction is sent once.
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "discord-interactions 4.4.0",
                 deadline: seconds(3),
@@ -383,17 +448,20 @@ macro_rules! catalogue {
             DOCUSIGN docusign "docusign" "DocuSign Connect" ["x-docusign-signature-1"] {
                 scheme: |s| base64_body(s).numbered_headers("x-docusign-signature-").event_type(json("/event")),
                 page: "https://developers.docusign.com/platform/webhooks/connect/hmac/",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
             }
             DODO_PAYMENTS dodo_payments "dodo-payments" "Dodo Payments" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://docs.dodopayments.com/developer-resources/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             DOPPLER doppler "doppler" "Doppler" ["x-doppler-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256="),
                 page: "https://docs.doppler.com/docs/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// It also answers Dropbox's GET challenge, which anyone may ask.
@@ -405,6 +473,7 @@ macro_rules! catalogue {
             DROPBOX dropbox "dropbox" "Dropbox" ["x-dropbox-signature"] {
                 scheme: dropbox::declare,
                 page: "https://www.dropbox.com/developers/reference/webhooks",
+                duplicates: Some(RepeatedBodies),
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
@@ -412,12 +481,14 @@ macro_rules! catalogue {
             DWOLLA dwolla "dwolla" "Dwolla" ["x-request-signature-sha-256"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/topic")),
                 page: "https://developers.dwolla.com/docs/working-with-webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// EasyPost normalizes secrets (Unicode NFKD). A secret of ASCII letters is used as it is; give another one in that form.
             EASYPOST easypost "easypost" "EasyPost" ["x-hmac-signature"] {
                 scheme: |s| hex_body(s).prefix("hmac-sha256-hex=").id(json("/id")).event_type(json("/description")),
                 page: "https://docs.easypost.com/guides/webhooks-guide",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@easypost/api 8.9.0",
             }
@@ -425,16 +496,21 @@ macro_rules! catalogue {
             ELEVENLABS elevenlabs "elevenlabs" "ElevenLabs" ["elevenlabs-signature"] {
                 scheme: |s| stamped(s, "v0", "t").tolerance(Duration::from_secs(30 * 60)).event_type(json("/type")),
                 page: "https://elevenlabs.io/docs/product-guides/administration/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             FASTSPRING fastspring "fastspring" "FastSpring" ["x-fs-signature"] {
                 scheme: base64_body,
                 page: "https://developer.fastspring.com/reference/message-security",
+                batch: Some("/events"),
+                // Each of the `events` has an id.
+                duplicates: Some(Items),
                 evidence: ThirdParty,
             }
             FATHOM fathom "fathom" "Fathom" ["webhook-signature", "svix-signature"] {
                 scheme: |s| standard(s, &["webhook", "svix"]),
                 page: "https://developers.fathom.ai/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Does not bind the body, in which the passcode is: whoever reads one request can send any other.
@@ -442,11 +518,13 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.json_pointer("/passcode").event_type(json("/event_type")),
                 page: "https://developers.figma.com/docs/rest-api/webhooks-security/",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             FINCH finch "finch" "Finch" ["finch-signature"] {
                 scheme: standard_webhooks::finch,
                 page: "https://developer.tryfinch.com/developer-resources/Webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@tryfinch/finch-api 10.7.0",
             }
@@ -455,23 +533,27 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
                 scheme: |s| base64_body(s).key_pem().event_type(json("/type")),
                 page: "https://developers.fireblocks.com/reference/validating-webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             FLUTTERWAVE_V3 flutterwave_v3 "flutterwave-v3" "Flutterwave, version 3" ["verif-hash"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(json("/event")),
                 page: "https://developer.flutterwave.com/v3.0/docs/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The secret is the secret hash that you set in the dashboard.
             FLUTTERWAVE_V4 flutterwave_v4 "flutterwave-v4" "Flutterwave, version 4" ["flutterwave-signature"] {
                 scheme: |s| base64_body(s).event_type(json("/type")),
                 page: "https://developer.flutterwave.com/docs/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             FOLK folk "folk" "folk" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://developer.folk.app/api-reference/webhooks/signature-verification",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Choose the content type `application/json`.
@@ -480,36 +562,49 @@ macro_rules! catalogue {
                     .id(header("x-forgejo-delivery").or(header("x-gitea-delivery")))
                     .event_type(header("x-forgejo-event").or(header("x-gitea-event"))),
                 page: "https://forgejo.org/docs/latest/user/webhooks/",
+                // As Gitea, of which it is a fork.
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             FOURTHWALL fourthwall "fourthwall" "Fourthwall" ["x-fourthwall-hmac-sha256"] {
-                scheme: |s| base64_body(s).event_type(json("/type")),
+                scheme: |s| base64_body(s).id(json("/id")).event_type(json("/type")),
                 page: "https://docs.fourthwall.com/webhooks/signature-verification",
+                // "If you receive multiple events with the same id, treat them as duplicates" ("Webhook Model").
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            ///
+            /// The body of an automation's webhook is what its administrator wrote, as JSON or as a form whose fields are the payload. Choose no
+            /// XML as its encoding, which is rejected.
             FRESHDESK freshdesk "freshdesk" "Freshdesk" ["authorization"] {
                 algorithm: Algorithm::Token,
-                scheme: basic,
+                scheme: |s| basic(s).form(Form::fields()),
                 page: "https://support.freshdesk.com/support/solutions/articles/132589-using-webhooks-in-automation-rules-that-run-on-ticket-updates",
+                // The body is what an administrator wrote.
+                duplicates: Some(RepeatedBodies),
                 evidence: ThirdParty,
             }
             /// It also answers the challenge of a new subscription, once its signature has passed.
             FRONT front "front" "Front application webhooks" ["x-front-signature"] {
                 scheme: front::declare,
                 page: "https://dev.frontapp.com/docs/application-webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Choose the content type `application/json`: of a form Gitea signs the JSON in it and not the form, which is rejected.
             GITEA gitea "gitea" "Gitea" ["x-gitea-signature"] {
                 scheme: |s| hex_body(s).id(header("x-gitea-delivery")).event_type(header("x-gitea-event")),
                 page: "https://docs.gitea.com/usage/webhooks",
+                // Each hook has its own, and a replay has a new one (its source, `ReplayHookTask`).
+                duplicates: Some(Delivery),
                 evidence: Library,
             }
             /// GitHub signs the body alone: neither the delivery's id nor a time. A delivery that was overheard can be replayed.
             GITHUB github "github" "GitHub" ["x-hub-signature-256"] {
                 scheme: github::declare,
                 page: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@octokit/webhooks-methods 6.0.0",
                 deadline: seconds(10),
@@ -519,6 +614,7 @@ macro_rules! catalogue {
             GITLAB_SIGNING gitlab_signing "gitlab-signing" "GitLab, signing token" ["webhook-signature"] {
                 scheme: gitlab::signing,
                 page: "https://docs.gitlab.com/user/project/integrations/webhooks/",
+                duplicates: Some(Delivery),
                 evidence: Documentation,
                 deadline: seconds(10),
             }
@@ -529,6 +625,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: gitlab::token,
                 page: "https://docs.gitlab.com/user/project/integrations/webhooks/",
+                duplicates: Some(Delivery),
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
@@ -537,6 +634,8 @@ macro_rules! catalogue {
             GOCARDLESS gocardless "gocardless" "GoCardless" ["webhook-signature"] {
                 scheme: |s| hex_body(s).id(json("/meta/webhook_id")),
                 page: "https://developer.gocardless.com/getting-started/staying-up-to-date-with-webhooks/",
+                // Each of the `events` has an id of its own beside it.
+                duplicates: Some(Delivery),
                 batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "gocardless-nodejs 10.1.2",
@@ -545,6 +644,7 @@ macro_rules! catalogue {
             GOGS gogs "gogs" "Gogs" ["x-gogs-signature"] {
                 scheme: |s| hex_body(s).id(header("x-gogs-delivery")).event_type(header("x-gogs-event")),
                 page: "https://gogs.io/docs/features/webhook",
+                duplicates: Some(Delivery),
                 evidence: Library,
             }
             /// Does not bind the body: whoever reads one request can send any other. The body is empty: what has changed is fetched.
@@ -552,30 +652,40 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-goog-resource-state")),
                 page: "https://developers.google.com/workspace/calendar/api/guides/push",
+                // The body is empty; `X-Goog-Message-Number` counts the messages of a channel.
+                duplicates: Some(RepeatedBodies),
                 evidence: ThirdParty,
             }
             /// This is the signature without a timestamp header, which is the default.
             GRAFANA grafana "grafana" "Grafana Alerting" ["x-grafana-alerting-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/status")),
                 page: "https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/",
+                // While an alert goes on firing, its notification is repeated by design.
+                duplicates: Some(RepeatedBodies),
                 evidence: Library,
             }
             HELP_SCOUT help_scout "help-scout" "Help Scout" ["x-helpscout-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| base64_body(s).event_type(header("x-helpscout-event")),
                 page: "https://developer.helpscout.com/webhooks/",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             HEROKU heroku "heroku" "Heroku app webhooks" ["heroku-webhook-hmac-sha256"] {
                 scheme: |s| base64_body(s).id(json("/id")).event_type(json("/webhook_metadata/event/include")),
                 page: "https://devcenter.heroku.com/articles/app-webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
+            /// The body is that of the sender behind it, which may be a form; its fields are the payload then.
             HOOKDECK hookdeck "hookdeck" "Hookdeck Event Gateway" ["x-hookdeck-signature", "x-hookdeck-signature-2"] {
                 scheme: |s| base64_body(s)
                     .header_for_each_key(["x-hookdeck-signature", "x-hookdeck-signature-2"])
-                    .id(header("x-hookdeck-eventid")),
+                    .id(header("x-hookdeck-eventid"))
+                    .form(Form::fields()),
                 page: "https://hookdeck.com/docs/authentication",
+                // An event is that of one connection, and keeps its id over its attempts.
+                duplicates: Some(Delivery),
                 evidence: Documentation,
             }
             /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs no time. A
@@ -584,6 +694,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
                 scheme: |s| s.hex().signs("{secret}{body}"),
                 page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                // `eventId` "is not guaranteed to be unique", and `attemptNumber` changes the body ("Webhooks API").
+                duplicates: Some(Attempt),
                 batch: Some(""),
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
@@ -594,6 +706,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
                 scheme: hubspot::version_2,
                 page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
             }
@@ -603,6 +716,8 @@ macro_rules! catalogue {
             HUBSPOT_V3 hubspot_v3 "hubspot-v3" "HubSpot, version 3" ["x-hubspot-signature-v3"] {
                 scheme: hubspot::version_3,
                 page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+                // As in version 1.
+                duplicates: Some(Attempt),
                 batch: Some(""),
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
@@ -611,6 +726,7 @@ macro_rules! catalogue {
             HUGGINGFACE huggingface "huggingface" "Hugging Face" ["x-webhook-secret"] {
                 algorithm: Algorithm::Token,
                 page: "https://huggingface.co/docs/hub/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The secret is the app's client secret.
@@ -618,6 +734,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| hex_body(s).prefix("sha1=").id(json("/id")).event_type(json("/topic")),
                 page: "https://developers.intercom.com/docs/webhooks/webhook-notifications",
+                // `id` is the notification's; `delivery_attempts` counts beside it.
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             /// Only webhooks that an administrator registers with a secret are signed.
@@ -628,12 +746,15 @@ macro_rules! catalogue {
                     .event_type(json("/webhookEvent"))
                     .attempt(header("x-atlassian-webhook-retry"), 0),
                 page: "https://developer.atlassian.com/cloud/jira/platform/webhooks/",
+                // The identifier is unique in a site, and the same in all retries.
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             /// The secret is the app's OAuth client secret.
             JOBBER jobber "jobber" "Jobber" ["x-jobber-hmac-sha256"] {
                 scheme: base64_body,
                 page: "https://developer.getjobber.com/docs/using_jobbers_api/setting_up_webhooks/",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The secret is the public key that Kick publishes, as PEM.
@@ -647,18 +768,22 @@ macro_rules! catalogue {
                     .signs("{id}.{timestamp}.{body}")
                     .event_type(header("kick-event-type")),
                 page: "https://docs.kick.com/events/webhook-security",
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             /// A delivery holds many events, in `/data`.
             KLAVIYO klaviyo "klaviyo" "Klaviyo system webhooks" ["klaviyo-signature"] {
                 scheme: |s| s.hex().timestamp(header("klaviyo-timestamp")).unit(HttpDate).signs("{body}{timestamp}"),
                 page: "https://developers.klaviyo.com/en/docs/working_with_system_webhooks",
+                // `external_id`: "ID of the event" ("Working with system webhooks").
+                duplicates: Some(Items),
                 batch: Some("/data"),
                 evidence: ThirdParty,
             }
             LEMON_SQUEEZY lemon_squeezy "lemon-squeezy" "Lemon Squeezy" ["x-signature"] {
                 scheme: |s| hex_body(s).event_type(header("x-event-name").or(json("/meta/event_name"))),
                 page: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
                 other_vectors: "@hookflo/tern 4.1.0",
             }
@@ -666,6 +791,8 @@ macro_rules! catalogue {
             LINE line "line" "LINE Messaging API" ["x-line-signature"] {
                 scheme: |s| base64_body(s).account(json("/destination")),
                 page: "https://developers.line.biz/en/docs/messaging-api/receiving-messages/",
+                // Each event has a `webhookEventId`, and says with `isRedelivery` that it comes again.
+                duplicates: Some(Items),
                 batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "@line/bot-sdk 11.0.0",
@@ -674,6 +801,7 @@ macro_rules! catalogue {
             LINEAR linear "linear" "Linear" ["linear-signature"] {
                 scheme: linear::declare,
                 page: "https://linear.app/developers/webhooks",
+                duplicates: Some(Delivery),
                 evidence: Library,
                 own_vectors: "@linear/sdk 98.0.0",
                 deadline: seconds(5),
@@ -681,6 +809,7 @@ macro_rules! catalogue {
             LITHIC lithic "lithic" "Lithic" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/event_type")),
                 page: "https://docs.lithic.com/docs/events-api",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             LOB lob "lob" "Lob" ["lob-signature"] {
@@ -692,21 +821,27 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/event_type/id")),
                 page: "https://docs.lob.com/#tag/Webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             LOOPS loops "loops" "Loops" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/eventName")),
                 page: "https://loops.so/docs/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             MAILERSEND mailersend "mailersend" "MailerSend" ["x-mailersend-signature", "signature"] {
                 scheme: |s| hex_body(s).event_type(json("/type")),
                 page: "https://developers.mailersend.com/api/v1/webhooks.html",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             MAILTRAP mailtrap "mailtrap" "Mailtrap" ["mailtrap-signature"] {
                 scheme: hex_body,
                 page: "https://docs.mailtrap.io/developers/email-sending/webhooks",
+                batch: Some("/events"),
+                // Each of the `events` has an `event_id`.
+                duplicates: Some(Items),
                 evidence: Library,
                 own_vectors: "mailtrap 4.10.0",
             }
@@ -736,6 +871,7 @@ macro_rules! catalogue {
             META meta "meta" "Meta" ["x-hub-signature-256"] {
                 scheme: meta::declare,
                 page: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
+                duplicates: Some(Undocumented),
                 batch: Some("/entry"),
                 evidence: Library,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
@@ -750,38 +886,45 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/type")),
                 page: "https://docs.metronome.com/guides/implement-metronome/set-up-webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
                 scheme: |s| base64_body(s).prefix("HMAC ").key_base64().id(json("/id")).event_type(json("/type")),
                 page: "https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             MODERN_TREASURY modern_treasury "modern-treasury" "Modern Treasury" ["x-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/event")),
                 page: "https://docs.moderntreasury.com/platform/docs/verifying-webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             /// Mollie's classic webhooks are not signed, and are rejected.
             MOLLIE_NEXT mollie_next "mollie-next" "Mollie, next-generation webhooks" ["x-mollie-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").every_line().id(json("/id")).event_type(json("/type")),
                 page: "https://docs.mollie.com/reference/webhooks-new",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             MOONPAY moonpay "moonpay" "MoonPay" ["moonpay-signature-v2"] {
                 scheme: |s| stamped(s, "s", "t").event_type(json("/type")),
                 page: "https://dev.moonpay.com/reference/reference-webhooks-signature",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             MUX mux "mux" "Mux" ["mux-signature"] {
                 scheme: |s| stamped(s, "v1", "t").id(json("/id")).event_type(json("/type")),
                 page: "https://www.mux.com/docs/core/verify-webhook-signatures",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@mux/mux-node 15.3.0",
             }
             NANGO nango "nango" "Nango" ["x-nango-hmac-sha256"] {
                 scheme: |s| hex_body(s).event_type(json("/type")),
                 page: "https://nango.dev/docs/implementation-guides/use-cases/webhooks-from-nango",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@nangohq/node 0.71.10",
             }
@@ -790,6 +933,7 @@ macro_rules! catalogue {
             NOTION notion "notion" "Notion" ["x-notion-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").id(json("/id")).event_type(json("/type")),
                 page: "https://developers.notion.com/reference/webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// Nylas confirms an endpoint by a GET challenge, which anyone may ask. Of a compressed notification it signs the
@@ -797,6 +941,9 @@ macro_rules! catalogue {
             NYLAS nylas "nylas" "Nylas, version 3" ["x-nylas-signature"] {
                 scheme: nylas::declare,
                 page: "https://developer.nylas.com/docs/v3/notifications/",
+                // The same notification is sent up to three times, and is told by its `id` ("Handle duplicate webhook
+                // deliveries").
+                duplicates: Some(Event),
                 evidence: ThirdParty,
                 deadline: seconds(10),
             }
@@ -806,6 +953,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: okta::declare,
                 page: "https://developer.okta.com/docs/concepts/event-hooks/",
+                // Each of the events has a `uuid` beside it.
+                duplicates: Some(Delivery),
                 batch: Some("/data/events"),
                 evidence: Documentation,
                 deadline: seconds(3),
@@ -813,12 +962,14 @@ macro_rules! catalogue {
             ONFIDO onfido "onfido" "Onfido" ["x-sha2-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/payload/action")),
                 page: "https://documentation.onfido.com/api/latest/#webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// A secret without `whsec_` is taken as text.
             OPENAI openai "openai" "OpenAI" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]).key_standard_webhooks_or_text(),
                 page: "https://platform.openai.com/docs/guides/webhooks",
+                duplicates: Some(Delivery),
                 evidence: Library,
                 own_vectors: "openai 6.49.0",
             }
@@ -826,6 +977,7 @@ macro_rules! catalogue {
             OPENFORT openfort "openfort" "Openfort" ["openfort-signature"] {
                 scheme: |s| hex_body(s).key_without(["sk_", "test_", "-"]).event_type(json("/type")),
                 page: "https://www.openfort.io/docs/configuration/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@openfort/openfort-node 0.10.8",
             }
@@ -841,12 +993,14 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/type")),
                 page: "https://docs.withorb.com/integrations-and-exports/webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "orb-billing 6.11.0",
             }
             ORDERGROOVE ordergroove "ordergroove" "Ordergroove" ["ordergroove-signature"] {
                 scheme: |s| stamped(s, "sig", "ts"),
                 page: "https://developer.ordergroove.com/reference/webhooks-verification",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             /// The whole secret is the key, with its `whsec_`.
@@ -857,12 +1011,14 @@ macro_rules! catalogue {
                     .id(header("x-outpost-event-id"))
                     .event_type(header("x-outpost-topic")),
                 page: "https://outpost.hookdeck.com/docs/destinations/webhook",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// The time may be 5 seconds off, as in Paddle's own libraries; [`with_tolerance`](Self::with_tolerance) widens that.
             PADDLE paddle "paddle" "Paddle Billing" ["paddle-signature"] {
                 scheme: paddle::declare,
                 page: "https://developer.paddle.com/webhooks/signature-verification",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@paddle/paddle-node-sdk 3.10.0",
             }
@@ -872,11 +1028,14 @@ macro_rules! catalogue {
             PAGERDUTY pagerduty "pagerduty" "PagerDuty" ["x-pagerduty-signature"] {
                 scheme: pagerduty::declare,
                 page: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             PANDADOC pandadoc "pandadoc" "PandaDoc" [] {
-                scheme: |s| hex_body(s).query("signature"),
+                scheme: |s| hex_body(s).query("signature").id(header("x-pandadoc-webhook-event-id")),
                 page: "https://developers.pandadoc.com/docs/webhook-verification",
+                // "The same delivery keeps the same ID across automatic and manual retries" (changelog of 2026-07-20).
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             /// A delivery has a signature for test mode or for live mode; either passes, and each endpoint has a secret of one mode.
@@ -893,6 +1052,7 @@ macro_rules! catalogue {
                     .event_type(json("/data/attributes/type"))
                     .live(json("/data/attributes/livemode"), "true"),
                 page: "https://developers.paymongo.com/docs/securing-webhook",
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             /// The secret is the account's secret key, `sk_…`.
@@ -900,6 +1060,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
                 scheme: |s| hex_body(s).event_type(json("/event")),
                 page: "https://paystack.com/docs/payments/webhooks/",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
@@ -907,18 +1068,21 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/meta/entity").joined(json("/meta/action"))),
                 page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The whole secret is the key, as text.
             POLAR polar "polar" "Polar" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::with_text_key(s, &["webhook"]),
                 page: "https://polar.sh/docs/integrate/webhooks/delivery",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@polar-sh/sdk 0.49.0",
             }
             PORTONE portone "portone" "PortOne, version 2" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://developers.portone.io/opi/ko/integration/webhook/readme-v2",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@portone/server-sdk 0.19.0",
             }
@@ -927,11 +1091,14 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/RecordType")),
                 page: "https://postmarkapp.com/developer/webhooks/webhooks-overview",
+                // `MessageID` is that of the mail, the same in all events about it.
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             PRIVY privy "privy" "Privy" ["svix-signature"] {
                 scheme: |s| standard(s, &["svix"]).event_type(json("/type")),
                 page: "https://docs.privy.io/guide/server/webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// The secret is `key:secret` of the app, so that no other app's deliveries pass. Of a secret alone the key is not looked
@@ -939,6 +1106,7 @@ macro_rules! catalogue {
             PUSHER pusher "pusher" "Pusher Channels" ["x-pusher-signature"] {
                 scheme: |s| hex_body(s).key_id(header("x-pusher-key")),
                 page: "https://pusher.com/docs/channels/server_api/webhooks/",
+                duplicates: Some(Undocumented),
                 batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "pusher 5.3.4",
@@ -946,6 +1114,7 @@ macro_rules! catalogue {
             QONTO qonto "qonto" "Qonto" ["x-qonto-signature"] {
                 scheme: |s| stamped(s, "v1", "t"),
                 page: "https://docs.qonto.com/api-reference/business-api/webhooks/overview",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
                 deadline: seconds(1),
             }
@@ -953,34 +1122,41 @@ macro_rules! catalogue {
             QUICKBOOKS quickbooks "quickbooks" "Intuit QuickBooks Online" ["intuit-signature"] {
                 scheme: base64_body,
                 page: "https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks",
+                duplicates: Some(Undocumented),
                 batch: Some("/eventNotifications"),
                 evidence: Library,
             }
             RAZORPAY razorpay "razorpay" "Razorpay" ["x-razorpay-signature"] {
                 scheme: |s| hex_body(s).id(header("x-razorpay-event-id")).event_type(json("/event")),
                 page: "https://razorpay.com/docs/webhooks/validate-test/",
+                // "Ignore duplicates using the x-razorpay-event-id header" ("Webhooks and fetch APIs").
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "razorpay 2.9.8",
             }
             RECALL_AI recall_ai "recall-ai" "Recall.ai" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/event")),
                 page: "https://docs.recall.ai/docs/authenticating-requests-from-recallai",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             RENDER render "render" "Render" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://render.com/docs/webhooks",
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             REPLICATE replicate "replicate" "Replicate" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/status")),
                 page: "https://replicate.com/docs/topics/webhooks/verify-webhook",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "replicate 1.4.0",
             }
             RESEND resend "resend" "Resend" ["svix-signature", "webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix", "webhook"]),
                 page: "https://resend.com/docs/webhooks/verify-webhooks-requests",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "resend 6.38.0",
             }
@@ -995,6 +1171,7 @@ macro_rules! catalogue {
                     .signs("{body}{timestamp}")
                     .event_type(json("/event")),
                 page: "https://docs.retellai.com/features/secure-webhook",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
@@ -1003,6 +1180,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.id(json("/event/id")).event_type(json("/event/type")).api_version(json("/api_version")),
                 page: "https://www.revenuecat.com/docs/integrations/webhooks",
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             REVOLUT revolut "revolut" "Revolut Business and Merchant" ["revolut-signature"] {
@@ -1016,6 +1194,7 @@ macro_rules! catalogue {
                     .signs("v1.{timestamp}.{body}")
                     .event_type(json("/event")),
                 page: "https://developer.revolut.com/docs/guides/manage-accounts/webhooks/verify-the-payload-signature",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             SANITY sanity "sanity" "Sanity" ["sanity-webhook-signature"] {
@@ -1028,6 +1207,7 @@ macro_rules! catalogue {
                     .signs("{timestamp}.{body}")
                     .id(header("idempotency-key")),
                 page: "https://www.sanity.io/docs/content-lake/webhooks",
+                duplicates: Some(Delivery),
                 evidence: Library,
                 own_vectors: "@sanity/webhook 4.0.4",
             }
@@ -1037,11 +1217,13 @@ macro_rules! catalogue {
                     .timestamp(header("x-schematic-webhook-timestamp"))
                     .signs("{body}+{timestamp}"),
                 page: "https://docs.schematichq.com/integrations/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             SCRAPFLY scrapfly "scrapfly" "Scrapfly" ["x-scrapfly-webhook-signature"] {
                 scheme: hex_body,
                 page: "https://scrapfly.io/docs/scrape-api/webhook",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             /// Turn batching off: of a batch Segment signs the first event alone, so that it is rejected.
@@ -1049,6 +1231,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| hex_body(s).id(json("/messageId")).event_type(json("/type")),
                 page: "https://segment.com/docs/connections/destinations/catalog/actions-webhook/",
+                duplicates: Some(Event),
                 evidence: Documentation,
                 deadline: seconds(5),
                 retries: hours(4),
@@ -1061,16 +1244,20 @@ macro_rules! catalogue {
                     .timestamp(header("x-twilio-email-event-webhook-timestamp"))
                     .signs("{timestamp}{body}"),
                 page: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
+                // Each event has an `sg_event_id`.
+                duplicates: Some(Items),
                 batch: Some(""),
                 evidence: Library,
                 own_vectors: "@sendgrid/eventwebhook 8.0.0",
             }
             /// The secret is the integration's client secret.
+            ///
+            /// `Request-ID` is made for each request: the retry of a delivery has a new one (Sentry's source, `AppPlatformEvent`). So it is
+            /// no id here, and with idempotency each delivery runs.
             SENTRY sentry "sentry" "Sentry" ["sentry-hook-signature"] {
-                scheme: |s| hex_body(s)
-                    .id(header("request-id"))
-                    .event_type(header("sentry-hook-resource").joined(json("/action"))),
+                scheme: |s| hex_body(s).event_type(header("sentry-hook-resource").joined(json("/action"))),
                 page: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
+                duplicates: Some(Attempt),
                 evidence: Library,
             }
             /// The secret is the app's client secret.
@@ -1080,6 +1267,7 @@ macro_rules! catalogue {
             SHOPIFY shopify "shopify" "Shopify" ["x-shopify-hmac-sha256", "shopify-hmac-sha256"] {
                 scheme: shopify::declare,
                 page: "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@shopify/shopify-api 13.1.0",
                 deadline: seconds(5),
@@ -1090,12 +1278,14 @@ macro_rules! catalogue {
                     .timestamp(header("x-sinch-webhook-signature-timestamp"))
                     .signs("{body}.{header:x-sinch-webhook-signature-nonce}.{timestamp}"),
                 page: "https://developers.sinch.com/docs/conversation/callbacks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             /// It also answers `url_verification`, once its signature has passed.
             SLACK slack "slack" "Slack" ["x-slack-signature"] {
                 scheme: slack::declare,
                 page: "https://docs.slack.dev/authentication/verifying-requests-from-slack",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@slack/bolt 5.1.0",
                 deadline: seconds(3),
@@ -1103,12 +1293,15 @@ macro_rules! catalogue {
             SNYK snyk "snyk" "Snyk" ["x-hub-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").id(header("x-snyk-transport-id")).event_type(header("x-snyk-event")),
                 page: "https://docs.snyk.io/snyk-api/snyk-webhooks",
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
             /// This is its default signer; an application may have one of its own.
             SPATIE_LARAVEL spatie_laravel "spatie-laravel" "Laravel applications with spatie/laravel-webhook-server" ["signature"] {
                 scheme: hex_body,
                 page: "https://github.com/spatie/laravel-webhook-server",
+                // The body is what the application sends.
+                duplicates: Some(RepeatedBodies),
                 evidence: Library,
                 deadline: seconds(3),
             }
@@ -1133,6 +1326,7 @@ macro_rules! catalogue {
             SQUARE square "square" "Square" ["x-square-hmacsha256-signature"] {
                 scheme: square::declare,
                 page: "https://developer.squareup.com/docs/webhooks/step3validate",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "square 46.0.0",
             }
@@ -1140,6 +1334,7 @@ macro_rules! catalogue {
             STANDARD_WEBHOOKS standard_webhooks "standard-webhooks" "Standard Webhooks" ["webhook-signature", "svix-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook", "svix"]),
                 page: "https://www.standardwebhooks.com",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "standardwebhooks 1.1.1",
             }
@@ -1164,12 +1359,14 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: standard_webhooks::v1a,
                 page: "https://www.standardwebhooks.com",
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             STORYBLOK storyblok "storyblok" "Storyblok" ["webhook-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| hex_body(s).event_type(json("/action")),
                 page: "https://www.storyblok.com/docs/concepts/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
@@ -1178,6 +1375,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-strapi-event").or(json("/event"))),
                 page: "https://docs.strapi.io/cms/backend-customization/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
                 deadline: seconds(10),
                 retries: NEVER,
@@ -1186,6 +1384,7 @@ macro_rules! catalogue {
             STRIPE stripe "stripe" "Stripe" ["stripe-signature"] {
                 scheme: stripe::declare,
                 page: "https://docs.stripe.com/webhooks/signature",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "stripe 23.1.0",
                 retries: days(3),
@@ -1193,23 +1392,28 @@ macro_rules! catalogue {
             STYTCH stytch "stytch" "Stytch" ["svix-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix"]),
                 page: "https://stytch.com/docs/guides/dashboard/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Choose HMAC-SHA-256 as the algorithm. `X-Payload-Digest-Alg` names it and is not looked at.
             SUMSUB sumsub "sumsub" "Sumsub" ["x-payload-digest"] {
                 scheme: |s| hex_body(s).event_type(json("/type")),
                 page: "https://docs.sumsub.com/docs/webhooks",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             SUPABASE_AUTH_HOOKS supabase_auth_hooks "supabase-auth-hooks" "Supabase Auth hooks" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]),
                 page: "https://supabase.com/docs/guides/auth/auth-hooks",
+                // A hook is one call, whose attempts share the id.
+                duplicates: Some(Delivery),
                 evidence: Library,
             }
             /// This is for all senders that use Svix.
             SVIX svix "svix" "Svix" ["svix-signature", "webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["svix", "webhook"]),
                 page: "https://docs.svix.com/receiving/verifying-payloads/how-manual",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "svix 1.99.1",
                 deadline: seconds(15),
@@ -1218,11 +1422,15 @@ macro_rules! catalogue {
             TABAPAY tabapay "tabapay" "TabaPay" ["x-hmac-signature"] {
                 scheme: |s| stamped(s, "v1", "t").key("v2").id(header("idempotency-key")),
                 page: "https://developers.tabapay.com/reference/verifying-webhook-signatures",
+                // "Unique identifier for the webhook event. The value remains the same across retry attempts" ("Webhook Signature
+                // Headers").
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             TALLY tally "tally" "Tally" ["tally-signature"] {
                 scheme: |s| base64_body(s).id(json("/eventId")).event_type(json("/eventType")),
                 page: "https://tally.so/help/webhooks",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// Does not bind the body: whoever reads one request can send any other.
@@ -1230,6 +1438,8 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.id(json("/update_id")),
                 page: "https://core.telegram.org/bots/api#setwebhook",
+                // `update_id` "allows you to ignore repeated updates" ("Update").
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// The secret is the account's public key, in base64.
@@ -1242,6 +1452,8 @@ macro_rules! catalogue {
                     .event_type(json("/data/event_type"))
                     .attempt(json("/meta/attempt"), 1),
                 page: "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
+                // "Record the event identifier" and process idempotently ("Webhook Fundamentals").
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "telnyx 7.24.0",
             }
@@ -1250,6 +1462,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
                 scheme: hex_body,
                 page: "https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             /// The secret is the application's OAuth secret. Trello signs the callback URL behind the body: add
@@ -1260,6 +1473,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: trello::declare,
                 page: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
@@ -1267,23 +1481,27 @@ macro_rules! catalogue {
             TWITCH twitch "twitch" "Twitch EventSub" ["twitch-eventsub-message-signature"] {
                 scheme: twitch::declare,
                 page: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
+                duplicates: Some(Delivery),
                 evidence: Library,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
             }
             TYPEFORM typeform "typeform" "Typeform" ["typeform-signature"] {
                 scheme: |s| base64_body(s).prefix("sha256=").id(json("/event_id")).event_type(json("/event_type")),
                 page: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+                duplicates: Some(Event),
                 evidence: ThirdParty,
             }
             VAPI vapi "vapi" "Vapi" ["x-vapi-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/message/type")),
                 page: "https://docs.vapi.ai/server-url/server-authentication",
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             VERCEL vercel "vercel" "Vercel" ["x-vercel-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/type")),
                 page: "https://vercel.com/docs/webhooks/webhooks-api",
+                duplicates: Some(Delivery),
                 evidence: ThirdParty,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
             }
@@ -1291,6 +1509,7 @@ macro_rules! catalogue {
             VERIFF veriff "veriff" "Veriff" ["x-hmac-signature"] {
                 scheme: |s| hex_body(s).key_id(header("x-auth-client")),
                 page: "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
             /// A message's token is the same in all events about it, so it does not serve as an id. The secret is the account's authentication
@@ -1298,12 +1517,15 @@ macro_rules! catalogue {
             VIBER viber "viber" "Viber" ["x-viber-content-signature"] {
                 scheme: |s| hex_body(s).event_type(json("/event")),
                 page: "https://developers.viber.com/docs/api/rest-bot-api/",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             WEBEX webex "webex" "Cisco Webex" ["x-spark-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| hex_body(s).event_type(json("/resource").joined(json("/event"))),
                 page: "https://developer.webex.com/docs/api/guides/webhooks",
+                // The body's `id` is that of the webhook, the same in all deliveries.
+                duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
             WEBFLOW webflow "webflow" "Webflow" ["x-webflow-signature"] {
@@ -1314,12 +1536,15 @@ macro_rules! catalogue {
                     .signs("{timestamp}:{body}")
                     .event_type(json("/triggerType")),
                 page: "https://developers.webflow.com/data/docs/working-with-webhooks",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
             /// The whole secret is the key, as text, with its prefix.
             WHOP whop "whop" "Whop" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::with_text_key(s, &["webhook"]),
                 page: "https://docs.whop.com/developer/guides/webhooks",
+                // A replay keeps it too ("Replay Delivery").
+                duplicates: Some(Event),
                 evidence: Library,
             }
             /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each.
@@ -1327,11 +1552,16 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| base64_body(s).key_pem().event_type(json("/event_type")),
                 page: "https://docs.wise.com/api-docs/webhooks-notifications/event-handling",
+                duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// `X-WC-Webhook-Delivery-ID` is a hash of the webhook's number and the second in which the delivery is sent (WooCommerce's source,
+            /// `get_new_delivery_id`): two orders of one second have the same one. So it is no id here, and with idempotency each delivery
+            /// runs.
             WOOCOMMERCE woocommerce "woocommerce" "WooCommerce" ["x-wc-webhook-signature"] {
-                scheme: |s| base64_body(s).id(header("x-wc-webhook-delivery-id")).event_type(header("x-wc-webhook-topic")),
+                scheme: |s| base64_body(s).event_type(header("x-wc-webhook-topic")),
                 page: "https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks",
+                duplicates: Some(Attempt),
                 evidence: Library,
                 other_vectors: "@hookflo/tern 4.1.0",
                 deadline: seconds(60),
@@ -1344,6 +1574,7 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/event")),
                 page: "https://workos.com/docs/events/data-syncing/webhooks",
+                duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@workos-inc/node 8.13.0",
             }
@@ -1351,6 +1582,7 @@ macro_rules! catalogue {
             XERO xero "xero" "Xero" ["x-xero-signature"] {
                 scheme: base64_body,
                 page: "https://developer.xero.com/documentation/guides/webhooks/overview/",
+                duplicates: Some(Undocumented),
                 batch: Some("/events"),
                 evidence: ThirdParty,
                 deadline: seconds(5),
@@ -1360,6 +1592,7 @@ macro_rules! catalogue {
             X_TWITTER x_twitter "x-twitter" "X (Twitter)" ["x-twitter-webhooks-signature"] {
                 scheme: x_twitter::declare,
                 page: "https://docs.x.com/x-api/webhooks/introduction",
+                duplicates: Some(Undocumented),
                 evidence: Documentation,
                 deadline: seconds(3),
             }
@@ -1368,6 +1601,7 @@ macro_rules! catalogue {
             /// No time is checked. A delivery that was overheard can be replayed, under its own id.
             X_WEBHOOK x_webhook "x-webhook" "X-Webhook style" ["x-webhook-signature"] {
                 scheme: x_webhook::declare,
+                duplicates: Some(Event),
                 evidence: Documentation,
             }
             /// The body of a trigger or an automation is what its administrator wrote: it may have any `id`, and the same one in each. The
@@ -1381,11 +1615,19 @@ macro_rules! catalogue {
                     .event_type(json("/type"))
                     .form(Form::fields()),
                 page: "https://developer.zendesk.com/documentation/webhooks/verifying/",
+                duplicates: Some(Delivery),
                 evidence: Documentation,
             }
             ZOHO_PAYMENTS zoho_payments "zoho-payments" "Zoho Payments" ["x-zoho-webhook-signature"] {
-                scheme: |s| stamped(s, "v", "t").unit(Milliseconds),
+                scheme: |s| stamped(s, "v", "t")
+                    .unit(Milliseconds)
+                    .id(json("/event_id"))
+                    .event_type(json("/event_type"))
+                    .live(json("/live_mode"), "true"),
                 page: "https://www.zoho.com/in/payments/developerdocs/webhooks/verification/",
+                // "Logging the `event_id` can help ensure that you don't process the same event more than once" ("Best
+                // Practices").
+                duplicates: Some(Event),
                 evidence: Documentation,
                 deadline: seconds(15),
             }
@@ -1395,6 +1637,7 @@ macro_rules! catalogue {
             ZOOM zoom "zoom" "Zoom" ["x-zm-signature"] {
                 scheme: zoom::declare,
                 page: "https://developers.zoom.us/docs/api/webhooks/",
+                duplicates: Some(UniqueBodies),
                 evidence: Library,
                 own_vectors: "@zoom/rivet 0.4.0",
                 deadline: seconds(3),

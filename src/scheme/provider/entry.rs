@@ -20,6 +20,8 @@ pub(super) struct Entry {
     /// What algorithm and headers do not say.
     pub(super) scheme: fn(SchemeBuilder) -> SchemeBuilder,
     pub(super) page: &'static str,
+    /// What a duplicate is, as the sender's own pages or source say it. A row without an answer does not pass the tests.
+    pub(super) duplicates: Option<Duplicates>,
     pub(super) evidence: Evidence,
     /// The sender's own library whose verdicts on the vectors in `tests/vectors` are agreed with.
     #[cfg_attr(not(test), allow(dead_code))]
@@ -45,6 +47,30 @@ pub enum Evidence {
     ThirdParty,
 }
 
+/// What a duplicate is for a provider: what its id identifies, or what there is instead of an id.
+///
+/// Idempotency follows it: an id that is the same at each attempt is the key of a claim, and a body stands for its event only
+/// where no two events have equal bodies. In all other cases each delivery runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Duplicates {
+    /// The id is that of the event, or of the message about it. Every delivery of it has the same id.
+    Event,
+    /// The id is that of one delivery to one endpoint, and the same at each attempt.
+    Delivery,
+    /// What the sender calls an id is another one at each attempt, or two events may share it. It is not taken for an id.
+    Attempt,
+    /// A delivery has no id. It holds several events, each with an id of its own, which the handler looks at.
+    Items,
+    /// There is no id. No two events have equal bodies, so that a delivery is known by its body.
+    UniqueBodies,
+    /// There is no id, and the body is none either: equal bodies can be two events, or only the handler can tell duplicates by
+    /// what they are about.
+    RepeatedBodies,
+    /// The sender documents nothing. An id that the entry has nevertheless is used.
+    Undocumented,
+}
+
 impl Entry {
     /// What most rows have.
     pub(super) const BLANK: Self = Self {
@@ -56,6 +82,7 @@ impl Entry {
         algorithm: Algorithm::Mac(MacAlgorithm::Sha256),
         scheme: |scheme| scheme,
         page: "",
+        duplicates: None,
         evidence: Evidence::ThirdParty,
         own_vectors: "",
         other_vectors: "",
@@ -70,6 +97,10 @@ impl Entry {
         let scheme = self.headers.iter().fold(scheme, |scheme, name| scheme.or_header(*name));
         let scheme = match self.retries {
             Some(span) if !span.is_zero() => scheme.retries_for(span),
+            _ => scheme,
+        };
+        let scheme = match self.duplicates {
+            Some(Duplicates::UniqueBodies) => scheme.bodies_are_unique(),
             _ => scheme,
         };
         (self.scheme)(scheme)

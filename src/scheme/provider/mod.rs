@@ -39,7 +39,7 @@ use serde::{
 };
 
 pub(crate) use self::catalogue::{SIGNATURE_HEADERS, is_known};
-pub use self::entry::Evidence;
+pub use self::entry::{Duplicates, Evidence};
 use self::{catalogue::KNOWN, entry::Entry};
 use super::{Scheme, SchemeBuilder};
 use crate::error::{ConfigError, ConfigErrorKind};
@@ -85,9 +85,14 @@ impl Provider {
         self.0.evidence
     }
 
-    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is
-    /// empty where the body is the array. A request is one delivery anyway: a handler goes through the array, and knows
-    /// each event by an id of its own.
+    /// Returns what a duplicate is for this sender, which decides what idempotency does with its deliveries.
+    pub fn duplicates(self) -> Duplicates {
+        self.0.duplicates.unwrap_or(Duplicates::Undocumented)
+    }
+
+    /// Returns where the sender puts several events into one request, as a JSON pointer to an array of the body; it is empty where the
+    /// body is the array. Such a request is still one delivery: the handler goes through the array, and identifies each event by an id
+    /// of its own.
     pub fn batch(self) -> Option<&'static str> {
         self.0.batch
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 #[cfg(test)]
 use std::{env, fs, path::Path};
 
-use super::{Evidence, Provider};
+use super::{Duplicates, Evidence, Provider};
 use crate::{
     delivery::Fact,
     field::{Place, Places},
@@ -28,7 +28,10 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("sender", sender),
     ("`WebhookLayer::`", constructor),
     ("signed: body", |_, template| if template.coverage.body { "yes".into() } else { "**no**".into() }),
-    ("id", |_, template| signed(template.layout.places(Fact::Id), template.coverage.id, "none is sent")),
+    ("id", |provider, template| {
+        let without = if provider.duplicates() == Duplicates::Attempt { "none that is stable" } else { "none is sent" };
+        signed(template.layout.places(Fact::Id), template.coverage.id, without)
+    }),
     ("timestamp", |_, template| {
         let places = template.freshness.as_ref().map(|freshness| &freshness.places);
         signed(places, template.coverage.timestamp, "no")
@@ -42,6 +45,7 @@ const COLUMNS: &[(&str, Cell)] = &[
         Some("") => "an array".into(),
         Some(pointer) => format!("`{pointer}`"),
     }),
+    ("a duplicate is known by", |provider, template| duplicates(provider, template).into()),
     ("waits; repeats", |provider, _| patience(provider)),
     ("shown by", |provider, _| shown_by(provider)),
 ];
@@ -75,6 +79,19 @@ fn signed(places: Option<&Places>, is_signed: bool, without: &str) -> String {
         (true, true) => "yes, in the body".into(),
         (true, false) => "yes".into(),
         (false, _) => "no".into(),
+    }
+}
+
+fn duplicates(provider: Provider, template: &Template) -> &'static str {
+    match provider.duplicates() {
+        Duplicates::Event => "the id, which is the event's",
+        Duplicates::Delivery => "the id, which is the delivery's and the same on retries",
+        Duplicates::Attempt => "nothing: its id is another one on each attempt, or shared",
+        Duplicates::Items => "the ids of the events in it",
+        Duplicates::UniqueBodies => "the body, which is unique",
+        Duplicates::RepeatedBodies => "nothing: bodies may repeat",
+        Duplicates::Undocumented if template.id.is_some() => "the id; the sender documents nothing",
+        Duplicates::Undocumented => "nothing: the sender documents nothing",
     }
 }
 
@@ -215,6 +232,25 @@ fn the_signature_headers_of_the_catalogue_are_those_of_its_schemes() {
             Locate::Json(_) | Locate::Query(_) => BTreeSet::new(),
         };
         assert_eq!(declared, looked_at, "{provider}");
+    }
+}
+
+#[test]
+fn every_row_says_what_a_duplicate_is() {
+    let silent: Vec<_> = Provider::ALL.iter().filter(|provider| provider.0.duplicates.is_none()).collect();
+    assert!(silent.is_empty(), "these rows lack `duplicates`, see `Duplicates` in entry.rs: {silent:?}");
+
+    for provider in Provider::ALL {
+        let scheme = Scheme::from(*provider);
+        let Kind::Declared(template) = &scheme.kind else { panic!("{provider} is written in code") };
+        let answer = provider.duplicates();
+        let needs_id = match answer {
+            Duplicates::Event | Duplicates::Delivery => Some(true),
+            Duplicates::Undocumented => None,
+            _ => Some(false),
+        };
+        assert!(needs_id.is_none_or(|needs| needs == template.id.is_some()), "{provider}: {answer:?}");
+        assert!(answer != Duplicates::Items || provider.batch().is_some(), "{provider}: {answer:?}");
     }
 }
 

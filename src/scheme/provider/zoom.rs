@@ -24,7 +24,6 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .signs("v0:{timestamp}:{body}")
         .event_type(Field::json("/event"))
         .payload_or_envelope("/payload")
-        .bodies_are_unique()
         .handshake(
             Handshake::challenge(Field::json("/payload/plainToken"), "encryptedToken")
                 .with_echo("plainToken")
