@@ -140,7 +140,7 @@ fn batches() -> Scheme {
         .unwrap()
 }
 
-fn batch(items: serde_json::Value) -> Request<Body> {
+fn batch(items: &serde_json::Value) -> Request<Body> {
     SignedRequest::for_scheme(&batches(), &secret()).uri("/hook").with_body(items.to_string()).build()
 }
 
@@ -157,11 +157,11 @@ async fn a_batch_is_stored_whole_and_each_item_is_worked_by_itself() {
     let app = Router::new().route_service("/hook", layer.layer(inbox.clone()));
 
     let items = serde_json::json!([item("a", "order.x"), item("skipped", "other"), item("b", "order.x")]);
-    assert_eq!(send(&app, batch(items)).await.status, StatusCode::ACCEPTED);
+    assert_eq!(send(&app, batch(&items)).await.status, StatusCode::ACCEPTED);
     assert_eq!(count(&inbox, EventState::Pending).await, 2);
 
     let items = serde_json::json!([item("c", "order.x"), item("d", "order.x")]);
-    assert_eq!(send(&app, batch(items)).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(send(&app, batch(&items)).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(count(&inbox, EventState::Pending).await, 2, "there was room for one, and none is stored");
 
     let worker = Running::start(

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use tokio::sync::Semaphore;
 use tower_webhooks::{
     Claim, Delivery, EventRouter, Inbox,
-    clock::ClockOffset,
+    clock::{Clock, ClockOffset, SystemClock},
     inbox::{EventState, InboxQuery, InboxRetries},
     store::MemoryInbox,
 };
@@ -81,7 +81,7 @@ async fn retries_follow_the_schedule_and_what_the_handler_asks_for() {
             assert_eq!(least, 0);
             continue;
         }
-        let now = std::time::SystemTime::now() + Duration::from_millis(offset.as_millis().unsigned_abs());
+        let now = SystemClock.now() + Duration::from_millis(offset.as_millis().unsigned_abs());
         let wait = record.due_at.unwrap().duration_since(now).unwrap_or_default();
         assert!(wait <= Duration::from_secs(most), "attempt {run} waits for {wait:?}");
         assert!(wait + Duration::from_secs(60) >= Duration::from_secs(least), "attempt {run} waits for {wait:?}");
@@ -108,7 +108,7 @@ async fn dead_letters_are_replayed_and_discarded_by_hand() {
         shop.ends(&number.to_string(), &[End::Fail]);
         send(&app, order(&number.to_string())).await;
     }
-    let begun = std::time::SystemTime::now() - Duration::from_secs(5);
+    let begun = SystemClock.now() - Duration::from_secs(5);
     let worker = Running::start(inbox.worker().with_retries(InboxRetries::new(1)));
     until_all_ended(&inbox).await;
     let dead = inbox.events(InboxQuery::default().state(EventState::Dead), 10).await.unwrap();
@@ -118,7 +118,7 @@ async fn dead_letters_are_replayed_and_discarded_by_hand() {
     assert!(!inbox.discard(dead[0].id).await.unwrap(), "it is discarded already");
     assert!(inbox.replay(dead[1].id).await.unwrap());
     until_all_ended(&inbox).await;
-    assert_eq!(inbox.replay_since(std::time::SystemTime::now() + Duration::from_secs(60)).await.unwrap(), 0);
+    assert_eq!(inbox.replay_since(SystemClock.now() + Duration::from_secs(60)).await.unwrap(), 0);
     assert_eq!(inbox.replay_since(begun).await.unwrap(), 2);
     until_all_ended(&inbox).await;
     worker.stop().await;
