@@ -13,14 +13,36 @@ use super::{
     deliveries::{Row, SHOWN},
     guard::Reader,
     page::{DELIVERIES, Fault, Frame, html},
+    text::number,
 };
-use crate::send::DeliveryQuery;
+use crate::{observe::Received, send::DeliveryQuery};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Parameters {
     pub(super) period: Option<String>,
     pub(super) done: Option<String>,
+}
+
+/// What this process has received since it started.
+struct Process {
+    received: String,
+    rejected: String,
+    /// By their kind.
+    kinds: Vec<(&'static str, String)>,
+    duplicates: String,
+}
+
+impl Process {
+    fn now() -> Self {
+        let Received { all, rejected, duplicates } = Received::now();
+        Self {
+            received: number(all),
+            rejected: number(rejected.iter().map(|(_, count)| count).sum()),
+            kinds: rejected.iter().map(|(kind, count)| (*kind, number(*count))).collect(),
+            duplicates: number(duplicates),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -30,6 +52,8 @@ struct Page {
     whose: String,
     periods: [(&'static str, String, bool); 4],
     stats: StatsView,
+    /// What this process receives: of no tenant in particular, so only who sees all of them sees it.
+    process: Option<Process>,
     recent: Vec<Row>,
     all: &'static str,
 }
@@ -55,5 +79,6 @@ pub(super) async fn show(
         Some(tenant) => format!("What is sent to {tenant}."),
     };
     let periods = period.links(frame.home());
-    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), recent, all: DELIVERIES })
+    let process = reader.sees_all().then(Process::now);
+    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), process, recent, all: DELIVERIES })
 }
