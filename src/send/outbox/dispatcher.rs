@@ -328,7 +328,7 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
 }
 
 fn unanswered() -> SendError {
-    SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
+    SendError::new(SendErrorKind::Store, "the outbox returned no result for the message")
 }
 
 /// The size from which a payload logs a warning. Standard Webhooks recommends smaller ones.

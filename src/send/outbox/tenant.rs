@@ -241,7 +241,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().update(id, update).await
     }
 
-    /// Gives an endpoint a new secret. Until `overlap` has passed, the old one signs as well.
+    /// Creates a new secret for an endpoint. Until `overlap` has passed, the old one signs as well.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret`](crate::send::Endpoints::rotate_secret).
@@ -250,7 +250,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().rotate_secret(id, overlap).await
     }
 
-    /// Gives an endpoint a secret that its owner has chosen.
+    /// Replaces the secret of an endpoint by one that its owner has chosen.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret_to`](crate::send::Endpoints::rotate_secret_to).
