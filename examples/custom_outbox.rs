@@ -579,6 +579,21 @@ impl OutboxLog for ToyOutbox {
         })
     }
 
+    fn all_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        self.at_once(|tables, _| {
+            let records = tables.deliveries.keys().rev().filter_map(|number| tables.record(*number));
+            let fit = records.filter(|record| {
+                state.is_none_or(|state| state == record.state) && before.is_none_or(|before| record.id < before)
+            });
+            fit.take(limit as usize).collect()
+        })
+    }
+
     fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
         self.at_once(|tables, _| {
             let (number, stored) = tables.find(&tenant, &id)?;

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::request::Parts;
 
-use super::{config::Shared, problem::Problem};
+use super::{config::Shared, problem::Problem, query::parsed};
 use crate::{
     boxed::BoxFuture,
     send::{Scope, SendError, Tenant},
@@ -187,12 +187,21 @@ impl Caller {
     }
 
     /// Whose attempts are counted: as [`tenant`](Self::tenant), or those of all tenants.
-    pub(super) fn scope(&self, shared: &Shared, named: Option<&str>, all: bool) -> Result<Scope, Problem> {
+    pub(super) fn scope(&self, shared: &Shared, named: Option<&str>, all: Option<&str>) -> Result<Scope, Problem> {
+        match self.asks_for_all(named, all)? {
+            true => Ok(Scope::all()),
+            false => Ok(Scope::tenant(self.tenant(shared, named)?.name())),
+        }
+    }
+
+    /// Whether a request is about all tenants, by its parameters `tenant` and `all_tenants`.
+    pub(super) fn asks_for_all(&self, named: Option<&str>, all: Option<&str>) -> Result<bool, Problem> {
+        let all = parsed::<bool>("all_tenants", all, "`true` or `false`")?.unwrap_or(false);
         match (all, &self.0.tenant, named) {
-            (false, ..) => Ok(Scope::tenant(self.tenant(shared, named)?.name())),
+            (false, ..) => Ok(false),
             (true, None, None) => {
                 self.operator()?;
-                Ok(Scope::all())
+                Ok(true)
             }
             (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may ask for all of them")),
             (true, None, Some(_)) => Err(Problem::impossible("all_tenants", "leave out `tenant`, or this parameter")),

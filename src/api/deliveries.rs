@@ -11,7 +11,7 @@ use super::{
     config::Shared,
     endpoints::IdempotencyKey,
     input::{Id, Nothing, OptionalInput},
-    problem::{Always, BadBody, BadQuery, NoSuch, Problem},
+    problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
 };
 use crate::send::{
@@ -96,6 +96,10 @@ pub(super) struct ListParameters {
     /// Whose deliveries, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
+    /// Those of all tenants together; only an operator of all tenants may ask for them. They are in any state, `refused` or `exhausted`,
+    /// and are not looked for by endpoint, message or type.
+    #[param(value_type = Option<bool>)]
+    all_tenants: Option<String>,
     /// Those of one endpoint.
     #[param(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
     endpoint: Option<String>,
@@ -129,18 +133,33 @@ pub(super) struct DeliveryParameter {
 /// List deliveries
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries", operation_id = "list_deliveries", params(ListParameters),
-    responses((status = 200, description = "A page of deliveries, the newest first.", body = Page<DeliveryView>), Always, BadQuery),
+    responses((status = 200, description = "A page of deliveries, the newest first.", body = Page<DeliveryView>), Always, BadQuery, BadSpan),
 )]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
+    let named = parameters.tenant.as_deref();
+    let all = caller.asks_for_all(named, parameters.all_tenants.as_deref())?;
     let limit = limit(parameters.limit.as_deref(), shared.webhooks.page())?;
-    let mut records = tenant.deliveries(parameters.query()?, limit.saturating_add(1)).await?;
+    let query = parameters.query()?;
+    let mut records = match all {
+        true => shared.webhooks.all_deliveries(query, limit.saturating_add(1)).await.map_err(impossible)?,
+        false => caller.tenant(&shared, named)?.deliveries(query, limit.saturating_add(1)).await?,
+    };
     let next = next(&mut records, limit, |last| last.id.to_string());
     Ok(json(StatusCode::OK, &Page { data: records.iter().map(DeliveryView::of).collect(), next }))
+}
+
+// Not a method reference: `map_err` wants a value.
+#[allow(clippy::needless_pass_by_value)]
+fn impossible(error: SendError) -> Problem {
+    let name = ["endpoint", "message", "state", "type"].into_iter().find(|name| error.field() == Some(name));
+    match (error.kind(), name) {
+        (SendErrorKind::Invalid, Some(name)) => Problem::impossible(name, error.to_string()),
+        _ => error.into(),
+    }
 }
 
 /// Read a delivery

@@ -18,7 +18,7 @@ use super::{
     config::Shared,
     input::{Id, Input, Nothing, OptionalInput, some},
     metadata,
-    problem::{Always, BadBody, BadQuery, NoSuch, Precondition, Problem, Quota},
+    problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Precondition, Problem, Quota},
     query::{Parameters, limit, parsed},
     tag,
 };
@@ -240,6 +240,9 @@ pub(super) struct ListParameters {
     /// Whose endpoints, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
+    /// Those of all tenants together; only an operator of all tenants may ask for them.
+    #[param(value_type = Option<bool>)]
+    all_tenants: Option<String>,
     /// Where the page begins: `next` of the page before it.
     #[param(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
     after: Option<String>,
@@ -260,17 +263,21 @@ pub(super) struct TenantParameter {
 /// List endpoints
 #[utoipa::path(
     get, path = "/endpoints", tag = "endpoints", operation_id = "list_endpoints", params(ListParameters),
-    responses((status = 200, description = "A page of endpoints, by id.", body = Page<EndpointView>), Always, BadQuery),
+    responses((status = 200, description = "A page of endpoints, by id.", body = Page<EndpointView>), Always, BadQuery, BadSpan),
 )]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Response, Problem> {
-    let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
+    let named = parameters.tenant.as_deref();
+    let all = caller.asks_for_all(named, parameters.all_tenants.as_deref())?;
     let after = parsed("after", parameters.after.as_deref(), "the `next` of another page")?;
     let limit = limit(parameters.limit.as_deref(), shared.webhooks.page())?;
-    let mut endpoints = tenant.endpoints().list(after, limit.saturating_add(1)).await?;
+    let mut endpoints = match all {
+        true => shared.webhooks.endpoints().all(after, limit.saturating_add(1)).await?,
+        false => caller.tenant(&shared, named)?.endpoints().list(after, limit.saturating_add(1)).await?,
+    };
     let next = next(&mut endpoints, limit, |last| last.id().to_string());
     Ok(json(StatusCode::OK, &Page { data: endpoints.iter().map(EndpointView::of).collect(), next }))
 }

@@ -16,7 +16,7 @@ use super::{
     endpoints::{self, EndpointParameter},
     input::Id,
     problem::{Always, BadQuery, BadSpan, NoSuch, Problem},
-    query::{Parameters, parsed},
+    query::Parameters,
 };
 use crate::send::{AttemptEnd, Backlog, Counts, Endpoint, EndpointId, FAILURES_TO_REST, Hour, Stats};
 
@@ -165,8 +165,7 @@ pub(super) async fn of_tenant(
     Parameters(parameters): Parameters<StatsParameters>,
 ) -> Result<Response, Problem> {
     let span = span(&shared, parameters.since.as_deref(), parameters.until.as_deref())?;
-    let all = parsed::<bool>("all_tenants", parameters.all_tenants.as_deref(), "`true` or `false`")?.unwrap_or(false);
-    let scope = caller.scope(&shared, parameters.tenant.as_deref(), all)?;
+    let scope = caller.scope(&shared, parameters.tenant.as_deref(), parameters.all_tenants.as_deref())?;
     let stats = shared.webhooks.stats(scope, span.clone()).await.map_err(too_long)?;
     Ok(json(StatusCode::OK, &StatsView::of(&stats, &span)))
 }

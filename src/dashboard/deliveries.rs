@@ -137,9 +137,17 @@ pub(super) async fn list(
         (_, named) => named.map(str::to_owned),
     };
     let tenant = reader.tenant(webhooks, named.as_deref())?;
-    let mut records = match query {
-        Some(query) => tenant.deliveries(query, ROWS + 1).await?,
-        None => Vec::new(),
+    // Where no tenant is named, those of all are looked for, as far as they can be.
+    let all = reader.sees_all() && tenant.name().is_empty();
+    let (mut records, notice) = match query {
+        Some(query) if all => match webhooks.all_deliveries(query.clone(), ROWS + 1).await {
+            Err(error) if error.kind() == SendErrorKind::Invalid => {
+                (tenant.deliveries(query, ROWS + 1).await?, Some(OF_ONE_TENANT))
+            }
+            records => (records?, None),
+        },
+        Some(query) => (tenant.deliveries(query, ROWS + 1).await?, None),
+        None => (Vec::new(), None),
     };
     let more = records.len() > ROWS as usize;
     records.truncate(ROWS as usize);
@@ -163,7 +171,7 @@ pub(super) async fn list(
         rows: records.iter().map(Row::of).collect(),
         tenant: reader.sees_all().then(|| tenant.name().to_owned()),
         states: DeliveryState::ALL.iter().map(|state| (state.as_str(), state.as_str() == filters.state)).collect(),
-        wrong,
+        wrong: wrong.or(notice),
         first_page: filters.before.is_empty(),
         next: records.last().filter(|_| more).map(|last| here(&last.id.to_string())),
         newest: here(""),
@@ -287,6 +295,9 @@ async fn find(shared: &Shared, reader: &Reader, id: &str) -> Result<(Tenant, Del
     let tenant = reader.of(&shared.webhooks, &record.tenant).ok_or_else(missing)?;
     Ok((tenant, record))
 }
+
+const OF_ONE_TENANT: &str =
+    "These are the deliveries without a tenant. Name a tenant, or choose refused or exhausted for all tenants.";
 
 /// How many rows a page of the list has.
 const ROWS: u32 = 50;

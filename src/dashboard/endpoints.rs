@@ -100,7 +100,7 @@ pub(super) async fn list(
     let after = parameters.after.as_deref().map(str::parse::<EndpointId>).transpose();
     let after = after.map_err(|_| Fault::invalid("The page that was asked for is not there."))?;
     let mut endpoints = match reader.sees_all() {
-        true => webhooks.endpoints().all(after).await?,
+        true => webhooks.endpoints().all(after, ROWS + 1).await?,
         false => reader.tenant(webhooks, None)?.endpoints().list(after, ROWS + 1).await?,
     };
     let more = endpoints.len() > ROWS as usize;

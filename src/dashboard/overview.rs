@@ -13,14 +13,36 @@ use super::{
     deliveries::{Row, SHOWN},
     guard::Reader,
     page::{DELIVERIES, Fault, Frame, html},
+    text::number,
 };
-use crate::send::DeliveryQuery;
+use crate::{observe::Received, send::DeliveryQuery};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Parameters {
     pub(super) period: Option<String>,
     pub(super) done: Option<String>,
+}
+
+/// What this process has received since it started.
+struct Process {
+    received: String,
+    rejected: String,
+    /// By their kind.
+    kinds: Vec<(&'static str, String)>,
+    duplicates: String,
+}
+
+impl Process {
+    fn now() -> Self {
+        let Received { all, rejected, duplicates } = Received::now();
+        Self {
+            received: number(all),
+            rejected: number(rejected.iter().map(|(_, count)| count).sum()),
+            kinds: rejected.iter().map(|(kind, count)| (*kind, number(*count))).collect(),
+            duplicates: number(duplicates),
+        }
+    }
 }
 
 #[derive(Template)]
@@ -30,7 +52,9 @@ struct Page {
     whose: String,
     periods: [(&'static str, String, bool); 4],
     stats: StatsView,
-    recent: Option<Vec<Row>>,
+    /// What this process receives: of no tenant in particular, so only who sees all of them sees it.
+    process: Option<Process>,
+    recent: Vec<Row>,
     all: &'static str,
 }
 
@@ -43,14 +67,11 @@ pub(super) async fn show(
     let period = Period::of(parameters.period.as_deref());
     let webhooks = &shared.webhooks;
     let stats = webhooks.stats(reader.scope(), period.until(webhooks.now())).await?;
-    // The deliveries of all tenants are in no order, so an operator of all of them sees none here.
     let recent = match reader.sees_all() {
-        true => None,
-        false => {
-            let tenant = reader.tenant(webhooks, None)?;
-            Some(tenant.deliveries(DeliveryQuery::default(), SHOWN).await?.iter().map(Row::of).collect())
-        }
+        true => webhooks.all_deliveries(DeliveryQuery::default(), SHOWN).await?,
+        false => reader.tenant(webhooks, None)?.deliveries(DeliveryQuery::default(), SHOWN).await?,
     };
+    let recent = recent.iter().map(Row::of).collect();
     let frame = Frame::new(&reader, "Overview", "Overview");
     let whose = match reader.access.tenant() {
         None => "All tenants.".to_owned(),
@@ -58,5 +79,6 @@ pub(super) async fn show(
         Some(tenant) => format!("What is sent to {tenant}."),
     };
     let periods = period.links(frame.home());
-    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), recent, all: DELIVERIES })
+    let process = reader.sees_all().then(Process::now);
+    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), process, recent, all: DELIVERIES })
 }

@@ -19,6 +19,8 @@ pub(super) struct Frame {
     pub(super) who: String,
     pub(super) notice: Option<&'static str>,
     pub(super) may_change: bool,
+    /// Whether rows may be of several tenants.
+    pub(super) tenants: bool,
     here: &'static str,
 }
 
@@ -38,6 +40,7 @@ impl Frame {
             who,
             notice: None,
             may_change: reader.may_change(),
+            tenants: reader.sees_all(),
             here,
         }
     }

@@ -82,7 +82,7 @@ pub enum VerifyErrorKind {
 
 impl VerifyErrorKind {
     /// The number of kinds, for tables that are indexed by them.
-    #[cfg(feature = "metrics")]
+    #[cfg(any(feature = "dashboard", feature = "metrics"))]
     pub(crate) const COUNT: usize = 18;
 
     /// Returns the name of the kind in logs and metrics, one of a small, fixed set.

@@ -5,7 +5,7 @@ use std::{
 
 use metrics::{Key, KeyName, Label, Level, Metadata, SharedString, with_recorder};
 
-use super::outcome::Outcome;
+use super::{outcome::Outcome, process};
 use crate::{clock, error::VerifyErrorKind};
 
 /// The counters of one layer. Clones share them.
@@ -45,6 +45,7 @@ impl Meter {
 
     /// A request arrived.
     pub(crate) fn received(&self) {
+        process::received();
         count(self.key(&self.0.received, "webhook_received_total", None));
     }
 
@@ -55,6 +56,7 @@ impl Meter {
 
     /// A request was rejected.
     pub(crate) fn rejected(&self, kind: VerifyErrorKind) {
+        process::rejected(kind);
         if let Some(slot) = self.0.rejected.get(kind as usize) {
             count(self.key(slot, "webhook_rejected_total", Some(("kind", kind.as_str()))));
         }

@@ -36,6 +36,12 @@ mod meter;
 #[path = "no_meter.rs"]
 mod meter;
 
+#[cfg(feature = "dashboard")]
+mod process;
+#[cfg(not(feature = "dashboard"))]
+#[path = "no_process.rs"]
+mod process;
+
 #[cfg(all(feature = "send", feature = "metrics"))]
 mod send_meter;
 #[cfg(all(feature = "send", not(feature = "metrics")))]
@@ -51,6 +57,8 @@ mod inbox_meter;
 // Functions that both log and count are below, and shadow the function of the same name that only logs.
 #[cfg(feature = "send")]
 pub(crate) use self::attempting::{AttemptEnd, AttemptHead, Attempting};
+#[cfg(feature = "dashboard")]
+pub(crate) use self::process::Received;
 pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::*, spans::ReceiveSpan};
 
 #[cfg(feature = "inbox")]
@@ -64,6 +72,7 @@ const TARGET: &str = "tower_webhooks";
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
     sink::duplicate(provider, state);
     meter::duplicate(provider, state);
+    process::duplicate();
 }
 
 /// Bodies with equal bytes arrived under two ids that are not signed.

@@ -1,4 +1,4 @@
-use super::outcome::Outcome;
+use super::{outcome::Outcome, process};
 use crate::error::VerifyErrorKind;
 
 #[derive(Clone)]
@@ -9,11 +9,15 @@ impl Meter {
         Self
     }
 
-    pub(crate) fn received(&self) {}
+    pub(crate) fn received(&self) {
+        process::received();
+    }
 
     pub(crate) fn handshake(&self) {}
 
-    pub(crate) fn rejected(&self, _kind: VerifyErrorKind) {}
+    pub(crate) fn rejected(&self, kind: VerifyErrorKind) {
+        process::rejected(kind);
+    }
 
     pub(crate) fn verified(&self, _secret: Option<usize>) {}
 

@@ -19,6 +19,7 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_webhooks::{
+    Secret, WebhookLayer,
     api::Access,
     dashboard,
     send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
@@ -230,6 +231,57 @@ async fn hostile_texts_are_shown_as_texts() {
         assert!(!answer.text.contains("http://") || answer.text.contains("127.0.0.1"), "{page}: another host");
     }
     assert!(shown >= 5, "{shown} pages show the text");
+}
+
+#[tokio::test]
+async fn the_overview_shows_an_operator_what_this_process_has_received() {
+    let browser = Browser::new(&dispatcher(MemoryOutbox::new()), "operator");
+    let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLw==").unwrap();
+    let receiver = Router::new().route("/hook", post(|| async {})).layer(WebhookLayer::standard_webhooks(secret));
+    let figure = |text: &str, name: &str| -> u64 {
+        let after = text.split(&format!(">{name}</dt><dd>")).nth(1);
+        after.map_or(0, |after| after.split('<').next().unwrap().replace(',', "").parse().unwrap())
+    };
+    let before = browser.get("").await.text;
+
+    for _ in 0..3 {
+        let request = Request::post("/hook").body(Body::from("{}")).unwrap();
+        assert_eq!(receiver.clone().oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+
+    // Other tests of this process may receive something meanwhile.
+    let after = browser.get("").await.text;
+    assert!(after.contains("by this process alone, since it started"), "{after}");
+    for name in ["Requests", "Rejected", "missing"] {
+        assert!(figure(&after, name) >= figure(&before, name) + 3, "{name}: {after}");
+    }
+    for other in ["acme", "operator of acme"] {
+        assert!(!browser.of(other).get("").await.text.contains("by this process alone"), "{other}");
+    }
+}
+
+#[tokio::test]
+async fn the_overview_of_all_tenants_shows_the_latest_deliveries_of_all() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { delivery, .. } = acme(&webhooks).await;
+    let globex = webhooks.tenant("globex").unwrap();
+    globex.endpoints().create(NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap()).await.unwrap();
+    globex.dispatch(outbox::message(1)).await.unwrap();
+    let other = globex.deliveries(DeliveryQuery::default(), 1).await.unwrap()[0].id.to_string();
+    let operator = Browser::new(&webhooks, "operator");
+
+    for page in ["", "/deliveries", "/deliveries?tenant=", "/deliveries?tenant=&state=&type=&endpoint=&message="] {
+        let text = operator.get(page).await.text;
+        assert!(text.contains(&delivery) && text.contains(&other) && text.contains(">globex</span>"), "{page}: {text}");
+    }
+    let one = operator.get("/deliveries?tenant=globex").await.text;
+    assert!(one.contains(&other) && !one.contains(&delivery), "{one}");
+    let given_up = operator.get("/deliveries?state=exhausted").await;
+    assert!(given_up.text.contains("There are no deliveries here") && !given_up.text.contains("role=\"alert\""));
+    let filtered = operator.get("/deliveries?type=order.completed").await.text;
+    assert!(filtered.contains("Name a tenant"), "{filtered}");
+    let customer = operator.of("globex").get("").await.text;
+    assert!(customer.contains(&other) && !customer.contains(&delivery));
 }
 
 #[tokio::test]

@@ -412,6 +412,54 @@ async fn an_operator_names_the_tenant_and_erases_it() {
 // --- Problems ---------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
+async fn an_operator_lists_what_all_tenants_have() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let operator = Client::new(&webhooks, OPERATOR);
+    for tenant in ["acme", "globex"] {
+        let tenant = webhooks.tenant(tenant).unwrap();
+        tenant.endpoints().create(NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap()).await.unwrap();
+        tenant.dispatch(Message::new("order.completed", &7).unwrap()).await.unwrap();
+    }
+    for path in ["/endpoints", "/deliveries"] {
+        let all = operator.get(&format!("{path}?all_tenants=true")).await;
+        assert_eq!(all.status, StatusCode::OK, "{all:?}");
+        let mut tenants: Vec<_> =
+            all.json()["data"].as_array().unwrap().iter().map(|row| row["tenant"].clone()).collect();
+        tenants.sort_by_key(Value::to_string);
+        assert_eq!(tenants, ["acme", "globex"], "{path}");
+
+        // In pages.
+        let first = operator.get(&format!("{path}?all_tenants=true&limit=1")).await.json();
+        let place = if path == "/endpoints" { "after" } else { "before" };
+        let next = format!("{path}?all_tenants=true&limit=1&{place}={}", text(&first["next"]));
+        let second = operator.get(&next).await.json();
+        assert_eq!(second["data"].as_array().unwrap().len(), 1, "{second}");
+        assert_ne!(first["data"][0]["id"], second["data"][0]["id"]);
+        assert_eq!(second["next"], Value::Null);
+
+        assert_eq!(operator.get(&format!("{path}?all_tenants=false")).await.json()["data"], json!([]));
+        operator.get(&format!("{path}?all_tenants=true&tenant=acme")).await.problem(422, "invalid_parameter");
+        operator.get(&format!("{path}?all_tenants=yes")).await.problem(400, "invalid_parameter");
+        for other in ["acme", "operator of acme"] {
+            operator.with_key(other).get(&format!("{path}?all_tenants=true")).await.problem(403, "forbidden");
+        }
+    }
+    let given_up = operator.get("/deliveries?all_tenants=true&state=exhausted").await.json();
+    assert_eq!(given_up["data"], json!([]));
+    let endpoint = webhooks.tenant("acme").unwrap().endpoints().list(None, 1).await.unwrap()[0].id();
+    for (filter, name) in [
+        ("state=pending", "state"),
+        ("type=order.completed", "type"),
+        ("message=m-1", "message"),
+        (&format!("endpoint={endpoint}"), "endpoint"),
+    ] {
+        let problem =
+            operator.get(&format!("/deliveries?all_tenants=true&{filter}")).await.problem(422, "invalid_parameter");
+        assert_eq!(problem["errors"][0]["parameter"], name, "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn a_problem_names_the_field_and_nothing_is_changed() {
     let acme = Client::new(&dispatcher(MemoryOutbox::new()), "acme");
     let with = |field: &str, value: Value| {

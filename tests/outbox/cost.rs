@@ -26,7 +26,7 @@ use tower_webhooks::{
         After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
         Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Finish, LeaseRequest,
         LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore,
-        Retention, Sealed, SealingKey, Style, Transport,
+        Retention, Scope, Sealed, SealingKey, Style, Transport,
     },
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
     transaction::StoreTransaction,
@@ -425,8 +425,9 @@ async fn shown(store: &impl OutboxStore, endpoint: EndpointId, state: DeliverySt
 // Lists
 
 #[tokio::test]
+#[allow(clippy::print_stdout)] // It is a part of the test.
 async fn every_list_in_sqlite_takes_as_many_steps_at_its_end_as_at_its_beginning() {
-    let all = counts(4_000, 40_000);
+    let all = counts(4_000, 1_000_000);
     let counted = Counted::new().await;
     let endpoint = register(&counted.store, "acme").await;
     let fill = format!(
@@ -465,11 +466,47 @@ async fn every_list_in_sqlite_takes_as_many_steps_at_its_end_as_at_its_beginning
         let first = first.unwrap_or(last);
         assert!(last <= first + first / 2 + 20 && last < 2_000, "{query:?}: {first} and {last} steps");
     }
+
+    // Those of all tenants.
+    for state in [None, Some(DeliveryState::Exhausted)] {
+        let mut steps = Vec::new();
+        // The first one prepares its statement.
+        for before in [None, None, Some(200)] {
+            let before = before.map(tower_webhooks::send::SentDeliveryId::from_u64);
+            let list = counted.store.all_deliveries(state, before, 5);
+            let (taken, page) = counted.steps(async { list.await.unwrap() }).await;
+            assert!(page.len() == 5 && page.iter().all(|record| state.is_none_or(|state| state == record.state)));
+            steps.push(taken);
+        }
+        assert!(steps[2] <= steps[1] + steps[1] / 2 + 20 && steps[2] < 2_000, "{state:?}: {steps:?}");
+    }
+
+    // An overview of a day, of three endpoints whose attempts end in four ways, beside a page of the list.
+    let fill = "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 24 * 3 * 4 - 1) \
+                INSERT INTO webhook_outbox_stats (tenant, hour, endpoint, ended, bucket, count) \
+                SELECT 'acme', 1000 + n / 12, printf('ep_%032x', n / 4 % 3), n % 4 / 2, n % 2, 1 FROM n";
+    sqlx::raw_sql(fill).execute(&counted.pool).await.unwrap();
+    let mut steps = Vec::new();
+    for _ in 0..2 {
+        let page = counted.store.deliveries("acme".into(), DeliveryQuery::default(), 50);
+        steps.push(counted.steps(async { page.await.unwrap().len() }).await);
+        let overview = async {
+            let cells = counted.store.stats(Scope::tenant("acme"), 1000, 1024).await.unwrap().len();
+            counted.store.backlog(Scope::tenant("acme")).await.unwrap();
+            cells + counted.store.deliveries("acme".into(), DeliveryQuery::default(), 10).await.unwrap().len()
+        };
+        steps.push(counted.steps(overview).await);
+    }
+    let [_, _, (page, rows), (overview, shown)] = steps[..] else { panic!("{steps:?}") };
+    assert_eq!((rows, shown), (50, 24 * 4 + 10));
+    println!("a page takes {page} steps, an overview {overview}");
+    // It takes as many however many deliveries there are, since attempts are counted by the hour.
+    assert!(overview < 10_000, "a page takes {page} steps, an overview {overview}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_list_in_postgres_reads_more_than_pages() {
-    let all = counts(10_000, 100_000);
+    let all = counts(10_000, 1_000_000);
     let measured = Measured::new().await;
     let store = measured.store().await;
     let endpoint = register(&store, "acme").await;

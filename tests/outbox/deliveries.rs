@@ -672,6 +672,15 @@ impl OutboxLog for Forgetful {
         self.0.deliveries(tenant, query, limit)
     }
 
+    fn all_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        self.0.all_deliveries(state, before, limit)
+    }
+
     fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
         self.0.message(tenant, id)
     }

@@ -655,7 +655,7 @@ async fn an_operator_reads_all_endpoints_in_pages() {
 
     let (mut read, mut sizes) = (Vec::new(), Vec::new());
     loop {
-        let page = webhooks.endpoints().all(read.last().copied()).await.unwrap();
+        let page = webhooks.endpoints().all(read.last().copied(), 2).await.unwrap();
         if page.is_empty() {
             break;
         }

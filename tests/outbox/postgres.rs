@@ -557,6 +557,7 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
         "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
         "UPDATE webhook_outbox_attempts SET ended_at = 5000",
         "DROP TABLE webhook_outbox_stats",
+        "DROP INDEX webhook_outbox_deliveries_given_up",
         "ALTER TABLE webhook_outbox_endpoints DROP COLUMN metadata",
         "ALTER TABLE webhook_outbox_event_types DROP COLUMN example",
         "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
@@ -647,7 +648,7 @@ async fn no_call_reads_all_there_is() {
     execute(&mut admin.acquire().await.unwrap(), &fill).await;
     let fresh = async || PgPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
 
-    for round in 0..19 {
+    for round in 0..20 {
         let before = rows_read(&admin).await;
         let pool = fresh().await;
         let store = PostgresStore::from_pool(pool.clone());
@@ -665,7 +666,11 @@ async fn no_call_reads_all_there_is() {
             2 => assert_eq!(lease(&store, 10).await.len(), 0),
             3 => assert_eq!(finish(&store, &ended, After::Delivered).await, Fenced::Stale),
             4 => assert_eq!(list(query(None, false, false)).await, 50),
-            5 => assert_eq!(list(query(Some(DeliveryState::Exhausted), false, false)).await, 1),
+            5 => {
+                assert_eq!(list(query(Some(DeliveryState::Exhausted), false, false)).await, 1);
+                let of_all = store.all_deliveries(Some(DeliveryState::Exhausted), None, 50).await.unwrap();
+                assert_eq!(of_all.len(), 1);
+            }
             6 => assert_eq!(list(query(None, true, false)).await, 50),
             7 => assert_eq!(list(query(Some(DeliveryState::Exhausted), true, false)).await, 1),
             8 => assert_eq!(list(query(None, false, true)).await, 1),
@@ -681,7 +686,8 @@ async fn no_call_reads_all_there_is() {
             14 => assert_eq!(store.backlog(Scope::tenant("acme")).await.unwrap().waiting, BACKLOG_COUNTED),
             15 => assert_eq!(store.backlog(Scope::all().endpoint(endpoint)).await.unwrap().waiting, BACKLOG_COUNTED),
             16 => assert_eq!(store.backlog(Scope::all()).await.unwrap().waiting, BACKLOG_COUNTED),
-            17 => assert!(store.erase("acme".into(), 10).await.unwrap() > 0),
+            17 => assert_eq!(store.all_deliveries(None, None, 50).await.unwrap().len(), 50),
+            18 => assert!(store.erase("acme".into(), 10).await.unwrap() > 0),
             _ => assert_eq!(store.endpoints(None, None, 50).await.unwrap().len(), 50),
         }
         pool.close().await;

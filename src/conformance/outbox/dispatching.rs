@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use super::suite::{PAST_LEASE, Suite, check, message, new_tenant, taken, token, typed, with_payload};
+use super::suite::{PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token, typed, with_payload};
 use crate::{
     boxed::BoxFuture,
     error::StoreErrorKind,
-    send::{DeliveryQuery, DeliveryState, Dispatched, OutboxStore},
+    send::{After, DeliveryQuery, DeliveryRecord, DeliveryState, Dispatched, Fenced, OutboxStore, SentDeliveryId},
 };
 
 impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
@@ -92,7 +92,43 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             let found = taken("read", self.store.deliveries(tenant.as_str().into(), query.clone(), 100).await).len();
             check(found == wanted, "reading what fits", &query);
         }
+
+        // Others may have some meanwhile.
+        let others = new_tenant();
+        self.endpoint(&others, &["*"]).await;
+        self.dispatch(message(&others)).await;
+        let mut newest = self.all(None, None, 2).await;
+        let second = newest.pop().unwrap_or_else(|| broken("all deliveries", &"there are two at least"));
+        let both = newest.first().is_some_and(|first| *first.tenant == *others && first.id > second.id);
+        check(both && *second.tenant == *tenant && second.id == all[0].id, "all deliveries: the newest first", &newest);
+        let older = self.all(None, Some(second.id), 2).await;
+        check(older.len() == 2 && older[0].id == all[1].id, "all deliveries: the next page", &older);
+        check(older[0].state == DeliveryState::Cancelled, "all deliveries: in any state", &older);
+        let mine = token();
+        let leased = self.lease(mine, 64).await;
+        for (delivery, after) in leased.iter().zip([After::Refused, After::Exhausted, After::Delivered]) {
+            let (finished, _) = self.finish(delivery.id, mine, after).await;
+            check(finished == Fenced::Applied, "rule 7", &finished);
+        }
+        for (delivery, state) in leased.iter().zip([DeliveryState::Refused, DeliveryState::Exhausted]) {
+            let given_up = self.all(Some(state), None, 64).await;
+            let only = given_up.iter().filter(|record| record.id == delivery.id).count();
+            let fit = given_up.iter().all(|record| record.state == state) && given_up.is_sorted_by(|a, b| a.id > b.id);
+            check(only == 1 && fit, "all deliveries: what was given up", &given_up);
+            let older = self.all(Some(state), Some(delivery.id), 64).await;
+            check(older.iter().all(|record| record.id < delivery.id), "all deliveries: the next page", &older);
+        }
+        (self.advance)(PAST_LEASE).await;
         self.drain().await;
+    }
+
+    async fn all(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
+        limit: u32,
+    ) -> Vec<DeliveryRecord> {
+        taken("all deliveries", self.store.all_deliveries(state, before, limit).await)
     }
 
     pub(super) async fn a_foreign_connection_is_refused(&self) {

@@ -12,7 +12,7 @@ use crate::{
             shared::Shared,
             stats::{self, Stats},
             store::{
-                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord},
+                delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState},
                 ids::SentDeliveryId,
                 message::Dispatched,
                 stats::{Backlog, Scope},
@@ -196,6 +196,28 @@ impl Dispatcher {
         }
         let tenant = Arc::from(tenant);
         Ok(self.shared.store.deliveries(tenant, query, self.shared.quotas.page).await?)
+    }
+
+    /// Reads up to `limit` deliveries of all tenants, the newest first, for operators: in any state, or given up
+    /// ([`Refused`](DeliveryState::Refused) or [`Exhausted`](DeliveryState::Exhausted)), and those before a place. It reads at most one more
+    /// than a [page](crate::send::Quotas::page), so that a caller sees whether there is another page.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) when the query asks for another state, or for anything else, which [`deliveries`](Self::deliveries)
+    /// finds for one tenant; and when the store fails.
+    pub async fn all_deliveries(&self, query: DeliveryQuery, limit: u32) -> Result<Vec<DeliveryRecord>, SendError> {
+        let DeliveryQuery { endpoint, state, message, event_type, before } = query;
+        let one_tenant = "of all tenants together no deliveries are looked for by this; name a tenant";
+        let others = [("endpoint", endpoint.is_some()), ("message", message.is_some()), ("type", event_type.is_some())];
+        if let Some((field, _)) = others.into_iter().find(|(_, is_asked)| *is_asked) {
+            return Err(SendError::invalid(one_tenant).with_field(field));
+        }
+        if !matches!(state, None | Some(DeliveryState::Refused | DeliveryState::Exhausted)) {
+            let text = "of all tenants together deliveries are looked for in the states `refused` and `exhausted` alone; name a tenant";
+            return Err(SendError::invalid(text).with_field("state"));
+        }
+        let limit = limit.min(self.shared.quotas.page.saturating_add(1));
+        Ok(self.shared.store.all_deliveries(state, before, limit).await?)
     }
 
     /// Reads the attempts of a delivery in order. The list is empty if the delivery does not exist. As with

@@ -225,14 +225,14 @@ impl Endpoints<'_> {
         Ok(records.into_iter().map(Endpoint).collect())
     }
 
-    /// Reads endpoints of all tenants in the order of their ids, a [page](crate::send::Quotas::page) at a time: those after
-    /// `after`. It is for operators.
+    /// Reads up to `limit` endpoints of all tenants in the order of their ids, those after `after`, for operators. It reads at most one
+    /// more than a [page](crate::send::Quotas::page), so that a caller sees whether there is another page.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn all(&self, after: Option<EndpointId>) -> Result<Vec<Endpoint>, SendError> {
-        let page = self.0.shared.quotas.page;
-        Ok(self.0.shared.store.endpoints(None, after, page).await?.into_iter().map(Endpoint).collect())
+    pub async fn all(&self, after: Option<EndpointId>, limit: u32) -> Result<Vec<Endpoint>, SendError> {
+        let limit = limit.min(self.0.shared.quotas.page.saturating_add(1));
+        Ok(self.0.shared.store.endpoints(None, after, limit).await?.into_iter().map(Endpoint).collect())
     }
 
     /// Changes an endpoint.

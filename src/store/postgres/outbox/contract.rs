@@ -5,10 +5,10 @@ use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::{
-        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention, Scope, SentDeliveryId, StatsCell,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
+        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
     },
     store::postgres::store::PostgresStore,
 };
@@ -119,6 +119,15 @@ impl OutboxLog for PostgresStore {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
         Box::pin(deliveries::list(&self.inner.outbox, tenant, query, limit))
+    }
+
+    fn all_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        Box::pin(deliveries::list_all(&self.inner.outbox, state, before, limit))
     }
 
     fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {

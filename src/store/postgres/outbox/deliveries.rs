@@ -9,7 +9,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        AttemptRecord, DeliveryQuery, DeliveryRecord, EndpointId, Recover, Recovered, SentDeliveryId,
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, Recover, Recovered, SentDeliveryId,
         policy::{Missed, missed, show, waits_as},
     },
     store::{
@@ -46,6 +46,40 @@ pub(super) async fn list(
         records.extend(page(outbox, &tenant, coming, &[], limit).await?);
     }
     Ok(listing.page(records, limit))
+}
+
+/// What is moved to another state, in steps, was not given up, so nothing of the wanted state is elsewhere.
+pub(super) async fn list_all(
+    outbox: &Outbox,
+    state: Option<DeliveryState>,
+    before: Option<SentDeliveryId>,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    const CONTEXT: &str = "list deliveries of all tenants";
+
+    let moves = moves::of_all(outbox).await?;
+    let statement = outbox.statements.all_deliveries(state);
+    let mut before = before.map_or(i64::MAX, seq);
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let rows = outbox.ask(CONTEXT, statement, &[Value::from(before), Value::from(left)]).await?;
+        for row in &rows {
+            before = row.try_get("seq").map_err(|error| store_error(error, CONTEXT))?;
+            match columns::delivery(row) {
+                Ok(mut record) => {
+                    let target = moves.get(&record.endpoint).copied();
+                    show(&mut record, target);
+                    records.push(record);
+                }
+                Err(cause) => observe::unreadable("delivery", &before, &cause),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
 }
 
 /// Reads a page of those that are in the wanted state in the table, without some endpoints.

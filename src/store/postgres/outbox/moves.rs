@@ -105,10 +105,18 @@ async fn step(
 
 /// The endpoints of a tenant whose deliveries are being moved, and where to. Usually there are none.
 pub(super) async fn of_tenant(outbox: &Outbox, tenant: &str) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
-    let rows = outbox.ask(CONTEXT, &outbox.statements.moves, &[Value::from(tenant)]).await?;
+    moving(&outbox.ask(CONTEXT, &outbox.statements.moves, &[Value::from(tenant)]).await?)
+}
+
+/// The same of all tenants.
+pub(super) async fn of_all(outbox: &Outbox) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    moving(&outbox.ask(CONTEXT, &outbox.statements.all_moves, &[]).await?)
+}
+
+fn moving(rows: &[PgRow]) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.int("target")?));
     let mut moves = HashMap::new();
-    for row in &rows {
+    for row in rows {
         let (id, number) = read(row).map_err(|error| store_error(error, CONTEXT))?;
         // An entry that cannot be read does not affect the others.
         if let (Ok(id), Some(target)) = (id.parse(), state(number)) {

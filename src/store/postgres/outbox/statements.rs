@@ -1,6 +1,9 @@
 use crate::{
-    send::DeliveryQuery,
-    store::postgres::statement::{Statement, Tables},
+    send::{DeliveryQuery, DeliveryState},
+    store::{
+        columns::number,
+        postgres::statement::{Statement, Tables},
+    },
 };
 
 macro_rules! statements {
@@ -21,10 +24,13 @@ macro_rules! statements {
             pub(super) remove_event_type: Statement,
             pub(super) move_end: Statement,
             pub(super) moves: Statement,
+            pub(super) all_moves: Statement,
             pub(super) moved_on: Statement,
             /// All, an endpoint's, a tenant's, an endpoint's of a tenant.
             pub(super) stats: [Statement; 4],
             deliveries: Vec<Statement>,
+            /// In any state, refused, exhausted.
+            all_deliveries: [Statement; 3],
         }
 
         impl Statements {
@@ -66,6 +72,7 @@ macro_rules! statements {
                     ),
                     move_end: statement("DELETE FROM {outbox_moves} WHERE endpoint = $1::text"),
                     moves: statement("SELECT endpoint, target FROM {outbox_moves} WHERE tenant = $1::text"),
+                    all_moves: statement("SELECT endpoint, target FROM {outbox_moves}"),
                     moved_on: statement(
                         "SELECT endpoint FROM {outbox_moves} WHERE endpoint = ANY($1::text[]) AND target = 0",
                     ),
@@ -77,6 +84,8 @@ macro_rules! statements {
                     ]
                     .map(|whose| statement(&stats(whose))),
                     deliveries: Shape::all().map(|shape| statement(&shape.text())).collect(),
+                    all_deliveries: [None, Some(DeliveryState::Refused), Some(DeliveryState::Exhausted)]
+                        .map(|state| statement(&all_deliveries(state.map(number)))),
                 }
             }
         }
@@ -144,6 +153,36 @@ impl Statements {
     pub(super) fn deliveries(&self, query: &DeliveryQuery, without: bool) -> &Statement {
         &self.deliveries[Shape::of(query, without).index()]
     }
+}
+
+impl Statements {
+    /// The list of deliveries of all tenants. Its values: before, limit.
+    pub(super) fn all_deliveries(&self, state: Option<DeliveryState>) -> &Statement {
+        let [any, refused, exhausted] = &self.all_deliveries;
+        match state {
+            Some(DeliveryState::Refused) => refused,
+            Some(DeliveryState::Exhausted) => exhausted,
+            _ => any,
+        }
+    }
+}
+
+/// From the index of what was given up, whose condition is there word for word. With one column fixed the planner may walk the table from
+/// its end: see [`Shape::text`].
+fn all_deliveries(state: Option<i64>) -> String {
+    let (whose, order) = match state {
+        None => ("d.seq < $1::bigint".to_owned(), ""),
+        Some(state) => (
+            format!("d.state IN (4, 5) AND (d.state, d.seq) < ({state}, $1::bigint) AND d.state >= {state}"),
+            "d.state DESC, ",
+        ),
+    };
+    format!(
+        "SELECT d.*, m.id FROM (SELECT * FROM {{outbox_deliveries}} AS d WHERE {whose} \
+         ORDER BY {order}d.seq DESC LIMIT $2::bigint) AS d \
+         CROSS JOIN LATERAL (SELECT m.id FROM {{outbox_messages}} AS m WHERE m.seq = d.message LIMIT 1) AS m \
+         ORDER BY d.seq DESC"
+    )
 }
 
 /// How many attempts ended in an hour, and how.

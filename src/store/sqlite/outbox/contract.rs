@@ -10,10 +10,10 @@ use crate::{
     clock::monotonic,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DisabledReason, Dispatched, EndpointDraft, EndpointId,
-        EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest, LeaseToken, Leases,
-        Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover,
-        Recovered, Retention, Scope, SentDeliveryId, StatsCell,
+        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
+        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
+        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
+        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -194,6 +194,17 @@ impl OutboxLog for SqliteStore {
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
         Box::pin(
             async move { session!(self, reading, session => deliveries::list(&mut session, &tenant, &query, limit)) },
+        )
+    }
+
+    fn all_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
+        Box::pin(
+            async move { session!(self, reading, session => deliveries::list_all(&mut session, state, before, limit)) },
         )
     }
 

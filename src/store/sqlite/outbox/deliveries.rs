@@ -49,6 +49,52 @@ pub(super) async fn list(
     Ok(listing.page(records, limit))
 }
 
+/// What is moved to another state, in steps, was not given up, so nothing of the wanted state is elsewhere.
+pub(super) async fn list_all(
+    session: &mut Session<'_>,
+    state: Option<DeliveryState>,
+    before: Option<SentDeliveryId>,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let failed = |error| store_error("list deliveries of all tenants", error);
+    let moves = moves::of_all(&mut session.connection, session.prefix).await?;
+    let statement = statement_for_all(state);
+    let mut before = before.map_or(i64::MAX, seq);
+    let mut records = Vec::new();
+    loop {
+        let left = i64::from(limit) - records.len() as i64;
+        let rows = query(session.prefix, &statement).bind(before).bind(left);
+        let rows = rows.fetch_all(&mut *session.connection).await.map_err(failed)?;
+        for row in &rows {
+            before = row.try_get(0).map_err(failed)?;
+            match columns::delivery(row) {
+                Ok(mut record) => {
+                    let target = moves.get(&record.endpoint).copied();
+                    show(&mut record, target);
+                    records.push(record);
+                }
+                Err(error) => observe::unreadable("delivery", &before, &error),
+            }
+        }
+        // What was left out makes room for more.
+        if (rows.len() as i64) < left || records.len() == limit as usize {
+            return Ok(records);
+        }
+    }
+}
+
+fn statement_for_all(state: Option<DeliveryState>) -> String {
+    let joined = "CROSS JOIN {}outbox_messages m ON m.seq = d.message WHERE";
+    match state.map(number) {
+        None => format!("{SELECT} {{}}outbox_deliveries d {joined} d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"),
+        // The condition of the index, word for word.
+        Some(state) => format!(
+            "{SELECT} {{}}outbox_deliveries d INDEXED BY {{}}outbox_deliveries_given_up {joined} \
+             d.state IN (4, 5) AND d.state = {state} AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
+        ),
+    }
+}
+
 /// Reads a page of those that are in the wanted state in the table, without some endpoints.
 async fn page(
     session: &mut Session<'_>,
@@ -315,11 +361,23 @@ async fn begin_again(
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE, statement};
+    use super::{PAGE, statement, statement_for_all};
     use crate::{
         send::{DeliveryQuery, DeliveryState, EndpointId},
         store::sqlite::outbox::schema::tests::plans,
     };
+
+    #[tokio::test]
+    async fn no_list_of_all_tenants_reads_and_sorts_all_there_is() {
+        let states = [None, Some(DeliveryState::Refused), Some(DeliveryState::Exhausted)];
+        let statements = states.map(statement_for_all);
+        let plans = plans(&statements.each_ref().map(String::as_str)).await;
+        for ((state, statement), plan) in states.iter().zip(&statements).zip(plans) {
+            let wanted = if state.is_some() { "state=? AND rowid<?" } else { "rowid<?" };
+            assert!(plan[0].starts_with("SEARCH d ") && plan[0].contains(wanted), "{statement}: {plan:?}");
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE") || step.starts_with("SCAN")), "{plan:?}");
+        }
+    }
 
     /// Whatever is asked for, and whatever there is of it.
     #[tokio::test]

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::session::{Session, begin, query};
 use crate::{
@@ -89,14 +89,23 @@ pub(super) async fn of_tenant(
     prefix: &str,
     tenant: &str,
 ) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    let rows = query(prefix, "SELECT endpoint, target FROM {}outbox_moves WHERE tenant = ?").bind(tenant.to_owned());
+    read(&rows.fetch_all(connection).await.map_err(|error| store_error(CONTEXT, error))?)
+}
+
+/// The same of all tenants.
+pub(super) async fn of_all(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+    let rows = query(prefix, "SELECT endpoint, target FROM {}outbox_moves");
+    read(&rows.fetch_all(connection).await.map_err(|error| store_error(CONTEXT, error))?)
+}
+
+fn read(rows: &[SqliteRow]) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let rows = query(prefix, "SELECT endpoint, target FROM {}outbox_moves WHERE tenant = ?")
-        .bind(tenant.to_owned())
-        .fetch_all(connection)
-        .await
-        .map_err(failed)?;
     let mut moves = HashMap::new();
-    for row in &rows {
+    for row in rows {
         let (id, number): (&str, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
         // An entry that cannot be read does not affect the others.
         if let (Ok(id), Some(target)) = (id.parse(), state(number)) {

@@ -10,7 +10,7 @@ use crate::{
     send::{
         message::{event_type::EventTypeDefinition, message::Message},
         outbox::store::{
-            delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
+            delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
             endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings},
             ids::{EndpointId, SentDeliveryId},
             lease::{Finish, LeaseRequest, Leases},
@@ -62,6 +62,7 @@ forward! {
     OutboxLog {
         fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>>;
         fn deliveries(&self, tenant: Arc<str>, query: DeliveryQuery, limit: u32) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
+        fn all_deliveries(&self, state: Option<DeliveryState>, before: Option<SentDeliveryId>, limit: u32) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
         fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>>;
         fn messages(&self, tenant: Arc<str>, query: MessageQuery, limit: u32) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>>;
         fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>>;

@@ -4,7 +4,7 @@ use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::outbox::store::{
-        delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, Recover, Recovered, Retention},
+        delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
         ids::{EndpointId, SentDeliveryId},
         message::{MessageQuery, MessageRecord},
         stats::{Backlog, Scope, StatsCell},
@@ -53,6 +53,19 @@ pub trait OutboxLog: Send + Sync + 'static {
         &self,
         tenant: Arc<str>,
         query: DeliveryQuery,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
+
+    /// Reads up to `limit` deliveries of all tenants, the newest first: those before a place, in any state, or in one of those in which
+    /// a delivery was given up, [`Refused`](DeliveryState::Refused) and [`Exhausted`](DeliveryState::Exhausted). Nobody asks for those in
+    /// another state.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn all_deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        before: Option<SentDeliveryId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
 
