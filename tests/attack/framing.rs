@@ -306,7 +306,8 @@ async fn drip<T>(raw: &mut serve::Raw) -> T {
 // Many connections that each hold a part of a body. The full number only in the long runs.
 #[tokio::test]
 async fn a_good_request_is_answered_beside_very_many_slow_ones() {
-    let count = if long() { 10_000 } else { 200 };
+    // Two open files for each, in a process that runs other tests beside this one.
+    let count = if long() { 5_000 } else { 200 };
     let receiver = Receiver::new(Sender::Stripe).await;
     let slow =
         [head("POST", "/hook", &with(Sender::Stripe.sign(BODY), &[("content-length", "1048576")])), vec![b'x'; 1024]]
