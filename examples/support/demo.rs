@@ -1,6 +1,6 @@
 //! A day of deliveries of two made-up customers, for a dashboard that has something to show.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use serde_json::json;
 use tower_webhooks::{
@@ -11,7 +11,7 @@ use tower_webhooks::{
     },
 };
 
-use crate::server::BoxError;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How long the made-up day is, in hours. The store's clock begins as much in the past.
 pub(crate) const HOURS: u32 = 24;

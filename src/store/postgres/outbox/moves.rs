@@ -36,7 +36,7 @@ pub(super) async fn start(
     // This comes before the deliveries are locked: every step of a move locks in this order.
     let values = [Value::from(endpoint), Value::from(tenant), Value::from(number(target))];
     tx.all(&outbox.statements.move_begin, &values).await?;
-    step(outbox, tx, endpoint, target, now, STEP).await
+    step(outbox, tx, (endpoint, target), now, STEP).await
 }
 
 /// Continues with an endpoint until nothing is left to move or the time has ended. Then, or after a failure, `purge`
@@ -72,7 +72,7 @@ async fn go_on_in(
     let Some(row) = tx.first(&outbox.statements.move_on, &values).await? else { return Ok((0, false)) };
     let endpoint: String = row.try_get("endpoint")?;
     let target = target(row.int("target")?)?;
-    let moved = step(outbox, tx, &endpoint, target, row.try_get("now")?, limit).await?;
+    let moved = step(outbox, tx, (&endpoint, target), row.try_get("now")?, limit).await?;
     // Finding out that it is done counts as a change too.
     Ok((moved.max(1), target == DeliveryState::Pending && moved > 0))
 }
@@ -81,8 +81,7 @@ async fn go_on_in(
 async fn step(
     outbox: &Outbox,
     tx: &mut Tx,
-    endpoint: &str,
-    target: DeliveryState,
+    (endpoint, target): (&str, DeliveryState),
     now: Millis,
     limit: i64,
 ) -> Result<i64, sqlx::Error> {

@@ -29,7 +29,7 @@ pub(super) async fn start(
     now: Millis,
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let more = step(connection, prefix, endpoint, target, now, STEP).await? >= STEP;
+    let more = step(connection, prefix, (endpoint, target), now, STEP).await? >= STEP;
     let note = match more {
         true => query(
             prefix,
@@ -74,7 +74,7 @@ pub(super) async fn go_on(
         .map_err(failed)?;
     // Another call has just done the rest.
     let Some(row) = row else { return Ok(0) };
-    let moved = step(&mut tx, prefix, &endpoint, target(row.try_get(0).map_err(failed)?)?, now, limit).await?;
+    let moved = step(&mut tx, prefix, (&endpoint, target(row.try_get(0).map_err(failed)?)?), now, limit).await?;
     if moved < limit {
         query(prefix, REMOVE).bind(endpoint).execute(&mut *tx).await.map_err(failed)?;
     }
@@ -128,8 +128,7 @@ fn target(number: i64) -> Result<DeliveryState, StoreError> {
 async fn step(
     connection: &mut SqliteConnection,
     prefix: &str,
-    endpoint: &str,
-    target: DeliveryState,
+    (endpoint, target): (&str, DeliveryState),
     now: Millis,
     limit: i64,
 ) -> Result<i64, StoreError> {
