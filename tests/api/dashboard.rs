@@ -97,7 +97,10 @@ struct Acme {
 /// An endpoint with a delivery, all of whose texts are hostile.
 async fn acme(webhooks: &Dispatcher) -> Acme {
     let tenant = webhooks.tenant("acme").unwrap();
-    let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook?a=%22%3E%3Cscript%3E").unwrap().description(HOSTILE);
+    let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook?a=%22%3E%3Cscript%3E")
+        .unwrap()
+        .description(HOSTILE)
+        .metadata([(HOSTILE.get(..40).unwrap(), HOSTILE)]);
     let endpoint = tenant.endpoints().create(endpoint).await.unwrap().endpoint().id().to_string();
     let message = Message::new("order.completed", &serde_json::json!({ "note": HOSTILE })).unwrap();
     tenant.dispatch(message.id("m-1".parse().unwrap())).await.unwrap();
@@ -115,6 +118,7 @@ const PAGES: &[(&str, &str)] = &[
     ("POST", "/endpoints/{endpoint}/ping"),
     ("POST", "/endpoints/{endpoint}/recover"),
     ("POST", "/endpoints/{endpoint}/rotate-secret"),
+    ("POST", "/endpoints/{endpoint}/send-example"),
     ("GET", "/deliveries"),
     ("GET", "/deliveries/{delivery}"),
     ("POST", "/deliveries/{delivery}/cancel"),
@@ -188,6 +192,7 @@ async fn hostile_texts_are_shown_as_texts() {
     tenant.dispatch(Message::new("order.completed", &HOSTILE).unwrap()).await.unwrap();
     let schema =
         EventTypeDefinition::new("order.completed").unwrap().description(HOSTILE).unwrap().schema(HOSTILE).unwrap();
+    let schema = schema.example(serde_json::to_string(HOSTILE).unwrap()).unwrap();
     webhooks.event_types().put([schema]).await.unwrap();
     let working = outbox::Working::start(&webhooks);
     let query = || DeliveryQuery::default().state(tower_webhooks::send::DeliveryState::Delivered);
@@ -253,6 +258,15 @@ async fn an_operator_repairs_what_a_customer_sees() {
     assert!(resent.headers[header::LOCATION].to_str().unwrap().ends_with("?done=resent"), "{resent:?}");
     let pinged = operator.post(&format!("/endpoints/{endpoint}/ping"), "").await;
     assert!(pinged.headers[header::LOCATION].to_str().unwrap().starts_with("/webhooks/deliveries/dlv_"), "{pinged:?}");
+    let example = EventTypeDefinition::new("order.completed").unwrap().example("7").unwrap();
+    webhooks.event_types().put([example]).await.unwrap();
+    assert!(operator.get(&format!("/endpoints/{endpoint}")).await.text.contains("Send the example of"));
+    let sent = operator.post(&format!("/endpoints/{endpoint}/send-example"), "type=order.completed").await;
+    assert!(sent.headers[header::LOCATION].to_str().unwrap().ends_with("?done=example"), "{sent:?}");
+    for wrong in ["type=order.unknown", "type=", "", "hours=1"] {
+        let answer = operator.post(&format!("/endpoints/{endpoint}/send-example"), wrong).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
     let recovered = operator.post(&format!("/endpoints/{endpoint}/recover"), "hours=24").await;
     assert_eq!(recovered.status, StatusCode::SEE_OTHER, "{recovered:?}");
     for wrong in ["", "hours=0", "hours=100000", "hours=x", "days=1"] {

@@ -19,7 +19,7 @@ use tower_webhooks::{
     clock::ClockOffset,
     error::StoreError,
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
-    send::{Dispatcher, Message, NewEndpoint, OutboxStore, Quotas},
+    send::{Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Quotas},
     store::{MemoryOutbox, MemoryStore, SqliteStore},
 };
 
@@ -144,7 +144,7 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     let acme = Client::new(&dispatcher(store), "acme");
 
     let body = json!({ "url": "http://127.0.0.1:9999/hook", "events": ["order.*"], "description": "ours",
-        "headers": { "x-team": "billing" }, "rate_limit": "10/s" });
+        "headers": { "x-team": "billing" }, "rate_limit": "10/s", "metadata": { "plan": "pro", "region": "eu" } });
     let created = acme.post("/endpoints", body).await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     assert_eq!(created.header("cache-control"), "no-store");
@@ -160,8 +160,15 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     let read = acme.get(&path).await;
     assert_eq!(read.status, StatusCode::OK);
     assert_eq!(read.json()["rate_limit"], "10/s");
+    assert_eq!(read.json()["metadata"], json!({ "plan": "pro", "region": "eu" }));
+    let patched = acme.call("PATCH", &path, Some(json!({ "metadata": { "plan": null, "team": "a/b" } }))).await;
+    assert_eq!(patched.json()["metadata"], json!({ "region": "eu", "team": "a/b" }), "{patched:?}");
+    let cleared = acme.call("PATCH", &path, Some(json!({ "metadata": null }))).await;
+    assert_eq!(cleared.json()["metadata"], json!({}), "{cleared:?}");
+    assert_eq!(acme.get("/endpoints").await.json()["data"][0]["description"], "ours");
     assert!(!read.text.contains(&secret[6..]), "{}", read.text);
     assert_eq!(read.header("etag"), created.header("etag"));
+    assert_ne!(patched.header("etag"), created.header("etag"));
 
     let changed =
         acme.call("PATCH", &path, Some(json!({ "events": ["*"], "rate_limit": null, "in_order": true }))).await;
@@ -191,6 +198,41 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     acme.call("DELETE", &path, None).await.problem(404, "not_found");
     let delivery = acme.get(&format!("/deliveries/{}", text(&pinged.json()["delivery"]))).await;
     assert_eq!(delivery.json()["state"], "cancelled", "{delivery:?}");
+}
+
+#[tokio::test]
+async fn an_example_of_the_catalogue_is_sent_as_a_test() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let (acme, operator) = (Client::new(&webhooks, "acme"), Client::new(&webhooks, "operator"));
+    let entry = json!({ "name": "order.completed", "example": { "order": 7, "total": "1.00" } });
+    let put = operator.call("PUT", "/event-types", Some(json!({ "data": [entry, { "name": "order.paid" }] }))).await;
+    assert_eq!(put.status, StatusCode::NO_CONTENT, "{put:?}");
+    let listed = acme.get("/event-types").await.json();
+    assert_eq!(listed["data"][0]["example"], json!({ "order": 7, "total": "1.00" }), "{listed}");
+    assert_eq!(listed["data"][1].get("example"), None, "{listed}");
+    let created = acme.create(json!({ "url": "http://127.0.0.1:9999/hook", "events": ["user.*"] })).await;
+    let path = format!("/endpoints/{}", text(&created["id"]));
+
+    let sent = acme.post(&format!("{path}/send-example"), json!({ "type": "order.completed" })).await;
+
+    assert_eq!(sent.status, StatusCode::ACCEPTED, "{sent:?}");
+    let delivery = acme.get(&format!("/deliveries/{}", text(&sent.json()["delivery"]))).await.json();
+    assert_eq!(delivery["type"], "order.completed", "{delivery}");
+    let message = acme.get(&format!("/messages/{}", text(&delivery["message"]))).await.json();
+    assert_eq!(message["data"], json!({ "order": 7, "total": "1.00" }), "{message}");
+    assert!(text(&message["id"]).contains(":example:"), "{message}");
+    for wrong in ["order.paid", "order.unknown", "no name", ""] {
+        let problem =
+            acme.post(&format!("{path}/send-example"), json!({ "type": wrong })).await.problem(422, "invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "#/type", "{wrong}: {problem}");
+    }
+    acme.post(&format!("{path}/send-example"), json!({})).await.problem(422, "invalid");
+    acme.post(&format!("{path}/disable"), json!({})).await;
+    let disabled = acme.post(&format!("{path}/send-example"), json!({ "type": "order.completed" })).await;
+    disabled.problem(409, "endpoint_disabled");
+    let large = json!({ "data": [{ "name": "a", "example": "x".repeat(64 * 1024) }] });
+    let problem = operator.call("PUT", "/event-types", Some(large)).await.problem(422, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "#/data/0/example");
 }
 
 #[tokio::test]
@@ -261,6 +303,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("GET" | "DELETE", _) => return None,
         ("POST", "/endpoints") => json!({ "url": "http://127.0.0.1:9999/hook" }),
         ("POST", "/messages") => json!({ "type": "order.completed", "data": 7 }),
+        ("POST", "/endpoints/{id}/send-example") => json!({ "type": "order.completed" }),
         ("POST", "/endpoints/{id}/recover") => json!({ "since": "2026-01-01T00:00:00Z" }),
         ("PUT", "/event-types") => json!({ "data": [{ "name": "order.completed" }] }),
         _ => json!({}),
@@ -272,7 +315,11 @@ async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
     let webhooks = dispatcher(MemoryOutbox::new());
     let acme = Client::new(&webhooks, "acme");
     let globex = acme.with_key("globex");
-    let endpoint = acme.create(json!({ "url": "http://127.0.0.1:9999/hook", "description": "a-secret-of-acme" })).await;
+    let endpoint = json!({ "url": "http://127.0.0.1:9999/hook", "description": "a-secret-of-acme",
+        "metadata": { "plan": "a-secret-of-acme" } });
+    let endpoint = acme.create(endpoint).await;
+    let example = EventTypeDefinition::new("order.completed").unwrap().example("7").unwrap();
+    webhooks.event_types().put([example]).await.unwrap();
     let tenant = webhooks.tenant("acme").unwrap();
     tenant.dispatch(Message::new("order.completed", &7).unwrap().id("m-1".parse().unwrap())).await.unwrap();
     let delivery = acme.get("/deliveries").await.json()["data"][0]["id"].clone();
@@ -393,6 +440,11 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         (with("secret", json!("short")), "#/secret"),
         (with("style", json!("rot13")), "#/style"),
         (with("api_version", json!("2020-01")), "#/api_version"),
+        (with("metadata", json!({ "a": 7 })), "#/metadata/a"),
+        (with("metadata", json!({ "a": null })), "#/metadata/a"),
+        (with("metadata", json!({ "a/b": "x".repeat(501) })), "#/metadata/a~1b"),
+        (with("metadata", json!({ "": "x" })), "#/metadata"),
+        (with("metadata", json!(["a"])), "#/metadata"),
         (with("ping", json!("yes")), "#/ping"),
     ] {
         let problem = acme.post("/endpoints", body.clone()).await.problem(422, "invalid");
@@ -410,6 +462,8 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         (json!({ "events": [""] }), "#/events/0"),
         (json!({ "enabled": false }), "#/enabled"),
         (json!({ "style": "standard-webhooks-v1a" }), "#/style"),
+        (json!({ "metadata": { "a": [] } }), "#/metadata/a"),
+        (json!({ "metadata": { "a": "x".repeat(501) } }), "#/metadata/a"),
     ] {
         let problem = acme.call("PATCH", &format!("/endpoints/{id}"), Some(body.clone())).await.problem(422, "invalid");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");
@@ -474,6 +528,36 @@ async fn what_is_over_a_quota_is_429_and_says_when_to_come_again() {
 
     over.problem(429, "quota");
     assert_eq!(over.header("retry-after"), "60");
+}
+
+#[tokio::test]
+async fn a_tenant_that_calls_too_often_is_429_and_others_are_not() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let limited = Api::new(webhooks.clone(), authorize).with_rate_limit("3/min".parse().unwrap());
+    let acme = Client { app: Router::new().nest("/hooks", limited.router()), ..Client::new(&webhooks, "acme") };
+    for _ in 0..3 {
+        assert_eq!(acme.get("/endpoints").await.status, StatusCode::OK);
+    }
+
+    let over = acme.post("/endpoints", json!({ "url": "http://127.0.0.1:9999/hook" })).await;
+
+    let problem = over.problem(429, "rate_limited");
+    assert!(text(&problem["detail"]).contains("3/min"), "{problem}");
+    let wait: u64 = over.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    acme.get("/no/such/route").await.problem(404, "not_found");
+    assert_eq!(acme.with_key("globex").get("/endpoints").await.status, StatusCode::OK);
+    for _ in 0..10 {
+        let seen = acme.with_key("operator of acme").get("/endpoints").await.json();
+        assert_eq!(seen["data"], json!([]), "the rejected write did nothing");
+        assert_eq!(acme.get("/openapi.json").await.status, StatusCode::OK);
+    }
+
+    let unlimited = Api::new(webhooks.clone(), authorize).without_rate_limit();
+    let acme = Client { app: Router::new().nest("/hooks", unlimited.router()), ..acme };
+    for _ in 0..250 {
+        assert_eq!(acme.get("/event-types").await.status, StatusCode::OK);
+    }
 }
 
 /// A body of which nothing ever arrives.

@@ -744,6 +744,104 @@ async fn the_catalogue_tells_what_can_be_sent() {
 }
 
 #[tokio::test]
+async fn an_example_of_the_catalogue_is_sent_to_one_endpoint() {
+    let receivers = Receivers::new();
+    let webhooks = receivers.dispatcher().build().unwrap();
+    let only = register(&webhooks, at("a.example").events(["user.*"])).await;
+    register(&webhooks, at("b.example")).await;
+    let disabled = register(&webhooks, at("c.example")).await;
+    webhooks.endpoints().disable(disabled).await.unwrap();
+    let entry = |name: &str| EventTypeDefinition::new(name).unwrap();
+    let paid = entry("order.paid").version("2026-06").unwrap().example(r#"{"order": 7}"#).unwrap();
+    webhooks.event_types().put([paid, entry("order.completed")]).await.unwrap();
+
+    let delivery = webhooks.endpoints().send_example(only, "order.paid").await.unwrap();
+    for (id, event_type, wanted) in [
+        (only, "order.completed", SendErrorKind::Invalid),
+        (only, "order.unknown", SendErrorKind::Invalid),
+        (only, "", SendErrorKind::Invalid),
+        (EndpointId::random().unwrap(), "order.paid", SendErrorKind::NotFound),
+        (disabled, "order.paid", SendErrorKind::Disabled),
+    ] {
+        assert_eq!(kind(webhooks.endpoints().send_example(id, event_type).await), Some(wanted), "{event_type}");
+    }
+    let working = Working::start(&webhooks);
+    until("it is sent", async || receivers.got("a.example").len() == 1).await;
+    working.stop().await;
+
+    let got = receivers.got("a.example");
+    assert_eq!(
+        (&got[0]["type"], &got[0]["data"], &got[0]["api_version"]),
+        (&json!("order.paid"), &json!({ "order": 7 }), &json!("2026-06"))
+    );
+    assert!(got[0]["id"].as_str().unwrap().starts_with(&format!("{only}:example:")), "{got:?}");
+    assert!(receivers.got("b.example").is_empty() && receivers.got("c.example").is_empty());
+    let record = webhooks.delivery(delivery).await.unwrap().unwrap();
+    assert_eq!((record.endpoint, record.state), (only, DeliveryState::Delivered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_example_is_sent_once_in_a_while_and_a_changed_one_at_once() {
+    let webhooks = Receivers::new().dispatcher().clock(ManualClock::at_unix_seconds(1_800_000_000)).build().unwrap();
+    let id = register(&webhooks, at("a.example")).await;
+    let put = async |example: &str| {
+        let entry = EventTypeDefinition::new("order.paid").unwrap().example(example).unwrap();
+        webhooks.event_types().put([entry]).await.unwrap();
+    };
+    let send = async || webhooks.endpoints().send_example(id, "order.paid").await.unwrap();
+    put("1").await;
+    let first = send().await;
+    let again = send().await;
+    put("2").await;
+    let changed = send().await;
+
+    assert_eq!(first, again);
+    assert_ne!(first, changed);
+    for wrong in ["", "{", "1 2", &format!("\"{}\"", "x".repeat(64 * 1024))] {
+        assert_eq!(kind(EventTypeDefinition::new("a").unwrap().example(wrong)), Some(SendErrorKind::Invalid));
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_kept_changed_by_entry_and_bounded() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let id = register(&webhooks, at("a.example").metadata([("plan", "pro"), ("region", "eu")])).await;
+    let read = async || webhooks.endpoints().get(id).await.unwrap().unwrap().metadata().clone();
+    let update = async |update: EndpointUpdate| webhooks.endpoints().update(id, update).await;
+    let map = |entries: &[(&str, &str)]| {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+
+    assert_eq!(read().await, map(&[("plan", "pro"), ("region", "eu")]));
+    let entries = EndpointUpdate::new().metadata_entry("plan", Some("free".into())).metadata_entry("region", None);
+    assert_eq!(update(entries).await.unwrap().metadata(), &map(&[("plan", "free")]));
+    update(EndpointUpdate::new().description("mine")).await.unwrap();
+    assert_eq!(read().await, map(&[("plan", "free")]));
+    update(EndpointUpdate::new().metadata([("team", "billing")])).await.unwrap();
+    assert_eq!(read().await, map(&[("team", "billing")]));
+
+    let many = |count: usize| (0..count).map(|number| (format!("name {number}"), "x".repeat(500))).collect::<Vec<_>>();
+    update(EndpointUpdate::new().metadata(many(20))).await.unwrap();
+    let before = read().await;
+    for wrong in [
+        EndpointUpdate::new().metadata(many(21)),
+        EndpointUpdate::new().metadata_entry("one more", Some(String::new())),
+        EndpointUpdate::new().metadata([("", "x")]),
+        EndpointUpdate::new().metadata([("x".repeat(41), "x")]),
+        EndpointUpdate::new().metadata([("a\nb", "x")]),
+        EndpointUpdate::new().metadata([("a", "x".repeat(501))]),
+        EndpointUpdate::new().metadata([("a", "\0")]),
+    ] {
+        assert_eq!(kind(update(wrong.clone()).await), Some(SendErrorKind::Invalid), "{wrong:?}");
+    }
+    assert_eq!(
+        kind(webhooks.endpoints().create(at("b.example").metadata(many(21))).await),
+        Some(SendErrorKind::Invalid)
+    );
+    assert_eq!(read().await, before);
+}
+
+#[tokio::test]
 async fn deliveries_are_found_by_what_they_are() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let one = register(&webhooks, at("a.example")).await;

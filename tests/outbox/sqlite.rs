@@ -514,6 +514,8 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
         "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
         "UPDATE webhook_outbox_attempts SET ended_at = 5000",
         "DROP TABLE webhook_outbox_stats",
+        "ALTER TABLE webhook_outbox_endpoints DROP COLUMN metadata",
+        "ALTER TABLE webhook_outbox_event_types DROP COLUMN example",
         "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();

@@ -143,7 +143,7 @@ impl Dispatcher {
         self.shared.store.notify();
     }
 
-    fn check(&self, message: &Message) -> Result<(), SendError> {
+    pub(crate) fn check(&self, message: &Message) -> Result<(), SendError> {
         message.check()?;
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)

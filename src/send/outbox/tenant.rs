@@ -300,6 +300,15 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().ping(id).await
     }
 
+    /// Sends the example of an event type of the catalogue to an endpoint. Returns its delivery.
+    ///
+    /// # Errors
+    /// As [`Endpoints::send_example`](crate::send::Endpoints::send_example).
+    pub async fn send_example(&self, id: EndpointId, event_type: &str) -> Result<SentDeliveryId, SendError> {
+        self.own(id).await?;
+        self.0.dispatcher.endpoints().send_example(id, event_type).await
+    }
+
     /// Sends what an endpoint missed in a span of time. Returns the number of deliveries.
     ///
     /// # Errors
