@@ -17,10 +17,14 @@
 
 mod config;
 mod hint;
+#[cfg(any(feature = "idempotency", feature = "send"))]
+mod randomness;
 mod store;
 mod verify;
 
 pub(crate) use self::hint::Text as HintText;
+#[cfg(any(feature = "idempotency", feature = "send"))]
+pub use self::randomness::RandomnessError;
 pub(crate) use self::verify::Subject;
 pub use self::{
     config::{ConfigError, ConfigErrorKind},

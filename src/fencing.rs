@@ -24,9 +24,9 @@ macro_rules! token {
             ///
             /// # Errors
             /// If the operating system cannot provide randomness.
-            pub fn random() -> Result<Self, getrandom::Error> {
+            pub fn random() -> Result<Self, $crate::error::RandomnessError> {
                 let mut bytes = [0; 16];
-                getrandom::fill(&mut bytes)?;
+                $crate::error::RandomnessError::fill(&mut bytes)?;
                 Ok(Self(bytes))
             }
 

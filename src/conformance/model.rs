@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::harness::{Harness, Purge};
 use crate::{
-    error::StoreError,
+    error::{RandomnessError, StoreError},
     idempotency::{
         ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, IdempotencyStore,
         StoredResponse,
@@ -263,7 +263,7 @@ struct Case<'a, H: Harness> {
 }
 
 impl<'a, H: Harness> Case<'a, H> {
-    fn new(harness: &'a H) -> Result<Self, getrandom::Error> {
+    fn new(harness: &'a H) -> Result<Self, RandomnessError> {
         let key = ClaimKey::from_bytes(ClaimToken::random()?.to_bytes());
         Ok(Self { harness, store: harness.store(), key, salt: ClaimToken::random()?.to_bytes() })
     }

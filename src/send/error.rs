@@ -2,7 +2,7 @@ use std::{borrow::Cow, error::Error, fmt};
 
 use crate::{
     boxed::BoxError,
-    error::{StoreError, StoreErrorKind},
+    error::{RandomnessError, StoreError, StoreErrorKind},
 };
 
 /// The error of a [`Dispatcher`](crate::send::Dispatcher). The text of an [`Invalid`](SendErrorKind::Invalid) may be shown to the
@@ -79,8 +79,8 @@ impl SendError {
         Self::new(SendErrorKind::NotFound, format!("there is no such {what}"))
     }
 
-    pub(super) fn randomness(cause: getrandom::Error) -> Self {
-        Self::new(SendErrorKind::Randomness, "the operating system gave no randomness").with_source(cause)
+    pub(super) fn randomness(cause: RandomnessError) -> Self {
+        Self::new(SendErrorKind::Randomness, "a random id, secret or nonce could not be created").with_source(cause)
     }
 
     /// Returns the kind of error.

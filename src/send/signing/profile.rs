@@ -5,6 +5,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     clock::millis,
+    error::RandomnessError,
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
@@ -128,7 +129,7 @@ pub(crate) fn chosen_or_random(style: Style, chosen: Option<Secret>) -> Result<S
 /// Creates a random secret: `whsec_` and 32 random bytes in base64, or `whsk_` and the seed of a private key.
 fn random_secret(style: Style) -> Result<Secret, SendError> {
     let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(SendError::randomness)?;
+    RandomnessError::fill(&mut *bytes).map_err(SendError::randomness)?;
     let prefix = if style == Style::StandardWebhooksV1a { "whsk_" } else { "whsec_" };
     Secret::new(format!("{prefix}{}", Encoding::Base64.encode(&*bytes))).map_err(unreadable)
 }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
-    error::{ConfigError, ConfigErrorKind},
+    error::{ConfigError, ConfigErrorKind, RandomnessError},
     secret::Secret,
     send::{
         error::{SendError, SendErrorKind},
@@ -122,7 +122,7 @@ impl Sealer {
     pub(crate) fn seal_as(&self, name: &str, plain: &[u8]) -> Result<Sealed, SendError> {
         let Some(key) = self.keys.first() else { return Ok(Sealed::new("", plain.to_vec())) };
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(SendError::randomness)?;
+        RandomnessError::fill(&mut nonce).map_err(SendError::randomness)?;
         let sealed = key
             .cipher()?
             .encrypt(&nonce.into(), Payload { msg: plain, aad: name.as_bytes() })

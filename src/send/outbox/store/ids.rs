@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, str::FromStr};
 
+use crate::error::RandomnessError;
+
 /// The id of an endpoint: `ep_` and 128 random bits.
 ///
 /// ```
@@ -19,9 +21,9 @@ impl EndpointId {
     ///
     /// # Errors
     /// When the operating system has no randomness.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub fn random() -> Result<Self, RandomnessError> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
+        RandomnessError::fill(&mut bytes)?;
         Ok(Self(u128::from_be_bytes(bytes)))
     }
 }
