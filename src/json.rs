@@ -41,6 +41,13 @@ impl Pointer {
         &self.tokens
     }
 
+    /// A place in an item of the array at `self`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn item(&self, index: usize, other: &Self) -> Self {
+        let index = std::iter::once(index.to_string());
+        Self { tokens: self.tokens.iter().cloned().chain(index).chain(other.tokens.iter().cloned()).collect() }
+    }
+
     /// Whether `self` names `other` or something that `other` lies in.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         other.tokens.starts_with(&self.tokens)

@@ -7,11 +7,11 @@
 //! 2. Names and values are decoded as the URL standard says (url.spec.whatwg.org, section 5.1), but bytes that are not UTF-8
 //!    are refused and not replaced: two receivers would replace them differently.
 //! 3. A field that is asked for and is there twice makes the body ambiguous, as a repeated key does in JSON.
-//!
-//! What this module does not do: forms with parts (`multipart/form-data`).
+//! 4. Of a form with parts (`multipart/form-data`) the part that holds JSON is read, and nothing else.
 
 #[cfg(feature = "axum")]
 mod deserialize;
+mod multipart;
 
 use std::borrow::Cow;
 
@@ -57,7 +57,8 @@ pub struct Form {
 }
 
 impl Form {
-    /// A field of the form holds the JSON that would be the body otherwise. It is decoded once, when it is first asked for.
+    /// A field of the form holds the JSON that would be the body otherwise. It is decoded once, when it is first asked for. The form may be one
+    /// with parts (`multipart/form-data`).
     pub fn json(field: impl Into<Cow<'static, str>>) -> Self {
         Self { json: Some(field.into()), fields: false }
     }
@@ -75,6 +76,13 @@ impl Form {
 
     /// Reads a body.
     pub(crate) fn read(&self, body: &[u8]) -> Content {
+        if let Some(part) = self.json.as_deref().and_then(|name| multipart::part(body, name)) {
+            return match part {
+                Ok(Some(json)) => Content::Json(Bytes::copy_from_slice(json)),
+                Ok(None) => Content::Unread(Unread::NoField),
+                Err(unread) => Content::Unread(unread),
+            };
+        }
         if !is_form(body) {
             return Content::Raw;
         }
@@ -135,6 +143,27 @@ fn single<'de>(body: &'de [u8], name: &str) -> Result<Option<&'de [u8]>, Unread>
         (_, Some(_)) => Err(Unread::Repeated),
         (value, None) => Ok(value),
     }
+}
+
+/// The fields of a form, decoded and sorted by name, with the values of a repeated one in order. `None` where the body is no form of text.
+pub(crate) fn sorted(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    if !body.is_empty() && !is_form(body) {
+        return None;
+    }
+    let mut fields =
+        pairs(body).map(|(name, value)| Some((text(name).ok()?, text(value).ok()?))).collect::<Option<Vec<_>>>()?;
+    fields.sort_unstable();
+    Some(fields)
+}
+
+/// A parameter of a query, as bytes.
+type Parameter<'q> = (Cow<'q, [u8]>, Cow<'q, [u8]>);
+
+/// The parameters of a query, decoded and sorted by name and value.
+pub(crate) fn sorted_query(query: &[u8]) -> Vec<Parameter<'_>> {
+    let mut parameters: Vec<_> = pairs(query).map(|(name, value)| (decode(name), decode(value))).collect();
+    parameters.sort_unstable();
+    parameters
 }
 
 /// Names and values, as they were sent.

@@ -4,11 +4,12 @@ use http::{Method, StatusCode};
 
 use super::{
     answer::Answer,
+    content::Part,
     freshness::{JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC},
     handshake::Handshake,
     key_form::KeyForm,
-    template::Algorithm,
+    template::{Algorithm, Needed},
 };
 use crate::{field::Field, form::Form, signature::Encoding};
 
@@ -54,6 +55,14 @@ pub struct SchemeBuilder {
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
     pub(super) content: Option<Cow<'static, str>>,
+    /// The content, where no template expresses it.
+    pub(super) parts: Option<Vec<Part>>,
+    pub(super) free: Option<Cow<'static, str>>,
+    pub(super) digest: Option<(Field, Encoding, Needed)>,
+    pub(super) items: Option<Cow<'static, str>>,
+    pub(super) either_port: bool,
+    pub(super) forms_alone: bool,
+    pub(super) whole_event: bool,
     pub(super) timestamp: Option<Field>,
     pub(super) unit: Option<TimestampUnit>,
     pub(super) timestamp_json: Option<JsonForm>,
@@ -86,7 +95,7 @@ pub struct SchemeBuilder {
 pub(super) enum RawLocate {
     EachHeader(Vec<Cow<'static, str>>),
     Headers(Vec<Cow<'static, str>>),
-    Json(Cow<'static, str>),
+    Json(Vec<Cow<'static, str>>),
     Numbered(Cow<'static, str>),
     Query(Cow<'static, str>),
 }
@@ -116,6 +125,13 @@ impl SchemeBuilder {
             secret_prefix: None,
             secret_length: None,
             content: None,
+            parts: None,
+            free: None,
+            digest: None,
+            items: None,
+            either_port: false,
+            forms_alone: false,
+            whole_event: false,
             timestamp: None,
             unit: None,
             timestamp_json: None,
@@ -246,7 +262,16 @@ impl SchemeBuilder {
     /// # Ok::<(), tower_webhooks::ConfigError>(())
     /// ```
     pub fn json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.locate = Some(RawLocate::Json(pointer.into()));
+        self.locate = Some(RawLocate::Json(vec![pointer.into()]));
+        self
+    }
+
+    /// Adds another place of the JSON body that a signature may be in. All that are there count, and any may match.
+    pub fn or_json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        match &mut self.locate {
+            Some(RawLocate::Json(pointers)) => pointers.push(pointer.into()),
+            _ => self.locate = Some(RawLocate::Json(vec![pointer.into()])),
+        }
         self
     }
 
@@ -304,7 +329,8 @@ impl SchemeBuilder {
 
     /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
-    /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
+    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (nothing where it is absent), `{url}` (under the public URL), `{method}`, `{fields}`
+    /// (those of a form, sorted: each name and its value, with nothing between them), and for plain hashes `{secret}`.
     ///
     /// What could be cut at another place without the text changing is rejected, since other values would then have the same
     /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
@@ -695,6 +721,60 @@ impl SchemeBuilder {
     /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
+        self
+    }
+
+    /// Sets the signed text, where no template expresses it.
+    pub(crate) fn signs_parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = Some(parts.into_iter().collect());
+        self
+    }
+
+    /// The signed scalar at this place may hold anything, also what ends it: the text is read from both sides of it.
+    pub(crate) fn free(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.free = Some(pointer.into());
+        self
+    }
+
+    /// A body that is no form is bound by its SHA-256 in hexadecimal digits, which is in a signed place of the head.
+    pub(crate) fn digest_beside_forms(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Hex, Needed::BesideForms));
+        self
+    }
+
+    /// Each item of the array at this place has a signature of its own. What is signed, and the signature, are looked for in an item.
+    pub(crate) fn signs_items(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.items = Some(pointer.into());
+        self
+    }
+
+    /// The sender may sign the URL with the port that its scheme has anyway.
+    pub(crate) fn either_port(mut self) -> Self {
+        self.either_port = true;
+        self
+    }
+
+    /// The sender sends nothing but forms.
+    pub(crate) fn forms_alone(mut self, form: Form) -> Self {
+        self.forms_alone = true;
+        self.form(form)
+    }
+
+    /// What is signed holds the whole event, though not the whole body.
+    pub(crate) fn signs_whole_event(mut self) -> Self {
+        self.whole_event = true;
+        self
+    }
+
+    /// The SHA-1 digest of the secret's text is the key.
+    pub(crate) fn key_sha1(mut self) -> Self {
+        self.key_form = KeyForm::Sha1;
+        self
+    }
+
+    /// The keys of the pairs are the ids of secrets. A secret is written with its id, as `id:secret`; one without an id is tried with each pair.
+    pub(crate) fn keys_are_ids(mut self) -> Self {
+        self.grammar.keys_are_ids = true;
         self
     }
 

@@ -12,14 +12,14 @@ use super::{
     key_form::{KeyForm, KeyText},
     scheme::Scheme,
     settings::Settings,
-    template::{Algorithm, Locate, Template},
+    template::{Algorithm, BodyDigest, Locate, Template},
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
     json::Pointer,
-    signature::{MacAlgorithm, PublicAlgorithm},
+    signature::PublicAlgorithm,
 };
 
 impl SchemeBuilder {
@@ -29,7 +29,10 @@ impl SchemeBuilder {
     /// When something is missing or contradicts something else; the message says what.
     pub fn build(self) -> Result<Scheme, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
-        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
+        let content = match &self.parts {
+            Some(parts) => parts.clone(),
+            None => self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default(),
+        };
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let key_id = places(&self.key_id)?;
         if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
@@ -45,15 +48,21 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let layout = self.layout(families, payload, id.clone())?;
+        let digest = self.compile_digest()?;
+        let items = self.items.as_deref().map(json_pointer).transpose()?;
         let is_form = self.form.is_some();
         let deferred = is_deferred(&content, timestamp.as_ref(), id.as_ref());
         let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
         let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
         let json = self.timestamp_json.unwrap_or(JsonForm::Either);
         let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
+        let with_id = self.key_id.is_some() || self.grammar.keys_are_ids;
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
+        let free = self.free.as_deref().map(json_pointer).transpose()?;
+        let free =
+            free.and_then(|free| content.iter().position(|part| matches!(part, Part::Json(other) if *other == free)));
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods, free).map_err(error)?;
         if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
             return Err(error(
                 "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
@@ -71,13 +80,18 @@ impl SchemeBuilder {
             key: KeyText {
                 form: self.key_form,
                 prefix: self.key_prefix.map(Cow::into_owned),
-                with_id: self.key_id.is_some(),
+                with_id,
                 without: self.key_without,
             },
             key_id,
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
+            hashes_body: content.iter().any(|part| matches!(part, Part::Body)),
+            digest,
+            items,
+            either_port: self.either_port,
+            forms_alone: self.forms_alone,
             content,
             rules,
             json_alone: self.json_alone,
@@ -134,15 +148,17 @@ impl SchemeBuilder {
 
     /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
     fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
-        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
-        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+        let same_mac = |handshake: &Handshake| {
+            handshake.signs_for_anybody().is_some_and(|mac| self.algorithm == Algorithm::Mac(mac))
+        };
+        if !self.handshakes.iter().any(same_mac) {
             return Ok(false);
         }
         let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
         if content.iter().any(is_apart) {
             return Ok(false);
         }
-        if content.iter().any(|part| matches!(part, Part::Body)) {
+        if self.whole_event || content.iter().any(|part| matches!(part, Part::Body)) {
             return Ok(true);
         }
         Err(error(
@@ -166,10 +182,19 @@ impl SchemeBuilder {
                     .collect::<Result<Vec<HeaderName>, _>>()?,
             ),
             Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
-            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
+            Some(RawLocate::Json(pointers)) => {
+                Locate::Json(pointers.iter().map(|pointer| json_pointer(pointer)).collect::<Result<_, _>>()?)
+            }
             None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
             None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
         })
+    }
+
+    fn compile_digest(&self) -> Result<Option<BodyDigest>, ConfigError> {
+        let Some((field, encoding, needed)) = &self.digest else { return Ok(None) };
+        let places = field.compile()?.places;
+        let [place] = &places[..] else { return Err(error("the digest of the body has one place")) };
+        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed: *needed }))
     }
 
     /// Checks that the parts fit, and tells what the signature binds.
@@ -195,8 +220,8 @@ impl SchemeBuilder {
         if has(|part| matches!(part, Part::Id)) && id.is_none() {
             return Err(error("`{id}` needs `.id(…)`"));
         }
-        let body = has(|part| matches!(part, Part::Body));
-        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
+        let body = self.whole_event || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+        if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
         if self.batch.is_some()
@@ -261,7 +286,7 @@ impl SchemeBuilder {
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));
         }
-        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
+        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() && !self.grammar.keys_are_ids {
             return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
         }
         let in_signature = |places: Option<&Places>| {
@@ -311,7 +336,7 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Json(_), Part::Body) => true,
+            (Place::Json(_), Part::Body | Part::Fields(_)) => true,
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
@@ -331,7 +356,7 @@ impl TryFrom<SchemeBuilder> for Scheme {
 fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
     let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
     content.iter().any(|part| match part {
-        Part::Json(_) => true,
+        Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
         Part::Id => in_body(id),
         Part::Timestamp => in_body(timestamp),
         _ => false,

@@ -14,9 +14,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
     Body,
+    /// The fields of a form, in one of the ways of writing them.
+    Fields(Fields),
     Header(HeaderName),
     Id,
     Json(Pointer),
+    /// The same, or nothing where it is absent.
+    JsonOrNothing(Pointer),
     Literal(String),
     Method,
     Param(String),
@@ -35,9 +39,13 @@ impl Part {
             Self::Param(key) | Self::Query(key) => named_key(key),
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
-            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret => {
-                named("a signed part of the body")
-            }
+            Self::Body
+            | Self::Fields(_)
+            | Self::Json(_)
+            | Self::JsonOrNothing(_)
+            | Self::Literal(_)
+            | Self::Method
+            | Self::Secret => named("a signed part of the body"),
         }
     }
 
@@ -47,9 +55,29 @@ impl Part {
             Self::Id => LONGEST_ID,
             Self::Header(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
             // The body has a limit of its own, and so has the server's request line.
-            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret | Self::Url => usize::MAX,
+            Self::Body
+            | Self::Fields(_)
+            | Self::Json(_)
+            | Self::JsonOrNothing(_)
+            | Self::Literal(_)
+            | Self::Method
+            | Self::Secret
+            | Self::Url => usize::MAX,
         }
     }
+}
+
+/// How the fields of a form are written in a signed text. They are sorted by name; nothing says where a name or a value ends, but in PHP's
+/// serialization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// Each name and each value once. Of a body that is bound by a digest nothing is signed here.
+    Joined,
+    /// `a:2:{s:1:"a";s:1:"1";…}`, without the field of this name.
+    #[cfg_attr(not(feature = "asymmetric"), allow(dead_code))]
+    Php(&'static str),
+    /// The URL with its query sorted, `.`, and each name and value.
+    BehindSortedUrl,
 }
 
 /// What a part of the signed text must not hold, by its place in the text.
@@ -57,6 +85,8 @@ impl Part {
 pub(crate) enum Rule {
     /// The fixed text before it, of which it would be the end.
     Begins(usize),
+    /// A digit as its first byte; a number without a window stands before it.
+    BeginsWithoutDigit(usize),
     /// The beginning of a timestamp, which follows directly.
     BeforeTimestamp(usize),
     /// The fixed text after it.
@@ -103,6 +133,7 @@ fn part(name: &str) -> Result<Part, Option<ConfigError>> {
     Ok(match name.split_once(':') {
         None => match name {
             "body" => Part::Body,
+            "fields" => Part::Fields(Fields::Joined),
             "id" => Part::Id,
             "method" => Part::Method,
             "secret" => Part::Secret,
@@ -112,6 +143,7 @@ fn part(name: &str) -> Result<Part, Option<ConfigError>> {
         },
         Some(("header", name)) => Part::Header(header_name(name)?),
         Some(("json", pointer)) => Part::Json(json_pointer(pointer)?),
+        Some(("json?", pointer)) => Part::JsonOrNothing(json_pointer(pointer)?),
         Some(("param", key)) => Part::Param(key.to_owned()),
         Some(("query", key)) => Part::Query(key.to_owned()),
         Some(_) => return Err(None),
@@ -123,7 +155,7 @@ fn unknown(template: &str, name: &str) -> ConfigError {
         template,
         &format!(
             "`{{{name}}}` is none of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
-             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
+             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{json?:/POINTER}}`, `{{fields}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
         ),
     )
 }

@@ -16,6 +16,8 @@ pub(crate) struct Grammar {
     pub(crate) pairs: Option<String>,
     /// The keys whose values are signatures; all others are skipped.
     pub(crate) keys: Vec<String>,
+    /// Whether the keys are those of secrets: an item counts for the secret whose id is its key.
+    pub(crate) keys_are_ids: bool,
     /// How many signatures are looked at.
     pub(crate) most: usize,
 }
@@ -36,7 +38,7 @@ pub(crate) const LONGEST_HEADER: usize = 4096;
 
 impl Default for Grammar {
     fn default() -> Self {
-        Self { prefix: None, items: None, pairs: None, keys: Vec::new(), most: MOST_CANDIDATES }
+        Self { prefix: None, items: None, pairs: None, keys: Vec::new(), keys_are_ids: false, most: MOST_CANDIDATES }
     }
 }
 
@@ -83,6 +85,28 @@ impl Grammar {
                 return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
             }
             candidates.extend(decode(item));
+        }
+        Ok(())
+    }
+
+    /// Adds the signatures of the secret with this id, or of any where it has none.
+    pub(crate) fn collect_for(
+        &self,
+        value: &[u8],
+        id: Option<&[u8]>,
+        candidates: &mut Candidates,
+        decode: impl Fn(&[u8]) -> Option<Tag>,
+    ) -> Result<(), VerifyError> {
+        if value.len() > LONGEST_HEADER {
+            return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
+        }
+        for (seen, (key, item)) in self.items(value).enumerate() {
+            if seen >= self.most {
+                return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
+            }
+            if id.is_none() || key == id {
+                candidates.extend(decode(item));
+            }
         }
         Ok(())
     }

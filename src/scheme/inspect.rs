@@ -43,7 +43,7 @@ impl Template {
         }
         self.collect(head, &mut inspected)?;
         let arrived = Arrived::head(head);
-        let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None };
+        let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None, with_port: false };
         if let Some(places) = &self.key_id
             && look.first_in_head(places)?.is_none()
         {
@@ -58,6 +58,8 @@ impl Template {
             return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
         }
         look.timestamp = inspected.timestamp_text.as_deref();
+        // One that is there twice is ambiguous.
+        look.digest()?;
         if !self.deferred {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
@@ -169,7 +171,7 @@ impl Template {
 
     /// What the head says about the delivery, for its metadata.
     pub(crate) fn head_facts(&self, head: Head<'_>, family: usize) -> HeadFacts {
-        let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
+        let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None, with_port: false };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
             Place::Header(name) => match head.header(name) {

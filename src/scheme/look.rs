@@ -4,14 +4,16 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     arrived::Arrived,
-    content::Part,
+    content::{Fields, Part},
     grammar::LONGEST_HEADER,
-    subject::{ambiguous, named_key},
+    settings::PublicUrl,
+    subject::{ambiguous, named, named_key},
     template::Template,
 };
 use crate::{
     error::{Subject, VerifyError, VerifyErrorKind},
     field::{Place, Places},
+    form,
     head::Repeated,
     json::Pointer,
 };
@@ -23,6 +25,8 @@ pub(crate) struct Look<'a> {
     pub(crate) family: usize,
     /// The timestamp as it was sent, where it has been found before.
     pub(crate) timestamp: Option<&'a [u8]>,
+    /// Whether the URL is written with the port that its scheme has anyway.
+    pub(crate) with_port: bool,
 }
 
 /// Which part of the signed text to render. The body is in it where it has arrived.
@@ -61,8 +65,7 @@ impl Look<'_> {
                 Part::Method => sink(Piece::Bytes(self.arrived.head.method().as_str().as_bytes())),
                 Part::Secret => sink(Piece::Secret),
                 Part::Url => {
-                    let url = self.template.settings.url(self.arrived.head);
-                    sink(Piece::Bytes(url.as_bytes()));
+                    sink(Piece::Bytes(self.url().as_bytes()));
                 }
                 part => {
                     let text = self.text(part)?;
@@ -73,6 +76,75 @@ impl Look<'_> {
         Ok(())
     }
 
+    fn url(&self) -> String {
+        let settings = &self.template.settings;
+        match settings.public_url.as_ref().filter(|_| self.with_port).and_then(PublicUrl::with_port) {
+            Some(base) => format!("{base}{}", settings.target(self.arrived.head)),
+            None => settings.url(self.arrived.head),
+        }
+    }
+
+    /// The fields of the body, as they are signed. `None` where it is no form, and is not bound by a digest either.
+    fn fields(&self, fields: Fields) -> Result<Option<Vec<u8>>, VerifyError> {
+        let Some(body) = self.arrived.body else { return Ok(None) };
+        if self.digest()?.is_some() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(mut sorted) = form::sorted(body) else { return Ok(None) };
+        let mut text = Vec::with_capacity(body.len());
+        match fields {
+            Fields::Joined => {
+                sorted.dedup();
+                for (name, value) in &sorted {
+                    text.extend_from_slice(name.as_bytes());
+                    text.extend_from_slice(value.as_bytes());
+                }
+            }
+            Fields::Php(without) => {
+                sorted.retain(|(name, _)| name != without);
+                if sorted.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                    return Err(ambiguous(named("a field of the form")));
+                }
+                text.extend_from_slice(format!("a:{}:{{", sorted.len()).as_bytes());
+                for (name, value) in &sorted {
+                    for part in [name, value] {
+                        text.extend_from_slice(format!("s:{}:\"{part}\";", part.len()).as_bytes());
+                    }
+                }
+                text.push(b'}');
+            }
+            Fields::BehindSortedUrl => {
+                let url = self.url();
+                let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+                let query = form::sorted_query(query.as_bytes());
+                text.extend_from_slice(path.as_bytes());
+                if !query.is_empty() || !sorted.is_empty() {
+                    text.push(b'?');
+                }
+                for (index, (name, value)) in query.iter().enumerate() {
+                    text.extend_from_slice(if index > 0 { &b"&"[..] } else { b"" });
+                    text.extend_from_slice(&[name, &b"="[..], value].concat());
+                }
+                if !query.is_empty() && !sorted.is_empty() {
+                    text.push(b'.');
+                }
+                for (name, value) in &sorted {
+                    text.extend_from_slice(name.as_bytes());
+                    text.extend_from_slice(value.as_bytes());
+                }
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// What the request says that the digest of its body is, as it was sent.
+    pub(crate) fn digest(&self) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        match &self.template.digest {
+            Some(digest) => self.in_head(&digest.place),
+            None => Ok(None),
+        }
+    }
+
     pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
         let text = match part {
             Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
@@ -81,7 +153,9 @@ impl Look<'_> {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
+            Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::JsonOrNothing(pointer) => Some(self.in_body(pointer).unwrap_or_default()),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => self.query(key)?,
             Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,

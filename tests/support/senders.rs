@@ -150,7 +150,8 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
 /// Whether the provider has nothing of its own but a formula.
 pub(crate) fn has_formula(provider: Provider) -> bool {
     let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
-    formulas::of(provider.name()).is_some() || has_public_key && provider.name() != "standard-webhooks-v1a"
+    let is_apart = !is_plain(provider);
+    is_apart || formulas::of(provider.name()).is_some() || has_public_key && provider.name() != "standard-webhooks-v1a"
 }
 
 /// The signature of a provider whose proof is not in a header, over `text`.
@@ -161,7 +162,23 @@ pub(crate) fn hex_tag(provider: Provider, text: &str) -> String {
 
 /// Whether the proof of a provider's deliveries is in headers, so that [`signature`] has it.
 pub(crate) fn is_in_headers(provider: Provider) -> bool {
-    !["figma", "pandadoc"].contains(&provider.name())
+    is_plain(provider) && !["figma", "pandadoc"].contains(&provider.name())
+}
+
+/// Whether the provider signs whatever JSON it sends. The others have tests of their own, in tests/providers_in_bodies.rs.
+pub(crate) fn is_plain(provider: Provider) -> bool {
+    const OTHERS: &[&str] = &[
+        "adyen-payments",
+        "braintree",
+        "dropbox-sign",
+        "mailgun",
+        "mandrill",
+        "paddle-classic",
+        "plivo",
+        "twilio",
+        "twilio-shared-key",
+    ];
+    !OTHERS.contains(&provider.name())
 }
 
 pub(crate) fn hmac(key: &[u8], content: &str) -> Vec<u8> {

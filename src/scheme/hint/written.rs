@@ -80,7 +80,7 @@ pub(super) fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint
     if value.len() > LONGEST_HEADER {
         return None;
     }
-    let Grammar { prefix, items, pairs, keys, most: _ } = &template.grammar;
+    let Grammar { prefix, items, pairs, keys, keys_are_ids: _, most: _ } = &template.grammar;
     if items.is_none()
         && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
     {
@@ -162,7 +162,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 pub(super) fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
+    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None, with_port: false };
     let text = look.first_in_head(&freshness.places).ok()??;
     if text.len() > LONGEST_HEADER {
         return None;

@@ -13,21 +13,24 @@
 use std::time::Duration;
 
 use super::{
-    Provider, cloudevents, dropbox,
+    Provider, adyen_payments, braintree, cloudevents, dropbox, dropbox_sign,
     entry::{
         Duplicates::{Attempt, Delivery, Event, Items, RepeatedBodies, Undocumented, UniqueBodies},
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
     families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
-    front, github, gitlab, hubspot, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square,
-    standard_webhooks, stripe, trello, twitch, x_twitter, x_webhook, zoom,
+    front, github, gitlab, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo, shopify, slack,
+    square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
-use crate::signature::PublicAlgorithm;
+use crate::{
+    scheme::content::{Fields, Part},
+    signature::PublicAlgorithm,
+};
 use crate::{
     scheme::{
-        Form,
+        Answer, Form, Handshake,
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
@@ -45,6 +48,17 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 batch: Some("/items"),
                 evidence: Documentation,
+            }
+            /// Does not bind the whole body: eight fields of each item are signed, and nothing else. A delivery
+            /// holds many events, in `/notificationItems`, each of which must be rightly signed.
+            ADYEN_PAYMENTS adyen_payments "adyen-payments" "Adyen, payments" [] {
+                aliases: &["adyen-standard"],
+                scheme: adyen_payments::declare,
+                page: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+                batch: Some("/notificationItems"),
+                duplicates: Some(Items),
+                evidence: Library,
+                own_vectors: "@adyen/api-library 32.1.0",
             }
             /// This is for the webhooks of the balance platform and of management; the older payment notifications, whose signature
             /// is in the body, are others.
@@ -172,6 +186,16 @@ macro_rules! catalogue {
                 page: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
                 duplicates: Some(Event),
                 evidence: Library,
+            }
+            /// The secret is `public key:private key`. It also answers the challenge by GET when a URL is registered; put the layer on the route
+            /// with `post(handler).layer(…)`, which sees the GET. What the form holds in `bt_payload` is XML in base64.
+            BRAINTREE braintree "braintree" "Braintree" [] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: braintree::declare,
+                page: "https://developer.paypal.com/braintree/docs/guides/webhooks/overview",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "braintree 3.40.0",
             }
             /// Does not bind the body: whoever reads one request can send any other.
             BRAZE braze "braze" "Braze Currents" ["authorization"] {
@@ -477,6 +501,15 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
+            }
+            /// Does not bind the body: time and type of an event are signed, and nothing else. The secret is the API key. The handler's answer must
+            /// be `Hello API Event Received`.
+            DROPBOX_SIGN dropbox_sign "dropbox-sign" "Dropbox Sign" [] {
+                scheme: dropbox_sign::declare,
+                page: "https://developers.hellosign.com/docs/events/walkthrough/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@dropbox/sign 1.11.0",
             }
             DWOLLA dwolla "dwolla" "Dwolla" ["x-request-signature-sha-256"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/topic")),
@@ -836,6 +869,14 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// Does not bind the body: token and time are signed, and nothing of the event. The token is the delivery's id.
+            MAILGUN mailgun "mailgun" "Mailgun" [] {
+                scheme: mailgun::declare,
+                page: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
+                duplicates: Some(Delivery),
+                evidence: Documentation,
+                other_vectors: "mailgun 1.10.0",
+            }
             MAILTRAP mailtrap "mailtrap" "Mailtrap" ["mailtrap-signature"] {
                 scheme: hex_body,
                 page: "https://docs.mailtrap.io/developers/email-sending/webhooks",
@@ -844,6 +885,21 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 evidence: Library,
                 own_vectors: "mailtrap 4.10.0",
+            }
+            /// Mandrill signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD
+            /// request by which a URL is checked, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it. A
+            /// delivery holds many events, in an array, or none.
+            MANDRILL mandrill "mandrill" "Mailchimp Transactional (Mandrill)" ["x-mandrill-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| s
+                    .base64()
+                    .signs("{url}{fields}")
+                    .forms_alone(Form::json("mandrill_events"))
+                    .handshake(Handshake::fixed(Answer::new(http::StatusCode::OK)).method(http::Method::HEAD)),
+                page: "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
+                batch: Some(""),
+                duplicates: Some(Items),
+                evidence: ThirdParty,
             }
             /// These are Facebook, Instagram, Messenger, Threads and WhatsApp. The secret is the app's.
             ///
@@ -1025,6 +1081,22 @@ macro_rules! catalogue {
             /// This is version 3. A wrong signature is answered with 403, so that it is not repeated.
             ///
             /// PagerDuty signs no time. A delivery that was overheard can be replayed, under its own id.
+            /// The secret is the account's public key, as PEM. These are the alerts of Paddle Classic; [`paddle`](Self::paddle) is for Paddle Billing.
+            PADDLE_CLASSIC paddle_classic "paddle-classic" "Paddle Classic" [] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha1),
+                scheme: |s| s
+                    .json_pointer("/p_signature")
+                    .base64()
+                    .key_pem()
+                    .signs_parts([Part::Fields(Fields::Php("p_signature"))])
+                    .forms_alone(Form::fields())
+                    .id(json("/alert_id"))
+                    .event_type(json("/alert_name")),
+                page: "https://developer.paddle.com/classic/webhook-reference/verifying-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+                other_vectors: "verify-paddle-webhook 1.1.0",
+            }
             PAGERDUTY pagerduty "pagerduty" "PagerDuty" ["x-pagerduty-signature"] {
                 scheme: pagerduty::declare,
                 page: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
@@ -1070,6 +1142,15 @@ macro_rules! catalogue {
                 page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. The secret is an auth token.
+            /// Where a name or a value of a field ends is not signed.
+            PLIVO plivo "plivo" "Plivo, version 3" ["x-plivo-signature-v3", "x-plivo-signature-ma-v3"] {
+                scheme: plivo::declare,
+                page: "https://www.plivo.com/docs/voice/concepts/signature-validation",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "plivo 4.79.0",
             }
             /// The whole secret is the key, as text.
             POLAR polar "polar" "Polar" ["webhook-signature"] {
@@ -1475,6 +1556,24 @@ macro_rules! catalogue {
                 page: "https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/",
                 duplicates: Some(Event),
                 evidence: ThirdParty,
+            }
+            /// The secret is the account's auth token. Twilio signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
+            /// wraps no service. Where a name or a value of a field ends is not signed.
+            TWILIO twilio "twilio" "Twilio" ["x-twilio-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: twilio::declare,
+                page: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+                duplicates: Some(Delivery),
+                evidence: Library,
+                own_vectors: "twilio 6.2.0",
+            }
+            /// This is for URLs for which a rule of Twilio's names a shared key and HMAC-SHA-256; the secret is that key. See
+            /// [`twilio`](Self::twilio) for the others.
+            TWILIO_SHARED_KEY twilio_shared_key "twilio-shared-key" "Twilio, shared key of a rule" ["x-twilio-signature"] {
+                scheme: twilio::declare,
+                page: "https://www.twilio.com/docs/usage/webhooks/webhook-rules",
+                duplicates: Some(Delivery),
+                evidence: Library,
             }
             /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
             /// `revocation`, without an event.

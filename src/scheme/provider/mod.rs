@@ -6,26 +6,32 @@ mod families;
 #[cfg(test)]
 mod page;
 
+mod adyen_payments;
+mod braintree;
 mod cloudevents;
 #[cfg(feature = "asymmetric")]
 mod discord;
 mod dropbox;
+mod dropbox_sign;
 mod front;
 mod github;
 mod gitlab;
 mod hubspot;
 mod linear;
+mod mailgun;
 mod meta;
 mod nylas;
 mod okta;
 mod paddle;
 mod pagerduty;
+mod plivo;
 mod shopify;
 mod slack;
 mod square;
 mod standard_webhooks;
 mod stripe;
 mod trello;
+mod twilio;
 mod twitch;
 mod x_twitter;
 mod x_webhook;

@@ -7,21 +7,23 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use serde_json::Value;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     content::Part,
     key_form::KeyForm,
     scheme::{Kind, Scheme},
-    template::{Algorithm, Locate, Template},
+    template::{Algorithm, Locate, Needed, Template},
 };
 use crate::{
     delivery::Fact,
     error::{ConfigError, ConfigErrorKind},
     field::{Place, Places},
+    form::{self, Form},
     head::Head,
+    json::Pointer,
     secret::Secret,
-    signature::{Encoding, PrivateKey},
+    signature::{Encoding, HashAlgorithm, PlainHash, PrivateKey},
 };
 
 /// What is to be signed. Facts are put where the scheme has its place for them.
@@ -92,7 +94,8 @@ impl Scheme {
             headers: unsigned.headers,
             params: Vec::new(),
             body: Vec::new(),
-            shape: unsigned.shape,
+            shape: self.shape(unsigned.shape),
+            secret_id: None,
         };
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
@@ -102,10 +105,29 @@ impl Scheme {
             draft.place_in_head(places, &String::from_utf8_lossy(id))?;
         }
         draft.fill()?;
-        draft.write_form()?;
+        // A signature that is in the JSON of a form is there before the form is written.
+        let in_json = draft.shape == Shape::Form && matches!(template.locate, Locate::Json(_));
+        if !in_json {
+            draft.write_form()?;
+        }
+        draft.place_digest()?;
         draft.place_signatures(secrets, unsigned.tampered)?;
+        if in_json {
+            draft.write_form()?;
+        }
         let Draft { method, uri, headers, body, .. } = draft;
         Ok(Signed { method, uri, headers, body: body.into() })
+    }
+
+    /// What a body is written as that was asked for in this shape.
+    pub(crate) fn shape(&self, wanted: Shape) -> Shape {
+        match &self.kind {
+            Kind::Declared(template) if template.forms_alone && wanted == Shape::Json => {
+                let has_fields = template.layout.form().is_some_and(Form::has_fields);
+                if has_fields { Shape::Fields } else { Shape::Form }
+            }
+            _ => wanted,
+        }
     }
 
     /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
@@ -117,9 +139,11 @@ impl Scheme {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
             KeyForm::Hex => Secret::new(Encoding::Hex.encode(&key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
-            KeyForm::Base64 | KeyForm::PublicKeyInfo | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
-                Secret::new(Encoding::Base64.encode(&key.public_bytes()))
-            }
+            KeyForm::Base64
+            | KeyForm::PublicKeyInfo
+            | KeyForm::Sha1
+            | KeyForm::StandardWebhooks
+            | KeyForm::StandardWebhooksOrText => Secret::new(Encoding::Base64.encode(&key.public_bytes())),
         }
     }
 
@@ -149,6 +173,8 @@ struct Draft<'a> {
     params: Vec<(String, String)>,
     body: Vec<u8>,
     shape: Shape,
+    /// The id of the first secret, where signatures are told apart by it.
+    secret_id: Option<String>,
 }
 
 impl Draft<'_> {
@@ -207,15 +233,42 @@ impl Draft<'_> {
         }
     }
 
+    /// Puts the digest of the body where the scheme has its place for it.
+    fn place_digest(&mut self) -> Result<(), ConfigError> {
+        let Some(digest) = &self.template.digest else { return Ok(()) };
+        let needed = match digest.needed {
+            Needed::BesideForms => form::sorted(&self.body).is_none(),
+        };
+        if let Place::Query(key) = &digest.place
+            && needed
+        {
+            let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+            hash.update(&self.body);
+            self.add_query(key, &digest.encoding.encode(hash.finish().as_bytes()))?;
+        }
+        Ok(())
+    }
+
     /// Fills whatever else is signed and not there.
     fn fill(&mut self) -> Result<(), ConfigError> {
         let template = self.template;
+        if let Some(items) = &template.items {
+            let found = crate::json::payload::<Vec<&RawValue>>(&self.body, items, &[]);
+            if found.is_ok_and(|(found, _)| found.is_none_or(|found| found.is_empty())) {
+                self.edit_body(items, Value::Array(vec![Value::Object(Map::new())]))?;
+            }
+        }
         for part in &template.content {
             match part {
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
                 }
-                Part::Json(pointer) if !self.holds(pointer) => self.edit_body(pointer, FILLER.into())?,
+                Part::Json(pointer) => {
+                    let pointer = self.pointer(pointer);
+                    if !self.holds(&pointer) {
+                        self.edit_body(&pointer, FILLER.into())?;
+                    }
+                }
                 Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
                     self.params.push((key.clone(), FILLER.to_owned()));
                 }
@@ -224,16 +277,25 @@ impl Draft<'_> {
                 }
                 Part::Id => {
                     let known = template.id.as_ref().and_then(|places| self.first(places));
-                    if let Some(Place::Json(pointer)) = known
-                        && !self.holds(pointer)
-                    {
-                        self.edit_body(&pointer.clone(), FILLER.into())?;
+                    if let Some(Place::Json(pointer)) = known {
+                        let pointer = self.pointer(pointer);
+                        if !self.holds(&pointer) {
+                            self.edit_body(&pointer, FILLER.into())?;
+                        }
                     }
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Where something that is signed is in the body: of an array with signed items in the first one, which is the only one.
+    fn pointer(&self, pointer: &Pointer) -> Pointer {
+        match &self.template.items {
+            Some(items) => items.item(0, pointer),
+            None => pointer.clone(),
+        }
     }
 
     fn signature_header(&self) -> Option<HeaderName> {
