@@ -30,6 +30,7 @@ pub struct Field {
 
 #[derive(Debug, Clone)]
 enum RawPlace {
+    Claim(Cow<'static, str>),
     Header(Cow<'static, str>),
     HeaderIf(Cow<'static, str>, Cow<'static, str>),
     Json(Cow<'static, str>),
@@ -61,6 +62,11 @@ impl Field {
     /// A scalar of the JSON body, by JSON pointer (RFC 6901). It is read only after the signature has passed.
     pub fn json(pointer: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Json(pointer.into()))
+    }
+
+    /// A claim of the token that is the signature ([`SchemeBuilder::jwt`](crate::scheme::SchemeBuilder::jwt)).
+    pub fn claim(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::one(RawPlace::Claim(name.into()))
     }
 
     /// A parameter of the signature header, such as `t` in `t=1700000000,v1=…`.
@@ -104,6 +110,7 @@ impl Field {
 impl RawPlace {
     fn compile(&self) -> Result<Place, ConfigError> {
         Ok(match self {
+            Self::Claim(name) => Place::Claim(name.clone().into_owned()),
             Self::Header(name) => Place::Header(header_name(name)?),
             Self::HeaderIf(name, value) if value.is_empty() => {
                 let message = format!("an empty value of `{name}` tells nothing; `header_if` needs one");
@@ -127,6 +134,7 @@ pub(crate) struct Places {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
+    Claim(String),
     Header(HeaderName),
     HeaderIf(HeaderName, String),
     Json(Pointer),

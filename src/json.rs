@@ -33,6 +33,11 @@ impl Pointer {
         Some(Self { tokens })
     }
 
+    /// The member of an object with this name.
+    pub(crate) fn token(name: &str) -> Self {
+        Self { tokens: vec![name.to_owned()] }
+    }
+
     pub(crate) fn is_root(&self) -> bool {
         self.tokens.is_empty()
     }

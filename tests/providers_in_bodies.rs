@@ -44,13 +44,13 @@ async fn status(router: &Router, body: &str) -> StatusCode {
 }
 
 fn sha256(key: &[u8], text: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }
 
 fn sha1(key: &[u8], text: &str) -> Vec<u8> {
-    let mut mac = Hmac::<Sha1>::new_from_slice(key).unwrap();
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }

@@ -8,10 +8,15 @@ use super::{
     freshness::{JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC},
     handshake::Handshake,
+    jwt::UrlClaim,
     key_form::KeyForm,
-    template::{Algorithm, Needed},
+    template::Algorithm,
 };
-use crate::{field::Field, form::Form, signature::Encoding};
+use crate::{
+    field::Field,
+    form::Form,
+    signature::{Encoding, MacAlgorithm},
+};
 
 /// Declares how a sender signs, one fact a method.
 ///
@@ -58,7 +63,12 @@ pub struct SchemeBuilder {
     /// The content, where no template expresses it.
     pub(super) parts: Option<Vec<Part>>,
     pub(super) free: Option<Cow<'static, str>>,
-    pub(super) digest: Option<(Field, Encoding, Needed)>,
+    pub(super) digest: Option<(Field, Encoding)>,
+    pub(super) empty_without_digest: bool,
+    pub(super) jwt: bool,
+    pub(super) jwt_macs: &'static [MacAlgorithm],
+    pub(super) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
+    pub(super) url_claim: Option<(Cow<'static, str>, UrlClaim)>,
     pub(super) items: Option<Cow<'static, str>>,
     pub(super) either_port: bool,
     pub(super) forms_alone: bool,
@@ -128,6 +138,11 @@ impl SchemeBuilder {
             parts: None,
             free: None,
             digest: None,
+            empty_without_digest: false,
+            jwt: false,
+            jwt_macs: &[],
+            claims: Vec::new(),
+            url_claim: None,
             items: None,
             either_port: false,
             forms_alone: false,
@@ -360,6 +375,77 @@ impl SchemeBuilder {
     /// ```
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
+        self
+    }
+
+    /// The signature is a JSON Web Token (RFC 7519), whose claims are what is signed. Nothing else is: take a [`hex_digest`](Self::hex_digest) or the
+    /// like, so that a claim binds the body.
+    ///
+    /// The algorithm is the scheme's: HS256 for [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256), HS512 for
+    /// [`hmac_sha512`](crate::Scheme::hmac_sha512), and likewise RS256, RS512 and EdDSA. A token that names another one is rejected. `exp`, `nbf` and
+    /// `iat` are checked where they are there, with 5 seconds for clocks that are apart;
+    /// [`required_claim`](Self::required_claim) says which must be there.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // Authorization: Bearer eyJ…, with {"iss":"acme","exp":1700000300,"body":"5257a8…"}
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .header("authorization")
+    ///     .prefix("Bearer ")
+    ///     .jwt()
+    ///     .required_claim("exp")
+    ///     .claim("iss", "acme")
+    ///     .hex_digest(Field::claim("body"))
+    ///     .id(Field::json("/id"))
+    ///     .build()?;
+    ///
+    /// assert!(scheme.covers_body() && scheme.id_is_signed());
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn jwt(mut self) -> Self {
+        self.jwt = true;
+        self.encoding = Some(Encoding::Base64Url);
+        self.parts = Some(vec![Part::Jwt]);
+        self
+    }
+
+    /// A claim of the token must be there and hold this text.
+    pub fn claim(mut self, name: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
+        self.claims.push((name.into(), Some(text.into())));
+        self
+    }
+
+    /// A claim of the token must be there, whatever it holds.
+    pub fn required_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.claims.push((name.into(), None));
+        self
+    }
+
+    /// A claim of the token must be the URL that the sender called, which starts with that of
+    /// [`with_public_url`](crate::WebhookLayer::with_public_url).
+    pub fn url_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.url_claim = Some((name.into(), UrlClaim::Itself));
+        self
+    }
+
+    /// What is signed holds the SHA-256 of the body here, in hexadecimal digits: in a claim, or in a signed header or parameter of the query.
+    /// It is compared in constant time, and must be there. Only where the fields of a form are signed (`{fields}`), it is for other bodies.
+    pub fn hex_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Hex));
+        self
+    }
+
+    /// As [`hex_digest`](Self::hex_digest), in base64 with its padding.
+    pub fn base64_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Base64));
+        self
+    }
+
+    /// As [`hex_digest`](Self::hex_digest), in base64url.
+    pub fn base64url_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Base64Url));
         self
     }
 
@@ -736,9 +822,21 @@ impl SchemeBuilder {
         self
     }
 
-    /// A body that is no form is bound by its SHA-256 in hexadecimal digits, which is in a signed place of the head.
-    pub(crate) fn digest_beside_forms(mut self, field: Field) -> Self {
-        self.digest = Some((field, Encoding::Hex, Needed::BesideForms));
+    /// A body without a byte needs no digest.
+    pub(crate) fn digest_unless_empty(mut self) -> Self {
+        self.empty_without_digest = true;
+        self
+    }
+
+    /// A token may also be signed with one of these MACs and the same key.
+    pub(crate) fn jwt_macs(mut self, macs: &'static [MacAlgorithm]) -> Self {
+        self.jwt_macs = macs;
+        self
+    }
+
+    /// A claim is the SHA-256 of the URL in hexadecimal digits.
+    pub(crate) fn url_digest_claim(mut self, name: &'static str) -> Self {
+        self.url_claim = Some((Cow::Borrowed(name), UrlClaim::HexDigest));
         self
     }
 

@@ -9,17 +9,18 @@ use super::{
     freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
     grammar::MOST_CANDIDATES,
     handshake::{Handshake, is_in_challenges},
+    jwt::{DEFAULT_LEEWAY, Jwt},
     key_form::{KeyForm, KeyText},
     scheme::Scheme,
     settings::Settings,
-    template::{Algorithm, BodyDigest, Locate, Template},
+    template::{Algorithm, BodyDigest, Locate, Needed, Template},
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
     error::{ConfigError, ConfigErrorKind},
     field::{Field, Place, Places, header_name, json_pointer},
     json::Pointer,
-    signature::PublicAlgorithm,
+    signature::{MacAlgorithm, PublicAlgorithm},
 };
 
 impl SchemeBuilder {
@@ -48,7 +49,8 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let layout = self.layout(families, payload, id.clone())?;
-        let digest = self.compile_digest()?;
+        let digest = self.compile_digest(&content)?;
+        let jwt = self.compile_jwt()?;
         let items = self.items.as_deref().map(json_pointer).transpose()?;
         let is_form = self.form.is_some();
         let deferred = is_deferred(&content, timestamp.as_ref(), id.as_ref());
@@ -88,6 +90,7 @@ impl SchemeBuilder {
             secret_length: self.secret_length,
             indented_json: self.indented_json,
             hashes_body: content.iter().any(|part| matches!(part, Part::Body)),
+            jwt,
             digest,
             items,
             either_port: self.either_port,
@@ -190,11 +193,51 @@ impl SchemeBuilder {
         })
     }
 
-    fn compile_digest(&self) -> Result<Option<BodyDigest>, ConfigError> {
-        let Some((field, encoding, needed)) = &self.digest else { return Ok(None) };
+    fn compile_digest(&self, content: &[Part]) -> Result<Option<BodyDigest>, ConfigError> {
+        let Some((field, encoding)) = &self.digest else { return Ok(None) };
         let places = field.compile()?.places;
         let [place] = &places[..] else { return Err(error("the digest of the body has one place")) };
-        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed: *needed }))
+        let in_url = matches!(place, Place::Query(_)) && content.iter().any(|part| matches!(part, Part::Url));
+        let in_head = !matches!(place, Place::Json(_) | Place::Nowhere);
+        if !in_head || !in_url && !is_signed(content, place) {
+            return Err(error(
+                "the digest of the body is not signed, so that it proves nothing; put its place into the signed text",
+            ));
+        }
+        let needed = if content.iter().any(|part| matches!(part, Part::Fields(_))) {
+            Needed::BesideForms
+        } else if self.empty_without_digest {
+            Needed::UnlessEmpty
+        } else {
+            Needed::Always
+        };
+        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed }))
+    }
+
+    fn compile_jwt(&self) -> Result<Option<Jwt>, ConfigError> {
+        let asks = !self.claims.is_empty() || self.url_claim.is_some();
+        if !self.jwt {
+            return if asks { Err(error("claims are those of a token; add `.jwt()`")) } else { Ok(None) };
+        }
+        let algorithm = match self.algorithm {
+            Algorithm::Mac(MacAlgorithm::Sha256) => "HS256",
+            Algorithm::Mac(MacAlgorithm::Sha384) => "HS384",
+            Algorithm::Mac(MacAlgorithm::Sha512) => "HS512",
+            Algorithm::Public(PublicAlgorithm::Ed25519) => "EdDSA",
+            Algorithm::Public(PublicAlgorithm::RsaSha256) => "RS256",
+            Algorithm::Public(PublicAlgorithm::RsaSha512) => "RS512",
+            _ => return Err(error("no token is signed with this algorithm")),
+        };
+        if !matches!(self.locate, Some(RawLocate::Headers(_))) || self.every_line || self.grammar.items.is_some() {
+            return Err(error("a token stands alone in a header"));
+        }
+        Ok(Some(Jwt {
+            algorithm,
+            others: self.jwt_macs,
+            claims: self.claims.clone(),
+            url: self.url_claim.clone(),
+            leeway: DEFAULT_LEEWAY,
+        }))
     }
 
     /// Checks that the parts fit, and tells what the signature binds.
@@ -220,7 +263,8 @@ impl SchemeBuilder {
         if has(|part| matches!(part, Part::Id)) && id.is_none() {
             return Err(error("`{id}` needs `.id(…)`"));
         }
-        let body = self.whole_event || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+        let body =
+            self.whole_event || self.digest.is_some() || has(|part| matches!(part, Part::Body | Part::Fields(_)));
         if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
@@ -232,9 +276,10 @@ impl SchemeBuilder {
         let timestamp = self.check_timestamp(content, timestamp)?;
         // `{id}` is the first part of an id that is joined from two.
         let id_is_signed = id.is_some_and(|places| {
-            let first =
-                has(|part| matches!(part, Part::Id)) || places.places.iter().all(|place| is_signed(content, place));
-            first && places.joined.iter().flat_map(|joined| &joined.places).all(|place| is_signed(content, place))
+            let is_signed =
+                |place: &Place| is_signed(content, place) || self.digest.is_some() && matches!(place, Place::Json(_));
+            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
         });
         Ok(Coverage { body, id: id_is_signed, timestamp })
     }
@@ -305,7 +350,9 @@ impl SchemeBuilder {
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let is_part = content.iter().any(|part| matches!(part, Part::Timestamp));
-        let is_signed = is_part || timestamp.is_some_and(in_signed_body);
+        let in_claims =
+            |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
+        let is_signed = is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places));
         if is_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
@@ -336,7 +383,7 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Json(_), Part::Body | Part::Fields(_)) => true,
+            (Place::Claim(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => true,
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,

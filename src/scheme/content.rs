@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Json(Pointer),
     /// The same, or nothing where it is absent.
     JsonOrNothing(Pointer),
+    /// The token that is the signature, without its own signature.
+    Jwt,
     Literal(String),
     Method,
     Param(String),
@@ -37,6 +39,7 @@ impl Part {
             Self::Header(name) => Subject::Header(name.clone()),
             Self::Id => named("the signed id"),
             Self::Param(key) | Self::Query(key) => named_key(key),
+            Self::Jwt => named("the token"),
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
             Self::Body
@@ -53,7 +56,7 @@ impl Part {
     pub(crate) fn longest(&self) -> usize {
         match self {
             Self::Id => LONGEST_ID,
-            Self::Header(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
+            Self::Header(_) | Self::Jwt | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
             // The body has a limit of its own, and so has the server's request line.
             Self::Body
             | Self::Fields(_)

@@ -52,7 +52,7 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().take(body) {
         let Some(next) = content.get(index + 1) else { break };
         match part {
-            Part::Body | Part::Fields(_) | Part::Literal(_) | Part::Secret => {}
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
@@ -88,6 +88,7 @@ pub(crate) fn rules(
                 | Part::Id
                 | Part::Json(_)
                 | Part::JsonOrNothing(_)
+                | Part::Jwt
                 | Part::Method
                 | Part::Param(_)
                 | Part::Query(_) => {
@@ -99,7 +100,7 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().skip(body + 1) {
         let before = &content[index - 1];
         match part {
-            Part::Body | Part::Fields(_) | Part::Literal(_) | Part::Secret => {}
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}

@@ -44,7 +44,7 @@ impl Default for Grammar {
 
 impl Grammar {
     /// What stands after the prefix; `None` when the prefix is not there.
-    fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
+    pub(crate) fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
         match &self.prefix {
             Some(prefix) => value.strip_prefix(prefix.as_bytes()),
             None => Some(value),

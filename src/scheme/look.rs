@@ -6,6 +6,7 @@ use super::{
     arrived::Arrived,
     content::{Fields, Part},
     grammar::LONGEST_HEADER,
+    jwt::{self, Token},
     settings::PublicUrl,
     subject::{ambiguous, named, named_key},
     template::Template,
@@ -25,6 +26,8 @@ pub(crate) struct Look<'a> {
     pub(crate) family: usize,
     /// The timestamp as it was sent, where it has been found before.
     pub(crate) timestamp: Option<&'a [u8]>,
+    /// The claims of the token, where they have been decoded before.
+    pub(crate) claims: Option<&'a [u8]>,
     /// Whether the URL is written with the port that its scheme has anyway.
     pub(crate) with_port: bool,
 }
@@ -155,6 +158,7 @@ impl Look<'_> {
             },
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::Jwt => self.token()?.map(|token| Cow::Borrowed(token.signed)),
             Part::JsonOrNothing(pointer) => Some(self.in_body(pointer).unwrap_or_default()),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => self.query(key)?,
@@ -209,6 +213,10 @@ impl Look<'_> {
                 .header(name)?
                 .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::Claim(name) => match self.claims()? {
+                Some(claims) => jwt::claim(&claims, name).map(|text| Cow::Owned(text.into_owned().into_bytes())),
+                None => None,
+            },
             Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
@@ -217,6 +225,21 @@ impl Look<'_> {
 
     fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
         self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    /// The token that is the signature.
+    pub(crate) fn token(&self) -> Result<Option<Token<'_>>, VerifyError> {
+        let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
+        let value = self.header(name)?.map(HeaderValue::as_bytes).filter(|value| value.len() <= LONGEST_HEADER);
+        Ok(value.and_then(|value| Token::parse(self.template.grammar.strip(value)?)))
+    }
+
+    /// The claims of the token, as JSON.
+    fn claims(&self) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        if let Some(claims) = self.claims {
+            return Ok(Some(Cow::Borrowed(claims)));
+        }
+        Ok(self.token()?.and_then(|token| token.claims()).map(Cow::Owned))
     }
 
     fn query(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {

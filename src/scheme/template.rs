@@ -8,6 +8,7 @@ use super::{
     freshness::Freshness,
     grammar::Grammar,
     handshake::CompiledHandshake,
+    jwt::Jwt,
     key_form::KeyText,
     settings::Settings,
 };
@@ -43,6 +44,8 @@ pub(crate) struct Template {
     pub(crate) content: Vec<Part>,
     /// Whether `{body}` is a part of the content.
     pub(crate) hashes_body: bool,
+    /// Where the signature is a token, what that says.
+    pub(crate) jwt: Option<Jwt>,
     /// Where the head holds a digest of the body.
     pub(crate) digest: Option<BodyDigest>,
     /// Where the array is whose items have a signature each. What is signed is then looked for in an item.
@@ -88,8 +91,10 @@ pub(crate) struct BodyDigest {
 /// When a digest of the body must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needed {
+    Always,
     /// Where the body is no form, whose fields are signed.
     BesideForms,
+    UnlessEmpty,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +156,8 @@ impl Template {
     }
 
     pub(crate) fn signs_url(&self) -> bool {
-        self.content.iter().any(|part| matches!(part, Part::Url | Part::Fields(Fields::BehindSortedUrl)))
+        self.jwt.as_ref().is_some_and(|jwt| jwt.url.is_some())
+            || self.content.iter().any(|part| matches!(part, Part::Url | Part::Fields(Fields::BehindSortedUrl)))
     }
 
     /// Whether each item of an array has a signature of its own.

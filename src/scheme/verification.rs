@@ -58,7 +58,8 @@ impl Verification {
         let mut hashers = SmallVec::new();
         let mut ids = Vec::new();
         let arrived = Arrived::head(head);
-        let look = Look { template, arrived, family: inspected.family, timestamp: None, with_port: false };
+        let look =
+            Look { template, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
         let named = match &template.key_id {
             Some(places) => look.first_in_head(places)?,
             None => None,
@@ -69,7 +70,12 @@ impl Verification {
             if template.key_id.is_some() && id.is_some() && id != named.as_deref() {
                 continue;
             }
+            let other = template.jwt.as_ref().and_then(|jwt| jwt.other(inspected.candidates.first()?));
             let hasher = match (state, template.algorithm) {
+                (KeyState::Mac(_), _) if other.is_some() => {
+                    let (Some(mac), Ok(key)) = (other, template.key.decode(secret.expose())) else { continue };
+                    Hasher::Mac(MacState::new(mac, &key))
+                }
                 (KeyState::Mac(mac), _) => Hasher::Mac(mac.clone()),
                 (KeyState::Public(key), _) => Hasher::Public(key.clone()),
                 (KeyState::Token(tag), _) => Hasher::Token(tag.clone()),
@@ -87,7 +93,14 @@ impl Verification {
             Self { template: Arc::clone(template), candidates, family, timestamp, hashers, ids, digest };
         if !template.deferred {
             let arrived = Arrived::head(head);
-            let look = Look { template, arrived, family, timestamp: timestamp_text.as_deref(), with_port: false };
+            let look = Look {
+                template,
+                arrived,
+                family,
+                timestamp: timestamp_text.as_deref(),
+                claims: None,
+                with_port: false,
+            };
             render(&mut verification.hashers, &look, Render::BeforeBody)?;
         }
         Ok(verification)
@@ -116,7 +129,7 @@ impl Verification {
             Some(content) => Arrived::form(head, body, content),
             None => Arrived::whole(head, body),
         };
-        let look = |arrived| Look { template, arrived, family, timestamp: None, with_port: false };
+        let look = |arrived| Look { template, arrived, family, timestamp: None, claims: None, with_port: false };
         let mismatch = || VerifyError::new(VerifyErrorKind::SignatureMismatch);
         let index = if template.signs_items() {
             let items = items(template, arrived)?;
@@ -151,7 +164,7 @@ impl Verification {
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
             }
             if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
-                check_digest(known, look.digest()?.as_deref(), digest)?;
+                check_digest(known, look.digest()?.as_deref(), digest, body.is_empty())?;
             }
             index
         };
@@ -216,11 +229,20 @@ fn items<'r>(template: &Template, arrived: Arrived<'r>) -> Result<Vec<&'r RawVal
 }
 
 /// Compares the digest that was signed with that of the body.
-fn check_digest(known: &BodyDigest, claimed: Option<&[u8]>, digest: PlainHash) -> Result<(), VerifyError> {
+fn check_digest(
+    known: &BodyDigest,
+    claimed: Option<&[u8]>,
+    digest: PlainHash,
+    is_empty: bool,
+) -> Result<(), VerifyError> {
     let Some(claimed) = claimed else {
         return match known.needed {
             // Without one the fields were signed.
             Needed::BesideForms => Ok(()),
+            Needed::UnlessEmpty if is_empty => Ok(()),
+            Needed::Always | Needed::UnlessEmpty => {
+                Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the digest of the body")))
+            }
         };
     };
     let claimed = known.encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());

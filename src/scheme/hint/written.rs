@@ -162,7 +162,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 pub(super) fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None, with_port: false };
+    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None, claims: None, with_port: false };
     let text = look.first_in_head(&freshness.places).ok()??;
     if text.len() > LONGEST_HEADER {
         return None;

@@ -30,7 +30,7 @@ use crate::{
 };
 use crate::{
     scheme::{
-        Answer, Form, Handshake,
+        Answer, Field, Form, Handshake,
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
@@ -845,6 +845,22 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// The secret is `API key:API secret`, or the secret alone. The token names its key, and is one of 5 minutes.
+            LIVEKIT livekit "livekit" "LiveKit" ["authorization"] {
+                scheme: |s| s
+                    .jwt()
+                    .required_claim("exp")
+                    .key_id(Field::claim("iss"))
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .base64_digest(Field::claim("sha256"))
+                    .id(json("/id"))
+                    .event_type(json("/event")),
+                page: "https://docs.livekit.io/home/server/webhooks/",
+                duplicates: Some(Event),
+                evidence: Library,
+                own_vectors: "livekit-server-sdk 2.19.2",
+            }
             LOB lob "lob" "Lob" ["lob-signature"] {
                 scheme: |s| s
                     .hex()
@@ -885,6 +901,26 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 evidence: Library,
                 own_vectors: "mailtrap 4.10.0",
+            }
+            /// These are the signatures in `MessageBird-Signature-JWT`. MessageBird signs the URL: add [`with_public_url`](Self::with_public_url), without
+            /// which the layer wraps no service. A token is of HS256, HS384 or HS512.
+            MESSAGEBIRD messagebird "messagebird" "MessageBird" ["messagebird-signature-jwt"] {
+                scheme: |s| s
+                    .jwt()
+                    .jwt_macs(&[MacAlgorithm::Sha384, MacAlgorithm::Sha512])
+                    .claim("iss", "MessageBird")
+                    .required_claim("exp")
+                    .required_claim("jti")
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .url_digest_claim("url_hash")
+                    .hex_digest(Field::claim("payload_hash"))
+                    .digest_unless_empty()
+                    .methods([http::Method::POST, http::Method::GET]),
+                page: "https://developers.messagebird.com/api/#verifying-http-requests",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "messagebird 4.0.1",
             }
             /// Mandrill signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD
             /// request by which a URL is checked, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it. A
@@ -983,6 +1019,14 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@nangohq/node 0.71.10",
+            }
+            /// The token has no time: a delivery that was overheard can be replayed.
+            NETLIFY netlify "netlify" "Netlify" ["x-webhook-signature"] {
+                scheme: |s| s.jwt().claim("iss", "netlify").hex_digest(Field::claim("sha256")).event_type(header("x-netlify-event")),
+                page: "https://docs.netlify.com/deploy/deploy-notifications/",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+                other_vectors: "nuxt-webhook-validators 0.2.12",
             }
             /// The secret is the verification token, which Notion posts once, unsigned, when the subscription is made: read it from a
             /// route of your own.
@@ -1198,6 +1242,25 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
                 deadline: seconds(1),
+            }
+            /// Give both signing keys, the current and the next one. QStash signs the URL: add [`with_public_url`](Self::with_public_url), without which the
+            /// layer wraps no service.
+            QSTASH qstash "qstash" "Upstash QStash" ["upstash-signature"] {
+                aliases: &["upstash-qstash"],
+                scheme: |s| s
+                    .jwt()
+                    .claim("iss", "Upstash")
+                    .required_claim("exp")
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .url_claim("sub")
+                    .base64url_digest(Field::claim("body"))
+                    .id(header("upstash-message-id"))
+                    .attempt(header("upstash-retried"), 0),
+                page: "https://upstash.com/docs/qstash/howto/signature",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@upstash/qstash 2.12.0",
             }
             /// The secret is the verifier token.
             QUICKBOOKS quickbooks "quickbooks" "Intuit QuickBooks Online" ["intuit-signature"] {
@@ -1618,6 +1681,21 @@ macro_rules! catalogue {
                 page: "https://developers.viber.com/docs/api/rest-bot-api/",
                 duplicates: Some(Undocumented),
                 evidence: Library,
+            }
+            /// These are the signed webhooks of Messages and Voice. The secret is the account's signature secret, alone or as `API key:secret`: a
+            /// token names its API key.
+            VONAGE vonage "vonage" "Vonage" ["authorization"] {
+                scheme: |s| s
+                    .prefix("Bearer ")
+                    .jwt()
+                    .required_claim("jti")
+                    .key_id(Field::claim("api_key"))
+                    .timestamp(Field::claim("iat"))
+                    .hex_digest(Field::claim("payload_hash")),
+                page: "https://developer.vonage.com/en/getting-started/concepts/webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+                own_vectors: "@vonage/jwt 1.14.0",
             }
             WEBEX webex "webex" "Cisco Webex" ["x-spark-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),

@@ -101,6 +101,7 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Hash(HashAlgorithm::Sha256) => "SHA-256 with the secret",
         Algorithm::Mac(MacAlgorithm::Sha1) => "HMAC-SHA-1",
         Algorithm::Mac(MacAlgorithm::Sha256) => "HMAC-SHA-256",
+        Algorithm::Mac(MacAlgorithm::Sha384) => "HMAC-SHA-384",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
         Algorithm::Public(PublicAlgorithm::EcdsaP256) => "ECDSA P-256",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
@@ -128,6 +129,9 @@ fn signature(template: &Template) -> String {
         Locate::Numbered(names) => format!("`{}` and following", names[0]),
         Locate::Query(key) => format!("`?{key}=`"),
     };
+    if template.jwt.is_some() {
+        return format!("{place}, a JWT");
+    }
     let encoding = match template.encoding {
         _ if matches!(template.algorithm, Algorithm::Token) => return place,
         Some(Encoding::Base64) => "base64",

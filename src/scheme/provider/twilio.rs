@@ -26,7 +26,7 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .signs("{url}{fields}")
         .either_port()
         .form(Form::fields())
-        .digest_beside_forms(Field::query("bodySHA256"))
+        .hex_digest(Field::query("bodySHA256"))
         .methods([Method::POST, Method::GET])
         .id(header("i-twilio-idempotency-token"))
         .success(Answer::new(StatusCode::OK).xml("<Response/>"))

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     content::Part,
+    jwt::UrlClaim,
     key_form::KeyForm,
     scheme::{Kind, Scheme},
     template::{Algorithm, Locate, Needed, Template},
@@ -96,6 +97,8 @@ impl Scheme {
             body: Vec::new(),
             shape: self.shape(unsigned.shape),
             secret_id: None,
+            claims: Map::new(),
+            token: String::new(),
         };
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
@@ -111,6 +114,7 @@ impl Scheme {
             draft.write_form()?;
         }
         draft.place_digest()?;
+        draft.place_claims(now)?;
         draft.place_signatures(secrets, unsigned.tampered)?;
         if in_json {
             draft.write_form()?;
@@ -175,6 +179,10 @@ struct Draft<'a> {
     shape: Shape,
     /// The id of the first secret, where signatures are told apart by it.
     secret_id: Option<String>,
+    /// Of the token that is the signature.
+    claims: Map<String, Value>,
+    /// The token without its signature.
+    token: String,
 }
 
 impl Draft<'_> {
@@ -225,6 +233,10 @@ impl Draft<'_> {
         let text = text.ok_or_else(|| self.scheme.unsignable("the time is out of the calendar"))?;
         let value = text.parse::<u64>().map_or_else(|_| Value::from(text.clone()), Value::from);
         match self.first(&freshness.places) {
+            Some(Place::Claim(name)) => {
+                self.claims.insert(name.clone(), value);
+                Ok(())
+            }
             Some(Place::Json(pointer)) => {
                 let pointer = pointer.clone();
                 self.edit_body(&pointer, value)
@@ -237,14 +249,42 @@ impl Draft<'_> {
     fn place_digest(&mut self) -> Result<(), ConfigError> {
         let Some(digest) = &self.template.digest else { return Ok(()) };
         let needed = match digest.needed {
+            Needed::Always | Needed::UnlessEmpty => true,
             Needed::BesideForms => form::sorted(&self.body).is_none(),
         };
-        if let Place::Query(key) = &digest.place
-            && needed
-        {
-            let mut hash = PlainHash::new(HashAlgorithm::Sha256);
-            hash.update(&self.body);
-            self.add_query(key, &digest.encoding.encode(hash.finish().as_bytes()))?;
+        if !needed {
+            return Ok(());
+        }
+        let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+        hash.update(&self.body);
+        let text = digest.encoding.encode(hash.finish().as_bytes());
+        self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
+    }
+
+    /// Puts into the token what the scheme wants there.
+    fn place_claims(&mut self, now: SystemTime) -> Result<(), ConfigError> {
+        let Some(jwt) = &self.template.jwt else { return Ok(()) };
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        for (name, text) in &jwt.claims {
+            let value = match (&**name, text) {
+                (_, Some(text)) => Value::from(&**text),
+                ("exp", None) => Value::from(now + 300),
+                ("iat" | "nbf", None) => Value::from(now),
+                (_, None) => Value::from(FILLER),
+            };
+            self.claims.entry(name.clone().into_owned()).or_insert(value);
+        }
+        if let Some((name, form)) = &jwt.url {
+            let url = self.template.settings.url(self.head());
+            let text = match form {
+                UrlClaim::Itself => url,
+                UrlClaim::HexDigest => {
+                    let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+                    hash.update(url.as_bytes());
+                    Encoding::Hex.encode(hash.finish().as_bytes())
+                }
+            };
+            self.claims.insert(name.clone().into_owned(), text.into());
         }
         Ok(())
     }
@@ -331,6 +371,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
+            Some(Place::Claim(name)) => _ = self.claims.insert(name.clone(), text.into()),
             Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::{
         template::{Algorithm, Locate},
     },
     secret::Secret,
-    signature::{MacState, PlainHash, PrivateKey, Tag},
+    signature::{Encoding, MacState, PlainHash, PrivateKey, Tag},
 };
 
 impl Draft<'_> {
@@ -21,9 +21,17 @@ impl Draft<'_> {
         if template.algorithm == Algorithm::Unsigned {
             return Ok(());
         }
+        if let Some(jwt) = &template.jwt {
+            let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, jwt.algorithm);
+            let claims = serde_json::Value::Object(self.claims.clone()).to_string();
+            let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
+            // With a signature of some form, so that it is a token.
+            self.token = format!("{}.{}", part(&header), part(&claims));
+        }
         // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
         if let Some(name) = self.signature_header() {
-            let value = self.header_value(&[])?;
+            let unsigned = template.jwt.as_ref().map(|_| "AAAA".to_owned());
+            let value = self.header_value(unsigned.as_slice())?;
             self.headers.insert(name, value);
         }
         let tamper_body = tampered && template.coverage.body;
@@ -109,7 +117,7 @@ impl Draft<'_> {
             Some(content) => Arrived::form(self.head(), &self.body, content),
             None => Arrived::whole(self.head(), &self.body),
         };
-        let look = Look { template, arrived, family: self.family, timestamp: None, with_port: false };
+        let look = Look { template, arrived, family: self.family, timestamp: None, claims: None, with_port: false };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
             look.render(Render::All, sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
@@ -164,6 +172,8 @@ impl Draft<'_> {
             items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
             let key = id.or(grammar.keys.first().map(String::as_str)).unwrap_or_default();
             items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
+        } else if self.template.jwt.is_some() {
+            items.extend(signatures.iter().map(|signature| format!("{}.{signature}", self.token)));
         } else {
             items.extend(signatures.iter().cloned());
         }
