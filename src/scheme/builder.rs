@@ -344,7 +344,7 @@ impl SchemeBuilder {
 
     /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
-    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (nothing where it is absent), `{url}` (under the public URL), `{method}`, `{fields}`
+    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (nothing where it is absent), `{url}` (under the public URL), `{path}` (path and query), `{method}`, `{fields}`
     /// (those of a form, sorted: each name and its value, with nothing between them), and for plain hashes `{secret}`.
     ///
     /// What could be cut at another place without the text changing is rejected, since other values would then have the same
@@ -867,6 +867,12 @@ impl SchemeBuilder {
     /// The SHA-1 digest of the secret's text is the key.
     pub(crate) fn key_sha1(mut self) -> Self {
         self.key_form = KeyForm::Sha1;
+        self
+    }
+
+    /// Of the keys the first one that a header has counts alone: no weaker signature rescues a wrong stronger one.
+    pub(crate) fn first_key_alone(mut self) -> Self {
+        self.grammar.first_key_alone = true;
         self
     }
 

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::{
     builder::{DEFAULT_TOLERANCE, RawLocate, SchemeBuilder},
-    content::{self, Part, Rule},
+    content::{self, Listed, Part, Rule},
     cuts,
     freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
     grammar::MOST_CANDIDATES,
@@ -350,9 +350,15 @@ impl SchemeBuilder {
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let is_part = content.iter().any(|part| matches!(part, Part::Timestamp));
+        let in_list = |places: &Places| {
+            let is_time = |place: &Place| matches!(place, Place::Header(name) if name == "x-contentful-timestamp");
+            content.iter().any(|part| matches!(part, Part::Listed(Listed::Contentful)))
+                && places.places.iter().all(is_time)
+        };
         let in_claims =
             |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
-        let is_signed = is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places));
+        let is_signed =
+            is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
         if is_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }

@@ -23,9 +23,13 @@ pub(crate) enum Part {
     JsonOrNothing(Pointer),
     /// The token that is the signature, without its own signature.
     Jwt,
+    /// Headers that the request itself names, and their list.
+    Listed(Listed),
     Literal(String),
     Method,
     Param(String),
+    /// Path and query, as they were received.
+    Path,
     Query(String),
     Secret,
     Timestamp,
@@ -40,6 +44,8 @@ impl Part {
             Self::Id => named("the signed id"),
             Self::Param(key) | Self::Query(key) => named_key(key),
             Self::Jwt => named("the token"),
+            Self::Listed(_) => named("the list of signed headers"),
+            Self::Path => named("the signed path"),
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
             Self::Body
@@ -56,7 +62,9 @@ impl Part {
     pub(crate) fn longest(&self) -> usize {
         match self {
             Self::Id => LONGEST_ID,
-            Self::Header(_) | Self::Jwt | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
+            Self::Header(_) | Self::Jwt | Self::Listed(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => {
+                LONGEST_HEADER
+            }
             // The body has a limit of its own, and so has the server's request line.
             Self::Body
             | Self::Fields(_)
@@ -64,6 +72,7 @@ impl Part {
             | Self::JsonOrNothing(_)
             | Self::Literal(_)
             | Self::Method
+            | Self::Path
             | Self::Secret
             | Self::Url => usize::MAX,
         }
@@ -83,6 +92,18 @@ pub(crate) enum Fields {
     BehindSortedUrl,
 }
 
+/// How a request lists the headers that are signed. Names and values are written so that the text has one reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// `x-contentful-signed-headers: a,b`, signed as `a:1;b:2` behind path and query. The list is one of the headers, and so is the time.
+    Contentful,
+    /// The parameter `h=a b` of the signature header, signed as `a b.1.2.` where there is a signature `v1`, and as nothing elsewhere.
+    Hook0,
+}
+
+/// No sender lists more headers.
+pub(crate) const MOST_LISTED: usize = 64;
+
 /// What a part of the signed text must not hold, by its place in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
@@ -96,6 +117,8 @@ pub(crate) enum Rule {
     Ends(usize),
     /// The literal after it, with another fresh timestamp behind.
     EndsBeforeTimestamp(usize),
+    /// What a JSON body begins with; it is a list of headers whose values only a dot ends, and the body follows.
+    ListedBeforeBody(usize),
     /// What a JSON body begins with; it is a URL, and the body follows directly.
     UrlBeforeBody(usize),
 }
@@ -139,6 +162,7 @@ fn part(name: &str) -> Result<Part, Option<ConfigError>> {
             "fields" => Part::Fields(Fields::Joined),
             "id" => Part::Id,
             "method" => Part::Method,
+            "path" => Part::Path,
             "secret" => Part::Secret,
             "timestamp" => Part::Timestamp,
             "url" => Part::Url,
@@ -158,7 +182,7 @@ fn unknown(template: &str, name: &str) -> ConfigError {
         template,
         &format!(
             "`{{{name}}}` is none of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
-             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{json?:/POINTER}}`, `{{fields}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
+             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{json?:/POINTER}}`, `{{fields}}`, `{{path}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
         ),
     )
 }

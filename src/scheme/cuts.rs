@@ -26,7 +26,7 @@ use http::Method;
 use smallvec::SmallVec;
 
 use super::{
-    content::{Part, Rule},
+    content::{Listed, Part, Rule},
     freshness::{Freshness, TimestampUnit},
     look::Look,
     template::Template,
@@ -52,7 +52,8 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().take(body) {
         let Some(next) = content.get(index + 1) else { break };
         match part {
-            Part::Body | Part::Fields(_) | Part::Jwt | Part::Literal(_) | Part::Secret => {}
+            Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => rules.push(Rule::ListedBeforeBody(index)),
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
@@ -65,6 +66,7 @@ pub(crate) fn rules(
             | Part::Json(_)
             | Part::JsonOrNothing(_)
             | Part::Param(_)
+            | Part::Path
             | Part::Query(_)
             | Part::Url => match next {
                 Part::Literal(end) => {
@@ -89,6 +91,8 @@ pub(crate) fn rules(
                 | Part::Json(_)
                 | Part::JsonOrNothing(_)
                 | Part::Jwt
+                | Part::Listed(_)
+                | Part::Path
                 | Part::Method
                 | Part::Param(_)
                 | Part::Query(_) => {
@@ -100,19 +104,23 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().skip(body + 1) {
         let before = &content[index - 1];
         match part {
-            Part::Body | Part::Fields(_) | Part::Jwt | Part::Literal(_) | Part::Secret => {}
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}
             Part::Timestamp => return Err(TIMESTAMP),
             Part::Url => rules.push(Rule::Begins(index)),
-            Part::Header(_) | Part::Id | Part::Json(_) | Part::JsonOrNothing(_) | Part::Param(_) | Part::Query(_) => {
-                match before {
-                    Part::Literal(_) => rules.push(Rule::Begins(index)),
-                    Part::Secret => {}
-                    _ => return Err(NEIGHBOURS),
-                }
-            }
+            Part::Header(_)
+            | Part::Id
+            | Part::Json(_)
+            | Part::JsonOrNothing(_)
+            | Part::Param(_)
+            | Part::Path
+            | Part::Query(_) => match before {
+                Part::Literal(_) => rules.push(Rule::Begins(index)),
+                Part::Secret => {}
+                _ => return Err(NEIGHBOURS),
+            },
         }
     }
     Ok(rules)
@@ -153,6 +161,7 @@ impl Look<'_> {
                 | Rule::BeforeTimestamp(index)
                 | Rule::Ends(index)
                 | Rule::EndsBeforeTimestamp(index)
+                | Rule::ListedBeforeBody(index)
                 | Rule::UrlBeforeBody(index)) = *rule;
                 let subject = self.template.content[index].subject();
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(subject));
@@ -212,6 +221,11 @@ impl Look<'_> {
                         length.is_some_and(|length| whole[start + length..].starts_with(then))
                     }),
                 }
+            }
+            // Its values hold nothing that JSON begins with, so that the body is what begins with it.
+            Rule::ListedBeforeBody(_) => {
+                let first = self.arrived.body.and_then(|body| body.first());
+                self.has_item("v1") && first.is_some_and(|first| !matches!(first, b'{' | b'['))
             }
             Rule::UrlBeforeBody(_) => {
                 let begins_json = |byte: &u8| matches!(byte, b'{' | b'[' | b'"');

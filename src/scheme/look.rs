@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     arrived::Arrived,
-    content::{Fields, Part},
+    content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
     jwt::{self, Token},
     settings::PublicUrl,
@@ -18,6 +18,48 @@ use crate::{
     head::Repeated,
     json::Pointer,
 };
+
+/// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
+/// escape is escaped once more. `None` where there is a second question mark, what stands behind which is not signed.
+fn contentful_path(target: &str) -> Option<String> {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+    const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'!')
+        .remove(b'~')
+        .remove(b'*')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')');
+    const URI: &AsciiSet = &QUERY
+        .remove(b';')
+        .remove(b'/')
+        .remove(b'?')
+        .remove(b':')
+        .remove(b'@')
+        .remove(b'&')
+        .remove(b'=')
+        .remove(b'+')
+        .remove(b'$')
+        .remove(b',')
+        .remove(b'#');
+
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if query.contains('?') {
+        return None;
+    }
+    let whole = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{}", utf8_percent_encode(query, QUERY)),
+    };
+    Some(utf8_percent_encode(&whole, URI).to_string())
+}
+
+/// Where Contentful lists the headers that it has signed.
+pub(crate) const CONTENTFUL_LIST: &str = "x-contentful-signed-headers";
 
 /// Looks things up in one request, by one template.
 pub(crate) struct Look<'a> {
@@ -158,6 +200,11 @@ impl Look<'_> {
             },
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::Listed(listed) => Some(Cow::Owned(self.listed(*listed)?)),
+            Part::Path => Some(match self.template.settings.target(self.arrived.head) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
             Part::Jwt => self.token()?.map(|token| Cow::Borrowed(token.signed)),
             Part::JsonOrNothing(pointer) => Some(self.in_body(pointer).unwrap_or_default()),
             Part::Param(key) => self.param(key)?,
@@ -225,6 +272,86 @@ impl Look<'_> {
 
     fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
         self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    /// The headers that the request lists, as they are signed.
+    fn listed(&self, listed: Listed) -> Result<Vec<u8>, VerifyError> {
+        let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the list of signed headers"));
+        let ambiguous = || VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("a signed header"));
+        let (list, between) = match listed {
+            Listed::Contentful => {
+                let name = HeaderName::from_static(CONTENTFUL_LIST);
+                (self.header(&name)?.map(|value| Cow::Owned(value.as_bytes().to_vec())), b',')
+            }
+            Listed::Hook0 if !self.has_item("v1") => return Ok(Vec::new()),
+            Listed::Hook0 => (self.param("h")?, b' '),
+        };
+        let list = list.ok_or_else(missing)?;
+        let names: Vec<&[u8]> = list.split(|byte| *byte == between).map(<[u8]>::trim_ascii).collect();
+        if names.len() > MOST_LISTED {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(named("the list of signed headers")));
+        }
+        let mut headers = Vec::with_capacity(names.len());
+        for name in &names {
+            let name = HeaderName::from_bytes(name).map_err(|_| missing())?;
+            let value = self.header(&name)?;
+            let value = value.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_header(name.clone()))?;
+            headers.push((name, value.as_bytes()));
+        }
+        let mut text = Vec::new();
+        match listed {
+            Listed::Contentful => {
+                headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+                for required in [CONTENTFUL_LIST, "x-contentful-timestamp"] {
+                    if !headers.iter().any(|(name, _)| name == required) {
+                        return Err(missing());
+                    }
+                }
+                text.extend_from_slice(
+                    contentful_path(&self.template.settings.target(self.arrived.head))
+                        .ok_or_else(ambiguous)?
+                        .as_bytes(),
+                );
+                text.push(b'\n');
+                for (index, (name, value)) in headers.iter().enumerate() {
+                    // A value that holds what the next one begins with could end before it.
+                    let next = headers.get(index + 1).map(|(next, _)| format!(";{next}:"));
+                    let holds = |next: String| value.windows(next.len()).any(|window| window == next.as_bytes());
+                    if next.is_some_and(holds) {
+                        return Err(ambiguous());
+                    }
+                    text.extend_from_slice(if index > 0 { b";" } else { b"" });
+                    text.extend_from_slice(&[name.as_str().as_bytes(), b":", value].concat());
+                }
+            }
+            Listed::Hook0 => {
+                // Names are no longer told apart from values by a dot that they hold themselves. One value may hold dots, that of the event type,
+                // as long as it is the only one.
+                if list.contains(&b'.') {
+                    return Err(ambiguous());
+                }
+                text.extend_from_slice(&list);
+                text.push(b'.');
+                for (name, value) in &headers {
+                    let holds_dot = value.contains(&b'.') && name != "x-event-type";
+                    if holds_dot || value.iter().any(|byte| matches!(byte, b'{' | b'[')) {
+                        return Err(ambiguous());
+                    }
+                    text.extend_from_slice(value);
+                    text.push(b'.');
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// Whether the signature header has an item with this key.
+    pub(crate) fn has_item(&self, key: &str) -> bool {
+        let header =
+            self.template.signature_header(self.family).and_then(|name| self.arrived.head.header(name).ok()?);
+        header.is_some_and(|value| {
+            value.len() <= LONGEST_HEADER && self.template.grammar.has_item(value.as_bytes(), key.as_bytes())
+        })
     }
 
     /// The token that is the signature.

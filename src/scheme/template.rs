@@ -133,7 +133,8 @@ impl Template {
 
     /// Whether something that keeps the signed text from being cut in another way is in the body.
     pub(crate) fn cuts_in_body(&self) -> bool {
-        self.deferred || self.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)))
+        self.deferred
+            || self.rules.iter().any(|rule| matches!(rule, Rule::ListedBeforeBody(_) | Rule::UrlBeforeBody(_)))
     }
 
     pub(crate) fn signature_header(&self, family: usize) -> Option<&HeaderName> {

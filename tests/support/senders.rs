@@ -128,6 +128,23 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
                 ("kick-event-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &text))),
             ]
         }
+        "hook0" | "coinbase-cdp" => {
+            let tag = hex(format!("{now}.x-event-id x-event-type.{ID}.user.created.{body}"));
+            vec![
+                ("x-event-id", ID.to_owned()),
+                ("x-event-type", "user.created".to_owned()),
+                ("x-hook0-signature", format!("t={now},h=x-event-id x-event-type,v1={tag}")),
+            ]
+        }
+        "contentful" => {
+            let list = "x-contentful-signed-headers,x-contentful-timestamp";
+            let headers = format!("x-contentful-signed-headers:{list};x-contentful-timestamp:{now}000");
+            vec![
+                ("x-contentful-signed-headers", list.to_owned()),
+                ("x-contentful-timestamp", format!("{now}000")),
+                ("x-contentful-signature", hex(format!("POST\n/in?from%253Dthem\n{headers}\n{body}"))),
+            ]
+        }
         "stripe" => vec![("stripe-signature", format!("t={now},v1={}", hex(format!("{now}.{body}"))))],
         "twitch" => vec![
             ("twitch-eventsub-message-id", ID.to_owned()),
@@ -189,7 +206,8 @@ pub(crate) fn token(header: &str, claims: &str, key: &[u8]) -> String {
 /// Whether the provider has nothing of its own but a formula.
 pub(crate) fn has_formula(provider: Provider) -> bool {
     let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
-    let is_apart = !is_plain(provider) || claims(provider, "").is_some();
+    let is_listed = ["contentful", "coinbase-cdp", "hook0"].contains(&provider.name());
+    let is_apart = is_listed || !is_plain(provider) || claims(provider, "").is_some();
     is_apart || formulas::of(provider.name()).is_some() || has_public_key && provider.name() != "standard-webhooks-v1a"
 }
 

@@ -80,7 +80,7 @@ pub(super) fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint
     if value.len() > LONGEST_HEADER {
         return None;
     }
-    let Grammar { prefix, items, pairs, keys, keys_are_ids: _, most: _ } = &template.grammar;
+    let Grammar { prefix, items, pairs, keys, keys_are_ids: _, first_key_alone: _, most: _ } = &template.grammar;
     if items.is_none()
         && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
     {

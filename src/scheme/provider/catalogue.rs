@@ -13,15 +13,15 @@
 use std::time::Duration;
 
 use super::{
-    Provider, adyen_payments, braintree, cloudevents, dropbox, dropbox_sign,
+    Provider, adyen_payments, braintree, cloudevents, contentful, dropbox, dropbox_sign,
     entry::{
         Duplicates::{Attempt, Delivery, Event, Items, RepeatedBodies, Undocumented, UniqueBodies},
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
     families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
-    front, github, gitlab, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo, shopify, slack,
-    square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
+    front, github, gitlab, hook0, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo, shopify,
+    slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
 use crate::{
@@ -374,6 +374,13 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// The deliveries come from Hook0: see [`hook0`](Self::hook0).
+            COINBASE_CDP coinbase_cdp "coinbase-cdp" "Coinbase Developer Platform" ["x-hook0-signature"] {
+                scheme: hook0::declare,
+                page: "https://docs.cdp.coinbase.com/webhooks/verify-signatures",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+            }
             COINBASE_COMMERCE coinbase_commerce "coinbase-commerce" "Coinbase Commerce" ["x-cc-webhook-signature"] {
                 scheme: |s| hex_body(s).id(json("/event/id")).event_type(json("/event/type")),
                 page: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
@@ -392,6 +399,15 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
                 deadline: seconds(5),
+            }
+            /// A time may be 30 seconds away. Path and query are signed as the sender called them: say
+            /// [`with_replaced_prefix`](Self::with_replaced_prefix) where a proxy changes the path.
+            CONTENTFUL contentful "contentful" "Contentful" ["x-contentful-signature"] {
+                scheme: contentful::declare,
+                page: "https://www.contentful.com/developers/docs/webhooks/request-verification/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@contentful/node-apps-toolkit 3.16.1",
             }
             /// The sender can choose another header, hash or encoding; this is its default. For advanced signatures see
             /// [`convoy_advanced`](Self::convoy_advanced).
@@ -709,6 +725,14 @@ macro_rules! catalogue {
                 page: "https://devcenter.heroku.com/articles/app-webhooks",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// Where a delivery has only the older signature `v0`, its headers are not signed, and its id is one of them.
+            HOOK0 hook0 "hook0" "Hook0" ["x-hook0-signature"] {
+                scheme: hook0::declare,
+                page: "https://documentation.hook0.com/tutorials/webhook-authentication",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "the shared conformance suite of Hook0's clients",
             }
             /// The body is that of the sender behind it, which may be a form; its fields are the payload then.
             HOOKDECK hookdeck "hookdeck" "Hookdeck Event Gateway" ["x-hookdeck-signature", "x-hookdeck-signature-2"] {

@@ -9,6 +9,7 @@ mod page;
 mod adyen_payments;
 mod braintree;
 mod cloudevents;
+mod contentful;
 #[cfg(feature = "asymmetric")]
 mod discord;
 mod dropbox;
@@ -16,6 +17,7 @@ mod dropbox_sign;
 mod front;
 mod github;
 mod gitlab;
+mod hook0;
 mod hubspot;
 mod linear;
 mod mailgun;

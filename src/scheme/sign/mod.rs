@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    content::Part,
+    content::{Listed, Part},
     jwt::UrlClaim,
     key_form::KeyForm,
+    look::CONTENTFUL_LIST,
     scheme::{Kind, Scheme},
     template::{Algorithm, Locate, Needed, Template},
 };
@@ -300,6 +301,15 @@ impl Draft<'_> {
         }
         for part in &template.content {
             match part {
+                Part::Listed(Listed::Contentful) => {
+                    let list = HeaderValue::from_static("x-contentful-signed-headers,x-contentful-timestamp");
+                    self.headers.insert(HeaderName::from_static(CONTENTFUL_LIST), list);
+                }
+                Part::Listed(Listed::Hook0) => {
+                    let id = HeaderName::from_static("x-event-id");
+                    self.params.push(("h".to_owned(), id.to_string()));
+                    self.headers.entry(id).or_insert(HeaderValue::from_static(FILLER));
+                }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
                 }

@@ -30,7 +30,8 @@ impl Draft<'_> {
         }
         // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
         if let Some(name) = self.signature_header() {
-            let unsigned = template.jwt.as_ref().map(|_| "AAAA".to_owned());
+            let is_named = template.jwt.is_some() || template.grammar.first_key_alone;
+            let unsigned = is_named.then(|| "AAAA".to_owned());
             let value = self.header_value(unsigned.as_slice())?;
             self.headers.insert(name, value);
         }
