@@ -1,10 +1,10 @@
-//! An outbox of your own: any place that can change several records in one transaction will do.
+//! A custom outbox store: any database that can change several records in one transaction can be used.
 //!
 //! Run: cargo run --features conformance,send --example custom_outbox
 //!
-//! The rules of `send::policy` decide; a store gathers what a rule needs to know, and writes what it decided. Behind
-//! `Dispatcher::builder(ToyOutbox::default())` it takes what the application dispatches.
-#![allow(clippy::print_stdout)] // It shows what it does.
+//! The rules of `send::policy` decide; a store reads what a rule needs to know, and writes what the rule has decided.
+//! `Dispatcher::builder(ToyOutbox::default())` uses this store.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ use tower_webhooks::{
     },
 };
 
-/// A few maps under one lock. Yours has tables, and a transaction for each method.
+/// A few maps with one lock. A real store has tables, and a transaction for each method.
 #[derive(Clone, Default)]
 struct ToyOutbox {
     tables: Arc<Mutex<Tables>>,
@@ -77,7 +77,7 @@ struct Delivery {
 }
 
 impl ToyOutbox {
-    /// Does all of a method under one lock, with one time.
+    /// Runs a whole method with the lock and one time.
     fn at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables, Millis) -> T,
@@ -87,7 +87,7 @@ impl ToyOutbox {
         Box::pin(ready(Ok(done)))
     }
 
-    /// Takes the content of a message away, behind the store's back.
+    /// Removes the content of a message without a call of the store, as damage would.
     fn drop_content(&self, id: &str) {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let of_id = |stored: &&mut Stored| stored.message.message_id().as_str() == id;
@@ -180,7 +180,7 @@ impl Tables {
         Some(record)
     }
 
-    /// Lets a delivery go before all else of its endpoint.
+    /// Puts a delivery before all others of its endpoint.
     fn urge(&mut self, number: u64) {
         if let Some(delivery) = self.deliveries.get_mut(&number)
             && let Some(endpoint) = self.endpoints.get_mut(&delivery.endpoint)
@@ -268,7 +268,7 @@ impl Tables {
                 (endpoint.health, endpoint.served_at) = (served.health, now);
             }
         }
-        // How long until more is due is not known here: workers look once in a second.
+        // This store does not know how long it takes until more is due: workers look once a second.
         Leases::new(leased, None)
     }
 
@@ -282,7 +282,7 @@ impl Tables {
                 continue;
             }
             if waiting.health.in_order && delivery.state == DeliveryState::Sending {
-                // A worker died on it. It has its place again.
+                // Its worker died. The delivery gets its place again.
                 delivery.becomes(DeliveryState::Pending, delivery.created_at);
             }
             let stored = self.messages.get(&delivery.message);
@@ -385,7 +385,8 @@ impl Tables {
         for delivery in self.deliveries.values_mut() {
             let disabled = self.endpoints.get(&delivery.endpoint).map(|endpoint| endpoint.record.disabled);
             match delivery.state {
-                // Nobody else leases what a worker died on whose endpoint was disabled or deleted meanwhile.
+                // If a worker died and the endpoint was disabled or deleted meanwhile, no other worker leases the
+                // delivery.
                 DeliveryState::Sending if delivery.due_at < now && disabled != Some(None) => {
                     delivery.becomes(disabled.map_or(DeliveryState::Cancelled, waits_as), now);
                 }
@@ -421,7 +422,7 @@ impl Tables {
     }
 }
 
-/// The message as it is shown, without its payload.
+/// Returns the message without its payload, as lists show it.
 fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let place = MessagePlace::new(stored.created_at.unsigned_abs(), number);
     let message = &stored.message;
@@ -527,7 +528,7 @@ impl OutboxQueue for ToyOutbox {
                 return None;
             }
             if let Some((number, stored)) = tables.kept(&message) {
-                // What was dispatched to others is another message.
+                // The same id of another tenant is another message.
                 let is_same = digest(&stored.message) == digest(&message);
                 let made = tables.of_message(number).find(|(_, delivery)| is_same && delivery.endpoint == id);
                 return made.map(|(number, _)| SentDeliveryId::from_u64(number));
@@ -715,7 +716,7 @@ async fn main() {
         Box::pin(ready(()))
     };
 
-    // Every rule of the contract, with races; it panics with the number of the rule that is broken.
+    // Checks every rule of the contract, also with races, and panics with the number of a broken rule.
     conformance::outbox(store.clone(), advance).await;
     conformance::emptied_outbox(store.clone(), advance, async |id: String| store.drop_content(&id)).await;
 

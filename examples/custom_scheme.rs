@@ -1,11 +1,12 @@
 //! Run: cargo run --example custom_scheme
 //!
-//! Receives from a sender that nobody has heard of, whose way of signing is declared in one expression, and from one that
-//! a configuration names. With `-- --serve [ADDRESS]` it stays up; then this is refused with 401, for nobody signed it:
+//! Receives from a sender that is not built in, whose scheme is declared in one expression, and from a provider whose
+//! name is in a configuration. With `-- --serve [ADDRESS]` it keeps running; this request is then rejected with 401,
+//! since it is not signed:
 //!
 //!     curl -i http://127.0.0.1:3000/webhooks/acme -d '{"id":"m-1","kind":"order.completed","data":{"order":7}}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/client.rs"]
 mod client;
@@ -24,7 +25,7 @@ use tower_webhooks::{
     scheme::{Field, SchemeBuilder},
 };
 
-/// What Acme's manual says:
+/// Acme's documentation says:
 ///
 /// > Each request has a header `X-Acme-Signature: t=<seconds>,v1=<hex>`, where `v1` is the HMAC-SHA-256 of the seconds, a dot
 /// > and the body, under the key of your endpoint. While you change keys there are two `v1`.
@@ -57,11 +58,11 @@ const ACME: &str = "the key of our endpoint at Acme";
 const CONFIGURED: &str = "the key that the configuration holds";
 
 fn app() -> Result<Router, BoxError> {
-    // As it would stand in a configuration file; case, `-` and `_` do not matter.
+    // A name as in a configuration file; case, `-` and `_` do not matter.
     let provider: Provider = "GitHub".parse()?;
     Ok(Router::new()
         .route("/webhooks/acme", post(on_order).layer(WebhookLayer::new(acme(), Secret::new(ACME)?)))
-        // `try_new` is for what a configuration says; `new` panics at start.
+        // `try_new` returns an error for an invalid configuration; `new` panics at start.
         .route("/webhooks/it", post(on_order).layer(WebhookLayer::try_new(provider, Secret::new(CONFIGURED)?)?)))
 }
 
@@ -82,7 +83,7 @@ async fn main() -> Result<(), BoxError> {
     let right = sign::hmac_sha256_hex(ACME, &format!("{seconds}.{body}"));
     let wrong = sign::hmac_sha256_hex("the key of another endpoint", &format!("{seconds}.{body}"));
 
-    // Of two signatures one is enough, as during a change of keys.
+    // One of two signatures is enough, as during a change of keys.
     for (signature, expected) in [
         (format!("t={seconds},v1={right}"), "acme: order.completed 7"),
         (format!("t={seconds},v1={wrong},v1={right}"), "acme: order.completed 7"),

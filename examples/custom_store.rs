@@ -1,11 +1,11 @@
-//! A store of your own for claims: any place that can change one record atomically will do.
+//! A custom store for claims: any database that can change one record atomically can be used.
 //!
 //! Run: cargo run --features conformance --example custom_store
 //!
 //! Behind `WebhookLayer::github(secret).with_idempotency(ToyStore::default())` it serves
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-hub-signature-256: sha256=…' -d '{}'
-#![allow(clippy::print_stdout)] // It shows what it does.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -25,8 +25,8 @@ use tower_webhooks::{
     },
 };
 
-/// One map under one lock. Yours has a table, and reads and writes a record in one transaction. What becomes of it is decided by the
-/// rules of `Record`.
+/// One map with one lock. A real store has a table, and reads and writes a record in one transaction. The rules of
+/// `Record` decide how the record changes.
 struct ToyStore {
     records: Mutex<HashMap<ClaimKey, Record>>,
     start: Instant,
@@ -38,7 +38,7 @@ impl ToyStore {
         Self { records: Mutex::default(), start: Instant::now(), offset }
     }
 
-    /// Time is the store's own, the same for all who share it. The offset is for tests.
+    /// The store's own time, the same for all processes that share it. The offset is for tests.
     fn now(&self) -> Millis {
         after(self.offset.as_millis(), self.start.elapsed())
     }
@@ -106,7 +106,7 @@ async fn main() {
     let offset = ClockOffset::default();
     let store = ToyStore::new(offset.clone());
 
-    // Every rule of the contract, with races; it panics with the number of the rule that is broken.
+    // Checks every rule of the contract, also with races, and panics with the number of a broken rule.
     conformance::idempotency(&OffsetHarness::new(store, offset)).await;
 
     println!("The store keeps the contract of `IdempotencyStore`.");

@@ -1,12 +1,13 @@
 //! Run: cargo run --features send --example deliver_without_a_database
 //!
-//! Sends a webhook from a small application that keeps no queue: signed, guarded, and tried four times within 40 seconds. The
-//! receiver is in the same program, with the crate's own layer, and fails the first time. With `-- --serve [ADDRESS]` the
-//! receiver alone stays up; then this is refused with 401, for nobody signed it:
+//! Sends a webhook from a small application without a queue: signed, only to allowed addresses, and with four attempts
+//! within 40 seconds. The receiver is in the same program, uses the crate's own layer, and fails the first time. With
+//! `-- --serve [ADDRESS]` only the receiver keeps running; this request is then rejected with 401, since it is not
+//! signed:
 //!
 //!     curl -i http://127.0.0.1:3000/hook -d '{"type":"order.completed","data":{"order":7}}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/server.rs"]
 mod server;
@@ -26,7 +27,7 @@ use tower_webhooks::{
     send::{DeliverErrorKind, DestinationPolicy, GuardedClient, Message, Signer, Target, deliver},
 };
 
-/// The customer was shown it once, when they registered their endpoint.
+/// The customer saw this secret once, when they registered their endpoint.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[derive(Deserialize)]
@@ -39,7 +40,7 @@ fn receiver() -> Result<Router, BoxError> {
     let calls = Arc::new(AtomicU32::new(0));
     let on_order = async move |event: VerifiedEvent<Order>| {
         if calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Err(Retry::new()); // its database is away for a moment
+            return Err(Retry::new()); // its database cannot be reached for a moment
         }
         println!("the customer was told of order {}", event.order);
         Ok(())
@@ -59,7 +60,7 @@ async fn main() -> Result<(), BoxError> {
     let url = format!("http://{}/hook", listener.local_addr()?);
     let server = tokio::spawn(server::serve(listener, receiver()?, Limits::default(), std::future::pending()));
 
-    // By default deliveries go to the public internet by https, and nowhere else. This receiver is on this machine.
+    // By default deliveries only go to the public internet over https. This receiver is on this machine.
     assert!(DestinationPolicy::default().endpoint(&url).is_err());
     let policy = DestinationPolicy::default()
         .allow_network("127.0.0.0/8".parse()?)
@@ -77,7 +78,7 @@ async fn main() -> Result<(), BoxError> {
     }
     assert_eq!(delivered.attempts().len(), 2);
 
-    // A receiver that holds another secret refuses, and is not asked again.
+    // A receiver with another secret rejects the request, and there is no further attempt.
     let stranger = Signer::standard_webhooks(Secret::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")?)?;
     let refused = deliver(&client, &Target::new(policy.endpoint(&url)?, stranger), &message).await.expect_err("401");
     println!("{refused}");

@@ -1,12 +1,12 @@
-//! An order is paid exactly once, although the process that pays it is killed in the middle.
+//! Pays an order exactly once, although the process is killed in the middle.
 //!
 //! Run: cargo run --features sqlite --example effect_in_one_transaction
 //!
-//! The payment and the mark "done" are one transaction: both are there, or neither. While a server of it runs, it is what
-//! you would reach by
+//! The payment and the mark "done" are in one transaction: both are committed, or neither. While its server runs, you
+//! could send it a request like this:
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-hub-signature-256: sha256=…' -d '{}'
-#![allow(clippy::print_stdout)] // It shows what it does.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
     env,
@@ -30,7 +30,7 @@ use tower_webhooks::{
 async fn pay(State(db): State<SqlitePool>, claim: Claim, delivery: Delivery) -> Result<(), StatusCode> {
     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
     let order = delivery.id().map(|id| id.as_str().to_owned());
-    // It will write, so it says so at once: SQLite has one writer.
+    // The transaction will write, so it begins as a writer: SQLite has only one.
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let payment = sqlx::query("INSERT INTO payments (order_id, attempt) VALUES (?, ?)");
     payment.bind(order).bind(claim.attempt()).execute(&mut *tx).await.map_err(failed)?;
@@ -45,10 +45,11 @@ async fn pay(State(db): State<SqlitePool>, claim: Claim, delivery: Delivery) -> 
     Ok(())
 }
 
-/// The server, in a process of its own.
+/// The server, which runs in its own process.
 async fn serve(url: &str) -> Result<(), BoxError> {
     let db = SqlitePool::connect(url).await?;
-    // A process that was killed holds its claims until their leases end, 60 s. The example does not wait: it turns the clock.
+    // The claims of a killed process stay until their leases end, after 60 s. The example does not wait: it advances
+    // the clock.
     let offset = ClockOffset::default();
     offset.advance(Duration::from_secs(env::var("SECONDS_LATER")?.parse()?));
     let store = SqliteStore::options().clock_offset(offset).connect(url).await?;
@@ -70,7 +71,7 @@ async fn main() -> Result<(), BoxError> {
     let db = SqlitePool::connect(&url).await?;
     sqlx::query("CREATE TABLE payments (order_id TEXT, attempt INTEGER)").execute(&db).await?;
 
-    // What the sender sees of a process that dies is a connection that ends. So it sends the delivery again.
+    // When the process dies, the sender only sees that the connection ends. So it sends the delivery again.
     let (dies, address) = start(&url, "before commit", 0)?;
     assert_eq!(send(&address, "order 1").await, None, "the process is killed between the payment and the commit");
     end(dies)?;
@@ -86,7 +87,7 @@ async fn main() -> Result<(), BoxError> {
     println!("sent once more:           {}", answer.lines().next().unwrap_or_default());
     end(lives)?;
 
-    // Attempt 1 left nothing behind, attempt 2 paid, and the third delivery was known to be done.
+    // Attempt 1 had no effect, attempt 2 paid, and the third delivery was recognised as done.
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("idempotent-replayed: true"), "{answer}");
     assert_eq!(payments(&db, "order 1").await?, [2]);
     println!("The order is paid exactly once.");
@@ -118,7 +119,7 @@ fn end(mut server: Child) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// As `kill -9` does: no destructor runs, nothing is flushed, nobody is told.
+/// Ends the process like `kill -9`: no destructor runs, and nothing is flushed.
 fn kill_this_process() {
     let id = std::process::id().to_string();
     let _ = Command::new("kill").args(["-9", &id]).status();
@@ -127,7 +128,7 @@ fn kill_this_process() {
 
 const SECRET: &str = "It's a Secret to Everybody";
 
-/// Sends a delivery. `None` when the connection ends without an answer.
+/// Sends a delivery. Returns `None` if the connection ends without a response.
 async fn send(address: &str, id: &str) -> Option<String> {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).ok()?;
     mac.update(b"{}");

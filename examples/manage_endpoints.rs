@@ -1,13 +1,13 @@
 //! Run: cargo run --features api,sqlite --example manage_endpoints
 //!
-//! Serves the management API: a customer registers an endpoint over REST and is told of an order, an operator dispatches it. The
-//! example plays both, and ends. With `-- --serve [ADDRESS]` the API stays up; then try
+//! Serves the management API: a customer registers an endpoint over REST, and an operator dispatches an event about an
+//! order to it. The example plays both roles and ends. With `-- --serve [ADDRESS]` the API keeps running; then try
 //!
 //!     curl -i http://127.0.0.1:3000/api/webhooks/endpoints -H 'Authorization: Bearer key-of-acme' \
 //!          -H 'Content-Type: application/json' -d '{"url":"https://example.com/hook","events":["order.*"]}'
 //!     curl http://127.0.0.1:3000/api/webhooks/openapi.json
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/server.rs"]
 mod server;
@@ -32,7 +32,7 @@ use tower_webhooks::{
     store::SqliteStore,
 };
 
-/// Who calls. A real application looks a key up by its hash, or reads a session.
+/// Identifies the caller. A real application looks up a key by its hash, or reads a session.
 async fn authorize(head: Parts) -> Result<Access, StatusCode> {
     match head.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()) {
         Some(b"Bearer key-of-acme") => Ok(Access::owner("acme")),
@@ -46,7 +46,7 @@ async fn main() -> Result<(), BoxError> {
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::connect(&format!("sqlite://{}/app.db", folder.path().display())).await?;
 
-    // A real one takes its key from `SealingKey::from_env`, and does not open this machine to deliveries.
+    // A real application reads its key with `SealingKey::from_env`, and does not allow deliveries to its own machine.
     let policy = DestinationPolicy::default()
         .allow_network("127.0.0.0/8".parse()?)
         .allow_ports(1024..=65535)
@@ -69,7 +69,7 @@ async fn main() -> Result<(), BoxError> {
     let address = listener.local_addr()?;
     let served = tokio::spawn(server::serve(listener, app, Limits::default(), std::future::pending()));
 
-    // The customer registers an endpoint, and is shown its secret.
+    // The customer registers an endpoint, and sees its secret once.
     let customer = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/hook", customer.local_addr()?);
     let wanted = json!({ "url": url, "events": ["order.*"], "description": "our order system" });
@@ -81,18 +81,18 @@ async fn main() -> Result<(), BoxError> {
     let hook = Router::new().route("/hook", post(on_order).layer(WebhookLayer::standard_webhooks(secret)));
     let received = tokio::spawn(server::serve(customer, hook, Limits::default(), std::future::pending()));
 
-    // A mistake is explained, and changes nothing.
+    // The response to an invalid request explains the mistake, and nothing is changed.
     let mistake = json!({ "url": url, "events": ["order completed"] });
     let (status, problem) = call(address, "acme", "POST", "/endpoints", Some(&mistake)).await?;
     assert_eq!((status, &problem["errors"][0]["pointer"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("#/events/0")));
     println!("a mistake: {}", problem["errors"][0]);
 
-    // Something happens. The operator dispatches it for the tenant.
+    // The operator dispatches an event for the tenant.
     let order = json!({ "type": "order.completed", "data": { "order": 7 }, "id": "order-7-completed" });
     let (status, sent) = call(address, "the-operator", "POST", "/messages?tenant=acme", Some(&order)).await?;
     assert_eq!((status, &sent["deliveries"]), (StatusCode::ACCEPTED, &json!(1)), "{sent}");
 
-    // The customer sees what became of it.
+    // The customer sees the state of the delivery.
     let delivery = loop {
         let (_, page) = call(address, "acme", "GET", "/deliveries?state=delivered", None).await?;
         match page["data"].get(0) {
@@ -112,7 +112,7 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Calls the API on a connection of its own.
+/// Calls the API on a new connection.
 async fn call(
     address: SocketAddr,
     who: &str,

@@ -1,9 +1,10 @@
 //! Run: cargo run --features send,sqlite --example outbox_in_transaction
 //!
-//! An order and the webhook that tells of it become true together, in one transaction of the application's: if that is rolled
-//! back, nobody is told; if it is committed, everybody is, even if the process ends at this moment. No server is started.
+//! Writes an order and dispatches its webhook in one transaction of the application: if it is rolled back, nothing is
+//! sent; if it is committed, the webhook is sent, even if the process ends at this moment. The example does not start a
+//! server.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use serde_json::json;
 use sqlx::{
@@ -17,13 +18,13 @@ use tower_webhooks::{
 };
 
 async fn complete(db: &SqlitePool, webhooks: &Dispatcher, order: i64) -> Result<(), BoxError> {
-    // It writes, so it begins as a writer: SQLite has one at a time.
+    // The transaction writes, so it begins as a writer: SQLite has only one at a time.
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("INSERT INTO orders (id) VALUES (?)").bind(order).execute(&mut *tx).await?;
     let message = Message::new("order.completed", &json!({ "order": order }))?;
     webhooks.dispatch_in(&mut tx, message.id(format!("order-{order}").parse()?)).await?;
     if order == 13 {
-        return Err("no luck with this one".into()); // dropped, the transaction is rolled back
+        return Err("no luck with this one".into()); // the transaction is dropped and so rolled back
     }
     tx.commit().await?;
     Ok(())

@@ -1,12 +1,13 @@
 //! Run: cargo run --example plain_tower
 //!
-//! The layer in a tower stack on hyper, without axum: around any service that takes a request with its whole body.
-//! With `-- --serve [ADDRESS]` it stays up; then this passes, for ever, since GitHub signs no time:
+//! The layer in a tower stack on hyper, without axum: around any service that takes a request with its whole body. With
+//! `-- --serve [ADDRESS]` it keeps running. This request is then accepted at any time, since GitHub does not sign a
+//! timestamp:
 //!
 //!     curl -i http://127.0.0.1:3000 -d 'Hello, World!' \
 //!       -H 'x-hub-signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/client.rs"]
 mod client;
@@ -28,7 +29,7 @@ use tower_webhooks::{Secret, WebhookLayer, verify::verified_delivery};
 
 const SECRET: &str = "It's a Secret to Everybody";
 
-/// The inner service: it runs for verified requests alone, and the body is there already.
+/// The inner service: it only runs for verified requests, and the body is complete.
 async fn handle(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await.map(http_body_util::Collected::to_bytes);
@@ -43,7 +44,7 @@ async fn handle(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, 
 async fn main() -> Result<(), BoxError> {
     let app = ServiceBuilder::new()
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, Duration::from_secs(30)))
-        // Innermost: it sees the bytes as they came.
+        // The innermost layer: it sees the bytes as received.
         .layer(WebhookLayer::github(Secret::new(SECRET)?))
         .service(service_fn(handle));
 

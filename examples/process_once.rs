@@ -1,12 +1,12 @@
-//! Every event is handled once, however often its sender repeats it.
+//! Handles every event once, however often its sender sends it.
 //!
 //! Run: cargo run --features sqlite --example process_once
 //!
 //! It keeps its claims in an SQLite file. With `--features sqlite,postgres,redis`, `DATABASE_URL=postgres://…` or
-//! `REDIS_URL=redis://…` chooses another store. While it runs, it is what you would reach by
+//! `REDIS_URL=redis://…` selects another store. While it runs, you could send it a request like this:
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-hub-signature-256: sha256=…' -d '{}'
-#![allow(clippy::print_stdout)] // It shows what it does.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::sync::{
     Arc,
@@ -25,14 +25,14 @@ use tower_webhooks::{
     store::SqliteStore,
 };
 
-/// What the handler did, and how often it still fails.
+/// What the handler has done, and how often it will still fail.
 #[derive(Default)]
 struct Shop {
     orders: AtomicU32,
     failures: AtomicU32,
 }
 
-/// An ordinary handler. It knows nothing of duplicates: they do not reach it.
+/// An ordinary handler. It does not have to deal with duplicates, since they do not reach it.
 async fn on_order(State(shop): State<Arc<Shop>>, delivery: Delivery) -> Result<StatusCode, Discard> {
     if delivery.event_type().is_some_and(|kind| *kind == "ping") {
         return Err(Discard::new("a ping orders nothing"));
@@ -59,7 +59,8 @@ async fn main() -> Result<(), BoxError> {
     let address = listener.local_addr()?.to_string();
     tokio::spawn(async move { axum::serve(listener, app).await });
 
-    // The rest plays the sender. Each line: the delivery's id, its event, what is answered, and how many orders there are.
+    // The rest plays the role of the sender. Each line has the id of the delivery, its event, the expected answer, and
+    // the number of orders.
     let mut wrong = 0;
     let deliveries = [
         ("1", "order", "200", "", 1),
@@ -80,12 +81,12 @@ async fn main() -> Result<(), BoxError> {
         wrong += u32::from(seen != (status, replayed, orders));
     }
 
-    // Before the process ends: handlers go on when their clients have hung up.
+    // Before the process ends, since handlers continue when their clients have disconnected.
     let unfinished = once.drain(std::time::Duration::from_secs(30)).await;
     if wrong + u32::try_from(unfinished)? > 0 { Err("it did not go as it should".into()) } else { Ok(()) }
 }
 
-/// The store that the environment names, else the SQLite file.
+/// The store that the environment names, otherwise the SQLite file.
 async fn store(file: &str) -> Result<Box<dyn IdempotencyStore>, BoxError> {
     #[cfg(feature = "postgres")]
     if let Ok(url) = std::env::var("DATABASE_URL") {
@@ -105,7 +106,7 @@ async fn send(address: &str, id: &str, event: &str) -> Result<String, BoxError> 
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes())?;
     mac.update(body.as_bytes());
     let signature = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
-    // An id of its own for each run of this example: the other stores outlive it.
+    // A new id for each run of this example, since the other stores outlive it.
     let id = format!("{}-{id}", std::process::id());
     let request = format!(
         "POST /webhooks/github HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\

@@ -1,12 +1,13 @@
 //! Run: cargo run --features sqlite --example quickstart
 //!
-//! Receives webhooks of Stripe and GitHub on a real server, each once, and sends itself true, repeated, tampered, stale and
-//! unsigned ones. With `cargo run --features sqlite --example quickstart -- --serve [ADDRESS]` it stays up, on 127.0.0.1:3000 unless you say otherwise, and
-//! prints a line of this form with a signature that is right for five minutes:
+//! Receives webhooks from Stripe and GitHub on a real server, handles each once, and sends itself valid, repeated,
+//! tampered, stale and unsigned ones. With `cargo run --features sqlite --example quickstart -- --serve [ADDRESS]` it
+//! keeps running, by default on 127.0.0.1:3000, and prints a command of this form with a signature that is valid for
+//! five minutes:
 //!
 //!     curl -i http://127.0.0.1:3000/webhooks/stripe -H 'stripe-signature: t=…,v1=…' -d '{"id":"evt_1", …}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/client.rs"]
 mod client;
@@ -29,10 +30,10 @@ use tower_webhooks::{
     store::SqliteStore,
 };
 
-// The application: a type for what it wants to know, a handler, and a route with its layer.
+// The application: a type for the payload, a handler, and a route with its layer.
 
-/// Stripe: one variant for each event type that matters. All others are acknowledged: an error would make Stripe send them
-/// again, for days.
+/// Stripe: one variant for each event type that matters. All others are acknowledged, since Stripe would retry them for
+/// days after an error.
 #[derive(Deserialize)]
 enum StripeEvent {
     #[serde(rename = "invoice.paid")]
@@ -78,7 +79,7 @@ fn app(stripe: &str, github: &str, store: &SqliteStore) -> Result<Router, BoxErr
         .route("/webhooks/github", post(github_events).layer(github)))
 }
 
-// The rest plays the sender.
+// The rest plays the role of the sender.
 
 const INVOICE: &str =
     r#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"id":"in_1","object":"invoice","amount_paid":4200}}}"#;
@@ -92,7 +93,7 @@ async fn main() -> Result<(), BoxError> {
     // In an application: `Secret::from_env("STRIPE_WEBHOOK_SECRET")?`.
     let stripe = env::var("STRIPE_WEBHOOK_SECRET").unwrap_or_else(|_| "whsec_quickstart_example".into());
     let github = env::var("GITHUB_WEBHOOK_SECRET").unwrap_or_else(|_| "It's a Secret to Everybody".into());
-    // In an application: a file that stays, such as `sqlite://webhooks.db`.
+    // In an application, use a permanent file such as `sqlite://webhooks.db`.
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::connect(&format!("sqlite://{}", folder.path().join("webhooks.db").display())).await?;
     let app = app(&stripe, &github, &store)?;
@@ -116,7 +117,7 @@ async fn send_all(address: SocketAddr, stripe: &str, github: &str) -> Result<(),
     let hour_ago = now - Duration::from_secs(60 * 60);
     let true_stripe = |body: &str| Some(sign::stripe(stripe, now, body));
     let true_github = |body: &str| Some(sign::github(github, body));
-    // What is sent, where, with which signature and event header, and the status that it must have.
+    // The body, the path, the signature header, the event header, and the expected status.
     let deliveries = [
         ("true", "stripe", INVOICE, true_stripe(INVOICE), None, 200),
         ("again", "stripe", INVOICE, true_stripe(INVOICE), None, 200),
@@ -145,7 +146,7 @@ async fn send_all(address: SocketAddr, stripe: &str, github: &str) -> Result<(),
             wrong.push(format!("{sender}, {what}: {status} instead of {expected}"));
         }
     }
-    println!("\nGitHub signs no time, so that nothing of it can be told to be stale.");
+    println!("\nGitHub does not sign a timestamp, so its deliveries cannot be stale.");
     println!("Try it by hand: cargo run --features sqlite --example quickstart -- --serve");
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
@@ -154,10 +155,10 @@ async fn stay_up(app: Router, address: &str, stripe: &str, github: &str) -> Resu
     tracing_subscriber::fmt().with_env_filter("tower_webhooks=debug").init();
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
-    println!("Right for five minutes from now:\n");
+    println!("Valid for five minutes from now:\n");
     println!("curl -i http://{address}/webhooks/stripe \\\n  -H 'content-type: application/json' \\");
     println!("  -H 'stripe-signature: {}' \\\n  -d '{INVOICE}'\n", sign::stripe(stripe, SystemClock.now(), INVOICE));
-    println!("Right for ever, since GitHub signs no time:\n");
+    println!("Valid at any time, since GitHub does not sign a timestamp:\n");
     println!(
         "curl -i http://{address}/webhooks/github \\\n  -H 'content-type: application/json' -H 'x-github-event: issues' \\"
     );

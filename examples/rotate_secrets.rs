@@ -1,14 +1,14 @@
 //! Run: cargo run --features testing --example rotate_secrets
 //!
-//! A secret is changed without a delivery being lost: first both are right, then the old one ends. In an application the
-//! secrets are `Secret::from_env("STRIPE_WEBHOOK_SECRET")?` and the like, and the steps are deployments:
+//! Changes a secret without losing a delivery: first both secrets are valid, then the old one expires. In an
+//! application the secrets come from `Secret::from_env("STRIPE_WEBHOOK_SECRET")?`, and the steps are deployments:
 //!
-//! 1. `[new, old]`: deploy, before the sender is told.
-//! 2. Change the secret at the sender. `secret_index` of what comes, in the span `webhook.handle` and in the counter
-//!    `webhook_verified_total`, turns from 1 to 0.
-//! 3. `new` alone, or an end for the old one that has been there from the start.
+//! 1. Deploy `[new, old]` before you change the secret at the sender.
+//! 2. Change the secret at the sender. The index of the secret that matches, in the span `webhook.handle` and in the
+//!    counter `webhook_verified_total`, changes from 1 to 0.
+//! 3. Deploy `new` alone. This step is not needed if the old secret had an expiry from the start.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn main() -> Result<(), BoxError> {
     let clock = ManualClock::at_unix_seconds(1_700_000_000);
     let an_hour_later = clock.now() + Duration::from_secs(60 * 60);
 
-    // `[new.clone(), old.clone()]` would do as well, with no end.
+    // `[new.clone(), old.clone()]` would work as well, without an expiry.
     let secrets = Secrets::new(new.clone()).and_until(old.clone(), an_hour_later);
     let layer = WebhookLayer::stripe(secrets).with_clock(clock.clone());
     let app: Router = Router::new().route("/", post(on_event).layer(layer));
@@ -50,7 +50,8 @@ async fn main() -> Result<(), BoxError> {
     };
     let signed_with = |secret: &Secret| SignedRequest::new(Provider::STRIPE, secret);
 
-    // While both are right, either is taken, and the handler can tell which it was. A sender that rotates signs with both.
+    // While both are valid, either is accepted, and the handler can see which one matched. During a rotation, a sender
+    // may sign with both.
     for (request, expected) in [
         (signed_with(&old), "the old secret"),
         (signed_with(&new), "the new secret"),
@@ -61,7 +62,7 @@ async fn main() -> Result<(), BoxError> {
         println!("during the rotation: {expected}");
     }
 
-    // After its end the old one is as if it were not there; and the log says what the matter is.
+    // After its expiry the old secret is not accepted, and the hint in the log says so.
     clock.advance(Duration::from_secs(2 * 60 * 60));
     let response = send(signed_with(&old)).await?;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);

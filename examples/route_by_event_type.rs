@@ -1,14 +1,14 @@
 //! Run: cargo run --features testing --example route_by_event_type
 //!
-//! Two ways to have a handler for each kind of event: an `EventRouter` of ordinary handlers, and an enum for one handler.
-//! Both know `invoice.paid`, groups such as `customer.*`, and `*`. What nobody handles is a success, so that the sender does
-//! not repeat it.
+//! Shows two ways to handle each event type differently: an `EventRouter` of ordinary handlers, and an enum for one
+//! handler. Both support names such as `invoice.paid`, groups such as `customer.*`, and `*`. An event type that no
+//! handler wants is answered with a success, so that the sender does not retry.
 //!
-//! Against a server of yours, with the Stripe CLI: `stripe trigger invoice.paid`; and this is refused with 401:
+//! To test your own server, use the Stripe CLI: `stripe trigger invoice.paid`. This request is rejected with 401:
 //!
 //!     curl -i http://127.0.0.1:3000/webhooks/stripe -d '{"type":"invoice.paid"}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use axum::{
     Router,
@@ -34,7 +34,7 @@ struct Customer {
     email: String,
 }
 
-// A handler for each type: ordinary ones, with state and every extractor.
+// A handler for each type. They are ordinary handlers, with state and any extractors.
 
 async fn paid(State(currency): State<&'static str>, invoice: VerifiedEvent<Invoice>) -> String {
     format!("paid {} {currency}", invoice.amount_paid)
@@ -52,7 +52,7 @@ fn router() -> EventRouter<&'static str> {
         .upcast("invoice.paid", "2024", "2025", |old| Ok(json!({ "amount_paid": old["paid"]["amount"] })))
 }
 
-// One handler for an enum: a variant for each type.
+// One handler that takes an enum with a variant for each type.
 
 #[derive(Deserialize)]
 enum StripeEvent {

@@ -1,13 +1,14 @@
 //! Run: cargo run --features send,sqlite --example send_events
 //!
-//! Sends webhooks to registered endpoints, out of an SQLite file that outlives the process. A customer registers an endpoint for an
-//! older version of the API and is pinged; an event is dispatched, fails at first, is tried again, and stands in the log. The
-//! customer is in the same program, and verifies with the crate's own layer. With `-- --serve [ADDRESS]` a customer alone stays up; then this is refused with 401, for nobody
-//! signed it:
+//! Sends webhooks to registered endpoints, from a SQLite file that outlives the process. A customer registers an
+//! endpoint for an older version of the API, which is then pinged. An event is dispatched; its first attempt fails, it
+//! is retried, and the log shows both. The customer is in the same program, and verifies with the crate's own layer.
+//! With `-- --serve [ADDRESS]` only the customer keeps running; this request is then rejected with 401, since it is not
+//! signed:
 //!
 //!     curl -i http://127.0.0.1:3000/hook -d '{"type":"order.completed","data":{"order":7}}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/server.rs"]
 mod server;
@@ -44,12 +45,12 @@ fn customer(secret: Secret) -> Router {
     let calls = Arc::new(AtomicU32::new(0));
     let on_order = async move |event: VerifiedEvent<Order>| {
         if calls.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Err(Retry::new()); // its database is away for a moment
+            return Err(Retry::new()); // its database cannot be reached for a moment
         }
         println!("the customer was told of order {}", event.order);
         Ok(())
     };
-    // What it has no handler for, such as a ping, is answered with a success.
+    // Event types without a handler, such as a ping, are answered with a success.
     let events = EventRouter::new().on("order.completed", on_order);
     Router::new().route("/hook", post(events).layer(WebhookLayer::standard_webhooks(secret)))
 }
@@ -68,8 +69,8 @@ async fn main() -> Result<(), BoxError> {
     let server =
         tokio::spawn(server::serve(listener, customer(secret.clone()), Limits::default(), std::future::pending()));
 
-    // The dispatcher. A real one takes its key from `SealingKey::from_env`, and needs neither `client`, which opens this machine
-    // to deliveries, nor `retry_policy`, which makes the example quick.
+    // The dispatcher. A real application reads its key with `SealingKey::from_env`, and needs neither `client`, which
+    // allows deliveries to this machine, nor `retry_policy`, which makes the example quick.
     let folder = tempfile::tempdir()?;
     let store = SqliteStore::connect(&format!("sqlite://{}/app.db", folder.path().display())).await?;
     let policy = DestinationPolicy::default()
@@ -81,7 +82,7 @@ async fn main() -> Result<(), BoxError> {
         .client(GuardedClient::builder().policy(policy).build()?)
         .retry_policy(RetryPolicy::custom([Duration::from_millis(100); 3]))
         .api_versions(
-            // Orders had a number until they had an id.
+            // In the older version, orders had a number instead of an id.
             ApiVersions::newest("2026-06")?.older("2026-01", |_, payload| Ok(json!({ "order": payload["id"] })))?,
         )
         .on_attempt_failed(|attempt| println!("attempt {} failed: {:?}", attempt.attempt, attempt.result.status()))
@@ -89,13 +90,13 @@ async fn main() -> Result<(), BoxError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
 
-    // The customer registers. Without `.secret(..)` one is drawn, and `created.reveal()` shows it.
+    // The customer registers an endpoint. Without `.secret(..)` a secret is generated, and `created.reveal()` shows it.
     let endpoint = NewEndpoint::new(&url)?.events(["order.*"]).secret(secret);
     let endpoint = endpoint.api_version("2026-01").rate_limit(RateLimit::per_second(50)?).ping();
     let created = webhooks.endpoints().create(endpoint).await?;
     println!("registered {}, and pinged it by {:?}", created.endpoint().id(), created.ping());
 
-    // Something happens. When this returns, a crash cannot lose it any more.
+    // An event happens. When `dispatch` has returned, a crash cannot lose the message any more.
     let message = Message::new("order.completed", &json!({ "id": 7 }))?.version("2026-06");
     assert_eq!(webhooks.dispatch(message.clone()).await?.deliveries(), 1);
     assert!(!webhooks.dispatch(message).await?.is_new(), "the same message again changes nothing");
@@ -115,7 +116,7 @@ async fn main() -> Result<(), BoxError> {
     }
     assert_eq!(attempts.iter().map(|attempt| attempt.status).collect::<Vec<_>>(), [Some(503), Some(200)]);
 
-    // The worker ends what it has begun.
+    // The worker completes the attempts in flight.
     _ = stop.send(());
     worker.await?;
     server.abort();

@@ -1,15 +1,16 @@
 //! Run: cargo run --features testing --example send_test_webhook
 //!
-//! Sends your own application a webhook that is signed as its sender would sign it. The secret is read from the environment:
+//! Sends your own application a webhook that is signed like those of its sender. The secret is read from the
+//! environment:
 //!
 //!     WEBHOOK_SECRET=whsec_… cargo run --features testing --example send_test_webhook -- \
 //!         stripe invoice.paid http://localhost:3000/webhooks/stripe
 //!
-//! Options: `--id ID`, `--body FILE`, `--header 'name: value'`, `--public-url https://…`. Without arguments it starts a server with
-//! a route for every provider, and sends each a true webhook and a forged one.
-//! The README has `curl` lines for the same.
+//! Options: `--id ID`, `--body FILE`, `--header 'name: value'`, `--public-url https://…`. Without arguments it starts a
+//! server with a route for every provider, and sends each a valid webhook and a forged one. The README has `curl` lines
+//! for the same.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/client.rs"]
 mod client;
@@ -31,7 +32,7 @@ use tower_webhooks::{
 
 const SECRET: &str = "WEBHOOK_SECRET";
 
-/// What the command line says.
+/// The arguments of the command line.
 struct Webhook {
     provider: Provider,
     event_type: String,
@@ -74,14 +75,14 @@ impl Webhook {
         })
     }
 
-    /// Signs and sends it; returns the answer's status and body.
+    /// Signs and sends the webhook; returns the status and the body of the response.
     async fn send(&self, secret: &Secret) -> Result<(StatusCode, String), BoxError> {
         if self.url.scheme_str() != Some("http") {
             return Err("only `http://…` URLs are called: this is for your own machine".into());
         }
         let authority = self.url.authority().ok_or("the URL has no host")?;
         let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        // Each run is a new delivery, unless you name one.
+        // Each run is a new delivery, unless you set an id.
         let nanos = SystemClock.now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
         let id = self.id.clone().unwrap_or_else(|| format!("test_{nanos:x}"));
         let public_url = self.public_url.clone().unwrap_or_else(|| format!("http://{authority}"));
@@ -92,7 +93,7 @@ impl Webhook {
         if let Some(body) = &self.body {
             request = request.with_body(body.clone());
         } else if let Some(fixture) = fixture {
-            // The body is a realistic one, with the id where the sender has it.
+            // A realistic body, with the id in the sender's place.
             let mut body: Value = serde_json::from_str(fixture.body())?;
             let minimal = request.try_build::<bytes::Bytes>()?.into_body();
             copy_id(&serde_json::from_slice(&minimal)?, &mut body, &id);
@@ -111,7 +112,7 @@ impl Webhook {
 
         let host = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         let mut failure = format!("`{host}` has no address").into();
-        // `localhost` is two addresses, and most servers listen on one.
+        // `localhost` has two addresses, and most servers listen only on one.
         for address in lookup_host(&host).await? {
             match client::post(
                 address,
@@ -136,7 +137,7 @@ fn names() -> String {
     Provider::ALL.iter().map(|provider| provider.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Puts the id into `body` wherever a minimal body of the same sender has it.
+/// Sets the id in `body` in each place where a minimal body of the same sender has it.
 fn copy_id(minimal: &Value, body: &mut Value, id: &str) {
     let (Value::Object(minimal), Value::Object(body)) = (minimal, body) else { return };
     for (key, value) in minimal {
@@ -162,9 +163,10 @@ async fn main() -> Result<(), BoxError> {
     if status.is_success() { Ok(()) } else { Err(format!("it was answered with {status}").into()) }
 }
 
-// The rest is a server to try it on.
+// The rest is a server for the run without arguments.
 
-/// Published keys, which open nothing; the shared ones are text, base64 and hexadecimal digits. The second pair is of the sender and of its receiver, where these differ.
+/// Published keys, which protect nothing; the shared ones are text, base64 and hexadecimal digits. The pairs are the
+/// keys of the sender and of its receiver, for schemes in which they differ.
 const SHARED: [&str; 2] = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
 const PRIVATE: [&str; 2] =
     ["whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=", "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs="];
@@ -217,7 +219,7 @@ async fn check_itself() -> Result<(), BoxError> {
             let (said, id) = body.rsplit_once(' ').ok_or("the handler answers two words")?;
             assert_eq!(status, StatusCode::OK);
             assert!(said == "-" || said == event_type, "{provider}: {said}");
-            // Shopify's is joined to the topic.
+            // Shopify's id is joined with the topic.
             assert!(id == "-" || id == "id-1" || id.starts_with("id-1."), "{provider}: {id}");
 
             let (status, _) = webhook.send(&secret_of_sender(*provider, 1)?).await?;

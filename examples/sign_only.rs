@@ -1,9 +1,9 @@
 //! Run: cargo run --features send --example sign_only
 //!
-//! Signs a request and leaves the sending to something else: a queue, a proxy, a client of one's own. It prints a `curl`
-//! line that any receiver of Standard Webhooks accepts within five minutes.
+//! Signs a request that something else sends: a queue, a proxy, or another client. It prints a `curl` command that any
+//! receiver of Standard Webhooks accepts within five minutes.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::error::Error;
 
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let message = Message::new("order.completed", &json!({ "order": 7 }))?;
     let now = SystemClock.now();
 
-    // The body is written once and sent as it is: what is signed are its bytes.
+    // The body is serialized once and sent unchanged, since the signature covers its bytes.
     let body = message.body(Style::StandardWebhooks, now);
     let headers = signer.headers(&message, now, &body);
 
@@ -34,13 +34,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!(" -d '{}'", std::str::from_utf8(&body)?);
 
-    // What a receiver does with it.
+    // The receiver verifies it.
     let scheme = Scheme::from(Provider::STANDARD_WEBHOOKS);
     let secrets = Secrets::new(Secret::new(SECRET)?);
     let (mut head, ()) = Request::post("/hook").body(())?.into_parts();
     head.headers = headers;
     let Verdict::Delivery(delivery) = scheme.verify(&head, body.clone(), &secrets, now)? else {
-        return Err("a delivery is no handshake".into());
+        return Err("a delivery was taken for a handshake".into());
     };
     assert!(delivery.id().is_some_and(|id| *id == message.message_id().as_str()));
     println!("accepted: {:?}", delivery.event_type());

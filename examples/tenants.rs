@@ -1,13 +1,14 @@
 //! Run: cargo run --features testing --example tenants
 //!
-//! One route for the webhooks of many customers, each with a secret of its own: the path names the tenant, a look-up gives
-//! the secrets, a cache keeps them. The name comes back verified with the delivery; deliveries of two tenants never mix.
+//! One route for the webhooks of many customers, each with its own secret: the path names the tenant, a look-up returns
+//! the secrets, and a cache keeps them. The delivery has the verified name of the tenant; deliveries of two tenants are
+//! never mixed up.
 //!
-//! Against a server of yours, this is refused with 401, as there is no signature; and no look-up is made for it:
+//! Your own server would reject this request with 401, since it has no signature, and without a look-up:
 //!
 //!     curl -i http://127.0.0.1:3000/webhooks/acme -d '{}'
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
     sync::{
@@ -24,7 +25,7 @@ use tower_webhooks::{
     testing::SignedRequest,
 };
 
-/// Stands for the application's database.
+/// Represents the application's database.
 #[derive(Default)]
 struct Database {
     look_ups: AtomicU32,
@@ -34,12 +35,12 @@ impl Database {
     async fn secrets(&self, tenant: &str) -> Result<Secrets, BoxError> {
         self.look_ups.fetch_add(1, Ordering::SeqCst);
         match tenant {
-            // During a rotation a tenant has two.
+            // During a rotation a tenant has two secrets.
             "acme" => Ok(Secrets::from([secret("acme, new")?, secret("acme, old")?]).tenant("acme")),
             "globex" => Ok(Secrets::new(secret("globex")?).tenant("globex")),
-            // A tenant that exists and has no secret yet: answered with 503, so that its sender tries again.
+            // A tenant that exists but has no secret yet: answered with 503, so that its sender retries.
             "initech" => Ok(Secrets::none()),
-            // The table says for certain that there is no such tenant: rejected like a forged request.
+            // The tenant certainly does not exist: its request is rejected like a forged one.
             _ => Ok(Secrets::unknown_tenant()),
         }
     }
@@ -50,12 +51,12 @@ fn secret(of: &str) -> Result<Secret, BoxError> {
 }
 
 async fn on_event(delivery: Delivery) -> String {
-    // The tenant of the secret that matched: not of the path, which anyone can write.
+    // The tenant whose secret matched, not the one in the path, which anyone can write.
     delivery.tenant().unwrap_or("nobody").to_owned()
 }
 
 fn app(database: Arc<Database>) -> Router {
-    // What the look-up depends on, and so the key of the cache.
+    // The value that the look-up depends on, and so the key of the cache.
     let tenant = |head: &RequestHead| head.path_param("tenant").unwrap_or_default().to_owned();
     let source = move |head: RequestHead| {
         let database = Arc::clone(&database);
@@ -74,7 +75,7 @@ async fn main() -> Result<(), BoxError> {
         ("acme", "acme, new", 200),
         ("acme", "acme, old", 200),
         ("globex", "globex", 200),
-        // One tenant's secret opens no other's door.
+        // The secret of one tenant is not accepted for another.
         ("globex", "acme, new", 401),
         ("initech", "initech", 503),
         ("unknown", "acme, new", 401),
@@ -88,8 +89,8 @@ async fn main() -> Result<(), BoxError> {
 
     let unsigned = Request::post("/webhooks/acme").body(Body::empty())?;
     assert_eq!(app.oneshot(unsigned).await?.status(), 401);
-    // One for each tenant: acme's second request and globex's come from the cache. globex's wrong signature comes within a
-    // second of its look-up, so the database is not asked again for it.
+    // One look-up for each tenant: the cache answers for acme's second request and for globex's. globex's wrong
+    // signature arrives within a second of its look-up, so the database is not asked again.
     assert_eq!(database.look_ups.load(Ordering::SeqCst), 4);
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Run: cargo run --features testing --example test_a_handler
 //!
-//! An application with one handler, and the tests that it deserves: the handler as a function, the route with signed
-//! requests, a replay with a clock that is turned by hand, and a repetition. In a project of yours they are `#[test]`s, and
-//! the feature `testing` is on under `[dev-dependencies]` alone.
+//! An application with one handler, and its tests: the handler as a function, the route with signed requests, a replay
+//! with a clock that the test sets, and a duplicate. In your project they are `#[test]`s, and the feature `testing` is
+//! only enabled under `[dev-dependencies]`.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn app(secret: &Secret, clock: impl Clock) -> Router {
 
 // Its tests.
 
-/// The handler is a function, and can be called as one. No signature is needed, since no request is.
+/// The handler is a function and can be called directly, without a request and a signature.
 async fn the_handler_alone() -> Result<(), BoxError> {
     let claim = TestClaim::of_attempt(2);
     let event = TestDelivery::new().tenant("acme").event_type("invoice.paid").event(Invoice { amount_paid: 4200 });
@@ -62,7 +62,7 @@ async fn send(app: &Router, request: &SignedRequest) -> Result<StatusCode, BoxEr
     Ok(app.clone().oneshot(request).await?.status())
 }
 
-/// The route with everything on it: the signature is checked as it would be in production.
+/// The route with its layer: the signature is checked as in production.
 async fn the_route() -> Result<(), BoxError> {
     let (secret, clock) = (Secret::new("whsec_only_for_the_tests")?, ManualClock::at_unix_seconds(1_700_000_000));
     let app = app(&secret, clock.clone());
@@ -80,10 +80,10 @@ async fn the_route() -> Result<(), BoxError> {
     let fixture = fixtures::of(Provider::STRIPE).ok_or("there is a fixture for Stripe")?;
     assert_eq!(send(&app, &request().with_fixture(fixture)).await?, StatusCode::OK);
 
-    // Verified, and of no use to the handler's type.
+    // Verified, but the payload does not fit the handler's type.
     assert_eq!(send(&app, &request().with_event("invoice.paid", json!({}))).await?, StatusCode::UNPROCESSABLE_ENTITY);
 
-    // Built once more, it is the same delivery: a duplicate is answered without the handler.
+    // Built again, it is the same delivery: the duplicate is answered without running the handler.
     let duplicate: Request<Body> = invoice.build();
     let response = app.clone().oneshot(duplicate).await?;
     assert_eq!((response.status(), response.headers().contains_key("idempotent-replayed")), (StatusCode::OK, true));

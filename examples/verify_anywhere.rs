@@ -1,11 +1,12 @@
 //! Run: cargo run --example verify_anywhere
 //!
-//! Verifies without a server: here in the consumer of a queue, into which a gateway put requests as it got them; the same
-//! goes for a function that a platform calls. There is nothing to `curl`; a message is the request's head and its raw body:
+//! Verifies without a server, here in the consumer of a queue into which a gateway has put requests unchanged. The same
+//! works in a function that a platform calls. There is no server to send a request to; a message consists of the
+//! request's head and its raw body:
 //!
 //!     {"headers": [["stripe-signature", "t=…,v1=…"]], "body": "{\"id\":\"evt_1\", …}"}
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // An example prints its results.
 
 #[path = "support/sign.rs"]
 mod sign;
@@ -21,12 +22,13 @@ use tower_webhooks::{
     scheme::Verdict,
 };
 
-/// What the gateway puts into the queue. The body must be the bytes that came, never JSON that was written anew.
+/// The message that the gateway puts into the queue. The body must be the received bytes, not JSON that was serialized
+/// again.
 #[derive(Deserialize)]
 struct Message {
     headers: Vec<(String, String)>,
     body: String,
-    /// When the gateway took it. A message may lie in a queue for longer than a timestamp is fresh.
+    /// When the gateway received it. A message can stay in a queue for longer than the timestamp's window.
     received: u64,
 }
 
@@ -36,13 +38,13 @@ struct Consumer {
 }
 
 impl Consumer {
-    /// Verifies a message as of when it came. `None` is a handshake, which was the gateway's to answer.
+    /// Verifies a message as of the time when it was received. `None` is a handshake, which the gateway has to answer.
     fn verify(&self, message: &Message) -> Result<Option<Delivery>, VerifyError> {
         let mut request = Request::post("/webhooks/stripe");
         for (name, value) in &message.headers {
             request = request.header(name, value);
         }
-        // A name or a value that is no header is the sender's fault too.
+        // An invalid header name or value is the sender's fault too.
         let (head, ()) = request
             .body(())
             .map_err(|cause| VerifyError::new(VerifyErrorKind::MalformedSignature).with_source(cause))?
@@ -70,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         received,
     };
 
-    let delivery = consumer.verify(&message(BODY, received))?.ok_or("this is no handshake")?;
+    let delivery = consumer.verify(&message(BODY, received))?.ok_or("this is a handshake")?;
     println!("accepted {:?} of type {:?}", delivery.id(), delivery.event_type());
     assert!(delivery.id().is_some_and(|id| id == "evt_1"));
     assert!(delivery.timestamp_is_signed());

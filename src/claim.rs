@@ -1,4 +1,4 @@
-//! The fenced right to process one delivery, as its handler holds it.
+//! The claim on a delivery, which a handler can take as an argument.
 
 use std::{any::Any, error::Error, fmt, sync::Arc, time::Duration};
 
@@ -8,10 +8,11 @@ use crate::{
     transaction::StoreTransaction,
 };
 
-/// The right to process one delivery. Cheap to clone.
+/// The exclusive right to process one delivery, for the time of a lease. Cheap to clone.
 ///
-/// A handler takes it to write its effect and the mark "done" in one transaction, to run longer than its timeout, or to
-/// know which run it is. A handler that does not take it is marked as done by the middleware, before its answer leaves.
+/// A handler takes it as an argument to write its effect and the mark "done" in one transaction, to run longer than its
+/// timeout, or to know the number of the run. If a handler does not take it, the middleware marks the delivery as done
+/// before it sends the response.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {
@@ -27,7 +28,7 @@ use crate::{
 /// async fn pay(db: SqlitePool, claim: Claim, event: VerifiedEvent<Invoice>) -> Result<(), BoxError> {
 ///     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
 ///     sqlx::query("UPDATE orders SET paid = 1 WHERE invoice = ?").bind(&event.id).execute(&mut *tx).await?;
-///     claim.commit(tx).await?; // effect and mark, together or not at all
+///     claim.commit(tx).await?; // the effect and the mark, both or neither
 ///     Ok(())
 /// }
 /// # }
@@ -35,7 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Claim(Arc<dyn ClaimHandle>);
 
-/// What stands behind a [`Claim`]: the middleware that made it.
+/// The middleware behind a [`Claim`].
 pub(crate) trait ClaimHandle: Send + Sync {
     fn attempt(&self) -> u32;
 
@@ -47,14 +48,14 @@ pub(crate) trait ClaimHandle: Send + Sync {
 
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<(), ClaimError>>;
 
-    /// Notes that a mark in a transaction of the application's is about to be made. From then on only a look at the record can
-    /// tell whether the delivery is done, unless [`mark`](Self::mark) or [`committed`](Self::committed) says more.
+    /// Says that a mark in a transaction of the application is about to be written. From then on only the record shows
+    /// whether the delivery is done, unless [`mark`](Self::mark) or [`committed`](Self::committed) is called.
     fn marking(&self);
 
-    /// Marks the delivery as done on a connection that is in a transaction of the application's.
+    /// Marks the delivery as done on a connection that is in a transaction of the application.
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>>;
 
-    /// Notes that the marked transaction has been committed.
+    /// Says that the transaction with the mark was committed.
     fn committed(&self);
 }
 
@@ -63,19 +64,19 @@ impl Claim {
         Self(handle)
     }
 
-    /// Which run of this delivery this is, from 1. A later one follows a failure or a crash: what an earlier one did outside
-    /// of the transaction may be there already.
+    /// Returns the number of this run of the delivery, from 1. A later run follows a failure or a crash, so effects of
+    /// an earlier run outside of the transaction may exist already.
     pub fn attempt(&self) -> u32 {
         self.0.attempt()
     }
 
-    /// A key that is the same on every run of this delivery and on no other, 32 characters long, to pass on to an API that
-    /// takes an `Idempotency-Key`.
+    /// Returns a key of 32 characters that is the same on every run of this delivery and differs for every other
+    /// delivery. Pass it to an API that accepts an `Idempotency-Key`.
     pub fn idempotency_key(&self) -> String {
         self.0.idempotency_key()
     }
 
-    /// Tells whether the claim may be somebody else's by now: its lease has passed, or the store said so.
+    /// Returns `true` if another process may own the claim by now: its lease has ended, or the store said so.
     pub fn is_lost(&self) -> bool {
         self.0.is_lost()
     }
@@ -85,32 +86,32 @@ impl Claim {
         self.0.lost().await;
     }
 
-    /// Holds the claim for `lease` from now, and lets the handler run that much longer. Does nothing once the delivery has
-    /// been marked as done.
+    /// Extends the claim, and the time that the handler may run, to `lease` from now. Does nothing if the delivery is
+    /// marked as done.
     ///
     /// # Errors
-    /// [`Lost`](ClaimErrorKind::Lost) when somebody else has claimed the delivery: stop, since it runs there too. Otherwise
-    /// as the store fails; the old lease then holds.
+    /// [`Lost`](ClaimErrorKind::Lost) if another process has claimed the delivery: stop, since it runs there too.
+    /// [`Store`](ClaimErrorKind::Store) if the store fails; the old lease then continues.
     pub async fn renew(&self, lease: Duration) -> Result<(), ClaimError> {
         self.0.renew(lease).await
     }
 
-    /// Marks the delivery as done inside `transaction`, and commits it: the handler's effect and the mark become true
-    /// together. The database must be the one that holds the claims.
+    /// Marks the delivery as done in `transaction`, and commits it, so that the handler's effect and the mark are
+    /// committed together. The database must be the one that holds the claims.
     ///
-    /// If the future is dropped before it is ready, say by a timeout of the handler's own, nobody knows whether the
-    /// transaction was committed. The middleware then reads the record before a success leaves, as after
+    /// If the future is dropped before it is ready, for example by a timeout in the handler, it is unknown whether the
+    /// transaction was committed. The middleware then reads the record before it sends a success, as after
     /// [`complete_in`](Self::complete_in).
     ///
     /// # Errors
-    /// When the claim is lost, the transaction is of another kind of database, or the database fails. The transaction is
-    /// then rolled back, or its outcome is unknown: return the error, so that the sender repeats the delivery. A repeated
-    /// one finds out which it was.
+    /// If the claim is lost, the transaction belongs to another kind of database, or the database fails. The
+    /// transaction is then rolled back, or its outcome is unknown. Return the error, so that the sender retries: if the
+    /// transaction was committed, the retry is a duplicate; otherwise it runs.
     pub fn commit<T: StoreTransaction>(
         &self,
         mut transaction: T,
     ) -> impl Future<Output = Result<(), ClaimError>> + Send {
-        // Here and not in the future: one that is dropped before it is polled takes the transaction with it as well.
+        // Here and not in the future, since a future that is dropped before it is polled also drops the transaction.
         self.0.marking();
         async move {
             self.0.mark(transaction.connection()).await?;
@@ -120,13 +121,13 @@ impl Claim {
         }
     }
 
-    /// Marks the delivery as done inside `transaction`, and leaves the commit to the caller.
+    /// Marks the delivery as done in `transaction`, which the caller then has to commit.
     ///
-    /// The middleware reads the record once before a success leaves: where the commit was forgotten, it answers 500 instead.
-    /// [`commit`](Self::commit) does without.
+    /// The middleware reads the record once before it sends a success: if the commit was forgotten, it answers with 500
+    /// instead. [`commit`](Self::commit) does not need this read.
     ///
     /// # Errors
-    /// When the claim is lost, the transaction is of another kind of database, or the database fails.
+    /// If the claim is lost, the transaction belongs to another kind of database, or the database fails.
     pub fn complete_in<T: StoreTransaction>(
         &self,
         transaction: &mut T,
@@ -142,7 +143,22 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// A claim could not do what it was asked.
+/// A call of a [`Claim`] failed.
+///
+/// ```
+/// # #[cfg(feature = "testing")] #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use std::time::Duration;
+/// use tower_webhooks::{claim::ClaimErrorKind, testing::TestClaim};
+///
+/// let test = TestClaim::new();
+/// test.lose(); // as if another process had claimed the delivery
+///
+/// let error = test.claim().renew(Duration::from_secs(60)).await.unwrap_err();
+/// assert_eq!(error.kind(), ClaimErrorKind::Lost);
+/// # }
+/// # #[cfg(not(feature = "testing"))] fn main() {}
+/// ```
 #[derive(Debug, Clone)]
 pub struct ClaimError {
     kind: ClaimErrorKind,
@@ -153,11 +169,11 @@ pub struct ClaimError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClaimErrorKind {
-    /// The lease has passed and somebody else has claimed the delivery.
+    /// The lease has ended and another process has claimed the delivery.
     Lost,
     /// The store failed; whether the call took effect may be unknown.
     Store,
-    /// The transaction is not of the database that holds the claims.
+    /// The transaction does not belong to the database that holds the claims.
     WrongTransaction,
 }
 
@@ -174,7 +190,7 @@ impl ClaimError {
         Self { kind, source: Some(cause) }
     }
 
-    /// Tells what the error means.
+    /// Returns what the error means.
     pub fn kind(&self) -> ClaimErrorKind {
         self.kind
     }
@@ -183,10 +199,10 @@ impl ClaimError {
 impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            ClaimErrorKind::Lost => "the claim is lost: its lease has passed, and somebody else has taken the delivery",
+            ClaimErrorKind::Lost => "the claim is lost: its lease has ended, and another process has claimed the delivery",
             ClaimErrorKind::Store => "the store of claims failed",
             ClaimErrorKind::WrongTransaction => {
-                "the transaction is not of the database that holds the claims; begin it on the store's database"
+                "the transaction does not belong to the database that holds the claims; begin it on the store's database"
             }
         })
     }

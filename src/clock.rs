@@ -1,10 +1,11 @@
-//! The only reader of the time.
+//! Time: the only module that reads a clock.
 //!
 //! Rules:
-//! 1. Freshness is decided by the wall clock, since senders stamp their deliveries with it.
-//! 2. Everything that decides takes `now` as an argument; only the middleware asks a [`Clock`].
-//! 3. Stores use their own server's clock. A [`ClockOffset`] is added to it, nought outside tests. A store that lives in
-//!    this process takes the monotonic one, which nobody can set; one on this machine's disk takes the wall clock.
+//! 1. The age of a delivery is measured by the wall clock, since senders use it for their timestamps.
+//! 2. Functions that decide take `now` as an argument; only the middleware asks a [`Clock`].
+//! 3. Stores use the clock of their own server. A [`ClockOffset`] is added to it, which is zero outside of tests. A
+//!    store in this process uses the monotonic clock, which cannot be set; a store on this machine's disk uses the wall
+//!    clock.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -25,9 +26,24 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Tells the wall-clock time.
+/// A source of the wall-clock time.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_webhooks::clock::{Clock, SystemClock};
+///
+/// /// A clock that corrects a known error of the machine's clock.
+/// struct Corrected;
+///
+/// impl Clock for Corrected {
+///     fn now(&self) -> SystemTime {
+///         SystemClock.now() + Duration::from_secs(2)
+///     }
+/// }
+/// # let _ = Corrected.now();
+/// ```
 pub trait Clock: Send + Sync + 'static {
-    /// Tells what time it is.
+    /// Returns the current time.
     fn now(&self) -> SystemTime;
 }
 
@@ -37,19 +53,32 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The clock of the operating system, the default everywhere.
+/// The clock of the operating system, which is the default everywhere.
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::exhaustive_structs)] // A unit struct with nothing to add.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
-        #[allow(clippy::disallowed_methods)] // This is the one home of the wall clock.
+        #[allow(clippy::disallowed_methods)] // The only place that reads the wall clock.
         SystemTime::now()
     }
 }
 
-/// A clock that stands still until it is moved. Clones share the time.
+/// A clock for tests, which only changes when it is set or advanced. Clones share the time.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::clock::{Clock, ManualClock};
+///
+/// let clock = ManualClock::at_unix_seconds(1_700_000_000);
+/// let before = clock.now();
+/// clock.clone().advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), before + Duration::from_secs(60));
+///
+/// clock.set_unix_seconds(1_700_000_000);
+/// assert_eq!(clock.now(), before);
+/// ```
 #[derive(Clone)]
 pub struct ManualClock {
     nanos: Arc<AtomicU64>,
@@ -84,10 +113,20 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-/// What a store adds to its own clock: nought, unless a test moves it. Clones share the offset.
+/// The time that a store adds to its own clock: zero, unless a test changes it. Clones share the offset.
 ///
-/// Stores decide leases and retention by the clock of their server, which a test cannot turn. The
-/// conformance suites age records through this offset instead of sleeping.
+/// Stores measure leases and retention by the clock of their server, which a test cannot set. The conformance suites
+/// make records older with this offset instead of sleeping.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::clock::ClockOffset;
+///
+/// let offset = ClockOffset::default();
+/// let of_the_store = offset.clone();
+/// offset.advance(Duration::from_secs(60));
+/// assert_eq!(of_the_store.as_millis(), 60_000);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ClockOffset {
     millis: Arc<AtomicI64>,
@@ -104,23 +143,23 @@ impl ClockOffset {
         self.millis.fetch_sub(millis(by), Ordering::SeqCst);
     }
 
-    /// Tells the offset in milliseconds.
+    /// Returns the offset in milliseconds.
     pub fn as_millis(&self) -> i64 {
         self.millis.load(Ordering::SeqCst)
     }
 }
 
-/// Tells how long ago this process first asked: it only grows, and no operator or NTP moves it.
-#[allow(dead_code)] // Which features need it is not this leaf's business.
+/// Returns the time since the first call in this process. It only grows; neither an operator nor NTP can change it.
+#[allow(dead_code)] // Only some features use it.
 pub(crate) fn monotonic() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
 
-    #[allow(clippy::disallowed_methods)] // This is the one home of the monotonic clock.
+    #[allow(clippy::disallowed_methods)] // The only place that reads the monotonic clock.
     let now = Instant::now();
     now.saturating_duration_since(*START.get_or_init(|| now))
 }
 
-/// Whole milliseconds of a duration, capped: what stores count in.
+/// Returns a duration in whole milliseconds, the unit of stores, capped at the maximum.
 #[allow(dead_code)] // As above.
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -129,27 +168,27 @@ pub(crate) fn millis(duration: Duration) -> i64 {
 /// Milliseconds since the Unix epoch, by the clock of a store.
 pub type Millis = i64;
 
-/// Returns the moment that is `by` later than `from`. What is far ahead stays far ahead.
+/// Returns the time that is `by` later than `from`, at most the largest possible time.
 pub fn after(from: Millis, by: Duration) -> Millis {
     from.saturating_add(millis(by))
 }
 
-/// Returns the moment that is `by` earlier than `from`.
+/// Returns the time that is `by` earlier than `from`.
 pub fn before(from: Millis, by: Duration) -> Millis {
     from.saturating_sub(millis(by))
 }
 
-/// Converts a moment of a store's clock. What is before 1970 becomes the start of 1970.
+/// Converts a time of a store's clock. A time before 1970 becomes the start of 1970.
 pub fn to_time(at: Millis) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default())
 }
 
-/// Converts a time to a moment of a store's clock. What is before 1970 becomes the start of 1970.
+/// Converts a time to the form of a store's clock. A time before 1970 becomes the start of 1970.
 pub fn from_time(at: SystemTime) -> Millis {
     millis(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Nanoseconds of a duration, capped: a clock of the year 2554 is as wrong as one of the year 9999.
+/// Returns a duration in nanoseconds, capped at the year 2554, since a later clock is wrong anyway.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

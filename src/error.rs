@@ -1,8 +1,10 @@
 //! Errors, sorted by who is at fault.
 //!
-//! 1. [`VerifyError`]: the sender's request did not pass. Mute to the network, explicit to the operator.
-//! 2. [`ConfigError`]: the application's set-up is wrong. It shows at start, never at a request.
-//! 3. [`StoreError`]: the world failed: a database is away, full, or of another version.
+//! 1. [`VerifyError`]: the sender's request was rejected. The network sees only a status and a fixed line; the error is
+//!    for the operator.
+//! 2. [`ConfigError`]: the configuration of the application is wrong. It occurs at start, never during a request.
+//! 3. [`StoreError`]: something outside of the application failed: a database cannot be reached, is full, or has
+//!    another version.
 //!
 //! Each is opaque, with a `kind()` to decide on and a `source()` to read.
 //!

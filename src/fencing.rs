@@ -1,18 +1,18 @@
-//! What claims and leases have in common: a token that says who holds one, and whether a write came from its holder.
+//! Tokens of claims and leases, which identify the holder, and the result of a call that depends on the holder.
 
-/// Whether a call came from who holds the record.
+/// Whether a call came from the holder of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "a stale call changed nothing"]
-#[allow(clippy::exhaustive_enums)] // A record has this owner or another; there is no third.
+#[allow(clippy::exhaustive_enums)] // The caller is the holder or not; there is no third case.
 pub enum Fenced {
-    /// The record was the caller's, and is now as asked.
+    /// The caller holds the record, and the change was made.
     Applied,
-    /// The record is somebody else's, or in a state that the call does not apply to. Nothing changed.
+    /// Another caller holds the record, or the call does not apply to its state. Nothing changed.
     Stale,
 }
 
-/// A type of token: random, new for every holder, so that one whose time has passed changes nothing. Each use has a type of
-/// its own, so that one cannot be taken for the other.
+/// Defines a type of token. A token is random and new for every holder, so that a former holder cannot change the
+/// record. Each use has its own type, so that two kinds of token cannot be confused.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -20,10 +20,10 @@ macro_rules! token {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// Draws a new token from the operating system.
+            /// Creates a random token from the operating system's randomness.
             ///
             /// # Errors
-            /// When the operating system has no randomness to give.
+            /// If the operating system cannot provide randomness.
             pub fn random() -> Result<Self, getrandom::Error> {
                 let mut bytes = [0; 16];
                 getrandom::fill(&mut bytes)?;
@@ -35,7 +35,7 @@ macro_rules! token {
                 Self(bytes)
             }
 
-            /// Tells the token's bytes.
+            /// Returns the token's bytes.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0
             }

@@ -1,4 +1,4 @@
-//! Where one fact of a delivery is: in a header, in the signature header's parameters, in the query, or in the body.
+//! The place of a fact in a request: a header, a parameter of the signature header, the query, or the body.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,10 @@ use crate::{
     json::Pointer,
 };
 
-/// Says where a scheme puts one fact: its id, its event type, its timestamp.
+/// The place of a fact in a request, such as the id, the event type or the timestamp.
 ///
-/// Places are looked at in order, and the first that holds something wins. A second field can be joined on with a dot, as
-/// in `issues.opened`.
+/// A field can have several places; they are read in order, and the first one that has a value is used. The value of a
+/// second field can be joined with a dot, as in `issues.opened`.
 ///
 /// ```
 /// use tower_webhooks::scheme::Field;
@@ -40,18 +40,18 @@ enum RawPlace {
 }
 
 impl Field {
-    /// A header by its name.
+    /// Creates a field for a header.
     pub fn header(name: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Header(name.into()))
     }
 
-    /// A header where it holds just this value; with any other value it counts as not there. Some senders say in it that a
-    /// message is of another kind than its other headers tell.
+    /// Creates a field for a header that is read only if it has exactly this value; with any other value the field is
+    /// empty. Some senders mark messages of another kind in such a header, in contradiction to their other headers.
     ///
     /// ```
     /// use tower_webhooks::scheme::Field;
     ///
-    /// // `X-Acme-Kind: farewell` comes with the event type of the deliveries that end with it.
+    /// // The last message of a subscription has `X-Acme-Kind: farewell`, and the event type of the deliveries before it.
     /// let event_type = Field::header_if("x-acme-kind", "farewell").or(Field::header("x-acme-event"));
     /// # let _ = event_type;
     /// ```
@@ -59,7 +59,8 @@ impl Field {
         Self::one(RawPlace::HeaderIf(name.into(), value.into()))
     }
 
-    /// A scalar of the JSON body, by JSON pointer (RFC 6901). It is read only after the signature has passed.
+    /// Creates a field for a scalar in the JSON body, by its JSON pointer (RFC 6901). It is read only after the
+    /// signature was verified.
     pub fn json(pointer: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Json(pointer.into()))
     }
@@ -69,28 +70,28 @@ impl Field {
         Self::one(RawPlace::Claim(name.into()))
     }
 
-    /// A parameter of the signature header, such as `t` in `t=1700000000,v1=…`.
+    /// Creates a field for a parameter of the signature header, such as `t` in `t=1700000000,v1=…`.
     pub fn param(key: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Param(key.into()))
     }
 
-    /// A parameter of the URL's query, percent-decoded.
+    /// Creates a field for a parameter of the URL's query, percent-decoded.
     pub fn query(key: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Query(key.into()))
     }
 
-    /// Where one of several families of headers does not have this field.
+    /// Creates a field without a place, for one of several families of headers that does not have it.
     pub(crate) fn nowhere() -> Self {
         Self::one(RawPlace::Nowhere)
     }
 
-    /// Looks at `other`'s places too, after these.
+    /// Adds the places of `other` after these.
     pub fn or(mut self, other: Self) -> Self {
         self.places.extend(other.places);
         self
     }
 
-    /// Joins `other` on with a dot, where both are there.
+    /// Joins the value of `other` with a dot, if both fields have a value.
     pub fn joined(mut self, other: Self) -> Self {
         self.joined = Some(Box::new(other));
         self
@@ -113,7 +114,7 @@ impl RawPlace {
             Self::Claim(name) => Place::Claim(name.clone().into_owned()),
             Self::Header(name) => Place::Header(header_name(name)?),
             Self::HeaderIf(name, value) if value.is_empty() => {
-                let message = format!("an empty value of `{name}` tells nothing; `header_if` needs one");
+                let message = format!("the value of `{name}` is empty; `header_if` needs a value");
                 return Err(ConfigError::new(ConfigErrorKind::Scheme, message));
             }
             Self::HeaderIf(name, value) => Place::HeaderIf(header_name(name)?, value.clone().into_owned()),
@@ -144,8 +145,8 @@ pub(crate) enum Place {
 }
 
 impl Places {
-    /// The places to look at when the `family`-th signature header is the one that is there: of as many headers as there
-    /// are families only that family's, so that two families are never mixed.
+    /// Returns the places to read if the request has the `family`-th signature header. If there are as many headers as
+    /// families, only that of this family is read, so that two families are never mixed.
     pub(crate) fn of_family(&self, family: usize, families: usize) -> impl Iterator<Item = (usize, &Place)> {
         let split = families > 1
             && self.places.len() == families
@@ -153,7 +154,7 @@ impl Places {
         self.places.iter().enumerate().filter(move |(index, _)| !split || *index == family)
     }
 
-    /// The header of a family's, where it has one.
+    /// Returns the header of a family, if it has one.
     pub(crate) fn header(&self, family: usize) -> Option<&HeaderName> {
         let mut headers = self.places.iter().filter_map(|place| match place {
             Place::Header(name) => Some(name),
@@ -175,11 +176,11 @@ impl Places {
 
 pub(crate) fn header_name(name: &str) -> Result<HeaderName, ConfigError> {
     HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| ConfigError::new(ConfigErrorKind::Scheme, format!("`{name}` is no header name")))
+        .map_err(|_| ConfigError::new(ConfigErrorKind::Scheme, format!("`{name}` is not a header name")))
 }
 
 pub(crate) fn json_pointer(text: &str) -> Result<Pointer, ConfigError> {
     Pointer::parse(text).ok_or_else(|| {
-        ConfigError::new(ConfigErrorKind::Scheme, format!("`{text}` is no JSON pointer; one begins with `/`"))
+        ConfigError::new(ConfigErrorKind::Scheme, format!("`{text}` is not a JSON pointer; a pointer begins with `/`"))
     })
 }

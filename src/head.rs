@@ -4,10 +4,10 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, request::Parts};
 
-/// A borrowed request head, as a scheme looks at it.
+/// A borrowed request head, which a scheme checks.
 ///
-/// It is made from the parts of an [`http::Request`], from a [`RequestHead`], or from its pieces where no HTTP server is
-/// about:
+/// It is created from the parts of an [`http::Request`], from a [`RequestHead`], or, without an HTTP server, from
+/// method, URI and headers:
 ///
 /// ```
 /// use http::{HeaderMap, Method, Uri};
@@ -26,22 +26,22 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Puts a head together. `uri` is the one that the sender called, before any router cut a prefix off.
+    /// Creates a head. `uri` is the URI that the sender called, before a router removes a prefix.
     pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         Self { method, uri, headers }
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &'a Method {
         self.method
     }
 
-    /// The URI as the sender called it; the host is there only if the request line had it.
+    /// Returns the URI that the sender called; it has a host only if the request line had one.
     pub fn uri(&self) -> &'a Uri {
         self.uri
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
     }
@@ -60,7 +60,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Something that may occur once occurs more often.
+/// A value that may occur once occurs more often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repeated;
 
@@ -97,8 +97,8 @@ impl<'a> From<&'a RequestHead> for Head<'a> {
     }
 }
 
-/// An owned request head with what the router knows, as a [`SecretSource`](crate::SecretSource) is given it. Cheap to
-/// clone.
+/// An owned request head, with the matched route and its path parameters. A [`SecretSource`](crate::SecretSource)
+/// receives it. Cheap to clone.
 #[derive(Clone)]
 pub struct RequestHead(Arc<Inner>);
 
@@ -111,7 +111,7 @@ struct Inner {
 }
 
 impl RequestHead {
-    /// Puts a head together, without anything that a router would know.
+    /// Creates a head without a matched route and path parameters.
     pub fn new(method: Method, uri: Uri, headers: HeaderMap) -> Self {
         Self::with_route(method, uri, headers, None, Vec::new())
     }
@@ -126,27 +126,27 @@ impl RequestHead {
         Self(Arc::new(Inner { method, uri, headers, matched_path, path_params }))
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.0.method
     }
 
-    /// The URI as the sender called it, before nested routers cut their prefix off.
+    /// Returns the URI that the sender called, before nested routers remove their prefix.
     pub fn uri(&self) -> &Uri {
         &self.0.uri
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }
 
-    /// The pattern of the route that matched, such as `/webhooks/{tenant}`; `None` where no router is about.
+    /// Returns the pattern of the route that matched, such as `/webhooks/{tenant}`, or `None` without a router.
     pub fn matched_path(&self) -> Option<&str> {
         self.0.matched_path.as_deref()
     }
 
-    /// A parameter of the path, decoded; `None` where the route has none of this name.
+    /// Returns a parameter of the path, decoded, or `None` if the route has no parameter of this name.
     pub fn path_param(&self, name: &str) -> Option<&str> {
         self.0.path_params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

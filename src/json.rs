@@ -1,12 +1,13 @@
-//! JSON at a few known places, in one pass and without a tree.
+//! Reads a few known places of a JSON document, in one pass and without building a tree.
 //!
 //! Rules:
-//! 1. A body is checked to be UTF-8 once, then walked once.
-//! 2. What is asked for is picked up on the way; everything else is skipped without being stored.
-//! 3. A key that is repeated on the way to something asked for makes the body ambiguous: two readers might see two values,
-//!    so nobody sees one. Repeated keys elsewhere are the business of the type that is parsed.
-//! 4. A scalar is its text: a number is what the sender wrote, so that `1` and `1.0` differ, and no number is too large.
-//! 5. serde_json's limit on depth stays on.
+//! 1. A body is checked once to be UTF-8, and then parsed once.
+//! 2. Only the requested values are stored; everything else is skipped.
+//! 3. A repeated key on the path to a requested value makes the body ambiguous: two readers might see two values, so it
+//!    is rejected. Repeated keys elsewhere are up to the type that is deserialized.
+//! 4. A scalar is returned as text. A number is the text that the sender wrote, so `1` and `1.0` differ, and no number
+//!    is too large.
+//! 5. serde_json's limit on depth applies.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -24,7 +25,8 @@ pub(crate) struct Pointer {
 }
 
 impl Pointer {
-    /// Parses a pointer; `None` when it neither is empty nor begins with `/`, or has a `~` that escapes nothing.
+    /// Parses a pointer. Returns `None` if the text is not empty and does not begin with `/`, or has an invalid escape
+    /// after `~`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::default());
@@ -53,7 +55,7 @@ impl Pointer {
         Self { tokens: self.tokens.iter().cloned().chain(index).chain(other.tokens.iter().cloned()).collect() }
     }
 
-    /// Whether `self` names `other` or something that `other` lies in.
+    /// Returns `true` if `other` is the same place, or a place inside of it.
     pub(crate) fn contains(&self, other: &Self) -> bool {
         other.tokens.starts_with(&self.tokens)
     }
@@ -84,52 +86,52 @@ fn unescape(token: &str) -> Option<String> {
     Some(text)
 }
 
-/// The scalars found at the pointers that were asked for, in their order, as text. `None` where there is nothing, or `null`,
-/// or an object or array.
+/// The scalars at the requested pointers, in the order of the pointers, as text. `None` if the place does not exist, or
+/// has `null`, an object or an array.
 pub(crate) type Scalars<'de> = SmallVec<[Option<Cow<'de, str>>; MOST]>;
 
-/// No scheme asks for more facts than this in a body, so that a list of them needs no allocation.
+/// A scheme does not request more values than this from a body, so a list of them needs no allocation.
 const MOST: usize = 8;
 
-/// What a walk ended with, when it did not end well.
+/// Why a body could not be read.
 #[derive(Debug)]
 pub(crate) enum WalkError {
-    /// The body is not UTF-8 JSON, or a key on the way is repeated.
+    /// The body is not UTF-8 JSON, or a key on the path is repeated.
     Malformed(serde_json::Error),
-    /// The body is JSON, and the payload is not what was asked for.
+    /// The body is JSON, but the payload does not fit the requested type.
     Mismatch(serde_json::Error),
 }
 
-/// Why nothing could be picked out of a body.
+/// Why no values could be read from a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// The body is a form, and the scheme does not say how to read one.
+    /// The body is a form, and the scheme does not declare forms.
     Form,
-    /// The body is a form without the field that holds the event.
+    /// The body is a form without the field that contains the event.
     NoField,
     /// The body is neither JSON nor a form.
     NotJson,
-    /// A key on the way, or a field of a form, is there twice.
+    /// A key on the path, or a field of a form, is repeated.
     Repeated,
 }
 
 impl Unread {
-    /// The reason, for the operator.
+    /// Returns the reason, for the operator.
     #[cfg(feature = "axum")]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Form => {
-                "the body is a form, and the scheme does not say how to read one; declare it with `SchemeBuilder::form`, \
+                "the body is a form, and the scheme does not declare forms; declare them with `SchemeBuilder::form`, \
                  or let the sender send JSON"
             }
-            Self::NoField => "the body is a form without the field that holds the event",
+            Self::NoField => "the body is a form without the field that contains the event",
             Self::NotJson => "the body is not JSON",
-            Self::Repeated => "the event type, or a key on the way to it or to the id, is there more than once",
+            Self::Repeated => "the event type, or a key on the path to it or to the id, occurs more than once",
         }
     }
 }
 
-/// Picks scalars out of a body.
+/// Reads scalars from a body.
 pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scalars<'de>, Unread> {
     let mut found = Scalars::from_elem(None, pointers.len());
     let mut fault = None;
@@ -147,8 +149,8 @@ pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scal
     Ok(found)
 }
 
-/// Deserializes what is at `payload`, and picks scalars up on the way. Those that lie inside the payload are not seen. Without
-/// a value where there is nothing at `payload`.
+/// Deserializes the value at `payload`, and reads scalars in the same pass. Scalars inside the payload are not found.
+/// Returns no value if there is nothing at `payload`.
 pub(crate) fn payload<'de, T: Deserialize<'de>>(
     body: &'de [u8],
     payload: &Pointer,
@@ -188,18 +190,18 @@ fn text(body: &[u8]) -> Result<&str, serde_json::Error> {
 
 type Wanted<'w> = SmallVec<[(usize, &'w [String]); MOST]>;
 
-/// One value of the document: where the walk stands, and what is still wanted below.
+/// One value of the document, with the places below it that are still requested.
 struct Node<'w, 'de, T> {
     wanted: Wanted<'w>,
     payload: Option<&'w [String]>,
     found: &'w mut Scalars<'de>,
     result: &'w mut Option<T>,
-    /// What is wrong with the body though it may be JSON.
+    /// What is wrong with the body, although it may be JSON.
     fault: &'w mut Option<Unread>,
 }
 
 impl<'de, T> Node<'_, 'de, T> {
-    /// The walk one step down, or `None` when nothing is wanted there.
+    /// Returns the node one step down, or `None` if nothing below it is requested.
     fn step(&mut self, is_token: impl Fn(&str) -> bool) -> Option<Node<'_, 'de, T>> {
         let wanted: Wanted<'_> = self
             .wanted
@@ -220,7 +222,7 @@ impl<'de, T> Node<'_, 'de, T> {
         Some(Node { wanted, payload, found: self.found, result: self.result, fault: self.fault })
     }
 
-    /// Takes the value at a place that is asked for; returns whether something below it is asked for too.
+    /// Stores the value at a requested place. Returns `true` if something below it is requested too.
     fn take(&mut self, raw: &'de RawValue) -> Result<bool, serde_json::Error> {
         let value = scalar(raw.get()).inspect_err(|_| *self.fault = Some(Unread::NotJson))?;
         for (slot, tokens) in &self.wanted {
@@ -233,10 +235,10 @@ impl<'de, T> Node<'_, 'de, T> {
     }
 }
 
-/// A scalar's text: that of a string without quotes and escapes, any other as it stands.
+/// Returns the text of a scalar: a string without quotes and escapes, any other value as written.
 fn scalar(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     Ok(match raw.as_bytes().first() {
-        // Without an escape it is what stands between the quotes.
+        // Without an escape, the text is what is between the quotes.
         Some(b'"') if !raw.contains('\\') => Some(Cow::Borrowed(raw.trim_matches('"'))),
         Some(b'"') => Some(serde_json::from_str::<Key<'_>>(raw)?.0),
         Some(b'{' | b'[' | b'n') | None => None,
@@ -255,7 +257,7 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Node<'_, 'de, T> {
         if self.wanted.iter().all(|(_, tokens)| !tokens.is_empty()) {
             return deserializer.deserialize_any(self);
         }
-        // As it was written: a deserializer would make a number of it, and two numbers may be one `f64`.
+        // The raw text, since a deserializer would parse numbers, and two different numbers may become the same `f64`.
         let raw = <&'de RawValue>::deserialize(deserializer)?;
         if self.take(raw).map_err(de::Error::custom)? {
             serde_json::Deserializer::from_str(raw.get()).deserialize_any(self).map_err(de::Error::custom)?;
@@ -271,7 +273,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Node<'_, 'de, T> {
         f.write_str("any JSON")
     }
 
-    // Something is asked for below a scalar, where nothing is.
+    // A place below a scalar was requested, which does not exist.
 
     fn visit_bool<E>(self, _value: bool) -> Result<(), E> {
         Ok(())

@@ -1,11 +1,11 @@
-// Of two definitions of a link the first one counts: here the guides are modules, in the repository they are files.
+// If a link has two definitions, the first one applies: here the guides are modules, in the repository they are files.
 #![doc = include_str!("links.md")]
 #![doc = include_str!("../README.md")]
-// The leaves serve extractors, claims and test requests alike. Where a build leaves some of these out, a part of the leaves has
-// no caller; the build with all of them is held to having none.
+// The basic modules serve extractors, claims and test requests. In a build without some of these features, some
+// functions have no caller; only the build with all of them is checked for dead code.
 #![cfg_attr(not(all(feature = "axum", feature = "idempotency", feature = "testing")), allow(dead_code))]
 
-// In reading order: first what everyone may import, then each layer on the one before it.
+// In reading order: first the modules that every other module may import, then each layer after the ones that it uses.
 
 pub mod secret;
 pub mod clock;
@@ -76,11 +76,11 @@ pub use self::{
     verify::WebhookLayer,
 };
 
-/// The guides are pages of the documentation. Their code is compiled and run with the documentation tests, each where the
-/// features are on that it uses: what is in brackets.
+/// The guides are pages of the documentation. Their code is compiled and run with the documentation tests, if the
+/// features that a guide uses are enabled: those in brackets.
 macro_rules! guides {
     ($($(#[$summary:meta])* $name:ident = $file:literal, [$($tested:tt)*];)*) => {
-        /// The guides. They exist in the documentation alone.
+        /// The guides. These modules only exist in the documentation.
         #[cfg(doc)]
         pub mod guides {
             $(
@@ -101,30 +101,31 @@ guides! {
     dashboard = "../docs/dashboard.md", [all(feature = "dashboard", feature = "sqlite")];
     /// Each default number, with its reason.
     defaults = "../docs/defaults.md", [all()];
-    /// What happens to a delivery that comes again, crash point by crash point.
+    /// How a duplicate is handled, and what happens at each crash point.
     idempotency = "../docs/idempotency.md", [all(feature = "axum", feature = "conformance", feature = "sqlite")];
     /// How to receive webhooks on your own machine.
     local_development = "../docs/local-development.md", [all(feature = "axum", feature = "testing")];
     /// Log events, spans, counters, hints and alerts.
     observability = "../docs/observability.md", [all(feature = "axum")];
-    /// What to know before a webhook route stands on the internet.
+    /// What to know before a webhook route is reachable from the internet.
     operating = "../docs/operating.md", [all(feature = "axum")];
     /// Endpoints, messages, workers and states of an application that sends webhooks.
     outbox = "../docs/outbox.md", [all(feature = "send", feature = "sqlite")];
     /// What receiving and sending cost, and how that was measured.
     performance = "../docs/performance.md", [all()];
-    /// What each reverse proxy does to a webhook, and the line that mends it.
+    /// How each reverse proxy changes a webhook, and the configuration that it needs.
     proxies = "../docs/proxies.md", [all(feature = "axum")];
     /// The senders that are built in, and what their signatures cover.
     providers = "../docs/providers.md", [all()];
     /// How to declare a sender of your own.
     schemes = "../docs/schemes.md", [all()];
-    /// What is promised, against whom, and how to report a fault.
+    /// The promises, the threat model, and how to report a fault.
     security = "../SECURITY.md", [all()];
     /// Receivers that run as functions.
     serverless = "../docs/serverless.md", [all(feature = "axum")];
-    /// What is signed, where deliveries may go, and when they are tried again.
+    /// What is signed, where deliveries may go, and when they are retried.
     sending = "../docs/sending.md", [all(feature = "send")];
-    /// Types for payloads: your own, and those of GitHub's and Stripe's libraries. Its code is run by `examples/typed_payloads`.
+    /// Types for payloads: your own, and those of libraries for GitHub and Stripe. `examples/typed_payloads` runs its
+    /// code.
     typed_payloads = "../docs/typed-payloads.md", [any()];
 }

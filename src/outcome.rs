@@ -1,10 +1,10 @@
-//! What a handler can say beyond "done" and "failed".
+//! Results of a handler besides success and failure.
 
 use std::{borrow::Cow, error::Error, fmt, time::Duration};
 
-/// The event can never be handled: acknowledge it, and do not run it again.
+/// The error of a handler that can never handle the event: the event is acknowledged and does not run again.
 ///
-/// A handler returns it as its error. The sender gets a success, so that it stops; the reason is logged.
+/// The sender receives a success, so that it stops retrying; the reason is logged.
 ///
 /// ```
 /// use tower_webhooks::{Discard, VerifiedEvent};
@@ -28,12 +28,12 @@ pub struct Discard {
 }
 
 impl Discard {
-    /// Discards the event for `reason`, which is for the operator.
+    /// Creates the error; `reason` is for the operator.
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into() }
     }
 
-    /// Why.
+    /// Returns the reason.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -47,26 +47,44 @@ impl fmt::Display for Discard {
 
 impl Error for Discard {}
 
-/// The event cannot be handled now: run it again, when the sender repeats it.
+/// The error of a handler that cannot handle the event now: the event runs again when the sender retries.
 ///
-/// A handler returns it as its error. The sender gets 503, with `Retry-After` where a time is given.
+/// The sender receives 503, with `Retry-After` if a delay is given.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{Retry, VerifiedEvent};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Order {
+///     id: u64,
+/// }
+///
+/// async fn on_order(order: VerifiedEvent<Order>) -> Result<(), Retry> {
+///     if order.id > 1_000 {
+///         return Err(Retry::after(Duration::from_secs(30))); // for example, the warehouse has not confirmed it yet
+///     }
+///     Ok(())
+/// }
+/// # let _ = on_order;
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Retry {
     after: Option<Duration>,
 }
 
 impl Retry {
-    /// Asks for a repetition, whenever the sender likes.
+    /// Creates the error without a delay: the sender decides when to retry.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for a repetition after a time. Whole seconds count, rounded up.
+    /// Creates the error with a delay, in whole seconds, rounded up.
     pub fn after(delay: Duration) -> Self {
         Self { after: Some(delay) }
     }
 
-    /// The time that was asked for.
+    /// Returns the delay, if one was set.
     pub fn delay(&self) -> Option<Duration> {
         self.after
     }

@@ -1,42 +1,42 @@
-//! The one rule by which event types are matched, in routing, in enums and in filters.
+//! The rule by which patterns match event types, in routers, enums and filters.
 //!
-//! 1. An exact name wins: `invoice.paid`. Where a sender's type has two parts (GitHub's header and action), the first part
-//!    alone is a name of it too, after the whole one: `issues` for `issues.opened`.
-//! 2. Else the longest prefix that ends with a separator and `*`, at any depth: `customer.*` for
+//! 1. An exact name has the highest precedence: `invoice.paid`. If a sender's type has two parts (GitHub's header and
+//!    action), the first part alone is also a name of it, with the next precedence: `issues` for `issues.opened`.
+//! 2. Otherwise the longest prefix that ends with a separator and `*` matches, at any depth: `customer.*` for
 //!    `customer.subscription.created`. The separators are those that senders use: `.`, `/` and `:`. A pattern has the
 //!    separator of the type that it matches: `orders/*` matches `orders/create`, and `orders.*` does not.
-//! 3. Else `*`, which also matches an event without a type.
+//! 3. Otherwise `*` matches, also for an event without a type.
 //!
 //! A `*` anywhere else is not a pattern.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
-/// An event type as patterns look at it: its text, and its first part where the sender's type has two.
+/// An event type that is compared with patterns: its text, and its first part if the sender's type has two.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Subject<'a> {
-    /// Empty where the event has no type.
+    /// Empty if the event has no type.
     pub(crate) whole: &'a str,
     pub(crate) first: Option<&'a str>,
 }
 
-/// What stands between the parts of an event type: Stripe's `invoice.paid`, Shopify's `orders/create`, `order:paid`.
+/// The separators between the parts of an event type: Stripe's `invoice.paid`, Shopify's `orders/create`, `order:paid`.
 pub(crate) const SEPARATORS: [char; 3] = ['.', '/', ':'];
 
-/// A pattern, told apart by what it matches.
+/// A parsed pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pattern<'a> {
     Any,
     Exact(&'a str),
-    /// With the separator at its end.
+    /// The prefix, including the separator at its end.
     Prefix(&'a str),
 }
 
 impl<'a> Pattern<'a> {
-    /// Parses a pattern; `None` for text that is not one.
+    /// Parses a pattern. Returns `None` if the text is not a pattern.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let pattern = match text.strip_suffix('*') {
             Some("") => return Some(Self::Any),
-            // Types may begin with a slash, as Slack's commands do, and with no other separator.
+            // Types may begin with a slash, as Slack's commands do, but with no other separator.
             Some("/") => return Some(Self::Prefix("/")),
             Some(prefix) if prefix.len() > 1 && prefix.ends_with(SEPARATORS) => Self::Prefix(prefix),
             Some(_) => return None,
@@ -46,7 +46,7 @@ impl<'a> Pattern<'a> {
         (!name.is_empty() && !name.contains('*')).then_some(pattern)
     }
 
-    /// How well the pattern fits, the larger the better; `None` when it does not.
+    /// Returns the precedence of the pattern, the highest first, or `None` if it does not match.
     fn rank(self, subject: Subject<'_>) -> Option<usize> {
         match self {
             Self::Any => Some(0),
@@ -58,13 +58,13 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// Every prefix of an event type that can be a pattern's, with its separator, the shortest first.
+/// Returns every prefix of an event type that a pattern can have, including the separator, the shortest first.
 pub(crate) fn prefixes(event_type: &str) -> impl DoubleEndedIterator<Item = &str> {
     // Each separator is one byte long.
     event_type.match_indices(SEPARATORS).map(|(at, _)| &event_type[..=at])
 }
 
-/// The best of some patterns, for lists that are too short to be worth a table.
+/// Returns the best of a few patterns, for lists that are too short for a table.
 pub(crate) fn best<'p>(patterns: &[&'p str], subject: Subject<'_>) -> Option<&'p str> {
     patterns
         .iter()
@@ -73,16 +73,16 @@ pub(crate) fn best<'p>(patterns: &[&'p str], subject: Subject<'_>) -> Option<&'p
         .map(|(_, text)| text)
 }
 
-/// Why none of some patterns matches an event type, where that looks like a mistake.
+/// Why no pattern matches an event type, if that looks like a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mistake<'p> {
-    /// None of them is an event type of a sender whose types have parts.
+    /// None of the patterns has parts, but the sender's event types have.
     NoneHasParts,
-    /// This one is the event type, written another way.
+    /// This pattern is the event type, written in another way.
     Written(&'p str),
 }
 
-/// Looks for a mistake in patterns none of which matches.
+/// Looks for a mistake in patterns if none of them matches.
 pub(crate) fn mistake<'p>(
     patterns: impl Iterator<Item = &'p str> + Clone,
     subject: Subject<'_>,
@@ -111,7 +111,7 @@ pub(crate) fn mistake<'p>(
     without_parts.then_some(Mistake::NoneHasParts)
 }
 
-/// Values by pattern.
+/// A table of values, by pattern.
 #[derive(Debug, Clone)]
 pub(crate) struct PatternTable<V> {
     any: Option<V>,
@@ -119,7 +119,7 @@ pub(crate) struct PatternTable<V> {
     prefix: HashMap<Box<str>, V>,
 }
 
-/// Why a pattern was not taken.
+/// Why a pattern was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     NoPattern,
@@ -136,7 +136,7 @@ impl<V> PatternTable<V> {
         if twice { Err(Refused::Twice) } else { Ok(()) }
     }
 
-    /// Takes a pattern's value out.
+    /// Removes a pattern and returns its value.
     pub(crate) fn remove(&mut self, text: &str) -> Option<V> {
         match Pattern::parse(text)? {
             Pattern::Any => self.any.take(),
@@ -145,28 +145,28 @@ impl<V> PatternTable<V> {
         }
     }
 
-    /// The value of the best pattern.
+    /// Returns the value of the best pattern.
     pub(crate) fn get(&self, subject: Subject<'_>) -> Option<&V> {
         self.matching(subject).next()
     }
 
-    /// The values of all patterns that match, the best one first.
+    /// Returns the values of all patterns that match, the best one first.
     pub(crate) fn matching<'t>(&'t self, subject: Subject<'_>) -> impl Iterator<Item = &'t V> {
         let first = subject.first.filter(|first| *first != subject.whole);
         let exact = [Some(subject.whole), first].into_iter().flatten().filter_map(|name| find(&self.exact, name));
-        // Nothing is searched in where nothing is.
+        // Without prefixes there is nothing to search.
         let whole = if self.prefix.is_empty() { "" } else { subject.whole };
         let prefixes = prefixes(whole).rev().filter_map(|prefix| find(&self.prefix, prefix));
         exact.chain(prefixes).chain(self.any.as_ref())
     }
 
-    /// Every pattern as text, but `*`.
+    /// Returns every pattern as text, except `*`.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = String> {
         let prefix = self.prefix.keys().map(|prefix| format!("{prefix}*"));
         self.exact.keys().map(|name| name.clone().into_string()).chain(prefix)
     }
 
-    /// Every pattern as text, with its value.
+    /// Returns every pattern as text, with its value.
     pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, V)> {
         let any = self.any.map(|value| ("*".to_owned(), value));
         let exact = self.exact.into_iter().map(|(name, value)| (name.into_string(), value));

@@ -5,8 +5,7 @@
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
 #   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
 #                             libraries take minutes to compile
-#   tests/run.sh --interop    only installs the libraries and tools of tests/send_interop.rs, tests/api_interop.rs and
-#                             tests/dashboard_browser.rs
+#   tests/run.sh --interop    only installs the libraries and tools of tests/interop
 #
 # The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
 # This script only sees to it that the programs are there, and that their packages start no service. It works from any folder.
@@ -83,7 +82,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
 
-# --- The libraries and tools of tests/send_interop.rs and tests/api_interop.rs ----------------------------------------
+# --- The libraries and tools of tests/interop -------------------------------------------------------------------------
 
 # They are installed beside the build, at the versions that are pinned in tests/interop, and again when those change.
 interop="$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/tmp/interop"

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::server::BoxError;
 
-/// Sends `body` with `headers`, and gives the answer's status and body.
+/// Sends `body` with `headers`, and returns the status and the body of the response.
 pub(crate) async fn post(
     address: SocketAddr,
     path: &str,

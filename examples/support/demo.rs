@@ -1,6 +1,6 @@
 //! A day of deliveries of two made-up customers, for a dashboard that has something to show.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use serde_json::json;
 use tower_webhooks::{
@@ -11,7 +11,7 @@ use tower_webhooks::{
     },
 };
 
-use crate::server::BoxError;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How long the made-up day is, in hours. The store's clock begins as much in the past.
 pub(crate) const HOURS: u32 = 24;
@@ -24,8 +24,10 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
         ("invoice.paid", "An invoice was paid in full."),
         ("user.created", "Somebody has signed up."),
     ];
-    let entries =
-        catalogue.map(|(name, text)| Ok(EventTypeDefinition::new(name)?.description(text)?.version("2026-06")?));
+    let entries = catalogue.map(|(name, text)| {
+        let example = json!({ "order": 1000, "total": "129.90", "currency": "EUR" }).to_string();
+        Ok(EventTypeDefinition::new(name)?.description(text)?.version("2026-06")?.example(example)?)
+    });
     webhooks.event_types().put(entries.into_iter().collect::<Result<Vec<_>, BoxError>>()?).await?;
     for (tenant, url, events, description) in [
         ("acme", "https://shop.example.com/webhooks", "*", "Shop system"),
@@ -34,6 +36,7 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
         ("globex", "https://globex.example.com/events", "*", "Data warehouse"),
     ] {
         let endpoint = NewEndpoint::new(url)?.tenant(tenant).events([events]).description(description);
+        let endpoint = endpoint.metadata([("plan", if tenant == "acme" { "pro" } else { "enterprise" })]);
         webhooks.endpoints().create(endpoint).await?;
     }
     let staging =

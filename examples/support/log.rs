@@ -1,4 +1,4 @@
-//! Keeps the log in memory, so that an example can show beside an answer what its operator reads.
+//! Keeps the log in memory, so that an example can show what the operator reads next to the response.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ pub(crate) fn keep() {
         .init();
 }
 
-/// Takes what has been logged since the last time.
+/// Returns what was logged since the last call.
 pub(crate) fn take() -> String {
     let bytes = std::mem::take(&mut *LINES.lock().unwrap_or_else(PoisonError::into_inner));
     String::from_utf8_lossy(&bytes).trim().to_owned()

@@ -30,17 +30,17 @@ use tower::{Service, ServiceExt};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a server allows. Every number has its reason in `docs/operating.md`.
+/// The limits of a server. `docs/operating.md` gives the reason for each number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// How long a connection may be without a request: before the first one, between two, and while a head arrives.
     pub(crate) wait: Duration,
-    /// How many connections are held at once. For one more, the one that has been without a request for longest is closed; while all
-    /// have requests under way, it waits.
+    /// How many connections are open at once. For a further one, the connection that has been without a request for
+    /// longest is closed; while all have requests in progress, the new one waits.
     pub(crate) connections: usize,
-    /// How many bytes a connection may hold of what it has received and nobody has taken: a head, or a part of a body.
+    /// How many received bytes a connection may buffer: a head, or a part of a body.
     pub(crate) buffer: usize,
-    /// How long requests that are under way may take once the server has been told to stop.
+    /// How long requests in progress may take after the server was told to stop.
     pub(crate) drain: Duration,
 }
 
@@ -50,15 +50,15 @@ impl Default for Limits {
     }
 }
 
-/// Serves `app`, such as an axum `Router`, until `stop` is ready and the requests under way have ended or run out of time.
-/// Tells whether they all ended.
+/// Serves `app`, such as an axum `Router`, until `stop` is ready and the requests in progress have ended or run out of
+/// time. Returns `true` if all of them have ended.
 pub(crate) async fn serve<S, B>(listener: TcpListener, app: S, limits: Limits, stop: impl Future<Output = ()>) -> bool
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    // Without a timer hyper has no timeouts at all.
+    // Without a timer hyper does not apply any timeouts.
     http.http1().timer(TokioTimer::new()).header_read_timeout(limits.wait).max_buf_size(limits.buffer);
     http.http2()
         .timer(TokioTimer::new())
@@ -97,19 +97,19 @@ where
         connections.spawn(async move {
             let _slot = slot;
             tokio::select! {
-                // An error here is a client that went away or spoke no HTTP: nothing to do about it.
+                // An error means that a client disconnected or did not send HTTP; nothing can be done about it.
                 _ = connection => {}
                 () = idle(&watched, limits.wait, &idlers) => {}
             }
         });
     }
-    // Nobody new is let in; every connection ends after the request that is under way on it.
+    // No new connections are accepted; every connection ends after its request in progress.
     drop(listener);
     timeout(limits.drain, graceful.shutdown()).await.is_ok()
-    // What is left is cut when `connections` is dropped.
+    // The remaining connections are closed when `connections` is dropped.
 }
 
-/// Where to stay up, if the example was started with `-- --serve [ADDRESS]`.
+/// Returns the address to serve, if the example was started with `-- --serve [ADDRESS]`.
 pub(crate) fn serve_address() -> Option<String> {
     let mut arguments = std::env::args().skip(1).skip_while(|argument| argument != "--serve");
     arguments.next()?;
@@ -144,7 +144,7 @@ async fn accept(listener: &TcpListener, idlers: &Idlers) -> TcpStream {
             }
             // The connection is already gone.
             Err(cause) if cause.kind() == io::ErrorKind::ConnectionAborted => {}
-            // The process is out of descriptors: that passes, and must not end a server.
+            // The process has no file descriptors left: this is temporary, and must not end a server.
             Err(_) => {
                 idlers.close_idlest();
                 sleep(Duration::from_millis(10)).await;
@@ -159,7 +159,7 @@ async fn slot(slots: &Arc<Semaphore>, idlers: &Idlers) -> Option<OwnedSemaphoreP
         if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
             return Some(slot);
         }
-        // Its place is free as soon as it has ended, unless a request has just begun on it.
+        // Its place is free when it has ended, unless a request has just begun on it.
         let soon = if idlers.close_idlest() { Duration::from_millis(100) } else { Duration::MAX };
         tokio::select! {
             slot = Arc::clone(slots).acquire_owned() => return slot.ok(),
@@ -176,7 +176,7 @@ struct Idlers {
     one_more: Notify,
 }
 
-/// A place in the list, until it is dropped.
+/// A place in the list, which is freed on drop.
 struct Idler<'a> {
     idlers: &'a Idlers,
     place: u64,
@@ -214,10 +214,12 @@ impl Drop for Idler<'_> {
     }
 }
 
-/// Is ready once no request has been under way for `wait`, or earlier when another connection needs the place.
+/// Is ready when the connection has been without a request for `wait`, or earlier if another connection needs the
+/// place.
 ///
-/// hyper's header timeout begins when it knows which version of HTTP is spoken, and ends with HTTP/1. This one also ends a
-/// connection that says nothing, one that stops in the first bytes, and an HTTP/2 connection that only answers pings.
+/// hyper's header timeout begins when it knows which version of HTTP is spoken, and ends with HTTP/1. This one also
+/// ends a connection that sends nothing, one that stops in the first bytes, and an HTTP/2 connection that only answers
+/// pings.
 async fn idle(under_way: &watch::Sender<usize>, wait: Duration, idlers: &Idlers) {
     let mut changes = under_way.subscribe();
     loop {
@@ -232,7 +234,7 @@ async fn idle(under_way: &watch::Sender<usize>, wait: Duration, idlers: &Idlers)
     }
 }
 
-/// A request that is under way, until it is dropped.
+/// A request in progress, until it is dropped.
 struct UnderWay(watch::Sender<usize>);
 
 impl UnderWay {

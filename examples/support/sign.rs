@@ -1,4 +1,4 @@
-//! What the other side does: signs, as each sender's documentation says.
+//! Signs like each sender, as its documentation says.
 #![allow(dead_code)] // Each example uses a part.
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -61,6 +61,10 @@ impl Access {
         self.role
     }
 
+    pub(super) fn tenant_name(&self) -> Option<&Arc<str>> {
+        self.tenant.as_ref()
+    }
+
     /// Returns the one tenant that it is about; `None` if it is about all of them.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
@@ -136,6 +140,11 @@ pub(super) async fn authorize(State(shared): State<Arc<Shared>>, request: Reques
     let (parts, body) = request.into_parts();
     match shared.authorize.authorize(parts.clone()).await {
         Ok(access) => {
+            if let Some(limits) = &shared.limits
+                && let Err(problem) = limits.check(&access)
+            {
+                return problem.into_response();
+            }
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(access);
             next.run(request).await

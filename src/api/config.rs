@@ -8,12 +8,13 @@ use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::{
-    access, access::Authorize, document, document::Document, problem::Problem, repeat::Repeats, unread, write,
+    access, access::Authorize, document, document::Document, limits::Limits, problem::Problem, repeat::Repeats, unread,
+    write,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
-    send::{Dispatcher, EndpointId},
+    send::{Dispatcher, EndpointId, RateLimit},
 };
 
 /// The management API and its options: [`router`](Self::router) is what an application nests.
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) webhooks: Dispatcher,
     pub(super) authorize: Box<dyn Authorize>,
     pub(super) repeats: Option<Repeats>,
+    pub(super) limits: Option<Limits>,
     /// The endpoints of which what they missed is being recovered in this process.
     pub(super) recovering: Mutex<HashSet<EndpointId>>,
     pub(super) if_match: IfMatch,
@@ -69,6 +71,7 @@ impl Api {
                 webhooks,
                 authorize: Box::new(authorize),
                 repeats: None,
+                limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
                 recovering: Mutex::default(),
                 if_match: IfMatch::Optional,
             },
@@ -83,6 +86,19 @@ impl Api {
     /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
         self.shared.repeats = Some(Repeats::new(store));
+        self
+    }
+
+    /// Limits how often the owners of one tenant may call, all of them together: more is rejected with 429 and `Retry-After`. By default
+    /// it is 100 calls in a second. Each process counts for itself. Operators are not limited.
+    pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
+        self.shared.limits = Some(Limits::new(limit));
+        self
+    }
+
+    /// Lets owners call as often as they like, as where a proxy in front limits them.
+    pub fn without_rate_limit(mut self) -> Self {
+        self.shared.limits = None;
         self
     }
 
@@ -138,3 +154,6 @@ impl fmt::Debug for Api {
             .finish_non_exhaustive()
     }
 }
+
+/// In a second. It is more than people and scripts of one customer need, and less than what a database has trouble with.
+const CALLS: u32 = 100;

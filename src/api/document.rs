@@ -16,6 +16,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(endpoints::enable))
         .routes(routes!(endpoints::disable))
         .routes(routes!(endpoints::ping))
+        .routes(routes!(endpoints::send_example))
         .routes(routes!(endpoints::recover))
         .routes(routes!(stats::of_endpoint))
         .routes(routes!(messages::list, messages::create))

@@ -9,14 +9,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     access::Caller,
     answer::{Page, Time, json, located, next},
     config::Shared,
-    input::{Id, Input, Nothing, OptionalInput},
+    input::{Id, Input, Nothing, OptionalInput, some},
+    metadata,
     problem::{Always, BadBody, BadQuery, NoSuch, Precondition, Problem, Quota},
     query::{Parameters, limit, parsed},
     tag,
@@ -62,6 +63,8 @@ pub(super) struct EndpointView {
     api_version: Option<String>,
     /// Whether its deliveries are made one at a time and in the order of their messages.
     in_order: bool,
+    /// What the application or the owner keeps with it, by name.
+    metadata: BTreeMap<String, String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
 }
@@ -126,6 +129,10 @@ pub(super) struct NewEndpointInput {
     /// Whether its deliveries are made one at a time and in the order of their messages.
     #[serde(default)]
     in_order: bool,
+    /// What the application or the owner keeps with it: texts by name.
+    #[serde(default)]
+    #[schema(schema_with = metadata::schema, required = false)]
+    metadata: BTreeMap<String, String>,
     /// Whether it is sent a ping at once.
     #[serde(default)]
     ping: bool,
@@ -168,6 +175,10 @@ pub(super) struct UpdateInput {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "some")]
     in_order: Option<bool>,
+    /// The entries of its metadata that are to be set, or removed with `null`; `null` in their place removes all.
+    #[schema(schema_with = metadata::patch_schema, required = false)]
+    #[serde(default, deserialize_with = "some")]
+    metadata: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
 /// How a secret is to be rotated.
@@ -204,10 +215,20 @@ pub(super) struct RecoveredView {
     deliveries: u64,
 }
 
+/// Which example is to be sent.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExampleInput {
+    /// An event type of the catalogue that has an example.
+    #[serde(rename = "type")]
+    #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$", max_length = 128)]
+    event_type: String,
+}
+
 /// What was sent.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Pinged {
-    /// The delivery of the ping.
+    /// The delivery of what was sent.
     #[schema(example = "dlv_42")]
     delivery: String,
 }
@@ -458,6 +479,26 @@ pub(super) async fn ping(
     Ok(json(StatusCode::ACCEPTED, &Pinged { delivery }))
 }
 
+/// Send an example to an endpoint
+///
+/// Sends the example that the catalogue has of an event type, whatever the endpoint subscribes to. The id of the message contains
+/// `:example:`. Within ten seconds an example is sent once; a second call returns the delivery of the first.
+#[utoipa::path(
+    post, path = "/endpoints/{id}/send-example", tag = "endpoints", operation_id = "send_example",
+    params(EndpointParameter, IdempotencyKey), request_body = ExampleInput,
+    responses((status = 202, description = "The example is due.", body = Pinged), Always, NoSuch, BadBody),
+)]
+pub(super) async fn send_example(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Id(id): Id<EndpointId>,
+    Input(input): Input<ExampleInput>,
+) -> Result<Response, Problem> {
+    let (tenant, _) = find(&shared, &caller, id).await?;
+    let delivery = tenant.endpoints().send_example(id, &input.event_type).await?.to_string();
+    Ok(json(StatusCode::ACCEPTED, &Pinged { delivery }))
+}
+
 /// Recover what an endpoint missed
 ///
 /// Makes due what failed for good, and what was never made because the endpoint was disabled or not registered.
@@ -557,6 +598,7 @@ impl EndpointView {
             rate_limit: endpoint.rate_limit().map(|limit| limit.to_string()),
             api_version: endpoint.api_version().map(str::to_owned),
             in_order: endpoint.is_in_order(),
+            metadata: endpoint.metadata().clone(),
             created_at: Time(endpoint.created_at()),
         }
     }
@@ -574,7 +616,8 @@ impl EndpointWithSecret {
 
 impl NewEndpointInput {
     fn endpoint(self) -> Result<NewEndpoint, Problem> {
-        let mut endpoint = NewEndpoint::new(&self.url).map_err(bad_url)?.description(self.description);
+        let mut endpoint =
+            NewEndpoint::new(&self.url).map_err(bad_url)?.description(self.description).metadata(self.metadata);
         if let Some(events) = self.events {
             endpoint = endpoint.events(events);
         }
@@ -631,6 +674,13 @@ impl UpdateInput {
         if let Some(in_order) = self.in_order {
             update = update.in_order(in_order);
         }
+        match self.metadata {
+            Some(Some(entries)) => {
+                update = entries.into_iter().fold(update, |update, (name, value)| update.metadata_entry(name, value));
+            }
+            Some(None) => update = update.metadata::<String, String>([]),
+            None => {}
+        }
         Ok(update)
     }
 }
@@ -664,11 +714,6 @@ fn style(text: &str) -> Result<Style, Problem> {
 
 fn secret(text: String) -> Result<Secret, Problem> {
     Secret::new(text).map_err(|error| Problem::field("secret", error.to_string()))
-}
-
-/// A field that is there has a value: `null` is one only where the type says so.
-fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// In seconds: a day, in which the owner of an endpoint can change its secret.

@@ -13,7 +13,7 @@ use super::{
     access::Caller,
     answer::{any, json},
     config::Shared,
-    input::Input,
+    input::{Input, some},
     problem::{Always, BadBody, NoSuch, Problem, Quota},
 };
 use crate::send::{EventTypeDefinition, SendError};
@@ -34,6 +34,10 @@ pub(super) struct EventTypeEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     schema: Option<String>,
+    /// An example of its payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = any, required = false)]
+    example: Option<Box<RawValue>>,
 }
 
 /// The whole catalogue.
@@ -69,6 +73,10 @@ struct PutEventType {
     /// What describes its payload, mostly a JSON Schema: a text, or any JSON value, which is kept as its text.
     #[schema(schema_with = any, required = false)]
     schema: Option<Box<RawValue>>,
+    /// An example of its payload: any JSON value.
+    #[schema(schema_with = any, required = false)]
+    #[serde(default, deserialize_with = "some")]
+    example: Option<Box<RawValue>>,
 }
 
 impl PutEventType {
@@ -82,6 +90,9 @@ impl PutEventType {
             // A string is the text itself.
             let text = serde_json::from_str(schema.get()).unwrap_or_else(|_| schema.get().to_owned());
             entry = entry.schema(text).map_err(|error| ("schema", error))?;
+        }
+        if let Some(example) = self.example {
+            entry = entry.example(example.get()).map_err(|error| ("example", error))?;
         }
         Ok(entry)
     }
@@ -99,6 +110,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, _: Caller) -> Result
         description: entry.description_text().to_owned(),
         version: entry.api_version().map(str::to_owned),
         schema: entry.schema_text().map(str::to_owned),
+        // It was checked when it was put there.
+        example: entry.example_json().and_then(|example| RawValue::from_string(example.to_owned()).ok()),
     });
     Ok(json(StatusCode::OK, &Catalogue { data: data.collect() }))
 }

@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use utoipa::ToSchema;
 
 use super::{config::Shared, problem::Problem};
@@ -95,6 +95,11 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
         Segment::Map { key } => Some(key.replace('~', "~0").replace('/', "~1")),
         Segment::Seq { index } => Some(index.to_string()),
     }
+}
+
+/// A field that is there has a value: `null` is one only where the type says so.
+pub(super) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// What serde says, without the place, which the pointer names.

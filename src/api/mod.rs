@@ -13,8 +13,9 @@
 //!    it. So the router is safe behind a session cookie.
 //! 6. A write runs to its end once it has begun, whether or not its client waits for the answer.
 //! 7. Fields and query parameters that the API does not know are rejected.
+//! 8. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
 //!
-//! It does not authenticate anybody, terminate TLS, or limit how often a client may call.
+//! It does not authenticate anybody, terminate TLS, or limit how often requests may come that `Authorize` rejects.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -52,7 +53,9 @@ mod endpoints;
 mod event_types;
 mod health;
 pub(crate) mod input;
+mod limits;
 mod messages;
+mod metadata;
 mod problem;
 mod query;
 mod repeat;

@@ -10,7 +10,7 @@ use utoipa::{
 
 use crate::{
     observe,
-    send::{SendError, SendErrorKind},
+    send::{RateLimit, SendError, SendErrorKind},
 };
 
 /// An error, as RFC 9457 describes it.
@@ -172,6 +172,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(retry_after)
     }
 
+    pub(super) fn rate_limited(most: RateLimit, retry_after: u64) -> Self {
+        let detail = format!("the tenant calls more often than {most}; wait as long as `Retry-After` says");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(retry_after)
+    }
+
     pub(super) fn internal() -> Self {
         let detail = "the request could not be handled; the log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
@@ -255,6 +260,7 @@ problems! {
     Always {
         "401": "Not authorized; the body is the application's.",
         "403": "Not allowed to this caller, or asked for by a page of another site.",
+        "429": "The tenant calls too often.",
         "500": "The request could not be handled.",
         "503": "The store cannot be reached now.",
     }
@@ -274,7 +280,7 @@ problems! {
         "422": "A field is invalid, or the `Idempotency-Key` was used for another request.",
     }
     /// Of routes that add to what has a quota.
-    Quota { "429": "There are as many as there may be." }
+    Quota { "429": "There are as many as there may be, or the tenant calls too often." }
     /// Of routes that look at `If-Match`.
     Precondition {
         "412": "The endpoint is not what `If-Match` names.",

@@ -2,10 +2,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{boxed::BoxFuture, clock::ClockOffset, idempotency::IdempotencyStore};
 
-/// A store under test, and what the suite has to know about it.
+/// A store under test, and what the suite needs to know about it.
 ///
-/// A store of your own that takes a [`ClockOffset`] needs no implementation: see [`OffsetHarness`]. Another one ages its
-/// records in whatever way it can, for example by an `UPDATE` that takes `by` off every deadline.
+/// If your store takes a [`ClockOffset`], use [`OffsetHarness`]. Otherwise implement this trait, and make records older
+/// in any way that your store allows, for example by an `UPDATE` that subtracts `by` from every deadline.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -37,29 +37,29 @@ pub trait Harness: Send + Sync {
     /// The store; `Box<dyn IdempotencyStore>` and `Arc<dyn IdempotencyStore>` are stores too.
     type Store: IdempotencyStore;
 
-    /// Lends the store, always the same.
+    /// Returns the store, always the same one.
     fn store(&self) -> Arc<Self::Store>;
 
-    /// Makes every record `by` older, as if the store's clock had gone on by so much.
+    /// Makes every record `by` older, as if the store's clock had advanced by that time.
     fn advance(&self, by: Duration) -> BoxFuture<'_, ()>;
 
-    /// Returns who removes the records that nobody needs.
+    /// Returns who removes the records that are no longer needed.
     fn purge(&self) -> Purge {
         Purge::OnRequest
     }
 }
 
-/// Who removes records that nobody needs any more.
+/// Who removes records that are no longer needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purge {
-    /// The store's own expiry; [`purge`](IdempotencyStore::purge) has nothing to do and says 0.
+    /// The store's own expiry; [`purge`](IdempotencyStore::purge) has nothing to do and returns 0.
     ByItself,
     /// [`purge`](IdempotencyStore::purge).
     OnRequest,
 }
 
-/// The harness of a store whose clock is moved by a [`ClockOffset`].
+/// The harness of a store whose clock a [`ClockOffset`] moves.
 pub struct OffsetHarness<S> {
     store: Arc<S>,
     offset: ClockOffset,
@@ -72,7 +72,7 @@ impl<S: IdempotencyStore> OffsetHarness<S> {
         Self { store: Arc::new(store), offset, purge: Purge::OnRequest }
     }
 
-    /// Says who removes the records that nobody needs.
+    /// Sets who removes the records that are no longer needed.
     #[must_use]
     pub fn with_purge(mut self, purge: Purge) -> Self {
         self.purge = purge;

@@ -1,21 +1,21 @@
-//! Public suites that every store must pass, ours and yours.
+//! Public test suites that every store must pass, those of this crate and your own.
 //!
-//! [`idempotency`] checks an [`IdempotencyStore`](crate::idempotency::IdempotencyStore) against each numbered rule of its
-//! contract; [`check_steps`] runs any sequence of calls beside the [`Model`], a second and simpler reading of the same
-//! contract, and compares every answer.
+//! [`idempotency`] checks an [`IdempotencyStore`](crate::idempotency::IdempotencyStore) against each numbered rule of
+//! its contract; [`check_steps`] runs any sequence of calls on the store and on the [`Model`], a second and simpler
+//! implementation of the same contract, and compares every answer.
 //!
-//! 1. A suite panics with a message that begins with the rule that was broken, as test assertions do.
-//! 2. Stores decide by a clock that a test cannot turn, so a [`Harness`] says how to age records instead. No suite sleeps.
-//! 3. What a backend cannot do is an answer of its harness ([`Harness::purge`]), not a rule left out silently.
-//! 4. It draws its keys at random, so the store need not be empty; but it moves the store's clock, so no other test may
-//!    use the same store meanwhile.
-//! 5. It needs a tokio runtime; one with several threads finds more.
+//! 1. A suite panics if a rule is broken, as test assertions do. The message begins with the number of the rule.
+//! 2. Stores use a clock that a test cannot set, so a [`Harness`] makes records older instead. No suite sleeps.
+//! 3. If a backend cannot do something, its harness says so ([`Harness::purge`]). No rule is left out silently.
+//! 4. The suite of claims uses random keys, so the store does not have to be empty. It moves the store's clock, so no
+//!    other test may use the same store at the same time.
+//! 5. A suite needs a tokio runtime. With several threads it finds more.
 //!
-//! With the feature `send`, `outbox` checks an `OutboxStore` in the same way, `emptied_outbox` what becomes of deliveries whose
-//! message has lost its content, and `damaged_outbox` also what becomes of rows that cannot be read.
+//! With the feature `send`, `outbox` checks an `OutboxStore` in the same way, `emptied_outbox` checks what happens to
+//! deliveries whose message has lost its content, and `damaged_outbox` also what happens to rows that cannot be read.
 //!
-//! It does not check what only your store can know: that records outlive a restart, that two processes see one clock, that
-//! the application's transaction takes the mark with it.
+//! The suites do not check what only your own tests can: that records outlive a restart, that two processes have the
+//! same clock, and that a claim is completed in the application's transaction.
 //!
 //! ```
 //! use tower_webhooks::{

@@ -11,21 +11,21 @@ use crate::{
     },
 };
 
-/// Days of the [`Model`]'s time. A day is so long that the pace of a test run never reaches into the next.
+/// Days of the [`Model`]'s time. A day is so long that no test run lasts into the next one.
 pub type Units = u32;
 
-/// One of those who claim the key: the number of its token.
+/// A caller that claims the key: the number of its token.
 pub type Owner = u8;
 
 /// One call on the one key of a [`Model`], or the passing of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // A store has these methods; a test must be able to name them all.
 pub enum Step {
-    /// So many days pass.
+    /// This number of days passes.
     Advance(Units),
-    /// [`claim`](IdempotencyStore::claim), for so many days.
+    /// [`claim`](IdempotencyStore::claim), for this number of days.
     Claim(Owner, Units),
-    /// [`complete`](IdempotencyStore::complete), kept for so many days.
+    /// [`complete`](IdempotencyStore::complete), kept for this number of days.
     Complete(Owner, Units),
     /// [`is_done`](IdempotencyStore::is_done).
     IsDone(Owner),
@@ -33,11 +33,11 @@ pub enum Step {
     Purge,
     /// [`release`](IdempotencyStore::release).
     Release(Owner),
-    /// [`renew`](IdempotencyStore::renew), to so many days from now.
+    /// [`renew`](IdempotencyStore::renew), to this number of days from now.
     Renew(Owner, Units),
 }
 
-/// What a [`Step`] is answered with.
+/// The answer to a [`Step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // As `Step`.
 pub enum Answer {
@@ -45,15 +45,16 @@ pub enum Answer {
     Acquired(u32),
     /// The key is done, by this owner.
     Done(Owner),
-    /// The call was its owner's, or was not.
+    /// The call was the owner's, or it was not.
     Fenced(Fenced),
-    /// The key is held by this owner for so many more days.
+    /// This owner holds the key for this number of days.
     InFlight(Owner, Units),
-    /// Nothing is told.
+    /// The step has no answer.
     Nothing,
 }
 
-/// The contract of [`IdempotencyStore`] for one key, written from its text and in no hurry: what a store must answer.
+/// The contract of [`IdempotencyStore`] for one key, implemented directly from its text. It says what a store must
+/// answer.
 ///
 /// It shares no code with the stores. Its states are few, so a test can visit all of them.
 ///
@@ -82,18 +83,18 @@ struct Entry {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Phase {
-    /// Done, and remembered for so many more days; never 0.
+    /// Done, and kept for this number of days, which is never 0.
     Done { left: Units },
-    /// Claimed, and the lease still holds for so many days; never 0.
+    /// Claimed, and the lease lasts for this number of days, which is never 0.
     Held { left: Units },
-    /// Claimed, but the lease ended so many days ago.
+    /// Claimed, but the lease ended this number of days ago.
     Lapsed { since: Units },
-    /// Given back so many days ago.
+    /// Released this number of days ago.
     Released { since: Units },
 }
 
 impl Model {
-    /// Does a step, and tells what it must be answered with.
+    /// Applies a step, and returns the answer that a store must give.
     pub fn apply(&mut self, step: Step) -> Answer {
         match step {
             Step::Advance(days) => self.advance(days),
@@ -204,7 +205,7 @@ fn held(left: Units, days: Units) -> Phase {
     if left > days { Phase::Held { left: left - days } } else { Phase::Lapsed { since: aged(0, days - left) } }
 }
 
-/// Older than abandoned is no new state.
+/// A record that is abandoned already does not get older.
 fn aged(since: Units, days: Units) -> Units {
     since.saturating_add(days).min(ABANDONED_DAYS)
 }
@@ -212,12 +213,13 @@ fn aged(since: Units, days: Units) -> Units {
 /// [`ABANDONED_AFTER`](crate::idempotency::ABANDONED_AFTER), by the contract's text.
 const ABANDONED_DAYS: Units = 7;
 
-/// Does `steps` on a fresh key of the store and on the [`Model`], and compares each answer.
+/// Applies `steps` to a new key of the store and to the [`Model`], and compares each answer.
 ///
-/// Let a property-testing crate draw the steps: any sequence is legal, and a shorter one that still fails says more.
+/// Let a property-testing crate choose the steps: any sequence is legal, and such a crate finds the shortest one that
+/// fails.
 ///
 /// # Panics
-/// When the store answers otherwise than the model; the message holds the steps up to there.
+/// If the store's answer differs from the model's; the message contains the steps up to there.
 ///
 /// # Examples
 /// ```
@@ -240,7 +242,7 @@ pub async fn check_steps<H: Harness>(harness: &H, steps: &[Step]) {
     let mut model = Model::default();
 
     for (index, step) in steps.iter().enumerate() {
-        // A store that purges by itself does so by a clock that no test turns.
+        // A store that purges by itself uses a clock that no test can set.
         if *step == Step::Purge && harness.purge() == Purge::ByItself {
             continue;
         }
@@ -252,7 +254,7 @@ pub async fn check_steps<H: Harness>(harness: &H, steps: &[Step]) {
     }
 }
 
-/// The model's words turned into a store's, and back.
+/// Converts the model's values to a store's, and back.
 struct Case<'a, H: Harness> {
     harness: &'a H,
     store: Arc<H::Store>,
@@ -299,7 +301,7 @@ impl<'a, H: Harness> Case<'a, H> {
 }
 
 /// # Panics
-/// When a record holds what no owner put there: there is no word for it in the model.
+/// If a record holds something that no owner stored, which the model cannot express.
 fn answer(outcome: &ClaimOutcome) -> Answer {
     let by = |of: &Fingerprint| match (0..=Owner::MAX).find(|owner| fingerprint(*owner) == *of) {
         Some(owner) => owner,
@@ -313,7 +315,7 @@ fn answer(outcome: &ClaimOutcome) -> Answer {
             Answer::Done(owner)
         }
         ClaimOutcome::InFlight { retry_after, fingerprint } => {
-            // What is left of a day that has begun counts as a day.
+            // A day that has begun counts as a whole day.
             let left = retry_after.as_secs_f64() / days(1).as_secs_f64();
             Answer::InFlight(by(fingerprint), left.ceil() as Units)
         }

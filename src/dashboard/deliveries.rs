@@ -11,7 +11,7 @@ use super::{
     Shared,
     guard::Reader,
     page::{DELIVERIES, Fault, Frame, done, html},
-    text::{Time, duration, link},
+    text::{Time, duration, link, pretty},
 };
 use crate::send::{
     AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, MessageId, SendError, SendErrorKind,
@@ -205,6 +205,8 @@ struct Page {
     frame: Frame,
     row: Row,
     url: String,
+    /// What the endpoint's owner wrote about it.
+    description: String,
     attempts: Vec<AttemptRow>,
     data: Option<String>,
     list: String,
@@ -229,10 +231,15 @@ pub(super) async fn show(
     let message = tenant.message(&record.message).await?;
     let endpoint = tenant.endpoints().get(record.endpoint).await?;
     let shown_tenant = if reader.sees_all() { &*record.tenant } else { "" };
+    let (url, description) = match endpoint {
+        Some(endpoint) => (endpoint.url().to_owned(), endpoint.description().to_owned()),
+        None => (format!("{} (removed)", record.endpoint), String::new()),
+    };
     let page = Page {
         frame: Frame::new(&reader, format!("Delivery {}", record.id), "Deliveries").told(done.as_deref()),
         row: Row::of(&record),
-        url: endpoint.map_or_else(|| format!("{} (removed)", record.endpoint), |endpoint| endpoint.url().to_owned()),
+        url,
+        description,
         attempts: attempts.iter().map(AttemptRow::of).collect(),
         data: message.and_then(|message| message.payload).map(|payload| pretty(&payload)),
         list: link(DELIVERIES, &[("tenant", shown_tenant)]),
@@ -279,12 +286,6 @@ async fn find(shared: &Shared, reader: &Reader, id: &str) -> Result<(Tenant, Del
     let record = shared.webhooks.delivery(id).await?.ok_or_else(missing)?;
     let tenant = reader.of(&shared.webhooks, &record.tenant).ok_or_else(missing)?;
     Ok((tenant, record))
-}
-
-/// JSON with line breaks.
-fn pretty(text: &str) -> String {
-    let value = serde_json::from_str::<serde_json::Value>(text);
-    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| text.to_owned())
 }
 
 /// How many rows a page of the list has.

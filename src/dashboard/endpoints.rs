@@ -33,6 +33,7 @@ struct Row {
     rate_limit: String,
     api_version: String,
     in_order: bool,
+    metadata: Vec<(String, String)>,
     failures: u32,
     created_at: Time,
     success: String,
@@ -63,6 +64,7 @@ impl Row {
             rate_limit: endpoint.rate_limit().map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
             api_version: endpoint.api_version().unwrap_or("none").to_owned(),
             in_order: endpoint.is_in_order(),
+            metadata: endpoint.metadata().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             failures: endpoint.failures(),
             created_at: Time::of(endpoint.created_at()),
             success: share(stats.total().success_rate()),
@@ -123,6 +125,8 @@ struct Page {
     recent: Vec<DeliveryRow>,
     all: String,
     secret: Option<String>,
+    /// The event types of which there is an example to send.
+    examples: Vec<String>,
 }
 
 pub(super) async fn show(
@@ -149,6 +153,7 @@ async fn page(
     let recent = tenant.deliveries(DeliveryQuery::default().endpoint(endpoint.id()), SHOWN).await?;
     let shown_tenant = if reader.sees_all() { tenant.name() } else { "" };
     let id = endpoint.id().to_string();
+    let examples = if reader.may_change() { shared.webhooks.event_types().list().await? } else { Vec::new() };
     html(&Page {
         frame: Frame::new(reader, "Endpoint", "Endpoints").told(parameters.done.as_deref()),
         row: Row::of(endpoint, &stats),
@@ -157,6 +162,11 @@ async fn page(
         recent: recent.iter().map(DeliveryRow::of).collect(),
         all: link(DELIVERIES, &[("tenant", shown_tenant), ("endpoint", &id)]),
         secret,
+        examples: examples
+            .iter()
+            .filter(|entry| entry.example_json().is_some())
+            .map(|entry| entry.name().to_owned())
+            .collect(),
     })
 }
 
@@ -190,6 +200,23 @@ pub(super) async fn ping(
     let (tenant, endpoint) = reader.endpoint(&shared.webhooks, &id).await?;
     let delivery = tenant.endpoints().ping(endpoint.id()).await?;
     done(&reader, &format!("{DELIVERIES}/{delivery}"), "pinged")
+}
+
+#[derive(Deserialize)]
+pub(super) struct ExampleForm {
+    #[serde(rename = "type")]
+    event_type: String,
+}
+
+pub(super) async fn send_example(
+    State(shared): State<Arc<Shared>>,
+    reader: Reader,
+    Path(id): Path<String>,
+    Form(form): Form<ExampleForm>,
+) -> Result<Response, Fault> {
+    let (tenant, endpoint) = reader.endpoint(&shared.webhooks, &id).await?;
+    let delivery = tenant.endpoints().send_example(endpoint.id(), &form.event_type).await?;
+    done(&reader, &format!("{DELIVERIES}/{delivery}"), "example")
 }
 
 #[derive(Deserialize)]

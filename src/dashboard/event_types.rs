@@ -7,7 +7,7 @@ use super::{
     Shared,
     guard::Reader,
     page::{Fault, Frame, html},
-    text::NOTHING,
+    text::{NOTHING, pretty},
 };
 
 struct Row {
@@ -15,6 +15,7 @@ struct Row {
     description: String,
     version: String,
     schema: Option<String>,
+    example: Option<String>,
 }
 
 #[derive(Template)]
@@ -31,6 +32,7 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, reader: Reader) -> R
         description: entry.description_text().to_owned(),
         version: entry.api_version().unwrap_or(NOTHING).to_owned(),
         schema: entry.schema_text().map(str::to_owned),
+        example: entry.example_json().map(pretty),
     });
     html(&Page { frame: Frame::new(&reader, "Event types", "Event types"), rows: rows.collect() })
 }

@@ -92,6 +92,7 @@ where
         .route("/endpoints/{id}/ping", post(endpoints::ping))
         .route("/endpoints/{id}/recover", post(endpoints::recover))
         .route("/endpoints/{id}/rotate-secret", post(endpoints::rotate_secret))
+        .route("/endpoints/{id}/send-example", post(endpoints::send_example))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/cancel", post(deliveries::cancel))

@@ -81,10 +81,11 @@ pub(super) fn done(reader: &Reader, path: &str, what: &str) -> Result<Response, 
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response())
 }
 
-const NOTICES: [(&str, &str); 8] = [
+const NOTICES: [(&str, &str); 9] = [
     ("cancelled", "The delivery is cancelled."),
     ("disabled", "The endpoint is paused. What waits for it is held."),
     ("enabled", "The endpoint gets deliveries again. What was held is due."),
+    ("example", "The example is on its way; this is its delivery."),
     ("nothing", "The endpoint missed nothing in that time."),
     ("pinged", "A ping is on its way; this is its delivery."),
     ("recovered", "What the endpoint missed is on its way."),

@@ -50,6 +50,12 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// JSON with line breaks.
+pub(super) fn pretty(text: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(text);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| text.to_owned())
+}
+
 /// A share in per cent. Only what is whole is called 100 %.
 pub(super) fn share(share: Option<f64>) -> String {
     match share {

@@ -2,7 +2,7 @@ use std::{borrow::Cow, convert::Infallible, error::Error, fmt, sync::Arc};
 
 use crate::boxed::BoxError;
 
-/// The application's set-up is wrong. It shows at start, before a request is served. Cheap to clone.
+/// The configuration of the application is wrong. It occurs at start, before a request is served. Cheap to clone.
 ///
 /// # Examples
 /// ```
@@ -32,17 +32,17 @@ pub struct ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// A client that cannot be set up: it trusts nobody, or cannot say its name.
+    /// A client cannot be built: it has no trusted authorities, or its certificate cannot be used.
     Client,
-    /// A name that a store cannot give to its tables or keys.
+    /// A store cannot use this name for its tables or keys.
     Name,
-    /// A name that no provider has.
+    /// There is no provider of this name.
     Provider,
-    /// A scheme that contradicts itself, or that lacks something.
+    /// A scheme contradicts itself or is incomplete.
     Scheme,
-    /// A secret that cannot be read, or that is not of the form the scheme needs.
+    /// A secret cannot be read, or does not have the form that the scheme needs.
     Secret,
-    /// An option of the layer that does not fit the scheme.
+    /// An option of the layer does not fit the scheme.
     Option,
 }
 

@@ -1,22 +1,23 @@
 use std::{borrow::Cow, fmt};
 
-/// What is likely wrong with a request that did not pass, for the operator. It never reaches the network.
+/// The likely cause of a rejection, for the operator. It is never sent to the network.
 ///
-/// A hint is a guess from what can be seen; the [`VerifyError`](super::VerifyError) is the fact. It holds no payload, no
-/// secret, no signature, and no text of the sender's but the path of the URL, where the URL is signed, and the keys of its query.
+/// A hint is a guess; the [`VerifyError`](super::VerifyError) is certain. A hint contains no payload, no secret and no
+/// signature. Of the sender's text it contains only the path of the URL and the keys of its query, and these only if
+/// the scheme signs the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     kind: HintKind,
     text: Text,
 }
 
-/// What a hint says. The frequent ones are put into words only where somebody reads them: most forged requests are rejected
-/// by the time in their head, and should cost little.
+/// The text of a hint. Frequent ones are formatted only when they are read: most forged requests are rejected by the
+/// timestamp in their head, and should cost little.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Text {
-    /// The timestamp lies so many seconds ahead.
+    /// The timestamp is this many seconds in the future.
     Ahead(u64),
-    /// The timestamp is so many seconds old, and the sender's window is so wide.
+    /// The timestamp is `age` seconds old, and the sender's own window is `window` seconds.
     Old {
         age: i64,
         window: u64,
@@ -28,13 +29,13 @@ pub(crate) enum Text {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HintKind {
-    /// The body is not the one that was sent: something outside has changed, decoded or read it.
+    /// The body is not the one that was sent: an outer layer or a proxy has changed, decoded or read it.
     BodyChanged,
     /// The sender's clock or this machine's is wrong.
     ClockSkew,
-    /// A secret that has ended would have matched: the sender still signs with it.
+    /// A secret that has expired would have matched: the sender still signs with it.
     ExpiredSecret,
-    /// A header that may occur once holds several values with commas between them: a proxy has joined its lines.
+    /// A header that may occur once has several values with commas between them: a proxy has joined its lines.
     JoinedHeader,
     /// The request has the signature header of another provider.
     OtherProvider,
@@ -42,20 +43,20 @@ pub enum HintKind {
     OutsideWindow,
     /// The URL is signed, and the public URL may not be the one that the sender calls.
     PublicUrl,
-    /// The secret does not look like one of this scheme's.
+    /// The secret does not have the usual form for this scheme.
     SecretForm,
-    /// The signature is written in another way than the scheme's.
+    /// The signature does not have the form that the scheme declares.
     SignatureForm,
-    /// The signed text could be cut in two ways.
+    /// The signed text could be split in two ways.
     SignedText,
-    /// A test secret is used where live data come.
+    /// A test secret signed live data.
     TestSecret,
-    /// The timestamp counts something else than the scheme's unit.
+    /// The timestamp is written in another unit than the scheme's.
     TimestampUnit,
 }
 
 impl HintKind {
-    /// The kind's name in logs: a fixed, small vocabulary.
+    /// Returns the name of the kind in logs, one of a small, fixed set.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BodyChanged => "body_changed",
@@ -79,7 +80,7 @@ impl Hint {
         Self { kind, text: text.into() }
     }
 
-    /// Tells what the hint is about.
+    /// Returns what the hint is about.
     pub fn kind(&self) -> HintKind {
         self.kind
     }
@@ -93,8 +94,8 @@ impl fmt::Display for Hint {
             }
             Text::Old { age, window } => write!(
                 f,
-                "the timestamp is {age} s old, and the sender's own window is {window} s: a replay, a delivery that something \
-                 held back, or this machine's clock is ahead by as much"
+                "the timestamp is {age} s old, and the sender's own window is {window} s: this is a replay, the delivery was \
+                 delayed, or this machine's clock is ahead by as much"
             ),
             Text::Words(words) => f.write_str(words),
         }

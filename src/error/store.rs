@@ -2,7 +2,19 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::boxed::BoxError;
 
-/// A store could not do what it was asked. Cheap to clone.
+/// A call of a store failed. Cheap to clone.
+///
+/// ```
+/// use std::{error::Error, io};
+/// use tower_webhooks::error::{StoreError, StoreErrorKind};
+///
+/// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+/// let error = StoreError::new(StoreErrorKind::Unavailable, "claim a delivery").with_source(refused);
+///
+/// assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+/// assert_eq!(error.to_string(), "the store cannot be reached: claim a delivery");
+/// assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+/// ```
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
@@ -16,34 +28,34 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// The store held a lock or a transaction conflict for too long. The same call may succeed at once.
     Busy,
-    /// The store holds a record that it cannot read.
+    /// The store contains a record that it cannot read.
     Corrupt,
-    /// The store has no room: its bound or its disk is reached.
+    /// The store is full: its limit is reached, or its disk is full.
     Full,
-    /// Anything else that the store's server refused.
+    /// The store's server rejected the call for any other reason.
     Rejected,
     /// The store's schema is missing, or newer than this version of the crate understands.
     Schema,
     /// The store cannot be reached, or did not answer in time. Whether the call took effect is unknown.
     Unavailable,
-    /// The transaction that was passed belongs to another kind of database.
+    /// The transaction belongs to another kind of database.
     WrongTransaction,
 }
 
 impl StoreError {
-    /// Creates an error of `kind`; `context` says what was attempted, in the form ``claim a delivery``.
+    /// Creates an error of `kind`; `context` says what was attempted, for example `claim a delivery`.
     pub fn new(kind: StoreErrorKind, context: impl Into<Arc<str>>) -> Self {
         Self { kind, context: context.into(), source: None }
     }
 
-    /// Sets the cause.
+    /// Sets the cause, which [`source`](Error::source) returns.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// Tells what the error means for the caller.
+    /// Returns what the error means for the caller.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
@@ -53,10 +65,10 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             StoreErrorKind::Busy => "the store is busy",
-            StoreErrorKind::Corrupt => "the store holds a record that cannot be read",
+            StoreErrorKind::Corrupt => "the store contains a record that cannot be read",
             StoreErrorKind::Full => "the store is full",
-            StoreErrorKind::Rejected => "the store refused",
-            StoreErrorKind::Schema => "the store's schema does not fit",
+            StoreErrorKind::Rejected => "the store rejected the call",
+            StoreErrorKind::Schema => "the store's schema does not match this version of the crate",
             StoreErrorKind::Unavailable => "the store cannot be reached",
             StoreErrorKind::WrongTransaction => "the transaction belongs to another kind of database",
         };

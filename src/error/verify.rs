@@ -5,29 +5,47 @@ use http::HeaderName;
 use super::hint::Hint;
 use crate::boxed::BoxError;
 
-/// A request that did not pass, and why. Cheap to clone.
+/// Why a request was rejected. Cheap to clone.
 ///
-/// The network is told a status and one fixed line. This value is for the operator: it is in the response's extensions,
-/// and in one log event. It holds no payload, no secret and no signature.
+/// The sender only sees a status and one fixed line. This value is for the operator: it is in the extensions of the
+/// response, and in one log event. It contains no payload, no secret and no signature.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use http::Request;
+/// use tower_webhooks::{Provider, Scheme, Secret, Secrets, error::VerifyErrorKind};
+///
+/// // A delivery from Stripe of 2023, which is verified in 2024.
+/// let (head, ()) = Request::post("/").header("stripe-signature", format!("t=1700000000,v1={:064}", 0)).body(())?.into_parts();
+/// let secrets = Secrets::new(Secret::new("whsec_of_this_endpoint")?);
+/// let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_710_000_000);
+/// let error = Scheme::from(Provider::STRIPE).verify(&head, "{}", &secrets, now).unwrap_err();
+///
+/// assert_eq!(error.kind(), VerifyErrorKind::Stale);
+/// assert_eq!(error.kind().as_str(), "stale");
+/// assert_eq!(error.skew_seconds(), Some(10_000_000));
+/// assert_eq!(error.to_string(), "the timestamp is 10000000 s old");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct VerifyError {
     kind: VerifyErrorKind,
     subject: Subject,
     skew: Option<i64>,
-    /// Behind one pointer, since almost no error has one.
+    /// Behind a pointer, to keep the error small: most errors have no hint.
     hint: Option<Arc<Hint>>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// Why a request did not pass.
+/// Why a request was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VerifyErrorKind {
-    /// Something that must be there once is there twice, or too often to be looked at.
+    /// A header or another part that must occur once occurs twice, or more often than is allowed.
     Ambiguous,
-    /// The signed text could be read in another way, with other values in it and the same signature.
+    /// The signed text could be read in another way: other values would have the same signature.
     AmbiguousText,
-    /// The connection ended, or failed, before the body did.
+    /// The connection ended or failed before the body was complete.
     BodyIncomplete,
     /// The body is larger than the limit.
     BodyTooLarge,
@@ -35,39 +53,39 @@ pub enum VerifyErrorKind {
     BodyTooSlow,
     /// The body has a `Content-Encoding` that the scheme does not sign.
     ContentEncoding,
-    /// A handshake without the right token.
+    /// A handshake does not have the right token.
     HandshakeRejected,
-    /// The signature is not of the scheme's form.
+    /// The signature does not have the form that the scheme declares.
     MalformedSignature,
-    /// The timestamp is not of the scheme's form.
+    /// The timestamp does not have the form that the scheme declares.
     MalformedTimestamp,
-    /// The scheme does not send this method.
+    /// The scheme's sender does not use this method.
     MethodNotAllowed,
-    /// The signature, or something that is signed with it, is not there.
+    /// The signature, or another part that is signed, is missing.
     Missing,
-    /// The memory budget for bodies is spent.
+    /// The memory budget for bodies is used up.
     OverBudget,
-    /// There is no usable secret: the source failed or panicked, or has none, or only ones that have ended, or one that the
+    /// There is no usable secret: the source failed or panicked, or has no secret, only expired ones, or one that the
     /// scheme cannot use.
     SecretUnavailable,
-    /// The signature is well formed and wrong.
+    /// The signature is well formed but does not match.
     SignatureMismatch,
-    /// The timestamp is too far from now.
+    /// The timestamp is outside the window of the scheme, in the past or in the future.
     Stale,
     /// A test secret made the signature, and the delivery does not say that it is about test data.
     TestSecret,
-    /// Something that is signed is longer than any sender makes it.
+    /// A signed part is longer than the limit.
     TooLong,
-    /// The source of secrets is certain that the tenant does not exist.
+    /// The source of secrets says that the tenant does not exist.
     UnknownTenant,
 }
 
 impl VerifyErrorKind {
-    /// How many kinds there are, for tables that are indexed by them.
+    /// The number of kinds, for tables that are indexed by them.
     #[cfg(feature = "metrics")]
     pub(crate) const COUNT: usize = 18;
 
-    /// The kind's name in logs and metrics: a fixed, small vocabulary.
+    /// Returns the name of the kind in logs and metrics, one of a small, fixed set.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
@@ -92,7 +110,7 @@ impl VerifyErrorKind {
     }
 }
 
-/// Where the error is: a header, or something else by its name in the scheme. Never text of the sender's.
+/// Where the error is: a header, or another part by its name in the scheme. Never text of the sender.
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
     Header(HeaderName),
@@ -106,7 +124,7 @@ impl VerifyError {
         Self { kind, subject: Subject::Request, skew: None, hint: None, source: None }
     }
 
-    /// Names the header that the error is about.
+    /// Sets the header that the error is about.
     #[must_use]
     pub fn with_header(self, name: HeaderName) -> Self {
         self.with_subject(Subject::Header(name))
@@ -129,7 +147,7 @@ impl VerifyError {
         self
     }
 
-    /// Adds what is likely wrong; a hint that is there already is the better one.
+    /// Adds a hint. A hint that exists already is more specific and stays.
     pub(crate) fn with_hint(mut self, hint: Option<Hint>) -> Self {
         if self.hint.is_none() {
             self.hint = hint.map(Arc::new);
@@ -137,14 +155,14 @@ impl VerifyError {
         self
     }
 
-    /// Tells what is likely wrong, where that can be guessed. It is for the operator, and never for the network: it would
-    /// tell an attacker what to try next. It is in the log event of the rejection as well.
+    /// Returns the likely cause, if it can be guessed. It is for the operator only and must not be sent to the network,
+    /// since it helps an attacker. The log event of the rejection has it too.
     ///
     /// ```
     /// use http::Request;
     /// use tower_webhooks::{Provider, Scheme, Secret, Secrets, error::HintKind};
     ///
-    /// // A delivery of GitHub's, on Stripe's route.
+    /// // A delivery from GitHub arrives on the route for Stripe.
     /// let (head, ()) = Request::post("/").header("x-hub-signature-256", "sha256=00").body(())?.into_parts();
     /// let secrets = Secrets::new(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?);
     /// let error = Scheme::from(Provider::STRIPE).verify(&head, "{}", &secrets, std::time::SystemTime::UNIX_EPOCH).unwrap_err();
@@ -157,12 +175,13 @@ impl VerifyError {
         self.hint.as_deref()
     }
 
-    /// Tells why the request did not pass.
+    /// Returns why the request was rejected.
     pub fn kind(&self) -> VerifyErrorKind {
         self.kind
     }
 
-    /// Tells by how many seconds the timestamp is off, if that is the reason: positive when it lies in the past.
+    /// Returns by how many seconds the timestamp is off, if that is the reason; the number is positive if the timestamp
+    /// is in the past.
     pub fn skew_seconds(&self) -> Option<i64> {
         self.skew
     }
@@ -172,7 +191,7 @@ impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let subject = &self.subject;
         match self.kind {
-            VerifyErrorKind::Ambiguous => write!(f, "{subject} occurs more often than it may"),
+            VerifyErrorKind::Ambiguous => write!(f, "{subject} occurs more often than allowed"),
             VerifyErrorKind::AmbiguousText => {
                 write!(f, "{subject} could be read in another way, with the same signature")
             }
@@ -182,28 +201,28 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::ContentEncoding => {
                 f.write_str("the body has a `content-encoding`, which the scheme does not sign")
             }
-            VerifyErrorKind::HandshakeRejected => f.write_str("the handshake does not carry the right token"),
+            VerifyErrorKind::HandshakeRejected => f.write_str("the handshake does not have the right token"),
             VerifyErrorKind::MalformedSignature => {
-                write!(f, "{subject} does not hold a signature of the scheme's form")
+                write!(f, "{subject} does not have the form of this scheme's signatures")
             }
             VerifyErrorKind::MalformedTimestamp => {
-                write!(f, "{subject} does not hold a timestamp of the scheme's form")
+                write!(f, "{subject} does not have the form of this scheme's timestamps")
             }
-            VerifyErrorKind::MethodNotAllowed => f.write_str("the scheme does not send this method"),
+            VerifyErrorKind::MethodNotAllowed => f.write_str("the scheme's sender does not use this method"),
             VerifyErrorKind::Missing => write!(f, "missing {subject}"),
-            VerifyErrorKind::OverBudget => f.write_str("the memory budget for bodies is spent"),
-            VerifyErrorKind::SecretUnavailable => f.write_str("no usable secret could be had"),
+            VerifyErrorKind::OverBudget => f.write_str("the memory budget for bodies is used up"),
+            VerifyErrorKind::SecretUnavailable => f.write_str("no usable secret is available"),
             VerifyErrorKind::SignatureMismatch => f.write_str("the signature does not match any secret"),
             VerifyErrorKind::Stale => match self.skew {
-                Some(skew) if skew < 0 => write!(f, "the timestamp lies {} s ahead", skew.unsigned_abs()),
+                Some(skew) if skew < 0 => write!(f, "the timestamp is {} s in the future", skew.unsigned_abs()),
                 Some(skew) => write!(f, "the timestamp is {skew} s old"),
-                None => f.write_str("the timestamp is too far from now"),
+                None => f.write_str("the timestamp is outside the window"),
             },
             VerifyErrorKind::TestSecret => f.write_str(
                 "a test secret made the signature, and the delivery does not say that it is about test data",
             ),
-            VerifyErrorKind::UnknownTenant => f.write_str("the source of secrets knows no such tenant"),
-            VerifyErrorKind::TooLong => write!(f, "{subject} is longer than it may be"),
+            VerifyErrorKind::UnknownTenant => f.write_str("the source of secrets does not know the tenant"),
+            VerifyErrorKind::TooLong => write!(f, "{subject} is longer than allowed"),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     outcome::Retry,
 };
 
-/// The claim on the delivery, made by `with_idempotency`.
+/// The claim on the delivery, which `with_idempotency` makes.
 impl<S: Sync> FromRequestParts<S> for Claim {
     type Rejection = EventRejection;
 
@@ -21,8 +21,8 @@ impl<S: Sync> FromRequestParts<S> for Claim {
     }
 }
 
-/// `None` without idempotency on the route, or where a delivery runs without a claim: one without an id whose body may not stand
-/// for it, or by the application's choice.
+/// `None` without idempotency on the route, or if the delivery runs without a claim: it has no id and its body cannot
+/// replace the id, or the application has chosen so.
 impl<S: Sync> OptionalFromRequestParts<S> for Claim {
     type Rejection = Infallible;
 
@@ -31,7 +31,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Claim {
     }
 }
 
-/// 503: the delivery is not done, and the sender is to repeat it.
+/// Answers with 503: the delivery is not done, so the sender should retry.
 impl IntoResponse for ClaimError {
     fn into_response(self) -> Response {
         let mut response = Retry::new().into_response();

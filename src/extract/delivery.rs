@@ -11,7 +11,7 @@ pub(super) fn verified(parts: &Parts) -> Option<Delivery> {
     parts.extensions.get::<Verified>().map(|verified| verified.delivery.clone())
 }
 
-/// What is known about the delivery, without a look at its payload.
+/// The facts about the delivery, without parsing its payload.
 impl<S: Sync> FromRequestParts<S> for Delivery {
     type Rejection = EventRejection;
 

@@ -1,4 +1,4 @@
-//! Plain derived enums over event types.
+//! Reads events into ordinary derived enums.
 //!
 //! `#[derive(Deserialize)]` makes an enum ask its deserializer for one of its variants by name. The deserializer here answers
 //! with the variant whose name, read as a pattern, fits the event type best, and with the payload as its content. Nothing
@@ -32,7 +32,7 @@ pub(super) fn variants<'de, T: Deserialize<'de>>() -> Option<&'static [&'static 
     }
 }
 
-/// Reads an event into an enum.
+/// Deserializes an event into an enum.
 pub(super) fn deserialize<'de, T: Deserialize<'de>>(event: Event<'de, '_>) -> Result<T, serde_json::Error> {
     T::deserialize(event)
 }

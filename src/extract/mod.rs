@@ -1,17 +1,19 @@
 //! axum extractors for what [`WebhookLayer`](crate::WebhookLayer) has verified.
 //!
 //! Rules:
-//! 1. They read what the layer left in the request, so that they may stand anywhere among a handler's arguments, beside
-//!    `Bytes` or `Json`, and be taken twice.
-//! 2. Without a layer on the route they answer 500, and the log names the fix. They never hand out anything unverified.
-//! 3. A verified body that is not JSON is 400; JSON that does not fit the type is 422; a form that the scheme does not declare
-//!    is 415. Path and message go to the operator, not to the network, and hold no values of the payload.
-//! 4. An enum is an enum over event types: its variants' names are patterns, as in
-//!    [`EventRouter`](crate::EventRouter), and their content is the payload. Where no variant fits, the sender is told that
-//!    the event is done. `*` is the catch-all, and `#[serde(other)]` is one without content.
-//! 5. A form is read as JSON is, where the scheme says how: see [`Form`](crate::scheme::Form).
+//! 1. Extractors read the verified delivery from the request's extensions. So they can be any of a handler's arguments,
+//!    together with `Bytes` or `Json`, and can be used twice.
+//! 2. Without a layer on the route they answer with 500, and the log says what to add. They never return unverified
+//!    data.
+//! 3. A verified body that is not JSON is 400; JSON that does not fit the type is 422; a form that the scheme does not
+//!    declare is 415. The path and the message are for the operator, not for the network, and contain no values of the
+//!    payload.
+//! 4. An enum is an enum over event types: its variants' names are patterns, as in [`EventRouter`](crate::EventRouter),
+//!    and their content is the payload. If no variant matches, the sender receives a success. `*` matches every type,
+//!    and `#[serde(other)]` does so without content.
+//! 5. A form is read like JSON if the scheme declares it: see [`Form`](crate::scheme::Form).
 //!
-//! What this module does not do: verify.
+//! This module does not verify anything; the layer does.
 //!
 //! ```
 //! use axum::{Router, body::Body, http::{Request, StatusCode}, routing::post};

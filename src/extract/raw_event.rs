@@ -6,9 +6,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// An event that has not been parsed: its type, and its payload as it came.
+/// An event that was not parsed: its type, and its payload as received.
 ///
-/// It is for the groups and the catch-all of an enum over event types, where one variant stands for many shapes.
+/// Use it in an enum over event types, for groups and `*`, where one variant covers payloads of many forms.
 ///
 /// ```
 /// use tower_webhooks::RawEvent;

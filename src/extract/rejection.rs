@@ -5,9 +5,9 @@ use http::StatusCode;
 
 use crate::{answers::Line, observe::Outcome, verify::Acknowledged};
 
-/// Why an extractor had nothing to give. Cheap to clone.
+/// Why an extractor failed. Cheap to clone.
 ///
-/// The network is told a status and one fixed line.
+/// The sender only sees a status and one fixed line.
 ///
 /// # Examples
 /// A handler that takes the result answers a payload that does not fit by itself:
@@ -46,16 +46,17 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventRejectionKind {
-    /// The body is verified and is not UTF-8 JSON, repeats a key on the way to what was asked for, or is a form without the
-    /// field that holds the event: 400.
+    /// The body is verified, but is not UTF-8 JSON, repeats a key on the path to a requested value, or is a form
+    /// without the field that contains the event: 400.
     Malformed,
-    /// The body is verified JSON and does not fit the type: 422.
+    /// The body is verified JSON, but does not fit the type: 422.
     Mismatch,
-    /// No [`WebhookLayer`](crate::WebhookLayer) covers the route, or one without what the extractor needs: 500.
+    /// There is no [`WebhookLayer`](crate::WebhookLayer) on the route, or it lacks something that the extractor needs:
+    /// 500.
     NoLayer,
-    /// No variant of the enum is for the event type: a success, 200 or what the provider prescribes.
+    /// No variant of the enum matches the event type: a success, 200 or the status that the provider requires.
     Unhandled,
-    /// The body is a verified form, and the scheme does not say how to read one: 415. A genuine event is lost until the
+    /// The body is a verified form, but the scheme does not declare forms: 415. A genuine event is lost until the
     /// scheme declares [`form`](crate::scheme::SchemeBuilder::form), or the sender sends JSON.
     UnsupportedForm,
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{delivery::verified, parse, rejection::EventRejection};
 use crate::delivery::Delivery;
 
-/// The raw body that the signature was checked over, not parsed.
+/// The raw body over which the signature was checked, not parsed.
 ///
 /// It is for bodies that are not JSON, and for payloads so large that a type should borrow from them:
 ///
@@ -34,7 +34,7 @@ pub struct VerifiedBody {
 }
 
 impl VerifiedBody {
-    /// Returns the bytes, as they came.
+    /// Returns the bytes as received.
     pub fn raw(&self) -> &Bytes {
         self.delivery.signed_body()
     }
@@ -64,12 +64,13 @@ impl VerifiedBody {
         self.delivery.signed_body().clone()
     }
 
-    /// Returns the JSON of the body: the body itself, or what a form of the scheme holds in its field. It is not parsed.
+    /// Returns the JSON of the body without parsing it: the body itself, or the field of a form that the scheme
+    /// declares.
     ///
-    /// This is for types that are read from bytes and not by `Deserialize`.
+    /// Use it for types that are read from bytes and not by `Deserialize`.
     ///
     /// # Errors
-    /// When the body is a form without JSON.
+    /// If the body is a form without JSON.
     ///
     /// # Examples
     /// ```

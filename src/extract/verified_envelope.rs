@@ -10,7 +10,7 @@ use crate::delivery::Delivery;
 
 /// A verified delivery with its whole body as an `E`.
 ///
-/// [`VerifiedEvent`](super::VerifiedEvent) has the payload alone.
+/// [`VerifiedEvent`](super::VerifiedEvent) has only the payload.
 ///
 /// ```
 /// use tower_webhooks::VerifiedEnvelope;

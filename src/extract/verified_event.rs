@@ -10,15 +10,15 @@ use crate::delivery::Delivery;
 
 /// A verified delivery with its payload as a `T`.
 ///
-/// It exists only because the provider's own check passed on this request, over the raw bytes. `T` is what is at the
-/// scheme's payload pointer, such as `/data/object` for Stripe; the whole body is [`VerifiedEnvelope`](super::VerifiedEnvelope).
-/// The events of some senders do not all have that place: where the scheme declares
-/// [`payload_or_envelope`](crate::scheme::SchemeBuilder::payload_or_envelope), as those of the catalogue do, `T` is then
-/// read from the whole body.
+/// It exists only if the provider's own check has passed on this request, over the raw bytes. `T` is the value at the
+/// scheme's payload pointer, such as `/data/object` for Stripe; use [`VerifiedEnvelope`](super::VerifiedEnvelope) for
+/// the whole body. Not all events of some senders have this place: if the scheme declares
+/// [`payload_or_envelope`](crate::scheme::SchemeBuilder::payload_or_envelope), as those of the catalogue do, `T` is
+/// then read from the whole body.
 ///
-/// A body that does not fit `T` is answered with 422, so that its sender comes again. Where events of several types come to
-/// one route, let `T` be an enum over event types, or an [`EventRouter`](crate::EventRouter) choose the handler: what neither
-/// knows is acknowledged.
+/// A body that does not fit `T` is answered with 422, so that its sender retries. If a route receives several event
+/// types, use an enum over event types as `T`, or an [`EventRouter`](crate::EventRouter): event types that neither
+/// knows are acknowledged.
 ///
 /// ```
 /// use tower_webhooks::VerifiedEvent;
@@ -34,7 +34,7 @@ use crate::delivery::Delivery;
 /// # let _ = on_invoice;
 /// ```
 ///
-/// Nobody else can make one:
+/// Other code cannot create one:
 ///
 /// ```compile_fail
 /// # use tower_webhooks::{Delivery, VerifiedEvent};
@@ -43,8 +43,8 @@ use crate::delivery::Delivery;
 /// }
 /// ```
 ///
-/// `T` implements `Deserialize`. Where the compiler says that a handler is not one, `#[axum::debug_handler]` on it names the
-/// argument that is wrong:
+/// `T` must implement `Deserialize`. If the compiler says that a function is not a handler, `#[axum::debug_handler]` on
+/// it names the wrong argument:
 ///
 /// ```
 /// use tower_webhooks::VerifiedEvent;

@@ -5,17 +5,17 @@ use serde::{
 };
 use serde_json::Value;
 
-/// A form whose fields are read into a type. Values are text: numbers and booleans are parsed from it, and a field that is
-/// there more than once is a sequence.
+/// A form whose fields are deserialized into a type. Values are text: numbers and booleans are parsed from it, and a
+/// repeated field is a sequence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'de>(pub(crate) &'de [u8]);
 
-/// The fields as a JSON object, for types that hold JSON as it is.
+/// Returns the fields as a JSON object, for types that keep JSON unparsed.
 pub(crate) fn to_json(body: &[u8]) -> Result<Value, serde_json::Error> {
     Value::deserialize(Fields(body))
 }
 
-/// Asks the library, with our type of error.
+/// Calls the library, and converts its error to that of serde_json.
 macro_rules! ask {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
@@ -34,7 +34,7 @@ impl<'de> Deserializer<'de> for Fields<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, serde_json::Error> {
-        // A name that no Rust type can have is an agreement between a type and a deserializer of JSON, as `RawValue` has.
+        // serde_json recognises types such as `RawValue` by a name that no Rust type can have.
         if name.starts_with('$') {
             let text = to_json(self.0)?.to_string();
             return serde_json::Deserializer::from_reader(text.as_bytes()).deserialize_newtype_struct(name, visitor);

@@ -1,13 +1,13 @@
-//! Bodies of the type `application/x-www-form-urlencoded`, which a few senders post instead of JSON.
+//! Bodies of the type `application/x-www-form-urlencoded`, which a few senders send instead of JSON.
 //!
 //! Rules:
-//! 1. The body itself says whether it is a form. No sender signs `Content-Type`, so that anyone who replays a delivery could
-//!    change it; what a verified body means depends on signed bytes alone. JSON is never a form: an object, an array or a
-//!    string begins with a character that a form escapes, and other JSON holds no `=`.
-//! 2. Names and values are decoded as the URL standard says (url.spec.whatwg.org, section 5.1), but bytes that are not UTF-8
-//!    are refused and not replaced: two receivers would replace them differently.
-//! 3. A field that is asked for and is there twice makes the body ambiguous, as a repeated key does in JSON.
-//! 4. Of a form with parts (`multipart/form-data`) the part that holds JSON is read, and nothing else.
+//! 1. The body itself determines whether it is a form. Senders do not sign `Content-Type`, so anyone who replays a
+//!    delivery could change it; the meaning of a verified body depends only on signed bytes. JSON is never a form: an
+//!    object, an array or a string begins with a character that a form escapes, and other JSON does not contain `=`.
+//! 2. Names and values are decoded as the URL standard says (url.spec.whatwg.org, section 5.1), but bytes that are not
+//!    UTF-8 are rejected and not replaced, since two receivers could replace them differently.
+//! 3. If a field that is needed occurs twice, the body is ambiguous, as with a repeated key in JSON.
+//! 4. Of a form with parts (`multipart/form-data`), only the part with the JSON is read.
 
 #[cfg(feature = "axum")]
 mod deserialize;
@@ -22,10 +22,10 @@ use percent_encoding::percent_decode;
 pub(crate) use self::deserialize::{Fields, to_json};
 use crate::json::{Pointer, Scalars, Unread};
 
-/// How to read the forms of a sender that posts them: [`SchemeBuilder::form`](crate::scheme::SchemeBuilder::form) takes it.
+/// How the forms of a sender are read; the argument of [`SchemeBuilder::form`](crate::scheme::SchemeBuilder::form).
 ///
-/// A body is read as a form when it is one, whatever its `Content-Type` says, and as JSON otherwise. The signature is over the
-/// raw bytes in both cases.
+/// A body that is a form is read as one, whatever its `Content-Type` says, and any other body as JSON. The signature
+/// covers the raw bytes in both cases.
 ///
 /// ```
 /// use tower_webhooks::{Scheme, scheme::{Field, Form}};
@@ -57,18 +57,20 @@ pub struct Form {
 }
 
 impl Form {
-    /// A field of the form holds the JSON that would be the body otherwise. It is decoded once, when it is first asked for. The form may be one
-    /// with parts (`multipart/form-data`).
+    /// Declares that a field of the form contains the JSON that would otherwise be the body. It is decoded once, on
+    /// first use. The form may have parts (`multipart/form-data`).
     pub fn json(field: impl Into<Cow<'static, str>>) -> Self {
         Self { json: Some(field.into()), fields: false }
     }
 
-    /// The fields are the payload and the envelope. A JSON pointer of one token, such as `/event`, is the field of that name.
+    /// Declares that the fields are the payload and the envelope. A JSON pointer of one token, such as `/event`, is the
+    /// field of that name.
     pub fn fields() -> Self {
         Self { json: None, fields: true }
     }
 
-    /// In forms without the field of [`json`](Self::json), the fields are the payload: some senders post both.
+    /// Declares that in forms without the field of [`json`](Self::json) the fields are the payload, for senders that
+    /// send both kinds.
     pub fn or_fields(mut self) -> Self {
         self.fields = true;
         self
@@ -95,39 +97,39 @@ impl Form {
         }
     }
 
-    /// The field that holds the JSON, if one does.
+    /// Returns the field that contains the JSON, if one is declared.
     #[cfg(feature = "testing")]
     pub(crate) fn json_field(&self) -> Option<&str> {
         self.json.as_deref()
     }
 
-    /// Whether the fields may be the payload.
+    /// Returns `true` if the fields may be the payload.
     #[cfg(feature = "testing")]
     pub(crate) fn has_fields(&self) -> bool {
         self.fields
     }
 }
 
-/// What a body is, by a scheme that may be sent forms.
+/// The kind of a body, for a scheme that declares forms.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// A form whose fields are the payload.
     Fields,
-    /// The JSON that a form held, decoded.
+    /// The JSON in a form, decoded.
     Json(Bytes),
-    /// No form: the body is what it is.
+    /// Not a form: the body is read as it is.
     Raw,
     Unread(Unread),
 }
 
-/// Returns `true` if a body is a form. JSON is not a form; what is neither may pass for one.
+/// Returns `true` if a body is a form. The result is `false` for JSON; a body that is neither may count as a form.
 pub(crate) fn is_form(body: &[u8]) -> bool {
-    // What a serializer of forms leaves as it is, and `%`, with which all else begins.
+    // The characters that a form serializer does not escape, and `%`, with which every escape begins.
     let begins = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._+%".contains(byte);
     body.first().is_some_and(begins) && body.contains(&b'=')
 }
 
-/// The scalars at pointers of one token: the fields of these names.
+/// Returns the scalars at pointers of one token: the fields of these names.
 pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scalars<'de>, Unread> {
     let field = |pointer: &Pointer| -> Result<Option<Cow<'de, str>>, Unread> {
         let [name] = pointer.tokens() else { return Ok(None) };
@@ -136,7 +138,7 @@ pub(crate) fn scalars<'de>(body: &'de [u8], pointers: &[Pointer]) -> Result<Scal
     pointers.iter().map(field).collect()
 }
 
-/// The raw value of a field that is there at most once.
+/// Returns the raw value of a field that may occur at most once.
 fn single<'de>(body: &'de [u8], name: &str) -> Result<Option<&'de [u8]>, Unread> {
     let mut values = pairs(body).filter(|(other, _)| is_named(other, name)).map(|(_, value)| value);
     match (values.next(), values.next()) {
@@ -145,7 +147,7 @@ fn single<'de>(body: &'de [u8], name: &str) -> Result<Option<&'de [u8]>, Unread>
     }
 }
 
-/// The fields of a form, decoded and sorted by name, with the values of a repeated one in order. `None` where the body is no form of text.
+/// The fields of a form, decoded and sorted by name, with the values of a repeated one in order. `None` where the body is not a form of text.
 pub(crate) fn sorted(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
     if !body.is_empty() && !is_form(body) {
         return None;
@@ -166,7 +168,7 @@ pub(crate) fn sorted_query(query: &[u8]) -> Vec<Parameter<'_>> {
     parameters
 }
 
-/// Names and values, as they were sent.
+/// Returns names and values as they were sent.
 fn pairs(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
@@ -189,13 +191,13 @@ fn text(raw: &[u8]) -> Result<Cow<'_, str>, Unread> {
     }
 }
 
-/// Decodes a name or a value: never longer than it was.
+/// Decodes a name or a value. The result is never longer than the input.
 fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     let escapes = raw.iter().filter(|byte| **byte == b'%').count();
     if escapes == 0 && !raw.contains(&b'+') {
         return Cow::Borrowed(raw);
     }
-    // An escape is three bytes for one. What only looks like an escape makes the buffer grow.
+    // An escape has three bytes for one. The buffer grows only if there are invalid escapes.
     let mut decoded = Vec::with_capacity(raw.len().saturating_sub(2 * escapes));
     for (index, piece) in raw.split(|byte| *byte == b'+').enumerate() {
         if index > 0 {

@@ -12,25 +12,25 @@ use http_body_util::Full;
 
 use crate::head::RequestHead;
 
-/// The URI that the sender called, before nested routers cut their prefix off.
+/// Returns the URI that the sender called, before nested routers remove their prefix.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0)
 }
 
-/// Whether [`route`] can ever tell.
+/// Whether [`route`] can return a route.
 #[cfg(feature = "idempotency")]
 pub(crate) const KNOWS_ROUTES: bool = true;
 
-/// The pattern of the route that matched, from the outermost router on; for a service that was nested, the pattern that it is
-/// nested at. `None` behind a fallback.
+/// Returns the pattern of the route that matched, including the paths of outer routers; for a nested service, the
+/// pattern where it is nested. `None` behind a fallback.
 ///
-/// It is the application's text alone, never the request's: one service has one name, however a sender spells its path.
+/// It comes from the application, never from the request: a service has one name, however a sender writes the path.
 #[cfg(feature = "idempotency")]
 pub(crate) fn route<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let nested = request.extensions().get::<NestedPath>().map(|path| path.as_str().trim_end_matches('/'));
     match (matched, nested) {
-        // axum names a nested service where the path is just that of the nest, and does not where there is more of it.
+        // axum sets the matched path of a nested service only if the request's path is exactly the nested one.
         (Some(matched), Some(nested)) if matched.trim_end_matches('/') == nested => Some(within(nested)),
         (Some(matched), _) => Some(Cow::Borrowed(matched)),
         (None, Some(nested)) => Some(within(nested)),
@@ -38,13 +38,13 @@ pub(crate) fn route<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// No route can have this name, since a wildcard of axum's has one of its own.
+/// No route can have this name, since a wildcard in axum needs a name.
 #[cfg(feature = "idempotency")]
 fn within(nested: &str) -> Cow<'_, str> {
     format!("{nested}/{{*}}").into()
 }
 
-/// The head with everything that axum knows about it.
+/// Returns the head with everything that axum knows about it.
 pub(crate) fn request_head(parts: &mut Parts) -> RequestHead {
     let path_params = path_params(parts);
     RequestHead::with_route(
@@ -56,7 +56,7 @@ pub(crate) fn request_head(parts: &mut Parts) -> RequestHead {
     )
 }
 
-/// axum keeps path parameters to itself and shows them through an extractor, which is ready at once.
+/// axum gives access to path parameters only through an extractor, which is ready at once.
 fn path_params(parts: &mut Parts) -> Vec<(String, String)> {
     let future = std::pin::pin!(RawPathParams::from_request_parts(parts, &()));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
@@ -65,7 +65,8 @@ fn path_params(parts: &mut Parts) -> Vec<(String, String)> {
     }
 }
 
-/// Lets `Bytes`, `Json` and `String` take a body that has already been bounded, where axum's own default would cut it.
+/// Lets `Bytes`, `Json` and `String` accept a body whose size the layer has checked, although it exceeds axum's default
+/// limit.
 pub(crate) fn lift_body_limit(request: &mut Request<Full<Bytes>>, length: usize) {
     const AXUM_DEFAULT: usize = 2 * 1024 * 1024;
     if length > AXUM_DEFAULT {

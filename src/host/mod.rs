@@ -1,7 +1,8 @@
-//! What the framework around the middleware knows: the original URI, the matched path, path parameters, the body limit.
+//! Information from the framework around the middleware: the original URI, the matched path, path parameters, the body
+//! limit.
 //!
-//! The middleware itself names no framework. With the feature `axum` these questions are answered by what axum leaves in a
-//! request's extensions, without it by the request alone.
+//! The middleware itself does not depend on a framework. With the feature `axum` this information comes from the
+//! extensions that axum adds to a request, without it from the request alone.
 
 #[cfg(feature = "axum")]
 #[path = "axum.rs"]

@@ -43,33 +43,33 @@ pub(super) struct Known {
     pub(super) response: Option<Arc<StoredResponse>>,
 }
 
-/// What a duplicate is answered while the first delivery is being handled.
+/// The answer to a duplicate while the first delivery is being handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InFlight {
-    /// 409, for senders that repeat on it.
+    /// 409, for senders that retry after it.
     Conflict,
-    /// 503 with `Retry-After`: the sender comes again.
+    /// 503 with `Retry-After`: the sender retries.
     Retry,
-    /// Waits for the first one for at most this long, and then answers as if it had come later; else as
-    /// [`Retry`](Self::Retry).
+    /// Waits for the first one for at most this time, and then answers as if the duplicate had arrived later; if the
+    /// time is over, answers like [`Retry`](Self::Retry).
     Wait(Duration),
 }
 
-/// What becomes of a delivery without an id.
+/// How a delivery without an id is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingId {
-    /// Its body is its id, for 24 hours at most: two deliveries with equal bytes are one. **Two events with equal bytes are one as
-    /// well**, so that the second is lost.
+    /// A digest of the body is the id, for 24 hours at most: two deliveries with equal bytes count as one. **Two
+    /// different events with equal bytes count as one as well**, so that the second is lost.
     BodyDigest,
-    /// It is rejected with 400.
+    /// The delivery is rejected with 400.
     Reject,
-    /// It runs without a claim, as often as it comes.
+    /// The delivery runs without a claim each time that it arrives.
     Skip,
 }
 
-/// What becomes of a delivery that cannot be claimed because the store is down.
+/// How a delivery is handled that cannot be claimed because the store is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StoreDown {
     Reject,

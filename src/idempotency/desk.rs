@@ -198,7 +198,7 @@ impl Desk<'_> {
         later.tell(store, tasks, self.provider(), Due { token, lease, note });
     }
 
-    /// Warns the operator that one id came with two bodies.
+    /// Logs that two bodies arrived under one id.
     fn warn_of_other_body(&self, seen: Fingerprint) {
         if seen != self.fingerprint {
             observe::other_body(self.provider());

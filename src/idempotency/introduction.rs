@@ -49,7 +49,7 @@ impl Introductions {
 /// Notes in `store` which program this is, and warns the operator if the store knows another one.
 pub(super) async fn introduce(store: &BoundedStore, key: ClaimKey, consumer: &str, provider: &str) {
     let Some(program) = program() else { return };
-    // A failure is no news: the store's next caller will tell.
+    // A failure is not logged here: the next call of the store will report it.
     if let Ok(Some(other)) = store.introduce(key, program).await {
         observe::shared_store(provider, consumer, program, &other);
     }

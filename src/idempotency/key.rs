@@ -5,22 +5,22 @@ use smallvec::SmallVec;
 
 use crate::fencing::token;
 
-/// What a delivery is known by in a store: a hash, so that it has one size and cannot be forged by a clever id.
+/// The key of a delivery in a store: a hash, so that it has a fixed size and no id can be chosen to collide with
+/// another.
 ///
-/// It is the SHA-256 of consumer, provider, tenant and delivery id, each with its length before it, cut to 16 bytes. The
-/// lengths keep `("a", "bc")` and `("ab", "c")` apart. The name of an application, where the store has one, stands before
+/// It is the SHA-256 of consumer, provider, tenant and delivery id, each preceded by its length, truncated to 16 bytes.
+/// Because of the lengths `("a", "bc")` and `("ab", "c")` differ. If the store has an application name, it comes before
 /// them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimKey([u8; 16]);
 
 impl ClaimKey {
-    /// Makes the key of a delivery, for a store that names no application.
+    /// Creates the key of a delivery, for a store without an application name.
     pub fn new(consumer: &str, provider: &str, tenant: Option<&str>, delivery_id: &[u8]) -> Self {
         Self::of_parts(None, consumer, provider, tenant, None, delivery_id)
     }
 
-    /// Makes the key of a delivery, for a store of
-    /// [`application`](super::IdempotencyStore::application).
+    /// Creates the key of a delivery, for a store of [`application`](super::IdempotencyStore::application).
     pub fn of_application(
         application: &str,
         consumer: &str,
@@ -85,7 +85,8 @@ impl fmt::Debug for ClaimKey {
 }
 
 token! {
-    /// Who holds a claim: random, new for every claim, so that an owner whose lease has passed changes nothing.
+    /// Identifies the owner of a claim. It is random and new for every claim, so that an owner whose lease has ended
+    /// cannot change anything.
     ClaimToken
 }
 
@@ -97,13 +98,13 @@ pub(super) struct Guard {
     pub(super) window: Duration,
 }
 
-/// What tells two bodies under one delivery id apart, for a warning.
+/// A checksum that distinguishes two bodies under one delivery id, for a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 8]);
 
 impl Fingerprint {
-    /// Makes the fingerprint of a body: always the same, and much cheaper than a digest. It is good for a warning, and for
-    /// nothing that an attacker could want to get past.
+    /// Creates the fingerprint of a body. It is always the same for the same body, and much cheaper than a digest. It
+    /// is good enough for a warning, but does not protect against an attacker.
     pub fn of(body: &[u8]) -> Self {
         /// Any odd number whose bits look random; this one is the golden ratio's.
         const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

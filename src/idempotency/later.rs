@@ -49,7 +49,7 @@ const WAITING_RELEASES: usize = 1_000;
 /// Beyond this, deliveries are recorded without their responses.
 const WAITING_RESPONSES: usize = 16 * 1024 * 1024;
 const CALLS_AT_ONCE: usize = 16;
-/// Longer is no use: by then the store's operator has looked after it.
+/// A longer time is not useful: by then the store's operator has repaired it.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// So much later, or as good as never.

@@ -14,10 +14,9 @@ use crate::{
     verify::WebhookLayer,
 };
 
-/// Runs the handler once for each delivery, as far as that can be promised: see the [module](super).
+/// Runs the handler once for each delivery, within the limits that the [module](super) describes.
 ///
-/// It stands inside [`WebhookLayer`], which
-/// [`with_idempotency`](WebhookLayer::with_idempotency) sees to:
+/// It must be inside a [`WebhookLayer`]; use [`with_idempotency`](WebhookLayer::with_idempotency):
 ///
 /// ```
 /// use std::time::Duration;
@@ -40,112 +39,115 @@ pub struct IdempotencyLayer {
 }
 
 impl IdempotencyLayer {
-    /// Claims deliveries in `store`.
+    /// Creates a layer that claims deliveries in `store`.
     pub fn new(store: impl IdempotencyStore) -> Self {
         Self { context: Context::new(store) }
     }
 
-    /// Names who handles. Two consumers with one store each handle a delivery; two routes with one consumer's name handle it
-    /// once between them.
+    /// Sets the name of the consumer. With two consumers on one store, each handles a delivery; two routes with the
+    /// same consumer name handle it once together.
     ///
-    /// By default it is the pattern of the matched route, or the path that a service is nested at. Without either, behind a
-    /// fallback and without axum, the name has to be given: the path of a request is the sender's to choose, so that each
-    /// spelling of it would be a consumer of its own. Without axum a missing name fails at start. Behind a fallback, which cannot
-    /// be told from a route before a request comes, each delivery is answered with 500, and an error event names the remedy.
+    /// By default it is the pattern of the matched route, or the path at which a service is nested. Behind a fallback
+    /// and without axum there is no pattern, so you have to set the name: the sender could write the path of a request
+    /// in several ways, and each would be another consumer. Without axum a missing name is an error at start. Behind a
+    /// fallback, which can only be detected when a request arrives, each delivery is answered with 500, and an error
+    /// event says what to do.
     #[must_use]
     pub fn with_consumer(mut self, name: impl Into<Arc<str>>) -> Self {
         self.context.consumer = Some(name.into());
         self
     }
 
-    /// Replaces how long a claim holds without being renewed; 60 s by default. It must exceed the handler's timeout and the
-    /// store's together: otherwise a second run could begin while the first is still allowed to go on.
+    /// Replaces the lease of a claim, the time for which it holds without being renewed; 60 s by default. It must
+    /// exceed the handler's timeout and the store's timeout together; otherwise a second run could begin while the
+    /// first is still running.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.context.lease = lease;
         self
     }
 
-    /// Replaces how long a handler may run; 30 s by default. Then it is dropped, the claim is released, and the answer is
-    /// 503. [`Claim::renew`](crate::Claim::renew) gives it more.
+    /// Replaces the time that a handler may run; 30 s by default. After that it is dropped, the claim is released, and
+    /// the answer is 503. [`Claim::renew`](crate::Claim::renew) extends it.
     #[must_use]
     pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
         self.context.handler_timeout = timeout;
         self
     }
 
-    /// Replaces how long a call to the store may take; 5 s by default.
+    /// Replaces the time that a call of the store may take; 5 s by default.
     #[must_use]
     pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
         self.context.store.timeout = timeout;
         self
     }
 
-    /// Replaces how long a done delivery is remembered. By default that is 7 days, or longer where the provider repeats
-    /// longer. What comes again later runs again.
+    /// Replaces the time for which a completed delivery is remembered. The default is 7 days, or more if the provider
+    /// retries for longer. A duplicate that arrives later runs again.
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.context.retention = Some(retention);
         self
     }
 
-    /// Replaces what a duplicate is answered while the first is being handled; [`InFlight::Retry`] by default. It is never a
-    /// success: if the first one fails, nobody would send it again.
+    /// Replaces the answer to a duplicate while the first delivery is being handled; [`InFlight::Retry`] by default. It
+    /// is never a success: if the first one failed later, the sender would not send it again.
     #[must_use]
     pub fn with_in_flight(mut self, answer: InFlight) -> Self {
         self.context.in_flight = answer;
         self
     }
 
-    /// Replaces what becomes of a delivery without an id. By default the scheme decides: [`MissingId::BodyDigest`] where it says that
-    /// [no two events have equal bodies](crate::scheme::SchemeBuilder::bodies_are_unique), else [`MissingId::Skip`], which loses
-    /// nothing.
+    /// Replaces how a delivery without an id is handled. By default the scheme decides: [`MissingId::BodyDigest`] if it
+    /// declares that [no two events have equal bodies](crate::scheme::SchemeBuilder::bodies_are_unique), otherwise
+    /// [`MissingId::Skip`], which does not lose events.
     #[must_use]
     pub fn with_missing_id(mut self, choice: MissingId) -> Self {
         self.context.missing_id = Some(choice);
         self
     }
 
-    /// Takes equal bytes under another id for a replay, for `window`, where the provider does not sign the id: the second is
-    /// answered with a success and not run.
+    /// Treats a body with equal bytes under another id as a replay, for the time `window`, if the provider does not
+    /// sign the id: the second delivery is answered with a success and does not run.
     ///
-    /// **Two true events with equal bytes become one.** Without it they run both, and a log event says that it may have been
-    /// a replay.
+    /// **Two genuine events with equal bytes then count as one.** Without this option both run, and a log event says
+    /// that the second may be a replay.
     #[must_use]
     pub fn with_replay_guard(mut self, window: Duration) -> Self {
         self.context.replay_guard = Some(window);
         self
     }
 
-    /// Keeps the responses of handlers, and answers duplicates with them instead of a fixed line. Bodies larger than `bytes`, or
-    /// of unknown length, are not kept; nor are those of handlers that commit the claim themselves.
+    /// Stores the responses of handlers, and answers duplicates with them instead of a fixed line. Bodies that are
+    /// larger than `bytes` or of unknown length are not stored, nor are responses of handlers that commit the claim
+    /// themselves.
     #[must_use]
     pub fn with_stored_responses(mut self, bytes: usize) -> Self {
         self.context.stored_responses = Some(bytes);
         self
     }
 
-    /// Replaces how many done deliveries are remembered in this process; 10,000 by default, 0 to ask the store each
-    /// time.
+    /// Replaces how many completed deliveries are cached in this process; 10,000 by default. With 0 the store is asked
+    /// each time.
     #[must_use]
     pub fn with_local_cache(mut self, deliveries: usize) -> Self {
         self.context.done = Arc::new(Recent::new(deliveries));
         self
     }
 
-    /// Runs the handler without a claim while the store is down. **An event may then run many times at once**, and nothing
-    /// will know that it is done.
+    /// Runs the handler without a claim while the store is down. **An event may then run many times at once**, and is
+    /// not recorded as done.
     #[must_use]
     pub fn with_dangerously_unclaimed_runs(mut self) -> Self {
         self.context.store_down = StoreDown::RunUnclaimed;
         self
     }
 
-    /// Waits until every handler that was begun has ended and its outcome is recorded, for at most `deadline`. Tells how
+    /// Waits until every running handler has ended and its outcome is recorded, for at most `deadline`. Returns how
     /// many have not; their claims end with their leases.
     ///
-    /// Call it after the server has stopped taking requests: handlers go on when their clients hang up, and so when the
-    /// server's connections end.
+    /// Call it after the server has stopped accepting requests: handlers continue when their clients disconnect, and
+    /// also when the server closes its connections.
     pub async fn drain(&self, deadline: Duration) -> usize {
         let tasks = &self.context.tasks;
         tasks.close();
@@ -186,7 +188,8 @@ impl<S> Layer<S> for IdempotencyLayer {
     type Service = Idempotency<S>;
 
     /// # Panics
-    /// When the lease does not exceed the handler's timeout and the store's together, or when nothing names the consumer.
+    /// If the lease does not exceed the handler's timeout and the store's timeout together, or if the consumer has no
+    /// name.
     #[track_caller]
     fn layer(&self, inner: S) -> Idempotency<S> {
         if let Err(cause) = self.check() {
@@ -197,8 +200,8 @@ impl<S> Layer<S> for IdempotencyLayer {
 }
 
 impl WebhookLayer<Identity> {
-    /// Runs the handler once for each delivery: pass a store, or an [`IdempotencyLayer`] with options. It may stand anywhere
-    /// in the chain of options.
+    /// Runs the handler once for each delivery: pass a store, or an [`IdempotencyLayer`] with options. You can call it
+    /// anywhere in the chain of options.
     ///
     /// ```
     /// use tower_webhooks::{Secret, WebhookLayer, store::MemoryStore};

@@ -1,30 +1,30 @@
-//! Once: idempotency that holds under crashes and races.
+//! Idempotency that holds under crashes and races: each event runs once.
 //!
-//! Senders repeat themselves. Behind [`WebhookLayer::with_idempotency`](crate::WebhookLayer::with_idempotency) a handler runs
-//! once for each delivery that is acknowledged, as far as that can be promised:
+//! Senders send deliveries again. With [`WebhookLayer::with_idempotency`](crate::WebhookLayer::with_idempotency) a
+//! handler runs once for each acknowledged delivery, within the limits of the rules below:
 //!
 //! | case | answer |
 //! |---|---|
-//! | first | the handler's; recorded as done before a 2xx leaves, released on anything else, on a panic and on a timeout |
-//! | again while in flight | 503 and `Retry-After`, or 409, or a bounded wait; never 2xx |
-//! | again after done | 200 `{"status":"already_processed"}` and `idempotent-replayed: true`, or the stored response |
-//! | again after a failure | runs again at once |
-//! | the client is gone | the handler goes on, and is recorded |
-//! | the process was killed | runs again when the lease ends |
+//! | first delivery | the handler's; recorded as done before a 2xx is sent, released on any other status, on a panic and on a timeout |
+//! | duplicate while the first one is handled | 503 and `Retry-After`, or 409, or a limited wait; never 2xx |
+//! | duplicate after success | 200 `{"status":"already_processed"}` and `idempotent-replayed: true`, or the stored response |
+//! | duplicate after a failure | runs again at once |
+//! | the client disconnects | the handler continues, and its result is recorded |
+//! | the process was killed | a duplicate runs again when the lease has ended |
 //! | store down before the handler | 503 |
-//! | store down after it | the handler's answer; the record is made in the background |
-//! | the handler says [`Discard`](crate::Discard) | recorded as done, success |
+//! | store down after the handler | the handler's; the result is recorded in the background |
+//! | the handler returns [`Discard`](crate::Discard) | success, recorded as done |
 //!
 //! Rules:
-//! 1. Nothing is written before the signature has passed.
-//! 2. A success never leaves before the delivery is recorded as done, but for one case: the handler has succeeded and the
-//!    store cannot be told. Then the effect is there, and a duplicate may run it again once the lease has passed.
-//! 3. A handler runs at least once for each acknowledged delivery. Its effect happens once where it commits in the same
-//!    transaction as the claim: [`Claim::commit`](crate::Claim::commit).
-//! 4. Whoever has lost a claim changes nothing (fencing).
+//! 1. Nothing is written before the signature was verified.
+//! 2. A success is never sent before the delivery is recorded as done, with one exception: the handler has succeeded
+//!    and the store cannot be reached. Then the effect exists, and a duplicate may run again after the lease has ended.
+//! 3. A handler runs at least once for each acknowledged delivery. Its effect happens once if it is committed in the
+//!    same transaction as the claim: [`Claim::commit`](crate::Claim::commit).
+//! 4. A process that has lost its claim cannot change the record (fencing).
 //!
-//! What this module does not do: make a handler's other effects idempotent. [`Claim::idempotency_key`](crate::Claim::idempotency_key)
-//! is for those.
+//! This module does not make a handler's other effects idempotent; use
+//! [`Claim::idempotency_key`](crate::Claim::idempotency_key) for those.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,9 +1,9 @@
-//! The rules of a claim: what becomes of one record, as pure functions.
+//! The rules of a claim: how a record changes, as pure functions.
 //!
-//! A store looks the record of a key up, lets the rule change it, and writes it back, all in one atomic step: by a lock, or in a
-//! transaction that nobody can be between. Then it keeps the contract of [`IdempotencyStore`](super::IdempotencyStore). The stores in
-//! memory and in SQLite do so. PostgreSQL and Redis decide inside the server, in their own language; all four are held to the same
-//! reference model by `conformance`.
+//! A store reads the record of a key, lets the rule change it, and writes it back, all in one atomic step: with a lock,
+//! or in a transaction that isolates the record. Then it fulfils the contract of
+//! [`IdempotencyStore`](super::IdempotencyStore). The stores in memory and in SQLite do so. PostgreSQL and Redis decide
+//! inside the server, in their own language; all four are held to the same reference model by `conformance`.
 //!
 //! Times are [`Millis`] of the store's clock.
 //!
@@ -38,21 +38,21 @@ use crate::clock::{Millis, after};
 
 /// What a store keeps under the key of a delivery.
 ///
-/// A key without a record was never claimed, or what was kept has been purged: its first claim is [`Record::first`].
+/// A key without a record was never claimed, or its record was purged: the first claim is [`Record::first`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
     /// Whether it is claimed.
     pub state: State,
-    /// Whose it is, or was last.
+    /// The token of the owner, or of the last one.
     pub token: ClaimToken,
-    /// How often it was claimed since it was last forgotten.
+    /// How often the delivery was claimed since its record was last forgotten.
     pub attempt: u32,
-    /// Of which body.
+    /// The fingerprint of the body.
     pub fingerprint: Fingerprint,
     /// Pending: when the lease ends. Released: when that was. Done: when it is forgotten.
     pub until: Millis,
-    /// What the handler answered, where that is kept.
+    /// The handler's response, if it is stored.
     pub response: Option<Arc<StoredResponse>>,
 }
 
@@ -60,11 +60,11 @@ pub struct Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store keeps each.
 pub enum State {
-    /// It was handled.
+    /// The delivery was handled.
     Done,
-    /// Somebody is handling it, or has died on it when its lease has passed.
+    /// An owner is handling it; if the lease has ended, the owner may have died.
     Pending,
-    /// It was given back: whoever claims it next may have it.
+    /// It was released, and can be claimed again.
     Released,
 }
 
@@ -93,7 +93,7 @@ impl Record {
                 return ClaimOutcome::Done { fingerprint: self.fingerprint, response: self.response.clone() };
             }
             State::Done => 1,
-            // The answer to the first call was lost and its holder asks again.
+            // The answer to the first call was lost, and its owner asks again.
             State::Pending if self.token == claim.token => self.attempt,
             State::Pending if self.until > now => {
                 return ClaimOutcome::InFlight {
@@ -108,7 +108,7 @@ impl Record {
         ClaimOutcome::Acquired { attempt }
     }
 
-    /// Marks the record as done. A second time changes nothing, so that a retry does not prolong the retention.
+    /// Marks the record as done. A second call changes nothing, so that a retry does not extend the retention.
     pub fn complete(&mut self, token: ClaimToken, completion: &Completion, now: Millis) -> Fenced {
         if self.state == State::Pending && self.token == token {
             self.state = State::Done;
@@ -119,7 +119,7 @@ impl Record {
         self.is_done(token, now)
     }
 
-    /// Gives the record back: the next claim has it at once.
+    /// Releases the record, so that it can be claimed again at once.
     pub fn release(&mut self, token: ClaimToken, now: Millis) -> Fenced {
         match self.state {
             State::Pending if self.token == token => {
@@ -150,7 +150,7 @@ impl Record {
         }
     }
 
-    /// Returns `true` if nobody needs the record any more, so that purge removes it.
+    /// Returns `true` if the record is not needed any more, so that the purge removes it.
     pub fn is_purgeable(&self, now: Millis) -> bool {
         match self.state {
             State::Done => self.until <= now,

@@ -47,7 +47,7 @@ where
             introduce(&context.store, key, &consumer, &provider).await;
         }
         if context.purge.is_due() {
-            // A failure is no news: the store's next caller will tell.
+            // A failure is not logged here: the next call of the store will report it.
             if let Ok(removed) = context.store.purge(purge::STEP).await {
                 context.purge.removed(removed);
             }

@@ -124,7 +124,8 @@ impl<R, E> Future for ResponseFuture<R, E> {
                 }
                 let answer = ready!(Pin::new(answer).poll(cx));
                 go_on(job.take());
-                // A job that ended without an answer, as when the runtime ends, acknowledges nothing.
+                // The job has ended without an answer, for example because the runtime has ended. Nothing is
+                // acknowledged.
                 Poll::Ready(answer.unwrap_or_else(|_| Ok(answers::unavailable().map(ResponseBody::own))))
             }
         }

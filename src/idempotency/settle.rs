@@ -112,8 +112,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Gives a claim back whose handler has failed, and its guard with it. Where the handler has committed the claim all the
-    /// same, the effect is there, and the same bytes would be a replay: then the guard is completed.
+    /// Releases a claim whose handler has failed, and its guard with it. Where the handler has committed the claim all
+    /// the same, the effect is there, and the same bytes would be a replay: then the guard is completed.
     async fn give_back(&self, held: &Held) {
         let state = held.state();
         if state == HeldState::Done {
@@ -143,7 +143,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Gives a claim back of which nobody knows whether it is done. If it is, this changes nothing but its guard.
+    /// Releases a claim of which it is unknown whether it is done. If it is, this changes nothing but its guard.
     fn decide_later(&self, held: &Held) {
         let note = held.guard.map_or(Note::Release(held.key), |guard| Note::Decide(held.key, guard));
         self.later(held.token, held.lease_end(), note);

@@ -27,10 +27,10 @@ use crate::{
 /// 3. [`complete`](Self::complete), [`release`](Self::release) and [`renew`](Self::renew) act only on the record whose
 ///    token is theirs (fencing); a passed lease alone does not take the record from its owner, only the next claim does.
 ///    Otherwise they change nothing and say [`Stale`](Fenced::Stale).
-/// 4. Each is idempotent per token: `complete` of a record done by the same token, and `release` of one released by it, is
-///    [`Applied`](Fenced::Applied). `renew` and `release` of a done record, and `complete` and `renew` of a released one,
-///    are `Stale`. `release` never turns done into anything else. An expired done record is no record here too (`Stale`,
-///    as after a purge), and completing a second time prolongs nothing.
+/// 4. Each is idempotent per token: `complete` of a record done by the same token, and `release` of one released by it,
+///    is [`Applied`](Fenced::Applied). `renew` and `release` of a done record, and `complete` and `renew` of a released
+///    one, are `Stale`. `release` never turns done into anything else. An expired done record counts as no record here
+///    too (`Stale`, as after a purge), and completing a second time prolongs nothing.
 /// 5. Time is the store's: one clock for all who share it, never the caller's.
 /// 6. A method that returned an error may or may not have taken effect; calling it again with the same token is safe. That
 ///    holds for `claim` too: claimed again with the token that already holds the key, it is `Acquired` with the same
@@ -38,39 +38,40 @@ use crate::{
 /// 7. A pending record is never dropped before its lease has passed, however full the store is.
 /// 8. A dropped future leaves no lock and no open transaction behind.
 ///
-/// Whose claims they are is not for the store to tell apart: the name of the [`application`](Self::application) is in the keys.
+/// The store does not have to distinguish applications: the name of the [`application`](Self::application) is in the
+/// keys.
 ///
-/// Run `conformance::idempotency`, of the feature `conformance`, against an implementation.
+/// Test an implementation with `conformance::idempotency`, of the feature `conformance`.
 pub trait IdempotencyStore: Send + Sync + 'static {
-    /// The name of the application that claims here, if it was given one. Whoever makes a key puts it into that
-    /// ([`ClaimKey::of_application`]), so that applications with one store and routes of the same name do not take each
-    /// other's deliveries for done. It never changes.
+    /// Returns the name of the application that claims here, if one was set. It is part of every key
+    /// ([`ClaimKey::of_application`]), so that applications with one store and routes of the same name do not treat
+    /// each other's deliveries as done. It never changes.
     fn application(&self) -> Option<&str> {
         None
     }
 
-    /// Notes that `program` claims the deliveries of one consumer, which `key` stands for, and returns the name of another
-    /// program that has noted the same within the last day. Two applications without names are found out so.
+    /// Records that `program` claims the deliveries of one consumer, which `key` identifies, and returns the name of
+    /// another program that has recorded the same within the last day. This detects two applications without names.
     ///
-    /// A store of one process needs none of it: by default nothing is noted.
+    /// A store for one process does not need this: by default nothing is recorded.
     ///
     /// # Errors
-    /// When the store cannot be asked. Nothing depends on it.
+    /// If the store cannot be reached. The caller only skips the warning then.
     fn introduce<'a>(&'a self, key: ClaimKey, program: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
         let _ = (key, program);
         Box::pin(std::future::ready(Ok(None)))
     }
 
-    /// Claims a delivery for the holder of `claim.token`.
+    /// Claims a delivery for the owner of `claim.token`.
     ///
     /// # Errors
-    /// When the store cannot be asked; the delivery is then not run.
+    /// If the store cannot be reached; the delivery then does not run.
     fn claim(&self, claim: ClaimRequest) -> BoxFuture<'_, Result<ClaimOutcome, StoreError>>;
 
     /// Marks a claimed delivery as done.
     ///
     /// # Errors
-    /// When the store cannot be asked; whether the mark was made is unknown.
+    /// If the store cannot be reached; it is then unknown whether the delivery was marked.
     fn complete(
         &self,
         key: ClaimKey,
@@ -78,33 +79,33 @@ pub trait IdempotencyStore: Send + Sync + 'static {
         completion: Completion,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
-    /// Gives a claimed delivery back, so that it can be claimed again at once.
+    /// Releases a claimed delivery, so that it can be claimed again at once.
     ///
     /// # Errors
-    /// When the store cannot be asked; the claim then ends with its lease at the latest.
+    /// If the store cannot be reached; the claim then ends with its lease at the latest.
     fn release(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
     /// Extends the lease of a pending claim to `lease` from now.
     ///
     /// # Errors
-    /// When the store cannot be asked; the old lease then holds.
+    /// If the store cannot be reached; the old lease then continues.
     fn renew(&self, key: ClaimKey, token: ClaimToken, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
     /// Reads whether a delivery is done, by the owner `token`: the check after a
     /// [`complete_in`](Self::complete_in) whose commit was left to the application.
     ///
-    /// [`Applied`](Fenced::Applied) when the record is done by this token, else [`Stale`](Fenced::Stale).
+    /// Returns [`Applied`](Fenced::Applied) if the record is done by this token, otherwise [`Stale`](Fenced::Stale).
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn is_done(&self, key: ClaimKey, token: ClaimToken) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
-    /// Marks a claimed delivery as done inside the application's transaction: `connection` is what
-    /// [`StoreTransaction::connection`](crate::transaction::StoreTransaction::connection) lends.
+    /// Marks a claimed delivery as done in the application's transaction; `connection` comes from
+    /// [`StoreTransaction::connection`](crate::transaction::StoreTransaction::connection).
     ///
     /// # Errors
-    /// [`WrongTransaction`](StoreErrorKind::WrongTransaction) when the connection is not of this store's database, which is
-    /// the answer of every store that has no transactions; otherwise as [`complete`](Self::complete).
+    /// [`WrongTransaction`](StoreErrorKind::WrongTransaction) if the connection does not belong to this store's kind of
+    /// database; a store without transactions always returns it. Otherwise the errors of [`complete`](Self::complete).
     fn complete_in<'a>(
         &'a self,
         connection: &'a mut (dyn Any + Send),
@@ -119,71 +120,71 @@ pub trait IdempotencyStore: Send + Sync + 'static {
         ))))
     }
 
-    /// Removes up to `limit` records that nobody needs any more, and tells how many: done ones past their expiry, pending
-    /// and released ones that have been free for [`ABANDONED_AFTER`].
+    /// Removes up to `limit` records that are not needed any more, and returns how many: done records after their
+    /// expiry, and pending and released ones that have been free for [`ABANDONED_AFTER`].
     ///
     /// # Errors
     /// When the store cannot be asked.
     fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 }
 
-/// How long a record that is free to be claimed is kept for its attempt count before [`IdempotencyStore::purge`] may
-/// remove it: 7 days, the default retention of a done one.
+/// How long a record that can be claimed is kept for its attempt count before [`IdempotencyStore::purge`] may remove
+/// it: 7 days, like the default retention of a completed delivery.
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What [`IdempotencyStore::claim`] is asked.
+/// The argument of [`IdempotencyStore::claim`].
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ClaimRequest {
-    /// What the delivery is known by.
+    /// The key of the delivery.
     pub key: ClaimKey,
-    /// Who claims it.
+    /// The token of the new owner.
     pub token: ClaimToken,
     /// How long the claim holds without [`renew`](IdempotencyStore::renew). Whole milliseconds count.
     pub lease: Duration,
-    /// What the body looks like.
+    /// The fingerprint of the body.
     pub fingerprint: Fingerprint,
 }
 
 impl ClaimRequest {
-    /// Puts a request together.
+    /// Creates a request.
     pub fn new(key: ClaimKey, token: ClaimToken, lease: Duration, fingerprint: Fingerprint) -> Self {
         Self { key, token, lease, fingerprint }
     }
 }
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ClaimOutcome {
-    /// The claim is the caller's.
+    /// The caller owns the claim.
     Acquired {
-        /// Which run of this delivery this is, from 1.
+        /// The number of this run of the delivery, from 1.
         attempt: u32,
     },
     /// The delivery is done.
     Done {
         /// The fingerprint of the body that was handled.
         fingerprint: Fingerprint,
-        /// The response that was kept with it, if one was.
+        /// The stored response, if there is one.
         response: Option<Arc<StoredResponse>>,
     },
-    /// Somebody else is handling it.
+    /// Another owner is handling the delivery.
     InFlight {
-        /// When to ask again, at the latest: the rest of the lease.
+        /// When to try again at the latest: the rest of the lease.
         retry_after: Duration,
         /// The fingerprint of the body being handled.
         fingerprint: Fingerprint,
     },
 }
 
-/// What [`IdempotencyStore::complete`] records.
+/// The argument of [`IdempotencyStore::complete`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Completion {
     /// How long the delivery counts as done, from now. Whole milliseconds count.
     pub retention: Duration,
-    /// The response to answer duplicates with, where the application chose that.
+    /// The response for duplicates, if the application stores responses.
     pub response: Option<Arc<StoredResponse>>,
 }
 
@@ -193,7 +194,7 @@ impl Completion {
         Self { retention, response: None }
     }
 
-    /// Keeps `response` for duplicates.
+    /// Sets the response for duplicates.
     #[must_use]
     pub fn response(mut self, response: Arc<StoredResponse>) -> Self {
         self.response = Some(response);
@@ -201,20 +202,20 @@ impl Completion {
     }
 }
 
-/// A response kept for duplicates: status, `Content-Type` and body.
+/// A stored response for duplicates: status, `Content-Type` and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredResponse {
     /// The status code.
     pub status: u16,
-    /// The value of `Content-Type`, if it had one.
+    /// The value of `Content-Type`, if the response had one.
     pub content_type: Option<String>,
     /// The body.
     pub body: Bytes,
 }
 
 impl StoredResponse {
-    /// Puts a stored response together.
+    /// Creates a stored response.
     pub fn new(status: u16, content_type: Option<String>, body: Bytes) -> Self {
         Self { status, content_type, body }
     }

@@ -5,8 +5,8 @@ use super::{
     spans::AttemptSpan,
 };
 
-/// What is known of an attempt before it is made.
-#[allow(dead_code)] // Nobody reads it without the feature `tracing`.
+/// The facts about an attempt that are known before it is made.
+#[allow(dead_code)] // Only read with the feature `tracing`.
 pub(crate) struct AttemptHead<'a> {
     pub(crate) message: &'a str,
     pub(crate) event_type: &'a str,
@@ -14,7 +14,7 @@ pub(crate) struct AttemptHead<'a> {
     pub(crate) host: &'a str,
     /// From 1.
     pub(crate) attempt: u32,
-    /// The delivery and the endpoint, where an outbox has them.
+    /// The delivery and the endpoint, in an outbox.
     pub(crate) delivery: Option<&'a dyn fmt::Display>,
     pub(crate) endpoint: Option<&'a dyn fmt::Display>,
 }
@@ -27,14 +27,14 @@ pub(crate) struct AttemptEnd<'a> {
     pub(crate) status: Option<u16>,
     pub(crate) reason: Option<&'static str>,
     pub(crate) refused: bool,
-    /// Whether our own proxy let nothing out.
+    /// Whether the egress proxy refused the connection or failed.
     pub(crate) kept_in: bool,
     pub(crate) cause: Option<&'a (dyn std::error::Error + 'static)>,
     pub(crate) duration: Duration,
 }
 
-/// One attempt that is being made: its span, and its place among those in flight. What is dropped before it has ended was
-/// cancelled, or panicked.
+/// One attempt in flight: its span, and its place in the gauge of attempts in flight. If it is dropped before it has
+/// ended, the attempt was cancelled or panicked.
 pub(crate) struct Attempting {
     span: AttemptSpan,
     ended: bool,
@@ -46,7 +46,7 @@ impl Attempting {
         Self { span: AttemptSpan::new(head), ended: false, _in_flight: InFlight::enter() }
     }
 
-    /// Works at it inside its span, which is entered only while the work is polled.
+    /// Runs `work` inside of the span, which is entered only while the work is polled.
     pub(crate) fn inside<F: Future>(&self, work: F) -> impl Future<Output = F::Output> + use<F> {
         self.span.instrument(work)
     }

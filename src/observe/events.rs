@@ -7,16 +7,16 @@ use crate::error::{VerifyError, VerifyErrorKind};
 #[cfg(feature = "axum")]
 use crate::pattern::Mistake;
 
-/// A request did not pass.
+/// A request was rejected.
 pub(crate) fn rejected(provider: &str, status: u16, cause: &VerifyError) {
     let reason = cause.kind().as_str();
     let hint = cause.hint().map(tracing::field::display);
     match cause.kind() {
-        // The operator must act, or deliveries are lost once the sender gives up.
+        // The operator must act, or deliveries are lost when the sender gives up.
         VerifyErrorKind::SecretUnavailable => error!(
             target: TARGET, provider, status, reason, hint, cause = source(cause), "rejected a request: {cause}"
         ),
-        // Clients that go away, scanners that ask with GET, and made-up tenants are everyday traffic of the internet.
+        // Clients that disconnect, scanners that use GET, and invented tenants are normal on the internet.
         VerifyErrorKind::BodyIncomplete | VerifyErrorKind::MethodNotAllowed | VerifyErrorKind::UnknownTenant => {
             debug!(target: TARGET, provider, status, reason, hint, "rejected a request: {cause}");
         }
@@ -29,30 +29,30 @@ pub(crate) fn panicked(provider: &str) {
     error!(target: TARGET, provider, "a handler panicked; the request is answered with 500");
 }
 
-/// A layer was built whose scheme lets the body be changed.
+/// A layer was built whose scheme does not protect the body.
 pub(crate) fn body_not_covered(provider: &str) {
     warn!(
         target: TARGET, provider,
-        "the signature of this scheme does not cover the body: whoever sees one request can send any other"
+        "the signature of this scheme does not cover the body: anyone who sees one request can send any other"
     );
 }
 
-/// A layer was built whose scheme is weaker than it could be.
+/// A layer was built with a weak scheme.
 pub(crate) fn weak_scheme(provider: &str, weakness: &'static str) {
     warn!(target: TARGET, provider, "this scheme is weaker than it could be: {weakness}");
 }
 
-/// A layer was built that checks nothing.
+/// A layer was built that does not verify requests.
 pub(crate) fn not_verified(provider: &str) {
-    warn!(target: TARGET, provider, "verification is off: every request is taken for the sender's");
+    warn!(target: TARGET, provider, "verification is off: every request is accepted as the sender's");
 }
 
-/// A secret can be guessed.
+/// A secret is so short that it could be guessed.
 pub(crate) fn short_secret(provider: &str) {
-    warn!(target: TARGET, provider, "a secret is shorter than the advised 16 bytes");
+    warn!(target: TARGET, provider, "a secret is shorter than the recommended 16 bytes");
 }
 
-/// An extractor stands on a route without its layer.
+/// A handler on a route without a layer uses an extractor.
 #[cfg(feature = "axum")]
 pub(crate) fn no_layer(extractor: &str) {
     error!(
@@ -61,7 +61,7 @@ pub(crate) fn no_layer(extractor: &str) {
     );
 }
 
-/// A handler asks for a claim on a route without idempotency.
+/// A handler takes a claim on a route without idempotency.
 #[cfg(feature = "axum")]
 pub(crate) fn no_claim() {
     error!(
@@ -71,19 +71,19 @@ pub(crate) fn no_claim() {
     );
 }
 
-/// A handler gave an event up for good.
+/// A handler discarded an event.
 #[cfg(feature = "axum")]
 pub(crate) fn discarded(reason: &str) {
-    warn!(target: TARGET, reason, "a handler discarded an event; the sender is told that it is done");
+    warn!(target: TARGET, reason, "a handler discarded an event; the sender receives a success");
 }
 
-/// Nobody handles an event's type.
+/// No handler wants the type of an event.
 #[cfg(feature = "axum")]
 pub(crate) fn unhandled(provider: &str, event_type: Option<&str>) {
-    debug!(target: TARGET, provider, event_type, "nobody handles this event type; the sender is told that it is done");
+    debug!(target: TARGET, provider, event_type, "no handler wants this event type; the sender receives a success");
 }
 
-/// A payload of an old API version could not be turned into a newer one.
+/// A payload of an old API version could not be converted to a newer one.
 #[cfg(feature = "axum")]
 pub(crate) fn not_upcast(provider: &str, event_type: Option<&str>, cause: &(dyn Error + 'static)) {
     error!(target: TARGET, provider, event_type, cause, "an upcaster failed");
@@ -92,41 +92,41 @@ pub(crate) fn not_upcast(provider: &str, event_type: Option<&str>, cause: &(dyn 
 /// A verified payload could not be parsed.
 #[cfg(feature = "axum")]
 pub(crate) fn not_parsed(provider: &str, event_type: Option<&str>, path: &str, message: &str) {
-    // Without a status: a handler may take the `Result` and answer as it likes. The span has the true one.
+    // Without a status: a handler may take the `Result` and choose the response itself. The span has the actual status.
     warn!(target: TARGET, provider, event_type, path, "a verified event could not be parsed: {message}");
 }
 
-/// No handler could be chosen for an event whose body cannot be read.
+/// The body of an event could not be read, so no handler could be chosen.
 #[cfg(feature = "axum")]
 pub(crate) fn not_routed(provider: &str, event_type: Option<&str>, message: &str) {
     let event_type = event_type.map(super::line);
     warn!(target: TARGET, provider, event_type, "a verified event could not be routed: {message}");
 }
 
-/// An event's type is handled for other API versions alone.
+/// There are handlers for the type of an event, but only for other API versions.
 #[cfg(feature = "axum")]
 pub(crate) fn version_unhandled(provider: &str, event_type: Option<&str>, api_version: Option<&str>) {
     let (event_type, api_version) = (event_type.map(super::line), api_version.map(super::line));
     warn!(
         target: TARGET, provider, event_type, api_version,
-        "nobody handles this API version, though others of this event type are handled; the sender is told that it is done"
+        "no handler wants this API version of the event type, although there are handlers for others; the sender receives a success"
     );
 }
 
-/// Nobody handles an event's type, and that looks like a mistake. `place` is an enum or a router.
+/// No handler wants the type of an event, which looks like a mistake. `place` is an enum or a router.
 #[cfg(feature = "axum")]
 pub(crate) fn never_matches(place: &'static str, provider: &str, event_type: &str, mistake: Mistake<'_>) {
     let event_type = super::line(event_type);
     match mistake {
         Mistake::NoneHasParts => warn!(
             target: TARGET, provider, event_type,
-            "no pattern of this {place} can match an event type such as this one, and the sender is told that the event is \
-             done; in an enum, name each variant with `#[serde(rename = \"…\")]`"
+            "no pattern of this {place} can match an event type such as this one, and the sender receives a success; \
+             in an enum, name each variant with `#[serde(rename = \"…\")]`"
         ),
         Mistake::Written(pattern) => warn!(
             target: TARGET, provider, event_type, pattern = super::line(pattern),
-            "a pattern of this {place} looks like this event type and does not match it, and the sender is told that the \
-             event is done; patterns are compared letter by letter; in an enum, name each variant with \
+            "a pattern of this {place} looks like this event type but does not match it, and the sender receives a \
+             success; patterns are compared letter by letter; in an enum, name each variant with \
              `#[serde(rename = \"…\")]`"
         ),
     }
@@ -136,50 +136,50 @@ fn source(error: &VerifyError) -> Option<&(dyn Error + 'static)> {
     error.source()
 }
 
-/// Lets a spawned task log under the span that it came from.
+/// Lets a spawned task log in the span of the task that spawned it.
 #[cfg(feature = "idempotency")]
 pub(crate) fn in_current_span<F: Future>(future: F) -> impl Future<Output = F::Output> {
     tracing::Instrument::in_current_span(future)
 }
 
-/// Idempotency stands outside of verification, or alone.
+/// An idempotency layer is outside of verification, or without it.
 #[cfg(feature = "idempotency")]
 pub(crate) fn misordered() {
     error!(
         target: TARGET,
-        "idempotency does not stand inside a `WebhookLayer`; use `WebhookLayer::…(…).with_idempotency(store)`"
+        "the idempotency layer is not inside a `WebhookLayer`; use `WebhookLayer::…(…).with_idempotency(store)`"
     );
 }
 
-/// A duplicate came.
+/// A duplicate of a delivery arrived.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
-    debug!(target: TARGET, provider, state, "a delivery came again");
+    debug!(target: TARGET, provider, state, "a duplicate of a delivery arrived");
 }
 
-/// One id came with two bodies.
+/// Two bodies arrived under one id.
 #[cfg(feature = "idempotency")]
 pub(crate) fn other_body(provider: &str) {
-    warn!(target: TARGET, provider, "a delivery came again with another body under its id; the first one counts");
+    warn!(target: TARGET, provider, "a duplicate has another body than the first delivery of its id; the first one counts");
 }
 
-/// Equal bytes came under two ids that are not signed.
+/// Bodies with equal bytes arrived under two ids that are not signed.
 #[cfg(feature = "idempotency")]
 pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
-    warn!(target: TARGET, provider, outcome, "equal bytes came under another id, which is not signed: it may be a replay");
+    warn!(target: TARGET, provider, outcome, "a body with equal bytes arrived under another id, which is not signed: it may be a replay");
 }
 
-/// A layer was built that will claim no delivery.
+/// A layer was built whose idempotency has no effect.
 #[cfg(feature = "idempotency")]
 pub(crate) fn nothing_to_claim(provider: &str) {
     warn!(
         target: TARGET, provider,
-        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency claims none, and each duplicate \
-         runs. Say `.id(…)` or `.bodies_are_unique()` in the scheme, or choose with `IdempotencyLayer::with_missing_id`"
+        "deliveries of this scheme have no id, and equal bodies can be different events: idempotency has no effect, and each \
+         duplicate runs. Declare `.id(…)` or `.bodies_are_unique()` in the scheme, or use `IdempotencyLayer::with_missing_id`"
     );
 }
 
-/// Two programs claim for one consumer in one store, and neither says whose claims they are.
+/// Two programs claim for one consumer in one store, without an application name.
 #[cfg(feature = "idempotency")]
 pub(crate) fn shared_store(provider: &str, consumer: &str, program: &str, other: &str) {
     warn!(
@@ -189,27 +189,27 @@ pub(crate) fn shared_store(provider: &str, consumer: &str, program: &str, other:
     );
 }
 
-/// An SQLite database is in a mode in which readers and the writer wait for each other.
+/// A SQLite database is in a mode in which readers and the writer wait for each other.
 #[cfg(feature = "sqlite")]
 pub(crate) fn journal_mode(mode: &str) {
     warn!(
         target: TARGET, journal_mode = mode,
-        "the SQLite database of the store is in the journal mode `{mode}`, in which every reader holds commits up; switch it to \
+        "the SQLite database of the store is in the journal mode `{mode}`, in which every reader delays commits; switch it to \
          write-ahead logging: `SqliteConnectOptions::journal_mode(SqliteJournalMode::Wal)`, or `PRAGMA journal_mode = WAL`"
     );
 }
 
-/// No route names who handles a delivery, and the application does not either.
+/// Neither a route nor the application names the consumer of a delivery.
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_consumer(provider: &str) {
     error!(
         target: TARGET, provider,
-        "no route matched this delivery, so nothing names who handles it; it is answered with 500. Call \
+        "no route matched this delivery, so its consumer has no name; it is answered with 500. Call \
          `IdempotencyLayer::with_consumer(\"…\")`, or put the layer on a route"
     );
 }
 
-/// A delivery has no id, and the application wants one.
+/// A delivery has no id, and the application requires one.
 #[cfg(feature = "idempotency")]
 pub(crate) fn missing_id(provider: &str) {
     warn!(target: TARGET, provider, "rejected a delivery without an id");
@@ -221,13 +221,13 @@ pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::er
     error!(target: TARGET, provider, call, cause = cause.source(), "the store of claims failed: {cause}");
 }
 
-/// A handler ran longer than it may.
+/// A handler exceeded its timeout.
 #[cfg(feature = "idempotency")]
 pub(crate) fn timed_out(provider: &str) {
-    error!(target: TARGET, provider, "a handler was stopped at its timeout; the sender is told to repeat the delivery");
+    error!(target: TARGET, provider, "a handler was stopped at its timeout; the sender is asked to retry");
 }
 
-/// A handler's claim was somebody else's when it was done.
+/// Another process owned the claim when its handler ended.
 #[cfg(feature = "idempotency")]
 pub(crate) fn overtaken(provider: &str) {
     warn!(target: TARGET, provider, "a handler outlived its claim: the delivery may have run twice");
@@ -243,29 +243,29 @@ pub(crate) fn commit_forgotten(provider: &str) {
     );
 }
 
-/// A delivery was handled, and the store could not be told.
+/// A delivery was handled, but the store could not record it.
 #[cfg(feature = "idempotency")]
 pub(crate) fn record_given_up(provider: &str) {
     error!(
         target: TARGET, provider,
-        "a delivery was handled, and its record could not be made: the store was away for an hour, or too many records wait; \
-         a duplicate may run it again"
+        "a delivery was handled, and its record could not be written: the store could not be reached for an hour, or too many records \
+         wait; a duplicate may run again"
     );
 }
 
-/// The operating system has no randomness to give.
+/// The operating system could not provide randomness.
 #[cfg(feature = "idempotency")]
 pub(crate) fn no_randomness() {
-    error!(target: TARGET, "the operating system gave no randomness for a claim");
+    error!(target: TARGET, "the operating system provided no randomness for a claim");
 }
 
-/// A client was built that goes beyond the public internet.
+/// A client was built that may connect to more than the public internet by https.
 #[cfg(feature = "send")]
 pub(crate) fn destination_opened(what: &str) {
-    warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: whoever registers an endpoint can reach this");
+    warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: anyone who registers an endpoint can reach this");
 }
 
-/// An attempt of a worker or of `deliver` did not deliver. Delivery, endpoint, host and number are fields of its span.
+/// An attempt of a worker or of `deliver` failed. Delivery, endpoint, host and number are fields of its span.
 #[cfg(feature = "send")]
 pub(crate) fn attempt_failed(end: &super::AttemptEnd<'_>) {
     let super::AttemptEnd { outcome, status, reason, duration, .. } = *end;
@@ -273,24 +273,24 @@ pub(crate) fn attempt_failed(end: &super::AttemptEnd<'_>) {
     tracing::info!(target: TARGET, outcome, status, reason, millis, "an attempt did not deliver");
 }
 
-/// An attempt ended. The words are those of its span, and the cause is here alone.
+/// An attempt ended. The words are those of its span; only this event has the cause.
 #[cfg(feature = "send")]
 pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
     let super::AttemptEnd { outcome, status, reason, refused, kept_in, cause, duration } = *end;
     let millis = crate::clock::millis(duration);
     if refused {
-        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: its destination is not allowed");
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt was not made: its destination is not allowed");
     } else if kept_in {
-        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt went nowhere: the egress proxy let nothing out");
+        warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt was not made: the egress proxy refused the connection or failed");
     } else {
         debug!(target: TARGET, host, outcome, status, reason, cause, millis, "an attempt ended");
     }
 }
 
-/// A dispatcher keeps secrets as they are.
+/// A dispatcher stores secrets unsealed.
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {
-    warn!(target: TARGET, "the secrets of endpoints are kept unsealed: whoever reads the database can sign as you");
+    warn!(target: TARGET, "the secrets of endpoints are stored unsealed: anyone who reads the database can sign as you");
 }
 
 /// Purge does not keep up, or does again.
@@ -307,37 +307,37 @@ pub(crate) fn purge_behind(since: std::time::Duration) {
 /// A worker's store failed.
 #[cfg(feature = "send")]
 pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, call, cause, "the outbox failed; deliveries are late, and none is lost");
+    error!(target: TARGET, call, cause, "the outbox failed; deliveries are late but not lost");
 }
 
-/// A hook of the application's panicked in a worker.
+/// A hook of the application panicked in a worker.
 #[cfg(feature = "send")]
 pub(crate) fn hook_panicked() {
-    error!(target: TARGET, "a hook panicked; the attempt that it was told of had been noted before");
+    error!(target: TARGET, "a hook panicked; the result of its attempt was stored before");
 }
 
-/// A transport of the application's panicked in a worker.
+/// A transport of the application panicked in a worker.
 #[cfg(feature = "send")]
 pub(crate) fn transport_panicked() {
-    error!(target: TARGET, "the transport of an attempt panicked; the attempt counts as a failed one");
+    error!(target: TARGET, "the transport of an attempt panicked; the attempt counts as failed");
 }
 
 /// Something else panicked in a worker.
 #[cfg(feature = "send")]
 pub(crate) fn worker_panicked() {
-    error!(target: TARGET, "an attempt panicked; the delivery comes back when its lease ends, unless it was noted");
+    error!(target: TARGET, "an attempt panicked; the delivery is leased again when its lease ends, unless its result was stored");
 }
 
 /// An endpoint's secrets cannot be opened.
 #[cfg(feature = "send")]
 pub(crate) fn not_opened(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, %endpoint, cause, "an endpoint cannot be sent to; its deliveries wait");
+    error!(target: TARGET, %endpoint, cause, "the secrets of an endpoint cannot be opened; its deliveries wait");
 }
 
 /// A row of the outbox cannot be read: a newer version wrote it, or it is damaged.
 #[cfg(all(feature = "send", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) fn unreadable(what: &'static str, id: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, what, %id, cause, "a row of the outbox cannot be read; it is left out, and all else goes on");
+    error!(target: TARGET, what, %id, cause, "a row of the outbox cannot be read; it is skipped, and the other rows are not affected");
 }
 
 /// A delivery is given up.
@@ -353,10 +353,10 @@ pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &str) 
     warn!(target: TARGET, %endpoint, reason, "an endpoint was disabled; its deliveries are held");
 }
 
-/// A new endpoint was to be pinged.
+/// A new endpoint could not be pinged.
 #[cfg(feature = "send")]
 pub(crate) fn not_pinged(endpoint: &dyn std::fmt::Display, cause: &(dyn Error + 'static)) {
-    error!(target: TARGET, %endpoint, cause, "a new endpoint could not be pinged; it is registered");
+    error!(target: TARGET, %endpoint, cause, "a new endpoint could not be pinged; it is registered anyway");
 }
 
 /// A payload could not be converted to an endpoint's API version.
@@ -369,26 +369,26 @@ pub(crate) fn not_converted(
 ) {
     error!(
         target: TARGET, %endpoint, event_type, version, cause,
-        "a payload could not be converted to the API version of an endpoint; it is tried again later"
+        "a payload could not be converted to the API version of an endpoint; the delivery is retried later"
     );
 }
 
-/// A message of uncommon size was dispatched.
+/// A message with a large payload was dispatched.
 #[cfg(feature = "send")]
 pub(crate) fn large_payload(event_type: &str, bytes: usize) {
     warn!(
         target: TARGET, event_type, bytes,
-        "a payload is of 20 KiB or more, which some receivers do not take; send where the rest can be had"
+        "a payload has 20 KiB or more, which some receivers do not accept; send a URL from which the rest can be fetched"
     );
 }
 
 /// The application's redaction of an answer panicked.
 #[cfg(feature = "send")]
 pub(crate) fn redaction_panicked() {
-    error!(target: TARGET, "the redaction of an answer panicked; nothing of the answer is kept");
+    error!(target: TARGET, "the redaction of an answer panicked; the answer is not stored");
 }
 
-/// A request to the API failed, and the fault is ours.
+/// A request to the API failed by a fault of the server.
 #[cfg(feature = "api")]
 pub(crate) fn api_failed(cause: &(dyn Error + 'static)) {
     error!(target: TARGET, cause = cause.source(), "a request to the management API failed: {cause}");

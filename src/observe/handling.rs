@@ -7,8 +7,8 @@ use super::{
 };
 use crate::delivery::Delivery;
 
-/// One delivery in the hands of the inner service: its span and its time. What is dropped before it has ended was cancelled,
-/// or panicked.
+/// One delivery that the inner service handles: its span and its time. If it is dropped before it has ended, it was
+/// cancelled or panicked.
 pub(crate) struct Handling {
     span: HandleSpan,
     meter: Meter,
@@ -26,16 +26,16 @@ impl Handling {
         self.span.enter()
     }
 
-    /// It ended with a response, which `span` is told of as well.
+    /// The delivery ended with a response, whose status `span` records as well.
     pub(crate) fn respond<R>(&mut self, span: &ReceiveSpan, response: &Response<R>) {
         let status = response.status().as_u16();
-        // A part inside may know better than its status says.
+        // An inner part may have set a more exact outcome than the status.
         let outcome = response.extensions().get().copied().unwrap_or_else(|| Outcome::of_status(status));
         self.end(outcome, Some(status));
         span.verified(status);
     }
 
-    /// It ended, with a response of this status, or with an error of the service's.
+    /// The delivery ended, with a response of this status, or with an error of the service.
     pub(crate) fn end(&mut self, outcome: Outcome, status: Option<u16>) {
         if !std::mem::replace(&mut self.ended, true) {
             self.span.record(outcome, status);

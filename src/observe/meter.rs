@@ -10,8 +10,8 @@ use crate::{clock, error::VerifyErrorKind};
 
 /// The counters of one layer. Clones share them.
 ///
-/// A key is made once and kept, so that a request makes none; the recorder is asked for its counter each time, since it may
-/// be installed after the layer was built.
+/// Each key is created once and kept, so that a request does not create one. The recorder is asked for its counter each
+/// time, since it may be installed after the layer was built.
 #[derive(Clone)]
 pub(crate) struct Meter(Arc<Keys>);
 
@@ -27,7 +27,7 @@ struct Keys {
 
 static METADATA: Metadata<'static> = Metadata::new(super::TARGET, Level::INFO, Some(module_path!()));
 
-/// The places of secrets in their list, as labels. More than these are not told apart.
+/// The indexes of secrets as labels. Higher indexes share one label.
 const SECRETS: [&str; 5] = ["0", "1", "2", "3", "more"];
 
 impl Meter {
@@ -43,7 +43,7 @@ impl Meter {
         }))
     }
 
-    /// A request came.
+    /// A request arrived.
     pub(crate) fn received(&self) {
         count(self.key(&self.0.received, "webhook_received_total", None));
     }
@@ -53,14 +53,14 @@ impl Meter {
         count(self.key(&self.0.handshakes, "webhook_handshakes_total", None));
     }
 
-    /// A request did not pass.
+    /// A request was rejected.
     pub(crate) fn rejected(&self, kind: VerifyErrorKind) {
         if let Some(slot) = self.0.rejected.get(kind as usize) {
             count(self.key(slot, "webhook_rejected_total", Some(("kind", kind.as_str()))));
         }
     }
 
-    /// A delivery passed, by the secret at this place of the list.
+    /// A delivery was verified, with the secret at this index of the list.
     pub(crate) fn verified(&self, secret: Option<usize>) {
         let Some(secret) = secret else { return };
         let place = secret.min(SECRETS.len() - 1);
@@ -93,7 +93,7 @@ impl Meter {
     }
 }
 
-/// How long something takes.
+/// Measures a duration.
 pub(crate) struct Timer(Duration);
 
 impl Timer {
@@ -110,13 +110,13 @@ fn count(key: &Key) {
     with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(1));
 }
 
-/// A duplicate came.
+/// A duplicate of a delivery arrived.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
     metrics::counter!("webhook_duplicates_total", "provider" => provider.to_owned(), "state" => state).increment(1);
 }
 
-/// Equal bytes came under two ids that are not signed.
+/// Bodies with equal bytes arrived under two ids that are not signed.
 #[cfg(feature = "idempotency")]
 pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
     let provider = provider.to_owned();

@@ -1,12 +1,14 @@
-//! What the operator is told. No payload, no secret, no signature, and no text of the other side's unescaped.
+//! Log events, spans and counters for the operator. They contain no payload, no secret and no signature; text of the
+//! other side is escaped.
 //!
 //! Rules:
-//! 1. Log events and spans need the feature `tracing`, counters the feature `metrics`; without them they are nothing. A file
-//!    exists or does not.
-//! 2. Everything is under the target `tower_webhooks`.
-//! 3. Labels of counters are bounded: the provider, a kind, an outcome. Ids, event types, hosts and tenants are in spans alone.
-//! 4. Where nobody listens, a request pays no allocation and no walk over its body for any of this. An attempt, which goes
-//!    over a network, pays for the keys of what is counted of it.
+//! 1. Log events and spans need the feature `tracing`, counters the feature `metrics`; without these features another
+//!    file has empty functions.
+//! 2. All have the target `tower_webhooks`.
+//! 3. The values of labels are bounded: the provider, a kind, an outcome. Ids, event types, hosts and tenants are only
+//!    in spans.
+//! 4. Without a subscriber and a recorder, a request needs no allocation and no parsing of its body for this. An
+//!    attempt, which uses the network, creates the keys of its counters each time.
 
 #[cfg(feature = "send")]
 mod attempting;
@@ -38,22 +40,22 @@ mod send_meter;
 #[path = "no_send_meter.rs"]
 mod send_meter;
 
-// What is both logged and counted is below, and hides the function of the same name that only logs.
+// Functions that both log and count are below, and shadow the function of the same name that only logs.
 #[cfg(feature = "send")]
 pub(crate) use self::attempting::{AttemptEnd, AttemptHead, Attempting};
 pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::*, spans::ReceiveSpan};
 
-#[allow(dead_code)] // Without both features nobody is told anything.
+#[allow(dead_code)] // Not used without both features.
 const TARGET: &str = "tower_webhooks";
 
-/// A duplicate came.
+/// A duplicate of a delivery arrived.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
     sink::duplicate(provider, state);
     meter::duplicate(provider, state);
 }
 
-/// Equal bytes came under two ids that are not signed.
+/// Bodies with equal bytes arrived under two ids that are not signed.
 #[cfg(feature = "idempotency")]
 pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
     sink::replay_suspected(provider, outcome);
@@ -73,14 +75,14 @@ pub(crate) fn dispatched(deliveries: u32) {
     send_meter::dispatched(deliveries);
 }
 
-/// A delivery was answered with a 2xx, so long after it was made.
+/// A delivery was answered with a 2xx; `age` is the time since it was created.
 #[cfg(feature = "send")]
 pub(crate) fn delivered(age: std::time::Duration) {
     send_meter::delivery("delivered");
     send_meter::delivery_seconds(age);
 }
 
-/// A delivery is held, since its endpoint was disabled by its own attempt.
+/// A delivery is held because its own attempt disabled its endpoint.
 #[cfg(feature = "send")]
 pub(crate) fn held() {
     send_meter::delivery("held");
@@ -100,33 +102,33 @@ pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &'stat
     send_meter::endpoint_disabled(reason);
 }
 
-/// An endpoint was disabled since somebody asked for it, who needs no log to know it.
+/// An endpoint was disabled by a call of the application, which does not need a log event.
 #[cfg(feature = "send")]
 pub(crate) fn endpoint_disabled_as_asked(reason: &'static str) {
     send_meter::endpoint_disabled(reason);
 }
 
-/// Purge changed or removed so many rows.
+/// The purge changed or removed this many rows.
 #[cfg(feature = "send")]
 pub(crate) fn purged(rows: u64) {
     send_meter::purged(rows);
 }
 
-/// There has been more to purge than was purged, for so long; no time at all tells that it is over.
+/// There has been more to purge than was purged since this time; zero means that it is over.
 #[cfg(feature = "send")]
 pub(crate) fn purge_behind(since: std::time::Duration) {
     sink::purge_behind(since);
     send_meter::purge_behind(since);
 }
 
-/// The outbox failed under a worker.
+/// A call of a worker to the outbox failed.
 #[cfg(feature = "send")]
 pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
     sink::outbox_failed(call, cause);
     send_meter::outbox_failed(call);
 }
 
-/// One short line for a log, of text that may hold something of the sender's: a key, an event type.
+/// Returns text as one short line for a log. The text may come from the sender: a key, an event type.
 #[cfg(feature = "axum")]
 pub(crate) fn line(text: &str) -> String {
     const LONGEST: usize = 300;

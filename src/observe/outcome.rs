@@ -1,11 +1,11 @@
-/// How a delivery ended: the vocabulary of spans and metrics. A part that knows better than the status says so in the
-/// response's extensions.
+/// How a delivery ended: the vocabulary of spans and metrics. A part that knows the outcome more exactly than the
+/// status puts it into the extensions of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)] // Which features need it is not this leaf's business.
+#[allow(dead_code)] // Only some features use it.
 pub(crate) enum Outcome {
-    /// The client has gone, and the handler with it.
+    /// The client disconnected, and the handler was dropped.
     Cancelled,
-    /// The handler has given the event up for good.
+    /// The handler discarded the event.
     Discarded,
     /// The handler answered with 2xx.
     Done,
@@ -21,7 +21,7 @@ pub(crate) enum Outcome {
     Rejected,
     /// The handler was stopped at its timeout.
     TimedOut,
-    /// Nobody handles the event type.
+    /// No handler wants the event type.
     Unhandled,
 }
 

@@ -1,10 +1,10 @@
-//! What is counted of sending. An attempt goes over a network, so a key is made for each count.
+//! The counters of sending. An attempt uses the network, so creating a key for each count is cheap in comparison.
 
 use std::time::Duration;
 
 use metrics::Gauge;
 
-/// A place among the attempts in flight.
+/// One attempt in the gauge of attempts in flight.
 pub(crate) struct InFlight(Gauge);
 
 impl InFlight {
@@ -17,7 +17,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // The recorder of the beginning, though another may have been installed since.
+        // The recorder from the beginning, even if another was installed since.
         self.0.decrement(1.0);
     }
 }
@@ -28,17 +28,17 @@ pub(crate) fn attempt(outcome: &'static str, reason: Option<&'static str>) {
     metrics::counter!("webhook_attempts_total", "outcome" => outcome, "reason" => reason).increment(1);
 }
 
-/// How long it took.
+/// The duration of an attempt.
 pub(crate) fn attempt_seconds(outcome: &'static str, duration: Duration) {
     metrics::histogram!("webhook_attempt_seconds", "outcome" => outcome).record(duration.as_secs_f64());
 }
 
-/// A delivery has ended, or is held.
+/// A delivery ended or is held.
 pub(crate) fn delivery(state: &'static str) {
     metrics::counter!("webhook_deliveries_total", "state" => state).increment(1);
 }
 
-/// How long ago a delivery was made that has now been delivered.
+/// The time between the creation and the success of a delivery.
 pub(crate) fn delivery_seconds(age: Duration) {
     metrics::histogram!("webhook_delivery_seconds").record(age.as_secs_f64());
 }
@@ -54,17 +54,17 @@ pub(crate) fn endpoint_disabled(reason: &'static str) {
     metrics::counter!("webhook_endpoints_disabled_total", "reason" => reason).increment(1);
 }
 
-/// Purge changed or removed so many rows.
+/// The purge changed or removed this many rows.
 pub(crate) fn purged(rows: u64) {
     metrics::counter!("webhook_outbox_purged_rows_total").increment(rows);
 }
 
-/// There has been more to purge than was purged, for so long.
+/// There has been more to purge than was purged since this time.
 pub(crate) fn purge_behind(since: Duration) {
     metrics::gauge!("webhook_outbox_purge_behind_seconds").set(since.as_secs_f64());
 }
 
-/// The outbox failed under a worker.
+/// A call of a worker to the outbox failed.
 pub(crate) fn outbox_failed(call: &'static str) {
     metrics::counter!("webhook_outbox_failures_total", "call" => call).increment(1);
 }

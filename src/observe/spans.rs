@@ -3,10 +3,10 @@ use tracing::{Span, field::Empty, info_span};
 use super::{TARGET, outcome::Outcome};
 use crate::delivery::Delivery;
 
-/// A span that is being worked in.
+/// A span that is entered.
 pub(crate) type Entered<'a> = tracing::span::Entered<'a>;
 
-/// `webhook.receive`: one request, from its head to its answer. Costs a look at a flag where nobody listens.
+/// `webhook.receive`: one request, from its head to its response. Without a subscriber it costs one check of a flag.
 pub(crate) struct ReceiveSpan(Span);
 
 impl ReceiveSpan {
@@ -18,18 +18,18 @@ impl ReceiveSpan {
         self.0.enter()
     }
 
-    /// It was rejected; `reason` is the kind of the error.
+    /// The request was rejected; `reason` is the kind of the error.
     pub(crate) fn rejected(&self, reason: &'static str, status: u16) {
         self.0.record("reason", reason);
         self.answered("rejected", status);
     }
 
-    /// It was a handshake.
+    /// The request was a handshake.
     pub(crate) fn handshake(&self, status: u16) {
         self.answered("handshake", status);
     }
 
-    /// It passed, and something inside has answered.
+    /// The request was verified, and an inner part has answered it.
     pub(crate) fn verified(&self, status: u16) {
         self.answered("verified", status);
     }
@@ -40,7 +40,7 @@ impl ReceiveSpan {
     }
 }
 
-/// `webhook.handle`: one verified delivery in the hands of the inner service.
+/// `webhook.handle`: one verified delivery while the inner service handles it.
 pub(crate) struct HandleSpan(Span);
 
 impl HandleSpan {
@@ -50,7 +50,7 @@ impl HandleSpan {
             provider = delivery.provider(), tenant = delivery.tenant(), secret_index = delivery.secret_index(),
             delivery_id = Empty, event_type = Empty, outcome = Empty, status = Empty,
         );
-        // Where nobody listens, the body is not read for them. They are the sender's text, and so are escaped.
+        // Without a subscriber the body is not searched for them. They are text of the sender, so they are escaped.
         if !span.is_disabled() {
             let (id, event_type) = delivery.logged();
             if let Some(id) = id {
@@ -75,13 +75,13 @@ impl HandleSpan {
     }
 }
 
-/// The beginning of the sender's text: a span is written with every line that is logged in it.
+/// Returns the beginning of the sender's text, since a span is written with every line that is logged in it.
 fn short(text: &str) -> &str {
     const LONGEST: usize = 256;
     text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end])
 }
 
-/// `webhook.attempt`: one try of a delivery, of a worker or of `deliver`.
+/// `webhook.attempt`: one attempt of a worker or of `deliver`.
 #[cfg(feature = "send")]
 pub(crate) struct AttemptSpan(Span);
 
@@ -111,13 +111,13 @@ impl AttemptSpan {
         self.0.record("millis", crate::clock::millis(end.duration));
     }
 
-    /// It did not deliver, as its log event says.
+    /// The attempt failed; logs this.
     pub(crate) fn failed(&self, end: &super::AttemptEnd<'_>) {
         let _entered = self.0.enter();
         super::attempt_failed(end);
     }
 
-    /// It was dropped before it had ended.
+    /// The attempt was dropped before it had ended.
     pub(crate) fn dropped(&self, outcome: &'static str) {
         self.0.record("outcome", outcome);
     }

@@ -1,6 +1,7 @@
 use crate::fencing::token;
 
 token! {
-    /// Who holds a lease: random, new for every lease, so that a worker whose lease has ended changes nothing.
+    /// Identifies the holder of a lease. It is random and new for every lease, so that a worker whose lease has ended
+    /// cannot change anything.
     LeaseToken
 }

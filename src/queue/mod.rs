@@ -1,11 +1,13 @@
-//! Leased jobs: what a durable queue and its workers have in common.
+//! Leased jobs: the common part of durable queues and their workers.
 //!
-//! 1. A job is worked by whoever holds its lease. The lease ends by itself, so a worker that was killed holds nothing up.
-//! 2. A lease has a token. Whoever comes back after its end finds another token there, and changes nothing.
-//! 3. A worker asks its store for as much as it has room for, and never waits for a batch: each job that ends makes room.
-//! 4. On shutdown a worker takes nothing new, and ends when what it holds has ended.
+//! 1. The holder of a job's lease works on it. The lease ends by itself, so a worker that was killed does not block the
+//!    job.
+//! 2. A lease has a token. A worker that comes back after the end of its lease finds another token and changes nothing.
+//! 3. A worker asks its store for as many jobs as it has free places, and does not wait until a batch has ended: each
+//!    job that ends makes a place free.
+//! 4. On shutdown a worker takes no new jobs, and returns when its jobs have ended.
 //!
-//! It does not know what a job is: that is the business of who uses it.
+//! The kind of job is up to the module that uses the queue.
 
 mod lease;
 mod wait;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-/// A wait between nothing and `most`, so that workers that failed together do not come back together. `random` is any
-/// number, each equally likely.
+/// Returns a wait between zero and `most`, so that workers that failed together do not retry together. `random` is a
+/// uniformly distributed random number.
 pub(crate) fn full_jitter(most: Duration, random: u64) -> Duration {
     most.mul_f64(random as f64 / u64::MAX as f64)
 }

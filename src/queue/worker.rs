@@ -11,33 +11,35 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::full_jitter;
 use crate::{boxed::BoxFuture, error::StoreError};
 
-/// A queue as its workers see it.
+/// The interface of a queue for its workers.
 pub(crate) trait Queue: Send + Sync + 'static {
     type Job: Send + 'static;
 
     /// Leases up to `limit` jobs that are due.
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>>;
 
-    /// Works one job and writes down what became of it.
+    /// Works on one job and stores its result.
     fn work(&self, job: Self::Job) -> BoxFuture<'_, ()>;
 
-    /// How many of the jobs that are being worked take no room: they have taken so long that others go on without them.
+    /// Returns how many of the current jobs do not count against the limit, since they have taken so long that others
+    /// may start.
     fn set_aside(&self) -> usize {
         0
     }
 
-    /// Is told that the store failed, or that working a job panicked; the job comes back when its lease ends.
+    /// Called if the store failed (with its error) or if a job panicked; the job is leased again when its lease has
+    /// ended.
     fn failed(&self, error: Option<&StoreError>);
 }
 
-/// What was leased, and when to look again if nothing wakes the worker before.
+/// The jobs that were leased, and when to look again if nothing wakes the worker before.
 pub(crate) struct Taken<J> {
     pub(crate) jobs: Vec<J>,
-    /// How long until something else is due, where the store knows.
+    /// The time until another job is due, if the store knows it.
     pub(crate) next_due: Option<Duration>,
 }
 
-/// How much a worker does at once, and how often it looks.
+/// How many jobs a worker runs at once, and how often it looks for new ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) jobs: usize,
@@ -50,7 +52,7 @@ enum Wake {
     Shutdown,
 }
 
-/// Works until `shutdown`, and then until what was taken has ended.
+/// Runs jobs until `shutdown`, and then waits until the jobs that it has taken have ended.
 pub(crate) async fn run<Q: Queue>(
     queue: Arc<Q>,
     room: Room,
@@ -61,11 +63,11 @@ pub(crate) async fn run<Q: Queue>(
     let mut jobs = JoinSet::new();
     let mut failures = 0_u32;
     loop {
-        // Made before the store is asked, so that what is added meanwhile is not slept over.
+        // Created before the store is asked, so that a job that is added meanwhile still wakes the worker.
         let mut notified = pin!(new_jobs.notified());
         notified.as_mut().enable();
 
-        // Those set aside are bounded too, or slow jobs without end would take all memory.
+        // The number of jobs set aside is limited too; otherwise slow jobs could take all memory.
         let aside = queue.set_aside().min(room.jobs);
         let free = room.jobs.saturating_sub(jobs.len().saturating_sub(aside));
         let mut pause = room.poll;
@@ -74,7 +76,7 @@ pub(crate) async fn run<Q: Queue>(
                 Ok(taken) => {
                     failures = 0;
                     if !taken.jobs.is_empty() {
-                        // There may be more than was asked for.
+                        // There may be more jobs than were asked for.
                         pause = SHORTEST_PAUSE;
                     } else if let Some(due) = taken.next_due {
                         pause = due.clamp(SHORTEST_PAUSE, room.poll);
@@ -115,7 +117,7 @@ pub(crate) async fn run<Q: Queue>(
         match wake {
             Wake::Shutdown => break,
             Wake::JobEnded => {
-                // Those that ended at the same time make room together.
+                // Handles all jobs that have ended by now, before the store is asked again.
                 while let Some(ended) = jobs.try_join_next() {
                     if ended.is_err() {
                         queue.failed(None);
@@ -134,7 +136,8 @@ pub(crate) async fn run<Q: Queue>(
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
-/// A store that failed is asked again after this or less, doubled up to five times, however rarely an idle worker looks.
+/// A store that failed is asked again after at most this time, doubled up to five times, even if an idle worker looks
+/// less often.
 const LONGEST_STEP: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -173,7 +176,7 @@ mod tests {
         }
     }
 
-    /// Who does not want to poll may ask for the longest interval that there is.
+    /// An application that does not want polling may set the longest possible interval.
     #[tokio::test(start_paused = true)]
     async fn the_longest_interval_is_no_panic_when_the_store_fails() {
         let queue = Arc::new(Down::default());

@@ -21,7 +21,7 @@ where
     Arc::new(Erased { handler, arguments: PhantomData })
 }
 
-/// Gives a handler its state, so that it can stand where another state is asked for.
+/// A handler with its state, which can be used where another state is expected.
 pub(super) fn with_state<S, S2>(handler: DynHandler<S>, state: S) -> DynHandler<S2>
 where
     S: Clone + Send + Sync + 'static,

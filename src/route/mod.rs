@@ -1,14 +1,15 @@
-//! Event types to ordinary axum handlers.
+//! Routing of events to ordinary axum handlers, by event type.
 //!
 //! Rules:
-//! 1. A handler is chosen by the event type: its exact name, else the longest `prefix.*`, else `*`, else the fallback. GitHub's
-//!    types are `issues.opened`, and are matched by `issues` too.
-//! 2. A type that nobody handles is a success, so that its sender does not repeat it for days; the log says so at debug level.
+//! 1. The event type chooses the handler: first its exact name, then the longest `prefix.*`, then `*`, then the
+//!    fallback. GitHub's types have the form `issues.opened`, and `issues` matches them too.
+//! 2. An event type that no handler wants is answered with a success, so that its sender does not retry for days; it is
+//!    logged at debug level.
 //! 3. Registering one pattern twice panics at start, as axum's `Router` does.
-//! 4. A handler may be registered for some API versions only, and older payloads may be turned into newer ones before any
+//! 4. A handler can be registered for certain API versions, and older payloads can be converted to newer ones before a
 //!    handler sees them.
 //!
-//! What this module does not do: verify, or parse. The layer does the one, the handlers' extractors the other.
+//! This module neither verifies nor parses: the layer verifies, and the handlers' extractors parse.
 //!
 //! ```
 //! use axum::{Router, body::Body, extract::State, http::{Request, StatusCode}, routing::post};

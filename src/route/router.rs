@@ -31,8 +31,8 @@ use crate::{
 
 /// Chooses a handler by event type: see the [module](super).
 ///
-/// It is a handler itself, for `post(events)`; with its state it is a service, for `route_service`. Cheap to clone once it
-/// is built.
+/// It is a handler itself, for `post(events)`; with its state it is a service, for `route_service`. Cheap to clone
+/// after it is built.
 #[must_use]
 pub struct EventRouter<S = ()>(Arc<Inner<S>>);
 
@@ -54,7 +54,7 @@ impl<S> EventRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    /// Creates a router that handles nothing yet.
+    /// Creates a router without handlers.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             routes: PatternTable::default(),
@@ -64,12 +64,12 @@ where
         }))
     }
 
-    /// Handles the events of a type, or of a group of types: `invoice.paid`, `customer.*`, `orders/*`, `*`.
+    /// Adds a handler for an event type, or for a group of types: `invoice.paid`, `customer.*`, `orders/*`, `*`.
     ///
     /// A group has the separator of its types, which is `.`, `/` or `:`. `*` also handles events without a type.
     ///
     /// # Panics
-    /// When the pattern is taken, or is not a pattern.
+    /// If the pattern already has a handler, or is not a pattern.
     #[track_caller]
     pub fn on<H, T>(self, pattern: &str, handler: H) -> Self
     where
@@ -80,16 +80,16 @@ where
         self.insert(pattern, Versions { others: Some(handler), named: Vec::new() })
     }
 
-    /// Handles the events of a type, or of a group of types, when they are of one of these API versions.
+    /// Adds a handler for an event type, or for a group of types, if the event has one of these API versions.
     ///
     /// An event of any other version goes to the handler that is registered for the same pattern [without a
-    /// version](Self::on), and if there is no such handler, to the next pattern that matches: the exact name comes first, then the
-    /// longest group, then `*`, then the [fallback](Self::fallback). Where nothing is left, the event is acknowledged as any
-    /// that nobody handles, and one warning for each such event says so: an account's upgrade would else lose events in
-    /// silence.
+    /// version](Self::on). If there is none, it goes to the next pattern that matches: first the exact name, then the
+    /// longest group, then `*`, then the [fallback](Self::fallback). If no handler is left, the event is acknowledged
+    /// like any event that no handler wants, and each such event is logged as a warning; otherwise an upgrade of the
+    /// account could lose events unnoticed.
     ///
     /// # Panics
-    /// When there is no version, when the pattern is taken for one of them, or is not a pattern.
+    /// If there is no version, if the pattern already has a handler for one of them, or if it is not a pattern.
     #[track_caller]
     pub fn on_version<H, T>(
         self,
@@ -107,11 +107,12 @@ where
         self.insert(pattern, Versions { others: None, named })
     }
 
-    /// Turns payloads of one API version into another's, before a handler is chosen. Steps are chained: with one from `1` to
-    /// `2` and one from `2` to `3`, handlers see version `3` alone. The handler's `raw()` stays what was signed.
+    /// Adds a conversion of payloads from one API version to another, which runs before a handler is chosen.
+    /// Conversions are chained: with one from `1` to `2` and one from `2` to `3`, handlers only see version `3`.
+    /// `raw()` still returns the signed body.
     ///
     /// # Panics
-    /// When there is a step from this version for the pattern already, or `pattern` is not a pattern.
+    /// If the pattern already has a conversion from this version, or is not a pattern.
     #[track_caller]
     pub fn upcast<F>(self, pattern: &str, from: &str, to: &str, upcaster: F) -> Self
     where
@@ -124,10 +125,10 @@ where
         Self(Arc::new(inner))
     }
 
-    /// Handles everything that no pattern matches, and deliveries without an event type.
+    /// Sets the handler for events that no pattern matches, and for deliveries without an event type.
     ///
     /// # Panics
-    /// When there is a fallback already.
+    /// If there is a fallback already.
     #[track_caller]
     pub fn fallback<H, T>(self, handler: H) -> Self
     where
@@ -139,10 +140,10 @@ where
         Self(Arc::new(inner))
     }
 
-    /// Takes over another router's handlers.
+    /// Adds the handlers of another router.
     ///
     /// # Panics
-    /// When a pattern, or the fallback, is in both.
+    /// If both have a handler for the same pattern, or a fallback.
     #[track_caller]
     pub fn merge(self, other: Self) -> Self {
         let mut inner = self.into_inner();
@@ -159,7 +160,7 @@ where
         merged
     }
 
-    /// Gives the handlers their state.
+    /// Sets the state of the handlers.
     pub fn with_state<S2>(self, state: S) -> EventRouter<S2>
     where
         S2: Clone + Send + Sync + 'static,
@@ -233,7 +234,7 @@ where
         matching.find_map(|versions| versions.get(version)).or(self.0.fallback.as_ref())
     }
 
-    /// The answer to an event that has no handler. Only one that could be read is acknowledged.
+    /// Returns the answer to an event without a handler. Only an event that could be read is acknowledged.
     fn unhandled(&self, delivery: &Delivery) -> Response {
         let event_type = delivery.event_type().map(|kind| kind.as_str());
         if let Some(unread) = delivery.unread() {
@@ -251,7 +252,7 @@ where
         response
     }
 
-    /// Tells the operator where an event that nobody handles looks like a mistake in the routes.
+    /// Logs a warning if an event without a handler looks like a mistake in the routes.
     fn warn(&self, delivery: &Delivery, event_type: Option<&str>) {
         let Inner { routes, mistaken, .. } = &*self.0;
         if routes.matching(subject(delivery)).next().is_some() {

@@ -1,7 +1,8 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-/// A response that a scheme prescribes: to a handshake, to a success, to a delivery that nobody handles. Cheap to clone.
+/// A response that a scheme requires: to a handshake, for a success, or for an event type that no handler wants. Cheap
+/// to clone.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Answer {
@@ -16,7 +17,8 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
-    /// Sets a plain text body. A browser is told not to take it for anything else, since it may be somebody's text.
+    /// Sets a plain text body. A header tells browsers not to interpret it as anything else, since the text may come
+    /// from a stranger.
     pub fn text(self, body: impl Into<Bytes>) -> Self {
         self.header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
             .header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
@@ -44,7 +46,7 @@ impl Answer {
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> StatusCode {
         self.status
     }

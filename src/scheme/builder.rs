@@ -18,10 +18,10 @@ use crate::{
     signature::{Encoding, MacAlgorithm},
 };
 
-/// Declares how a sender signs, one fact a method.
+/// Declares how a sender signs, with a method for each fact.
 ///
-/// It begins with the algorithm, [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256) for almost everyone, and ends with [`build`](Self::build), or by
-/// being passed to [`WebhookLayer::new`](crate::WebhookLayer::new) as it is.
+/// Begin with the algorithm, which is [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256) for most senders. End with
+/// [`build`](Self::build), or pass the builder to [`WebhookLayer::new`](crate::WebhookLayer::new).
 ///
 /// ```
 /// use tower_webhooks::{Scheme, scheme::Field};
@@ -182,16 +182,17 @@ impl SchemeBuilder {
 
     // Where the signature is.
 
-    /// Sets the header that the signature is in. It must be there once.
+    /// Sets the header that contains the signature. A request must have it exactly once.
     pub fn header(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Headers(vec![name.into()]));
         self
     }
 
-    /// Adds a header that the signature may be in if none of those named before is there.
+    /// Adds a header for the signature, which is used if the request has none of the headers before it.
     ///
-    /// The headers form families: a [`Field`] of as many headers as there are signature headers is looked for in the header
-    /// of the same place, so that the timestamp of one family never goes with the signature of another.
+    /// The headers form families: if a [`Field`] has as many headers as there are signature headers, it is read from
+    /// the header at the same position, so that the timestamp of one family is never used with the signature of
+    /// another.
     ///
     /// # Examples
     /// ```
@@ -220,7 +221,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets a header for each key in use. Any of them may be there, and any may match.
+    /// Sets a header for each key in use. A request may have any of them, and one that matches is enough.
     ///
     /// # Examples
     /// ```
@@ -254,13 +255,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets the parameter of the URL's query that the signature is in.
+    /// Sets the parameter of the URL's query that contains the signature.
     pub fn query(mut self, key: impl Into<Cow<'static, str>>) -> Self {
         self.locate = Some(RawLocate::Query(key.into()));
         self
     }
 
-    /// Sets where in the JSON body the signature is. It cannot sign the body that it is in.
+    /// Sets the place of the signature in the JSON body. Such a signature cannot cover the body.
     ///
     /// # Examples
     /// ```
@@ -290,7 +291,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// Allows the signature header on several lines, any of which may match.
+    /// Allows several lines of the signature header. One that matches is enough.
     pub fn every_line(mut self) -> Self {
         self.every_line = true;
         self
@@ -322,19 +323,19 @@ impl SchemeBuilder {
         self
     }
 
-    /// The signature is written in hexadecimal digits, of either case.
+    /// Declares that the signature is written in hexadecimal digits, in upper or lower case.
     pub fn hex(mut self) -> Self {
         self.encoding = Some(Encoding::Hex);
         self
     }
 
-    /// The signature is written in base64 (RFC 4648 section 4), with its padding.
+    /// Declares that the signature is written in base64 (RFC 4648 section 4), with padding.
     pub fn base64(mut self) -> Self {
         self.encoding = Some(Encoding::Base64);
         self
     }
 
-    /// The signature is written in base64url (RFC 4648 section 5), with or without padding.
+    /// Declares that the signature is written in base64url (RFC 4648 section 5), with or without padding.
     pub fn base64url(mut self) -> Self {
         self.encoding = Some(Encoding::Base64Url);
         self
@@ -449,26 +450,26 @@ impl SchemeBuilder {
         self
     }
 
-    /// The secret's text in base64 is the key. Without one of these methods the text itself is.
+    /// Declares that the secret is the key in base64. Without one of these methods the secret's text is the key.
     pub fn key_base64(mut self) -> Self {
         self.key_form = KeyForm::Base64;
         self
     }
 
-    /// The secret's text in hexadecimal digits is the key.
+    /// Declares that the secret is the key in hexadecimal digits.
     pub fn key_hex(mut self) -> Self {
         self.key_form = KeyForm::Hex;
         self
     }
 
-    /// The secret is written as Standard Webhooks has it: `whsec_`, which may be missing, and base64.
+    /// Declares that the secret has the form of Standard Webhooks: `whsec_`, which may be missing, and base64.
     pub fn key_standard_webhooks(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooks;
         self
     }
 
-    /// The sender's secrets begin with this text, and it is not a part of the key: it is stripped, where it is there, before the rest is
-    /// read.
+    /// Declares that the sender's secrets begin with this text, which is not a part of the key: it is stripped, if it
+    /// is present, before the rest is read.
     ///
     /// # Examples
     /// ```
@@ -489,24 +490,25 @@ impl SchemeBuilder {
         self
     }
 
-    /// A request names the key that signed it here, in a header or the query. A secret may then be written with the id of its key, as
-    /// `id:secret`, and is tried with requests that name it alone; one without an id is tried with all. A request that names no key is
-    /// rejected. The id is not signed.
+    /// Sets the place, in a header or the query, where a request names the key that signed it. A secret can then be
+    /// written with the id of its key, as `id:secret`, and is only tried with requests that name this id; a secret
+    /// without an id is tried with all requests. A request that does not name a key is rejected. The id is not signed.
     pub fn key_id(mut self, field: Field) -> Self {
         self.key_id = Some(field);
         self
     }
 
-    /// The sender takes these texts out of a secret, wherever they stand and in this order, before it reads the rest, as with a dash
-    /// between groups of digits.
+    /// Declares that the sender removes these texts from a secret, wherever they occur and in this order, before it
+    /// reads the rest; for example dashes between groups of digits.
     pub fn key_without<T: Into<String>>(mut self, texts: impl IntoIterator<Item = T>) -> Self {
         self.key_without.extend(texts.into_iter().map(Into::into));
         self
     }
 
-    /// The sender's secrets begin with this text, which is a part of the key. Nothing is stripped or rejected for it: it lets a
-    /// [`Hint`](crate::error::Hint) say that a secret which does not match looks like somebody else's. See
-    /// [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the key.
+    /// Declares that the sender's secrets begin with this text, which is a part of the key. Nothing is stripped or
+    /// rejected because of it: it only allows a [`Hint`](crate::error::Hint) to say that a secret which does not match
+    /// looks like that of another sender. See [`key_prefix`](Self::key_prefix) for a prefix that is not a part of the
+    /// key.
     pub fn expects_secret_prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
         self.secret_prefix = Some(prefix.into());
         self
@@ -518,22 +520,23 @@ impl SchemeBuilder {
         self
     }
 
-    /// The secret is written as Standard Webhooks has it when it begins with `whsec_`; any other is itself the key, as text.
+    /// Declares that a secret which begins with `whsec_` has the form of Standard Webhooks; the text of any other
+    /// secret is the key.
     pub fn key_standard_webhooks_or_text(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooksOrText;
         self
     }
 
-    /// The secret is a public key as Standard Webhooks writes it: `whpk_` and base64. The prefix must be there: a private key
-    /// that had lost its own would else pass for a public one.
+    /// Declares that the secret is a public key in the form of Standard Webhooks: `whpk_` and base64. The prefix is
+    /// required, since a private key without its prefix could otherwise be accepted as a public one.
     #[cfg(feature = "asymmetric")]
     pub fn key_standard_webhooks_public(mut self) -> Self {
         self.key_form = KeyForm::StandardWebhooksPublic;
         self
     }
 
-    /// The secret is a public key as SubjectPublicKeyInfo (RFC 5280), for ECDSA and RSA: PEM, `-----BEGIN PUBLIC KEY-----`, or the same
-    /// base64 without its lines.
+    /// Declares that the secret is a public key as SubjectPublicKeyInfo (RFC 5280), for ECDSA and RSA: PEM,
+    /// `-----BEGIN PUBLIC KEY-----`, or the same base64 without its lines.
     #[cfg(feature = "asymmetric")]
     pub fn key_pem(mut self) -> Self {
         self.key_form = KeyForm::PublicKeyInfo;
@@ -542,13 +545,13 @@ impl SchemeBuilder {
 
     // Freshness.
 
-    /// Sets where the signed timestamp is. It must be in the signed text, or in a body that is signed.
+    /// Sets the place of the signed timestamp. It must be in the signed text, or in a body that is signed.
     pub fn timestamp(mut self, field: Field) -> Self {
         self.timestamp = Some(field);
         self
     }
 
-    /// Sets what the timestamp counts; [`Seconds`](TimestampUnit::Seconds) by default.
+    /// Sets the unit of the timestamp; [`Seconds`](TimestampUnit::Seconds) by default.
     ///
     /// # Examples
     /// ```
@@ -571,13 +574,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets how far the timestamp may be from now, in either direction; 5 minutes by default.
+    /// Sets how far the timestamp may be from the current time, in either direction; 5 minutes by default.
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = Some(Some(tolerance));
         self
     }
 
-    /// Takes any timestamp: a delivery that was overheard can be replayed for ever, unless the application sets a window with
+    /// Accepts any timestamp: a recorded delivery can be replayed forever, unless the application sets a window with
     /// [`with_tolerance`](crate::Scheme::with_tolerance).
     pub fn insecure_no_replay_window(mut self) -> Self {
         self.tolerance = Some(None);
@@ -593,13 +596,13 @@ impl SchemeBuilder {
 
     // What the delivery says about itself.
 
-    /// Sets where the delivery's id is, which must be the same on every attempt.
+    /// Sets the place of the delivery's id, which must be the same on every attempt.
     pub fn id(mut self, field: Field) -> Self {
         self.id = Some(field);
         self
     }
 
-    /// Sets where the event type is.
+    /// Sets the place of the event type.
     ///
     /// # Examples
     /// ```
@@ -619,13 +622,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets where the version of the sender's API is.
+    /// Sets the place of the version of the sender's API.
     pub fn api_version(mut self, field: Field) -> Self {
         self.api_version = Some(field);
         self
     }
 
-    /// Sets where the sender counts its attempts, and what the count is on the first one.
+    /// Sets the place of the sender's count of attempts, and its value on the first attempt.
     ///
     /// # Examples
     /// ```
@@ -645,7 +648,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets where live data and test data are told apart, and what is there for live data.
+    /// Sets the place that distinguishes live data from test data, and its value for live data.
     ///
     /// # Examples
     /// ```
@@ -669,28 +672,29 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets where the sender's account that an event is about is, for [`Delivery::account`](crate::Delivery::account).
+    /// Sets the place of the sender's account that an event is about, for
+    /// [`Delivery::account`](crate::Delivery::account).
     pub fn account(mut self, field: Field) -> Self {
         self.account = Some(field);
         self
     }
 
-    /// Sets where in the JSON body the payload is; the whole body by default. A handler that asks for the payload of an event
-    /// without this place is not run: the answer is 422.
+    /// Sets the place of the payload in the JSON body; the whole body by default. If an event does not have this place,
+    /// a handler that takes the payload does not run: the answer is 422.
     pub fn payload(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), false);
         self
     }
 
-    /// Sets where in the JSON body the payload is, for a sender that also has events without this place: their payload is the
-    /// envelope, which is the whole body.
+    /// Sets the place of the payload in the JSON body, for a sender that also has events without this place: their
+    /// payload is the envelope, which is the whole body.
     pub fn payload_or_envelope(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         (self.payload, self.or_envelope) = (pointer.into(), true);
         self
     }
 
-    /// Sets how forms (`application/x-www-form-urlencoded`) are read, for a sender that posts them, beside JSON or alone. The raw form is
-    /// what is signed.
+    /// Sets how forms (`application/x-www-form-urlencoded`) are read, for a sender that posts them, with or without
+    /// JSON as well. The signature covers the raw form.
     ///
     /// # Examples
     /// ```
@@ -714,8 +718,9 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets where in the JSON body the array is of a sender that puts several deliveries into one request. The handler runs once
-    /// for each item, in order; the request is a success when all of them are, else the answer is the first failing one.
+    /// Sets the place of the array in the JSON body, for a sender that puts several deliveries into one request. The
+    /// handler runs once for each item, in order. The request is answered with a success if all of them succeed,
+    /// otherwise with the first failure.
     ///
     /// JSON pointers of [`id`](Self::id), [`event_type`](Self::event_type), [`payload`](Self::payload) and the like are then
     /// those of an item. An id that is not in the item is ignored.
@@ -749,14 +754,14 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets the methods that deliveries come by; POST by default. The methods of handshakes need not be named.
+    /// Sets the methods of deliveries; POST by default. The methods of handshakes do not have to be included.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
         self
     }
 
-    /// Sets what the provider prescribes as an answer to a delivery that the crate itself acknowledges. By default it prescribes
-    /// nothing: the answer is 200 and says why.
+    /// Sets the answer that the provider requires for a delivery that the crate itself acknowledges. By default the
+    /// answer is 200 with the reason in its body.
     ///
     /// # Examples
     /// ```
@@ -776,35 +781,39 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets the status that a request is rejected with if its authentication fails; 401 by default.
+    /// Sets the status of the response if authentication fails; 401 by default.
     pub fn rejected(mut self, status: StatusCode) -> Self {
         self.rejected = status;
         self
     }
 
-    /// Sets the largest body that the provider sends, in bytes; 1 MiB by default.
+    /// Sets the size of the largest body that the provider sends, in bytes; 1 MiB by default.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// Sets how long the provider may repeat a delivery, if that is longer than the 7 days for which an id is kept anyway.
+    /// Sets how long the provider may retry a delivery, if that is longer than the 7 days for which an id is kept
+    /// anyway.
     pub fn retries_for(mut self, span: Duration) -> Self {
         self.retention = Some(span);
         self
     }
 
-    /// No two events of this sender have equal bodies, so that a delivery without an id is known by its body. Say so only where
-    /// the sender's documentation shows it, by a time in milliseconds or a name of each event's own in the body.
+    /// Declares that no two events of this sender have equal bodies, so that a delivery without an id can be identified
+    /// by its body. Use it only if the sender's documentation shows this: the body contains a time in milliseconds, or
+    /// a unique name of the event.
     ///
-    /// Where it is not said, idempotency runs a delivery without an id each time that it comes, unless the application chooses
-    /// otherwise (`IdempotencyLayer::with_missing_id`): what runs twice can be noticed, and what was taken for a duplicate is lost.
+    /// Without it, idempotency runs a delivery without an id each time that it arrives, unless the application chooses
+    /// otherwise (`IdempotencyLayer::with_missing_id`): an event that runs twice can be detected, but an event that is
+    /// mistaken for a duplicate is lost.
     pub fn bodies_are_unique(mut self) -> Self {
         self.unique_bodies = true;
         self
     }
 
-    /// The sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
+    /// Declares that the sender signs the encoded bytes, so that a body with a `Content-Encoding` is accepted. It is
+    /// not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
         self

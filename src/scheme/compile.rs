@@ -67,8 +67,8 @@ impl SchemeBuilder {
         let rules = cuts::rules(&content, freshness.as_ref(), &self.methods, free).map_err(error)?;
         if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
             return Err(error(
-                "a form directly behind `{url}` in the signed text begins like a URL goes on: an attacker could move the cut, and the \
-                 signature would stay right; take `.form(…)` away, or put the text that the sender has between them there",
+                "a form directly after `{url}` in the signed text can begin like the rest of a URL: an attacker could move the boundary, \
+                 and the signature would stay valid; remove `.form(…)`, or add the text that the sender has between them",
             ));
         }
         Ok(Scheme::declared(Template {
@@ -296,7 +296,7 @@ impl SchemeBuilder {
         }
         if self.key_form == KeyForm::StandardWebhooksPublic && !is_ed25519 {
             return Err(error(
-                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is no secret",
+                "`.key_standard_webhooks_public()` is for `Scheme::ed25519()`: a public key is not a secret",
             ));
         }
         if is_public && self.handshakes.iter().any(Handshake::needs_secret) {
@@ -370,7 +370,7 @@ impl SchemeBuilder {
         }
         if self.tolerance.flatten().is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
             return Err(error(
-                "a window of more than 10 years protects from nothing; declare `.insecure_no_replay_window()`",
+                "a window of more than 10 years does not reject recorded deliveries; declare `.insecure_no_replay_window()`",
             ));
         }
         if timestamp.is_some_and(|places| places.joined.is_some()) {
@@ -427,5 +427,5 @@ fn check_families<'p>(families: usize, fields: impl Iterator<Item = &'p Places>)
 }
 
 fn error(message: &'static str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is not whole: {message}"))
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the scheme is invalid: {message}"))
 }

@@ -181,14 +181,14 @@ fn unknown(template: &str, name: &str) -> ConfigError {
     error(
         template,
         &format!(
-            "`{{{name}}}` is none of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
+            "`{{{name}}}` is not one of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
              `{{query:KEY}}`, `{{json:/POINTER}}`, `{{json?:/POINTER}}`, `{{fields}}`, `{{path}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
         ),
     )
 }
 
 fn error(template: &str, what: &str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Scheme, format!("the signed text `{template}` is no template: {what}"))
+    ConfigError::new(ConfigErrorKind::Scheme, format!("the signed text `{template}` is not a valid template: {what}"))
 }
 
 #[cfg(test)]
@@ -207,12 +207,12 @@ mod tests {
     #[test]
     fn a_template_with_a_mistake_says_which() {
         for (template, what) in [
-            ("{bodi}", "`{bodi}` is none of"),
+            ("{bodi}", "`{bodi}` is not one of"),
             ("{body", "has no `}`"),
             ("body}", "has no `{`"),
             ("{body}{body}", "once"),
-            ("{json:id}", "no JSON pointer"),
-            ("{header:a b}", "no header name"),
+            ("{json:id}", "not a JSON pointer"),
+            ("{header:a b}", "not a header name"),
         ] {
             let message = parse(template).unwrap_err().to_string();
             assert!(message.contains(what), "{template}: {message}");

@@ -5,10 +5,10 @@ use http::{Method, StatusCode};
 use super::{answer::Answer, keys::Keys};
 use crate::{error::VerifyError, head::Head};
 
-/// A scheme that no data expresses, in code.
+/// A scheme in code, for a sender that the builder cannot declare.
 ///
-/// Each method is pure: it does no I/O, asks no clock, and gives the same answer to the same question. The middleware
-/// keeps the order, the limits, the early rejections and the statuses.
+/// Each method is a pure function: it does no I/O, does not read a clock, and returns the same result for the same
+/// arguments. The middleware does the rest: the order, the limits, the early rejections and the statuses.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -47,69 +47,73 @@ use crate::{error::VerifyError, head::Head};
 /// # Ok::<(), tower_webhooks::error::ConfigError>(())
 /// ```
 pub trait CustomScheme: Send + Sync + 'static {
-    /// The scheme's name, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys. It never changes.
+    /// Returns the name of the scheme, for [`Delivery::provider`](crate::Delivery::provider), logs and store keys. It
+    /// must never change.
     fn name(&self) -> &str;
 
-    /// Checks the head, before one byte of the body is read, and says how to go on.
+    /// Checks the head before the body is read, and returns how to continue.
     ///
     /// # Errors
-    /// When the head cannot be a true delivery's.
+    /// If the head cannot be that of a genuine delivery.
     fn inspect(&self, head: Head<'_>, now: SystemTime) -> Result<Plan, VerifyError>;
 
     /// Checks the signature over the raw body.
     ///
     /// # Errors
-    /// When no key fits.
+    /// If no key matches.
     fn verify(&self, head: Head<'_>, body: &[u8], keys: Keys<'_>, now: SystemTime) -> Result<Binding, VerifyError>;
 
-    /// Whether the scheme's signature binds the body. When it does not, the middleware warns once at start.
+    /// Returns `true` if the scheme's signature covers the body. If it does not, the middleware logs a warning once at
+    /// start.
     fn covers_body(&self) -> bool {
         true
     }
 
-    /// Whether the sender signs the bytes on the wire, so that a body with a `Content-Encoding` may pass. It is not decoded.
+    /// Returns `true` if the sender signs the encoded bytes, so that a body with a `Content-Encoding` is accepted. It
+    /// is not decoded.
     fn signs_encoded_bodies(&self) -> bool {
         false
     }
 
-    /// Where the payload is in the body, as a JSON pointer; the whole body by default.
+    /// Returns the place of the payload in the body, as a JSON pointer; the whole body by default.
     fn payload(&self) -> &str {
         ""
     }
 
-    /// Whether no two events have equal bodies; see
+    /// Returns `true` if no two events have equal bodies; see
     /// [`SchemeBuilder::bodies_are_unique`](crate::scheme::SchemeBuilder::bodies_are_unique).
     fn bodies_are_unique(&self) -> bool {
         false
     }
 
-    /// The methods that deliveries come by.
+    /// Returns the methods of deliveries.
     fn methods(&self) -> Vec<Method> {
         vec![Method::POST]
     }
 
-    /// What the sender prescribes as an answer to a delivery that the middleware itself acknowledges, if anything.
+    /// Returns the answer that the sender requires for a delivery that the middleware itself acknowledges, if there is
+    /// one.
     fn success(&self) -> Option<Answer> {
         None
     }
 
-    /// The status of a rejected request.
+    /// Returns the status of a rejected request.
     fn rejected(&self) -> StatusCode {
         StatusCode::UNAUTHORIZED
     }
 }
 
-/// How to go on after the head.
+/// How to continue after the check of the head.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Plan {
-    /// The request is a handshake that needs no signature; this is the answer.
+    /// The request is a handshake without a signature; this is the answer.
     Answer(Answer),
-    /// Read the body and verify.
+    /// Read the body and verify the request.
     Verify,
 }
 
-/// What a passed check proved, and what it learned on the way.
+/// What a successful check has proved, and the facts that it found.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Binding {
@@ -122,47 +126,48 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The signature binds the body.
+    /// Creates the result of a check whose signature covers the body.
     pub fn body() -> Self {
         Self { body: true, ..Self::default() }
     }
 
-    /// The signature does not bind the body: whoever holds one true request can change what it says.
+    /// Creates the result of a check whose signature does not cover the body: anyone who has one genuine request can
+    /// change its content.
     pub fn head_only() -> Self {
         Self::default()
     }
 
-    /// Which secret matched.
+    /// Sets the index of the secret that matched.
     pub fn secret_index(mut self, index: usize) -> Self {
         self.secret_index = Some(index);
         self
     }
 
-    /// When the sender signed it, where that is signed.
+    /// Sets the time of the signature, if it is signed.
     pub fn timestamp(mut self, timestamp: SystemTime) -> Self {
         self.timestamp = Some(timestamp);
         self
     }
 
-    /// The delivery's id, bound by the signature.
+    /// Sets the delivery's id, which the signature covers.
     pub fn signed_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some((id.into(), true));
         self
     }
 
-    /// The delivery's id, not bound by the signature.
+    /// Sets the delivery's id, which the signature does not cover.
     pub fn unsigned_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some((id.into(), false));
         self
     }
 
-    /// The event type.
+    /// Sets the event type.
     pub fn event_type(mut self, event_type: impl Into<String>) -> Self {
         self.event_type = Some(event_type.into());
         self
     }
 
-    /// The request was a handshake, and rightly signed: this is the answer, and no handler runs.
+    /// Sets the answer, if the request is a handshake with a valid signature; no handler runs then.
     pub fn answer(mut self, answer: Answer) -> Self {
         self.answer = Some(answer);
         self

@@ -7,8 +7,9 @@
 //!    part that may hold anything, in the body's place.
 //! 2. A literal, the public base of a URL, and the secret of a plain hash, which nobody can write into a part, end what stands
 //!    beside them. The part must not hold them.
-//! 3. A date has one form, and where its zone may be missing, a literal follows it that is no part of a date. Of a number only one length can be fresh: within a window, which a third of all time
-//!    since 1970 would have to fit into otherwise, no fresh number begins or ends with another.
+//! 3. A date has one form; if its zone may be missing, it is followed by a literal that cannot be a part of a date. Of
+//!    a number only one length can be fresh: within a window, which a third of all time since 1970 would have to fit
+//!    into otherwise, no fresh number begins or ends with another.
 //! 4. Between `{url}` and `{body}` it is the body's first byte that says where it begins, as JSON's do.
 //!
 //! 5. A number without a window ends where the digits do, so that what follows must not begin with one.
@@ -126,13 +127,12 @@ pub(crate) fn rules(
     Ok(rules)
 }
 
-const NEIGHBOURS: &str = "two parts of the signed text stand beside each other, and nothing says where one ends: an attacker \
-                          could move the cut, and the signature would stay right; put the text that the sender has between \
-                          them there";
-const METHODS: &str =
-    "a method that deliveries come by is a part of another one, and `{method}` is signed beside something else";
+const NEIGHBOURS: &str = "two parts of the signed text follow each other without a separator, so it is unclear where one ends: an \
+                          attacker could move the boundary, and the signature would stay valid; add the text that the \
+                          sender has between them";
+const METHODS: &str = "a method of deliveries is a part of another one, and `{method}` is signed next to another part";
 const TIMESTAMP: &str =
-    "nothing says where `{timestamp}` ends: it has no window, and no text beside it that is not a digit";
+    "it is unclear where `{timestamp}` ends: it has no window, and no literal next to it that is not a digit";
 
 /// Whether no method is a part of another.
 fn is_code(methods: &[Method], is_part: impl Fn(&str, &str) -> bool) -> bool {

@@ -13,7 +13,7 @@ use crate::{
     field::Places,
 };
 
-/// What a timestamp counts.
+/// The unit or format of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimestampUnit {
@@ -26,12 +26,12 @@ pub enum TimestampUnit {
     HttpDate,
     /// A date and time of RFC 3339, with its `T` and with a `Z` or an offset.
     Rfc3339,
-    /// As [`Rfc3339`](Self::Rfc3339), where `Z` or offset may be missing: such a time is of UTC. In the signed text a literal follows it, which
-    /// cannot be a part of a date.
+    /// Like [`Rfc3339`](Self::Rfc3339), but `Z` or offset may be missing, which means UTC. In the signed text it must
+    /// be followed by a literal that cannot be a part of a date.
     Rfc3339OrUtc,
 }
 
-/// How a value is written in JSON.
+/// The JSON type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JsonForm {
@@ -95,7 +95,7 @@ impl Freshness {
 }
 
 impl TimestampUnit {
-    /// Reads a timestamp exactly as it was sent. Digits are ASCII, without a sign, and without a leading zero; a
+    /// Reads a timestamp exactly as it was sent. Digits are ASCII, without a sign and without a leading zero; a
     /// millisecond value is never taken for seconds.
     pub(crate) fn parse(self, text: &[u8]) -> Option<SystemTime> {
         match self {

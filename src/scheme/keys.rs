@@ -63,8 +63,8 @@ impl KeyRing {
         Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, is_decoy: false }
     }
 
-    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any other.
-    /// Whoever checks rejects the request whatever comes of it, since the key is no secret.
+    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any
+    /// other. The request is rejected whatever the result is, since this key is not a secret.
     pub(crate) fn decoy(template: Option<&Template>) -> Self {
         // Also a public key that Ed25519 takes: the base point (RFC 8032, section 5.1).
         let mut key = [0x66; 32];
@@ -182,7 +182,7 @@ impl KeyState {
     }
 }
 
-/// The secrets of one request, as a [`CustomScheme`](super::CustomScheme) checks with them: it asks, they answer.
+/// The secrets of one request, which a [`CustomScheme`](super::CustomScheme) uses for its check without seeing them.
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
     pub(crate) ring: &'a KeyRing,
@@ -190,7 +190,7 @@ pub struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    /// Checks an HMAC-SHA-256 in hex over `message`, and tells which secret made it.
+    /// Checks an HMAC-SHA-256 in hex over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
     /// When the claim is not of the form, or no secret made it.
@@ -198,7 +198,7 @@ impl Keys<'_> {
         self.hmac(message, Encoding::Hex.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }
 
-    /// Checks an HMAC-SHA-256 in base64 over `message`, and tells which secret made it.
+    /// Checks an HMAC-SHA-256 in base64 over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
     /// When the claim is not of the form, or no secret made it.
@@ -206,10 +206,11 @@ impl Keys<'_> {
         self.hmac(message, Encoding::Base64.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }
 
-    /// Asks `matches` for each secret's bytes, in order, and tells the first that it says yes to.
+    /// Calls `matches` with the bytes of each secret, in order, and returns the index of the first one for which it
+    /// returns `true`.
     ///
     /// # Errors
-    /// When it says yes to none.
+    /// If it returns `true` for none of them.
     pub fn find(&self, matches: impl Fn(&[u8]) -> bool) -> Result<usize, VerifyError> {
         self.ring
             .usable(self.now)

@@ -1,16 +1,17 @@
-//! How one sender signs: a request's head, its raw body and the time go in, a [`Delivery`](crate::Delivery) comes out.
+//! Schemes describe how a sender signs. The input is the head of a request, its raw body and the time; the result is a
+//! [`Delivery`](crate::Delivery).
 //!
 //! Rules:
-//! 1. A scheme is data wherever data can say it; [`CustomScheme`] is for the rest. The catalogue of providers is written
+//! 1. A scheme is declared as data if possible; [`CustomScheme`] is for the others. The built-in providers are declared
 //!    with the same [`SchemeBuilder`] that an application uses.
-//! 2. A scheme does no I/O and asks no clock.
-//! 3. What the head can be rejected for is rejected before the body is read.
-//! 4. The algorithm is the scheme's, never the sender's choice. A weaker one has `insecure` in its name.
+//! 2. A scheme does no I/O and does not read a clock.
+//! 3. A request that can be rejected by its head is rejected before the body is read.
+//! 4. The scheme determines the algorithm, never the request. A weak algorithm has `insecure` in its name.
 //! 5. The timestamp is signed as it was sent, and trusted only if it is signed.
-//! 6. A scheme says what it binds: [`covers_body`](Scheme::covers_body), [`id_is_signed`](Scheme::id_is_signed),
-//!    [`timestamp_is_signed`](Scheme::timestamp_is_signed).
+//! 6. A scheme says what its signature covers: [`covers_body`](Scheme::covers_body),
+//!    [`id_is_signed`](Scheme::id_is_signed), [`timestamp_is_signed`](Scheme::timestamp_is_signed).
 //!
-//! What this module does not do: HTTP, limits, deadlines. [`WebhookLayer`](crate::WebhookLayer) does.
+//! This module does not handle HTTP, limits and deadlines; [`WebhookLayer`](crate::WebhookLayer) does.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};

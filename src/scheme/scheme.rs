@@ -119,7 +119,8 @@ impl Scheme {
         Self { kind: Kind::Declared(Arc::new(template)) }
     }
 
-    /// Replaces how far a signed timestamp may be from now, in either direction. 0 means 0.
+    /// Replaces how far a signed timestamp may be from the current time, in either direction. Zero means zero and does not switch
+    /// the check off.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.settings_mut().tolerance = Some(tolerance);
@@ -318,7 +319,7 @@ impl Scheme {
         }
         if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
             return Err(self
-                .option("has a window of more than 10 years, which protects from nothing; declare `.insecure_no_replay_window()`"));
+                .option("has a window of more than 10 years, which does not reject recorded deliveries; declare `.insecure_no_replay_window()`"));
         }
         if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
             return unread("does not sign the URL", "with_public_url");

@@ -202,7 +202,7 @@ fn compare(
             &found
         }
     };
-    // Every secret is tried, so that the time does not tell which one is in use. Which public key is, is no secret.
+    // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
     let mut matched = None;
     for (position, (index, hasher)) in hashers.into_iter().enumerate() {
         if matched.is_some() && is_public {

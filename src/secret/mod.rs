@@ -1,14 +1,14 @@
 //! Signing keys, and where they come from.
 //!
 //! Rules:
-//! 1. A [`Secret`] that is empty, blank or edged with white space cannot be built: an empty key makes every forgery right,
-//!    and a stray newline makes every true signature wrong.
-//! 2. A secret is wiped from memory when its last clone is dropped, and shows itself to nobody: `Debug` is redacted, and
-//!    there is no `Display`, no `Serialize` and no `==`.
-//! 3. [`Secrets`] are the keys that are right at one time, for rotation without a gap. Each may have an end.
-//! 4. A [`SecretSource`] names the secrets of a request. A constant source is keyed once, at start.
+//! 1. A [`Secret`] that is empty, blank or edged with white space cannot be built: with an empty key every forgery
+//!    would be valid, and with a stray newline every genuine signature would be wrong.
+//! 2. A secret is wiped from memory when its last clone is dropped, and is never shown: `Debug` is redacted, and there
+//!    is no `Display`, no `Serialize` and no `==`.
+//! 3. [`Secrets`] are the keys that are valid at the same time, for rotation without a gap. Each can have an expiry.
+//! 4. A [`SecretSource`] provides the secrets of a request. Constant secrets are keyed once, at start.
 //!
-//! What this module does not do: decode. Whether `whsec_…` is text or base64 is the scheme's knowledge.
+//! This module does not decode secrets: only the scheme knows whether `whsec_…` is text or base64.
 //!
 //! ```
 //! use tower_webhooks::Secret;

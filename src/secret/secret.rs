@@ -34,7 +34,7 @@ impl Secret {
         if text.trim().is_empty() {
             return Err(error("the secret is blank"));
         }
-        // PEM ends with a line ending, which is no sign that anything is wrong (RFC 7468, section 3).
+        // PEM ends with a line ending, which does not mean that anything is wrong (RFC 7468, section 3).
         let line = text.strip_suffix('\n').filter(|_| text.starts_with("-----BEGIN ")).unwrap_or(&text);
         if text.trim() != line {
             return Err(error(

@@ -11,8 +11,8 @@ use crate::{
 
 /// Makes attempts. [`GuardedClient`](crate::send::GuardedClient) is the one to use; tests have their own.
 ///
-/// An attempt never fails to give a result, and ends by its deadline. A transport of your own has to see to both: nobody else ends
-/// an attempt of [`deliver`](crate::send::deliver), while a worker ends it a moment after its deadline.
+/// Every attempt returns a result, and ends by its deadline. Your own transport has to ensure both:
+/// [`deliver`](crate::send::deliver) does not end an attempt itself, and a worker ends it a moment after the deadline.
 ///
 /// ```
 /// use std::time::Duration;
@@ -307,7 +307,7 @@ impl EndpointResponse {
         self.retry_after
     }
 
-    /// Returns the start of the body as it came. It can be any bytes: escape it before you show it.
+    /// Returns the start of the body as received. It can be any bytes: escape it before you show it.
     pub fn start(&self) -> &Bytes {
         &self.start
     }
@@ -388,7 +388,7 @@ pub enum AttemptErrorKind {
     Conversion,
     /// The name has no address, or could not be looked up.
     Dns,
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke, or what was received is not HTTP.
     Protocol,
     /// The operator's egress proxy did not connect to the endpoint.
     Proxy,

@@ -93,7 +93,7 @@ impl RetryPolicy {
         Self { waits: waits.into_iter().collect(), rejection_is_final: false }
     }
 
-    /// Gives up after a 4xx other than 408, 409, 425 and 429, and for a destination that is not allowed.
+    /// Ends the attempts after a 4xx other than 408, 409, 425 and 429, and for a destination that is not allowed.
     #[must_use]
     pub fn final_on_rejection(mut self) -> Self {
         self.rejection_is_final = true;

@@ -13,7 +13,7 @@ use aws_lc_rs::{
 use super::{ED25519_LENGTH, PublicAlgorithm, encoding::Encoding, tag::Tag};
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A public key, which checks signatures. Cheap to clone.
+/// A public key, which verifies signatures. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PublicKey {
     key: Arc<ParsedPublicKey>,
@@ -21,8 +21,8 @@ pub(crate) struct PublicKey {
 }
 
 impl PublicKey {
-    /// Takes a key: of Ed25519 its 32 bytes, of the others a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1). Of P-256 the
-    /// point is on the curve, and a key of RSA has 2048 to 8192 bits.
+    /// Creates a key from its bytes: the 32 bytes of an Ed25519 key, or a SubjectPublicKeyInfo in DER (RFC 5280,
+    /// section 4.1). A P-256 point must be on the curve, and an RSA key must have 2048 to 8192 bits.
     pub(crate) fn new(algorithm: PublicAlgorithm, bytes: &[u8]) -> Result<Self, ConfigError> {
         let by: &'static dyn VerificationAlgorithm = match algorithm {
             PublicAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
@@ -32,30 +32,32 @@ impl PublicKey {
             PublicAlgorithm::RsaSha512 => &RSA_PKCS1_2048_8192_SHA512,
         };
         let parsed = ParsedPublicKey::new(by, bytes).ok();
-        // The library looks at the length of a key of RSA when it checks a signature, and not before.
+        // The library checks the length of an RSA key only when it verifies a signature.
         let is_long = || matches!(modulus_bits(bytes), Some(2048..=8192));
         match (parsed, algorithm) {
             (Some(key), PublicAlgorithm::EcdsaP256) => Ok(Self { key: Arc::new(key), algorithm }),
-            (None, PublicAlgorithm::EcdsaP256) => Err(error("the public key is not one of P-256")),
+            (None, PublicAlgorithm::EcdsaP256) => Err(error("the public key is not a P-256 key")),
             (Some(key), _) if is_long() => Ok(Self { key: Arc::new(key), algorithm }),
-            _ => Err(error("the public key is not one of RSA with 2048 to 8192 bits")),
+            _ => Err(error("the public key is not an RSA key with 2048 to 8192 bits")),
         }
     }
 
-    /// The library takes keys of small order, under which one signature is right for almost any message: whoever could
-    /// slip one in as a sender's would sign for it. And what is no canonical encoding, others read as another point.
+    /// The library accepts keys of small order, for which one signature is valid for almost any message: with such a
+    /// key in the configuration, anyone could sign. Keys that are not encoded canonically are rejected because other
+    /// libraries read them as another point.
     fn ed25519(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let key: &[u8; 32] =
-            bytes.try_into().map_err(|_| error(format!("a public key has 32 bytes, and this one {}", bytes.len())))?;
+        let key: &[u8; 32] = bytes
+            .try_into()
+            .map_err(|_| error(format!("a public key has 32 bytes, and this one has {}", bytes.len())))?;
         if is_weak(key) {
-            return Err(error("the public key is of small order or not written canonically; no sender has such a one"));
+            return Err(error("the public key is of small order or not encoded canonically; genuine keys are not"));
         }
-        let parsed = ParsedPublicKey::new(&ED25519, key).map_err(|_| error("the public key is none"))?;
+        let parsed = ParsedPublicKey::new(&ED25519, key).map_err(|_| error("the public key is invalid"))?;
         Ok(Self { key: Arc::new(parsed), algorithm: PublicAlgorithm::Ed25519 })
     }
 
-    /// Returns whether the owner of the private key signed `message`. For Ed25519 the check is strict: S is below the group's order, R
-    /// is encoded canonically and is not of small order. The time depends on nothing that is secret.
+    /// Returns `true` if the owner of the private key signed `message`. The check of Ed25519 is strict: S is below the
+    /// group's order, R is encoded canonically and is not of small order. The time does not depend on secrets.
     pub(crate) fn verify(&self, message: &[u8], signature: &Tag) -> bool {
         let signature = signature.as_bytes();
         let is_strict = self.algorithm != PublicAlgorithm::Ed25519
@@ -64,7 +66,7 @@ impl PublicKey {
     }
 }
 
-/// A private key, which signs. Cheap to clone; wiped when the last clone is dropped.
+/// A private key, which signs. Cheap to clone; its memory is wiped when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct PrivateKey(Arc<Pair>);
 
@@ -75,8 +77,8 @@ enum Pair {
 }
 
 impl PrivateKey {
-    /// Reads a key for an algorithm: of Ed25519 as [`parse`](Self::parse) does, of the others PKCS #8 (RFC 5208) as PEM, or the same base64
-    /// without its lines.
+    /// Reads a key for an algorithm: an Ed25519 key like [`parse`](Self::parse), others as PKCS #8 (RFC 5208) in PEM,
+    /// or the same base64 without its lines.
     #[cfg(feature = "testing")]
     pub(crate) fn parse_for(algorithm: PublicAlgorithm, text: &[u8]) -> Result<Self, ConfigError> {
         if algorithm == PublicAlgorithm::Ed25519 {
@@ -91,18 +93,18 @@ impl PrivateKey {
             }
             _ => RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, algorithm)),
         };
-        Ok(Self(Arc::new(pair.map_err(|_| error("the private key is not one of the scheme's algorithm"))?)))
+        Ok(Self(Arc::new(pair.map_err(|_| error("the private key does not belong to the scheme's algorithm"))?)))
     }
 
-    /// Reads a key as Standard Webhooks writes it: `whsk_` and base64. It stands for the seed of 32 bytes, or for 64 bytes,
-    /// seed and public key, which must belong together.
+    /// Reads a key in the form of Standard Webhooks: `whsk_` and base64 of the seed of 32 bytes, or of 64 bytes, seed
+    /// and public key, which must match.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, ConfigError> {
         let Some(digits) = text.strip_prefix(b"whsk_") else {
             return Err(error(if text.starts_with(b"whpk_") {
-                "the secret begins with `whpk_`, so it is a public key, which only verifies; to sign takes the private one, \
+                "the secret begins with `whpk_`, so it is a public key, which can only verify; signing needs the private key, \
                  `whsk_…`"
             } else {
-                "the secret is no private key: it does not begin with `whsk_`"
+                "the secret is not a private key: it does not begin with `whsk_`"
             }));
         };
         let bytes = Encoding::Base64.decode(digits).map(zeroize::Zeroizing::new);
@@ -114,11 +116,11 @@ impl PrivateKey {
             }
             _ => return Err(error("a private key has 32 bytes, or 64 with the public key after them")),
         };
-        let pair = pair.map_err(|_| error("the two halves of the private key do not belong together"))?;
+        let pair = pair.map_err(|_| error("the private key and its public key do not match"))?;
         Ok(Self(Arc::new(Pair::Ed25519(pair))))
     }
 
-    /// Signs `message`. The same message has the same signature, but for ECDSA.
+    /// Signs `message`. Except with ECDSA, the same message always has the same signature.
     pub(crate) fn sign(&self, message: &[u8]) -> Tag {
         const NO_RANDOMNESS: &str = "the operating system has randomness";
         let signature = match &*self.0 {
@@ -138,12 +140,12 @@ impl PrivateKey {
         Tag::new(&signature).expect("no signature is longer than the longest tag")
     }
 
-    /// The public key, as Standard Webhooks writes it: `whpk_` and base64.
+    /// Returns the public key in the form of Standard Webhooks: `whpk_` and base64.
     pub(crate) fn public_text(&self) -> String {
         format!("whpk_{}", Encoding::Base64.encode(&self.public_bytes()))
     }
 
-    /// The public key, as [`PublicKey::new`] takes it.
+    /// Returns the public key in the form that [`PublicKey::new`] takes.
     pub(crate) fn public_bytes(&self) -> Vec<u8> {
         const WRITES: &str = "a key that was read can be written";
         match &*self.0 {
@@ -154,9 +156,9 @@ impl PrivateKey {
     }
 }
 
-/// How many bits the modulus of a key of RSA has.
+/// Returns the number of bits of an RSA key's modulus.
 fn modulus_bits(key: &[u8]) -> Option<usize> {
-    // What stands behind the length of the DER value that `bytes` begins with.
+    // Returns the length of the DER value at the beginning of `bytes`, and what follows the length.
     fn inside(bytes: &[u8], kind: u8) -> Option<(usize, &[u8])> {
         let rest = bytes.strip_prefix(&[kind])?;
         let (first, rest) = rest.split_first()?;
@@ -170,7 +172,8 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
         }
     }
 
-    // The library writes it again, as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the modulus.
+    // The library encodes it again as RSAPublicKey (RFC 8017, appendix A.1.1): a sequence whose first number is the
+    // modulus.
     let key = aws_lc_rs::rsa::PublicKey::from_der(key).ok()?;
     let (_, numbers) = inside(key.as_ref(), 0x30)?;
     let (length, modulus) = inside(numbers, 0x02)?;
@@ -184,7 +187,7 @@ pub(crate) fn public_key_info(text: &[u8]) -> Option<Vec<u8>> {
     pem(text, "PUBLIC KEY")
 }
 
-/// The bytes of PEM (RFC 7468) with this label, or of base64 alone.
+/// Returns the bytes of PEM (RFC 7468) with this label, or of base64 without label.
 fn pem(text: &[u8], label: &str) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let inner = match text.strip_prefix("-----BEGIN ") {
@@ -199,10 +202,10 @@ fn pem(text: &[u8], label: &str) -> Option<Vec<u8>> {
     Encoding::Base64.decode(&digits)
 }
 
-/// Whether an encoded point is of small order, or not the canonical encoding of any (RFC 8032, section 5.1.3).
+/// Returns `true` if an encoded point is of small order, or is not a canonical encoding (RFC 8032, section 5.1.3).
 fn is_weak(point: &[u8; 32]) -> bool {
     let mut y = *point;
-    // The sign of x. Where x is nought, which has no sign, y is of small order anyway.
+    // The sign of x. If x is zero, which has no sign, y is of small order anyway.
     y[31] &= 0x7f;
     let below_p = y.iter().rev().lt(P.iter().rev());
     !below_p || SMALL_ORDER.contains(&y)
@@ -214,7 +217,7 @@ fn error(message: impl Into<std::borrow::Cow<'static, str>>) -> ConfigError {
 
 const SEED_LENGTH: usize = 32;
 
-/// The field's prime, 2^255 - 19, its least byte first.
+/// The field's prime, 2^255 - 19, least significant byte first.
 const P: [u8; 32] = {
     let mut p = [0xff; 32];
     p[0] = 0xed;
@@ -222,7 +225,8 @@ const P: [u8; 32] = {
     p
 };
 
-/// The y of the eight points whose order divides the cofactor: of order 4, 1 and 2, and twice two of order 8.
+/// The y coordinates of the eight points whose order divides the cofactor: those of order 4, 1 and 2, and two for the
+/// four points of order 8.
 const SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {
@@ -351,7 +355,7 @@ mod tests {
         assert!(count >= 150, "{count}");
     }
 
-    /// Whether a key of another algorithm, as SubjectPublicKeyInfo, takes a signature.
+    /// Returns `true` if a key of another algorithm, as SubjectPublicKeyInfo, accepts a signature.
     fn takes(algorithm: PublicAlgorithm, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let (Ok(key), Some(signature)) = (PublicKey::new(algorithm, key), Tag::new(signature)) else { return false };
         key.verify(message, &signature)
@@ -384,7 +388,7 @@ mod tests {
             for group in rsa::TestSet::load(name).unwrap().test_groups {
                 for test in group.tests {
                     let passes = takes(algorithm, &group.der, &test.msg, &test.sig);
-                    // The one matter of taste is a missing NULL in the padding, which is refused.
+                    // The only case that the vectors leave open is a missing NULL in the padding, which is rejected.
                     assert_eq!(passes, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
                     count += 1;
                 }
@@ -435,8 +439,8 @@ mod tests {
         }
     }
 
-    /// With a key of small order, S = 0 and an R of small order pass for about one message in eight, and under the neutral
-    /// element for every one. The library lets that pass; the key must not come to be.
+    /// With a key of small order, S = 0 and an R of small order are valid for about one message in eight, and with the
+    /// neutral element for every message. The library accepts such a key, so this crate must reject it.
     #[test]
     fn a_key_under_which_everything_is_signed_cannot_be_built() {
         let mut signature = [0; 64];

@@ -3,7 +3,7 @@ use sha2::{Digest, Sha256};
 
 use super::tag::Tag;
 
-/// Which plain hash a scheme uses over a text that holds the secret.
+/// The plain hash that a scheme uses over a text with the secret in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HashAlgorithm {
     Sha1,
@@ -19,7 +19,7 @@ impl HashAlgorithm {
     }
 }
 
-/// A plain hash under way.
+/// The state of a plain hash.
 #[derive(Clone)]
 pub(crate) enum PlainHash {
     Sha1(Sha1),

@@ -2,7 +2,7 @@ use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, 
 
 use super::tag::{LONGEST, Tag};
 
-/// How a signature is written.
+/// The encoding of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Base64,
@@ -16,7 +16,7 @@ impl Encoding {
     /// Hex digits may be of either case: they are data, not algorithm names. Base64 is strict (RFC 4648 section 4, with
     /// its padding and with zero trailing bits), and so is base64url, with or without padding.
     pub(crate) fn decode_tag(self, text: &[u8], length: usize) -> Option<Tag> {
-        // Decoders want room for the largest decoding of a text of this length, which is two bytes more at most.
+        // Decoders need space for the largest result of a text of this length, which is at most two bytes longer.
         let mut bytes = [0; LONGEST + 2];
         let encoding = self.strict(text);
         let room = encoding.decode_len(text.len()).ok()?;
@@ -33,7 +33,7 @@ impl Encoding {
         if bytes.is_empty() { None } else { Tag::new(&bytes) }
     }
 
-    /// The one way to write a signature.
+    /// Returns the strict encoding, in which a signature can be written in only one way.
     fn strict(self, text: &[u8]) -> data_encoding::Encoding {
         match self {
             Self::Base64 => BASE64,
@@ -47,7 +47,7 @@ impl Encoding {
     pub(crate) fn decode(self, text: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Base64 => {
-                // A key's padding is often lost when it is copied.
+                // The padding of a key is often lost when it is copied.
                 let unpadded = if text.len().is_multiple_of(4) {
                     text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text)
                 } else {
@@ -94,7 +94,7 @@ mod tests {
         assert!(Encoding::Base64.decode_tag(text.trim_end_matches('=').as_bytes(), 32).is_none());
         assert!(Encoding::Base64.decode_tag(text.replace('/', "_").as_bytes(), 32).is_none());
         assert!(Encoding::Base64.decode_tag(format!("{text}\n").as_bytes(), 32).is_none());
-        // The last character before the padding has four unused bits; they must be nought.
+        // The last character before the padding has four unused bits; they must be zero.
         let trailing_bits = text.replace("8=", "9=");
         assert_ne!(trailing_bits, text);
         assert!(Encoding::Base64.decode_tag(trailing_bits.as_bytes(), 32).is_none());

@@ -4,7 +4,7 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use super::tag::Tag;
 
-/// Which hash an HMAC is made with (RFC 2104).
+/// The hash of an HMAC (RFC 2104).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MacAlgorithm {
     Sha1,
@@ -24,13 +24,13 @@ impl MacAlgorithm {
     }
 }
 
-/// An HMAC under way. The keyed state is made once and cloned: that saves two compressions a message.
+/// The state of an HMAC. The keyed state is created once and cloned, which saves two compressions for each message.
 #[derive(Clone)]
 pub(crate) enum MacState {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha384(Box<Hmac<Sha384>>),
-    /// In a box, since it is twice as large as the others, and every request would carry room for it.
+    /// In a box, since it is twice as large as the others, and every request would reserve memory for it.
     Sha512(Box<Hmac<Sha512>>),
 }
 

@@ -1,10 +1,10 @@
-//! Bytes in, yes or no out, in constant time. Knows no HTTP, no clock and no network.
+//! Signatures and their comparison in constant time. This module does not depend on HTTP, a clock or a network.
 //!
 //! Rules:
-//! 1. Tags are compared through [`verify_any`] and nothing else. Signatures with public keys are no tags, and are checked
-//!    by [`PublicKey`]; nothing of theirs is secret.
-//! 2. A tag of another length than the algorithm's is no tag; it never matches by its beginning.
-//! 3. Key state is made once and cloned for every message.
+//! 1. Tags are only compared by [`verify_any`]. Signatures with public keys are not tags; [`PublicKey`] verifies them,
+//!    and nothing about them is secret.
+//! 2. A tag must have the length of its algorithm; a part of it never matches.
+//! 3. The state of a key is created once and cloned for every message.
 
 #[cfg(feature = "asymmetric")]
 mod asymmetric;
@@ -28,7 +28,7 @@ pub(crate) use self::{
     token::token_tag,
 };
 
-/// Which algorithm with public keys a scheme uses.
+/// The algorithm of a scheme with public keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "asymmetric"), allow(dead_code))]
 pub(crate) enum PublicAlgorithm {
@@ -43,5 +43,5 @@ pub(crate) enum PublicAlgorithm {
     RsaSha1,
 }
 
-/// How many bytes an Ed25519 signature has (RFC 8032, section 5.1.6).
+/// The length of an Ed25519 signature in bytes (RFC 8032, section 5.1.6).
 pub(crate) const ED25519_LENGTH: usize = 64;

@@ -1,7 +1,7 @@
 use super::{PublicAlgorithm, tag::Tag};
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A public key, in a build that can check none. There is never a value of it.
+/// A public key, in a build without `asymmetric`. A value of it cannot exist.
 #[derive(Clone)]
 pub(crate) struct PublicKey(());
 
@@ -15,7 +15,7 @@ impl PublicKey {
     }
 }
 
-/// A private key, in a build that can sign with none. There is never a value of it.
+/// A private key, in a build without `asymmetric`. A value of it cannot exist.
 #[cfg(feature = "testing")]
 pub(crate) struct PrivateKey(());
 

@@ -3,18 +3,18 @@ use std::fmt;
 use smallvec::SmallVec;
 use subtle::{Choice, ConstantTimeEq};
 
-/// The longest tag that is held in place: HMAC-SHA-512's. Signatures with RSA are longer, and rare.
+/// The longest tag that is stored without an allocation: that of HMAC-SHA-512. RSA signatures are longer, and rare.
 pub(crate) const LONGEST: usize = 64;
 
-/// The longest signature of any algorithm: RSA's with a key of 8192 bits.
+/// The longest signature of any algorithm: RSA with a key of 8192 bits.
 const LONGEST_SIGNATURE: usize = 1024;
 
-/// A MAC, digest or signature, right or claimed.
+/// A MAC, digest or signature, either computed or claimed by a request.
 #[derive(Clone)]
 pub(crate) struct Tag(SmallVec<[u8; LONGEST]>);
 
 impl Tag {
-    /// Holds `bytes`; `None` when they are longer than any tag.
+    /// Creates a tag, or returns `None` if `bytes` are longer than any tag.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         (bytes.len() <= LONGEST_SIGNATURE).then(|| Self(SmallVec::from_slice(bytes)))
     }
@@ -26,13 +26,13 @@ impl Tag {
 
 impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A right tag in a log is a forged delivery in the making.
+        // With a valid tag from a log, a delivery could be forged.
         f.write_str("Tag([redacted])")
     }
 }
 
-/// Tells whether any of `claimed` is `right`. The time depends on the number and the lengths of the tags, not on their
-/// bytes, and not on which one matches.
+/// Returns `true` if any of `claimed` is `right`. The time depends on the number and the lengths of the tags, not on
+/// their bytes, and not on which one matches.
 pub(crate) fn verify_any(claimed: &[Tag], right: &Tag) -> bool {
     let found =
         claimed.iter().fold(Choice::from(0), |found, claimed| found | claimed.as_bytes().ct_eq(right.as_bytes()));

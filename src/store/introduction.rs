@@ -1,5 +1,5 @@
-//! Who claims in a store that several programs can reach, kept as one more record of the store: no table, no right and no
-//! command that claims do not need as well.
+//! Which program claims in a store that several programs can reach. It is kept as one more record of the store, so it
+//! needs no table, permission or command beyond those that claims need.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ pub(super) async fn introduce(
     key: ClaimKey,
     program: &str,
 ) -> Result<Option<String>, StoreError> {
-    // Without randomness there are no claims either, which is told where it matters.
+    // Without randomness there are no claims either, and a claim reports that.
     let Ok(token) = ClaimToken::random() else { return Ok(None) };
     let claim = ClaimRequest::new(key, token, LEASE, Fingerprint::of(program.as_bytes()));
     match store.claim(claim).await? {
@@ -31,12 +31,12 @@ pub(super) async fn introduce(
             let other = String::from_utf8_lossy(&name.body);
             Ok((other != program).then(|| other.into_owned()))
         }
-        // Somebody is at it; the next look will tell.
+        // Another process is introducing itself at this moment. The next look shows its name.
         ClaimOutcome::Done { .. } | ClaimOutcome::InFlight { .. } => Ok(None),
     }
 }
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// A program that has another name since its last deployment is warned of for no longer than this.
+/// If a program got another name with its last deployment, the warning is repeated for no longer than this.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);

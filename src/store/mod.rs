@@ -1,4 +1,4 @@
-//! The stores, one folder a backend: where claims are kept, and the outbox.
+//! The stores of claims and of the outbox, one folder for each backend.
 //!
 //! | store | feature | shared by | survives a restart | in the application's transaction |
 //! |---|---|---|---|---|

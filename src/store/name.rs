@@ -1,13 +1,13 @@
-//! The configurable names of a store, parsed once.
+//! The configurable names of a store, which are parsed once.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// What the names of a store's tables or keys begin with: a lower-case letter, then lower-case letters, digits and `_`, at
-/// most 32 in all.
+/// The prefix of the names of a store's tables or keys: a lower-case letter, then lower-case letters, digits and `_`,
+/// at most 32 in all.
 ///
-/// It goes into SQL as it is, so nothing that would need quoting can be built. The default is `webhook_`.
+/// It is put into SQL unchanged, so it cannot contain anything that would need quoting. The default is `webhook_`.
 ///
 /// ```
 /// use tower_webhooks::store::Prefix;
@@ -84,15 +84,16 @@ const MAX_LENGTH: usize = 32;
 
 const RESERVED: [&str; 2] = ["pg_", "sqlite_"];
 
-/// The method by which the options of a store take the name of the application.
+/// The method of a store's options that sets the name of the application.
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 macro_rules! named_application {
     ($shared:literal) => {
         #[doc = concat!("Names the application that claims here, where several share one ", $shared, ".")]
         ///
-        /// The name is part of every key, so that two applications with a route of the same name each handle what comes to it.
-        /// Instances of one application have one name. With a new name every delivery is new: what the sender repeats runs again.
-        /// Give the name with the first deployment, or when no repetition is expected.
+        /// The name is part of every key, so that two applications with a route of the same name each handle their own
+        /// deliveries. Instances of one application have one name. With a new name every delivery is new: a delivery
+        /// that the sender repeats runs again. Set the name with the first deployment, or when no repetition is
+        /// expected.
         ///
         /// # Errors
         /// When the name is empty, longer than 128 bytes, or holds control characters.

@@ -1,4 +1,4 @@
-//! What a store reaches its server by, replaced when the server stops answering.
+//! The connection of a store to its server, which is replaced if the server stops answering.
 
 use std::{
     fmt,
@@ -10,10 +10,10 @@ use std::{
 
 /// The connection, or the pool of them, of a store.
 ///
-/// A connection can be dead and not know it: packets are lost, or something in between takes them and asks nobody. Drivers
-/// then wait, and keep the connection, until the kernel gives up after a quarter of an hour, or forever. So what we have
-/// opened ourselves is replaced by a new one when a call had no answer, and no other call had one meanwhile (else the
-/// server is only slow). What the application has opened is not ours to replace.
+/// A connection can be dead without being closed: packets are lost, or a device on the way accepts and drops them.
+/// Drivers then wait, and keep the connection, until the kernel gives up after a quarter of an hour, or forever. So a
+/// connection that the store opened itself is replaced by a new one if a call got no answer and no other call got one
+/// in the meantime (otherwise the server is only slow). The application's own connection is not replaced.
 pub(super) struct Replaceable<T> {
     current: Mutex<Current<T>>,
     open: Option<Open<T>>,
@@ -22,7 +22,7 @@ pub(super) struct Replaceable<T> {
 /// Opens another one like this, without waiting for it.
 type Open<T> = Box<dyn Fn(&T) -> Option<T> + Send + Sync>;
 
-/// What one call goes through.
+/// The connection or pool that one call uses.
 #[derive(Clone)]
 pub(super) struct Current<T> {
     pub(super) value: T,
@@ -46,13 +46,13 @@ impl<T: Clone> Replaceable<T> {
         current
     }
 
-    /// Replaces what a call had no answer through, unless another call had one, or has replaced it already.
+    /// Replaces the value through which a call got no answer, unless another call got one or has replaced it already.
     pub(super) fn replace(&self, unanswered: &Current<T>) {
         let Some(open) = &self.open else { return };
         let mut current = self.lock();
         let is_silent = unanswered.answers.load(Ordering::Relaxed) == unanswered.before;
         if is_silent && Arc::ptr_eq(&current.answers, &unanswered.answers) {
-            // Calls that are under way end on the old one; it goes with the last of them.
+            // Running calls end on the old value, which is dropped with the last of them.
             if let Some(value) = open(&current.value) {
                 *current = Current::new(value);
             }

@@ -12,9 +12,11 @@ use crate::{
     claim::{Claim, ClaimError, ClaimHandle},
 };
 
-/// A [`Claim`] that can be watched, for unit tests of handlers that take one. No store is behind it.
+/// A [`Claim`] for unit tests of handlers that take one. It records what the handler does with it, and does not need a
+/// store.
 ///
-/// It takes the transaction of any database, and commits it where the handler says so: effects are real if the database is.
+/// It accepts the transaction of any database, and commits it when the handler calls `commit`, so the effects in that
+/// database are real.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,7 +34,7 @@ use crate::{
 /// assert_eq!(watched.renewals(), [Duration::from_secs(120)]);
 /// assert!(!watched.is_committed());
 ///
-/// // Somebody else has taken the delivery.
+/// // As if another process has claimed the delivery.
 /// watched.lose();
 /// assert!(long_work(watched.claim()).await.is_err());
 /// # Ok(())
@@ -61,33 +63,33 @@ impl TestClaim {
         Self::of_attempt(1)
     }
 
-    /// Creates a claim of a later attempt: an earlier one failed, or died on the way.
+    /// Creates a claim of a later attempt, as after a failure or a crash.
     pub fn of_attempt(attempt: u32) -> Self {
         Self(Arc::new(Handle { attempt, seen: Mutex::default(), moved: Notify::new() }))
     }
 
-    /// What the handler is given.
+    /// Returns the claim to pass to the handler.
     pub fn claim(&self) -> Claim {
         Claim::new(Arc::clone(&self.0) as _)
     }
 
-    /// Takes the claim away, as when its lease passes and somebody else claims the delivery.
+    /// Makes the claim lost, as if its lease had ended and another process had claimed the delivery.
     pub fn lose(&self) {
         self.0.seen().lost = true;
         self.0.moved.notify_waiters();
     }
 
-    /// The leases that the handler asked for, in order.
+    /// Returns the leases that the handler asked for, in order.
     pub fn renewals(&self) -> Vec<Duration> {
         self.0.seen().renewals.clone()
     }
 
-    /// Whether the handler has marked the delivery as done, by [`Claim::commit`] or [`Claim::complete_in`].
+    /// Returns `true` if the handler has marked the delivery as done, by [`Claim::commit`] or [`Claim::complete_in`].
     pub fn is_marked(&self) -> bool {
         self.0.seen().marked
     }
 
-    /// Whether the mark and the handler's effect were committed by [`Claim::commit`].
+    /// Returns `true` if the mark and the handler's effect were committed by [`Claim::commit`].
     pub fn is_committed(&self) -> bool {
         self.0.seen().committed
     }
@@ -126,7 +128,7 @@ impl ClaimHandle for Handle {
     fn lost(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             loop {
-                // Registered before the look, so that no change between look and wait is missed.
+                // Registered before the check, so that no change between the check and the wait is missed.
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
                 if self.is_lost() {

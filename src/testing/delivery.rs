@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use crate::delivery::{Coverage, Delivery, Facts, Layout, Proof};
 
-/// Makes a [`Delivery`], and what extractors give, without a request: for unit tests of handlers.
+/// Creates a [`Delivery`], and the values of extractors, without a request: for unit tests of handlers.
 ///
-/// **Nothing is verified.** This is one of the two named exceptions to the promise that a verified event exists only behind
-/// a check.
+/// **Nothing is verified.** This is one of the two named exceptions to the promise that a verified event exists only
+/// after a check.
 ///
 /// ```
 /// use tower_webhooks::{Provider, VerifiedEvent, testing::TestDelivery};
@@ -49,7 +49,7 @@ pub struct TestDelivery {
 }
 
 impl TestDelivery {
-    /// Begins a delivery of the provider `test`, without id, event type and tenant, and with an empty body.
+    /// Creates a delivery of the provider `test`, without id, event type and tenant, and with an empty body.
     pub fn new() -> Self {
         Self {
             provider: Arc::from("test"),
@@ -65,7 +65,7 @@ impl TestDelivery {
         }
     }
 
-    /// Names the provider.
+    /// Sets the provider's name.
     pub fn provider(mut self, name: impl Into<Arc<str>>) -> Self {
         self.provider = name.into();
         self
@@ -95,37 +95,37 @@ impl TestDelivery {
         self
     }
 
-    /// Sets which attempt of the sender's it is, from 1.
+    /// Sets the number of the sender's attempt, from 1.
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = Some(attempt);
         self
     }
 
-    /// Names the tenant.
+    /// Sets the tenant.
     pub fn tenant(mut self, name: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(name.into());
         self
     }
 
-    /// Sets the raw body, for handlers that look at it. It need not be what the payload was read from.
+    /// Sets the raw body, for handlers that read it. It does not have to match the payload.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sets when the sender signed it.
+    /// Sets the time at which the sender signed the delivery.
     pub fn timestamp(mut self, time: SystemTime) -> Self {
         self.timestamp = Some(time);
         self
     }
 
-    /// Sets which secret matched; the current one, 0, by default.
+    /// Sets the index of the secret that matched; 0, the current one, by default.
     pub fn secret_index(mut self, index: usize) -> Self {
         self.secret_index = Some(index);
         self
     }
 
-    /// Makes the delivery.
+    /// Creates the delivery.
     pub fn build(&self) -> Delivery {
         let layout = Layout::new(Arc::clone(&self.provider), Default::default(), 1);
         let facts = Facts::given(self.id.as_deref(), self.event_type.as_deref())

@@ -15,9 +15,11 @@ use tower_service::Service;
 
 use crate::boxed::{BoxError, BoxFuture};
 
-/// Somebody else's endpoint: it records what it receives and answers what it is told. For tests of whatever sends.
+/// An endpoint that records what it receives and answers with configured statuses, for tests of code that sends
+/// webhooks.
 ///
-/// It is a tower service for any request; clones are the same endpoint. As a real server it stands in a router:
+/// It is a tower service for any request; clones are the same endpoint. To use it as a real server, put it into a
+/// router:
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}};
@@ -64,7 +66,7 @@ impl RecordingEndpoint {
         Self::default()
     }
 
-    /// Answers the next request that has no answer yet with `status`. Several are answered in their order.
+    /// Answers one request with `status`. Several calls apply to the next requests in order.
     #[must_use]
     pub fn answer_once(self, status: StatusCode) -> Self {
         self.state().answers.push_back(status);
@@ -85,12 +87,12 @@ impl RecordingEndpoint {
         self
     }
 
-    /// What has been received, in order.
+    /// Returns the requests that were received, in order.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.state().received.clone()
     }
 
-    /// Takes what has been received, so that the next look begins anew.
+    /// Returns the requests that were received, and forgets them.
     pub fn take(&self) -> Vec<ReceivedRequest> {
         std::mem::take(&mut self.state().received)
     }
@@ -99,7 +101,7 @@ impl RecordingEndpoint {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request, and tells what it is answered with, and when.
+    /// Records a request. Returns the status of the response, and the delay before it.
     fn note(&self, request: ReceivedRequest) -> (StatusCode, Duration) {
         let mut state = self.state();
         state.received.push(request);
@@ -108,22 +110,22 @@ impl RecordingEndpoint {
 }
 
 impl ReceivedRequest {
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The URI.
+    /// Returns the URI.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The raw body.
+    /// Returns the raw body.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -147,7 +149,7 @@ where
             let (parts, body) = request.into_parts();
             let mut response = Response::new(Full::default());
             let Ok(body) = body.collect().await else {
-                // The sender broke off, so that there is nothing whole to record.
+                // The sender disconnected, so there is no complete request to record.
                 *response.status_mut() = StatusCode::BAD_REQUEST;
                 return Ok(response);
             };

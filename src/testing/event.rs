@@ -3,9 +3,9 @@ use serde::de::DeserializeOwned;
 use super::delivery::TestDelivery;
 use crate::extract::{VerifiedEnvelope, VerifiedEvent};
 
-/// A test event with this payload, of a delivery that has nothing else. **Nothing is verified.**
+/// Creates a test event with this payload, of a delivery without other facts. **Nothing is verified.**
 ///
-/// [`TestDelivery`] says more about the delivery.
+/// Use [`TestDelivery`] to set facts of the delivery.
 ///
 /// ```
 /// use tower_webhooks::{VerifiedEvent, testing::verified_event};
@@ -23,18 +23,18 @@ pub fn verified_event<T: DeserializeOwned>(payload: T) -> VerifiedEvent<T> {
     TestDelivery::new().event(payload)
 }
 
-/// A test event with this envelope, of a delivery that has nothing else. **Nothing is verified.**
+/// Creates a test event with this envelope, of a delivery without other facts. **Nothing is verified.**
 pub fn verified_envelope<E: DeserializeOwned>(envelope: E) -> VerifiedEnvelope<E> {
     TestDelivery::new().envelope(envelope)
 }
 
 impl TestDelivery {
-    /// Makes an event with this payload.
+    /// Creates an event with this payload.
     pub fn event<T: DeserializeOwned>(&self, payload: T) -> VerifiedEvent<T> {
         VerifiedEvent::for_test(self.build(), payload)
     }
 
-    /// Makes an event with this envelope.
+    /// Creates an event with this envelope.
     pub fn envelope<E: DeserializeOwned>(&self, envelope: E) -> VerifiedEnvelope<E> {
         VerifiedEnvelope::for_test(self.build(), envelope)
     }

@@ -1,5 +1,5 @@
-//! Realistic bodies, one for each provider, as small as they can be and still be read by a type that was
-//! written for the real ones.
+//! Realistic bodies, one for each of the well-known providers. They are small, but a type that was written for real
+//! bodies can read them.
 //!
 //! ```
 //! use tower_webhooks::{Provider, testing::fixtures};
@@ -19,24 +19,24 @@ pub struct Fixture {
     body: &'static str,
 }
 
-/// The fixture of a provider, if there is one.
+/// Returns the fixture of a provider, if there is one.
 pub fn of(provider: Provider) -> Option<&'static Fixture> {
     ALL.iter().find(|fixture| fixture.provider == provider.name())
 }
 
 impl Fixture {
-    /// The provider's name.
+    /// Returns the provider's name.
     pub fn provider(&self) -> &'static str {
         self.provider
     }
 
-    /// The event type, as [`Delivery::event_type`](crate::Delivery::event_type) will tell it; empty where the provider names
-    /// none.
+    /// Returns the event type, as [`Delivery::event_type`](crate::Delivery::event_type) returns it; empty if the
+    /// provider does not have event types.
     pub fn event_type(&self) -> &'static str {
         self.event_type
     }
 
-    /// The raw body.
+    /// Returns the raw body.
     pub fn body(&self) -> &'static str {
         self.body
     }

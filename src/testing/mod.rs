@@ -1,8 +1,9 @@
-//! For the tests of applications: rightly signed requests, events without a request, and an endpoint that remembers.
+//! For the tests of applications: requests with valid signatures, events without a request, and an endpoint that
+//! records requests.
 //!
-//! **Test events are one of the two named exceptions** to the promise that nothing unauthenticated reaches a handler (the
-//! other is `with_insecure_no_verification`): `verified_event` and [`TestDelivery`] make what otherwise exists only behind
-//! a passed check. **The feature must not be on in production.** Turn it on under `[dev-dependencies]`:
+//! **Test events are one of the two named exceptions** to the promise that nothing unauthenticated reaches a handler
+//! (the other is `with_insecure_no_verification`): `verified_event` and [`TestDelivery`] create values that otherwise
+//! exist only after a check. **Do not enable the feature in production.** Enable it under `[dev-dependencies]`:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -10,15 +11,16 @@
 //! ```
 //!
 //! Rules:
-//! 1. A [`SignedRequest`] is signed by the declaration that verifies it, so that it fits every provider and every declared
-//!    scheme. It passes through the real layer; nothing is skipped.
-//! 2. A [`TestDelivery`] skips everything: it is for a handler that is called as a function.
-//! 3. A `TestClaim` (feature `idempotency`) is a claim that can be watched and taken away.
-//! 4. A [`RecordingEndpoint`] is what a sender talks to in a test.
-//! 5. Time stands still with a [`ManualClock`](crate::clock::ManualClock): give it to
-//!    [`with_clock`](crate::WebhookLayer::with_clock), and [`SignedRequest::at`] its time.
+//! 1. A [`SignedRequest`] is signed by the same declaration that verifies it, so it works for every provider and every
+//!    declared scheme. It goes through the real layer; no check is skipped.
+//! 2. A [`TestDelivery`] skips all checks: it is for a handler that is called as a function.
+//! 3. A `TestClaim` (feature `idempotency`) is a claim that records its use, and that a test can make lost.
+//! 4. A [`RecordingEndpoint`] is an endpoint for tests of sending.
+//! 5. To control the time, pass a [`ManualClock`](crate::clock::ManualClock) to
+//!    [`with_clock`](crate::WebhookLayer::with_clock), and its time to [`SignedRequest::at`].
 //!
-//! What this module does not do: sign for a scheme that is written in code. Such a request says so when it is built.
+//! This module cannot sign for a [`CustomScheme`](crate::scheme::CustomScheme). Building such a request returns an
+//! error that says so.
 //!
 //! ```
 //! use std::time::Duration;

@@ -17,14 +17,15 @@ use crate::{
     secret::{Secret, Secrets},
 };
 
-/// Builds requests that are signed as their sender would sign them.
+/// Builds requests with the signature of their sender.
 ///
-/// The signature comes from the same declaration that verifies: algorithm, signed text, grammar, encoding, form of the key,
-/// and the place of id, event type, timestamp and payload. So it works for every [`Provider`] and for every declared scheme.
+/// The signature comes from the same declaration that verifies it: algorithm, signed text, header syntax, encoding,
+/// form of the key, and the place of id, event type, timestamp and payload. So it works for every [`Provider`] and for
+/// every declared scheme.
 ///
-/// Nothing needs to be said but the scheme and the secret. By default the request is a POST to `/` with an event of the type
-/// `test` and an empty payload, signed now. Each new one has an id of its own, which it keeps: built twice, it is a delivery
-/// and its repetition.
+/// Only the scheme and the secret are required. By default the request is a POST to `/` with an event of the type
+/// `test` and an empty payload, signed at the current time. Each `SignedRequest` has its own id, and keeps it: if you
+/// build it twice, the second request is a duplicate of the first.
 ///
 /// ```
 /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::post};
@@ -59,21 +60,21 @@ pub struct SignedRequest {
     secrets: Vec<Secret>,
     at: Option<SystemTime>,
     unsigned: Unsigned,
-    /// What does not fit is told when the request is built.
+    /// An invalid argument, which is reported when the request is built.
     fault: Option<String>,
 }
 
 impl SignedRequest {
-    /// Begins a request of a provider's.
+    /// Creates a request of a provider.
     pub fn new(provider: Provider, secret: &Secret) -> Self {
         Self::for_scheme(&provider.into(), secret)
     }
 
-    /// Begins a request by a declared scheme. A scheme without a secret takes any; one with public keys takes the private key
-    /// here, `whsk_…`, and the layer the public one.
+    /// Creates a request by a declared scheme. With a scheme that has no secret, any secret can be passed. With public
+    /// keys, pass the private key here, for example `whsk_…`, and the public key to the layer.
     pub fn for_scheme(scheme: &Scheme, secret: &Secret) -> Self {
-        // `RandomState` is what the standard library has of randomness. An id must differ from those of other runs, since a
-        // store may outlive them; nothing depends on its being hard to guess.
+        // `RandomState` is the standard library's source of randomness. An id must differ from those of other runs,
+        // since a store may outlive them; it does not have to be hard to guess.
         let id = format!("test{:016x}", RandomState::new().build_hasher().finish());
         Self {
             scheme: scheme.clone(),
@@ -95,27 +96,38 @@ impl SignedRequest {
         }
     }
 
-    /// Sets the event type and the payload. The envelope is built around it, with type and id where the scheme has them.
+    /// Sets the event type and the payload. The envelope is built around the payload, with type and id in the places
+    /// that the scheme declares.
     pub fn with_event(mut self, event_type: impl Into<String>, payload: impl Into<Value>) -> Self {
         self.unsigned.event_type = Some(event_type.into());
         self.unsigned.content = Content::Payload(payload.into());
         self
     }
 
-    /// Sets the whole body, as it is. Facts that have their place in the body are then as the body has them, but for a signed
-    /// timestamp; those of the head are set.
+    /// Sets the whole body. It is sent unchanged, except that a signed timestamp in it is set. Facts whose place is in
+    /// the head are still set.
+    ///
+    /// ```
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// let secret = Secret::new("It's a Secret to Everybody")?;
+    /// let broken = SignedRequest::new(Provider::GITHUB, &secret).with_body("{\"not\": \"closed\"").build::<axum::body::Body>();
+    /// assert!(broken.headers().contains_key("x-hub-signature-256")); // a valid signature over a body that cannot be parsed
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.unsigned.content = Content::Body(body.into());
         self
     }
 
-    /// Sets event type and body to those of a [fixture](super::fixtures).
+    /// Sets the event type and the body to those of a [fixture](super::fixtures).
     pub fn with_fixture(mut self, fixture: &Fixture) -> Self {
         self.unsigned.event_type = Some(fixture.event_type().to_owned());
         self.with_body(fixture.body().as_bytes().to_vec())
     }
 
-    /// Sends the event as a form (`application/x-www-form-urlencoded`), with the JSON in the field that the scheme names.
+    /// Sends the event as a form (`application/x-www-form-urlencoded`), with the JSON in the field that the scheme
+    /// declares.
     ///
     /// ```
     /// use serde_json::json;
@@ -140,49 +152,85 @@ impl SignedRequest {
         self
     }
 
-    /// Sets the event type alone.
+    /// Sets the event type only.
     pub fn with_event_type(mut self, event_type: impl Into<String>) -> Self {
         self.unsigned.event_type = Some(event_type.into());
         self
     }
 
     /// Sets the delivery's id.
+    ///
+    /// ```
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// let secret = Secret::new("It's a Secret to Everybody")?;
+    /// let request = SignedRequest::new(Provider::GITHUB, &secret).with_id("72d3162e").build::<axum::body::Body>();
+    /// assert_eq!(request.headers()["x-github-delivery"], "72d3162e");
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.unsigned.id = Some(id.into());
         self
     }
 
-    /// Leaves the delivery without an id, where the scheme does not sign one.
+    /// Leaves out the delivery's id, if the scheme does not sign it.
     pub fn without_id(mut self) -> Self {
         self.unsigned.id = None;
         self
     }
 
-    /// Sets the version of the sender's API, where the scheme has a place for it.
+    /// Sets the version of the sender's API, if the scheme has a place for it.
     pub fn with_api_version(mut self, version: impl Into<String>) -> Self {
         self.unsigned.api_version = Some(version.into());
         self
     }
 
-    /// Signs with another secret instead, such as the old one of a rotation.
+    /// Signs with another secret instead, for example the old one of a rotation.
     pub fn with_secret(mut self, secret: &Secret) -> Self {
         self.secrets = vec![secret.clone()];
         self
     }
 
-    /// Signs with one more secret, as senders do during a rotation.
+    /// Signs with an additional secret, as senders do during a rotation.
+    ///
+    /// ```
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// let (new, old) = (Secret::new("whsec_of_today")?, Secret::new("whsec_of_yesterday")?);
+    /// let request = SignedRequest::new(Provider::STRIPE, &new).and_secret(&old).build::<axum::body::Body>();
+    /// assert_eq!(request.headers()["stripe-signature"].to_str().unwrap().matches("v1=").count(), 2);
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn and_secret(mut self, secret: &Secret) -> Self {
         self.secrets.push(secret.clone());
         self
     }
 
-    /// Signs at a moment instead of now.
+    /// Sets the time of the signature; the current time by default.
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, http::{Request, StatusCode}, routing::post};
+    /// use std::time::Duration;
+    /// use tower::ServiceExt;
+    /// use tower_webhooks::{Provider, Secret, VerifiedBody, WebhookLayer, clock::{Clock, SystemClock}, testing::SignedRequest};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let secret = Secret::new("whsec_only_for_this_test")?;
+    /// let app: Router = Router::new().route("/", post(|_: VerifiedBody| async {}).layer(WebhookLayer::stripe(secret.clone())));
+    ///
+    /// let an_hour_ago = SystemClock.now() - Duration::from_secs(3600);
+    /// let old: Request<Body> = SignedRequest::new(Provider::STRIPE, &secret).at(an_hour_ago).build();
+    /// assert_eq!(app.oneshot(old).await?.status(), StatusCode::UNAUTHORIZED);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn at(mut self, time: SystemTime) -> Self {
         self.at = Some(time);
         self
     }
 
-    /// Changes what is signed, after it was signed: the body where the scheme binds it, else the signature.
+    /// Changes the request after it was signed: the body if the scheme signs it, otherwise the signature.
     pub fn tampered(mut self) -> Self {
         self.unsigned.tampered = true;
         self
@@ -192,7 +240,7 @@ impl SignedRequest {
     pub fn uri(mut self, uri: impl AsRef<str>) -> Self {
         match uri.as_ref().parse() {
             Ok(uri) => self.unsigned.uri = uri,
-            Err(_) => self.fault = Some(format!("`{}` is no URI", uri.as_ref())),
+            Err(_) => self.fault = Some(format!("`{}` is not a URI", uri.as_ref())),
         }
         self
     }
@@ -203,25 +251,36 @@ impl SignedRequest {
         self
     }
 
-    /// Sets a header. One that the scheme signs or signs with is overwritten.
+    /// Sets a header. Headers of the signature, and those that are signed, are overwritten when the request is built.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         match (HeaderName::from_bytes(name.as_ref().as_bytes()), HeaderValue::from_str(value.as_ref())) {
             (Ok(name), Ok(value)) => _ = self.unsigned.headers.insert(name, value),
-            _ => self.fault = Some(format!("`{}: {}` is no header", name.as_ref(), value.as_ref())),
+            _ => self.fault = Some(format!("`{}: {}` is not a header", name.as_ref(), value.as_ref())),
         }
         self
     }
 
-    /// Puts the signature into another of the scheme's alternative headers than the first, and all that belongs to it.
+    /// Puts the signature into another of the scheme's alternative headers instead of the first, with the other headers
+    /// of the same family.
     pub fn signed_in(mut self, header: impl AsRef<str>) -> Self {
         match HeaderName::from_bytes(header.as_ref().as_bytes()) {
             Ok(name) => self.unsigned.header = Some(name),
-            Err(_) => self.fault = Some(format!("`{}` is no header name", header.as_ref())),
+            Err(_) => self.fault = Some(format!("`{}` is not a header name", header.as_ref())),
         }
         self
     }
 
-    /// Sets the public base of the server's URLs, for a scheme that signs the URL: the same that the layer was told.
+    /// Sets the public base of the server's URLs, for a scheme that signs the URL: the same as that of the layer.
+    ///
+    /// ```
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// let secret = Secret::new("the signature key of Square")?;
+    /// let square = SignedRequest::new(Provider::SQUARE, &secret).uri("/hooks/square");
+    /// assert!(square.try_build::<axum::body::Body>().is_err()); // Square signs the URL, which is not known yet
+    /// assert!(square.public_url("https://hooks.example.com").try_build::<axum::body::Body>().is_ok());
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
     pub fn public_url(mut self, base: &str) -> Self {
         match self.scheme.clone().with_public_url(base) {
             Ok(scheme) => self.scheme = scheme,
@@ -233,7 +292,7 @@ impl SignedRequest {
     /// Builds the request. It can be built more than once.
     ///
     /// # Panics
-    /// As [`try_build`](Self::try_build) fails: a test whose request cannot be built has no more to say.
+    /// If [`try_build`](Self::try_build) returns an error.
     #[track_caller]
     pub fn build<B: From<Bytes>>(&self) -> Request<B> {
         match self.try_build() {
@@ -245,8 +304,9 @@ impl SignedRequest {
     /// Builds the request.
     ///
     /// # Errors
-    /// When the scheme is written in code, signs a URL without a [`public_url`](Self::public_url), has no room for what it is
-    /// to hold, does not declare the form that was asked for, or cannot decode a secret; and when the scheme itself would refuse what was built.
+    /// If the scheme is a [`CustomScheme`](crate::scheme::CustomScheme), signs the URL and there is no
+    /// [`public_url`](Self::public_url), has no place for a fact that was set, does not declare the form that was asked
+    /// for, or cannot decode a secret; and if the scheme would reject the request.
     pub fn try_build<B: From<Bytes>>(&self) -> Result<Request<B>, ConfigError> {
         if let Some(fault) = &self.fault {
             return Err(ConfigError::new(ConfigErrorKind::Option, fault.clone()));
@@ -270,12 +330,12 @@ impl SignedRequest {
         Ok(request)
     }
 
-    /// A helper that signs wrongly would make every test of a refusal pass.
+    /// Verifies the request, since with a wrong signature every test of a rejection would pass.
     fn check(&self, head: Head<'_>, body: &Bytes, now: SystemTime) -> Result<(), ConfigError> {
         let secrets: Secrets =
             self.secrets.iter().map(|secret| self.scheme.secret_of_receiver(secret)).collect::<Result<_, _>>()?;
         self.scheme.verify(head, body.clone(), &secrets, now).map(drop).map_err(|cause| {
-            let message = format!("`{}` would refuse its own request: {cause}", self.scheme.name());
+            let message = format!("`{}` would reject its own request: {cause}", self.scheme.name());
             ConfigError::new(ConfigErrorKind::Scheme, message).with_source(cause)
         })
     }

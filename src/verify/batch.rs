@@ -108,7 +108,7 @@ impl<S, R, E> Batch<S, Response<R>, E> {
         Poll::Ready(Ok(response))
     }
 
-    /// Ends the span of an item, and notes how it ended for the answer.
+    /// Ends the span of an item, and records for the answer how the item ended.
     fn end(&mut self, end: ItemEnd<Response<R>, E>, span: &ReceiveSpan) {
         if let Some(mut handling) = self.handling.take() {
             match &end {

@@ -2,10 +2,10 @@
 //!
 //! Rules:
 //! 1. Counted is what is allocated, from the first byte until the last owner of the body drops it: the handler, a task that
-//!    goes on when the client has hung up, anything that has cloned the bytes.
-//! 2. Nobody can shut the others out. Where there is no room, the body that has cost most so far gives way (the bytes that are
-//!    held for it, times its age), if it has cost more than the one that asks. Only bodies that nobody has verified give way,
-//!    while they are read or wait for newer secrets: what has been verified is in the hands of the application.
+//!    goes on when the client has hung up, whoever has cloned the bytes.
+//! 2. Nobody can shut the others out. Where there is no room, the body that has cost most so far gives way (the bytes
+//!    that are held for it, times its age), if it has cost more than the one that asks. Only bodies that nobody has
+//!    verified give way, while they are read or wait for newer secrets: a verified body belongs to the application.
 //! 3. An eighth is kept for small bodies: large ones together have no more than the rest. One alone may have it all.
 
 use std::{

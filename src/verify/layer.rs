@@ -17,10 +17,11 @@ use crate::{
     secret::{Secret, SecretSource},
 };
 
-/// Verifies every request of the routes it covers.
+/// Verifies every request of the routes that it covers.
 ///
-/// It owns those routes: put it on a route with `post(handler).layer(…)`, which also sees the GET of a handshake, or on many
-/// with [`Router::route_layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.route_layer).
+/// It handles all methods of these routes: put it on one route with `post(handler).layer(…)`, which also sees the GET
+/// of a handshake, or on many with
+/// [`Router::route_layer`](https://docs.rs/axum/0.8/axum/struct.Router.html#method.route_layer).
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -40,21 +41,21 @@ use crate::{
 /// # Ok::<(), tower_webhooks::error::ConfigError>(())
 /// ```
 ///
-/// `L` is the layer between verification and the inner service; nobody writes it.
+/// `L` is the layer between verification and the inner service; you do not have to write this type.
 #[derive(Clone)]
 pub struct WebhookLayer<L = Identity> {
     config: Config,
     inner: L,
 }
 
-/// A body that takes longer than this comes from somebody who wants to hold a connection.
+/// A client whose body takes longer than this probably wants to block a connection.
 const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl WebhookLayer {
-    /// Verifies by any scheme: a [`Provider`](crate::Provider), a declared [`Scheme`], or one in code.
+    /// Creates a layer for any scheme: a [`Provider`](crate::Provider), a declared [`Scheme`], or a custom one.
     ///
     /// # Panics
-    /// As [`try_new`](Self::try_new) fails: at start, as axum's `Router::route` does.
+    /// If [`try_new`](Self::try_new) returns an error. This happens at start, as with axum's `Router::route`.
     #[track_caller]
     pub fn new<S>(scheme: S, secrets: impl SecretSource) -> Self
     where
@@ -66,11 +67,13 @@ impl WebhookLayer {
         }
     }
 
-    /// Verifies by any scheme, where the scheme or the secrets come from a configuration.
+    /// Creates a layer for any scheme, and returns an error if it is invalid: for a scheme or secrets that come from a
+    /// configuration.
     ///
     /// # Errors
-    /// When the scheme is not whole or has an option without effect, or if there is no constant secret, or one that is not of the scheme's form. What a
-    /// [`SecretSource`] says at a request is checked then; a secret that cannot be used is answered with 503.
+    /// If the scheme is incomplete or has an option without effect, or if constant secrets are missing or do not have
+    /// the scheme's form. The secrets of a [`SecretSource`] are checked at each request; with a secret that cannot be
+    /// used, the request is answered with 503.
     pub fn try_new<S>(scheme: S, secrets: impl SecretSource) -> Result<Self, ConfigError>
     where
         S: TryInto<Scheme, Error: Into<ConfigError>>,
@@ -111,9 +114,9 @@ impl WebhookLayer {
 }
 
 impl<L> WebhookLayer<L> {
-    /// Replaces the response to requests that do not pass. The [`VerifyError`] is put into its extensions.
+    /// Replaces the response to rejected requests. The [`VerifyError`] is put into its extensions.
     ///
-    /// The network should not learn the reason: answer every authentication failure with the same bytes.
+    /// The response must not reveal the reason: answer every authentication failure with the same bytes.
     #[must_use]
     pub fn with_rejection_response<F, B>(mut self, response: F) -> Self
     where
@@ -124,40 +127,42 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Replaces the largest body, in bytes. By default it is the provider's own, else 1 MiB.
+    /// Replaces the limit of the body, in bytes. By default it is the limit that the provider documents, otherwise 1
+    /// MiB.
     #[must_use]
     pub fn with_body_limit(mut self, bytes: usize) -> Self {
         self.config.body_limit = bytes;
         self
     }
 
-    /// Replaces how long a body may take, from the first wait for it; 10 s by default.
+    /// Replaces the time that a body may take, from the first wait for it; 10 s by default.
     #[must_use]
     pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
         self.config.body_timeout = timeout;
         self
     }
 
-    /// Replaces how far a signed timestamp may be from now, in either direction; the provider's own by default. 0
-    /// means 0; there is no "off" here. A scheme that signs no timestamp has no window to set: [`layer`](Self::layer) then panics.
+    /// Replaces how far a signed timestamp may be from the current time, in either direction; the provider's own window
+    /// by default. Zero means zero and does not switch the check off. With a scheme that does not sign a timestamp,
+    /// [`layer`](Self::layer) panics.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.config.scheme = self.config.scheme.with_tolerance(tolerance);
         self
     }
 
-    /// Replaces the clock.
+    /// Replaces the clock, for tests.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.config.clock = Arc::new(clock);
         self
     }
 
-    /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL. The path
-    /// and query are taken from the request as they were received. What `X-Forwarded-…` headers say is never used.
+    /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL. The
+    /// path and query are taken from the request as they were received. `X-Forwarded-…` headers are never used.
     ///
     /// # Panics
-    /// When `base` is not an http or https URL with a host and without a query.
+    /// If `base` is not an http or https URL with a host and without a query.
     #[must_use]
     #[track_caller]
     pub fn with_public_url(mut self, base: &str) -> Self {
@@ -168,8 +173,9 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
-    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    /// Declares that a proxy replaces `public` at the beginning of the path with `received`, for a scheme that signs
+    /// the URL. The layer restores the path that the sender called. A path that does not begin with `received` is not
+    /// changed.
     ///
     /// ```
     /// use tower_webhooks::{Secret, WebhookLayer};
@@ -183,7 +189,7 @@ impl<L> WebhookLayer<L> {
     /// ```
     ///
     /// # Panics
-    /// When one of the two is not the beginning of a path, or both are the same.
+    /// If one of them is not the beginning of a path, or both are equal.
     #[must_use]
     #[track_caller]
     pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Self {
@@ -194,26 +200,27 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Sets the token that an unsigned handshake must show, for a provider that has one.
+    /// Sets the token that an unsigned handshake must contain, for a provider with such a handshake.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
         self.config.scheme = self.config.scheme.with_verify_token(token);
         self
     }
 
-    /// Bounds the bytes of bodies that are held at once, over all requests; off by default. Clones of the layer share the budget.
+    /// Limits the memory of all bodies together, in bytes; off by default. Clones of the layer share the budget.
     ///
-    /// If there is no room for a body, the one that has cost most so far (its bytes times its age) is answered with 503 and
-    /// `Retry-After`: one that is not verified yet and has cost more, else the one that asks. A body is counted until the last
-    /// owner of its bytes drops them, also if its client has hung up. An eighth is kept for bodies of up to 64 KiB.
+    /// If there is no room for a body, the unverified body with the highest cost (its bytes times its age) is answered
+    /// with 503 and `Retry-After`; if the new body costs more, it is answered so itself. A body is counted until the
+    /// last owner of its bytes drops them, also if its client has disconnected. An eighth is reserved for bodies of up
+    /// to 64 KiB.
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {
         self.config.budget = Some(Arc::new(Budget::new(bytes)));
         self
     }
 
-    /// Takes every request for the sender's: for a local experiment, never for a server that anyone can reach. Limits and
-    /// methods stay. One warning is logged.
+    /// Switches verification off: every request is accepted. Use it only for a local experiment, never on a server that
+    /// others can reach. The limits and the check of the method stay on. One warning is logged.
     #[must_use]
     pub fn with_insecure_no_verification(mut self) -> Self {
         observe::not_verified(self.config.scheme.name());
@@ -235,9 +242,9 @@ impl<L> WebhookLayer<L> {
     /// Wraps a service.
     ///
     /// # Panics
-    /// When the scheme lacks something that only the application can say: the public URL, or a handshake's token. Also when the
-    /// layer has an option that has no effect on this scheme: a window where no timestamp is signed, a URL or token that nobody
-    /// reads.
+    /// If the scheme needs something that the application has to set: the public URL, or the token of a handshake. Also
+    /// if an option of the layer has no effect on this scheme: a window without a signed timestamp, or a URL or token
+    /// that the scheme does not use.
     #[track_caller]
     pub fn layer<S>(&self, inner: S) -> Webhook<L::Service>
     where

@@ -1,16 +1,18 @@
-//! The middleware that lets nothing unauthenticated through.
+//! The middleware that rejects every unauthenticated request.
 //!
 //! Rules:
 //! 1. The order is fixed: method, unsigned handshake, head checks, secrets, body, comparison, signed handshake, metadata,
 //!    inner service. A request that fails a check of its head is rejected before one byte of its body is kept; the body is read
 //!    and dropped, so that the answer arrives.
-//! 2. The body is bounded in size and in time, hashed as it arrives, and never allocated on the word of `Content-Length`.
+//! 2. The body is limited in size and in time, and hashed as it arrives. Memory is not allocated because of
+//!    `Content-Length` alone.
 //! 3. Every rejection is a response. The network is told a status and one fixed line, the operator the reason: it is in the
 //!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
-//! 4. The inner service's errors pass through unchanged; its panic is a 500, not a cut connection.
-//! 5. Nothing here knows axum. It stands in any tower stack.
+//! 4. Errors of the inner service pass through unchanged; its panic is answered with 500 instead of closing the
+//!    connection.
+//! 5. This module does not depend on axum, and works in any tower stack.
 //!
-//! What this module does not do: parse. The extractors do, after it.
+//! This module does not parse the body; the extractors do.
 //!
 //! ```
 //! use axum::{Router, body::{Body, Bytes}, http::{Request, StatusCode}, routing::post};

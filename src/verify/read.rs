@@ -59,8 +59,8 @@ where
             return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::OverBudget)));
         }
     }
-    // Frames may be empty, so that neither the limit nor a wait ends a body that is always ready. The
-    // deadline does, and others get their turn.
+    // Frames may be empty, so that neither the limit nor a wait ends a body that always has a frame ready. The deadline
+    // does, and others get their turn.
     if deadline(cx, config, timer).is_ready() {
         return Poll::Ready(Err(VerifyError::new(VerifyErrorKind::BodyTooSlow)));
     }

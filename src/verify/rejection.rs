@@ -68,7 +68,7 @@ pub(super) fn panicked() -> Response<Bytes> {
 }
 
 impl Config {
-    /// Gives a success of the crate's own the form that the sender prescribes, if it does.
+    /// Replaces a success of the crate itself with the answer that the sender requires, if there is one.
     pub(super) fn finish<R>(&self, response: Response<R>) -> Response<ResponseBody<R>> {
         if response.extensions().get::<Acknowledged>().is_none() {
             return response.map(ResponseBody::inner);
@@ -83,7 +83,7 @@ impl Config {
         response
     }
 
-    /// Logs why a request is rejected, and returns what the network is told.
+    /// Logs the reason for the operator, and returns the response for the sender.
     pub(super) fn reject(&self, error: VerifyError) -> Response<Bytes> {
         let mut response = match &self.rejection {
             Some(rejection) => rejection(&error),

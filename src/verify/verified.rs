@@ -14,9 +14,10 @@ use crate::{delivery::Delivery, host};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acknowledged;
 
-/// Returns what a layer has verified, for a service that is not an axum handler: pass the request's extensions.
+/// Returns the delivery that a layer has verified, for a service that is not an axum handler: pass the request's
+/// extensions.
 ///
-/// `None` only if no layer is around the service.
+/// Returns `None` only if there is no layer around the service.
 pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
     extensions.get::<Verified>().map(|verified| &verified.delivery)
 }

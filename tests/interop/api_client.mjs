@@ -42,6 +42,18 @@ const change = { params: { path, header: { "If-Match": tag } }, body: { descript
 assert.equal(ok(await customer.PATCH("/endpoints/{id}", change), 200).description, "changed");
 assert.equal((await customer.PATCH("/endpoints/{id}", change)).response.status, 412);
 
+// Metadata is changed by the entry.
+const metadata = { plan: "pro", region: null };
+ok(await customer.PATCH("/endpoints/{id}", { params: { path }, body: { metadata: { region: "eu" } } }), 200);
+const labelled = ok(await customer.PATCH("/endpoints/{id}", { params: { path }, body: { metadata } }), 200);
+assert.deepEqual(labelled.metadata, { plan: "pro" });
+
+// Sent an example of the catalogue.
+const entry = { name: "order.completed", example: { order: 1 } };
+ok(await operator.PUT("/event-types", { body: { data: [entry] } }), 204);
+const example = ok(await customer.POST("/endpoints/{id}/send-example", { params: { path }, body: { type: entry.name } }), 202);
+assert.equal(ok(await customer.GET("/deliveries/{id}", { params: { path: { id: example.delivery } } }), 200).type, entry.name);
+
 // Told of an order.
 const message = { type: "order.completed", data: { order: 7 } };
 const query = { tenant: "acme" };

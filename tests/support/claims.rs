@@ -56,7 +56,7 @@ pub(crate) async fn race<S: IdempotencyStore + Clone>(stores: &[S], number: u32,
     attempts
 }
 
-/// Runs the test `child` of this binary in four processes at once, and checks that each of `keys` was won once.
+/// Runs the test of the full name `child` of this binary in four processes at once, and checks that each of `keys` was won once.
 ///
 /// The child reads `TEST_URL` and `TEST_KEYS`, and calls [`race_in_child`].
 pub(crate) async fn race_processes(child: &str, url: &str, keys: u32) {

@@ -1,5 +1,4 @@
 //! Keeps what is counted.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,5 @@
 //! How the providers sign whose scheme has nothing of its own: a formula each, written from their documentation and apart from the
+
 //! crate's own code.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};

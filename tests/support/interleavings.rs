@@ -1,5 +1,4 @@
 //! Random interleavings of calls, for `conformance::check_steps`. Shared by the tests of every store.
-#![allow(dead_code)] // Each test binary takes what it needs.
 
 use proptest::{
     prelude::*,

@@ -1,5 +1,4 @@
 //! Published pairs of keys for Standard Webhooks `v1a`, private and public. They open nothing.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 /// The first is the example of Svix's documentation, seed and public key; the others are of RFC 8032, section 7.1, tests 1 and
 /// 2, and hold the seed alone.

@@ -220,16 +220,16 @@ fn lines(file: File) -> Box<Effect> {
     })
 }
 
-/// A server in a process of its own: the test `child_entry` of this binary. It ends with this.
+/// A server in a process of its own: a test of this binary, by its full name. It ends with this.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    pub(crate) fn start(url: &str, effects: &Path, offset: Duration, point: &str, passage: u32) -> Self {
+    pub(crate) fn start(child: &str, url: &str, effects: &Path, offset: Duration, point: &str, passage: u32) -> Self {
         let mut child = Command::new(env::current_exe().expect("this binary has a path"))
-            .args(["--exact", "child_entry", "--nocapture", "--test-threads=1"])
+            .args(["--exact", child, "--nocapture", "--test-threads=1"])
             .env("TEST_URL", url)
             .env("TEST_EFFECTS", effects)
             .env("TEST_OFFSET", offset.as_secs().to_string())
@@ -277,6 +277,7 @@ async fn send_all(address: SocketAddr, ids: &[String]) -> Vec<String> {
 ///
 /// `effects` counts those of a delivery. With `once`, there is exactly one in the end; else at least one.
 pub(crate) async fn a_killed_process_acknowledges_nothing_that_it_has_not_done<F: Future<Output = i64>>(
+    child: &str,
     url: &str,
     file: &Path,
     seeds: u32,
@@ -289,7 +290,7 @@ pub(crate) async fn a_killed_process_acknowledges_nothing_that_it_has_not_done<F
             // Which of the deliveries is the one at which it ends.
             let passage = 1 + (seed / 5) % u32::try_from(ids.len()).expect("a few");
 
-            let mut process = Process::start(url, file, Duration::ZERO, point, passage);
+            let mut process = Process::start(child, url, file, Duration::ZERO, point, passage);
             let acknowledged = send_all(process.address, &ids).await;
             process.child.wait().expect("the child is dead");
             assert!(acknowledged.len() < ids.len(), "{point}, {seed}: it was not killed");
@@ -297,7 +298,7 @@ pub(crate) async fn a_killed_process_acknowledges_nothing_that_it_has_not_done<F
                 assert!(effects(id.clone()).await > 0, "{id}: acknowledged, and nothing was done");
             }
 
-            let process = Process::start(url, file, Duration::from_secs(120), "", 0);
+            let process = Process::start(child, url, file, Duration::from_secs(120), "", 0);
             let acknowledged = send_all(process.address, &ids).await;
             assert_eq!(acknowledged.len(), ids.len(), "{point}, {seed}: what was not done runs again");
             for id in ids {
@@ -309,8 +310,14 @@ pub(crate) async fn a_killed_process_acknowledges_nothing_that_it_has_not_done<F
 }
 
 /// Copies that come to four processes at once run once, and none is acknowledged before its effect is there.
-pub(crate) async fn four_processes_run_a_delivery_once(url: &str, file: &Path, copies: usize, rounds: u32) {
-    let processes: Vec<_> = (0..4).map(|_| Process::start(url, file, Duration::ZERO, "", 0)).collect();
+pub(crate) async fn four_processes_run_a_delivery_once(
+    child: &str,
+    url: &str,
+    file: &Path,
+    copies: usize,
+    rounds: u32,
+) {
+    let processes: Vec<_> = (0..4).map(|_| Process::start(child, url, file, Duration::ZERO, "", 0)).collect();
     for round in 0..rounds {
         let id = format!("round {round}");
         let mut tasks = JoinSet::new();

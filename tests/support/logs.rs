@@ -1,5 +1,4 @@
 //! Keeps what is logged, so that a test can look for what must not be there.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     io,

@@ -24,9 +24,10 @@ use tokio::{
     time::timeout,
 };
 use tower_webhooks::{
-    Claim, Delivery, Secret, WebhookLayer,
+    Claim, Delivery, Scheme, Secret, WebhookLayer,
     clock::ClockOffset,
     idempotency::{ClaimKey, IdempotencyLayer, IdempotencyStore},
+    scheme::Field,
 };
 
 use super::web::{Answer, Client, SECRET, Server, connect_http2, delivery, send};
@@ -112,7 +113,13 @@ impl Web {
         for store in stores {
             let layer = options(IdempotencyLayer::new(store.clone()));
             let hook = WebhookLayer::github(Secret::new(SECRET).unwrap()).with_idempotency(layer.clone());
-            let app = Router::new().route("/hook", post(on_delivery).layer(hook)).with_state(Arc::clone(&shop));
+            // Nothing of a batch is signed, so that a guard has something to do for items with ids too.
+            let batch = Scheme::insecure_token().header("x-token").batch("/events").id(Field::json("/id"));
+            let items = WebhookLayer::new(batch, Secret::new(SECRET).unwrap()).with_idempotency(layer.clone());
+            let app = Router::new()
+                .route("/hook", post(on_delivery).layer(hook))
+                .route("/batch", post(on_delivery).layer(items))
+                .with_state(Arc::clone(&shop));
             servers.push(Server::start(app).await);
             layers.push(layer);
         }
@@ -151,9 +158,9 @@ impl Shop {
     }
 }
 
-async fn on_delivery(State(shop): State<Arc<Shop>>, delivery: Delivery, claim: Claim) -> Response {
-    let id = delivery.id().unwrap().to_string();
-    shop.runs.begin(&id, claim.attempt());
+async fn on_delivery(State(shop): State<Arc<Shop>>, delivery: Delivery, claim: Option<Claim>) -> Response {
+    let id = delivery.id().map(ToString::to_string).unwrap_or_default();
+    shop.runs.begin(&id, claim.as_ref().map_or(0, Claim::attempt));
     let _ = shop.begun.send(());
     if shop.is_shut.load(SeqCst) {
         shop.gate.acquire().await.unwrap().forget();
@@ -361,6 +368,61 @@ pub(crate) async fn the_guard_answers_replays_under_other_ids<S: IdempotencyStor
         assert!(send(elsewhere, id).await.is_replayed(), "{id}");
     }
     assert_eq!(["a", "b", "c", "d"].map(|id| web.shop.runs.of(id).attempts.len()), [1, 1, 0, 0]);
+}
+
+/// What a batch has left undone is done when it comes again, wherever it comes; what is done is not, and what is in flight is not begun
+/// beside. A guard changes nothing of that.
+pub(crate) async fn a_batch_goes_on_where_it_failed<S: IdempotencyStore + Clone>(stores: &[S; 2]) {
+    for (name, has_guard) in [("without", false), ("guarded", true)] {
+        let options = |layer: IdempotencyLayer| {
+            let layer = layer.with_local_cache(0).with_consumer(name);
+            if has_guard { layer.with_replay_guard(AGES * 60) } else { layer }
+        };
+        let mut web = Web::start_with(stores, options).await;
+        let [here, elsewhere] = [web.servers[0].address, web.servers[1].address];
+        let attempts = |web: &Web, ids: &[&str]| ids.iter().map(|id| web.shop.runs.of(id).attempts).collect::<Vec<_>>();
+
+        const ITEMS: &str = r#"{"events":[{"id":"a"},{"id":"b"},{"id":"c"},{"id":"d"}]}"#;
+        web.shop.end_with(&[End::Status(200), End::Panic, End::Status(200), End::Status(503)]);
+        assert_eq!(send_batch(here, ITEMS).await.status, 500, "the first that failed, {name}");
+        assert_eq!(attempts(&web, &["a", "b", "c", "d"]), [[1], [1], [1], [1]], "{name}");
+        let again = send_batch(elsewhere, ITEMS).await;
+        assert_eq!(again.status, 200, "{name}");
+        assert_eq!(attempts(&web, &["a", "b", "c", "d"]), [vec![1], vec![1, 2], vec![1], vec![1, 2]], "{name}");
+        assert!(send_batch(here, ITEMS).await.is_replayed(), "{name}");
+        for _ in 0..6 {
+            web.begun().await;
+        }
+
+        // Elsewhere the item in flight is left alone, and the one behind it is not held up by it.
+        const TWO: &str = r#"{"events":[{"id":"e"},{"id":"f"}]}"#;
+        web.shop.shut();
+        let first = tokio::spawn(send_batch(here, TWO));
+        web.begun().await;
+        let second = tokio::spawn(send_batch(elsewhere, TWO));
+        web.begun().await;
+        web.shop.open();
+        assert_eq!(second.await.unwrap().status, 503, "{name}");
+        let status = first.await.unwrap().status.as_u16();
+        assert!([200, 503].contains(&status), "{name}: {status}");
+        assert!(send_batch(here, TWO).await.is_replayed(), "{name}");
+        assert_eq!(attempts(&web, &["e", "f"]), [[1], [1]], "{name}");
+
+        // Without ids it is the guard alone that knows equal bytes.
+        const UNNAMED: &str = r#"{"events":[{"order":1},{"order":1},{"order":2}]}"#;
+        for sent in 1..=2 {
+            assert_eq!(send_batch(elsewhere, UNNAMED).await.status, 200, "{name}");
+            let runs = web.shop.runs.of("").attempts.len();
+            assert_eq!(runs, if has_guard { 2 } else { 3 * sent }, "{name}");
+        }
+        web.drain().await;
+    }
+}
+
+async fn send_batch(address: SocketAddr, body: &'static str) -> Answer {
+    let request = http::Request::post("/batch").header("host", "hooks.example.com").header("x-token", SECRET);
+    let request = request.body(http_body_util::Full::from(body)).unwrap();
+    Client::connect(address).await.send(request).await
 }
 
 /// Two applications with one store and a route of the same name each handle what comes to it, if one of them has a name, and take

@@ -1,5 +1,4 @@
 //! Dispatchers and workers in this process and in others, and receivers that count.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     collections::HashMap,
@@ -173,10 +172,10 @@ pub(crate) fn counting(got: Arc<Got>, pause: Duration) -> Router {
 pub(crate) struct WorkerProcess(Child);
 
 impl WorkerProcess {
-    /// Starts one on the outbox of a URL. The test file has a test of the name `the_process_of_a_worker`.
-    pub(crate) fn start(url: &str, ends: Ends) -> Self {
+    /// Starts one on the outbox of a URL: the test of the full name `child`, which calls [`work_in_this_process`].
+    pub(crate) fn start(child: &str, url: &str, ends: Ends) -> Self {
         let child = Command::new(env::current_exe().unwrap())
-            .args(["the_process_of_a_worker", "--exact", "--nocapture"])
+            .args([child, "--exact", "--nocapture"])
             .env("TEST_OUTBOX", url)
             .env("TEST_ENDS", ends.as_str())
             .stdout(Stdio::null())

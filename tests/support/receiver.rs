@@ -1,5 +1,4 @@
 //! Receivers on loopback that do as they are told, byte by byte, and a client that may go to them.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     collections::HashMap,

@@ -1,11 +1,4 @@
 //! Signs as each provider of the catalogue does, written from their documentation and apart from the crate's own code.
-#![allow(dead_code)] // Each test file uses a part of it.
-
-#[path = "formulas.rs"]
-mod formulas;
-#[cfg(feature = "asymmetric")]
-#[path = "key_pairs.rs"]
-mod key_pairs;
 
 use axum::{
     Router,
@@ -18,6 +11,10 @@ use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use tower_webhooks::{Provider, Scheme, Secret, WebhookLayer, clock::ManualClock};
+
+use super::formulas;
+#[cfg(feature = "asymmetric")]
+use super::key_pairs;
 
 /// What every receiver's clock shows, in Unix seconds, and the same as a date.
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -222,7 +219,7 @@ pub(crate) fn is_in_headers(provider: Provider) -> bool {
     is_plain(provider) && !["figma", "pandadoc"].contains(&provider.name())
 }
 
-/// Whether the provider signs whatever JSON it sends. The others have tests of their own, in tests/providers_in_bodies.rs.
+/// Whether the provider signs whatever JSON it sends. The others have tests of their own, in tests/receive/providers_in_bodies.rs.
 pub(crate) fn is_plain(provider: Provider) -> bool {
     const OTHERS: &[&str] = &[
         "adyen-payments",

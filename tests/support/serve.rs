@@ -1,5 +1,4 @@
 //! A real server on loopback, and clients that send what no library would.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     convert::Infallible,

@@ -1,5 +1,4 @@
 //! Signs as the senders do, written apart from the crate's own code, so that a mistake in one does not hide in the other.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};

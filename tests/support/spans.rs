@@ -1,5 +1,4 @@
 //! Keeps spans and events with all of their fields, as text.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{
     fmt,

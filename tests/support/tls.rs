@@ -1,5 +1,4 @@
 //! Certificate authorities of a test's own, and TLS servers that hold what they sign.
-#![allow(dead_code)] // Each test file uses a part of it.
 
 use std::{io, sync::Arc};
 

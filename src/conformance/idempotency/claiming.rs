@@ -1,4 +1,4 @@
-//! Rules 1 and 2: who is given a claim.
+//! Rules 1 and 2: who gets a claim.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ pub(super) async fn of_simultaneous_takeovers_one_wins<H: Harness>(harness: &H) 
     check(won == [2], "rule 1", format!("{RACERS} simultaneous takeovers won attempts {won:?}, not [2]"));
 }
 
-/// Claims one key from many tasks at once, and tells the attempts that were won.
+/// Claims one key from many tasks at once, and returns the attempts that were won.
 pub(super) async fn race<H: Harness>(harness: &H, key: ClaimKey) -> Vec<u32> {
     let barrier = Arc::new(Barrier::new(RACERS));
     let tasks: Vec<_> = (0..RACERS)

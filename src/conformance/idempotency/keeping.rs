@@ -40,7 +40,7 @@ pub(super) async fn purge_is_bounded_and_spares_what_is_needed<H: Harness>(harne
     let (slow, late) = (new_token(), Try::new(harness));
     late.acquires(slow, 1, "rule 7", "a fresh key").await;
     harness.advance(ABANDONED_AFTER + PAST_RETENTION).await;
-    // It counts from here, not from the end of its lease.
+    // Its age counts from here, not from the end of its lease.
     late.release(slow, Fenced::Applied, "rule 7", "its own claim").await;
 
     let kept = [(); 3].map(|()| Try::new(harness));
@@ -110,7 +110,7 @@ pub(super) async fn a_dropped_future_leaves_nothing_locked<H: Harness>(harness: 
         loop {
             match dropped.claim(owner).await {
                 ClaimOutcome::Acquired { attempt: 1 } => break,
-                // A server may still be at what was dropped, and a claim waits for nobody.
+                // A server may still be processing the dropped call, and a claim does not wait.
                 ClaimOutcome::InFlight { .. } => tokio::task::yield_now().await,
                 other => {
                     broken("rule 8", format!("the claim whose first future was dropped is {other:?} to its owner"))
@@ -137,7 +137,7 @@ pub(super) async fn a_dropped_future_leaves_nothing_locked<H: Harness>(harness: 
     within_reason(dropped.is_done_for_all("rule 8", "it was completed")).await;
 }
 
-/// Lets a future begin, and drops it wherever it then is.
+/// Polls a future once, and drops it wherever it then is.
 pub(super) fn poll_once<F: Future>(future: F) {
     let begun: Poll<F::Output> = pin!(future).poll(&mut Context::from_waker(Waker::noop()));
     drop(begun);
@@ -150,7 +150,7 @@ pub(super) async fn within_reason<F: Future>(future: F) -> F::Output {
     }
 }
 
-// What the records hold, and what no store can be given.
+// What the records hold, and a connection that belongs to no database.
 
 pub(super) async fn what_was_stored_comes_back<H: Harness>(harness: &H) {
     let bodies = [Bytes::new(), Bytes::from_static(b"{\"ok\":true}"), Bytes::from((0..=255).collect::<Vec<u8>>())];

@@ -9,7 +9,7 @@ use super::harness::Harness;
 /// [`IdempotencyStore`](crate::idempotency::IdempotencyStore).
 ///
 /// # Panics
-/// When a rule is broken; the message begins with its number.
+/// If a rule is broken; the message begins with its number.
 ///
 /// # Examples
 /// ```

@@ -117,7 +117,7 @@ pub(super) fn fingerprint() -> Fingerprint {
 
 pub(super) const LEASE: Duration = Duration::from_secs(60 * 60);
 pub(super) const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
-/// Long past a lease, and far from its end whatever the test machine's pace.
+/// Long after a lease has passed, however slow the test machine is.
 pub(super) const PAST_LEASE: Duration = Duration::from_secs(2 * 60 * 60);
 pub(super) const PAST_RETENTION: Duration = Duration::from_secs(25 * 60 * 60);
 pub(super) const RACERS: usize = 32;

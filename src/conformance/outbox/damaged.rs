@@ -8,7 +8,7 @@ use crate::{
     send::{After, DeliveryState, EndpointId, EventTypeDefinition, Fenced, OutboxStore, SentDeliveryId},
 };
 
-/// What [`damaged_outbox`] wants done to a row, by the statements of the store's own test.
+/// A change of a row that [`damaged_outbox`] asks for. The store's own test makes it with its own statements.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Damage {
@@ -16,9 +16,9 @@ pub enum Damage {
     ContentGone(String),
     /// A delivery is in a state that this version does not know.
     Delivery(SentDeliveryId),
-    /// An endpoint is signed to in a style that this version does not know.
+    /// An endpoint has a signing style that this version does not know.
     Endpoint(EndpointId),
-    /// The endpoint can be read again: it is signed to as Standard Webhooks.
+    /// The endpoint can be read again: its style is Standard Webhooks.
     EndpointMended(EndpointId),
     /// The event type of this name has a name that this version does not allow.
     EventType(String),
@@ -28,14 +28,14 @@ pub enum Damage {
     MessageMended(String),
 }
 
-/// Checks a store that keeps rows against rule 15 of the contract of [`OutboxStore`]: what cannot be read stops nothing but itself; and against
-/// rules 16 and 20, as [`emptied_outbox`](super::emptied_outbox) does.
+/// Checks a store that keeps rows against rule 15 of the contract of [`OutboxStore`]: a row that cannot be read stops
+/// only itself; and against rules 16 and 20, as [`emptied_outbox`](super::emptied_outbox) does.
 ///
-/// `advance` makes the store's clock go on by so much, and `damage` changes a row behind the store's back. The store has to be
-/// empty.
+/// `advance` moves the store's clock forward, and `damage` changes a row without the store's knowledge. The store must
+/// be empty.
 ///
 /// # Panics
-/// When a rule is broken; the message begins with its number.
+/// If a rule is broken; the message begins with its number.
 pub async fn damaged_outbox<'h, S: OutboxStore>(
     store: S,
     advance: impl Fn(Duration) -> BoxFuture<'h, ()>,
@@ -49,7 +49,7 @@ pub async fn damaged_outbox<'h, S: OutboxStore>(
     suite.lists_leave_out_what_cannot_be_read(&damage).await;
 }
 
-/// Longer than anything rests that cannot be read.
+/// Longer than the rest of anything that cannot be read.
 const RESTED: Duration = Duration::from_secs(600);
 
 impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {

@@ -105,7 +105,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     pub(super) async fn what_is_dispatched_together_is_leased_in_its_order(&self) {
         let tenant = new_tenant();
         self.endpoint(&tenant, &["*"]).await;
-        // By no order of ids or types is one of them before the other.
+        // No order by id or type is the order of dispatch.
         let ids = ["c", "a", "d", "b"].map(|name| format!("{name}-{tenant}"));
         let named = |id: &String| id.parse().map(|id| message(&tenant).id(id));
         let messages: Vec<_> = ids.iter().filter_map(|id| named(id).ok()).collect();

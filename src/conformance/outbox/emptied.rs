@@ -1,4 +1,4 @@
-//! What has lost its content.
+//! Messages that have lost their content.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use crate::{
     send::{After, DeliveryRecord, DeliveryState, Fenced, IN_FLIGHT, Message, OutboxStore},
 };
 
-/// Checks a store against rules 16 and 20 of the contract of [`OutboxStore`]: a delivery whose message has lost its content is
-/// cancelled, and in nobody's way.
+/// Checks a store against rules 16 and 20 of the contract of [`OutboxStore`]: a delivery whose message has lost its
+/// content is cancelled, and does not delay other deliveries.
 ///
-/// `advance` makes the store's clock go on by so much, and `empty` takes the payload of the message with an id away behind the store's
-/// back, as if it had been purged. The store has to be empty.
+/// `advance` moves the store's clock forward, and `empty` removes the payload of the message with an id without the
+/// store's knowledge, as if it had been purged. The store must be empty.
 ///
 /// # Panics
-/// When a rule is broken; the message begins with its number.
+/// If a rule is broken; the message begins with its number.
 pub async fn emptied_outbox<'h, S: OutboxStore>(
     store: S,
     advance: impl Fn(Duration) -> BoxFuture<'h, ()>,
@@ -46,7 +46,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
         let leased = self.lease_one(token(), "rule 16: nothing else is in its way").await;
         check(leased.message.message_id() == there.message_id(), "rule 16", &leased);
-        // What a worker died on is leased again when its lease has passed.
+        // A delivery whose worker died is leased again when its lease has passed.
         (self.advance)(PAST_LEASE).await;
         let leased = self.lease(token(), 64).await;
         check(leased.len() == 1, "rule 16", &leased);

@@ -134,6 +134,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         settings.sealed = Sealed::new("another key", &b"\x00\xff"[..]);
         settings.rate_limit = RateLimit::per_minute(90).ok();
         settings.api_version = Some("2026-06".into());
+        settings.metadata = [("plan".into(), "\u{1f4e6} \"pro\"".into()), ("empty".into(), String::new())].into();
         for (revision, wanted) in [(2, Fenced::Stale), (1, Fenced::Applied), (1, Fenced::Stale)] {
             let changed = taken("rule 11", self.store.change_endpoint(endpoint.id, revision, settings.clone()).await);
             check(changed == wanted, "rule 11", &(revision, changed));

@@ -360,7 +360,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
                 EventTypeDefinition::new("order.completed")?
                     .description("An order was paid, and \u{1f4e6}.")?
                     .version("2026-06")?
-                    .schema(r#"{"type":"object"}"#)?,
+                    .schema(r#"{"type":"object"}"#)?
+                    .example(r#"{"order":7}"#)?,
                 EventTypeDefinition::new("user.created")?.description("Somebody signed up.")?,
                 EventTypeDefinition::new("order.completed")?,
             ])

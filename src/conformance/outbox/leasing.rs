@@ -1,4 +1,4 @@
-//! Who is leased what, and how an attempt ends.
+//! Which deliveries are leased to whom, and how an attempt ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,7 +71,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             "rule 6",
             &"a stale worker changed something",
         );
-        // A passed lease alone takes nothing.
+        // A lease that has passed still belongs to its owner until another one takes it.
         (self.advance)(PAST_LEASE).await;
         for wanted in [Fenced::Applied, Fenced::Stale] {
             let (fenced, _) = self.finish(first.id, next, After::Delivered).await;

@@ -10,7 +10,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     pub(super) async fn messages_are_read_by_id_and_in_pages(&self) {
         let (tenant, other) = (new_tenant(), new_tenant());
         let messages: Vec<_> = (0..5).map(|_| typed("order.completed", &tenant).version("v1")).collect();
-        // Several of one moment, and several moments.
+        // Several messages of the same moment, and several moments.
         taken("dispatch", self.store.dispatch(messages[..3].to_vec()).await);
         (self.advance)(Duration::from_secs(1)).await;
         taken("dispatch", self.store.dispatch(messages[3..].to_vec()).await);

@@ -21,12 +21,12 @@ use crate::{boxed::BoxFuture, send::OutboxStore};
 
 /// Checks a store against the numbered rules of the contract of [`OutboxStore`].
 ///
-/// `advance` makes the store's clock go on by so much. The store has to be empty: `lease` gives whatever is due. Rule 3 needs a
-/// database of the application's, and is left to the tests of a store that has one; here such a store must refuse what is no
-/// connection.
+/// `advance` moves the store's clock forward. The store must be empty, since `lease` returns anything that is due. Rule
+/// 3 needs the application's database, so the tests of a store with one check it; this suite only checks that such a
+/// store rejects a value that is not a connection.
 ///
 /// # Panics
-/// When a rule is broken; the message begins with its number.
+/// If a rule is broken; the message begins with its number.
 ///
 /// # Examples
 /// ```
@@ -55,7 +55,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.simultaneous_workers_share_what_is_due().await;
     suite.a_passed_lease_is_leased_again_and_fences_its_owner().await;
     for _ in 0..8 {
-        // Ids are random: once may be luck.
+        // Ids are random, so one success may be chance.
         suite.the_endpoint_that_waited_longest_is_first().await;
     }
     suite.an_attempt_and_its_delivery_change_together().await;

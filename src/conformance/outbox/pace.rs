@@ -13,11 +13,11 @@ use crate::{
     },
 };
 
-/// What a rate of ten a second is taken for: the slowest at which a backlog is worked off.
+/// The slowest rate at which a backlog is worked off: ten a second.
 const TEN: f64 = 10.0;
 const STEP: Duration = Duration::from_millis(10);
 
-/// The moments, in seconds, between which a look was made, and how many deliveries of an endpoint it leased.
+/// The moments (in seconds) before and after a look, and how many deliveries of an endpoint it leased.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     from: f64,
@@ -128,7 +128,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let (looks, of_free) = self.looks(limited.id, Some(free.id), 2, 300).await;
 
         let (reached, took) = check_rate(&looks, TEN, "rule 14: a rate limit");
-        // A store that is slow is not asked as often as the rate allows.
+        // If the store is slow, there are fewer looks than the rate allows.
         let most = (TEN * took).min(looks.len() as f64).min(60.0);
         check(reached as f64 >= 0.6 * most, "rule 14: a rate limit is reached", &(reached, took));
         check(of_free == 60, "rule 14: it holds for that endpoint alone", &of_free);
@@ -334,7 +334,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let messages: Vec<_> = (0..4).map(|_| message(&tenant)).collect();
         for message in &messages {
             self.dispatch(message.clone()).await;
-            // Each has a moment of its own.
+            // Each is dispatched at another moment.
             (self.advance)(STEP).await;
         }
         let next = async |holder| {
@@ -408,7 +408,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
 
     // Steps.
 
-    /// Lets an endpoint's deliveries fail, one after the other, until it rests, for long enough that a slow machine meets it.
+    /// Lets an endpoint's deliveries fail, one after the other, until it rests for so long that a slow machine also
+    /// sees the rest.
     async fn fail(&self, tenant: &str, times: u32) {
         for number in 1..=times {
             self.dispatch(message(tenant)).await;
@@ -433,8 +434,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         taken("dispatch", self.store.dispatch(messages).await);
     }
 
-    /// Has workers look at every step, and deliver what they get. Gives the looks at an endpoint, and how many deliveries of
-    /// another were leased.
+    /// Lets workers look at every step, and deliver what they get. Returns the looks at an endpoint, and how many
+    /// deliveries of another one were leased.
     async fn looks(
         &self,
         endpoint: EndpointId,
@@ -443,7 +444,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         steps: u32,
     ) -> (Vec<Look>, usize) {
         let (mut looks, mut of_other) = (Vec::new(), 0);
-        // The store's clock goes on by itself too.
+        // The store's clock also advances by itself.
         let moment = |step: u32| (clock::monotonic() + STEP * step).as_secs_f64();
         for step in 0..steps {
             for _ in 0..workers {
@@ -464,7 +465,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     }
 }
 
-/// Looks at every span between two looks. A look may be early by a little, and the first one needs no time.
+/// Checks every span between two looks. A look may be slightly early, and the first one takes no time.
 fn check_rate(looks: &[Look], rate: f64, rule: &str) -> (usize, f64) {
     for (index, first) in looks.iter().enumerate().filter(|(_, look)| look.leased > 0) {
         let mut count = 0;

@@ -19,7 +19,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             }
         }
 
-        // Of each of the tenant's endpoints: one delivered, one refused, one to be retried; and one that is nobody's attempt.
+        // Of each of the tenant's endpoints: one delivered, one refused, one to be retried; and one attempt for the
+        // other tenant.
         let mut left = [(mine.id, 0), (also_mine.id, 0), (others.id, 0)];
         let mut ended = 0;
         while ended < 7 {
@@ -60,7 +61,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(cells.iter().filter(quick).all(|cell| cell.bucket == bucket), "rule 21: the latency", &cells);
         check(cells.is_sorted_by_key(|cell| cell.hour), "reading counts: in the order of their hours", &cells);
 
-        // A later hour is another one, and nothing is shown of hours that are not asked for.
+        // A later hour is another one, and hours that were not asked for are not returned.
         let hour = cells.last().map(|cell| cell.hour).unwrap_or_default();
         (self.advance)(2 * HOUR).await;
         self.dispatch(message(&other)).await;
@@ -84,7 +85,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         let kept = self.counts(Scope::tenant(&*other), AttemptEnd::Delivered).await;
         check(kept == 1, "rule 21: no other is erased", &kept);
 
-        // The endpoint goes, the counts stay until they are old.
+        // The endpoint is removed, and the counts stay until they are old.
         let endpoints = taken("list", self.store.endpoints(Some(other.as_str().into()), None, 10).await);
         for endpoint in endpoints {
             taken("delete", self.store.delete_endpoint(endpoint.id).await);
@@ -123,7 +124,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             check(found == Backlog::default(), "reading a backlog: it is its tenant's alone", &(scope, found));
         }
 
-        // One is taken: the others are as old, but somebody came.
+        // One is leased. The others are as old, but their endpoint was served.
         let token = token();
         let leased = self.lease(token, 1).await;
         check(leased.len() == 1, "reading a backlog", &leased);
@@ -162,7 +163,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     }
 }
 
-/// The store's clock goes on while a test runs.
+/// The store's clock advances while a test runs.
 fn near(age: Duration, seconds: u64) -> bool {
     (Duration::from_secs(seconds)..Duration::from_secs(seconds + 20)).contains(&age)
 }

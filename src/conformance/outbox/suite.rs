@@ -1,4 +1,4 @@
-//! What the rules are checked with: the steps that they have in common.
+//! The steps that the checks of the rules have in common.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         taken("finish", self.store.finish(id, token, Finish::new(after)).await)
     }
 
-    /// Finishes what it holds.
+    /// Finishes a delivery that the token holds.
     pub(super) async fn finishes(&self, id: SentDeliveryId, token: LeaseToken, after: After) {
         self.finishes_as(id, token, Finish::new(after)).await;
     }

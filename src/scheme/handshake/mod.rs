@@ -14,10 +14,10 @@ use crate::{
     signature::{Encoding, MacAlgorithm},
 };
 
-/// A request that is no delivery but asks whether the receiver is who it should be.
+/// A request that does not deliver an event but checks that the receiver is the right one.
 ///
-/// Handshakes come in few shapes, each with a constructor. Those whose request is signed are answered only after the
-/// signature has passed; the others are answered from the head.
+/// There is a constructor for each kind of handshake. A signed handshake is answered only after the signature was
+/// verified; an unsigned one is answered by its head.
 ///
 /// ```
 /// use http::StatusCode;
@@ -67,16 +67,18 @@ impl Handshake {
     /// Answers 200 with `{"response": hex of HMAC-SHA-256(secret, text of from)}`: a challenge that only the holder of the
     /// secret can answer.
     ///
-    /// Unless it is [`signed`](Self::signed), anybody may ask for it, and the answer to HMAC-SHA-256 deliveries is made with the
-    /// key that signs them. So that nobody has a delivery signed in this way:
+    /// Unless it is [`signed`](Self::signed), anyone can send it, and for HMAC-SHA-256 schemes the answer is made with
+    /// the key that signs deliveries. These rules prevent that somebody obtains the signature of a delivery in this
+    /// way:
     ///
     /// 1. A challenge must be a token of at most 256 letters, digits and `-._~+/:`, with `=` at its end. Anything else is rejected.
     /// 2. A delivery whose whole signed text could be such a token is rejected, whatever its signature. JSON objects and arrays, and
     ///    forms with a value, never are; a bare number, `true` and `null` are.
-    /// 3. A scheme that signs no body, and of whose text no literal keeps it from being such a token, does not build.
+    /// 3. A scheme whose signed text has no body, and no literal that prevents it from being such a token, does not
+    ///    build.
     ///
-    /// This holds for the deliveries of the same scheme. A route that takes deliveries under the same secret by another scheme needs the
-    /// handshake in that one as well.
+    /// The rules apply to the deliveries of the same scheme. If a route accepts deliveries of another scheme with the
+    /// same secret, declare the handshake in that scheme as well.
     pub fn challenge(from: Field, response: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Reply::Challenge {
             from,
@@ -93,7 +95,7 @@ impl Handshake {
         Self::new(Reply::KeyedChallenge { from })
     }
 
-    /// Answers with always the same.
+    /// Always answers with the same response.
     pub fn fixed(answer: Answer) -> Self {
         Self::new(Reply::Fixed(answer))
     }
@@ -104,32 +106,32 @@ impl Handshake {
         Self::new(Reply::AllowOrigin).method(Method::OPTIONS).present(Field::header("webhook-request-origin"))
     }
 
-    /// Says by which method it comes; POST by default.
+    /// Sets the method of the handshake; POST by default.
     pub fn method(mut self, method: Method) -> Self {
         self.method = method;
         self
     }
 
-    /// Says that the request is a handshake when `field` holds `value`.
+    /// Declares that a request is a handshake if `field` has this `value`.
     pub fn when(mut self, field: Field, value: impl Into<Cow<'static, str>>) -> Self {
         self.when = Some((field, Some(value.into())));
         self
     }
 
-    /// Says that the request is a handshake when `field` is there, whatever it holds.
+    /// Declares that a request is a handshake if `field` is present, with any value.
     pub fn present(mut self, field: Field) -> Self {
         self.when = Some((field, None));
         self
     }
 
-    /// Says that the request is signed: it is answered after the signature has passed.
+    /// Declares that the handshake is signed: it is answered after the signature was verified.
     pub fn signed(mut self) -> Self {
         self.signed = true;
         self
     }
 
-    /// Says which query parameter must hold the token that
-    /// [`with_verify_token`](crate::WebhookLayer::with_verify_token) was given; anything else is answered with 403.
+    /// Sets the query parameter that must contain the token of
+    /// [`with_verify_token`](crate::WebhookLayer::with_verify_token); any other value is answered with 403.
     pub fn verify_token(mut self, parameter: impl Into<Cow<'static, str>>) -> Self {
         self.verify_token = Some(parameter.into());
         self

@@ -41,7 +41,7 @@ use crate::{
     signature::Encoding,
 };
 
-/// Further off than this, a timestamp in another unit is no explanation any more.
+/// If the timestamp is further off than this, another unit does not explain it any more.
 const NEAR: i64 = 24 * 60 * 60;
 
 /// The scheme that a request was checked by.
@@ -82,7 +82,7 @@ impl<'a> Checked<'a> {
             .or_else(|| self.relayed(arrived.head))
             .or_else(|| self.joined_header(arrived.head))
             .or_else(|| self.odd_secrets(ring, now))
-            .or_else(|| self.written_anew(arrived))
+            .or_else(|| self.serialized_again(arrived))
             .or_else(|| self.public_url(arrived.head));
         error.with_hint(hint)
     }
@@ -270,13 +270,13 @@ impl<'a> Checked<'a> {
             && is("sec-fetch-mode", "cors")
             && is("accept-language", "*")
             && headers.get("timestamp").is_some_and(in_milliseconds);
-        let text = "the request has the marks of smee-client, which parses bodies and writes them again: only compact JSON comes through it \
-                    as it was; use a tunnel that forwards bytes";
+        let text = "the request has the headers of smee-client, which parses bodies and serializes them again: only compact JSON stays \
+                    unchanged; use a tunnel that forwards bytes";
         marks.then(|| Hint::new(HintKind::BodyChanged, text))
     }
 
     /// Whether a body lacks what this sender's bodies have.
-    fn written_anew(self, arrived: Arrived<'_>) -> Option<Hint> {
+    fn serialized_again(self, arrived: Arrived<'_>) -> Option<Hint> {
         let template = self.template()?;
         let (mark, body) = (template.indented_json?.as_bytes(), arrived.body?);
         let is_compact = matches!(body, [b'{', .., b'}'])
@@ -284,8 +284,8 @@ impl<'a> Checked<'a> {
             && !body.windows(mark.len()).any(|text| text == mark);
         is_compact.then(|| {
             let text = format!(
-                "a body of `{}` is indented JSON, and this one has no line break: something has parsed it and written it again; the signature \
-                 is over the bytes as they were sent",
+                "a body of `{}` is indented JSON, and this one has no line break: something has parsed and serialized it again; the signature \
+                 covers the bytes as they were sent",
                 template.layout.provider()
             );
             Hint::new(HintKind::BodyChanged, text)

@@ -50,22 +50,19 @@ pub(super) fn signed_text(template: &Template, head: Head<'_>) -> Option<Hint> {
     let url = || redacted_url(template, head);
     let text = if before_body {
         format!(
-            "`{{url}}` and `{{body}}` stand beside each other in the signed text, so that the URL must hold no `{{`, `[` or `\"`, and the body \
-             must begin with one of them or be empty; the URL is `{}`: have the sender call one where they are escaped",
+            "`{{url}}` is directly before `{{body}}` in the signed text, so the URL must not contain `{{`, `[` or `\"`, and the body \
+             must begin with one of them or be empty; the URL is `{}`: register a URL at the sender in which they are escaped",
             url()
         )
     } else if template.signs_url() {
-        format!(
-            "the text that ends the URL in the signed text, or the public URL, stands in the URL as well, which is `{}`",
-            url()
-        )
+        format!("the URL contains the text that follows it in the signed text, or the public URL; it is `{}`", url())
     } else if template.signs_challenges {
-        "the whole signed text is a token that anybody could have had signed by the unsigned challenge of the scheme; true deliveries \
-         are JSON objects, arrays or forms"
+        "the whole signed text is a token that anyone could let the receiver sign by the unsigned challenge of the scheme; genuine \
+         deliveries are JSON objects, arrays or forms"
             .into()
     } else {
-        "a part of the signed text holds what ends it, so that the same text has two readings; if the sender sends such values, the \
-         declaration of the signed text is not the sender's"
+        "a part of the signed text contains its own separator, so the same text can be read in two ways; if the sender sends such \
+         values, the declared signed text differs from the sender's"
             .into()
     };
     Some(Hint::new(HintKind::SignedText, text))

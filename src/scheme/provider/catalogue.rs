@@ -1005,8 +1005,13 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// The delivery's id is `<message>.<conversation>`: a message is numbered by the millisecond in its conversation.
             MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
-                scheme: |s| base64_body(s).prefix("HMAC ").key_base64().id(json("/id")).event_type(json("/type")),
+                scheme: |s| base64_body(s)
+                    .prefix("HMAC ")
+                    .key_base64()
+                    .id(json("/id").joined(json("/conversation/id")))
+                    .event_type(json("/type")),
                 page: "https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
@@ -1348,6 +1353,7 @@ macro_rules! catalogue {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.id(json("/event/id")).event_type(json("/event/type")).api_version(json("/api_version")),
                 page: "https://www.revenuecat.com/docs/integrations/webhooks",
+                // "Deduplicate by `event.id`" (its own guide for webhooks).
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
@@ -1461,6 +1467,7 @@ macro_rules! catalogue {
             SNYK snyk "snyk" "Snyk" ["x-hub-signature"] {
                 scheme: |s| hex_body(s).prefix("sha256=").id(header("x-snyk-transport-id")).event_type(header("x-snyk-event")),
                 page: "https://docs.snyk.io/snyk-api/snyk-webhooks",
+                // "A GUID to identify this delivery" ("Webhook events and payloads").
                 duplicates: Some(Delivery),
                 evidence: ThirdParty,
             }
@@ -1674,6 +1681,7 @@ macro_rules! catalogue {
             TYPEFORM typeform "typeform" "Typeform" ["typeform-signature"] {
                 scheme: |s| base64_body(s).prefix("sha256=").id(json("/event_id")).event_type(json("/event_type")),
                 page: "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+                // "Unique ID for the webhook. Automatically assigned by Typeform."
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
@@ -1775,6 +1783,7 @@ macro_rules! catalogue {
                     .id(json("/id"))
                     .event_type(json("/event")),
                 page: "https://workos.com/docs/events/data-syncing/webhooks",
+                // "Ignore duplicate events" ("Sync data with webhooks"), by the id of the event.
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@workos-inc/node 8.13.0",

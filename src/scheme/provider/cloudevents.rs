@@ -6,7 +6,7 @@
 //! Quirks:
 //! 1. By OPTIONS with `WebHook-Request-Origin` a sender asks for leave to deliver; the answer allows it without a limit of its rate.
 //! 2. Id and type are in the headers `ce-id` and `ce-type` in binary mode, and in the body in structured mode. An id is its
-//!    source's: an event is identified by both ("source + id", the specification of CloudEvents), so that the delivery's id is
+//!    source's: an event is identified by both ("source + id is unique for each distinct event", the specification of CloudEvents), so that the delivery's id is
 //!    `<id>.<source>`.
 
 use super::families::{header, json};

@@ -9,8 +9,8 @@
 //! same `Shopify-Webhook-Id`.
 //!
 //! Quirks:
-//! 1. The body alone is signed: topic, shop, id and time are only said. Whoever holds one true delivery of a shop can send
-//!    it again as another topic's or another shop's; what decides must be in the body.
+//! 1. The body alone is signed: topic, shop, id and time are only said. Anyone who has one genuine delivery of a shop
+//!    can send it again as another topic's or another shop's; what decides must be in the body.
 //! 2. Webhooks have `X-Shopify-…` headers, Events have `Shopify-…`; the two are never mixed.
 //! 3. The id is `<event id>.<topic>` for webhooks, and the delivery's for Events.
 //! 4. Topics have a slash: `orders/create`.

@@ -11,7 +11,8 @@
 //! 1. The whole `whsec_…` text is the key; it is not decoded. Each endpoint has its own, and so has the Stripe CLI.
 //! 2. `v0` is a signature of the test scheme, and never a fallback.
 //! 3. `v1` is repeated while a secret is being rolled.
-//! 4. Bodies are indented JSON: one without a line break has been written anew on its way. Of thin events that is not known.
+//! 4. Bodies are indented JSON: one without a line break was serialized again on its way. Of thin events that is not
+//!    known.
 //! 5. Live events are repeated for up to three days.
 //! 6. A thin event (`"object":"v2.core.event"`) has no `data.object`; its payload is the whole event, with `related_object`,
 //!    which says what to fetch. It has no `api_version` either.

@@ -131,9 +131,8 @@ impl Draft<'_> {
 
     /// Puts a value into a body that is there already.
     pub(super) fn edit_body(&mut self, pointer: &Pointer, value: Value) -> Result<(), ConfigError> {
-        let mut whole: Value = serde_json::from_slice(&self.body).map_err(|_| {
-            self.scheme.unsignable(&format!("something has its place at `{pointer}` of a body that is no JSON"))
-        })?;
+        let mut whole: Value = serde_json::from_slice(&self.body)
+            .map_err(|_| self.scheme.unsignable(&format!("the place `{pointer}` is in a body that is not JSON")))?;
         self.put(&mut whole, pointer, value)?;
         self.body = whole.to_string().into_bytes();
         Ok(())

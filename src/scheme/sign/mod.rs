@@ -71,7 +71,7 @@ pub(crate) struct Signed {
     pub(crate) body: Bytes,
 }
 
-/// What stands where a scheme signs something that is no fact about the delivery, such as a nonce.
+/// The value of a signed part that is not a fact about the delivery, such as a nonce.
 const FILLER: &str = "test";
 
 impl Scheme {

@@ -11,7 +11,8 @@ use crate::send::{
 /// let completed = EventTypeDefinition::new("order.completed")?
 ///     .description("An order was paid and packed.")?
 ///     .version("2026-06")?
-///     .schema(r#"{"type":"object","required":["order"]}"#)?;
+///     .schema(r#"{"type":"object","required":["order"]}"#)?
+///     .example(r#"{"order":7}"#)?;
 /// assert_eq!(completed.name(), "order.completed");
 ///
 /// assert!(EventTypeDefinition::new("order.*").is_err()); // a pattern is not an event type
@@ -23,6 +24,7 @@ pub struct EventTypeDefinition {
     description: String,
     version: Option<String>,
     schema: Option<String>,
+    example: Option<String>,
 }
 
 impl EventTypeDefinition {
@@ -30,6 +32,9 @@ impl EventTypeDefinition {
     pub const LONGEST_DESCRIPTION: usize = 4096;
     /// The maximum length of a schema in bytes.
     pub const LONGEST_SCHEMA: usize = 64 * 1024;
+
+    /// The maximum length of an example in bytes.
+    pub const LONGEST_EXAMPLE: usize = 64 * 1024;
 
     /// Creates an entry with a name.
     ///
@@ -43,7 +48,7 @@ impl EventTypeDefinition {
                 "an event type is 1 to 128 letters, digits, `_` and `-`, in parts with a `.`, `/` or `:` between them",
             ));
         }
-        Ok(Self { name, description: String::new(), version: None, schema: None })
+        Ok(Self { name, description: String::new(), version: None, schema: None, example: None })
     }
 
     /// Sets the description.
@@ -87,6 +92,24 @@ impl EventTypeDefinition {
         Ok(self)
     }
 
+    /// Sets an example of the payload, as JSON. It is shown, and [`send_example`](crate::send::Endpoints::send_example) sends it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::send::SendErrorKind::Invalid) when the text is not JSON, or is longer than 64 KiB.
+    pub fn example(mut self, json: impl Into<String>) -> Result<Self, SendError> {
+        let json = json.into();
+        if json.len() > Self::LONGEST_EXAMPLE {
+            return Err(SendError::invalid("the example of an event type is at most 64 KiB long"));
+        }
+        if let Err(cause) = serde_json::from_str::<serde::de::IgnoredAny>(&json) {
+            return Err(
+                SendError::invalid(format!("the example of an event type is not JSON: {cause}")).with_source(cause)
+            );
+        }
+        self.example = Some(json);
+        Ok(self)
+    }
+
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
@@ -105,5 +128,10 @@ impl EventTypeDefinition {
     /// Returns the text that describes the payload, if there is one.
     pub fn schema_text(&self) -> Option<&str> {
         self.schema.as_deref()
+    }
+
+    /// Returns the example of the payload as JSON, if there is one.
+    pub fn example_json(&self) -> Option<&str> {
+        self.example.as_deref()
     }
 }

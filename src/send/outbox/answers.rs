@@ -1,4 +1,4 @@
-//! What the management API asks of a dispatcher.
+//! What the management API needs from a dispatcher.
 
 use std::time::SystemTime;
 
@@ -32,5 +32,5 @@ impl Dispatcher {
     }
 }
 
-/// The name under which answers of the API are sealed; no id of an endpoint is like it.
+/// The name under which answers of the API are sealed; no id of an endpoint looks like it.
 const SEALED_ANSWER: &str = "answer of";

@@ -143,7 +143,7 @@ impl Dispatcher {
         self.shared.store.notify();
     }
 
-    fn check(&self, message: &Message) -> Result<(), SendError> {
+    pub(crate) fn check(&self, message: &Message) -> Result<(), SendError> {
         message.check()?;
         if let (Some(version), Some(versions)) = (message.api_version(), &self.shared.api_versions)
             && !versions.knows(version)
@@ -306,7 +306,7 @@ fn receipts(messages: &[Message], dispatched: Vec<Dispatched>) -> Result<Vec<Rec
 }
 
 fn unanswered() -> SendError {
-    SendError::new(SendErrorKind::Store, "the outbox did not say what became of the message")
+    SendError::new(SendErrorKind::Store, "the outbox returned no result for the message")
 }
 
 /// The size from which a payload logs a warning. Standard Webhooks recommends smaller ones.

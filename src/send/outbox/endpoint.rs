@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use crate::{
     net::destination::{EndpointUrl, EndpointUrlError, Origin},
@@ -37,6 +37,7 @@ pub struct NewEndpoint {
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) api_version: Option<String>,
     pub(crate) in_order: bool,
+    pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) ping: bool,
 }
 
@@ -59,6 +60,7 @@ impl NewEndpoint {
             rate_limit: None,
             api_version: None,
             in_order: false,
+            metadata: BTreeMap::new(),
             ping: false,
         })
     }
@@ -79,6 +81,14 @@ impl NewEndpoint {
     /// Sets the description.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = text.into();
+        self
+    }
+
+    /// Sets the metadata: texts by name that the application or the owner keeps with the endpoint, such as a plan or a region. They are
+    /// shown, and nothing is decided by them. There are at most 20; a name has 1 to 40 characters, none of them a control character, and a
+    /// value at most 500.
+    pub fn metadata<K: Into<String>, V: Into<String>>(mut self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.metadata = entries.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         self
     }
 
@@ -153,6 +163,9 @@ pub struct EndpointUpdate {
     /// The inner value is the new one.
     pub(crate) api_version: Option<Option<String>>,
     pub(crate) in_order: Option<bool>,
+    pub(crate) metadata: Option<BTreeMap<String, String>>,
+    /// Set or removed after the others were replaced.
+    pub(crate) entries: BTreeMap<String, Option<String>>,
     pub(crate) revision: Option<u64>,
 }
 
@@ -180,6 +193,19 @@ impl EndpointUpdate {
     /// Changes the description.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
+        self
+    }
+
+    /// Replaces the [metadata](NewEndpoint::metadata).
+    pub fn metadata<K: Into<String>, V: Into<String>>(mut self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.metadata = Some(entries.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
+        self.entries.clear();
+        self
+    }
+
+    /// Sets one entry of the [metadata](NewEndpoint::metadata), or removes it with `None`. The other entries stay unchanged.
+    pub fn metadata_entry(mut self, name: impl Into<String>, value: Option<String>) -> Self {
+        self.entries.insert(name.into(), value);
         self
     }
 
@@ -275,6 +301,11 @@ impl Endpoint {
     /// Returns the description.
     pub fn description(&self) -> &str {
         &self.0.settings.description
+    }
+
+    /// Returns the metadata, by name.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.0.settings.metadata
     }
 
     /// Returns the style in which its deliveries are signed.

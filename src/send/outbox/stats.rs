@@ -67,14 +67,14 @@ impl Hour {
         self.start
     }
 
-    /// Returns how the attempts ended that ended in it.
+    /// Returns how the attempts of this hour ended.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 }
 
 impl Counts {
-    /// Returns how many attempts ended so.
+    /// Returns how many attempts ended in this way.
     pub fn ended(&self, end: AttemptEnd) -> u64 {
         self.ended[usize::from(end.number())]
     }
@@ -84,14 +84,15 @@ impl Counts {
         self.ended.iter().sum()
     }
 
-    /// Returns the share of the attempts that delivered, from 0 to 1; `None` where there were none.
+    /// Returns the share of the attempts that delivered, from 0 to 1; `None` if there were no attempts.
     pub fn success_rate(&self) -> Option<f64> {
         let attempts = self.attempts();
         (attempts > 0).then(|| self.ended(AttemptEnd::Delivered) as f64 / attempts as f64)
     }
 
-    /// Returns how long a share of the attempts took at most: `latency(0.95)` is the 95th percentile. `None` where there were none. Latencies
-    /// are kept in buckets, each of which ends at √2 times the end of the one before it, and the place within a bucket is estimated.
+    /// Returns the time within which a share of the attempts ended: `latency(0.95)` is the 95th percentile. `None` if
+    /// there were no attempts. Latencies are kept in buckets, each of which ends at √2 times the end of the one before
+    /// it, and the place within a bucket is estimated.
     pub fn latency(&self, share: f64) -> Option<Duration> {
         let attempts: u64 = self.latency.iter().sum();
         if attempts == 0 {
@@ -134,10 +135,10 @@ impl Default for Counts {
     }
 }
 
-/// The hours of a span, from that in which it begins to that in which it ends.
+/// Returns the hours of a span, from the one in which it begins to the one in which it ends.
 ///
 /// # Errors
-/// If there are more than there may be.
+/// If the span ends before it begins, or is too long.
 pub(crate) fn hours(span: &Range<SystemTime>) -> Result<Range<u32>, SendError> {
     let (since, last) = (hour_of(span.start), hour_of(span.end));
     let until = last.saturating_add(1);

@@ -241,7 +241,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().update(id, update).await
     }
 
-    /// Gives an endpoint a new secret. Until `overlap` has passed, the old one signs as well.
+    /// Creates a new secret for an endpoint. Until `overlap` has passed, the old one signs as well.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret`](crate::send::Endpoints::rotate_secret).
@@ -250,7 +250,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().rotate_secret(id, overlap).await
     }
 
-    /// Gives an endpoint a secret that its owner has chosen.
+    /// Replaces the secret of an endpoint by one that its owner has chosen.
     ///
     /// # Errors
     /// As [`Endpoints::rotate_secret_to`](crate::send::Endpoints::rotate_secret_to).
@@ -298,6 +298,15 @@ impl TenantEndpoints<'_> {
     pub async fn ping(&self, id: EndpointId) -> Result<SentDeliveryId, SendError> {
         self.own(id).await?;
         self.0.dispatcher.endpoints().ping(id).await
+    }
+
+    /// Sends the example of an event type of the catalogue to an endpoint. Returns its delivery.
+    ///
+    /// # Errors
+    /// As [`Endpoints::send_example`](crate::send::Endpoints::send_example).
+    pub async fn send_example(&self, id: EndpointId, event_type: &str) -> Result<SentDeliveryId, SendError> {
+        self.own(id).await?;
+        self.0.dispatcher.endpoints().send_example(id, event_type).await
     }
 
     /// Sends what an endpoint missed in a span of time. Returns the number of deliveries.

@@ -65,7 +65,7 @@ impl CustomHeaders {
     /// Adds the headers to those of a signature.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0 {
-            // Those of the signature win, though no name of theirs can be here.
+            // The signature's headers take precedence. `insert` rejects their names anyway.
             headers.entry(name).or_insert_with(|| value.clone());
         }
     }
@@ -130,8 +130,8 @@ impl fmt::Display for HeaderError {
 
 impl Error for HeaderError {}
 
-/// Names that decide where a message ends, who it is for, how it is encoded, what becomes of the connection, or whether the
-/// signature is right.
+/// Names that decide where a message ends, who it is for, how it is encoded, what happens to the connection, or whether
+/// the signature is valid.
 fn is_reserved(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "accept-encoding",

@@ -36,11 +36,11 @@ impl Echoes {
         if escaped != text {
             self.0.push(escaped.into());
         }
-        // Of two that begin alike the longer one is taken out.
+        // If two begin alike, the longer one is removed.
         self.0.sort_by_key(|known| std::cmp::Reverse(known.len()));
     }
 
-    /// Takes all of them out, also one that is cut off at the end.
+    /// Removes all of them, also one that is cut off at the end.
     pub(crate) fn take_out(&self, answer: Bytes) -> Bytes {
         let mut begins = [false; 256];
         self.0.iter().for_each(|known| begins[usize::from(known[0])] = true);

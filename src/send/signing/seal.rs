@@ -134,8 +134,8 @@ impl Sealer {
     pub(crate) fn open_as(&self, id: &str, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SendError> {
         let error = |message: String| SendError::new(SendErrorKind::Sealing, message);
         if sealed.key.is_empty() {
-            // With keys, nothing that is not sealed is taken for an endpoint's: whoever can write the database could
-            // otherwise choose the secrets.
+            // If there are keys, secrets that are not sealed are rejected. Otherwise whoever can write to the database
+            // could choose them.
             return match self.keys.is_empty() {
                 true => Ok(Zeroizing::new(sealed.bytes.to_vec())),
                 false => {
@@ -144,9 +144,12 @@ impl Sealer {
             };
         }
         let key = self.keys.iter().find(|key| key.id == sealed.key).ok_or_else(|| {
-            error(format!("the secrets of `{id}` were sealed with the key `{}`, which is not here", sealed.key))
+            error(format!(
+                "the secrets of `{id}` were sealed with the key `{}`, which the dispatcher does not have",
+                sealed.key
+            ))
         })?;
-        let broken = || error(format!("the secrets of `{id}` are not what was sealed"));
+        let broken = || error(format!("the secrets of `{id}` were changed after they were sealed"));
         let (nonce, bytes) = sealed.bytes.split_first_chunk::<NONCE>().ok_or_else(broken)?;
         let plain = key.cipher()?.decrypt(&(*nonce).into(), Payload { msg: bytes, aad: id.as_bytes() });
         plain.map(Zeroizing::new).map_err(|_| broken())

@@ -121,7 +121,7 @@ impl Signer {
         secrets: &Secrets,
         key: impl Fn(&[u8]) -> Result<KeyState, ConfigError>,
     ) -> Result<Self, ConfigError> {
-        // Were every secret to end, there would come a moment from which nothing is signed.
+        // If every secret had an end, nothing would be signed after the last one.
         if !secrets.entries().iter().any(|entry| entry.until.is_none()) {
             return Err(error("there is no secret without an end"));
         }

@@ -3,8 +3,8 @@ use serde_json::value::RawValue;
 use super::row::Columns;
 use crate::{boxed::BoxError, clock::to_time, observe, send::Message};
 
-/// Makes a message of its row, which has its `payload` beside the columns of its record. Returns `None` if the row cannot be read,
-/// which the operator is told: a version that allows other event types or ids may have written it.
+/// Creates a message from its row, which has its `payload` in addition to the columns of its record. Returns `None` and
+/// logs an error if the row cannot be read: a version that allows other event types or ids may have written it.
 ///
 /// # Errors
 /// When a column is missing, or of another type.

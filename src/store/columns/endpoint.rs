@@ -44,6 +44,9 @@ fn read_settings(row: &impl Columns) -> Result<EndpointSettings, Error> {
     let limit = row.optional_text("rate_limit")?;
     let limit = limit.map(|limit| limit.parse().map_err(|_| corrupt("invalid rate limit of an endpoint")));
     settings.rate_limit = limit.transpose()?;
+    if let Some(metadata) = row.optional_text("metadata")? {
+        settings.metadata = serde_json::from_str(&metadata).map_err(|_| corrupt("invalid metadata of an endpoint"))?;
+    }
     Ok(settings)
 }
 
@@ -70,7 +73,18 @@ fn health(row: &impl Columns) -> Result<Health, Error> {
     })
 }
 
-/// The settings of an endpoint as texts, which the columns keep: the patterns, and the rate limit.
-pub(in crate::store) fn settings(settings: &EndpointSettings) -> (String, Option<String>) {
-    (settings.events.join(" "), settings.rate_limit.map(|limit| limit.to_string()))
+/// Settings of an endpoint as the texts that the columns keep.
+pub(in crate::store) struct Texts {
+    pub(in crate::store) events: String,
+    pub(in crate::store) rate_limit: Option<String>,
+    pub(in crate::store) metadata: Option<String>,
+}
+
+pub(in crate::store) fn settings(settings: &EndpointSettings) -> Texts {
+    let metadata = Some(&settings.metadata).filter(|metadata| !metadata.is_empty());
+    Texts {
+        events: settings.events.join(" "),
+        rate_limit: settings.rate_limit.map(|limit| limit.to_string()),
+        metadata: metadata.map(|metadata| serde_json::to_string(metadata).expect("texts are always JSON")),
+    }
 }

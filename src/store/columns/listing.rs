@@ -5,12 +5,13 @@ use crate::send::{
     policy::{moved_from, show},
 };
 
-/// A page of deliveries while those of some endpoints are being moved to another state, in steps: each is shown where it will be.
+/// A page of deliveries while those of some endpoints are being moved to another state, in steps: each is shown in its
+/// later state.
 pub(in crate::store) struct Listing {
     moves: HashMap<EndpointId, DeliveryState>,
     /// The endpoints whose deliveries are no longer in the wanted state, whatever their rows say.
     pub(in crate::store) leaving: Vec<String>,
-    /// What is to be read beside the wanted ones: it will be in the wanted state.
+    /// What is to be read in addition to the wanted ones, since it will be in the wanted state.
     pub(in crate::store) coming: Vec<DeliveryQuery>,
 }
 
@@ -28,7 +29,7 @@ impl Listing {
         Self { leaving, coming: coming.collect(), moves }
     }
 
-    /// Makes one page of what was read.
+    /// Returns one page of the records that were read.
     pub(in crate::store) fn page(&self, mut records: Vec<DeliveryRecord>, limit: u32) -> Vec<DeliveryRecord> {
         for record in &mut records {
             show(record, self.moves.get(&record.endpoint).copied());

@@ -10,6 +10,8 @@ mod listing;
 mod records;
 mod state;
 
+#[cfg(feature = "postgres")]
+pub(super) use self::endpoint::Texts;
 pub(super) use self::{
     content::content,
     endpoint::{endpoint, settings},

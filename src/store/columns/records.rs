@@ -88,6 +88,9 @@ pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventTypeDefini
     if let Some(schema) = row.optional_text("schema")? {
         event_type = event_type.schema(schema).map_err(invalid)?;
     }
+    if let Some(example) = row.optional_text("example")? {
+        event_type = event_type.example(example).map_err(invalid)?;
+    }
     Ok(event_type)
 }
 

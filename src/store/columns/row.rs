@@ -5,7 +5,7 @@ pub(in crate::store) trait Columns {
     fn bytes(&self, name: &str) -> Result<Vec<u8>, Error>;
     fn flag(&self, name: &str) -> Result<bool, Error>;
     fn float(&self, name: &str) -> Result<f64, Error>;
-    /// An integer of whatever size.
+    /// An integer of any size.
     fn int(&self, name: &str) -> Result<i64, Error>;
     fn optional_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
     fn optional_int(&self, name: &str) -> Result<Option<i64>, Error>;
@@ -57,12 +57,12 @@ columns!(sqlx::postgres::PgRow, try_get_unchecked);
 #[cfg(feature = "sqlite")]
 columns!(sqlx::sqlite::SqliteRow, try_get);
 
-/// What a row says that cannot be.
+/// Returns the error for a value of a row that is not valid.
 pub(in crate::store) fn corrupt(what: &'static str) -> Error {
     Error::Decode(what.into())
 }
 
-/// A number that is never negative, and never so large.
+/// Converts a number that is never negative and never too large.
 pub(in crate::store) fn count(number: i64) -> u32 {
     u32::try_from(number).unwrap_or(if number < 0 { 0 } else { u32::MAX })
 }

@@ -1,11 +1,13 @@
-//! Claims in this process: nothing to install, nothing that outlives a restart.
+//! Claims in this process: there is nothing to install, and nothing outlives a restart.
 //!
-//! 1. It holds a bounded number of records. What is pending within its lease is never dropped; when all of them are, a new
-//!    claim is refused with [`StoreErrorKind::Full`](crate::error::StoreErrorKind::Full), which the sender sees as 503.
-//! 2. When it is full, the record that has been done or released for longest makes room. A copy of *that* delivery which
-//!    comes later runs again: the deduplication is as long as the bound allows, not as the retention says.
-//! 3. A restart forgets everything, and a second process knows nothing of the first. Where that matters, take a store with
-//!    a disk.
+//! 1. It holds a bounded number of records. A record that is pending within its lease is never dropped. If all records
+//!    are, a new claim is rejected with [`StoreErrorKind::Full`](crate::error::StoreErrorKind::Full), which the sender
+//!    sees as 503.
+//! 2. When it is full, the record that has been done or released for longest makes room. A duplicate of *that* delivery
+//!    that comes later runs again: duplicates are detected for as long as the bound allows, not for as long as the
+//!    retention says.
+//! 3. A restart forgets everything, and a second process does not see the records of the first. If that matters, use a
+//!    store that writes to disk.
 //!
 //! ```
 //! use std::time::Duration;

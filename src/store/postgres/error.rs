@@ -4,7 +4,7 @@ use sqlx::Error;
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// Sorts what the driver or the server said by what it means for the caller.
+/// Converts an error of the driver or the server to what it means for the caller.
 pub(super) fn store_error(error: Error, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match &error {
         Error::Database(database) => database.code().map_or(StoreErrorKind::Rejected, |code| kind_of(&code)),
@@ -23,8 +23,8 @@ pub(super) fn store_error(error: Error, context: impl Into<Arc<str>>) -> StoreEr
     StoreError::new(kind, context).with_source(error)
 }
 
-/// Says what an error means inside the application's transaction, in which `what` was to be done. Missing tables mean that the transaction is
-/// of another database, or finds other schemas.
+/// Converts an error inside the application's transaction, in which `what` was to be done. Missing tables mean that the
+/// transaction is of another database, or finds other schemas.
 pub(super) fn in_transaction(error: Error, what: &str) -> StoreError {
     let error = store_error(error, format!("{what} in the application's transaction"));
     match error.kind() {
@@ -37,12 +37,12 @@ pub(super) fn in_transaction(error: Error, what: &str) -> StoreError {
     }
 }
 
-/// The call's time is over.
+/// Returns the error of a call whose time has ended.
 pub(super) fn no_answer() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer from PostgreSQL within the store's timeout"))
 }
 
-/// Whether the server was waited for in vain.
+/// Returns `true` if the server did not answer in time.
 pub(super) fn is_unanswered(error: &Error) -> bool {
     match error {
         Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
@@ -51,7 +51,7 @@ pub(super) fn is_unanswered(error: &Error) -> bool {
     }
 }
 
-/// Whether the connection is gone, while there is time to repeat the call on another one.
+/// Returns `true` if the connection is lost, so that the call can be repeated on another one.
 pub(super) fn is_lost(error: &Error) -> bool {
     match error {
         Error::Io(_) => !is_unanswered(error),
@@ -83,9 +83,9 @@ fn kind_of(code: &str) -> StoreErrorKind {
         // undefined_table, undefined_column, invalid_schema_name, datatype_mismatch
         "42P01" | "42703" | "3F000" | "42804" => StoreErrorKind::Schema,
         // query_canceled by statement_timeout; read_only_sql_transaction: the primary is elsewhere now;
-        // idle_in_transaction_session_timeout: we were too slow
+        // idle_in_transaction_session_timeout: this process was too slow
         "57014" | "25006" | "25P03" => StoreErrorKind::Unavailable,
-        // protocol_violation: it will be one again
+        // protocol_violation: a repeated call would fail in the same way
         "08P01" => StoreErrorKind::Rejected,
         // connection exceptions, out of connections or memory, shutdown, idle session timeout
         _ if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => StoreErrorKind::Unavailable,

@@ -25,7 +25,7 @@ impl Part {
         self.steps.last().map_or(0, |step| step.version)
     }
 
-    /// Returns how far the part's tables are, from what [`READ`] gave.
+    /// Returns the state of the part's tables, from the result of [`READ`].
     pub(super) fn judge(&self, versions: &[Versions]) -> Schema {
         let (part, latest) = (self.name, self.latest());
         match versions.iter().find(|versions| versions.part == part) {
@@ -40,7 +40,7 @@ impl Part {
     }
 }
 
-/// What the tables say of a part.
+/// The version of a part, as the tables have it.
 #[derive(Debug, Clone)]
 pub(super) struct Versions {
     part: String,
@@ -48,12 +48,12 @@ pub(super) struct Versions {
     oldest_reader: i32,
 }
 
-/// What that means.
+/// What the version means for this version of the crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
     /// This version of the crate works with them, perhaps beside a newer one.
     Fits,
-    /// They are not there, or end with an older step.
+    /// They do not exist, or end with an older step.
     Behind { part: &'static str, version: i32, latest: i32 },
     /// A newer version of the crate has changed them so that this one cannot work with them.
     TooNew { part: &'static str, version: i32, latest: i32 },
@@ -80,7 +80,7 @@ impl Schema {
     }
 }
 
-/// Reads what [`READ`] gave.
+/// Reads the result of [`READ`].
 pub(super) fn versions(rows: Result<Vec<PgRow>, sqlx::Error>) -> Result<Vec<Versions>, sqlx::Error> {
     let rows = match rows {
         Ok(rows) => rows,
@@ -104,7 +104,7 @@ pub(super) async fn apply(
     tables: &Tables,
     parts: &[&Part],
 ) -> Result<Schema, sqlx::Error> {
-    // Ends with the transaction, which also holds behind a pooler. One for all prefixes: migrations are rare.
+    // The lock ends with the transaction, also behind a pooler. One for all prefixes: migrations are rare.
     sqlx::raw_sql(LOCK).execute(&mut *connection).await?;
     if let Some(schema) = &tables.schema {
         // `CREATE SCHEMA IF NOT EXISTS` asks for the right to create even if there is nothing to do.

@@ -1,5 +1,5 @@
-//! Claims and the outbox in PostgreSQL: for many instances of an application, and for effects in one transaction with their
-//! mark, or with what is dispatched.
+//! Claims and the outbox in PostgreSQL, for applications with many instances, and for effects that are committed in one
+//! transaction with their claim or with dispatched messages.
 //!
 //! 1. A claim is one statement. It decides live and done records by a plain read, so a duplicate is answered at once,
 //!    also while an application's transaction holds the claim's row or another instance is claiming it.
@@ -14,55 +14,56 @@
 //!    rolling deploy. A schema that this version cannot work with is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).
 //! 5. Every call ends within the timeout (5 s, see [`PostgresStoreOptions::timeout`]), also when the server hangs.
-//! 6. A connection that broke while it was idle is replaced without a word; the call is repeated, once.
+//! 6. A connection that broke while it was idle is replaced without a log event, and the call is repeated once.
 //!
 //! # What the guarantee rests on
 //! A commit that the server has acknowledged stays. With `synchronous_commit = off`, or after a failover to an
 //! asynchronous standby, the last marks may be gone, and their deliveries run again when the sender repeats them.
 //!
-//! A claim that meets another one in the very same moment, before the other's row can be read, is in flight with its own
-//! fingerprint and its own lease: it cannot know better without waiting.
+//! If a claim meets another one at the same moment, before the row of the other can be read, the outcome is in flight
+//! with the caller's own fingerprint and lease: the true ones cannot be read without waiting.
 //!
 //! # Transactions of the application
-//! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::PgConnection` of the same database
-//! that finds the tables (mind its `search_path`, or set [`PostgresStoreOptions::schema`]). Read committed is what it is made
-//! for. Under repeatable read or serializable, a claim that was renewed after the transaction began is
+//! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::PgConnection` of the same
+//! database that finds the tables (mind its `search_path`, or set [`PostgresStoreOptions::schema`]). It is designed for
+//! read committed. Under repeatable read or serializable, a claim that was renewed after the transaction began is
 //! [`Busy`](crate::error::StoreErrorKind::Busy), and the transaction has to be rolled back, as for any other conflict.
 //!
-//! `OutboxQueue::dispatch_in` takes the same connection, and is one statement unless another
-//! process stores the same message at that moment. It locks no endpoint, so a transaction that stays open for long stops
-//! nothing but a dispatch of the very same message, which waits for it, and is [`Busy`](crate::error::StoreErrorKind::Busy)
-//! after half of the timeout; in the application's own transaction its own `lock_timeout` decides. After a conflict the
-//! transaction goes on as it was. Under repeatable read or serializable, a message that
-//! another transaction has stored since this one began is `Busy`, and this one has to be rolled back. A transaction that has
-//! dispatched tells no worker; `Dispatcher::wake` after its commit does.
+//! `OutboxQueue::dispatch_in` takes the same connection, and is one statement unless another process stores the same
+//! message at that moment. It locks no endpoint, so a transaction that stays open for long delays only a dispatch of
+//! the same message, which waits for it, and is [`Busy`](crate::error::StoreErrorKind::Busy) after half of the timeout;
+//! in the application's own transaction its own `lock_timeout` decides. After a conflict the transaction goes on as it
+//! was. Under repeatable read or serializable, a message that another transaction has stored since this one began is
+//! `Busy`, and this one has to be rolled back. A transaction that has dispatched does not wake a worker; call
+//! `Dispatcher::wake` after its commit.
 //!
-//! Another database that happens to have tables of the same names is not told from the right one: what is written there is
-//! found by the workers of that database.
+//! Another database that has tables of the same names cannot be distinguished from the right one: the workers of that
+//! database find what is written there.
 //!
 //! # Workers
-//! `OutboxQueue::lease` skips what another worker has locked, so any number of them share the outbox
-//! without waiting for each other. A worker with nothing to do asks one statement that writes nothing; whatever it leases at
-//! once, a batch is six round trips, and noting an attempt four.
+//! `OutboxQueue::lease` skips what another worker has locked, so any number of them share the outbox without waiting
+//! for each other. A worker with nothing to do asks one statement that writes nothing; a batch takes six round trips,
+//! whatever its size, and noting an attempt takes four.
 //!
-//! A dispatch tells workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was dispatched within
-//! some milliseconds: a transaction that notifies shares its flush with no other one. Each worker listens on one connection of its
-//! own, beside the pool; if that is lost, it looks every second anyway, and connects again.
-//! [`PostgresStoreOptions::without_notify`] turns the telling off.
+//! A dispatch notifies workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was
+//! dispatched within some milliseconds: a transaction that notifies shares its flush with no other one. Each worker
+//! listens on one connection of its own, beside the pool; if that is lost, it looks every second anyway, and connects
+//! again. [`PostgresStoreOptions::without_notify`] turns this off.
 //!
-//! Rows of deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is open,
-//! PostgreSQL keeps what was changed since, and each look for work reads over it.
+//! Rows of deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is
+//! open, PostgreSQL keeps every version of the rows that changed since, and each look for work has to skip them.
 //!
 //! # Connection poolers
 //! Behind a pooler that hands out a connection for one transaction, such as PgBouncer in transaction mode, set
-//! [`PostgresStoreOptions::simple_queries`]: then nothing is prepared, and a call is one message that any connection can
-//! answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps nothing in a
-//! session: its locks and settings end with each statement's transaction. Workers then do not listen, and find new work when
-//! they next look.
+//! [`PostgresStoreOptions::simple_queries`]: then nothing is prepared, and each call is one message that any connection
+//! can answer. The application's own connections, for `complete_in`, need what sqlx needs there. The store keeps
+//! nothing in a session: its locks and settings end with each statement's transaction. Workers then do not listen, and
+//! find new work when they next look.
 //!
 //! # What the server must be
-//! PostgreSQL 12 or later, with a database in UTF-8. The role needs to select, insert, update and delete in `webhook_claims`
-//! and in the tables of the outbox, those that it uses, and to select from `webhook_migrations`; more only to migrate.
+//! PostgreSQL 12 or later, with a database in UTF-8. The role needs to select, insert, update and delete in
+//! `webhook_claims` and in the tables of the outbox (if it uses them), and to select from `webhook_migrations`. Only a
+//! migration needs more.
 //!
 //! # TLS
 //! Turn on one of sqlx's `tls-*` features in your own `Cargo.toml`; without one, `sslmode=require` is an error.

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How a [`PostgresStore`] connects, and what its tables are called.
+/// How a [`PostgresStore`] connects, and the names of its tables.
 #[derive(Debug, Clone)]
 pub struct PostgresStoreOptions {
     pub(super) application: Option<Arc<str>>,
@@ -36,12 +36,12 @@ pub struct PostgresStoreOptions {
 }
 
 impl PostgresStoreOptions {
-    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds, 10 connections.
+    /// Creates options with the defaults: the prefix `webhook_`, a timeout of 5 seconds, 10 connections.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what the names of the tables begin with.
+    /// Sets the prefix of the names of the tables.
     ///
     /// # Errors
     /// When `prefix` is not a [`Prefix`].
@@ -66,32 +66,33 @@ impl PostgresStoreOptions {
         Ok(self)
     }
 
-    /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
+    /// Sets the timeout of every call, which includes the wait for a connection; 5 seconds by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Bounds the pool that [`connect`](Self::connect) makes: 10 connections by default.
+    /// Sets the size of the pool that [`connect`](Self::connect) creates; 10 connections by default.
     #[must_use]
     pub fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Prepares no statements: each call is one simple query with its values written into it (numbers and hexadecimal
-    /// digits, nothing to escape). For poolers that hand out connections by the transaction; a little more work for the
-    /// server.
+    /// Prepares no statements: each call is one simple query with its values in the text (numbers and hexadecimal
+    /// digits, so nothing has to be escaped). It is for poolers that lend a connection for one transaction, and is a
+    /// little more work for the server.
     #[must_use]
     pub fn simple_queries(mut self) -> Self {
         self.mode = Mode::Simple;
         self
     }
 
-    /// Sends no `NOTIFY` when something was dispatched: the workers of other processes find it when they next look, within a
-    /// second by default. By default one `NOTIFY` is sent after the commit, on a connection of its own, for all that was
-    /// dispatched within some milliseconds. With [`simple_queries`](Self::simple_queries) none is sent either.
+    /// Sends no `NOTIFY` when something was dispatched: the workers of other processes find it when they next look,
+    /// within a second by default. By default one `NOTIFY` is sent after the commit, on a connection of its own, for
+    /// all that was dispatched within some milliseconds. With [`simple_queries`](Self::simple_queries) it is not sent
+    /// either.
     #[must_use]
     pub fn without_notify(mut self) -> Self {
         self.notifies = false;
@@ -108,8 +109,9 @@ impl PostgresStoreOptions {
     /// Connects, and migrates.
     ///
     /// # Errors
-    /// When the URL cannot be read, the server cannot be reached, or the migration fails. Where the server refuses the
-    /// connection, it fails at once, and where it does not answer, within the timeout; the error names the address.
+    /// When the URL cannot be read, the server cannot be reached, or the migration fails. If the server refuses the
+    /// connection, it fails at once; if the server does not answer, it fails within the timeout. The error names the
+    /// address.
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
         let store = self.open(url).await?;
         store.migrate().await?;
@@ -127,11 +129,11 @@ impl PostgresStoreOptions {
         Ok(store)
     }
 
-    /// Uses the application's own pool. Nothing is asked of the server yet: the schema is checked by the first call.
+    /// Uses the application's own pool. It does not connect yet: the first call checks the schema.
     ///
     /// sqlx tests a connection before it lends it, which is one more round trip for each call;
-    /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does without: it repeats a call whose connection
-    /// turns out to be broken.
+    /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does not need the test: it repeats a call whose
+    /// connection turns out to be broken.
     ///
     /// Handlers that hold every connection of the pool leave none for claims, which are then
     /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give the
@@ -149,14 +151,15 @@ impl PostgresStoreOptions {
         // The store reads no floats, and poolers refuse parameters that they do not know.
         let mut connect = connect.extra_float_digits(None);
         if self.mode == Mode::Simple {
-            // The logged text would hold kept responses.
+            // The logged text would contain stored responses.
             connect = connect.disable_statement_logging();
         }
         self.look_for_server(&connect).await?;
         let pool = PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.timeout)
-            // The test is a round trip before every call. `PostgresStore::run` copes with a broken connection instead.
+            // The test would be a round trip before every call. `PostgresStore::run` repeats a call on a broken
+            // connection instead.
             .test_before_acquire(false)
             .connect_lazy_with(connect);
         let pool = Replaceable::ours(pool, |pool: &PgPool| {
@@ -165,8 +168,8 @@ impl PostgresStoreOptions {
         Ok(PostgresStore::new(self, pool))
     }
 
-    /// Connects once, and says where to if that fails. A pool waits for a server that refuses connections until its time is over,
-    /// and names no address.
+    /// Connects once, so that the error of a failure names the address. A pool retries until its timeout even if the
+    /// server refuses connections, and its error has no address.
     async fn look_for_server(&self, connect: &PgConnectOptions) -> Result<(), StoreError> {
         let place = match connect.get_socket() {
             Some(socket) => socket.display().to_string(),
@@ -177,12 +180,12 @@ impl PostgresStoreOptions {
             Ok(connected) => connected.map_err(failed)?,
             Err(_) => return Err(failed(no_answer())),
         };
-        // What it comes to does not matter: the connection has done its work.
+        // The result does not matter: the connection is no longer needed.
         let _ = timeout(self.timeout, connection.close()).await;
         Ok(())
     }
 
-    /// Whether others are told of what was dispatched. Behind a pooler nobody could listen.
+    /// Returns `true` if others are notified of what was dispatched. Behind a pooler nobody could listen.
     pub(super) fn notifies(&self) -> bool {
         self.notifies && self.mode == Mode::Prepared
     }

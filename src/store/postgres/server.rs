@@ -18,7 +18,7 @@ use crate::{
     store::replaceable::{Current, Replaceable},
 };
 
-/// The way to the server: a pool, and the time that a call has.
+/// The pool of connections to the server, and the time that a call has.
 pub(super) struct Server {
     pub(super) pool: Replaceable<PgPool>,
     pub(super) tables: Tables,
@@ -118,7 +118,8 @@ impl Server {
         done
     }
 
-    /// Notes whether the server has answered; when it has not, the next call goes another way.
+    /// Records whether the server has answered. If it has not, the next call uses another pool, unless the pool is the
+    /// application's.
     pub(super) fn note<T>(&self, current: &Current<PgPool>, done: &Result<T, sqlx::Error>) {
         match done {
             Ok(_) | Err(sqlx::Error::Database(_)) => current.answered(),
@@ -153,7 +154,7 @@ pub(super) async fn acquire_live(pool: &PgPool, deadline: Instant) -> Result<Poo
 
 /// Takes a connection out of the pool that is lost or did not answer in time.
 ///
-/// Given back, it would sit in the pool's own test, and keep its place, for as long as the server hangs.
+/// In the pool, its test would hang as long as the server does, and the connection would keep its place.
 fn settle<T>(
     connection: &mut PoolConnection<Postgres>,
     call: Result<Result<T, sqlx::Error>, Elapsed>,

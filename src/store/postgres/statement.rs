@@ -17,7 +17,7 @@ pub(super) enum Mode {
     Simple,
 }
 
-/// The names of the tables, as they stand in SQL.
+/// The names of the tables, as they are written in SQL.
 #[derive(Debug, Clone)]
 pub(super) struct Tables {
     pub(super) schema: Option<String>,
@@ -52,7 +52,8 @@ impl Tables {
         sql
     }
 
-    /// The name of the channel on which those who share the tables tell each other of new work. Channels know no schemas.
+    /// Returns the name of the channel on which the processes that share the tables notify each other of new work.
+    /// Channels do not belong to a schema.
     #[cfg(feature = "send")]
     pub(super) fn channel(&self, salt: u64) -> String {
         format!("{}outbox_{salt:016x}", self.prefix)
@@ -80,7 +81,7 @@ impl Statement {
         Self(AssertSqlSafe(Arc::<str>::from(tables.fill(template))).into_sql_str())
     }
 
-    /// Runs the statement in one round trip, and gives its first row.
+    /// Runs the statement in one round trip, and returns its first row.
     pub(super) async fn fetch(
         &self,
         connection: &mut PgConnection,
@@ -93,7 +94,7 @@ impl Statement {
         }
     }
 
-    /// Runs the statement in one round trip, and gives its rows.
+    /// Runs the statement in one round trip, and returns its rows.
     pub(super) async fn fetch_all(
         &self,
         connection: &mut PgConnection,
@@ -182,7 +183,7 @@ fn write_literal(text: &mut String, value: Value<'_>) {
         Value::Int(Some(int)) => {
             let _ = write!(text, "({int})");
         }
-        // The exponent keeps it short, and `e` is no letter that could end a literal.
+        // The exponent keeps it short, and `e` cannot end a literal.
         Value::Float(float) => {
             let _ = write!(text, "({float:e})");
         }

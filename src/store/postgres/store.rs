@@ -15,7 +15,7 @@ use crate::{error::StoreError, store::replaceable::Replaceable};
 
 /// Keeps claims in PostgreSQL. Clones share the pool.
 ///
-/// See the [module](super) for what it promises.
+/// The [module](super) documentation says what it promises.
 #[derive(Clone)]
 pub struct PostgresStore {
     pub(super) inner: Arc<Inner>,
@@ -50,7 +50,7 @@ impl PostgresStore {
         Self::options().from_pool(pool)
     }
 
-    /// Starts with the default options.
+    /// Returns the default options, to change some.
     pub fn options() -> PostgresStoreOptions {
         PostgresStoreOptions::default()
     }
@@ -107,7 +107,7 @@ impl PostgresStore {
     /// Returns the pool that the store uses: the application's, or the one that [`connect`](Self::connect) made, for the
     /// transactions in which handlers commit their effects with their claims.
     ///
-    /// Ask again for each use. A pool of the store's own is replaced by another one when its server has stopped answering.
+    /// Call it again for each use: if the server stops answering, the store replaces a pool of its own by another one.
     pub fn pool(&self) -> PgPool {
         self.inner.server.pool.current().value
     }

@@ -7,8 +7,8 @@ use super::{
     statement::{Mode, Statement, Value},
 };
 
-/// A transaction of the store's own. Dropped before its end, it closes the connection: the server then rolls back and lets go of
-/// what is locked, and nobody is lent a connection in the middle of something.
+/// A transaction of the store's own. If it is dropped before its end, it closes the connection: the server then rolls
+/// back and releases the locks, and nobody gets a connection in the middle of a transaction.
 pub(super) struct Tx {
     connection: PoolConnection<Postgres>,
     mode: Mode,
@@ -16,7 +16,7 @@ pub(super) struct Tx {
 }
 
 impl Tx {
-    /// A connection may have broken while it was idle. Nothing is done yet, so another one is as good.
+    /// A connection may have broken while it was idle. Nothing was done on it yet, so another one can take its place.
     pub(super) async fn begin(pool: &PgPool, mode: Mode, begin: &str, deadline: Instant) -> Result<Self, sqlx::Error> {
         match Self::open(pool.acquire().await?, mode, begin).await {
             Err(error) if is_lost(&error) => Self::open(acquire_live(pool, deadline).await?, mode, begin).await,
@@ -71,9 +71,9 @@ impl Drop for Tx {
     }
 }
 
-/// How every transaction begins. Read committed, whatever the role's default: what is decided after a lock is read after it. A
-/// wait for a row ends before the call's own time does. Should the process vanish, the server waits no longer than that for it
-/// to go on, or its locks would stand until TCP gives up.
+/// How every transaction begins. Read committed, whatever the role's default: what is decided after a lock is read
+/// after it. A wait for a row ends before the call's own time does. If the process disappears, the server waits no
+/// longer than that for it to continue; otherwise its locks would remain until TCP gives up.
 pub(super) fn begin_text(lock_timeout: &str, timeout: std::time::Duration) -> String {
     let idle = (timeout.as_millis() * 2).clamp(1000, 600_000);
     format!(
@@ -82,14 +82,15 @@ pub(super) fn begin_text(lock_timeout: &str, timeout: std::time::Duration) -> St
     )
 }
 
-/// Whether the same transaction may succeed at once: another one was in the way, and is done.
+/// Returns `true` if the same transaction may succeed at once, since it was in conflict with another one that has
+/// ended.
 pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
     has_code(error, SERIALIZATION_FAILURE) || has_code(error, DEADLOCK_DETECTED)
 }
 
 const DEADLOCK_DETECTED: &str = "40P01";
 
-/// Runs `$work` in a transaction and commits it; once more if another one was in the way. All of it ends by the deadline.
+/// Runs `$work` in a transaction and commits it; repeats it once after a conflict. All of it ends by the deadline.
 macro_rules! transaction {
     ($outbox:expr, $deadline:expr, $context:expr, $tx:ident => $work:expr) => {{
         let (deadline, server) = ($deadline, &$outbox.server);

@@ -2,7 +2,7 @@ use std::fmt;
 
 use redis::{Cmd, RedisResult, Value, aio::ConnectionManager, cluster_async::ClusterConnection};
 
-/// A connection to one server or to a cluster. Both are shared by their clones, and open themselves again.
+/// A connection to one server or to a cluster. Clones share the connection, which reconnects by itself.
 #[derive(Clone)]
 pub(super) enum Connection {
     Cluster(ClusterConnection),

@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// Sorts what the driver or the server said by what it means for the caller.
+/// Converts an error of the driver or the server to what it means for the caller.
 pub(super) fn store_error(error: RedisError, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match error.kind() {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => StoreErrorKind::Unavailable,
@@ -28,7 +28,7 @@ pub(super) fn timed_out(context: impl Into<Arc<str>>) -> StoreError {
         .with_source(io::Error::new(io::ErrorKind::TimedOut, "no answer from Redis within the store's timeout"))
 }
 
-/// Whether the connection is gone, while there is time to repeat the call on another one.
+/// Returns `true` if the connection is lost, so that the call can be repeated on another one.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Io && !error.is_timeout()
 }
@@ -37,7 +37,7 @@ pub(super) fn is_lost(error: &RedisError) -> bool {
 fn kind_of(code: &str, detail: &str) -> StoreErrorKind {
     let says = |word: &str| code == word || (code == "ERR" && detail.contains(word));
     if says("OOM") || says("MISCONF") {
-        // `MISCONF` is said when a snapshot cannot be written, as a rule since the disk is full.
+        // `MISCONF` means that a snapshot cannot be written, usually since the disk is full.
         StoreErrorKind::Full
     } else if says("READONLY") || says("NOREPLICAS") || says("LOADING") {
         StoreErrorKind::Unavailable

@@ -1,12 +1,14 @@
-//! Claims in Redis, alone or as a cluster: fast, shared by all instances, as durable as the server is set up to be.
+//! Claims in Redis, on one server or a cluster: fast, shared by all instances, and as durable as the server is
+//! configured to be.
 //!
-//! 1. Each call is one Lua script on one key: atomic, one round trip, and at home in a cluster.
+//! 1. Each call is one Lua script on one key: it is atomic, takes one round trip, and works in a cluster.
 //! 2. The server's clock decides (`TIME`); the clocks of the instances do not matter.
-//! 3. A delivery has one key, `webhook_claim:` and 32 hexadecimal digits (another prefix by [`RedisStoreOptions::key_prefix`]). It
-//!    expires by itself: a done one with its retention, another one when its lease is over and nobody has come for it for
-//!    [`ABANDONED_AFTER`](crate::idempotency::ABANDONED_AFTER). So [`purge`] has nothing to do, and says 0.
-//! 4. Values begin with a version. A record of a version that this crate does not know is left alone, and is
-//!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema); one that is no record at all is
+//! 3. A delivery has one key, `webhook_claim:` and 32 hexadecimal digits (another prefix by
+//!    [`RedisStoreOptions::key_prefix`]). It expires by itself: a completed one after its retention, another one when
+//!    its lease has ended and nobody has claimed it for [`ABANDONED_AFTER`](crate::idempotency::ABANDONED_AFTER). So
+//!    [`purge`] has nothing to do, and returns 0.
+//! 4. Values begin with a version. A record of a version that this crate does not know is not changed, and the error is
+//!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema); for a value that is not a record it is
 //!    [`Corrupt`](crate::error::StoreErrorKind::Corrupt).
 //! 5. Every call ends within the timeout (5 s, see [`RedisStoreOptions::timeout`]), also when the server hangs. A connection that
 //!    broke is opened again, and the call repeated, once.
@@ -14,17 +16,18 @@
 //!    [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction).
 //!
 //! # What the guarantee rests on
-//! That the server keeps what it has acknowledged. Redis may not:
+//! The server must keep what it has acknowledged. Redis may not:
 //!
-//! - **Failover.** Replication is asynchronous. A primary that dies takes its last writes with it: a claim that is gone lets
-//!   a second copy run beside the first, a completion that is gone lets a later copy run again.
-//! - **Restart.** What the append-only file has not on disk is gone: with `appendfsync everysec`, up to a second; with
-//!   snapshots only, all since the last one; without persistence, everything.
-//! - **Eviction.** `maxmemory-policy` must be `noeviction`. Under any other the server drops claims that are held. With it, a
-//!   full server refuses ([`Full`](crate::error::StoreErrorKind::Full)), and the delivery is answered with a failure.
+//! - **Failover.** Replication is asynchronous. If a primary dies, its last writes can be lost. After a lost claim a
+//!   duplicate can run at the same time as the first delivery; after a lost completion a later duplicate runs again.
+//! - **Restart.** What the append-only file has not yet written to disk is lost: with `appendfsync everysec`, up to a
+//!   second; with snapshots only, everything since the last one; without persistence, everything.
+//! - **Eviction.** `maxmemory-policy` must be `noeviction`. With any other policy the server drops claims that are
+//!   held. With it, a full server rejects a claim ([`Full`](crate::error::StoreErrorKind::Full)), and the delivery is
+//!   answered with a failure.
 //!
-//! In each case the delivery is at least once, never lost. Where twice is not acceptable, take a store that takes part in
-//! the transaction of the effect.
+//! In each case the delivery is handled at least once and never lost. If handling it twice is not acceptable, use a
+//! store that takes part in the transaction of the effect.
 //!
 //! # What the server must be
 //! Redis 6.2 or later, or Valkey. The user needs `+evalsha +eval +get +set +time` on the prefix's keys.

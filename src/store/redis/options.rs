@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How a [`RedisStore`] connects, and what its keys are called.
+/// How a [`RedisStore`] connects, and the names of its keys.
 #[derive(Debug, Clone)]
 pub struct RedisStoreOptions {
     pub(super) application: Option<Arc<str>>,
@@ -33,12 +33,12 @@ pub struct RedisStoreOptions {
 }
 
 impl RedisStoreOptions {
-    /// Starts from the defaults: the prefix `webhook_`, a timeout of 5 seconds.
+    /// Creates options with the defaults: the prefix `webhook_`, a timeout of 5 seconds.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what the names of the keys begin with.
+    /// Sets the prefix of the names of the keys.
     ///
     /// # Errors
     /// When `prefix` is not a [`Prefix`].
@@ -49,7 +49,7 @@ impl RedisStoreOptions {
 
     named_application!("server and its keys");
 
-    /// Bounds every call: 5 seconds by default. It includes the wait for a connection.
+    /// Sets the timeout of every call, which includes the wait for a connection; 5 seconds by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -66,18 +66,18 @@ impl RedisStoreOptions {
     /// Connects to one server.
     ///
     /// # Errors
-    /// When the URL cannot be read, or the server cannot be reached: at once where it refuses the connection, within the timeout
-    /// where it does not answer. The error names the address.
+    /// When the URL cannot be read, or the server cannot be reached. If the server refuses the connection, it fails at
+    /// once; if the server does not answer, it fails within the timeout. The error names the address.
     pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout))
-            // After a long outage the next try is never far.
+            // After a long outage the next try still comes soon.
             .set_min_delay(Duration::from_millis(50))
             .set_max_delay(Duration::from_secs(1));
         let client = info(url, self.timeout).and_then(Client::open).map_err(|error| store_error(error, READ_URL))?;
         let address = client.get_connection_info().addr().to_string();
-        // The manager tries again and again before it says that nobody is there. At start the first answer counts.
+        // The manager retries several times before it reports a failure. At start the first failure counts.
         let once = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout));
@@ -112,20 +112,20 @@ impl RedisStoreOptions {
         Ok(self.from_cluster_connection(connection))
     }
 
-    /// Uses a connection of the application's.
+    /// Uses the application's own connection.
     ///
-    /// One that is dead without knowing it is not replaced, as the one of [`connect`](Self::connect) is: it comes back when
-    /// the kernel gives it up, which its `TcpSettings` can hasten by a `TCP_USER_TIMEOUT`.
+    /// A connection that is dead but not closed is not replaced, unlike that of [`connect`](Self::connect): it recovers
+    /// when the kernel closes it, which a `TCP_USER_TIMEOUT` in its `TcpSettings` makes earlier.
     pub fn from_connection(self, connection: ConnectionManager) -> RedisStore {
         RedisStore::new(self, Replaceable::of_application(Connection::Single(connection)))
     }
 
-    /// Uses a cluster connection of the application's.
+    /// Uses the application's own cluster connection.
     pub fn from_cluster_connection(self, connection: ClusterConnection) -> RedisStore {
         RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)))
     }
 
-    /// Says where it was to connect to, and never with which password.
+    /// Runs `connect` within the timeout. The error names the address, and never a password.
     async fn bounded<T>(&self, address: &str, connect: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
         let context = || format!("connect to Redis at `{address}`");
         match timeout(self.timeout, connect).await {
@@ -150,8 +150,8 @@ fn info(url: &str, timeout: Duration) -> RedisResult<ConnectionInfo> {
     Ok(url.into_connection_info()?.set_tcp_settings(tcp(timeout)))
 }
 
-/// One small request at a time has nothing to gain from waiting for more. And a connection whose packets are not
-/// acknowledged for two timeouts is closed by the kernel, so that a new one is opened.
+/// Requests are small, so waiting for more data before sending would only delay them. The kernel closes a connection
+/// whose packets are not acknowledged for two timeouts, so that a new one is opened.
 fn tcp(timeout: Duration) -> TcpSettings {
     let settings = TcpSettings::default().set_nodelay(true);
     #[cfg(any(target_os = "android", target_os = "linux"))]

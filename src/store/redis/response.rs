@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::idempotency::StoredResponse;
 
 pub(super) fn encode(response: Option<&StoredResponse>) -> Vec<u8> {
-    // No response is no bytes at all.
+    // Without a response there are no bytes.
     let Some(response) = response else { return Vec::new() };
     let content_type = response.content_type.as_deref().unwrap_or_default().as_bytes();
     let length = match response.content_type {
@@ -20,7 +20,7 @@ pub(super) fn encode(response: Option<&StoredResponse>) -> Vec<u8> {
     bytes
 }
 
-/// The inner `None` is "no response"; the outer one "not what [`encode`] made".
+/// The inner `None` means that there is no response, and the outer one that [`encode`] did not write the bytes.
 pub(super) fn decode(bytes: Vec<u8>) -> Option<Option<StoredResponse>> {
     if bytes.is_empty() {
         return Some(None);

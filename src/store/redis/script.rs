@@ -11,16 +11,17 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Puts a script together from the prelude that reads the record and its own part.
+    /// Creates a script from the prelude that reads the record and from its own part.
     pub(super) fn new(part: &str) -> Self {
         let source = format!("{}{part}", include_str!("scripts/record.lua"));
         let hash = data_encoding::HEXLOWER.encode(&Sha1::digest(&source));
         Self { source, hash }
     }
 
-    /// Runs the script by its hash; a server that does not have it is sent the whole, once.
+    /// Runs the script by its hash; a server that does not have it gets the whole script once.
     ///
-    /// `EVAL` and not `SCRIPT LOAD`: in a cluster it reaches the one node that needs it, and it is no further round trip.
+    /// That is `EVAL` and not `SCRIPT LOAD`: in a cluster it reaches the node that needs it, and it takes no further
+    /// round trip.
     pub(super) async fn run(&self, connection: &Connection, key: &str, arguments: &[&[u8]]) -> RedisResult<Value> {
         match connection.query(&command("EVALSHA", &self.hash, key, arguments)).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {

@@ -23,7 +23,7 @@ use crate::{
 
 /// Keeps claims in Redis. Clones share the connection.
 ///
-/// See the [module](super) for what it promises, and what the server has to.
+/// The [module](super) documentation says what it promises, and what the server must do.
 #[derive(Debug, Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
@@ -52,12 +52,12 @@ impl RedisStore {
         Self::options().connect(url).await
     }
 
-    /// Uses a connection of the application's, with the default options; see [`RedisStoreOptions::from_connection`].
+    /// Uses the application's own connection, with the default options; see [`RedisStoreOptions::from_connection`].
     pub fn from_connection(connection: ConnectionManager) -> Self {
         Self::options().from_connection(connection)
     }
 
-    /// Starts with the default options.
+    /// Returns the default options, to change some.
     pub fn options() -> RedisStoreOptions {
         RedisStoreOptions::default()
     }
@@ -136,7 +136,7 @@ impl RedisStore {
     }
 }
 
-// Without `complete_in`: the default is what a store without transactions says.
+// Without `complete_in`: the default returns the error of a store without transactions.
 impl IdempotencyStore for RedisStore {
     fn application(&self) -> Option<&str> {
         self.inner.application.as_deref()
@@ -191,14 +191,14 @@ impl IdempotencyStore for RedisStore {
         Box::pin(self.fenced("read whether a delivery is done", &self.inner.is_done, key, token, &[]))
     }
 
-    /// Has nothing to do: keys expire by themselves.
+    /// Returns 0: keys expire by themselves.
     fn purge(&self, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
         let _ = limit;
         Box::pin(std::future::ready(Ok(0)))
     }
 }
 
-/// Reads what the claim's script says.
+/// Reads the outcome from the answer of the claim's script.
 fn outcome(answer: Vec<Value>) -> Option<ClaimOutcome> {
     let mut answer = answer.into_iter();
     match answer.next()? {

@@ -26,8 +26,8 @@ use crate::{
 /// Where a task of the store gets its connection from.
 ///
 /// For a file it opens one of its own, with the options of the pool: handlers that hold every connection of the
-/// application's pool then cannot keep the store from completing their claims. A database in memory has no second door, so
-/// there it borrows from the pool each time.
+/// application's pool then cannot keep the store from completing their claims. A database in memory cannot be opened a
+/// second time, so there it borrows from the pool each time.
 pub(super) struct Connections {
     pool: SqlitePool,
     prefix: Prefix,
@@ -42,10 +42,10 @@ pub(super) struct Connections {
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// A power cut too.
+    /// Also a power cut.
     #[cfg_attr(not(feature = "send"), allow(dead_code))] // Claims that go with one are made again.
     PowerCut,
-    /// The end of the process. With a power cut the last commits may go.
+    /// The end of the process. A power cut may lose the last commits.
     Process,
 }
 
@@ -58,7 +58,7 @@ enum Home {
 /// A connection of the store's own.
 pub(super) struct Kept {
     connection: SqliteConnection,
-    /// Whether it is known not to be in write-ahead logging.
+    /// Whether it is known not to use write-ahead logging.
     commits_wait: bool,
 }
 
@@ -74,8 +74,8 @@ impl Lent<'_> {
         matches!(self, Self::Own(kept) if kept.commits_wait)
     }
 
-    /// Lets SQLite itself wait for every lock that this connection meets, as long as `patience` lasts. What is the
-    /// application's stays as it is.
+    /// Lets SQLite itself wait for every lock that this connection meets, as long as `patience` lasts. The
+    /// application's connections are not changed.
     pub(super) async fn wait_for_locks(&mut self, patience: &Patience) -> Result<(), StoreError> {
         let Self::Own(kept) = self else { return Ok(()) };
         let set = set_busy_timeout(&mut kept.connection, patience.left()).await;
@@ -85,12 +85,17 @@ impl Lent<'_> {
 
 /// Begins a transaction that holds the write lock, so that what it reads stays so until it is committed. Outside of write-ahead
 /// logging its commit waits for open readers for as long as the patience lasts.
-// Not a function: the loop gives the connection back after each try, and lends it once more.
+// This is not a function, since the loop returns the connection after each try and borrows it again.
 macro_rules! begin_immediate {
     ($connection:expr, $patience:expr, $failed:expr) => {{
         let commits_wait = $connection.commits_wait();
         if commits_wait {
-            $crate::store::sqlite::connection::set_busy_timeout(&mut $connection, $crate::store::sqlite::connection::ONE_LOOK).await.map_err($failed)?;
+            $crate::store::sqlite::connection::set_busy_timeout(
+                &mut $connection,
+                $crate::store::sqlite::connection::ONE_LOOK,
+            )
+            .await
+            .map_err($failed)?;
         }
         let mut transaction = loop {
             match $connection.begin_with("BEGIN IMMEDIATE").await {
@@ -100,9 +105,11 @@ macro_rules! begin_immediate {
             }
         };
         if commits_wait {
-            // Open readers are in the way of the commit, and of what is written before it, and were not in that of the lock. The
-            // lock is ours and lets no new reader in, so there is no race to lose, and SQLite may do the waiting.
-            $crate::store::sqlite::connection::set_busy_timeout(&mut transaction, $patience.left()).await.map_err($failed)?;
+            // Open readers block the commit and what is written before it, but did not block the lock. The lock is held
+            // and lets no new reader in, so there is no race to lose, and SQLite itself may wait.
+            $crate::store::sqlite::connection::set_busy_timeout(&mut transaction, $patience.left())
+                .await
+                .map_err($failed)?;
         }
         transaction
     }};
@@ -117,7 +124,7 @@ pub(super) async fn set_busy_timeout(connection: &mut SqliteConnection, timeout:
 }
 
 impl Connections {
-    /// Serves one part of the crate, whose commits survive as much as it needs.
+    /// Creates the connections of one part of the crate, whose commits survive as much as it needs.
     pub(super) fn new(setup: &Setup, part: &'static Part, durability: Durability) -> Self {
         Self {
             pool: setup.pool.clone(),
@@ -171,8 +178,8 @@ impl Connections {
         }
     }
 
-    /// Forgets the connection after `error`, unless it says no more than that another one held a lock: what state it is in
-    /// is unknown, and the next use opens another and looks at the schema again.
+    /// Drops the connection after `error`, unless the error only means that another one held a lock. The state of the
+    /// connection is unknown, so the next use opens another one and checks the schema again.
     pub(super) fn renew_after(&mut self, error: &StoreError) {
         if error.kind() != StoreErrorKind::Busy {
             match &mut self.home {
@@ -185,7 +192,7 @@ impl Connections {
 
     pub(super) async fn close(self) {
         if let Home::File(_, Some(kept)) = self.home {
-            // There is nobody left to tell, and nothing is lost: what was answered is committed.
+            // There is nobody left to report an error to, and nothing is lost: what was answered is committed.
             let _ = kept.connection.close().await;
         }
     }
@@ -203,7 +210,7 @@ impl Connections {
                 Place::Memory => Home::Memory { checked: false },
                 Place::File => {
                     let options = SqliteConnectOptions::clone(&self.pool.connect_options());
-                    // `Patience` does the waiting.
+                    // `Patience` waits instead.
                     Home::File(Box::new(options.busy_timeout(ONE_LOOK).disable_statement_logging()), None)
                 }
             };
@@ -212,7 +219,7 @@ impl Connections {
     }
 }
 
-/// Asks the database, since its options do not tell in every case.
+/// Asks the database, since its options do not always show it.
 async fn place_of(pool: &SqlitePool, patience: &Patience) -> Result<Place, StoreError> {
     let mut connection = acquire(pool, patience).await?;
     loop {
@@ -260,7 +267,7 @@ async fn try_open(
     if durability == Durability::PowerCut {
         sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection).await?;
     } else if !commits_wait {
-        // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not the last commits.
+        // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not only the last commits.
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
     }
     Ok(Kept { connection, commits_wait })
@@ -300,5 +307,5 @@ impl DerefMut for Lent<'_> {
     }
 }
 
-/// How long SQLite itself waits: about three looks.
+/// How long SQLite itself waits, which is about three tries.
 pub(super) const ONE_LOOK: Duration = Duration::from_millis(10);

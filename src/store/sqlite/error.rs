@@ -5,12 +5,12 @@ use crate::{
     error::{StoreError, StoreErrorKind},
 };
 
-/// Says what an error of the driver means for the caller.
+/// Converts an error of the driver to what it means for the caller.
 pub(super) fn store_error(context: impl Into<Arc<str>>, error: sqlx::Error) -> StoreError {
     StoreError::new(kind(&error), context).with_source(error)
 }
 
-/// Says it of an error inside the application's transaction, which may be of another database.
+/// Converts an error inside the application's transaction, which may belong to another database.
 pub(super) fn in_transaction(context: &'static str, error: sqlx::Error) -> StoreError {
     match kind(&error) {
         StoreErrorKind::Schema => StoreError::new(
@@ -22,15 +22,15 @@ pub(super) fn in_transaction(context: &'static str, error: sqlx::Error) -> Store
     }
 }
 
-/// Returns `true` if whatever is tried next would meet the same error.
+/// Returns `true` if every other call would meet the same error.
 pub(super) fn concerns_all(error: &StoreError) -> bool {
     matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Schema | StoreErrorKind::Unavailable)
 }
 
-/// How long to go on asking while another connection holds the lock.
+/// How long to retry while another connection holds the lock.
 ///
-/// SQLite's own handler waits ever longer between two looks, up to a tenth of a second, and loses the race against busy
-/// writers in other processes. Ours looks every few milliseconds, and ends at a deadline over all tries.
+/// SQLite's own handler waits longer and longer between two tries, up to a tenth of a second, and loses the race
+/// against busy writers in other processes. This one tries every few milliseconds, and has one deadline for all tries.
 pub(super) struct Patience {
     deadline: Duration,
 }
@@ -40,7 +40,7 @@ impl Patience {
         Self { deadline: clock::monotonic().saturating_add(patience) }
     }
 
-    /// How much is left of it.
+    /// Returns the time that is left.
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_sub(clock::monotonic())
     }
@@ -67,7 +67,7 @@ fn kind(error: &sqlx::Error) -> StoreErrorKind {
                 SQLITE_FULL => StoreErrorKind::Full,
                 SQLITE_CORRUPT | SQLITE_NOTADB => StoreErrorKind::Corrupt,
                 SQLITE_NOMEM | SQLITE_IOERR | SQLITE_CANTOPEN => StoreErrorKind::Unavailable,
-                // The one code that says too little: it stands for a missing table and for bad SQL.
+                // This code is ambiguous: it means a missing table or invalid SQL.
                 SQLITE_ERROR if error.message().starts_with("no such ") => StoreErrorKind::Schema,
                 SQLITE_ERROR if error.message().contains(" has no column named ") => StoreErrorKind::Schema,
                 _ => StoreErrorKind::Rejected,

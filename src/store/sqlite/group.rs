@@ -12,39 +12,40 @@ pub(super) enum Group {
 
 /// A task that writes what it is sent, in groups.
 pub(super) trait Committer {
-    /// Something to write, and who waits for what becomes of it.
+    /// Something to write, and the caller that waits for its result.
     type Write;
-    /// What became of it, once its transaction is committed.
+    /// The result, once its transaction is committed.
     type Answer;
 
-    /// Does `writes` in one transaction, and gives the answers once it is committed. After an error nothing is changed, or, when it
-    /// was the commit's, nobody can tell.
+    /// Carries out `writes` in one transaction, and returns the answers once it is committed. After an error nothing
+    /// has changed; only if the commit failed, that is unknown.
     async fn try_group(&mut self, writes: &mut Vec<Self::Write>, group: Group)
     -> Result<Vec<Self::Answer>, StoreError>;
 
     /// Takes what has arrived, up to `most` writes together.
     fn take_arrived(&mut self, writes: &mut Vec<Self::Write>, most: usize);
 
-    /// Gives whoever waits for a write its answer.
+    /// Sends the answer to the caller of a write.
     fn answer(write: Self::Write, answer: Self::Answer);
 
-    /// Gives whoever waits for a write the error.
+    /// Sends the error to the caller of a write.
     fn fail(write: Self::Write, error: StoreError);
 }
 
-/// Commits `writes` together, or each alone where one of them cannot be written.
+/// Commits `writes` together, or each alone if one of them cannot be written.
 pub(super) async fn commit<C: Committer>(committer: &mut C, mut writes: Vec<C::Write>) {
     match committer.try_group(&mut writes, Group::Growing).await {
         Ok(answers) => answer_all::<C>(writes, answers),
         Err(error) if writes.len() == 1 || concerns_all(&error) => {
             if error.kind() == StoreErrorKind::Busy {
-                // The lock has been held for as long as anyone may wait. Those who came later go back with the others, or the
-                // mailbox would make them wait that long several times over.
+                // The lock has been held for as long as anyone may wait. Later callers get the error too; otherwise
+                // each of them would wait that long again.
                 committer.take_arrived(&mut writes, usize::MAX);
             }
             writes.into_iter().for_each(|write| C::fail(write, error.clone()));
         }
-        // One of them cannot be written, and all are rolled back. Each goes alone, so that it fails alone.
+        // One of them cannot be written, and all are rolled back. Each is written alone, so that only the bad one
+        // fails.
         Err(_) => {
             let mut stopped: Option<StoreError> = None;
             for write in writes {

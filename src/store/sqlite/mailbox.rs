@@ -12,11 +12,12 @@ use tokio::{
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// The way to a task that answers what it is sent. The task is started by the first call, and again when it has died, say
-/// with the runtime that it was started on; it ends when the queue is dropped or closed, after it has done what waits.
+/// The sender to a task that answers what it gets. The first call starts the task. If the task has died, for example
+/// with its runtime, the next call starts it again. It ends when the queue is dropped or closed, after it has done what
+/// waits.
 pub(super) struct Mailbox<T> {
     name: &'static str,
-    /// How long a call waits for its answer, at the very most.
+    /// The maximum time that a call waits for its answer.
     limit: Duration,
     worker: Mutex<Worker<T>>,
 }
@@ -32,7 +33,8 @@ impl<T: Send + 'static> Mailbox<T> {
         Self { name, limit, worker: Mutex::new(Worker::Idle) }
     }
 
-    /// Sends what `item` makes of the way back, and waits for the answer. `start` makes the task if there is none.
+    /// Sends what `item` creates from the reply channel, and waits for the answer. `start` creates the task if there is
+    /// none.
     pub(super) async fn ask<A, F>(
         &self,
         item: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> T,
@@ -44,7 +46,7 @@ impl<T: Send + 'static> Mailbox<T> {
         let (reply, answer) = oneshot::channel();
         let sender = self.sender(start)?;
         let exchange = async {
-            // A full queue holds callers back here, where they can still be dropped without a trace.
+            // If the queue is full, callers wait here, where they can still be dropped without any effect.
             sender.send(item(reply)).await.map_err(|_| self.unavailable("ended"))?;
             drop(sender);
             answer.await.map_err(|_| self.unavailable("ended before it answered"))?
@@ -54,7 +56,7 @@ impl<T: Send + 'static> Mailbox<T> {
             .unwrap_or_else(|_| Err(self.unavailable("did not answer in time")))
     }
 
-    /// Lets the task finish what it has been sent, and refuses everything from now on.
+    /// Lets the task finish what it got, and rejects everything from now on.
     pub(super) async fn close(&self) {
         let worker = std::mem::replace(&mut *self.lock(), Worker::Closed);
         if let Worker::Running(sender, task) = worker {
@@ -90,5 +92,5 @@ impl<T: Send + 'static> Mailbox<T> {
     }
 }
 
-/// How many calls may wait in the queue; more wait before it.
+/// How many calls may wait in the queue. Further calls wait until there is room.
 const WAITING: usize = 1024;

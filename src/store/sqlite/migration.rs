@@ -19,12 +19,13 @@ pub(super) struct Part {
 
 /// A step of the tables.
 pub(super) struct Migration {
-    /// The version that one must know to work with what it makes.
+    /// The version that a program must know to work with what this step adds.
     pub(super) needs: i64,
     pub(super) statements: Vec<String>,
 }
 
-/// Brings the schema up to date. Others may do the same at the same time: the write lock puts them in a row.
+/// Brings the schema up to date. Others may do the same at the same time: the write lock lets one after the other do
+/// it.
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -69,7 +70,7 @@ pub(super) async fn migrate(
     transaction.commit().await.map_err(failed)
 }
 
-/// Refuses a schema that this version of the crate cannot work with.
+/// Rejects a schema that this version of the crate cannot work with.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -82,7 +83,7 @@ pub(super) async fn check(
             Err(error) if patience.allows(&error).await => {}
             Err(error) => {
                 let error = store_error("read the version of the tables", error);
-                // Only the table of versions is asked here, so it is this one that is missing.
+                // Only the table of versions is read here, so this is the one that is missing.
                 return Err(if error.kind() == StoreErrorKind::Schema { missing(prefix) } else { error });
             }
         }
@@ -105,7 +106,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The newest version, and the version that must be known to work with it; both 0 where there is none.
+/// Returns the newest version, and the version that must be known to work with it. Both are 0 if there are no tables.
 async fn versions(connection: &mut SqliteConnection, prefix: &str, part: &Part) -> Result<(i64, i64), sqlx::Error> {
     let query =
         format!("SELECT coalesce(max(version), 0), coalesce(max(needs), 0) FROM {prefix}migrations WHERE part = ?");
@@ -129,8 +130,8 @@ fn newer(prefix: &str, needs: i64, part: &Part) -> StoreError {
     StoreError::new(StoreErrorKind::Schema, message)
 }
 
-/// Switches the database to write-ahead logging, where readers and the writer do not hold each other up. The switch is
-/// kept in the file. A database in memory has none and stays as it is.
+/// Switches the database to write-ahead logging, where readers and the writer do not block each other. The mode is kept
+/// in the file. A database in memory cannot be switched and stays as it is.
 pub(super) async fn use_wal(connection: &mut SqliteConnection, patience: Duration) -> Result<(), StoreError> {
     // The switch does not wait for a lock by itself, and two processes that create a file both try it.
     let patience = Patience::new(patience);

@@ -1,26 +1,27 @@
-//! Claims in an SQLite database: nothing to install, and shared by the processes of one machine.
+//! Claims in an SQLite database: there is nothing to install, and the processes of one machine can share it.
 //!
 //! 1. A claim that finds its delivery done or in flight is answered from a plain read, at once, even while the
 //!    application's own transaction holds the database's write lock.
 //! 2. Everything that writes is committed in groups: one task of the store takes what waits, decides it inside one
 //!    `BEGIN IMMEDIATE` transaction, and answers after the commit. Under load many calls share one commit.
-//! 3. SQLite has one write lock. A fresh claim that meets it held waits for at most
+//! 3. SQLite has one write lock. If it is held, a new claim waits for at most
 //!    [`busy_timeout`](SqliteStoreOptions::busy_timeout) (5 seconds by default) and then fails as
 //!    [`Busy`](crate::error::StoreErrorKind::Busy). So keep the application's transactions short, and begin those that
-//!    write with `BEGIN IMMEDIATE`: a transaction that reads first and then finds that somebody else wrote is refused by
-//!    SQLite, as `Busy`.
-//! 4. The clock is the machine's, since SQLite lives in the process: processes that share a file share it too. A wall clock
-//!    that jumps ahead ends leases early; the token then keeps a slow owner from completing what another has taken over.
-//! 5. Claims are committed with `synchronous = NORMAL` where the database is in WAL mode, as [`SqliteStore::connect`] makes
-//!    it: a killed process loses nothing; a power cut may lose the last commits, so that deliveries they marked run again.
-//!    What the application commits in a transaction of its own is as safe as its own connection makes it.
+//!    write with `BEGIN IMMEDIATE`: if a transaction reads first and somebody else writes before it does, SQLite
+//!    rejects its write as `Busy`.
+//! 4. The clock is the machine's, since SQLite lives in the process: processes that share a file share it too. A wall
+//!    clock that jumps ahead ends leases early; the token then prevents a slow owner from completing what another one
+//!    has taken over.
+//! 5. Claims are committed with `synchronous = NORMAL` where the database is in WAL mode, as [`SqliteStore::connect`]
+//!    makes it: a killed process loses nothing; a power cut may lose the last commits, so that deliveries they marked
+//!    run again. What the application commits in its own transaction is as durable as its own connection makes it.
 //!
 //! # In the application's transaction
 //! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::SqliteConnection`, and
 //! `sqlx::Transaction<'_, Sqlite>` is a [`StoreTransaction`](crate::transaction::StoreTransaction). The transaction
-//! must be of the same database file as the store. In another file without our tables it is refused as
-//! [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction); in one that has them, the claim is not found and the
-//! call is [`Stale`](crate::idempotency::Fenced::Stale). Neither marks anything.
+//! must be of the same database file as the store. In another file without these tables it is rejected as
+//! [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction); in one that has them, the claim is not found
+//! and the call is [`Stale`](crate::idempotency::Fenced::Stale). Nothing is marked in either case.
 //!
 //! # Tables, and two versions in one database
 //! The tables are `webhook_claims` and `webhook_migrations`, with the feature `send` also `webhook_outbox_endpoints` and its
@@ -29,10 +30,10 @@
 //! [`SqliteStore::connect_without_migrating`] and [`SqliteStore::from_pool`] do not. Migrating twice, or in several
 //! processes at once, is safe.
 //!
-//! A migration only ever adds, and says which version of the schema one must at least know to work with what it has made.
-//! A process of the older version of this crate goes on beside a newer one as long as it knows that version, which is so
-//! for all versions with the same minor number; every statement names its columns, so added ones are left alone. Beyond
-//! that it stops with [`Schema`](crate::error::StoreErrorKind::Schema).
+//! A migration only adds, and records the minimum version of the schema that a program must know to work with the
+//! result. A process with an older version of this crate continues to work beside a newer one as long as it knows that
+//! version, which is true for all versions with the same minor number. Every statement names its columns, so added
+//! columns do not matter. Beyond that it stops with [`Schema`](crate::error::StoreErrorKind::Schema).
 //!
 //! ```
 //! use std::time::Duration;

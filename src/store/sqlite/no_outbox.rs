@@ -1,4 +1,4 @@
-//! What the store is without the feature `send`: nothing is sent, and there are no tables for it.
+//! The store without the feature `send`: it sends nothing, and has no tables for sending.
 
 use std::time::Duration;
 

@@ -37,12 +37,12 @@ pub struct SqliteStoreOptions {
 }
 
 impl SqliteStoreOptions {
-    /// Starts from the defaults: the prefix `webhook_`, a busy timeout of 5 seconds.
+    /// Creates options with the defaults: the prefix `webhook_`, a busy timeout of 5 seconds.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what the names of the tables begin with.
+    /// Sets the prefix of the names of the tables.
     ///
     /// # Errors
     /// When `prefix` is not a [`Prefix`](crate::store::Prefix).
@@ -64,7 +64,7 @@ impl SqliteStoreOptions {
         self
     }
 
-    /// Moves the store's clock by `offset`, for tests that age records.
+    /// Moves the store's clock by `offset`, for tests in which records become older.
     #[must_use]
     pub fn clock_offset(mut self, offset: ClockOffset) -> Self {
         self.offset = offset;
@@ -99,8 +99,8 @@ impl SqliteStoreOptions {
         SqliteStore::new(self, pool)
     }
 
-    /// The pool is the application's to use. For a file the store opens connections of its own. A database in memory lives as
-    /// long as the one connection that it has.
+    /// The pool is for the application. For a file the store opens connections of its own. A database in memory exists
+    /// as long as its one connection.
     fn open(self, options: SqliteConnectOptions) -> SqliteStore {
         let connections = if is_in_memory(&options) { 1 } else { CONNECTIONS };
         let pool = SqlitePoolOptions::new()

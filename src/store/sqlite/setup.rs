@@ -17,9 +17,9 @@ pub(super) struct Setup {
     pub(super) prefix: Prefix,
     pub(super) patience: Duration,
     pub(super) clock: StoreClock,
-    /// Asked once, over the application's pool; from then on the store can do without that.
+    /// It is read once, over the application's pool, which the store does not need afterwards.
     pub(super) place: Arc<OnceLock<Place>>,
-    /// Whether the journal mode has been told.
+    /// Whether the warning about the journal mode was logged.
     pub(super) warned: Arc<AtomicBool>,
 }
 

@@ -20,7 +20,7 @@ use crate::error::StoreError;
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
 ///
 /// It opens two connections of its own, one that reads and one that writes, at its first use; they end with the last
-/// clone. See the [module](super) for what waits for what.
+/// clone. The [module](super) documentation says what waits for what.
 ///
 /// ```
 /// use tower_webhooks::store::SqliteStore;
@@ -72,15 +72,16 @@ impl SqliteStore {
     /// Keeps claims in the database of `pool`, where the application can complete them in its own transactions.
     ///
     /// Nothing is opened, read or changed until the first call, which fails as
-    /// [`Schema`](crate::error::StoreErrorKind::Schema) if [`migrate`](Self::migrate) was never called. The store takes the pool's
-    /// options and opens connections of its own with them, so that handlers which hold every connection of the pool cannot
-    /// keep it from completing their claims. Only for a database in memory, which has no second door, it borrows the
-    /// pool's, which should then hold a single connection, so that a call waits for the application's transaction where it
-    /// would in a file meet a lock.
+    /// [`Schema`](crate::error::StoreErrorKind::Schema) if [`migrate`](Self::migrate) was never called. The store takes
+    /// the pool's options and opens connections of its own with them, so that handlers which hold every connection of
+    /// the pool cannot keep it from completing their claims. A database in memory cannot be opened a second time, so
+    /// there the store borrows the pool's connections. The pool should then have a single connection, so that a call
+    /// waits for the application's transaction, as it waits for the lock of a file.
     ///
-    /// Write-ahead logging is the application's choice; choose it. In any other mode, which is what sqlx leaves a file in by
-    /// itself, each open reader holds up every claim: it waits for up to [`busy_timeout`](SqliteStoreOptions::busy_timeout), and a
-    /// warning names the mode when the store opens its first connection.
+    /// Whether the file uses write-ahead logging is the application's choice, and it should. In any other mode (sqlx
+    /// does not change the mode by itself) each open reader delays every claim, which waits for up to
+    /// [`busy_timeout`](SqliteStoreOptions::busy_timeout), and a warning names the mode when the store opens its first
+    /// connection.
     ///
     /// ```
     /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
@@ -106,7 +107,7 @@ impl SqliteStore {
         SqliteStoreOptions::new().from_pool(pool)
     }
 
-    /// Starts from the options, to change some.
+    /// Returns the default options, to change some.
     #[must_use]
     pub fn options() -> SqliteStoreOptions {
         SqliteStoreOptions::new()
@@ -114,7 +115,8 @@ impl SqliteStore {
 
     pub(super) fn new(options: SqliteStoreOptions, pool: SqlitePool) -> Self {
         let SqliteStoreOptions { application, prefix, busy_timeout, offset } = options;
-        // Long enough for one group before ours and our own, both waiting for the lock to the last. More is a hang.
+        // Long enough for one group before ours and our own, both of which wait for the lock as long as they may.
+        // Anything longer is a hang.
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
         let setup = Setup {
             pool,
@@ -152,17 +154,18 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Returns the pool that the store was given, or that [`connect`](Self::connect) made: for the transactions in which
-    /// handlers commit their effects with their claims. The store itself needs none of its connections, but for a database in
-    /// memory.
+    /// Returns the pool that the store was given, or that [`connect`](Self::connect) made: for the transactions in
+    /// which handlers commit their effects with their claims. The store itself uses its connections only for a database
+    /// in memory.
     pub fn pool(&self) -> SqlitePool {
         self.shared.setup.pool.clone()
     }
 
-    /// Finishes what was asked, closes the connections of all clones, and refuses every later call as
+    /// Finishes running calls, closes the connections of all clones, and rejects every later call as
     /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable).
     ///
-    /// Without it they are closed soon after the last clone is dropped. A pool that the application passed stays open.
+    /// Without this call they are closed soon after the last clone is dropped. A pool that the application passed stays
+    /// open.
     pub async fn close(&self) {
         self.shared.claims.close().await;
         self.shared.outbox.close().await;

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::{
     net::destination::{EndpointUrl, EndpointUrlError},
     pattern::Pattern,
@@ -57,6 +59,41 @@ pub(crate) fn check_description(text: &str) -> Result<(), SendError> {
     }
     check_text(text).map_err(|error| error.with_field("description"))
 }
+
+pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>) -> Result<(), SendError> {
+    let invalid = |text: &'static str| SendError::invalid(text).with_field("metadata");
+    if metadata.len() > MOST_METADATA {
+        return Err(invalid("an endpoint has at most 20 entries of metadata"));
+    }
+    for (name, value) in metadata {
+        let length = name.chars().count();
+        if !(1..=LONGEST_METADATA_NAME).contains(&length) || name.chars().any(char::is_control) {
+            return Err(invalid(
+                "the name of an entry of metadata is 1 to 40 characters long, without control characters",
+            ));
+        }
+        let invalid = |text: &'static str| SendError::invalid(text).with_field(metadata_field(name));
+        if value.chars().count() > LONGEST_METADATA {
+            return Err(invalid("a value of metadata is at most 500 characters long"));
+        }
+        check_text(value).map_err(|error| error.with_field(metadata_field(name)))?;
+    }
+    Ok(())
+}
+
+/// Where an entry is, as a JSON pointer has it (RFC 6901, section 3).
+fn metadata_field(name: &str) -> String {
+    format!("metadata/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// How many entries of metadata an endpoint has at most. Each lease reads them.
+const MOST_METADATA: usize = 20;
+
+/// In characters.
+const LONGEST_METADATA_NAME: usize = 40;
+
+/// The longest value, in characters.
+const LONGEST_METADATA: usize = 500;
 
 /// The longest description of an endpoint, in characters.
 pub(crate) const LONGEST_DESCRIPTION: usize = 1024;

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::json;
+use serde_json::{json, value::RawValue};
+use sha2::{Digest, Sha256};
 
 use crate::{
     observe,
@@ -24,7 +25,7 @@ use crate::{
         outbox::{
             dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-            endpoints::check::check_description,
+            endpoints::check::{check_description, check_metadata},
             quotas::too_many,
             shared::Shared,
             store::{
@@ -91,13 +92,14 @@ impl Endpoints<'_> {
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
-    /// the description or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
+    /// the description, the metadata or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
     /// the endpoint more patterns, than [`Quotas`](crate::send::Quotas) allows; and when the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.0.shared.check_url(&endpoint.url)?;
         check_tenant(&endpoint.tenant)?;
         self.0.shared.check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
+        check_metadata(&endpoint.metadata)?;
         self.0.shared.check_version(endpoint.api_version.as_deref())?;
         let secret = chosen_or_random(endpoint.style, endpoint.secret)?;
         let shown = shown_secret(endpoint.style, &secret)?;
@@ -111,6 +113,7 @@ impl Endpoints<'_> {
         settings.rate_limit = endpoint.rate_limit;
         settings.api_version = endpoint.api_version;
         settings.in_order = endpoint.in_order;
+        settings.metadata = endpoint.metadata;
         let draft = EndpointDraft::new(id, endpoint.tenant, settings);
         let most = self.0.shared.quotas.endpoints;
         let record = self.0.shared.store.create_endpoint(draft, most).await?;
@@ -142,16 +145,63 @@ impl Endpoints<'_> {
 
     async fn ping_endpoint(&self, endpoint: &Endpoint) -> Result<SentDeliveryId, SendError> {
         let id = endpoint.id();
-        let now = self.0.shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let message_id = format!("{id}:ping:{}", now - now % BETWEEN_PINGS);
+        let message_id = format!("{id}:ping:{}", self.slot());
         let message = Message::new(ENDPOINT_PING, &json!({ "endpoint": id.to_string() }))
             .and_then(|message| Ok(message.id(message_id.parse()?)))
             .map_err(|cause| SendError::new(SendErrorKind::Randomness, "a ping cannot be made").with_source(cause))?
             .tenant(endpoint.0.tenant.clone());
+        self.dispatch_to(id, message).await
+    }
+
+    /// Sends the [example](crate::send::EventTypeDefinition::example) of an event type of the catalogue to an endpoint, whatever its
+    /// patterns are, so that its owner can develop against it. It is an ordinary delivery of that type. The id of its message contains
+    /// `:example:`, by which a receiver can tell it from a real event.
+    ///
+    /// An example is sent to an endpoint at most once in ten seconds. Further calls return the same delivery.
+    ///
+    /// # Errors
+    /// [`Invalid`](SendErrorKind::Invalid) when the catalogue has no such event type, or no example of it;
+    /// [`NotFound`](SendErrorKind::NotFound) when the endpoint does not exist; [`Disabled`](SendErrorKind::Disabled) when it is disabled; and
+    /// when the store fails.
+    pub async fn send_example(&self, id: EndpointId, event_type: &str) -> Result<SentDeliveryId, SendError> {
+        let endpoint = self.get(id).await?.ok_or_else(|| SendError::not_found("endpoint"))?;
+        let invalid = |text: &'static str| SendError::invalid(text).with_field("type");
+        let catalogue = self.0.shared.store.event_types().await?;
+        let entry = catalogue.into_iter().find(|entry| entry.name() == event_type);
+        let entry = entry.ok_or_else(|| invalid("the catalogue has no event type of this name"))?;
+        let example = entry.example_json().ok_or_else(|| invalid("the catalogue has no example of this event type"))?;
+
+        // Another example under the same id would be another message.
+        let digest = Sha256::new().chain_update(event_type).chain_update([0]).chain_update(example);
+        let digest = digest.chain_update([0]).chain_update(entry.api_version().unwrap_or_default()).finalize();
+        let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let message_id = format!("{id}:example:{}:{digest}", self.slot());
+        let example: &RawValue =
+            serde_json::from_str(example).map_err(|cause| invalid("the example is not JSON").with_source(cause))?;
+        let mut message = Message::new(event_type, example)
+            .and_then(|message| Ok(message.id(message_id.parse()?)))
+            .map_err(|cause| invalid("the example cannot be sent").with_source(cause))?
+            .tenant(endpoint.0.tenant.clone());
+        if let Some(version) = entry.api_version() {
+            message = message.version(version);
+        }
+        // Nothing that the owner has sent is wrong with the version of the catalogue.
+        self.0.check(&message).map_err(|error| error.with_field("type"))?;
+        self.dispatch_to(id, message).await
+    }
+
+    /// The message for one endpoint, now.
+    async fn dispatch_to(&self, id: EndpointId, message: Message) -> Result<SentDeliveryId, SendError> {
         let delivery = self.0.shared.store.dispatch_to(id, message).await?;
         let delivery = delivery.ok_or_else(|| SendError::new(SendErrorKind::Disabled, "the endpoint is disabled"))?;
         self.0.shared.wake();
         Ok(delivery)
+    }
+
+    /// The span of time in which the same test message is sent once.
+    fn slot(&self) -> u64 {
+        let now = self.0.shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        now - now % BETWEEN_PINGS
     }
 
     /// Reads an endpoint.
@@ -221,6 +271,18 @@ impl Endpoints<'_> {
             }
             if let Some(in_order) = update.in_order {
                 settings.in_order = in_order;
+            }
+            if let Some(metadata) = &update.metadata {
+                settings.metadata.clone_from(metadata);
+            }
+            if update.metadata.is_some() || !update.entries.is_empty() {
+                for (name, value) in &update.entries {
+                    match value {
+                        Some(value) => settings.metadata.insert(name.clone(), value.clone()),
+                        None => settings.metadata.remove(name),
+                    };
+                }
+                check_metadata(&settings.metadata)?;
             }
             if update.style.is_some() || update.headers.is_some() {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
@@ -369,5 +431,5 @@ const TRIES: u32 = 5;
 /// The number of messages that are looked at in one transaction.
 const RECOVERED_AT_ONCE: u32 = 500;
 
-/// The number of seconds in which an endpoint is pinged at most once.
+/// The number of seconds in which an endpoint is sent the same test message at most once.
 const BETWEEN_PINGS: u64 = 10;

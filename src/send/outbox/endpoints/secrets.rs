@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl Endpoints<'_> {
-    /// Gives an endpoint a new secret. During `overlap` both the new one and the earlier ones sign, so that the owner has time to
-    /// change; 24 hours are usual. At most 4 sign at once: the oldest is dropped. Deliveries that wait for a retry are signed
-    /// with the secrets of that time.
+    /// Creates a new secret for an endpoint. During `overlap` both the new one and the earlier ones sign, so that the
+    /// owner has time to change; 24 hours are usual. At most 4 sign at once: the oldest is dropped. Deliveries that
+    /// wait for a retry are signed with the secrets of that time.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound); [`Stale`](SendErrorKind::Stale) when others keep changing the endpoint; and when

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::send::message::message::Message;
 
-/// Returns the hash by which two messages under one id are told apart: of type, version and payload, as JSON. The order of an
-/// object's members means nothing: that of a `HashMap` is another one each time.
+/// Returns the hash of a message's type, version and payload (as JSON), by which two messages under one id are
+/// compared. The order of an object's members does not matter, since that of a `HashMap` differs each time.
 ///
 /// ```
 /// use tower_webhooks::send::{Message, policy::digest};
@@ -38,15 +38,15 @@ fn hash_text(hash: &mut Sha256, text: &str) {
     hash.update(text);
 }
 
-/// Hashes a value with a mark of its kind before it, and what is in an object by its names. Numbers are what is written, so that
-/// none loses a digit. What is nested deeper than `levels` is taken as it is written.
+/// Hashes a value after a mark of its kind, and the members of an object in the order of their names. Numbers are
+/// hashed as text, so that no digit is lost. A value that is nested deeper than `levels` is hashed as it is written.
 fn hash_json(hash: &mut Sha256, value: &RawValue, levels: u32) {
     let text = value.get();
     let kind = text.as_bytes().first().copied().unwrap_or_default();
     match (kind, levels.checked_sub(1)) {
         (b'{', Some(levels)) => {
             if let Ok(Members(mut members)) = serde_json::from_str(text) {
-                // Two of one name stay in their order.
+                // The sort is stable: two members of the same name stay in their order.
                 members.sort_by(|one, other| one.0.cmp(&other.0));
                 hash.update([kind]);
                 hash.update((members.len() as u64).to_be_bytes());
@@ -107,10 +107,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Each level is read once more for each one above it.
+/// The limit bounds the work, since each level is read again for each level above it.
 const DEEPEST_SORTED: u32 = 32;
 
-/// Returns whose message it is; an application without tenants has one tenant without a name.
+/// Returns the tenant of a message. It is empty in an application without tenants.
 pub fn tenant(message: &Message) -> &str {
     message.tenant_name().unwrap_or_default()
 }

@@ -3,11 +3,11 @@ use std::collections::HashMap;
 use super::digest::{digest, tenant};
 use crate::send::{message::message::Message, outbox::store::message::Dispatched};
 
-/// Messages that are dispatched together: which of them are the same, and what their dispatcher is told.
+/// Messages that are dispatched together. It finds those that are the same, and the answer for each.
 ///
-/// A store looks up what it keeps under the tenant and id of each of [`firsts`](Self::firsts). If one of them is another message
-/// there, [`conflicts`](Self::conflicts) has the answers and nothing is stored. Otherwise the store stores what is new, and
-/// [`answers`](Self::answers) has them.
+/// A store looks up the message that it keeps under the tenant and id of each of [`firsts`](Self::firsts). If it keeps
+/// another message under one of them, [`conflicts`](Self::conflicts) returns the answers, and nothing is stored.
+/// Otherwise the store stores the new messages, and [`answers`](Self::answers) returns the answers.
 ///
 /// ```
 /// use tower_webhooks::send::{Dispatched, Message, policy::Batch};
@@ -31,7 +31,7 @@ use crate::send::{message::message::Message, outbox::store::message::Dispatched}
 pub struct Batch<'m> {
     messages: &'m [Message],
     digests: Vec<[u8; 32]>,
-    /// Of each message the first one under its tenant and id, mostly itself.
+    /// For each message the place of the first one with its tenant and id, which is usually its own.
     first: Vec<usize>,
 }
 
@@ -54,13 +54,14 @@ impl<'m> Batch<'m> {
     /// Returns the message at a place and its [`digest`], by which it is compared with what is kept.
     ///
     /// # Panics
-    /// When there are no so many messages.
+    /// If there is no message at this place.
     pub fn message(&self, place: usize) -> (&'m Message, &[u8; 32]) {
         (&self.messages[place], &self.digests[place])
     }
 
-    /// Returns the answers if one of the messages is in conflict, with another one of them or with what is kept: `is_other` says of
-    /// one of [`firsts`](Self::firsts) whether the store keeps another message under its id. Then nothing is stored.
+    /// Returns the answers if a message is in conflict with another one of them or with one that the store keeps; then
+    /// nothing is stored. `is_other` returns `true` for a place of [`firsts`](Self::firsts) if the store keeps another
+    /// message under the id of the message there.
     pub fn conflicts(&self, is_other: impl Fn(usize) -> bool) -> Option<Vec<Dispatched>> {
         let answer =
             |(place, first): (usize, &usize)| match self.digests[place] != self.digests[*first] || is_other(*first) {
@@ -71,7 +72,8 @@ impl<'m> Batch<'m> {
         answers.contains(&Dispatched::Conflict).then_some(answers)
     }
 
-    /// Returns the answers where nothing is in conflict: `became` says what became of one of [`firsts`](Self::firsts).
+    /// Returns the answers if nothing is in conflict. `became` returns the result for a place of
+    /// [`firsts`](Self::firsts).
     pub fn answers(&self, became: impl Fn(usize) -> Dispatched) -> Vec<Dispatched> {
         let answer = |(place, first): (usize, &usize)| match became(*first) {
             Dispatched::Stored { deliveries } if place != *first => Dispatched::Known { deliveries },
@@ -96,7 +98,7 @@ mod tests {
         let messages = [one("x"), one("y"), two.clone(), two.clone()];
         let answers = Batch::new(&messages).conflicts(|place| place == 2).unwrap();
         assert_eq!(answers, [known, Dispatched::Conflict, Dispatched::Conflict, Dispatched::Conflict]);
-        // The first one is another than what is kept, and the second one another than the first.
+        // The first one differs from what is kept, and the second one from the first.
         let messages = [one("y"), one("x"), two];
         let answers = Batch::new(&messages).conflicts(|place| place == 0).unwrap();
         assert_eq!(answers, [Dispatched::Conflict, Dispatched::Conflict, known]);

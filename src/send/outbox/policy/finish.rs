@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// A delivery that was being sent, as the store has it when its attempt has ended.
+/// A delivery whose attempt has ended, as the store keeps it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Attempted {
@@ -26,7 +26,7 @@ pub struct Attempted {
 }
 
 impl Attempted {
-    /// Starts with a delivery that was never resent.
+    /// Creates the value for a delivery that was never resent.
     pub fn new(attempt: u32, epoch: i64, created_at: Millis) -> Self {
         Self { attempt, created_at, epoch, resent_after: None }
     }
@@ -36,11 +36,11 @@ impl Attempted {
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::exhaustive_enums)] // A store says which of them it is.
 pub enum Receiver {
-    /// It is gone.
+    /// It was deleted.
     Deleted,
-    /// It is there.
+    /// Its row can be read.
     Readable {
-        /// How it was doing before this attempt.
+        /// Its health before this attempt.
         health: Health,
         /// Whether it is disabled.
         is_disabled: bool,
@@ -52,13 +52,13 @@ pub enum Receiver {
     },
 }
 
-/// What follows of an attempt: the store writes all of it.
+/// The consequences of an attempt. The store writes all of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Finished {
-    /// How the endpoint is doing now, where its row can be read.
+    /// The health of the endpoint after the attempt, if its row can be read.
     pub health: Option<Health>,
-    /// Why the endpoint is disabled by this attempt, if it is: then the notice is dispatched.
+    /// The reason if this attempt disables the endpoint. The notice is dispatched then.
     pub disabled: Option<DisabledReason>,
     /// The next state of the delivery.
     pub state: DeliveryState,
@@ -72,7 +72,7 @@ pub struct Finished {
     pub manual: bool,
 }
 
-/// Decides what follows of an attempt.
+/// Decides the consequences of an attempt.
 ///
 /// ```
 /// use std::time::Duration;
@@ -118,8 +118,8 @@ pub fn finish(attempted: &Attempted, receiver: Receiver, finish: &Finish, now: M
     }
 }
 
-/// Returns which attempt of a delivery it is since it was made or resent, which the schedule of retries counts, and whether it is the
-/// one that somebody asked for by resending it.
+/// Returns the number of the attempt since the delivery was made, resent or recovered, which the schedule of retries
+/// uses, and whether the attempt is the one that somebody asked for in this way.
 pub fn round(attempt: u32, resent_after: Option<u32>) -> (u32, bool) {
     let before = resent_after.unwrap_or_default();
     (attempt.saturating_sub(before), resent_after.is_some() && attempt == before.saturating_add(1))
@@ -142,7 +142,7 @@ mod tests {
         for (receiver, after, state, reason) in [
             (enabled, After::Delivered, DeliveryState::Delivered, None),
             (enabled, After::Gone, DeliveryState::Held, Some(DisabledReason::Gone)),
-            // The first reason stays.
+            // An endpoint that is disabled already keeps its reason.
             (disabled, After::Gone, DeliveryState::Held, None),
             (disabled, RETRY, DeliveryState::Held, None),
             (Receiver::Deleted, RETRY, DeliveryState::Cancelled, None),

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// How an endpoint is doing: what a store keeps of it beside its record, as columns or as they are.
+/// The health of an endpoint: what a store keeps for it in addition to its record, as columns or as this value.
 ///
 /// A new endpoint has the default, with [`in_order`](Self::in_order) as its settings say.
 ///
@@ -44,73 +44,73 @@ pub struct Health {
     pub failures: u32,
     /// When the first of these failures was.
     pub failing_since: Option<Millis>,
-    /// How many failures since then lie well apart.
+    /// How many failures since then were well apart in time.
     pub strikes: u32,
-    /// When the last failure was that lies well apart.
+    /// When the last failure was that `strikes` counts.
     pub struck_at: Millis,
-    /// Until when nothing is leased but what goes first.
+    /// Until when the endpoint rests: only deliveries that go before everything else are leased.
     pub rests_until: Millis,
-    /// Grows with each failure that counts and with each change after which earlier failures mean nothing. An attempt that was
-    /// leased in an earlier one was in flight at that moment.
+    /// A number that grows with each failure that counts, and with each change that makes earlier failures irrelevant.
+    /// An attempt that was leased in an earlier epoch was in flight at that moment.
     pub epoch: i64,
     /// The first epoch of the endpoint's URL.
     pub url_epoch: i64,
     /// Whether its attempts are quick.
     pub proven: bool,
-    /// When an attempt was last slow; 0 where none was.
+    /// When an attempt was last slow; 0 if none was.
     pub slow_at: Millis,
-    /// Whether something waits that goes before all else, and does not wait for a rest.
+    /// Whether a delivery waits that goes before everything else, even during a rest.
     pub urgent: bool,
     /// Whether its deliveries are attempted one at a time and in their order.
     pub in_order: bool,
-    /// How fast its deliveries go.
+    /// The rate at which its deliveries are leased.
     pub pace: Pace,
 }
 
-/// How fast an endpoint's deliveries go.
+/// The rate at which an endpoint's deliveries are leased.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Pace {
-    /// First attempts a second while nothing fails, and otherwise dispatched messages a second: a mean that forgets in ten
-    /// minutes.
+    /// The mean over about ten minutes of first attempts per second while nothing fails, and otherwise of dispatched
+    /// messages per second.
     pub steady: f64,
-    /// Until when it is counted.
+    /// Up to which moment `steady` has been counted.
     pub steady_at: Millis,
-    /// From when on the next attempt is in time, in microseconds. Of use only under a limit.
+    /// From when on the next attempt is allowed, in microseconds. It is used only under a limit.
     pub next_at: i64,
     /// Whether a backlog is being worked off.
     pub catching_up: bool,
 }
 
-/// What of an endpoint was just leased.
+/// The deliveries of an endpoint that were just leased.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leased<'a> {
     pub(super) attempts: u32,
-    /// Those that are a delivery's first.
+    /// How many of them are the first attempt of their delivery.
     pub(super) first: u32,
-    /// Of these, when the messages were dispatched, as far as the deliveries were made at that moment and not later.
+    /// When the messages of these were dispatched. A delivery that was made later than its message is left out.
     pub(super) dispatched: &'a [Millis],
     /// Whether nothing that is due was left.
     pub(super) all: bool,
-    /// Whether something was left that goes before all else.
+    /// Whether a delivery was left that goes before everything else.
     pub(super) urgent_left: bool,
 }
 
 impl Health {
-    /// Counts an attempt that was leased in `epoch`. Returns why the endpoint is to be disabled for it, if it is.
+    /// Counts an attempt that was leased in `epoch`. Returns the reason if the endpoint is to be disabled for it.
     pub fn count(&mut self, finish: &Finish, epoch: i64, now: Millis) -> Option<DisabledReason> {
         if epoch < self.url_epoch {
-            // What another URL answers says nothing of this one.
+            // The former URL answered this attempt, which says nothing about the current one.
             return None;
         }
         if let (true, After::Retry { wait }) = (self.in_order, finish.after) {
-            // Those behind it wait with it.
+            // In order, the deliveries behind it wait too.
             self.rests_until = self.rests_until.max(after(now, wait));
         }
         match finish.after {
             After::Unsent { wait } => {
                 self.rests_until = self.rests_until.max(after(now, wait));
-                // Much may be due when the rest ends, and what is leased until then was not sent.
+                // Many deliveries may be due when the rest ends. What was leased in the meantime was not sent either.
                 self.pace.catching_up = true;
                 return None;
             }
@@ -128,7 +128,7 @@ impl Health {
             }
             After::Gone => Some(DisabledReason::Gone),
             After::Exhausted | After::Refused | After::Retry { .. } => {
-                // Of those that were in flight together the first one counts.
+                // Of the attempts that were in flight together only the first one counts.
                 if epoch >= self.epoch {
                     self.epoch += 1;
                     self.failures = self.failures.saturating_add(1);
@@ -144,8 +144,8 @@ impl Health {
         }
     }
 
-    /// Notes how long an attempt took. One that was slow is remembered for a while: an endpoint that is quick now and then
-    /// would otherwise take the places of those that always are.
+    /// Notes how long an attempt took. A slow attempt is remembered for a while; otherwise an endpoint that is quick
+    /// from time to time would take the places of those that are always quick.
     fn took(&mut self, duration: Duration, now: Millis) {
         if duration > PROVEN_WITHIN {
             (self.proven, self.slow_at) = (false, now);
@@ -154,8 +154,8 @@ impl Health {
         }
     }
 
-    /// Notes a failure, and tells whether there was none but failures for so long. A few of them at two moments are not enough,
-    /// however far apart these lie.
+    /// Notes a failure. Returns `true` if there have been only failures for `disable_after`. A few failures at two
+    /// moments are not enough, however far apart these are.
     fn has_failed_for(&mut self, disable_after: Millis, now: Millis) -> bool {
         let since = *self.failing_since.get_or_insert(now);
         if self.strikes == 0 || now.saturating_sub(self.struck_at) >= disable_after / 10 {
@@ -165,15 +165,15 @@ impl Health {
         now.saturating_sub(since) >= disable_after && self.strikes >= FAILURES_TO_DISABLE
     }
 
-    /// Starts again when the endpoint is enabled: much may be due at once.
+    /// Resets the counts when the endpoint is enabled. Many deliveries may be due at once then.
     pub fn enable(&mut self) {
         (self.failures, self.failing_since, self.strikes, self.rests_until) = (0, None, 0, 0);
         self.epoch += 1;
         self.pace.catching_up = true;
     }
 
-    /// Notes that the endpoint was changed. Somebody has mended it, so it does not rest any longer. At another URL it is another
-    /// receiver, of which nothing is known.
+    /// Notes that the endpoint was changed. Somebody has repaired it, so its rest ends. At another URL there is another
+    /// receiver, about which nothing is known.
     pub fn changed(&mut self, from: &EndpointSettings, to: &EndpointSettings) {
         self.in_order = to.in_order;
         if from.url != to.url {
@@ -187,31 +187,31 @@ impl Health {
         }
     }
 
-    /// Returns when a delivery is due that goes on waiting, among the others of its endpoint. In order, it keeps its place, and the
-    /// endpoint rests until its retry.
+    /// Returns the due time of a delivery that continues to wait. If the endpoint gets its deliveries in order, the
+    /// delivery keeps its place, and the endpoint rests until the retry.
     pub fn due(&self, state: DeliveryState, due_at: Millis, created_at: Millis) -> Millis {
         if self.in_order && state == DeliveryState::Pending { created_at.min(due_at) } else { due_at }
     }
 
-    /// Returns what an enabled endpoint is to a delivery that was leased in `epoch`.
+    /// Returns the standing of an enabled endpoint for a delivery that was leased in `epoch`.
     pub fn standing(&self, epoch: i64) -> Standing {
         if epoch < self.url_epoch { Standing::Moved } else { Standing::Enabled }
     }
 
-    /// Returns when something may be leased again, as far as rest and pace tell; a moment that has passed means now.
+    /// Returns when rest and pace allow the next lease. A time in the past means now.
     pub fn ready_at(&self, limit: Option<RateLimit>) -> Millis {
         let paced = match self.interval(limit) {
             Some(_) => (self.pace.next_at - AHEAD + 999).div_euclid(1000),
             None => 0,
         };
         if self.urgent {
-            // A limit of its owner's holds for all that is sent.
+            // The owner's limit applies to everything that is sent.
             return limit.map_or(0, |_| paced);
         }
         self.rests_until.max(paced)
     }
 
-    /// Returns how many more attempts may be leased beside those that are in flight.
+    /// Returns how many more attempts may be leased in addition to those that are in flight.
     pub fn room(&self, in_flight: u32, limit: Option<RateLimit>, now: Millis) -> u32 {
         if self.ready_at(limit) > now {
             return 0;
@@ -224,7 +224,7 @@ impl Health {
             Some(interval) => u32::try_from(early / interval + 1).unwrap_or(u32::MAX),
         };
         let usual = if self.rests_until > now { 0 } else { paced };
-        // What goes before all else comes one by one where nothing else may come.
+        // Deliveries that go before everything else are leased one at a time when nothing else may be leased.
         most.saturating_sub(in_flight).min(usual.max(u32::from(self.urgent)))
     }
 
@@ -237,8 +237,9 @@ impl Health {
         if self.failures == 0 && !self.pace.catching_up {
             self.pace.count(leased.first, now);
         } else {
-            // How fast these are leased tells nothing, but when they were dispatched does. Without it, an endpoint that gets more
-            // than it did before would be late forever. What was dispatched before the last one is here again.
+            // The limit decides how fast these are leased, so only the times of their dispatch show the real rate.
+            // Without them, an endpoint that gets more than before would stay late forever. Messages that were
+            // dispatched before the last count were counted already.
             let fresh = || leased.dispatched.iter().filter(|at| **at >= self.pace.steady_at);
             if let Some(newest) = fresh().max() {
                 self.pace.count(u32::try_from(fresh().count()).unwrap_or(u32::MAX), *newest);
@@ -248,7 +249,7 @@ impl Health {
         self.urgent &= leased.urgent_left;
     }
 
-    /// How far apart attempts have to be, in microseconds.
+    /// Returns the minimum time between two attempts in microseconds, if there is one.
     fn interval(&self, limit: Option<RateLimit>) -> Option<i64> {
         let limit = limit.map(|limit| i64::try_from(limit.interval().as_micros()).unwrap_or(i64::MAX));
         let catching_up =
@@ -270,14 +271,14 @@ fn micros(at: Millis) -> i64 {
     at.saturating_mul(1000)
 }
 
-/// How early an attempt may be under a limit, in microseconds: workers do not look at every moment, and what they are late
-/// by is not to be lost.
+/// How early an attempt may be under a limit, in microseconds: workers look only from time to time, and the time by
+/// which they are late must not lower the rate.
 const AHEAD: i64 = 20_000;
 
-/// In how many seconds the steady rate forgets two thirds of what was before.
+/// The number of seconds after which two thirds of the earlier rate no longer count in the steady rate.
 const FORGETS: f64 = 600.0;
 
-/// The steady rate, a second, that an endpoint is taken to have at least: one that gets little is not to wait for hours.
+/// The lowest steady rate per second that is assumed, so that an endpoint with few deliveries does not wait for hours.
 const SLOWEST_CATCH_UP: f64 = 10.0 / CATCH_UP;
 
 #[cfg(test)]
@@ -335,7 +336,7 @@ mod tests {
         }
         assert_eq!(health.rests_until, 11_000, "the first rest is 10 s");
 
-        // One of before the rest began is late.
+        // An attempt that was leased before the rest began ends late.
         let before = health.epoch - 1;
         health.count(&ended(RETRY), before, 5000);
         assert_eq!((health.failures, health.rests_until), (5, 11_000));
@@ -470,7 +471,7 @@ mod tests {
         }
     }
 
-    /// Looks at every 5 ms, with `due` deliveries due in all of them, and gives how many were leased in each second.
+    /// Looks every 5 ms while `due` deliveries are due. Returns how many were leased in each second.
     fn leased_by_second(
         health: &mut Health,
         limit: Option<RateLimit>,
@@ -549,7 +550,7 @@ mod tests {
 
         let counts = leased_by_second(&mut health, None, |second| (second + 1) * 50, 0..2 * 3600);
 
-        assert!(counts.iter().take(60).all(|count| *count <= 11), "it begins as slowly as ever");
+        assert!(counts.iter().take(60).all(|count| *count <= 11), "it begins as slowly as before");
         let grows = |pair: &[u32]| pair[1] <= pair[0] + pair[0] / 2;
         let minutes: Vec<u32> = counts.chunks(60).map(|minute| minute.iter().sum()).collect();
         assert!(minutes.windows(2).all(grows), "it does not jump: {minutes:?}");

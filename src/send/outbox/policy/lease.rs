@@ -27,31 +27,33 @@ use crate::{
 pub struct Waiting {
     /// The endpoint, which is enabled.
     pub endpoint: EndpointRecord,
-    /// How it is doing.
+    /// Its health.
     pub health: Health,
     /// How many of its deliveries are being sent, under a lease that has not passed.
     pub in_flight: u32,
-    /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all where there are fewer.
+    /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all if there are fewer.
     pub due: Vec<Due>,
     /// Whether some that are due are left out of `due`, since somebody else has them locked at this moment.
     pub is_partial: bool,
     /// When the first delivery becomes due that is not due yet.
     pub later: Option<Millis>,
-    /// From when on it was to be looked at, where the store keeps that: a store of many endpoints reads those alone whose time has come.
+    /// From when on it was to be looked at, if the store keeps that: a store of many endpoints reads only those whose
+    /// time has come.
     pub look_at: Option<Millis>,
 }
 
 impl Waiting {
-    /// Starts with an endpoint for which nothing waits.
+    /// Creates the value for an endpoint for which nothing waits.
     pub fn new(endpoint: EndpointRecord, health: Health) -> Self {
         Self { endpoint, health, in_flight: 0, due: Vec::new(), is_partial: false, later: None, look_at: None }
     }
 }
 
-/// How many deliveries of an endpoint a store reads for [`plan`]: one more than can be leased, which tells whether there are more.
+/// How many deliveries of an endpoint a store reads for [`plan`]: one more than can be leased, which shows whether
+/// there are more.
 pub const MOST_DUE: u32 = IN_FLIGHT + 1;
 
-/// A delivery that is due: it is pending, or the lease of who was sending it has passed.
+/// A delivery that is due: it is pending, or the lease of the worker that was sending it has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Due {
@@ -63,7 +65,7 @@ pub struct Due {
     pub created_at: Millis,
     /// When its message was dispatched.
     pub dispatched_at: Option<Millis>,
-    /// When it is due; [`URGENT_DUE`] where it goes before all else.
+    /// When it is due; [`URGENT_DUE`] if it goes before everything else.
     pub due_at: Millis,
     /// Whether its message has its payload.
     pub has_content: bool,
@@ -72,7 +74,7 @@ pub struct Due {
 }
 
 impl Due {
-    /// Starts with a delivery that has not been attempted, was made with its message, and was never resent.
+    /// Creates the value for a delivery that has not been attempted, was made with its message, and was never resent.
     pub fn new(id: SentDeliveryId, created_at: Millis, due_at: Millis) -> Self {
         Self {
             id,
@@ -85,7 +87,7 @@ impl Due {
         }
     }
 
-    /// Returns what a worker is given of the delivery, whose next attempt begins.
+    /// Returns the delivery as a worker gets it for its next attempt.
     pub fn lease(&self, message: Message, endpoint: Arc<EndpointRecord>, now: Millis) -> LeasedDelivery {
         let attempt = self.attempt.saturating_add(1);
         let age = Duration::from_millis(u64::try_from(now.saturating_sub(self.created_at)).unwrap_or_default());
@@ -94,32 +96,34 @@ impl Due {
         leased
     }
 
-    /// When its message was dispatched, if this is its first attempt, and the delivery was made at that moment and not later.
+    /// Returns when its message was dispatched, if this is its first attempt and the delivery was made at that same
+    /// moment.
     fn fresh(&self) -> Option<Millis> {
         self.dispatched_at.filter(|at| self.attempt == 0 && *at == self.created_at)
     }
 }
 
-/// What is done for an endpoint: the store writes all of it.
+/// What is leased and cancelled for one endpoint. The store writes all of it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Served {
     /// The endpoint.
     pub endpoint: Arc<EndpointRecord>,
-    /// How it is doing now.
+    /// Its health now.
     pub health: Health,
-    /// When it is to be looked at next, where the store keeps that: never later than something of it may be leased. `None` where nothing
-    /// of it waits.
+    /// When it is to be looked at next, if the store keeps that. This is never later than the moment at which one of
+    /// its deliveries may be leased. `None` if nothing waits for it.
     pub look_at: Option<Millis>,
-    /// What is leased, in this order, until [`lease_end`]: each gets the state `Sending`, the token, one attempt more, and the epoch of
-    /// `health`.
+    /// The deliveries that are leased, in this order, until [`lease_end`]. Each gets the state `Sending`, the token,
+    /// one attempt more, and the epoch of `health`.
     pub leased: Vec<Due>,
-    /// What has lost its content and is cancelled, without an attempt.
+    /// The deliveries that have lost their content, and are cancelled without an attempt.
     pub gone: Vec<Due>,
 }
 
-/// Decides what a worker gets of several endpoints, given in the order in which they are served: the one that was served longest ago
-/// first. Endpoints of which nothing is leased or cancelled are left out.
+/// Decides which deliveries of several endpoints a worker gets. The endpoints are given in the order in which they are
+/// served: the one that was served longest ago first. The result leaves out endpoints of which nothing is leased or
+/// cancelled.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -164,8 +168,8 @@ pub fn plan(request: &LeaseRequest, waiting: Vec<Waiting>, now: Millis) -> Vec<S
     served
 }
 
-/// Decides what a worker gets of one endpoint that may have `share` deliveries, for a store that reads its endpoints one by one:
-/// [`Shares`] gives the share. Returns `None` where nothing is leased or cancelled.
+/// Decides which deliveries of one endpoint a worker gets, at most `share` of them. It is for a store that reads its
+/// endpoints one by one; [`Shares`] computes the share. Returns `None` if nothing is leased or cancelled.
 pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Option<Served> {
     let Waiting { endpoint, mut health, in_flight, due, is_partial, later, look_at: before } = waiting;
     let limit = endpoint.settings.rate_limit;
@@ -187,7 +191,8 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     if leased.is_empty() && gone.is_empty() {
         return None;
     }
-    // Where some have lost their content, what was read may be all that could be leased and not all that is due.
+    // The store reads at most `MOST_DUE` deliveries. If some of these have lost their content, more than were read may
+    // be due.
     let all = left.is_empty() && !is_partial && (gone.is_empty() || !may_be_more);
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
@@ -208,7 +213,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     Some(Served { endpoint: Arc::new(endpoint), health, look_at, leased, gone })
 }
 
-/// Returns when a lease ends that begins now.
+/// Returns the end of a lease that begins now.
 pub fn lease_end(lease: Duration, now: Millis) -> Millis {
     after(now, lease.min(LONGEST_LEASE))
 }
@@ -217,23 +222,26 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// What of an endpoint is left when some of it was leased.
+/// What is left of an endpoint after a lease.
 #[derive(Debug, Clone, Copy)]
 struct Left {
     /// Whether more is due.
     more: bool,
-    /// When the next of what is not due yet becomes so; the lease of what was just leased ends then, if nothing is earlier.
+    /// When the next delivery becomes due that is not due yet. What was just leased is due again at the end of its
+    /// lease.
     later: Option<Millis>,
 }
 
-/// When an endpoint is to be looked at next, which a store of many endpoints keeps with it: never later than something of it may be
-/// leased. It is often earlier, and then a look finds nothing and moves it on. So it need not be written with each attempt.
+/// Returns when an endpoint is to be looked at next, which a store of many endpoints keeps with it. This is never later
+/// than the moment at which one of its deliveries may be leased. It is often earlier; then a look finds nothing and
+/// moves it on. So it does not have to be written with each attempt.
 fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) -> Option<Millis> {
     if !left.more {
         return left.later.map(|later| later.max(ready_at));
     }
-    // Looks begin with the endpoints that have stood there longest, so one that was served goes behind the others. It does so once
-    // in a while: the column is in an index, and an update that leaves it alone costs less.
+    // Looks begin with the endpoints whose time is the earliest, so an endpoint that was served moves behind the
+    // others. It moves only once in a while: the column is in an index, and an update that does not change it costs
+    // less.
     let stays = before.filter(|before| (now.saturating_sub(STANDS)..=now).contains(before));
     Some(stays.unwrap_or(now).max(ready_at))
 }
@@ -241,7 +249,7 @@ fn look_at(before: Option<Millis>, left: Left, ready_at: Millis, now: Millis) ->
 /// For how long an endpoint that is served again and again keeps its place.
 const STANDS: Millis = 1000;
 
-/// When a delivery is due that goes before all else: before anything that is due by its time.
+/// The due time of a delivery that goes before everything else. It is before every real time.
 pub const URGENT_DUE: Millis = 0;
 
 /// Returns when a delivery is due, as its record shows it.
@@ -249,10 +257,10 @@ pub fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
     to_time(if due_at == URGENT_DUE { created_at } else { due_at })
 }
 
-/// How long an endpoint rests whose row cannot be read: a newer version may soon be back.
+/// How long an endpoint rests if its row cannot be read. A newer version of the application may soon run again.
 pub const UNREADABLE_RESTS: Duration = Duration::from_secs(60);
 
-/// How long a delivery waits whose message cannot be read. There may be many of them, and each look is logged.
+/// How long a delivery waits if its message cannot be read. There may be many of them, and each look is logged.
 pub const MESSAGE_RESTS: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

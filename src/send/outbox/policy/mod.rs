@@ -1,8 +1,9 @@
-//! The rules of an outbox: what becomes of deliveries and endpoints, as pure functions.
+//! The rules of an outbox, as pure functions: what happens to deliveries and endpoints.
 //!
-//! Every store does the same in each method: it gathers what a rule needs to know, the rule decides, and the store writes what was
-//! decided, all in one transaction. The stores of this crate differ in how they gather and write. Whoever writes another one finds
-//! here what [`OutboxStore`](crate::send::OutboxStore) promises, and runs `conformance::outbox` on it.
+//! Every store does the same in each method: it gathers what a rule needs to know, the rule decides, and the store
+//! writes what was decided, all in one transaction. The stores of this crate differ in how they gather and write. For a
+//! store of your own, these functions decide what [`OutboxStore`](crate::send::OutboxStore) promises, and
+//! `conformance::outbox` checks it.
 //!
 //! | method | gathers | decides |
 //! |---|---|---|
@@ -20,7 +21,7 @@
 //! 2. A rule does no I/O, reads no clock and draws no random number: the same facts have the same answer.
 //! 3. The caller holds a lock on what it gathered until it has written. Otherwise two workers may be given the same delivery.
 //!
-//! What is not here: how a store finds what is due without reading all of it.
+//! This module does not decide how a store finds what is due without reading everything.
 
 mod digest;
 mod dispatch;

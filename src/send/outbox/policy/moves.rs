@@ -1,6 +1,6 @@
 use crate::send::outbox::store::delivery::{DeliveryRecord, DeliveryState};
 
-/// Returns the states in which what waits for an endpoint still is, while it is moved to another one since the endpoint was
+/// Returns the states that waiting deliveries may still have while they are moved to `target`, since their endpoint was
 /// disabled (held), enabled (pending) or deleted (cancelled).
 ///
 /// ```
@@ -19,12 +19,13 @@ pub fn moved_from(target: DeliveryState) -> &'static [DeliveryState] {
     }
 }
 
-/// The state of a delivery as it is shown: what waits to be moved is where it will be.
+/// Returns the state of a delivery as it is shown. A delivery that is still to be moved is shown in its later state.
 fn shown(state: DeliveryState, target: Option<DeliveryState>) -> DeliveryState {
     target.filter(|target| moved_from(*target).contains(&state)).unwrap_or(state)
 }
 
-/// Shows a delivery where it will be: `target` is the state to which what waits for its endpoint is being moved, if it is.
+/// Shows a delivery in its later state. `target` is the state to which the waiting deliveries of its endpoint are being
+/// moved, if they are.
 pub fn show(record: &mut DeliveryRecord, target: Option<DeliveryState>) {
     let state = shown(record.state, target);
     if state != record.state {

@@ -22,7 +22,7 @@ pub fn matching(event_type: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
 
-    /// PostgreSQL compares what this gives with an endpoint's patterns.
+    /// PostgreSQL compares this list with an endpoint's patterns.
     #[test]
     fn the_patterns_that_match_are_those_by_which_a_type_is_wanted() {
         let patterns = [

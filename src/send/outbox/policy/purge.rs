@@ -1,6 +1,6 @@
 use crate::clock::Millis;
 
-/// What is known of a message whose time has come, before purge decides.
+/// What purge has to know about a message whose time has come.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Usage {
@@ -13,7 +13,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Starts with a message that nobody waits for, and that was never attempted.
+    /// Creates the value for a message that nobody waits for and that was never attempted.
     pub fn new(created_at: Millis) -> Self {
         Self { created_at, is_awaited: false, last_attempt: None }
     }
@@ -23,18 +23,18 @@ impl Usage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store acts on each.
 pub enum Aged {
-    /// It was used later than when it was dispatched: its time comes so much later.
+    /// It was last used at this moment, which is too recent.
     Later(Millis),
-    /// Somebody still waits for it. It is not looked at again before that has ended.
+    /// A delivery of it has not ended. It is not looked at again before that has ended.
     Awaited,
-    /// Its content goes.
+    /// Its content is removed.
     Old {
         /// When it was used last.
         used_at: Millis,
     },
 }
 
-/// Decides what purge does with a message, for what was last used before `until`.
+/// Decides what purge does with a message, if it removes what was last used before `until`.
 ///
 /// ```
 /// use tower_webhooks::send::policy::{Aged, Usage, aged};

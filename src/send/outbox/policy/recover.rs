@@ -5,7 +5,7 @@ use crate::send::outbox::store::{
     ids::EndpointId,
 };
 
-/// Returns the state in which something waits that is to be sent to an endpoint.
+/// Returns the state in which a delivery waits for an endpoint.
 ///
 /// ```
 /// use tower_webhooks::send::{DeliveryState, DisabledReason, policy::waits_as};
@@ -17,7 +17,7 @@ pub fn waits_as(disabled: Option<DisabledReason>) -> DeliveryState {
     if disabled.is_some() { DeliveryState::Held } else { DeliveryState::Pending }
 }
 
-/// A message at which [`recover`](crate::send::OutboxLog::recover) looks, and what the endpoint has of it.
+/// A message that [`recover`](crate::send::OutboxLog::recover) looks at, and the endpoint's delivery of it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Looked<'m> {
@@ -32,7 +32,7 @@ pub struct Looked<'m> {
 }
 
 impl<'m> Looked<'m> {
-    /// Starts with a message for all, of which the endpoint has no delivery.
+    /// Creates the value for a message for all endpoints, of which this endpoint has no delivery.
     pub fn new(event_type: &'m str) -> Self {
         Self { addressed: None, event_type, has_content: true, made: None }
     }

@@ -2,9 +2,9 @@ use std::collections::HashMap;
 
 use crate::send::outbox::store::lease::{Held, LeaseRequest};
 
-/// Shares what a worker asked for among the endpoints that have something due, in the order in which they are served. What
-/// one does not use is left to those after it. [`plan`](super::plan) uses it; a store that reads its endpoints one by one uses it
-/// with [`serve`](super::serve).
+/// Divides the deliveries that a worker asked for among the endpoints with something due, in the order in which they
+/// are served. What one endpoint does not use is left to those after it. [`plan`](super::plan) uses it; a store that
+/// reads its endpoints one by one uses it with [`serve`](super::serve).
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +29,7 @@ pub struct Shares<'a> {
     /// How many endpoints are still to come.
     proven: u32,
     unproven: u32,
-    /// What each tenant has of the worker's places; none where tenants have no shares.
+    /// How many of the worker's places each tenant has. `None` if tenants have no shares.
     tenants: Option<HashMap<&'a str, Places>>,
 }
 
@@ -41,8 +41,8 @@ struct Places {
 }
 
 impl Places {
-    /// How many more there may be. A tenant never has more than what is free: alone it leaves half, and though several want all they
-    /// can get, a newcomer finds room.
+    /// Returns how many more places there may be. A tenant never has more places than are free. A single tenant leaves
+    /// half of them, and if several tenants want as many as they can get, there is still room for a new one.
     fn room(self, left: u32, left_unproven: u32, proven: bool) -> u32 {
         let share = |left: u32, has: u32| {
             let more = left.saturating_sub(has) / 2;
@@ -54,7 +54,7 @@ impl Places {
 }
 
 impl<'a> Shares<'a> {
-    /// Begins with the endpoints that have something due: `proven` says of each whether it is proven.
+    /// Creates the shares of the endpoints with something due. `proven` yields `true` for each one that is proven.
     pub fn new(request: &'a LeaseRequest, proven: impl Iterator<Item = bool>) -> Self {
         let places = |held: &'a Held| (&*held.tenant, Places { all: held.deliveries, unproven: held.unproven });
         let mut shares = Self {
@@ -77,7 +77,7 @@ impl<'a> Shares<'a> {
 
     /// Returns how many deliveries the next endpoint may have. It is called once for each endpoint, in their order.
     pub fn next(&mut self, proven: bool, tenant: &str) -> u32 {
-        // However many are not proven, they do not want more than they may have together.
+        // Endpoints that are not proven cannot use more than they may have together, however many they are.
         let wanting = self.proven.saturating_add(self.unproven.min(self.left_unproven));
         let even = self.left.div_ceil(wanting.max(1));
         let room = self.room_of(tenant, proven);
@@ -90,7 +90,8 @@ impl<'a> Shares<'a> {
         share.min(room)
     }
 
-    /// How many more a tenant may have. An application without tenants has none that could be in another's way.
+    /// Returns how many more a tenant may have. In an application without tenants there is nobody else to leave room
+    /// for.
     fn room_of(&self, tenant: &str, proven: bool) -> u32 {
         match &self.tenants {
             Some(tenants) if !tenant.is_empty() => {
@@ -115,8 +116,9 @@ impl<'a> Shares<'a> {
     }
 }
 
-/// Returns the tenants for which nothing is leased, and those for whose unproven endpoints nothing is. A store that reads a bounded
-/// number of endpoints leaves theirs out, so that what they have waiting does not stand before that of others.
+/// Returns the tenants for which nothing is leased, and those for whose unproven endpoints nothing is leased. A store
+/// that reads a bounded number of endpoints leaves theirs out, so that they do not take the places of others in what is
+/// read.
 pub fn full_tenants(request: &LeaseRequest) -> [Vec<&str>; 2] {
     let held = || request.held.as_deref().into_iter().flatten().filter(|held| !held.tenant.is_empty());
     let full = |proven: bool| {
@@ -200,7 +202,7 @@ mod tests {
             let mut shares = Shares::new(&request, [proven].into_iter());
             assert!(shares.next(proven, "newcomer") > 0, "{has:?}");
         }
-        // Without names there is nobody to be in another's way.
+        // Without names there is nobody else to leave room for.
         let mut request = LeaseRequest::new(LeaseToken::random().unwrap(), DAY, 8);
         request.held = Some([Held::new("", 248, 0)].into());
         assert_eq!(Shares::new(&request, [true].into_iter()).next(true, ""), 8);

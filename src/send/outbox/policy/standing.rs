@@ -5,17 +5,17 @@ use crate::{
     send::outbox::store::{delivery::DeliveryState, lease::After},
 };
 
-/// What the endpoint of a delivery is to it when its attempt has ended.
+/// The standing of a delivery's endpoint when the attempt has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A delivery goes on in each case.
 pub enum Standing {
-    /// It is gone.
+    /// It was deleted.
     Deleted,
     /// It is disabled.
     Disabled,
-    /// It is as it was.
+    /// It is enabled, at the URL that was attempted.
     Enabled,
-    /// It has another URL than the one that was attempted.
+    /// It is enabled, at another URL than the one that was attempted.
     Moved,
 }
 
@@ -24,11 +24,11 @@ pub fn next_state(end: After, standing: Standing, now: Millis) -> (DeliveryState
     match (end, standing) {
         (After::Delivered, _) => (DeliveryState::Delivered, now),
         (After::Exhausted, _) => (DeliveryState::Exhausted, now),
-        // The other URL may want it.
+        // The other URL may accept it.
         (After::Gone | After::Refused, Standing::Moved) => (DeliveryState::Pending, now),
         (After::Refused, _) => (DeliveryState::Refused, now),
         (_, Standing::Deleted) => (DeliveryState::Cancelled, now),
-        // The endpoint could not be disabled, since its row cannot be read: the next attempt is told the same.
+        // The endpoint could not be disabled, since its row cannot be read: the next attempt gets the same answer.
         (After::Gone, Standing::Enabled) => (DeliveryState::Pending, after(now, GONE_AGAIN)),
         (After::Gone, _) | (_, Standing::Disabled) => (DeliveryState::Held, now),
         (After::Retry { wait } | After::Unsent { wait }, Standing::Enabled | Standing::Moved) => {
@@ -37,7 +37,8 @@ pub fn next_state(end: After, standing: Standing, now: Millis) -> (DeliveryState
     }
 }
 
-/// When a delivery is tried again that was answered 410, of an endpoint that cannot be read: as late as such an endpoint is.
+/// How long a delivery waits that was answered with 410 while the row of its endpoint cannot be read: as long as such
+/// an endpoint rests.
 const GONE_AGAIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct Counted {
     pub bucket: u8,
 }
 
-/// Decides where an attempt is counted that has ended now; one that was not made is not counted.
+/// Decides where an attempt is counted that has just ended. One that was not made is not counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,8 +41,8 @@ pub fn hour(at: Millis) -> u32 {
     u32::try_from(at.div_euclid(60 * 60 * 1000)).unwrap_or_default()
 }
 
-/// Puts a backlog together: of a count, of the moment since when the oldest delivery could have been leased, and of that since when the
-/// endpoint was served that has waited longest.
+/// Creates a backlog from a count, the moment since which the oldest delivery could have been leased, and the moment at
+/// which the endpoint that has waited longest was served last.
 pub fn backlog(waiting: u64, ready: Option<Millis>, unserved: Option<Millis>, now: Millis) -> Backlog {
     let since = |at: Option<Millis>| Duration::from_millis(u64::try_from(now - at.unwrap_or(now)).unwrap_or_default());
     let waiting = u32::try_from(waiting).unwrap_or(u32::MAX).min(BACKLOG_COUNTED);

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
@@ -49,6 +49,8 @@ pub struct EndpointSettings {
     pub api_version: Option<String>,
     /// Whether its deliveries are attempted one at a time and in order.
     pub in_order: bool,
+    /// What the application or the owner keeps with it, by name.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl EndpointSettings {
@@ -63,13 +65,14 @@ impl EndpointSettings {
             rate_limit: None,
             api_version: None,
             in_order: false,
+            metadata: BTreeMap::new(),
         }
     }
 }
 
 impl fmt::Debug for EndpointSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, events, description, style, sealed, rate_limit, api_version, in_order } = self;
+        let Self { url, events, description, style, sealed, rate_limit, api_version, in_order, metadata } = self;
         f.debug_struct("EndpointSettings")
             .field("url", &Origin(url))
             .field("events", events)
@@ -79,6 +82,7 @@ impl fmt::Debug for EndpointSettings {
             .field("rate_limit", rate_limit)
             .field("api_version", api_version)
             .field("in_order", in_order)
+            .field("metadata", metadata)
             .finish()
     }
 }

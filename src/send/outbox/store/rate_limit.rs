@@ -48,11 +48,15 @@ impl RateLimit {
 
     /// Returns the time between two attempts.
     pub fn interval(self) -> Duration {
-        let per = match self.per {
+        self.window() / self.count.get()
+    }
+
+    /// The span of time that the count is for.
+    pub(crate) fn window(self) -> Duration {
+        match self.per {
             Per::Minute => Duration::from_secs(60),
             Per::Second => Duration::from_secs(1),
-        };
-        per / self.count.get()
+        }
     }
 }
 

@@ -26,7 +26,7 @@ impl Scope {
         Self { tenant: Some(name.into()), endpoint: None }
     }
 
-    /// Counts those of one endpoint of the tenant, or of whichever tenant where none is named.
+    /// Counts those of one endpoint of the tenant, or of any tenant if none is named.
     #[must_use]
     pub fn endpoint(mut self, id: EndpointId) -> Self {
         self.endpoint = Some(id);
@@ -34,9 +34,9 @@ impl Scope {
     }
 }
 
-/// What became of a delivery by an attempt, as it is counted.
+/// How an attempt ended for its delivery, as it is counted.
 ///
-/// Complete: a store must know what to do with each.
+/// The list is complete: a store must handle each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::exhaustive_enums)]
 pub enum AttemptEnd {
@@ -44,9 +44,9 @@ pub enum AttemptEnd {
     Delivered,
     /// It failed, and was the last attempt.
     Exhausted,
-    /// The endpoint answered that it is gone.
+    /// The endpoint answered with 410.
     Gone,
-    /// The endpoint does not want it.
+    /// The endpoint rejected it, and it is not tried again.
     Refused,
     /// It failed, and is tried again.
     Retried,
@@ -56,7 +56,7 @@ impl AttemptEnd {
     /// Every end.
     pub const ALL: [Self; 5] = [Self::Delivered, Self::Exhausted, Self::Gone, Self::Refused, Self::Retried];
 
-    /// Returns how an attempt is counted that ended so; `None` for one that was not made.
+    /// Returns how an attempt with this result is counted; `None` for one that was not made.
     pub fn of(after: After) -> Option<Self> {
         match after {
             After::Delivered => Some(Self::Delivered),
@@ -68,7 +68,7 @@ impl AttemptEnd {
         }
     }
 
-    /// Returns the number of the end in stores.
+    /// Returns the number that stores keep for this end.
     pub fn number(self) -> u8 {
         match self {
             Self::Delivered => 0,
@@ -79,13 +79,13 @@ impl AttemptEnd {
         }
     }
 
-    /// Returns the end of a number.
+    /// Returns the end with this number.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|end| end.number() == number)
     }
 }
 
-/// How many attempts began to be counted in one hour that ended in one way and took about as long as each other.
+/// The number of attempts of one hour that ended in the same way and took about equally long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StatsCell {
@@ -100,7 +100,7 @@ pub struct StatsCell {
 }
 
 impl StatsCell {
-    /// Puts a cell together.
+    /// Creates a cell from its parts.
     pub fn new(hour: u32, end: AttemptEnd, bucket: u8, count: u64) -> Self {
         Self { hour, end, bucket, count }
     }
@@ -112,8 +112,8 @@ impl StatsCell {
 pub struct Backlog {
     /// How many deliveries are pending or being sent, counted up to [`BACKLOG_COUNTED`].
     pub waiting: u32,
-    /// How long the oldest delivery has been due: not while its endpoint is disabled, rests, or is kept to its rate. Zero where nothing is
-    /// due.
+    /// How long the oldest delivery has been due. Time in which its endpoint is disabled, rests, or waits for its rate
+    /// does not count. Zero if nothing is due.
     pub oldest_due: Duration,
     /// The same since the endpoint was last served, for the endpoint that has waited longest. An endpoint that is slow has old deliveries;
     /// one that nobody serves is a fault of the workers.
@@ -121,19 +121,20 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Puts a backlog together.
+    /// Creates a backlog from its parts.
     pub fn new(waiting: u32, oldest_due: Duration, unserved: Duration) -> Self {
         Self { waiting, oldest_due, unserved }
     }
 }
 
-/// Up to how many deliveries a backlog is counted: 10,000. To count more would take the longer the more there are, and says nothing else.
+/// The number up to which the deliveries of a backlog are counted: 10,000. Counting takes longer the more there are,
+/// and a larger number says nothing more.
 pub const BACKLOG_COUNTED: u32 = 10_000;
 
 /// How many buckets of latency there are.
 pub const LATENCY_BUCKETS: usize = BOUNDS.len() + 1;
 
-/// Returns the bucket of an attempt that took so long: the first one whose bound is not less.
+/// Returns the bucket for a duration: the first one whose bound is not less.
 pub fn latency_bucket(duration: Duration) -> u8 {
     let millis = duration.as_millis();
     let bucket = BOUNDS.iter().position(|bound| u128::from(*bound) >= millis).unwrap_or(BOUNDS.len());

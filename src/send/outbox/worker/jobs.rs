@@ -112,7 +112,7 @@ impl Queue for Jobs {
                 Ok(opened) => opened,
                 Err(error) => {
                     observe::not_opened(&leased.endpoint.id, &error);
-                    // Nothing is told of it, whether the lease is still ours or not.
+                    // Nothing is reported for it, whether or not the lease is still held.
                     let _ = self.finish(&leased, Finish::new(After::Unsent { wait: NOT_OPENED })).await;
                     return;
                 }

@@ -78,7 +78,7 @@ impl Place {
         Self { places: places.clone(), tenant: endpoint.tenant.clone(), is_unproven, is_aside: false }
     }
 
-    /// Gives up the place of a quick attempt to others, if it is one.
+    /// Frees the place of an attempt for others, if it has a place for quick attempts.
     pub(crate) fn set_aside(&mut self) {
         if self.is_unproven {
             return;

@@ -11,11 +11,11 @@ use crate::{
     },
 };
 
-/// A part of the records, bounded by itself.
+/// A part of the records, with its own bound.
 pub(super) struct Shard {
     records: HashMap<ClaimKey, Slot>,
-    /// Records that may go, the oldest first: done, released, or found with a passed lease. An entry counts only while the slot still has its number:
-    /// a record that was claimed again left its entry behind.
+    /// Records that may be dropped, the oldest first: done, released, or found with a passed lease. An entry counts
+    /// only while the slot still has its number: a record that was claimed again left its entry behind.
     free: VecDeque<(ClaimKey, u64)>,
     /// The number of the next entry.
     next: u64,
@@ -100,7 +100,7 @@ impl Shard {
         removed
     }
 
-    /// Changes a record, and queues it where that made it free.
+    /// Changes a record, and queues it if that made it free.
     fn change(&mut self, key: ClaimKey, now: Millis, change: impl FnOnce(&mut Record) -> Fenced) -> Fenced {
         let Some(slot) = self.records.get_mut(&key) else { return Fenced::Stale };
         let before = slot.record.state;
@@ -115,7 +115,7 @@ impl Shard {
         fenced
     }
 
-    /// Drops the record that has been free for longest, else one whose lease has passed.
+    /// Drops the record that has been free for longest, otherwise one whose lease has passed.
     fn make_room(&mut self, now: Millis) -> bool {
         self.drop_oldest_free(now) || (self.queue_passed_leases(now) && self.drop_oldest_free(now))
     }
@@ -130,7 +130,7 @@ impl Shard {
         false
     }
 
-    /// Queues every record whose lease has passed, and tells whether there was one.
+    /// Queues every record whose lease has passed. Returns `true` if there was one.
     fn queue_passed_leases(&mut self, now: Millis) -> bool {
         if self.first_lease_end > now {
             return false;
@@ -157,7 +157,7 @@ impl Shard {
     }
 }
 
-/// Returns `true` if a queue entry still is of a record that may be dropped.
+/// Returns `true` if a queue entry still belongs to a record that may be dropped.
 fn counts(records: &HashMap<ClaimKey, Slot>, key: ClaimKey, number: u64, now: Millis) -> bool {
     records
         .get(&key)

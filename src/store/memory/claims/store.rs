@@ -35,20 +35,20 @@ pub struct MemoryStore {
 
 struct Shared {
     shards: Box<[Mutex<Shard>]>,
-    /// Keyed by chance in each process, so that a sender cannot choose ids that all fall into one shard.
+    /// Keyed at random in each process, so that a sender cannot choose ids that all fall into one shard.
     hasher: RandomState,
     capacity: usize,
     offset: ClockOffset,
 }
 
 impl MemoryStore {
-    /// Creates a store of 100,000 records: about 15 MB when it is full, and room for one delivery every six seconds over
-    /// the 7 days that a done one is kept by default.
+    /// Creates a store of 100,000 records: about 15 MB when it is full, and room for one delivery every six seconds
+    /// over the 7 days for which a completed one is kept by default.
     pub fn new() -> Self {
         Self::with_capacity(100_000)
     }
 
-    /// Creates a store of `capacity` records, at least one. Stored responses come on top.
+    /// Creates a store of `capacity` records, at least one. Stored responses need memory in addition.
     ///
     /// Larger stores are split into shards by the hash of the key, so one shard may be full a few percent before the
     /// whole is.
@@ -56,7 +56,7 @@ impl MemoryStore {
         Self::with_capacity_and_offset(capacity, ClockOffset::default())
     }
 
-    /// Creates a store whose clock is moved by `offset`, for tests that age records.
+    /// Creates a store whose clock is moved by `offset`, for tests in which records become older.
     pub fn with_capacity_and_offset(capacity: usize, offset: ClockOffset) -> Self {
         let capacity = capacity.max(1);
         let shards = (capacity / RECORDS_PER_SHARD).clamp(1, MAX_SHARDS);
@@ -89,7 +89,7 @@ impl MemoryStore {
         self.shared.capacity
     }
 
-    /// Counts the records, in whatever state.
+    /// Returns the number of records in any state.
     pub fn len(&self) -> usize {
         self.shared.shards.iter().map(|shard| lock(shard).len()).sum()
     }
@@ -197,7 +197,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Below this a shard would be full too early by chance: with 1,024 the spread is about 3 %.
+/// With fewer records a shard would be full too early by chance: with 1,024 the spread is about 3 %.
 const RECORDS_PER_SHARD: usize = 1024;
 
 /// More would only help machines with more cores than this.

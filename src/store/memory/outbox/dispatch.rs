@@ -24,7 +24,7 @@ impl Tables {
         batch.answers(|place| became[place])
     }
 
-    /// Returns what is kept under a message's tenant and id: its number, and by which digest it is known.
+    /// Returns what is kept under a message's tenant and id: its number and its digest.
     fn kept(&self, message: &Message) -> Option<(u64, [u8; 32])> {
         let found = self.find(tenant(message), message.message_id().as_str());
         found.map(|(number, stored)| (number, stored.digest))
@@ -55,7 +55,7 @@ impl Tables {
             return None;
         }
         let number = match self.kept(message) {
-            // What was dispatched to others is another message.
+            // A message that was dispatched to other endpoints is another message.
             Some((number, kept)) if kept == digest(message) => self.made(number, id)?.0,
             Some(_) => return None,
             None => {

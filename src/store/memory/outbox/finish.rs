@@ -33,7 +33,7 @@ impl Tables {
         if finished.disabled.is_some() {
             self.switch(id, finished.disabled, now);
             if let Some(notice) = &end.notice {
-                // One that is in conflict with another says the same.
+                // If the notice is in conflict, the other message with its id says the same.
                 self.dispatch(std::slice::from_ref(notice), now);
             }
         }

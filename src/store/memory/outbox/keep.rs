@@ -1,4 +1,4 @@
-//! What is removed: a tenant's, and what is old.
+//! Removes what a tenant has, and what is old.
 
 use bytes::Bytes;
 
@@ -30,7 +30,7 @@ impl Tables {
 
     pub(super) fn purge(&mut self, retention: Retention, limit: usize, now: Millis) -> u64 {
         let rows = before(now, retention.rows);
-        // The content goes with the rows at the latest.
+        // The content is removed with the rows at the latest.
         let content = before(now, retention.content.min(retention.rows));
         let left = self.leave(limit, now);
         let held = self.deliveries().filter(|(_, one)| one.state == DeliveryState::Held && one.due_at < rows);
@@ -63,7 +63,7 @@ impl Tables {
         usage
     }
 
-    /// Drops the content of a message, and what was answered to it.
+    /// Drops the content of a message and the answers to it.
     fn empty(&mut self, message: u64) {
         if let Some(stored) = self.messages.get_mut(&message) {
             stored.message = None;
@@ -73,7 +73,8 @@ impl Tables {
         }
     }
 
-    /// A worker died on these, and nobody leases them again: their endpoint was disabled or deleted meanwhile.
+    /// Holds or cancels deliveries whose worker died. Nobody leases them again, since their endpoint was disabled or
+    /// deleted in the meantime.
     fn leave(&mut self, limit: usize, now: Millis) -> usize {
         let died = self.leased().take_while(|(ends_at, _)| *ends_at < now);
         let left = died.filter_map(|(_, number)| {

@@ -64,7 +64,7 @@ impl Tables {
         Some(waiting)
     }
 
-    /// Gives what a worker died on its place again.
+    /// Returns deliveries whose worker died to their places.
     fn take_back(&mut self, id: EndpointId, now: Millis) {
         let died = self.due(id, now).filter(|(_, delivery)| delivery.state == DeliveryState::Sending);
         for number in died.map(|(number, _)| number).collect::<Vec<_>>() {
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// A lease costs by what it leases, and not by what merely waits, is held, or has ended.
+    /// The cost of a lease depends on what it leases, and not on what only waits, is held, or has ended.
     #[test]
     fn what_only_waits_is_not_read() {
         let (mut tables, id) = tables(false);

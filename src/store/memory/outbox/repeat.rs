@@ -1,4 +1,4 @@
-//! What is sent once more: what somebody resends, and what an endpoint missed.
+//! What is sent again: what somebody resends, and what an endpoint missed.
 
 use super::tables::Tables;
 use crate::{

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// An outbox in this process, for tests: it ends with the process, and has no bound.
+/// An outbox in this process, for tests. It ends with the process, and its size is not limited.
 ///
 /// ```
 /// use tower_webhooks::{send::{Dispatcher, Message, NewEndpoint}, store::MemoryOutbox};
@@ -43,7 +43,7 @@ impl MemoryOutbox {
         Self::default()
     }
 
-    /// Creates an outbox whose clock is moved by `offset`, for tests that let time pass.
+    /// Creates an outbox whose clock is moved by `offset`, for tests in which time passes.
     pub fn with_offset(offset: ClockOffset) -> Self {
         Self { tables: Arc::default(), offset }
     }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What there is. Deliveries are added, changed and removed by the methods below alone, which keep the indexes.
+/// The tables. Only the methods below add, change and remove deliveries, since they also keep the indexes.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) endpoints: BTreeMap<EndpointId, Endpoint>,
@@ -29,7 +29,7 @@ pub(super) struct Tables {
     /// What is sending, by when its lease ends.
     sending: BTreeSet<(EndpointId, Millis, u64)>,
     lease_ends: BTreeSet<(Millis, u64)>,
-    /// From when on something of an enabled endpoint may be leased, and where each endpoint stands there.
+    /// From when on something of an enabled endpoint may be leased, and the entry of each endpoint.
     looks: BTreeSet<(Millis, EndpointId)>,
     looked_at: HashMap<EndpointId, Millis>,
     last: u64,
@@ -48,7 +48,7 @@ pub(super) struct Stored {
     pub(super) tenant: String,
     pub(super) id: String,
     pub(super) event_type: String,
-    /// With a timestamp. None when its content was purged.
+    /// It has a timestamp. `None` if its content was purged.
     pub(super) message: Option<Message>,
     pub(super) digest: [u8; 32],
     /// The only endpoint that it is for, if it is.
@@ -68,14 +68,14 @@ pub(super) struct Delivery {
     pub(super) attempt: u32,
     /// How many attempts were begun before it was last resent or recovered.
     pub(super) resent_after: Option<u32>,
-    /// That of its endpoint when it was leased.
+    /// The epoch of its endpoint when it was leased.
     pub(super) epoch: i64,
     pub(super) token: Option<LeaseToken>,
     pub(super) created_at: Millis,
 }
 
 impl Endpoint {
-    /// Shows how the endpoint is doing.
+    /// Copies the endpoint's health into its record.
     fn show(&mut self) {
         self.record.failures = self.health.failures;
         self.record.failing_since = self.health.failing_since.map(to_time);
@@ -109,12 +109,12 @@ impl Delivery {
         }
     }
 
-    /// Whether a worker has it whose lease is not over.
+    /// Returns `true` if a worker holds it with a lease that has not passed.
     pub(super) fn is_leased(&self, now: Millis) -> bool {
         self.state == DeliveryState::Sending && self.due_at > now
     }
 
-    /// Whether somebody waits for it.
+    /// Returns `true` if it has not ended.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.state, DeliveryState::Pending | DeliveryState::Sending | DeliveryState::Held)
     }
@@ -151,7 +151,7 @@ impl Tables {
         number
     }
 
-    /// Removes a message and what came of it.
+    /// Removes a message, its deliveries and their attempts.
     pub(super) fn remove(&mut self, message: u64) {
         if let Some(stored) = self.messages.remove(&message) {
             self.by_id.remove(&(stored.tenant, stored.id));
@@ -185,7 +185,7 @@ impl Tables {
         self.deliveries.iter().map(|(number, delivery)| (*number, delivery))
     }
 
-    /// Returns when what waits for an endpoint is due, the earliest first.
+    /// Returns the due times of what waits for an endpoint, the earliest first.
     pub(super) fn due_times(&self, endpoint: EndpointId) -> impl Iterator<Item = Millis> {
         let of_it = self.waiting.range((endpoint, Millis::MIN, 0)..=(endpoint, Millis::MAX, u64::MAX));
         of_it.map(|(_, due_at, _)| *due_at)
@@ -202,7 +202,7 @@ impl Tables {
         Some((number, self.deliveries.get(&number)?))
     }
 
-    /// Changes a delivery, if it is there.
+    /// Changes a delivery, if it exists.
     pub(super) fn change(&mut self, number: u64, change: impl FnOnce(&mut Delivery)) {
         self.unindex(number);
         let Some(delivery) = self.deliveries.get_mut(&number) else { return };
@@ -220,7 +220,7 @@ impl Tables {
         }
     }
 
-    /// Lets a delivery go before all else of its endpoint.
+    /// Puts a delivery before everything else of its endpoint.
     pub(super) fn urge(&mut self, number: u64) {
         self.change(number, |delivery| delivery.due_at = URGENT_DUE);
         if let Some(endpoint) = self.delivery(number).map(|delivery| delivery.endpoint) {
@@ -264,7 +264,7 @@ impl Tables {
         was_there
     }
 
-    /// Changes an endpoint, if it is there.
+    /// Changes an endpoint, if it exists.
     pub(super) fn change_endpoint(&mut self, id: EndpointId, change: impl FnOnce(&mut Endpoint)) {
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             change(endpoint);
@@ -278,7 +278,7 @@ impl Tables {
             if disabled.is_none() {
                 endpoint.health.enable();
             }
-            // The first reason stays.
+            // An endpoint that is disabled already keeps its reason.
             endpoint.record.disabled = disabled.map(|reason| endpoint.record.disabled.unwrap_or(reason));
         });
         let Some(health) = self.endpoints.get(&id).map(|endpoint| endpoint.health) else { return false };
@@ -309,12 +309,12 @@ impl Tables {
         due.filter_map(|(.., number)| Some((*number, self.deliveries.get(number)?)))
     }
 
-    /// Returns what was leased, by when the lease ends, from those on that ended first.
+    /// Returns what was leased in the order in which the leases end.
     pub(super) fn leased(&self) -> impl Iterator<Item = (Millis, u64)> {
         self.lease_ends.iter().copied()
     }
 
-    /// Returns when something may be leased that may not be now: it becomes due, or a lease ends.
+    /// Returns when something may be leased next that may not be leased now: it becomes due, or a lease ends.
     pub(super) fn next_due(&self, now: Millis) -> Option<Millis> {
         let later = now.saturating_add(1);
         let looked_at = self.looks.iter().map(|(at, _)| *at).find(|at| *at > now);
@@ -344,7 +344,7 @@ impl Tables {
         self.lease_ends.remove(&(delivery.due_at, number));
     }
 
-    /// Has an endpoint looked at when something of it may be leased.
+    /// Updates the time at which an endpoint is looked at: when something of it may be leased.
     fn refresh(&mut self, id: EndpointId) {
         if let Some(at) = self.looked_at.remove(&id) {
             self.looks.remove(&(at, id));

@@ -1,4 +1,4 @@
-//! Claims in a PostgreSQL database: each call is one statement, which decides inside the server.
+//! Claims in a PostgreSQL database: each call is one statement, and the server decides.
 
 mod contract;
 mod schema;

@@ -105,7 +105,7 @@ impl Claims {
         }
     }
 
-    /// Completes inside the application's transaction, if there is one, else on a connection of our own.
+    /// Completes inside the application's transaction, if there is one, otherwise on a connection of the store.
     pub(super) async fn completion(
         &self,
         transaction: Option<&mut PgConnection>,
@@ -184,7 +184,7 @@ impl Claims {
     }
 }
 
-/// Reads what the claim's one row says.
+/// Reads the outcome from the claim's one row.
 fn outcome(row: &PgRow, contended: ClaimOutcome) -> Result<ClaimOutcome, sqlx::Error> {
     if let Some(attempt) = row.try_get::<Option<i32>, _>("attempt")? {
         return Ok(ClaimOutcome::Acquired { attempt: attempt.unsigned_abs() });
@@ -219,7 +219,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
 }
 
-/// The key is a hash, so its first half is as good a number as any; a collision makes one claim wait for its next try.
+/// The key is a hash, so its first half is random enough. A collision only makes one claim wait for its next try.
 fn advisory_lock(key: [u8; 16], salt: u64) -> i64 {
     let half = u128::from_be_bytes(key) >> 64;
     i64::from_ne_bytes((half as u64 ^ salt).to_ne_bytes())
@@ -228,5 +228,6 @@ fn advisory_lock(key: [u8; 16], salt: u64) -> i64 {
 const DONE: i16 = 2;
 
 /// A claim never waits for a row by design. Should one do so anyway (its read was older than a claim *and* a
-/// [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) after it), it gives up well before anybody notices.
+/// [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) after it), it gives up long before a sender
+/// would.
 const CLAIM_LOCK_TIMEOUT: &str = "100ms";

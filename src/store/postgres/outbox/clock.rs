@@ -1,5 +1,5 @@
-//! What becomes of leases, rests and what is due when the server's clock goes back, as it does after a failover to a server whose
-//! clock is behind: it would last for as long as the clock went back.
+//! Corrects leases, rests and due times when the server's clock goes back, as it does after a failover to a server
+//! whose clock is behind. Otherwise they would last longer by as much as the clock went back.
 
 use sqlx::Row;
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +18,7 @@ use crate::{
 
 const CONTEXT: &str = "look for what was written before the clock went back";
 
-/// Returns `true` if the clock has gone back since this process looked for work last. At the first time the rows tell.
+/// Returns `true` if the clock has gone back since this process looked for work last. The first time, the rows decide.
 pub(super) async fn went_back(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<bool, StoreError> {
     let last = match outbox.looks(now) {
         Some(looked_at) => Some(looked_at),
@@ -36,19 +36,19 @@ pub(super) async fn went_back(outbox: &Outbox, deadline: Instant, now: Millis) -
     Ok(last.is_some_and(|last| last > now.saturating_add(TOLERATED)))
 }
 
-/// Ends what ends later than it can, makes due what was dispatched before the clock went back, and has endpoints with something due
-/// looked at.
+/// Ends leases and rests that end later than is possible, makes due what was dispatched before the clock went back, and
+/// has endpoints with something due looked at.
 pub(super) async fn catch_up(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<(), StoreError> {
     transaction!(outbox, deadline, CONTEXT, tx => catch_up_in(outbox, &mut tx, now))
 }
 
 async fn catch_up_in(outbox: &Outbox, tx: &mut Tx, now: Millis) -> Result<(), sqlx::Error> {
-    // Endpoints before deliveries, as everybody locks them.
+    // Endpoints before deliveries: every transaction locks them in this order.
     let rest = Value::from(after(now, LONGEST_ASKED_REST));
     tx.all(&outbox.statements.clock_endpoints, &[Value::from(now), rest]).await?;
     let lease = Value::from(after(now, LONGEST_LEASE));
     tx.all(&outbox.statements.clock_deliveries, &[Value::from(now), lease]).await.map(drop)
 }
 
-/// Clocks are moved by as much all the time, and nothing waits for long by it.
+/// Clocks are often adjusted by this much, and the delay is short.
 const TOLERATED: Millis = 1000;

@@ -26,7 +26,7 @@ const CONTEXT: &str = "dispatch";
 pub(super) async fn dispatch(outbox: &Outbox, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
     let deadline = outbox.deadline().await?;
     let dispatched = if messages.len() <= 1 {
-        // One statement stores it, or does not: it needs no transaction around it.
+        // One statement does all of it, so it needs no transaction around it.
         let lock_timeout = &*outbox.server.lock_timeout;
         let done = store_all(outbox, Way::Alone { outbox, deadline }, &messages, lock_timeout).await;
         done.map_err(|error| store_error(error, CONTEXT))?
@@ -57,11 +57,11 @@ pub(super) async fn dispatch_in(
     let Some(connection) = connection.downcast_mut::<PgConnection>() else {
         return Err(StoreError::new(
             StoreErrorKind::WrongTransaction,
-            "dispatch: the store is PostgreSQL, and the connection is no `sqlx::PgConnection`",
+            "dispatch: the store is PostgreSQL, and the connection is not an `sqlx::PgConnection`",
         ));
     };
     let way = Way::Within { connection, mode: outbox.server.mode };
-    // The settings of the application's transaction are not ours to change.
+    // The settings of the application's transaction must not be changed here.
     let done = timeout(outbox.server.timeout, store_all(outbox, way, &messages, "")).await;
     done.unwrap_or_else(|_| Err(no_answer())).map_err(|error| in_transaction(error, CONTEXT))
 }
@@ -128,7 +128,7 @@ impl Way<'_> {
     }
 }
 
-/// What became of a message.
+/// The result for a message.
 #[derive(Clone, Copy)]
 enum Stored {
     Known { deliveries: u32 },
@@ -136,8 +136,8 @@ enum Stored {
     Other,
 }
 
-/// Stores messages. If one of them is in conflict with another one, what was stored of the others is taken back: a transaction of
-/// the application's is not ours to roll back.
+/// Stores messages. If one of them is in conflict with another one, what was stored of the others is taken back: the
+/// application's transaction must not be rolled back here.
 async fn store_all(
     outbox: &Outbox,
     mut way: Way<'_>,
@@ -225,7 +225,7 @@ fn read(row: &PgRow) -> Result<Option<Stored>, sqlx::Error> {
     })
 }
 
-/// What is under an id comes and goes faster than it can be read.
+/// Returns the error for a message that is stored and removed faster than it can be read.
 fn too_busy() -> sqlx::Error {
     sqlx::Error::Protocol("a message is being stored and removed again and again".to_owned())
 }

@@ -14,7 +14,7 @@ use crate::{
         policy::{Health, waits_as},
     },
     store::{
-        columns,
+        columns::{self, Texts},
         postgres::{
             error::{no_answer, store_error},
             statement::Value,
@@ -46,7 +46,7 @@ async fn create_in(
 
     let id = draft.id.to_string();
     let settings = Settings::new(&draft.settings);
-    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata] = settings.values();
     let values = [
         outbox.offset(),
         Value::from(i64::from(most)),
@@ -61,6 +61,7 @@ async fn create_in(
         rate_limit,
         api_version,
         in_order,
+        metadata,
     ];
     tx.first(&outbox.statements.create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
@@ -156,9 +157,9 @@ async fn change_in(
     changed.settings.rate_limit = settings.rate_limit;
     note(outbox, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
-    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata] = settings.values();
     let id = Value::from(&*id);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order];
+    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata];
     tx.all(&outbox.statements.change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -276,28 +277,27 @@ pub(super) async fn note(
 /// The texts of settings, as they are kept.
 struct Settings<'a> {
     settings: &'a EndpointSettings,
-    events: String,
-    rate_limit: Option<String>,
+    texts: Texts,
 }
 
 impl<'a> Settings<'a> {
     fn new(settings: &'a EndpointSettings) -> Self {
-        let (events, rate_limit) = columns::settings(settings);
-        Self { settings, events, rate_limit }
+        Self { settings, texts: columns::settings(settings) }
     }
 
-    fn values(&self) -> [Value<'_>; 9] {
+    fn values(&self) -> [Value<'_>; 10] {
         let settings = self.settings;
         [
             Value::from(&*settings.url),
-            Value::from(&*self.events),
+            Value::from(&*self.texts.events),
             Value::from(&*settings.description),
             Value::from(settings.style.as_str()),
             Value::from(&*settings.sealed.key),
             Value::Bytes(Some(&settings.sealed.bytes)),
-            Value::Text(self.rate_limit.as_deref()),
+            Value::Text(self.texts.rate_limit.as_deref()),
             Value::Text(settings.api_version.as_deref()),
             Value::from(i64::from(settings.in_order)),
+            Value::Text(self.texts.metadata.as_deref()),
         ]
     }
 }

@@ -15,11 +15,12 @@ pub(super) async fn put(outbox: &Outbox, event_types: Vec<EventTypeDefinition>) 
     let by_name: BTreeMap<_, _> = event_types.iter().map(|event_type| (event_type.name(), event_type)).collect();
     let column =
         |text: fn(&EventTypeDefinition) -> Option<&str>| by_name.values().map(|event_type| text(event_type)).collect();
-    let columns: [Vec<_>; 4] = [
+    let columns: [Vec<_>; 5] = [
         column(|event_type| Some(event_type.name())),
         column(|event_type| Some(event_type.description_text())),
         column(EventTypeDefinition::api_version),
         column(EventTypeDefinition::schema_text),
+        column(EventTypeDefinition::example_json),
     ];
     let values = columns.each_ref().map(|texts| Value::ManyTexts(texts));
     outbox.ask("put event types", &outbox.statements.put_event_types, &values).await.map(drop)

@@ -77,7 +77,7 @@ async fn finish_in(
         if finished.disabled.is_some() {
             endpoints::switch_in(outbox, tx, found, finished.disabled).await?;
             if let Some(notice) = &end.notice {
-                // One that is in conflict with another says the same.
+                // If the notice is in conflict, the other message with its id says the same.
                 dispatch::dispatch_with(outbox, tx, std::slice::from_ref(notice)).await?;
             }
         }

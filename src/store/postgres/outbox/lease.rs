@@ -41,7 +41,7 @@ pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leas
         return Ok(Leases::new(Vec::new(), next_due));
     }
     let leased = transaction!(outbox, deadline, CONTEXT, tx => lease_in(outbox, &mut tx, &request, &look.candidates))?;
-    // Another worker has what there is, or had: soon it is seen how much it left.
+    // Another worker holds the locks. The next look, soon, shows what it left.
     let next_due = leased.is_empty().then_some(SOON);
     Ok(Leases::new(leased, next_due))
 }
@@ -61,7 +61,7 @@ async fn look_once(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -
 }
 
 async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Result<Look, sqlx::Error> {
-    // Where there are more with something new than are seen, each comes about as often as the others.
+    // If more endpoints have something new than one look reads, a random start gives each about the same chance.
     let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
     let [full, full_of_unproven] =
         full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect::<Vec<_>>());
@@ -88,7 +88,7 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
             continue;
         }
         if !row.try_get::<bool, _>("proven")? {
-            // Each gets one at least, so more of them than that are not asked for.
+            // Each gets at least one, so no more endpoints than that are read.
             let Some(less) = left_unproven.checked_sub(1) else { continue };
             left_unproven = less;
         }
@@ -101,8 +101,8 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
     Ok(Look { now, candidates, idle, next_due: wait.map(positive) })
 }
 
-/// Has endpoints looked at again when something of them may be leased, and not before; and notes what is new of them. Returns how
-/// long until the first of them is to be looked at.
+/// Has endpoints looked at again when something of them may be leased, and not before; and records what is new for
+/// them. Returns the time until the first of them is to be looked at.
 async fn settle(outbox: &Outbox, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
     let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
     // What is decided under the lock is read after it.
@@ -204,7 +204,7 @@ async fn gather(
         if row.optional_int("seq")?.is_some() {
             waiting.due.push(columns::due(&row)?);
         }
-        // The last row of an endpoint tells.
+        // The last row of an endpoint decides.
         waiting.is_partial = (waiting.due.len() as i64) < row.int("due")?;
     }
     Ok(())

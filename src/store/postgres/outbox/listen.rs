@@ -6,10 +6,10 @@ use tokio::time::{sleep, timeout};
 use super::shared::Outbox;
 use crate::store::postgres::statement::Mode;
 
-/// Listens on a connection of its own until it is dropped, and wakes whoever waits. A connection that is lost is opened again; what
-/// came meanwhile is found by looking.
+/// Listens on a connection of its own until it is dropped, and calls `wake` for each notification. A lost connection is
+/// opened again; workers find what was dispatched in the meantime when they next look.
 pub(super) async fn listen(outbox: &Outbox, wake: Box<dyn Fn() + Send + Sync + '_>) {
-    // A pooler that hands out connections by the transaction lets nobody listen.
+    // Behind a pooler that lends connections for one transaction, nobody can listen.
     if outbox.server.mode == Mode::Simple {
         return;
     }
@@ -44,7 +44,7 @@ async fn connect(outbox: &Outbox) -> Result<PgListener, sqlx::Error> {
     timeout(timeout_of, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// Waits for a word. A connection that is silent for long is asked whether it is still there.
+/// Waits for a notification. A connection that has been silent for long is tested.
 async fn hear(outbox: &Outbox, listener: &mut PgListener) -> Result<(), sqlx::Error> {
     loop {
         match timeout(SILENCE, listener.try_recv()).await {

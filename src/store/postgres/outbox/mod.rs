@@ -3,11 +3,12 @@
 //! 1. Whoever changes what is leased of an endpoint locks its row first, and its deliveries after it. What is decided under the
 //!    lock is read in a statement of its own, since one statement may see less than its lock has waited for.
 //! 2. Nobody waits for long: a worker skips what is locked, and others give up after half of the store's timeout.
-//! 3. Dispatching locks no endpoint. So a delivery may be made for one that is being disabled or deleted at that moment; it is
-//!    not leased, and `purge` holds or cancels it. And an endpoint's row does not tell of what is new: a lease, which has the
-//!    row locked, notes it there.
-//! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id; `purge`, which begins with
-//!    messages, waits for no delivery. Should two wait for each other anyway, the one that the server stops is run once more.
+//! 3. Dispatching locks no endpoint. So a delivery may be made for one that is being disabled or deleted at that
+//!    moment; it is not leased, and `purge` holds or cancels it. And an endpoint's row does not show what is new: a
+//!    lease, which locks the row, records it there.
+//! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id; `purge`, which
+//!    begins with messages, waits for no delivery. If two transactions still wait for each other, the one that the
+//!    server stops is repeated.
 
 mod clock;
 mod contract;

@@ -1,6 +1,6 @@
-//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps. That there is more to move
-//! stands in a table until it is done, and lists show each delivery where it will be. Whoever switched the endpoint goes on until its
-//! call is over, and `purge` does.
+//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps. A table records
+//! that there is more to move, and lists show each delivery in its later state. The call that switched the endpoint
+//! continues until its time has ended, and `purge` moves the rest.
 
 use std::collections::HashMap;
 
@@ -33,13 +33,14 @@ pub(super) async fn start(
     target: DeliveryState,
     now: Millis,
 ) -> Result<i64, sqlx::Error> {
-    // Before the deliveries are locked: who goes on with an endpoint locks in this order too.
+    // This comes before the deliveries are locked: every step of a move locks in this order.
     let values = [Value::from(endpoint), Value::from(tenant), Value::from(number(target))];
     tx.all(&outbox.statements.move_begin, &values).await?;
-    step(outbox, tx, endpoint, target, now, STEP).await
+    step(outbox, tx, (endpoint, target), now, STEP).await
 }
 
-/// Goes on with an endpoint, until nothing is left to move or the time is over. Then, or where it fails, `purge` goes on.
+/// Continues with an endpoint until nothing is left to move or the time has ended. Then, or after a failure, `purge`
+/// continues.
 pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
     let id = endpoint.to_string();
     while moved >= STEP {
@@ -50,8 +51,8 @@ pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: Endpoin
     }
 }
 
-/// Goes on with an endpoint, or with any that nobody else is busy with, in a transaction of its own. Returns how many it moved, and
-/// whether they are due now.
+/// Continues with an endpoint, or with any that nobody else is moving, in a transaction of its own. Returns how many it
+/// moved, and whether they are due now.
 pub(super) async fn go_on(
     outbox: &Outbox,
     deadline: Instant,
@@ -71,17 +72,16 @@ async fn go_on_in(
     let Some(row) = tx.first(&outbox.statements.move_on, &values).await? else { return Ok((0, false)) };
     let endpoint: String = row.try_get("endpoint")?;
     let target = target(row.int("target")?)?;
-    let moved = step(outbox, tx, &endpoint, target, row.try_get("now")?, limit).await?;
-    // That it is done is a change as well.
+    let moved = step(outbox, tx, (&endpoint, target), row.try_get("now")?, limit).await?;
+    // Finding out that it is done counts as a change too.
     Ok((moved.max(1), target == DeliveryState::Pending && moved > 0))
 }
 
-/// Moves some, and forgets of the endpoint when these were the last ones.
+/// Moves one step, and removes the endpoint's entry if nothing is left.
 async fn step(
     outbox: &Outbox,
     tx: &mut Tx,
-    endpoint: &str,
-    target: DeliveryState,
+    (endpoint, target): (&str, DeliveryState),
     now: Millis,
     limit: i64,
 ) -> Result<i64, sqlx::Error> {
@@ -103,14 +103,14 @@ async fn step(
     Ok(moved)
 }
 
-/// The endpoints of a tenant whose deliveries are being moved, and where to: mostly there are none.
+/// The endpoints of a tenant whose deliveries are being moved, and where to. Usually there are none.
 pub(super) async fn of_tenant(outbox: &Outbox, tenant: &str) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     let rows = outbox.ask(CONTEXT, &outbox.statements.moves, &[Value::from(tenant)]).await?;
     let read = |row: &PgRow| Ok((row.try_get::<String, _>("endpoint")?, row.int("target")?));
     let mut moves = HashMap::new();
     for row in &rows {
         let (id, number) = read(row).map_err(|error| store_error(error, CONTEXT))?;
-        // One that cannot be read is in no other one's way.
+        // An entry that cannot be read does not affect the others.
         if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
             moves.insert(id, target);
         }

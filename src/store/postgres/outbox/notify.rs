@@ -1,8 +1,9 @@
 //! Notifies the workers of other processes that there is something to do.
 //!
-//! A transaction that has sent a `NOTIFY` holds a lock of the whole server from before its commit until the commit is on disk
-//! and at a synchronous replica, so no two such transactions share a flush. None of those that dispatch therefore does: a task
-//! sends one after their commits, on a connection of its own, for all that came within [`PAUSE`]. Nothing rests on it.
+//! A transaction that has sent a `NOTIFY` holds a lock of the whole server from before its commit until the commit is
+//! on disk and at a synchronous replica, so no two such transactions share a flush. Therefore transactions that
+//! dispatch do not notify. A task sends one `NOTIFY` after their commits, on a connection of its own, for all of them
+//! within [`PAUSE`]. It only saves time: workers also look regularly.
 
 use std::{
     future::Future,
@@ -17,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The way to the task, which the first call starts. It ends when the store is dropped.
+/// The sender to the task, which the first call starts. The task ends when the store is dropped.
 #[derive(Default)]
 pub(super) struct Notifier {
     asked: Mutex<Option<mpsc::Sender<()>>>,
@@ -31,7 +32,7 @@ impl Notifier {
     {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = asked.as_ref().filter(|sender| !sender.is_closed()) {
-            // Where one waits already, it tells of this too.
+            // If a request waits already, its `NOTIFY` also covers this one.
             let _ = sender.try_send(());
             return;
         }
@@ -44,7 +45,7 @@ impl Notifier {
     }
 }
 
-/// Sends a `NOTIFY` whenever it is asked to, until nobody is left who could ask.
+/// Sends a `NOTIFY` whenever it is asked to, until every sender is dropped.
 pub(super) fn run(
     options: Arc<PgConnectOptions>,
     channel: &str,
@@ -99,15 +100,16 @@ async fn tell(
 
 async fn close(connection: Option<PgConnection>, limit: Duration) {
     if let Some(connection) = connection {
-        // Whether the server hears of it or not, it is gone.
+        // The connection is dropped, whether or not the server is told.
         let _ = timeout(limit, connection.close()).await;
     }
 }
 
-/// The shortest time between two of them. It is what a worker in another process waits for at most beside the round trip.
+/// The shortest time between two of them. A worker in another process waits at most this long, in addition to the round
+/// trip.
 const PAUSE: Duration = Duration::from_millis(5);
 
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// How long a connection is kept that nobody needs.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(60);

@@ -32,11 +32,11 @@ pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> 
         .and_then(|row| row.try_get("now"))
         .map_err(|error| store_error(error, CONTEXT))?;
     let rows = before(now, retention.rows);
-    // The content goes with the rows at the latest.
+    // The content is removed with the rows at the latest.
     let content = before(now, retention.content).max(rows);
     let most = Value::from(i64::from(limit));
 
-    // In the order in which rows lose their meaning. A message that is still to be delivered to somebody is not touched.
+    // In the order in which rows stop being needed. A message that is still to be delivered to somebody is not touched.
     outbox.ask(CONTEXT, &statements.purge_strays, &[most]).await?;
     let (mut changed, is_due) = go_on_moving(outbox, limit).await?;
     for (statement, values) in [
@@ -130,7 +130,7 @@ pub(super) async fn erase(outbox: &Outbox, tenant: Arc<str>, limit: u32) -> Resu
     let endpoints = transaction!(outbox, deadline, CONTEXT, tx => erase_of(endpoints, &mut tx, tenant, limit))?;
     let deliveries = transaction!(outbox, deadline, CONTEXT, tx => erase_deliveries(outbox, &mut tx, tenant, limit))?;
     if deliveries >= u64::from(limit) {
-        // Its messages would be read in vain for as long as there are deliveries of them.
+        // Its messages cannot be removed while deliveries of them exist.
         return Ok(endpoints + deliveries);
     }
     let messages = &statements.erase_messages;

@@ -11,5 +11,6 @@ pub(super) const OUTBOX: Part = Part {
         Migration { version: 3, oldest_reader: 3, sql: include_str!("../migrations/outbox_3.sql") },
         Migration { version: 4, oldest_reader: 3, sql: include_str!("../migrations/outbox_4.sql") },
         Migration { version: 5, oldest_reader: 3, sql: include_str!("../migrations/outbox_5.sql") },
+        Migration { version: 6, oldest_reader: 3, sql: include_str!("../migrations/outbox_6.sql") },
     ],
 };

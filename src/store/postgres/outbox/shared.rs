@@ -28,9 +28,9 @@ pub(in crate::store::postgres) struct Outbox {
     pub(super) statements: Statements,
     /// How a transaction begins.
     pub(super) begin: Box<str>,
-    /// Where workers are told that there is something to do.
+    /// The channel on which workers are notified.
     pub(super) channel: Box<str>,
-    /// Nothing where nobody is to be told.
+    /// `None` if nobody is to be notified.
     notifier: Option<Notifier>,
     /// Set once the tables were found to fit; until then each call looks.
     checked: AtomicBool,
@@ -60,7 +60,7 @@ impl Outbox {
         self.server.offset()
     }
 
-    /// Has the workers of other processes told, soon, that there is something to do. What they are told of is committed.
+    /// Notifies the workers of other processes soon that there is something to do. It is called after the commit.
     pub(super) fn announce(&self) {
         if let Some(notifier) = &self.notifier {
             let pool = &self.server.pool.current().value;

@@ -5,7 +5,7 @@ use crate::{
 
 macro_rules! statements {
     ($($name:ident),* $(,)?) => {
-        /// What the outbox asks of the server: a file each.
+        /// The statements of the outbox, each in its own file.
         pub(super) struct Statements {
             $(pub(super) $name: Statement,)*
             pub(super) now: Statement,
@@ -195,11 +195,12 @@ impl Shape {
             | usize::from(self.without) << 4
     }
 
-    /// However many deliveries there are, a page of them is read: from an index that has those of each state in their order. Where any
-    /// state will do, a page of each is read, and the newest of these are taken. Those of one message are few.
+    /// Only a page is read, however many deliveries there are: from an index that has those of each state in their
+    /// order. If any state is wanted, a page of each is read, and the newest of these are returned. A message has few
+    /// deliveries.
     ///
-    /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner may walk
-    /// the table from its end, and hope to meet what is asked for soon.
+    /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner
+    /// may instead scan the table from its end until it has found enough.
     fn text(self) -> String {
         let mut next = 4..;
         let mut number = |is_there: bool| is_there.then(|| next.next().unwrap_or_default());

@@ -23,7 +23,8 @@ impl IdempotencyStore for SqliteStore {
         Box::pin(async move {
             let claims = &self.shared.claims;
             if let Some(mut record) = claims.look_up(claim.key).await? {
-                // On a copy: what it would be, had it stayed as it was read. Only a win has to be decided under the lock.
+                // On a copy, to see the outcome if the record stays as it was read. Only a claim that would succeed has
+                // to be decided under the lock.
                 match record.claim(&claim, claims.now()) {
                     ClaimOutcome::Acquired { .. } => {}
                     known => return Ok(known),
@@ -69,7 +70,7 @@ impl IdempotencyStore for SqliteStore {
             let Some(connection) = connection.downcast_mut::<SqliteConnection>() else {
                 return Err(StoreError::new(
                     StoreErrorKind::WrongTransaction,
-                    "complete a claim: the store is SQLite, and the connection is no `sqlx::SqliteConnection`",
+                    "complete a claim: the store is SQLite, and the connection is not an `sqlx::SqliteConnection`",
                 ));
             };
             self.shared.claims.complete_in(connection, key, token, &completion).await

@@ -1,4 +1,5 @@
-//! Claims in an SQLite database: one task reads, one task writes, each as much as waits in one statement or transaction.
+//! Claims in an SQLite database: one task reads and one task writes, and each handles everything that waits in one
+//! statement or transaction.
 
 mod contract;
 mod reader;

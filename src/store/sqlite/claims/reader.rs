@@ -17,18 +17,18 @@ use crate::{
     },
 };
 
-/// Somebody who wants to know the record of a key.
+/// A request for the record of a key.
 pub(super) struct Lookup {
     pub(super) key: ClaimKey,
     pub(super) reply: oneshot::Sender<Result<Option<Record>, StoreError>>,
 }
 
-/// Answers lookups, all that wait in one statement. It takes no lock, so a writer does not hold it up.
+/// Answers lookups, everything that waits in one statement. It takes no lock, so a writer does not delay it.
 pub(super) async fn run(setup: Setup, sql: Arc<Sql>, mut lookups: mpsc::Receiver<Lookup>) {
     let mut connections = Connections::new(&setup, &CLAIMS, Durability::Process);
     let mut waiting = Vec::with_capacity(MAX_ROWS);
     while lookups.recv_many(&mut waiting, MAX_ROWS).await > 0 {
-        // Others are about to ask too: one statement for all of them costs little more than one.
+        // Other lookups may arrive now: one statement for all of them costs little more than one.
         tokio::task::yield_now().await;
         while waiting.len() < MAX_ROWS
             && let Ok(lookup) = lookups.try_recv()
@@ -46,7 +46,7 @@ pub(super) async fn run(setup: Setup, sql: Arc<Sql>, mut lookups: mpsc::Receiver
                 Ok(found) => found.get(&key).cloned().transpose(),
                 Err(error) => Err(error.clone()),
             };
-            // Who was dropped meanwhile does not want to know.
+            // Sending fails if the caller was dropped in the meantime.
             let _ = reply.send(answer);
         }
     }

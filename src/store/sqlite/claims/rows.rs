@@ -12,8 +12,7 @@ use crate::{
     },
 };
 
-/// What was found under the keys that were asked for. A record that cannot be read is an error of its own, not of the
-/// others.
+/// The records that were found under the wanted keys. A record that cannot be read is an error for its key only.
 pub(super) type Found = HashMap<ClaimKey, Result<Record, StoreError>>;
 
 /// Reads the records of `keys`, at most [`MAX_ROWS`](super::sql::MAX_ROWS), in one statement.
@@ -31,7 +30,7 @@ pub(super) async fn select(
     let mut found = Found::with_capacity(keys.len());
     for row in query.fetch_all(connection).await? {
         let key: &[u8] = row.try_get(0)?;
-        // A key that is not one of ours cannot be one that was asked for.
+        // A key of another form cannot be one of the wanted ones.
         if let Ok(key) = key.try_into() {
             found.insert(ClaimKey::from_bytes(key), read(&row));
         }
@@ -111,7 +110,7 @@ fn read(row: &SqliteRow) -> Result<Record, StoreError> {
     })
 }
 
-/// Repeats the last item until there are `size`: asking or writing it twice changes nothing.
+/// Repeats the last item until there are `size`: reading or writing it twice changes nothing.
 fn padded<T>(items: &[T], size: usize) -> impl Iterator<Item = &T> {
     items.iter().chain(std::iter::repeat_with(|| items.last()).flatten()).take(if items.is_empty() { 0 } else { size })
 }

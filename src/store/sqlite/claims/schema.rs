@@ -2,12 +2,13 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const CLAIMS: Part = Part { name: "idempotency", version: 1, migrations };
 
-/// What each version adds, and the version that one must know to work with it. Never change an entry: append.
+/// What each version adds, and the version that a program must know to work with it. Never change an entry; append a
+/// new one.
 fn migrations(prefix: &str) -> Vec<Migration> {
     vec![Migration {
         needs: 1,
-        // Without a rowid the record is in the tree of its key, so a claim touches one tree fewer. The index serves purge;
-        // new entries come at the end of their state.
+        // Without a rowid the record is in the tree of its key, so a claim changes one tree less. The index serves
+        // purge; new entries come at the end of their state.
         statements: vec![
             format!(
                 "CREATE TABLE {prefix}claims (\

@@ -24,7 +24,7 @@ pub(in crate::store::sqlite) struct Claims {
 }
 
 impl Claims {
-    /// A call waits for its answer for `limit`, at the very most.
+    /// A call waits for its answer for at most `limit`.
     pub(in crate::store::sqlite) fn new(setup: &Setup, limit: Duration) -> Self {
         Self {
             sql: Arc::new(Sql::new(&setup.prefix)),
@@ -63,8 +63,8 @@ impl Claims {
         self.writer.ask(|reply| Command::Purge(limit, reply), start).await
     }
 
-    /// Completes a claim in the application's transaction: one statement where the claim is still held; a second look only where it
-    /// is not, for the one that completed it before.
+    /// Completes a claim in the application's transaction: one statement if the claim is still held, otherwise a second
+    /// one that checks whether the caller had completed it before.
     pub(super) async fn complete_in(
         &self,
         connection: &mut SqliteConnection,

@@ -23,7 +23,8 @@ impl Sql {
     pub(super) fn new(prefix: &Prefix) -> Self {
         let claims = format!("{}claims", prefix.as_str());
         let columns = "key, state, token, attempt, fingerprint, until, response_status, response_type, response_body";
-        // Few sizes, so that each is prepared once and kept. What is left over repeats the last key or record.
+        // There are few sizes, so that each statement is prepared once and kept. Unused places repeat the last key or
+        // record.
         let list = |item: &str, size: usize| vec![item; 1 << size].join(", ");
 
         Self {

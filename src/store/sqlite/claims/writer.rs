@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// What the writer is sent.
+/// A message to the writer.
 pub(super) enum Command {
     Change(Change),
     Purge(u32, oneshot::Sender<Result<u64, StoreError>>),
 }
 
-/// A change of one record, and who waits for what becomes of it.
+/// A change of one record, and the caller that waits for its result.
 pub(super) enum Change {
     Claim(ClaimRequest, oneshot::Sender<Result<ClaimOutcome, StoreError>>),
     OfOwner(ClaimKey, ClaimToken, Act, oneshot::Sender<Result<Fenced, StoreError>>),
@@ -41,7 +41,7 @@ pub(super) enum Act {
     Renew(Duration),
 }
 
-/// Does what it is sent, as much as waits in one transaction, until nobody is left who could send more.
+/// Carries out commands, everything that waits in one transaction, until every sender is dropped.
 pub(super) async fn run(setup: Setup, sql: Arc<Sql>, commands: mpsc::Receiver<Command>) {
     let connections = Connections::new(&setup, &CLAIMS, Durability::Process);
     let inbox = Inbox { commands, changes: Vec::new(), purges: Vec::new() };
@@ -60,19 +60,19 @@ struct Writer {
     inbox: Inbox,
 }
 
-/// What was sent and is not done yet, in the order it came.
+/// The commands that are not done yet, in the order in which they arrived.
 struct Inbox {
     commands: mpsc::Receiver<Command>,
     changes: Vec<Change>,
     purges: Vec<(u32, oneshot::Sender<Result<u64, StoreError>>)>,
 }
 
-/// What became of a change, once its transaction is committed.
+/// The result of a change, once its transaction is committed.
 enum Answer {
     Claimed(ClaimOutcome),
     Done(Fenced),
     Failed(StoreError),
-    /// Who asked was dropped before anything was done, so nothing was.
+    /// The caller was dropped before anything was done, so nothing was done.
     Unwanted,
 }
 
@@ -93,13 +93,13 @@ impl Committer for Writer {
         changes.append(&mut self.inbox.changes);
     }
 
-    /// Who was dropped meanwhile does not want to know.
+    /// Sending fails if the caller was dropped in the meantime.
     fn answer(change: Change, answer: Answer) {
         match (change, answer) {
             (Change::Claim(_, reply), Answer::Claimed(outcome)) => _ = reply.send(Ok(outcome)),
             (Change::OfOwner(.., reply), Answer::Done(fenced)) => _ = reply.send(Ok(fenced)),
             (change, Answer::Failed(error)) => Self::fail(change, error),
-            // Dropped without an answer, which reads as one that never came.
+            // The sender is dropped without an answer, which the caller sees as a missing answer.
             (_, Answer::Unwanted | Answer::Claimed(_) | Answer::Done(_)) => {}
         }
     }
@@ -124,7 +124,7 @@ impl Writer {
             if let Err(error) = &purged {
                 self.connections.renew_after(error);
             }
-            // Who was dropped meanwhile does not want to know.
+            // Sending fails if the caller was dropped in the meantime.
             let _ = reply.send(purged);
         }
     }
@@ -144,11 +144,11 @@ impl Writer {
         keys.sort_unstable();
         keys.dedup();
         let mut found = rows::select(&mut transaction, sql, &keys).await.map_err(failed)?;
-        // The lock is ours from here on, so this is the time of all these changes.
+        // The lock is held from here on, so this is the time of all these changes.
         let (answers, changed) = decide(changes, &mut found, self.setup.clock.now());
 
         if changed.is_empty() {
-            // Dropped, it is rolled back; there is nothing to keep.
+            // The transaction is dropped, which rolls it back: nothing was changed.
             return Ok(answers);
         }
         let records: Vec<_> = changed.iter().filter_map(|key| Some((*key, found.get(key)?.as_ref().ok()?))).collect();
@@ -157,8 +157,8 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Removes up to `limit` records in a transaction of its own. It is in nobody's way for long: it gives up soon when the
-    /// lock is held, since changes wait behind it.
+    /// Removes up to `limit` records in a transaction of its own. It gives up soon if the lock is held, since changes
+    /// wait behind it.
     async fn purge(&mut self, limit: u32) -> Result<u64, StoreError> {
         let sql = &self.sql;
         let patience = Patience::new(self.setup.patience.min(PURGE_PATIENCE));
@@ -179,14 +179,14 @@ impl Writer {
 }
 
 impl Inbox {
-    /// Waits for something to do, and tells whether there is anything.
+    /// Waits for something to do. Returns `false` if nothing can come any more.
     async fn wait(&mut self) -> bool {
         let Some(command) = self.commands.recv().await else { return false };
         self.take(command);
         true
     }
 
-    /// Takes what has come, up to `room` changes.
+    /// Takes what has arrived, up to `room` changes.
     fn take_waiting(&mut self, room: usize) {
         while self.changes.len() < room
             && let Ok(command) = self.commands.try_recv()
@@ -212,7 +212,8 @@ impl Change {
     }
 }
 
-/// Decides changes one after the other on what was found, and tells whose records are other ones now.
+/// Decides changes one after the other on the records that were found. Returns the answers, and the keys whose records
+/// have changed.
 fn decide(changes: &[Change], found: &mut Found, now: Millis) -> (Vec<Answer>, HashSet<ClaimKey>) {
     let mut changed = HashSet::new();
     let answers = changes.iter().map(|change| {
@@ -223,7 +224,7 @@ fn decide(changes: &[Change], found: &mut Found, now: Millis) -> (Vec<Answer>, H
             None => None,
         };
         match change {
-            // A claim for nobody would hold its delivery back for a whole lease.
+            // A claim that nobody waits for would delay its delivery for a whole lease.
             Change::Claim(_, reply) if reply.is_closed() => Answer::Unwanted,
             Change::Claim(claim, _) => {
                 let outcome = match record {

@@ -14,7 +14,7 @@ pub(super) struct Access {
     /// When something was last leased, by the clock.
     pub(super) leased_at: AtomicI64,
     pub(super) writing: Mutex<Option<Connections>>,
-    /// For what only reads.
+    /// For calls that only read.
     pub(super) reading: Mutex<Option<Connections>>,
 }
 

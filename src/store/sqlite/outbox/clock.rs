@@ -1,4 +1,5 @@
-//! What becomes of leases and rests when the machine's clock is set back: they would last for as long as it was set back.
+//! Corrects leases and rests when the machine's clock is set back. Otherwise they would last longer by as much as the
+//! clock was set back.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,9 +15,9 @@ use crate::{
 
 const CONTEXT: &str = "look for what was written before the clock was set back";
 
-/// No lease and no rest ends as late as that, but for a rest of what goes in order: it began before the clock was set back, and is over. In
-/// microseconds, a thousand
-/// times as late, stands when the next attempt is in time under a limit.
+/// No lease or rest ends as late as this, except a rest of an endpoint that gets its deliveries in order: it began
+/// before the clock was set back, and has ended. The time from which the next attempt is allowed under a limit is in
+/// microseconds, so it is compared with a thousand times as much.
 const LATE: &str = "SELECT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE state = 1 AND due_at > ?1) \
                     OR EXISTS (SELECT 1 FROM {}outbox_endpoints WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000))";
 
@@ -40,13 +41,13 @@ const LOOKED_AT: &str = "UPDATE {}outbox_endpoints AS e SET look_at = max(?1, e.
      WHERE l.disabled IS NULL AND l.look_at > ?1 AND l.look_at > l.ready_at \
      AND EXISTS (SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = l.id AND d.state IN (0, 1) AND d.due_at <= ?1))";
 
-/// Returns `true` if something ends later than it can.
+/// Returns `true` if something ends later than is possible.
 pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {
     let row = query(prefix, LATE).bind(latest_lease(now)).bind(latest_rest(now)).fetch_one(connection).await;
     row.and_then(|row| row.try_get(0)).map_err(|error| store_error(CONTEXT, error))
 }
 
-/// Ends what ends later than it can.
+/// Ends what ends later than is possible.
 pub(super) async fn end_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
     for statement in END {
         query(prefix, statement)
@@ -60,7 +61,8 @@ pub(super) async fn end_late(connection: &mut SqliteConnection, prefix: &str, no
     Ok(())
 }
 
-/// Notes when something is leased, and returns `true` if the clock has gone back since the last time. At the first time it may have.
+/// Notes when something is leased, and returns `true` if the clock has gone back since the last time. The first time it
+/// returns `true`, since the clock may have gone back.
 pub(super) fn went_back(leased_at: &AtomicI64, now: Millis) -> bool {
     leased_at.swap(now, Ordering::Relaxed) > now.saturating_add(TOLERATED)
 }
@@ -82,7 +84,7 @@ fn latest_rest(now: Millis) -> Millis {
     after(now, LONGEST_ASKED_REST)
 }
 
-/// Clocks are moved by as much all the time, and nothing waits for long by it.
+/// Clocks are often adjusted by this much, and the delay is short.
 const TOLERATED: Millis = 1000;
 
 #[cfg(test)]

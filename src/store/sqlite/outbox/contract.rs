@@ -51,8 +51,8 @@ macro_rules! session {
 }
 
 impl SqliteStore {
-    /// Goes on with what waits for an endpoint that was switched. Between two steps others have the lock for as long. What the
-    /// time of a call is too short for, or what fails, is left to `purge`.
+    /// Continues to move what waits for an endpoint that was switched. After each step the lock is left to others for
+    /// as long as the step took. What does not fit into the time of a call, or fails, is left to `purge`.
     async fn go_on_moving(&self, id: EndpointId, mut more: bool) {
         let until = monotonic().saturating_add(self.shared.outbox.access.setup.patience);
         while more && monotonic() < until {
@@ -63,7 +63,7 @@ impl SqliteStore {
         }
     }
 
-    /// Each step has the connection and the write lock for itself, so that nobody waits for all of them.
+    /// Each step takes the connection and the write lock again, so that nobody waits for all of them.
     async fn purge_outbox(&self, retention: Retention, limit: u32) -> Result<u64, StoreError> {
         let mut changed = 0;
         for step in purge::Step::ALL {
@@ -145,7 +145,7 @@ impl OutboxQueue for SqliteStore {
             let Some(connection) = connection.downcast_mut::<SqliteConnection>() else {
                 return Err(StoreError::new(
                     StoreErrorKind::WrongTransaction,
-                    "dispatch: the store is SQLite, and the connection is no `sqlx::SqliteConnection`",
+                    "dispatch: the store is SQLite, and the connection is not an `sqlx::SqliteConnection`",
                 ));
             };
             let setup = &self.shared.setup;
@@ -257,8 +257,8 @@ impl OutboxCatalogue for SqliteStore {
     }
 }
 
-/// Another file can have our tables too, and nobody here would ever send what was put there. Only what is certain counts: a
-/// database in memory is known by its missing tables alone.
+/// Another file can have the same tables, and no worker of this store would send what is written there. Only what is
+/// certain counts: a database in memory is recognised only by its missing tables.
 async fn is_of_another_file(setup: &Setup, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
     let options = setup.pool.connect_options();
     let Some(ours) = identity(options.get_filename()) else { return Ok(false) };
@@ -266,7 +266,7 @@ async fn is_of_another_file(setup: &Setup, connection: &mut SqliteConnection) ->
         .fetch_one(connection)
         .await
         .map_err(|error| store_error("ask the transaction for its file", error))?;
-    // A path that is there no longer may have been ours.
+    // A path that no longer exists may have been that of the store.
     Ok(theirs.is_empty() || identity(Path::new(&theirs)).is_some_and(|theirs| theirs != ours))
 }
 

@@ -94,10 +94,10 @@ async fn page(
     }
 }
 
-/// The same few texts again and again, so that each is prepared once.
+/// There are only a few different texts, so that each is prepared once.
 ///
-/// However many deliveries there are, a page of them is read: from an index that has those of each state in the order of the list.
-/// Where any state will do, the lists of all states are merged. Those of one message are few.
+/// Only a page is read, however many deliveries there are: from an index that has those of each state in the order of
+/// the list. If any state is wanted, the lists of all states are merged. A message has few deliveries.
 fn statement(wanted: &DeliveryQuery, without: bool) -> String {
     let mut next = 4..;
     let mut number = |is_there: bool| is_there.then(|| next.next().unwrap_or_default());
@@ -158,7 +158,7 @@ pub(super) async fn resend(session: &mut Session<'_>, id: SentDeliveryId) -> Res
     let failed = |error| store_error("resend a delivery", error);
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, "resend a delivery");
-    // Without its endpoint the state would be no number, and the row is not touched.
+    // Without its endpoint the new state would be NULL, so the row is not changed.
     let done = query(
         prefix,
         "UPDATE {}outbox_deliveries AS d SET resent_after = attempt, due_at = ?1, token = NULL, state = (\
@@ -198,8 +198,8 @@ pub(super) async fn cancel(session: &mut Session<'_>, id: SentDeliveryId) -> Res
     Ok(done.rows_affected() == 1)
 }
 
-/// A page of a tenant's messages in the order in which they were dispatched, and what one endpoint has of them. No payload
-/// is read: whether there is one stands in the head of its row.
+/// A page of a tenant's messages in the order in which they were dispatched, and what one endpoint has of them. No
+/// payload is read: whether there is one is in the head of its row.
 const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AS has_content, m.addressed, \
                     d.seq AS delivery, d.state FROM {}outbox_messages m \
                     LEFT JOIN {}outbox_deliveries d ON d.message = m.seq AND d.endpoint = ?1 \
@@ -241,7 +241,7 @@ pub(super) async fn recover(
     Ok(Recovered::new(deliveries, last.filter(|_| rows.len() >= limit as usize)))
 }
 
-/// Reads a page of the messages at which is looked.
+/// Reads a page of the messages to look at.
 async fn page_of(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -276,7 +276,7 @@ async fn page_of(
         .await
 }
 
-/// Has deliveries begin again, and makes those of other messages.
+/// Starts a new round for deliveries that exist, and creates those that were never made.
 async fn begin_again(
     connection: &mut SqliteConnection,
     prefix: &str,

@@ -66,7 +66,7 @@ pub(super) async fn dispatch_to(
             seq
         }
     };
-    // What was dispatched to others is another message.
+    // A message that was dispatched to other endpoints is another message.
     let row = query(prefix, "SELECT seq FROM {}outbox_deliveries WHERE message = ? AND endpoint = ?")
         .bind(seq)
         .bind(endpoint)
@@ -97,7 +97,7 @@ pub(super) async fn store(
     now: Millis,
 ) -> Result<Vec<Dispatched>, sqlx::Error> {
     let batch = Batch::new(messages);
-    // All of them are looked at before one is stored: a transaction of the application's is not ours to roll back.
+    // All of them are checked before one is stored, since the application's transaction must not be rolled back here.
     let mut found = vec![Found::New; messages.len()];
     for place in batch.firsts() {
         let (message, digest) = batch.message(place);
@@ -170,7 +170,7 @@ async fn look_up(
     Ok(if kept == digest { Found::Same(row.try_get(0)?) } else { Found::Other })
 }
 
-/// Stores a message, and gives its number.
+/// Stores a message, and returns its number.
 async fn insert(
     connection: &mut SqliteConnection,
     prefix: &str,

@@ -20,7 +20,7 @@ use crate::{
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
                        failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order";
+                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order, metadata";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -31,27 +31,28 @@ pub(super) async fn create(
     let (now, prefix) = (session.now(), session.prefix);
     let mut tx = begin!(session, context);
     let settings = &draft.settings;
-    let (events, rate_limit) = columns::settings(settings);
+    let texts = columns::settings(settings);
     let done = query(
         prefix,
         "INSERT INTO {}outbox_endpoints \
-         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at, in_order) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13 \
+         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at, in_order, metadata) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?14 \
          WHERE (SELECT count(*) FROM (SELECT 1 FROM {}outbox_endpoints WHERE tenant = ?2 LIMIT ?12)) < ?12",
     )
     .bind(draft.id.to_string())
     .bind(draft.tenant.to_string())
     .bind(settings.url.clone())
-    .bind(events)
+    .bind(texts.events)
     .bind(settings.description.clone())
     .bind(settings.style.as_str())
     .bind(settings.sealed.key.clone())
     .bind(settings.sealed.bytes.to_vec())
-    .bind(rate_limit)
+    .bind(texts.rate_limit)
     .bind(settings.api_version.clone())
     .bind(now)
     .bind(i64::from(most))
     .bind(settings.in_order)
+    .bind(texts.metadata)
     .execute(&mut *tx)
     .await
     .map_err(|error| store_error(context, error))?;
@@ -191,23 +192,24 @@ pub(super) async fn change(
         return Ok(Fenced::Stale);
     }
     health.changed(&found.settings, &settings);
-    let (events, rate_limit) = columns::settings(&settings);
+    let texts = columns::settings(&settings);
     found.settings.rate_limit = settings.rate_limit;
     note(&mut tx, prefix, &found, &health, None).await?;
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         rate_limit = ?, api_version = ?, in_order = ?, revision = revision + 1 WHERE id = ?",
+         rate_limit = ?, api_version = ?, in_order = ?, metadata = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
-    .bind(events)
+    .bind(texts.events)
     .bind(settings.description)
     .bind(settings.style.as_str())
     .bind(settings.sealed.key)
     .bind(settings.sealed.bytes.to_vec())
-    .bind(rate_limit)
+    .bind(texts.rate_limit)
     .bind(settings.api_version)
     .bind(settings.in_order)
+    .bind(texts.metadata)
     .bind(id.to_string())
     .execute(&mut *tx)
     .await

@@ -3,8 +3,8 @@ use sqlx::Connection;
 use super::session::{Session, begin, query};
 use crate::{error::StoreError, store::sqlite::error::store_error};
 
-/// In the order in which nothing new comes of what is left: without endpoints nothing is leased, and messages go when none of
-/// the tenant's deliveries is there any more.
+/// In an order in which nothing new is created: without endpoints nothing is leased, and messages are removed when no
+/// delivery of the tenant is left.
 const STEPS: [&str; 5] = [
     "DELETE FROM {}outbox_endpoints WHERE id IN (SELECT id FROM {}outbox_endpoints WHERE tenant = ?1 LIMIT ?2)",
     "DELETE FROM {}outbox_attempts WHERE seq IN (SELECT a.seq FROM (\
@@ -19,7 +19,7 @@ const STEPS: [&str; 5] = [
      SELECT hour, endpoint, ended, bucket FROM {}outbox_stats WHERE tenant = ?1 LIMIT ?2)",
 ];
 
-/// Each step holds the write lock for itself, so that nobody waits for all of them.
+/// Each step takes the write lock again, so that nobody waits for all of them.
 pub(super) async fn erase(session: &mut Session<'_>, tenant: &str, limit: u32) -> Result<u64, StoreError> {
     let failed = |error| store_error("erase a tenant", error);
     let prefix = session.prefix;

@@ -17,12 +17,14 @@ pub(super) async fn put(session: &mut Session<'_>, event_types: &[EventTypeDefin
     for event_type in event_types {
         query(
             prefix,
-            "INSERT OR REPLACE INTO {}outbox_event_types (name, description, version, schema) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO {}outbox_event_types (name, description, version, schema, example) \
+             VALUES (?, ?, ?, ?, ?)",
         )
         .bind(event_type.name().to_owned())
         .bind(event_type.description_text().to_owned())
         .bind(event_type.api_version().map(str::to_owned))
         .bind(event_type.schema_text().map(str::to_owned))
+        .bind(event_type.example_json().map(str::to_owned))
         .execute(&mut *tx)
         .await
         .map_err(failed)?;
@@ -31,11 +33,13 @@ pub(super) async fn put(session: &mut Session<'_>, event_types: &[EventTypeDefin
 }
 
 pub(super) async fn list(session: &mut Session<'_>) -> Result<Vec<EventTypeDefinition>, StoreError> {
-    let rows =
-        query(session.prefix, "SELECT name, description, version, schema FROM {}outbox_event_types ORDER BY name")
-            .fetch_all(&mut *session.connection)
-            .await
-            .map_err(|error| store_error("read the catalogue of event types", error))?;
+    let rows = query(
+        session.prefix,
+        "SELECT name, description, version, schema, example FROM {}outbox_event_types ORDER BY name",
+    )
+    .fetch_all(&mut *session.connection)
+    .await
+    .map_err(|error| store_error("read the catalogue of event types", error))?;
     let readable = |row: &SqliteRow| {
         let tell = |cause| {
             let name = row.try_get::<&str, _>("name").unwrap_or_default();

@@ -54,7 +54,7 @@ pub(super) async fn finish(
             // `purge` holds what is more than one step of what waits.
             endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
             if let Some(notice) = &end.notice {
-                // One that is in conflict with another says the same.
+                // If the notice is in conflict, the other message with its id says the same.
                 dispatch::store(connection, prefix, std::slice::from_ref(notice), now).await.map_err(failed)?;
             }
         }

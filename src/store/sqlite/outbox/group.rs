@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Something to write, and who waits for what becomes of it.
+/// Something to write, and the caller that waits for its result.
 pub(super) enum Write {
     Dispatch(Vec<Message>, Reply<Vec<Dispatched>>),
     DispatchTo(EndpointId, Message, Reply<Option<SentDeliveryId>>),
@@ -28,12 +28,12 @@ pub(super) enum Write {
 
 type Reply<A> = oneshot::Sender<Result<A, StoreError>>;
 
-/// Writes what it is sent, as much as waits in one transaction, until nobody is left who could send more.
+/// Carries out writes, everything that waits in one transaction, until every sender is dropped.
 pub(super) async fn run(access: Arc<Access>, mut arriving: mpsc::Receiver<Write>) {
     let mut writes = Vec::with_capacity(MOST);
     while arriving.recv_many(&mut writes, MOST).await > 0 {
         let mut connections = access.writing.lock().await;
-        // Closed, and who waits here is told so by the answer that does not come.
+        // The store was closed. Callers that wait here see a missing answer.
         let Some(connections) = connections.as_mut() else { return };
         let mut outgoing = Outgoing { access: &access, connections, arriving: &mut arriving };
         commit(&mut outgoing, std::mem::take(&mut writes)).await;
@@ -46,13 +46,13 @@ struct Outgoing<'a> {
     arriving: &'a mut mpsc::Receiver<Write>,
 }
 
-/// What became of a write, once its transaction is committed.
+/// The result of a write, once its transaction is committed.
 enum Answer {
     Addressed(Option<SentDeliveryId>),
     Dispatched(Vec<Dispatched>),
     Finished((Fenced, Option<DisabledReason>)),
     Leased(Leases),
-    /// Who asked was dropped before anything was done, so nothing was.
+    /// The caller was dropped before anything was done, so nothing was done.
     Unwanted,
 }
 
@@ -72,14 +72,14 @@ impl Committer for Outgoing<'_> {
         take_arrived(self.arriving, writes, most);
     }
 
-    /// Who was dropped meanwhile does not want to know.
+    /// Sending fails if the caller was dropped in the meantime.
     fn answer(write: Write, answer: Answer) {
         match (write, answer) {
             (Write::Dispatch(_, reply), Answer::Dispatched(dispatched)) => _ = reply.send(Ok(dispatched)),
             (Write::DispatchTo(.., reply), Answer::Addressed(id)) => _ = reply.send(Ok(id)),
             (Write::Finish(.., reply), Answer::Finished(finished)) => _ = reply.send(Ok(finished)),
             (Write::Lease(_, reply), Answer::Leased(leases)) => _ = reply.send(Ok(leases)),
-            // Dropped without an answer, which reads as one that never came.
+            // The sender is dropped without an answer, which the caller sees as a missing answer.
             (
                 _,
                 Answer::Unwanted
@@ -110,7 +110,8 @@ impl Outgoing<'_> {
 
         let leases = writes.iter().any(|write| matches!(write, Write::Lease(..)));
         let went_back = leases && clock::went_back(&self.access.leased_at, time.now());
-        // A worker that has nothing to do asks all the time, and takes no lock for it. Each is asked for, since each has its own shares.
+        // An idle worker looks all the time, so that must not take the lock. Each request is looked at, since each has
+        // its own shares.
         if !went_back && writes.iter().all(|write| matches!(write, Write::Lease(..))) {
             let mut nothing = Vec::with_capacity(writes.len());
             for write in &*writes {
@@ -141,7 +142,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// Takes what has come, up to `most` writes together.
+/// Takes what has arrived, up to `most` writes together.
 fn take_arrived(arriving: &mut mpsc::Receiver<Write>, writes: &mut Vec<Write>, most: usize) {
     while writes.len() < most
         && let Ok(write) = arriving.try_recv()
@@ -176,6 +177,6 @@ impl Write {
     }
 }
 
-/// How many calls one transaction writes at most: enough that the wait for the disk is little beside them, and few enough that
-/// another process soon has its turn.
+/// The maximum number of calls in one transaction: enough to make the wait for the disk small in comparison, and few
+/// enough that another process soon gets the lock.
 const MOST: usize = 64;

@@ -27,8 +27,8 @@ use crate::{
 
 const CONTEXT: &str = "lease deliveries";
 
-/// Looks whether there is something to lease, without a lock: most looks of an idle worker find nothing. Gives the answer if
-/// there is not.
+/// Looks whether there is something to lease, without a lock: most looks of an idle worker find nothing. Returns the
+/// answer if there is nothing.
 pub(super) async fn look(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -111,7 +111,7 @@ async fn gather(
         return Ok(None);
     }
     if health.in_order {
-        // What is not moved yet goes before what is dispatched meanwhile.
+        // What is still to be moved goes before what is dispatched in the meantime.
         if moves::of_endpoint(connection, prefix, id).await? == Some(DeliveryState::Pending) {
             return Ok(None);
         }
@@ -123,10 +123,10 @@ async fn gather(
     Ok(Some(waiting))
 }
 
-/// Reads the endpoints that may have something to lease, along an index of when they are to be looked at: those that merely
-/// wait for their time are not read. What is found of one: 0 something due and room for it, 1 no room, 2 nothing that may be
-/// leased now. Of each kind the proven ones and the others are cut off each for themselves, so that neither stand before the
-/// other.
+/// Reads the endpoints that may have something to lease, along an index of when they are to be looked at: those that
+/// merely wait for their time are not read. The column `found` is 0 if something is due and there is room for it, 1 if
+/// there is no room, and 2 if nothing may be leased now. The limit of each kind applies to the proven endpoints and to
+/// the others separately, so that neither take the places of the others.
 const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
      SELECT e.id, e.proven, e.tenant, e.found, e.look_at, e.served_at, \
      row_number() OVER (PARTITION BY e.found, e.proven ORDER BY e.served_at, e.id) AS place FROM (\
@@ -143,8 +143,8 @@ const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
 
 /// What a look finds.
 struct Seen {
-    /// The endpoints that have something due and room for it, those that waited longest first. One without room is left out
-    /// here already, or many of them would stand before all others for as long as they are slow.
+    /// The endpoints that have something due and room for it, those that waited longest first. One without room is left
+    /// out here already, otherwise many of them would take the places of all others for as long as they are slow.
     candidates: Vec<Candidate>,
     /// Those that are to be looked at later.
     idle: Vec<String>,
@@ -201,7 +201,7 @@ async fn see(
     Ok(seen)
 }
 
-/// Has endpoints looked at again when something of them may be leased, and not before.
+/// Moves the time at which endpoints are looked at to when something of them may be leased.
 const MOVE_ON: &str = "UPDATE {}outbox_endpoints SET look_at = (\
      SELECT max(d.due_at, {}outbox_endpoints.ready_at) FROM {}outbox_deliveries d \
      WHERE d.endpoint = {}outbox_endpoints.id AND d.state IN (0, 1) ORDER BY d.due_at LIMIT 1) \
@@ -231,7 +231,7 @@ async fn look_next(
         .map_err(|error| store_error(CONTEXT, error))
 }
 
-/// When the next of an endpoint's deliveries is due that is not due yet.
+/// When the next delivery of an endpoint becomes due that is not due yet.
 const LATER: &str = "SELECT d.due_at FROM {}outbox_deliveries d \
      WHERE d.endpoint = ? AND d.state IN (0, 1) AND d.due_at > ? ORDER BY d.due_at LIMIT 1";
 
@@ -245,7 +245,7 @@ async fn later(
     row.and_then(|row| row.map(|row| row.try_get(0)).transpose()).map_err(|error| store_error(CONTEXT, error))
 }
 
-/// The first deliveries of an endpoint that are due. Whether a message has its payload stands in the head of its row.
+/// The first deliveries of an endpoint that are due. Whether a message has its payload is in the head of its row.
 const DUE: &str = "SELECT d.seq, d.attempt, d.due_at, d.created_at, d.resent_after, m.created_at AS dispatched_at, \
      m.payload IS NOT NULL AS has_content \
      FROM {}outbox_deliveries d LEFT JOIN {}outbox_messages m ON m.seq = d.message \
@@ -275,7 +275,7 @@ async fn in_flight(
     row.and_then(|row| row.try_get(0)).map(count).map_err(|error| store_error(CONTEXT, error))
 }
 
-/// Gives what a worker died on its place again, where the order counts.
+/// Returns deliveries whose worker died to their places, if the endpoint gets them in order.
 async fn take_back(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -343,7 +343,7 @@ fn numbers(deliveries: &[Due]) -> String {
     serde_json::to_string(&numbers).expect("numbers can be written as JSON")
 }
 
-/// Notes how an endpoint is doing that was served, and when it is looked at next.
+/// Records the health of an endpoint that was served, and when it is looked at next.
 async fn note(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -358,7 +358,7 @@ async fn note(
     Ok(())
 }
 
-/// Takes the lease of a delivery back whose message cannot be read.
+/// Takes back the lease of a delivery whose message cannot be read.
 async fn put_back(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -426,7 +426,7 @@ mod tests {
     use super::{DUE, LATER, MOVE_ON, NEXT_DUE, SEE};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
-    /// A worker looks many times in a second.
+    /// A worker looks many times a second, so the cost of a look must not depend on what is not due.
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
         for plan in plans(&[SEE, MOVE_ON, DUE, LATER, NEXT_DUE[0], NEXT_DUE[1]]).await {

@@ -1,11 +1,11 @@
 //! The outbox in an SQLite database: endpoints, messages, deliveries and attempts.
 //!
-//! One connection of the store's own writes it, with `synchronous = FULL`: what was dispatched outlives a power cut. What is
-//! dispatched in the application's transaction is as safe as the application's connection makes it.
+//! One connection of the store's own writes it, with `synchronous = FULL`: what was dispatched outlives a power cut.
+//! What is dispatched in the application's transaction is as durable as the application's connection makes it.
 //!
-//! The calls that come all the time (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one
-//! wait for the disk. The others use the connection for themselves, one after the other. What only reads has another
-//! connection, so that nobody waits for it.
+//! The frequent calls (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one wait
+//! for the disk. The others use the connection one after the other. Calls that only read have another connection, so
+//! that no write waits for them.
 
 mod access;
 mod clock;

@@ -1,6 +1,6 @@
-//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps, so that nobody waits
-//! for the write lock for long. That there is more to move stands in a table until it is done, and lists show each delivery
-//! where it will be. Whoever switched the endpoint goes on for a while, and `purge` does.
+//! What waits for an endpoint that was disabled, enabled or deleted is moved to its new state in steps, so that nobody
+//! waits for the write lock for long. A table records that there is more to move, and lists show each delivery in its
+//! later state. The call that switched the endpoint continues for a while, and `purge` moves the rest.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,7 +29,7 @@ pub(super) async fn start(
     now: Millis,
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error(CONTEXT, error);
-    let more = step(connection, prefix, endpoint, target, now, STEP).await? >= STEP;
+    let more = step(connection, prefix, (endpoint, target), now, STEP).await? >= STEP;
     let note = match more {
         true => query(
             prefix,
@@ -47,8 +47,8 @@ pub(super) async fn start(
 
 const REMOVE: &str = "DELETE FROM {}outbox_moves WHERE endpoint = ?";
 
-/// Goes on with an endpoint, or with any, under a hold of the write lock of its own. Returns how many it moved; fewer than asked
-/// for means that nothing more is to be moved.
+/// Continues with an endpoint, or with any, and takes the write lock for it. Returns how many it moved; fewer than
+/// asked for means that nothing more is to be moved.
 pub(super) async fn go_on(
     session: &mut Session<'_>,
     endpoint: Option<EndpointId>,
@@ -62,7 +62,7 @@ pub(super) async fn go_on(
         }
         None => query(prefix, "SELECT endpoint, target FROM {}outbox_moves ORDER BY endpoint LIMIT 1"),
     };
-    // Mostly there is nothing, and no lock is taken for it.
+    // Usually there is nothing, so this look takes no lock.
     let Some(row) = which.fetch_optional(&mut *session.connection).await.map_err(failed)? else { return Ok(0) };
     let endpoint: String = row.try_get(0).map_err(failed)?;
 
@@ -72,9 +72,9 @@ pub(super) async fn go_on(
         .fetch_optional(&mut *tx)
         .await
         .map_err(failed)?;
-    // Somebody else has just done the rest.
+    // Another call has just done the rest.
     let Some(row) = row else { return Ok(0) };
-    let moved = step(&mut tx, prefix, &endpoint, target(row.try_get(0).map_err(failed)?)?, now, limit).await?;
+    let moved = step(&mut tx, prefix, (&endpoint, target(row.try_get(0).map_err(failed)?)?), now, limit).await?;
     if moved < limit {
         query(prefix, REMOVE).bind(endpoint).execute(&mut *tx).await.map_err(failed)?;
     }
@@ -83,7 +83,7 @@ pub(super) async fn go_on(
     Ok(moved.max(1))
 }
 
-/// The endpoints of a tenant whose deliveries are being moved, and where to: mostly there are none.
+/// The endpoints of a tenant whose deliveries are being moved, and where to. Usually there are none.
 pub(super) async fn of_tenant(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -98,7 +98,7 @@ pub(super) async fn of_tenant(
     let mut moves = HashMap::new();
     for row in &rows {
         let (id, number): (&str, i64) = (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?);
-        // One that cannot be read is in no other one's way.
+        // An entry that cannot be read does not affect the others.
         if let (Ok(id), Some(target)) = (id.parse(), state(number)) {
             moves.insert(id, target);
         }
@@ -128,8 +128,7 @@ fn target(number: i64) -> Result<DeliveryState, StoreError> {
 async fn step(
     connection: &mut SqliteConnection,
     prefix: &str,
-    endpoint: &str,
-    target: DeliveryState,
+    (endpoint, target): (&str, DeliveryState),
     now: Millis,
     limit: i64,
 ) -> Result<i64, StoreError> {
@@ -159,7 +158,8 @@ const STEPS: &str = "UPDATE {}outbox_deliveries SET state = ?1, due_at = CASE \
 /// How many deliveries are moved under one hold of the write lock.
 pub(super) const STEP: i64 = 1000;
 
-/// The shortest time for which the lock is left to others between two steps. It is left as long as a step took, too.
+/// The shortest time for which the lock is left to others between two steps. It is left for at least as long as the
+/// step took.
 pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 
 #[cfg(test)]

@@ -22,13 +22,13 @@ const CONTEXT: &str = "purge the outbox";
 pub(super) enum Step {
     /// Drops the payloads and answers of old messages.
     Content,
-    /// Lets go of what a worker died on whose endpoint was disabled or deleted meanwhile.
+    /// Holds or cancels deliveries whose worker died and whose endpoint was disabled or deleted in the meantime.
     Died,
     /// Cancels what was held for so long that nobody enables its endpoint any more.
     LongHeld,
     /// Moves what waits for endpoints that were disabled, enabled or deleted.
     Moves,
-    /// Removes old messages and what came of them.
+    /// Removes old messages, their deliveries and attempts.
     Rows,
     /// Removes old counts of attempts.
     Stats,
@@ -37,7 +37,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// In the order in which rows lose their meaning.
+    /// In the order in which rows stop being needed.
     pub(super) const ALL: [Self; 7] =
         [Self::Moves, Self::Died, Self::LongHeld, Self::Unblocked, Self::Content, Self::Rows, Self::Stats];
 }
@@ -60,7 +60,7 @@ pub(super) async fn run(
     }
     let (now, prefix) = (session.now(), session.prefix);
     let rows = before(now, retention.rows);
-    // The content goes with the rows at the latest.
+    // The content is removed with the rows at the latest.
     let content = before(now, retention.content.min(retention.rows));
     let mut tx = begin!(session, CONTEXT);
     let done = match step {
@@ -88,7 +88,7 @@ const DIED: [&str; 2] = [
      AND EXISTS (SELECT 1 FROM {}outbox_endpoints e WHERE e.id = d.endpoint AND e.disabled IS NOT NULL) LIMIT ?2)",
 ];
 
-/// What is only not moved yet, since its endpoint was enabled, is not held.
+/// A delivery that is still to be moved, since its endpoint was enabled, does not count as held.
 const LONG_HELD: &str = "UPDATE {}outbox_deliveries SET state = 6 WHERE seq IN (\
      SELECT d.seq FROM {}outbox_deliveries d INDEXED BY {}outbox_deliveries_held WHERE d.state = 2 AND d.due_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM {}outbox_moves v WHERE v.endpoint = d.endpoint AND v.target = 0) LIMIT ?2)";
@@ -227,7 +227,7 @@ fn list<T: serde::Serialize>(items: &[T]) -> Option<String> {
     (!items.is_empty()).then(text)
 }
 
-/// How many messages are looked at before it is asked whether that was enough: one can have thousands of deliveries.
+/// How many messages are looked at in one step: one message can have thousands of deliveries.
 const FEW: i64 = 50;
 
 #[cfg(test)]
@@ -235,7 +235,7 @@ mod tests {
     use super::{ANSWERS, BLOCKS, DIED, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, REMOVE, STATS, UNBLOCKED, WINDOW};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
-    /// It comes every minute, however much there is that is not old.
+    /// Purge runs every minute, so its cost must not depend on what is not old.
     #[tokio::test]
     async fn no_step_reads_what_is_not_old() {
         let mut statements = vec![ANSWERS, BLOCKS, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, STATS, WINDOW];

@@ -2,12 +2,12 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 5, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 6, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
     // The versions before the third find their way by an index that it drops.
-    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH)];
+    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH), (3, SIXTH)];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
 }
@@ -177,6 +177,12 @@ const FIFTH: &[&str] = &[
      PRIMARY KEY (tenant, hour, endpoint, ended, bucket)) STRICT, WITHOUT ROWID",
     "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour)",
     "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour)",
+];
+
+const SIXTH: &[&str] = &[
+    // An object of texts, or nothing where it would be empty.
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN metadata TEXT",
+    "ALTER TABLE {}outbox_event_types ADD COLUMN example TEXT",
 ];
 
 #[cfg(test)]

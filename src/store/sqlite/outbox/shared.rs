@@ -18,7 +18,7 @@ pub(in crate::store::sqlite) struct Outbox {
 }
 
 impl Outbox {
-    /// A call waits for its answer for `limit`, at the very most.
+    /// A call waits for its answer for at most `limit`.
     pub(in crate::store::sqlite) fn new(setup: &Setup, limit: Duration) -> Self {
         Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("outbox", limit) }
     }
@@ -28,7 +28,7 @@ impl Outbox {
         self.access.close().await;
     }
 
-    /// Has something written with what others write at the same time. It does not end with the call that asked for it.
+    /// Writes something together with what others write at the same time. The write continues if the call is dropped.
     pub(super) async fn write<A>(
         &self,
         write: impl FnOnce(oneshot::Sender<Result<A, StoreError>>) -> Write,

@@ -1,0 +1,402 @@
+//! The dashboard through its router: who sees what, what is escaped, and what may be changed. A browser looks at it in
+
+//! `tests/interop/dashboard.rs`.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{HeaderMap, Request, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+use tower_webhooks::{
+    api::Access,
+    dashboard,
+    send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
+    store::MemoryOutbox,
+};
+
+use crate::support::outbox;
+
+const HOSTILE: &str = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&";
+
+async fn authorize(head: Parts) -> Result<Access, Response> {
+    match head.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()) {
+        Some("operator") => Ok(Access::operator()),
+        Some("operator of acme") => Ok(Access::operator_of("acme")),
+        Some("acme") => Ok(Access::owner("acme")),
+        Some("globex") => Ok(Access::owner("globex")),
+        _ => Err((StatusCode::UNAUTHORIZED, "who are you?").into_response()),
+    }
+}
+
+fn dispatcher(store: impl OutboxStore) -> Dispatcher {
+    outbox::quick(store).build().unwrap()
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+struct Browser {
+    app: Router,
+    who: &'static str,
+}
+
+impl Browser {
+    fn new(webhooks: &Dispatcher, who: &'static str) -> Self {
+        Self { app: Router::new().nest("/webhooks", dashboard::router(webhooks.clone(), authorize)), who }
+    }
+
+    fn of(&self, who: &'static str) -> Self {
+        Self { app: self.app.clone(), who }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let (head, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: head.status, headers: head.headers, text }
+    }
+
+    fn request(&self, method: &str, path: &str) -> axum::http::request::Builder {
+        Request::builder().method(method).uri(format!("/webhooks{path}")).header(header::COOKIE, self.who)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Sends a form, as a page of the dashboard does.
+    async fn post(&self, path: &str, form: &'static str) -> Answer {
+        let request = self
+            .request("POST", path)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(form)).unwrap()).await
+    }
+}
+
+struct Acme {
+    tenant: Tenant,
+    endpoint: String,
+    delivery: String,
+}
+
+/// An endpoint with a delivery, all of whose texts are hostile.
+async fn acme(webhooks: &Dispatcher) -> Acme {
+    let tenant = webhooks.tenant("acme").unwrap();
+    let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook?a=%22%3E%3Cscript%3E")
+        .unwrap()
+        .description(HOSTILE)
+        .metadata([(HOSTILE.get(..40).unwrap(), HOSTILE)]);
+    let endpoint = tenant.endpoints().create(endpoint).await.unwrap().endpoint().id().to_string();
+    let message = Message::new("order.completed", &serde_json::json!({ "note": HOSTILE })).unwrap();
+    tenant.dispatch(message.id("m-1".parse().unwrap())).await.unwrap();
+    let delivery = tenant.deliveries(DeliveryQuery::default(), 1).await.unwrap()[0].id.to_string();
+    Acme { tenant, endpoint, delivery }
+}
+
+/// Every route: method, path, whether it has an id, and whether its page shows something of the tenant.
+const PAGES: &[(&str, &str)] = &[
+    ("GET", ""),
+    ("GET", "/endpoints"),
+    ("GET", "/endpoints/{endpoint}"),
+    ("POST", "/endpoints/{endpoint}/disable"),
+    ("POST", "/endpoints/{endpoint}/enable"),
+    ("POST", "/endpoints/{endpoint}/ping"),
+    ("POST", "/endpoints/{endpoint}/recover"),
+    ("POST", "/endpoints/{endpoint}/rotate-secret"),
+    ("POST", "/endpoints/{endpoint}/send-example"),
+    ("GET", "/deliveries"),
+    ("GET", "/deliveries/{delivery}"),
+    ("POST", "/deliveries/{delivery}/cancel"),
+    ("POST", "/deliveries/{delivery}/resend"),
+    ("GET", "/event-types"),
+];
+
+#[test]
+fn every_route_is_tested() {
+    let source = include_str!("../../src/dashboard/mod.rs");
+    let routes: Vec<_> = source
+        .lines()
+        .filter_map(|line| {
+            let (path, handler) = line.trim().strip_prefix(".route(\"")?.split_once("\", ")?;
+            let method = if handler.starts_with("post") { "POST" } else { "GET" };
+            let id = if path.starts_with("/endpoints") { "{endpoint}" } else { "{delivery}" };
+            Some((method, path.replace("{id}", id).trim_end_matches('/').to_owned()))
+        })
+        .collect();
+    let tested: Vec<_> = PAGES.iter().map(|(method, path)| (*method, (*path).to_owned())).collect();
+    assert_eq!(routes, tested);
+}
+
+#[tokio::test]
+async fn no_page_shows_or_changes_what_is_anothers() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { tenant, endpoint, delivery } = acme(&webhooks).await;
+    let globex = Browser::new(&webhooks, "globex");
+    let before = tenant.endpoints().get(endpoint.parse().unwrap()).await.unwrap().unwrap();
+
+    for (method, path) in PAGES {
+        let address = path.replace("{endpoint}", &endpoint).replace("{delivery}", &delivery);
+        let call = async |browser: &Browser, address: &str| match *method {
+            "GET" => browser.get(address).await,
+            _ => browser.post(address, "hours=1").await,
+        };
+
+        let nobody = call(&globex.of(""), &address).await;
+        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+
+        let answer = call(&globex, &address).await;
+        assert!(!answer.text.contains(&endpoint) && !answer.text.contains("127.0.0.1:9999"), "{method} {path}");
+        assert!(!answer.text.contains(&delivery), "{method} {path}: {answer:?}");
+        let wanted = match (*method, path.contains('{')) {
+            // A customer changes nothing, its own or not.
+            ("POST", _) => StatusCode::FORBIDDEN,
+            (_, true) => StatusCode::NOT_FOUND,
+            (_, false) => StatusCode::OK,
+        };
+        assert_eq!(answer.status, wanted, "{method} {path}: {answer:?}");
+        let own = call(&globex.of("acme"), &address).await;
+        assert_eq!(
+            own.status,
+            if *method == "POST" { StatusCode::FORBIDDEN } else { StatusCode::OK },
+            "{method} {path}"
+        );
+        assert!(!own.text.contains("<form method=\"post\""), "{method} {path}: a customer is offered a change");
+    }
+    assert_eq!(globex.get("/deliveries?tenant=acme").await.status, StatusCode::NOT_FOUND);
+    let after = tenant.endpoints().get(endpoint.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((after.revision(), after.is_enabled()), (before.revision(), true));
+}
+
+#[tokio::test]
+async fn hostile_texts_are_shown_as_texts() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let answers = Router::new().route("/hook", post(|| async { HOSTILE }));
+    let url = outbox::serve(answers).await;
+    let Acme { tenant, endpoint, delivery } = acme(&webhooks).await;
+    tenant.endpoints().create(NewEndpoint::new(&url).unwrap()).await.unwrap();
+    tenant.dispatch(Message::new("order.completed", &HOSTILE).unwrap()).await.unwrap();
+    let schema =
+        EventTypeDefinition::new("order.completed").unwrap().description(HOSTILE).unwrap().schema(HOSTILE).unwrap();
+    let schema = schema.example(serde_json::to_string(HOSTILE).unwrap()).unwrap();
+    webhooks.event_types().put([schema]).await.unwrap();
+    let working = outbox::Working::start(&webhooks);
+    let query = || DeliveryQuery::default().state(tower_webhooks::send::DeliveryState::Delivered);
+    outbox::until("one is delivered", async || !tenant.deliveries(query(), 1).await.unwrap().is_empty()).await;
+    working.stop().await;
+    let delivered = tenant.deliveries(query(), 1).await.unwrap()[0].id.to_string();
+
+    let browser = Browser::new(&webhooks, "operator");
+    let escaped_in_url =
+        "/deliveries?tenant=acme&type=%3Cscript%3Ealert(1)%3C/script%3E&message=%22%3E%3Cscript%3Ealert(1)";
+    let pages = [
+        "".to_owned(),
+        "?period=%3Cscript%3Ealert(1)".to_owned(),
+        "/endpoints".to_owned(),
+        format!("/endpoints/{endpoint}?done=%3Cscript%3Ealert(1)"),
+        "/deliveries?tenant=acme".to_owned(),
+        escaped_in_url.to_owned(),
+        format!("/deliveries/{delivery}"),
+        format!("/deliveries/{delivered}"),
+        "/event-types".to_owned(),
+        "/%3Cscript%3Ealert(1)".to_owned(),
+    ];
+    let mut shown = 0;
+    for page in &pages {
+        let answer = browser.get(page).await;
+        assert!(!answer.text.contains("<script>") && !answer.text.contains("<img"), "{page}: {}", answer.text);
+        assert!(!answer.text.contains(HOSTILE), "{page}");
+        shown += usize::from(answer.text.contains("alert(1)"));
+        let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{page}");
+        assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store", "{page}");
+        assert!(!answer.text.contains(" style=") && !answer.text.contains(" onclick="), "{page}: inline code");
+        assert!(!answer.text.contains("http://") || answer.text.contains("127.0.0.1"), "{page}: another host");
+    }
+    assert!(shown >= 5, "{shown} pages show the text");
+}
+
+#[tokio::test]
+async fn an_operator_repairs_what_a_customer_sees() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { tenant, endpoint, delivery } = acme(&webhooks).await;
+    let id = endpoint.parse().unwrap();
+    let operator = Browser::new(&webhooks, "operator of acme");
+    let customer = operator.of("acme");
+
+    let paused = operator.post(&format!("/endpoints/{endpoint}/disable"), "").await;
+    assert_eq!(paused.status, StatusCode::SEE_OTHER, "{paused:?}");
+    assert_eq!(paused.headers[header::LOCATION], format!("/webhooks/endpoints/{endpoint}?done=disabled"));
+    let shown = customer.get(&format!("/endpoints/{endpoint}?done=disabled")).await;
+    assert!(shown.text.contains("The endpoint is paused") && shown.text.contains("paused"), "{}", shown.text);
+    assert!(customer.get("/deliveries?state=held").await.text.contains(&delivery));
+    assert!(!customer.get("/deliveries?state=delivered").await.text.contains(&delivery));
+
+    operator.post(&format!("/endpoints/{endpoint}/enable"), "").await;
+    assert!(tenant.endpoints().get(id).await.unwrap().unwrap().is_enabled());
+    let cancelled = operator.post(&format!("/deliveries/{delivery}/cancel"), "").await;
+    assert!(cancelled.headers[header::LOCATION].to_str().unwrap().ends_with("?done=cancelled"), "{cancelled:?}");
+    let again = operator.post(&format!("/deliveries/{delivery}/cancel"), "").await;
+    assert!(again.headers[header::LOCATION].to_str().unwrap().ends_with("?done=unchanged"), "{again:?}");
+    let resent = operator.post(&format!("/deliveries/{delivery}/resend"), "").await;
+    assert!(resent.headers[header::LOCATION].to_str().unwrap().ends_with("?done=resent"), "{resent:?}");
+    let pinged = operator.post(&format!("/endpoints/{endpoint}/ping"), "").await;
+    assert!(pinged.headers[header::LOCATION].to_str().unwrap().starts_with("/webhooks/deliveries/dlv_"), "{pinged:?}");
+    let example = EventTypeDefinition::new("order.completed").unwrap().example("7").unwrap();
+    webhooks.event_types().put([example]).await.unwrap();
+    assert!(operator.get(&format!("/endpoints/{endpoint}")).await.text.contains("Send the example of"));
+    let sent = operator.post(&format!("/endpoints/{endpoint}/send-example"), "type=order.completed").await;
+    assert!(sent.headers[header::LOCATION].to_str().unwrap().ends_with("?done=example"), "{sent:?}");
+    for wrong in ["type=order.unknown", "type=", "", "hours=1"] {
+        let answer = operator.post(&format!("/endpoints/{endpoint}/send-example"), wrong).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    let recovered = operator.post(&format!("/endpoints/{endpoint}/recover"), "hours=24").await;
+    assert_eq!(recovered.status, StatusCode::SEE_OTHER, "{recovered:?}");
+    for wrong in ["", "hours=0", "hours=100000", "hours=x", "days=1"] {
+        let answer = operator.post(&format!("/endpoints/{endpoint}/recover"), wrong).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+
+    // The secret is shown once.
+    let rotated = operator.post(&format!("/endpoints/{endpoint}/rotate-secret"), "").await;
+    assert_eq!(rotated.status, StatusCode::OK, "{rotated:?}");
+    let secret = rotated.text.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    assert!(secret.starts_with("whsec_"), "{secret}");
+    assert_eq!(rotated.headers[header::CACHE_CONTROL], "no-store");
+    for page in ["", "/endpoints", &format!("/endpoints/{endpoint}"), "/deliveries"] {
+        assert!(!operator.get(page).await.text.contains(&secret[6..]), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_asked_for_by_a_page_of_this_origin_alone() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { tenant, endpoint, .. } = acme(&webhooks).await;
+    let operator = Browser::new(&webhooks, "operator");
+    let path = format!("/endpoints/{endpoint}/disable");
+    for headers in [
+        &[][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.example"), ("host", "app.example")],
+        &[("origin", "null"), ("host", "app.example")],
+    ] {
+        let request = headers
+            .iter()
+            .fold(operator.request("POST", &path), |request, (name, value)| request.header(*name, *value));
+        let answer = operator.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{headers:?}: {answer:?}");
+        assert!(tenant.endpoints().get(endpoint.parse().unwrap()).await.unwrap().unwrap().is_enabled(), "{headers:?}");
+    }
+    let own = operator.request("POST", &path).header("origin", "https://app.example").header("host", "app.example");
+    assert_eq!(operator.send(own.body(Body::empty()).unwrap()).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(operator.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(operator.get("/nothing").await.status, StatusCode::NOT_FOUND);
+}
+
+/// A body of which nothing comes.
+struct Stalled;
+
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_stalls_or_is_too_large_changes_nothing_and_is_answered() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let Acme { endpoint, .. } = acme(&webhooks).await;
+    let operator = Browser::new(&webhooks, "operator");
+    let post = |body: Body| {
+        let request = operator.request("POST", &format!("/endpoints/{endpoint}/recover"));
+        operator.send(request.header("sec-fetch-site", "same-origin").body(body).unwrap())
+    };
+    let stalls = Body::new(Stalled);
+    for (body, status) in [
+        (stalls, StatusCode::REQUEST_TIMEOUT),
+        (Body::from(vec![b'x'; 5_000]), StatusCode::PAYLOAD_TOO_LARGE),
+        (Body::from("hours=soon"), StatusCode::BAD_REQUEST),
+        (Body::empty(), StatusCode::BAD_REQUEST),
+        (Body::from("hours=0"), StatusCode::BAD_REQUEST),
+        (Body::from("hours=2161"), StatusCode::BAD_REQUEST),
+        (Body::from("hours=24"), StatusCode::SEE_OTHER),
+    ] {
+        let answer = post(body).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let is_page = answer.text.contains("<h1");
+        assert!(is_page || status == StatusCode::SEE_OTHER, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_lead_to_where_the_router_is_nested() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    acme(&webhooks).await;
+    for (prefix, overview) in [("/webhooks", "/webhooks"), ("/a/b", "/a/b"), ("", "/")] {
+        let router = dashboard::router(webhooks.clone(), authorize);
+        let app = if prefix.is_empty() { router } else { Router::new().nest(prefix, router) };
+        let get = async |path: &str| {
+            let request = Request::get(path).header(header::COOKIE, "operator").body(Body::empty()).unwrap();
+            let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+            (head.status, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+        };
+        for page in [overview.to_owned(), format!("{prefix}/deliveries"), format!("{prefix}/endpoints")] {
+            let (status, text) = get(&page).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            let links = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+            for link in links.filter(|link| !link.starts_with('#')) {
+                let (status, _) = get(&link.replace("&amp;", "&").replace("&#38;", "&")).await;
+                assert_eq!(status, StatusCode::OK, "{link} on {page}");
+            }
+            for file in text.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                assert_eq!(get(file).await.0, StatusCode::OK, "{file}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_list_leads_to_the_next_one() {
+    let webhooks = dispatcher(MemoryOutbox::new());
+    let tenant = webhooks.tenant("acme").unwrap();
+    tenant.endpoints().create(NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap()).await.unwrap();
+    for number in 0..120 {
+        tenant.dispatch(outbox::message(number)).await.unwrap();
+    }
+    let browser = Browser::new(&webhooks, "operator");
+    let (mut page, mut seen) = ("/deliveries?tenant=acme".to_owned(), 0);
+    for _ in 0..10 {
+        let answer = tokio::time::timeout(Duration::from_secs(30), browser.get(&page)).await.unwrap();
+        seen += answer.text.matches("data-label=\"Delivery\"").count();
+        let Some(before) = answer
+            .text
+            .split("href=\"/webhooks")
+            .find(|rest| rest.contains(">Older<") && rest.starts_with("/deliveries"))
+        else {
+            break;
+        };
+        page = before.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+    }
+    assert_eq!(seen, 120);
+}

@@ -1,0 +1,11 @@
+//! The management API and its pages, through their router.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+#[cfg(feature = "dashboard")]
+mod dashboard;
+mod monitoring;
+mod routes;
+
+#[path = "../support/mod.rs"]
+mod support;

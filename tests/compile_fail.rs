@@ -1,9 +1,0 @@
-//! Mistakes that must not compile, and what the compiler says about them.
-//!
-//! `TRYBUILD=overwrite cargo test --test compile_fail` writes the messages anew. They are those of the gate's toolchain.
-#![cfg(feature = "axum")]
-
-#[test]
-fn mistakes_do_not_compile_and_say_why() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
-}

@@ -1,0 +1,11 @@
+//! The layer where it really runs: behind reverse proxies, on the example server, with bodies that are refused while they arrive.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+mod proxies;
+mod readiness;
+mod refused_bodies;
+mod server_setup;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,11 @@
+//! What a request costs in allocations, and what many of them hold.
+
+#![allow(clippy::unwrap_used)] // The helpers of tests are tests.
+
+mod allocations;
+mod budget;
+#[cfg(all(feature = "send", feature = "sqlite"))]
+mod fan_out;
+
+#[path = "../support/mod.rs"]
+mod support;
