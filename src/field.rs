@@ -30,6 +30,7 @@ pub struct Field {
 
 #[derive(Debug, Clone)]
 enum RawPlace {
+    Claim(Cow<'static, str>),
     Header(Cow<'static, str>),
     HeaderIf(Cow<'static, str>, Cow<'static, str>),
     Json(Cow<'static, str>),
@@ -62,6 +63,11 @@ impl Field {
     /// signature was verified.
     pub fn json(pointer: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Json(pointer.into()))
+    }
+
+    /// A claim of the token that is the signature ([`SchemeBuilder::jwt`](crate::scheme::SchemeBuilder::jwt)).
+    pub fn claim(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::one(RawPlace::Claim(name.into()))
     }
 
     /// Creates a field for a parameter of the signature header, such as `t` in `t=1700000000,v1=…`.
@@ -105,6 +111,7 @@ impl Field {
 impl RawPlace {
     fn compile(&self) -> Result<Place, ConfigError> {
         Ok(match self {
+            Self::Claim(name) => Place::Claim(name.clone().into_owned()),
             Self::Header(name) => Place::Header(header_name(name)?),
             Self::HeaderIf(name, value) if value.is_empty() => {
                 let message = format!("the value of `{name}` is empty; `header_if` needs a value");
@@ -128,6 +135,7 @@ pub(crate) struct Places {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
+    Claim(String),
     Header(HeaderName),
     HeaderIf(HeaderName, String),
     Json(Pointer),

@@ -35,12 +35,24 @@ impl Pointer {
         Some(Self { tokens })
     }
 
+    /// The member of an object with this name.
+    pub(crate) fn token(name: &str) -> Self {
+        Self { tokens: vec![name.to_owned()] }
+    }
+
     pub(crate) fn is_root(&self) -> bool {
         self.tokens.is_empty()
     }
 
     pub(crate) fn tokens(&self) -> &[String] {
         &self.tokens
+    }
+
+    /// A place in an item of the array at `self`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn item(&self, index: usize, other: &Self) -> Self {
+        let index = std::iter::once(index.to_string());
+        Self { tokens: self.tokens.iter().cloned().chain(index).chain(other.tokens.iter().cloned()).collect() }
     }
 
     /// Returns `true` if `other` is the same place, or a place inside of it.

@@ -105,7 +105,6 @@ impl Layout {
         self.batch.as_ref()
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn form(&self) -> Option<&Form> {
         self.form.as_ref()
     }

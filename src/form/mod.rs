@@ -7,11 +7,11 @@
 //! 2. Names and values are decoded as the URL standard says (url.spec.whatwg.org, section 5.1), but bytes that are not
 //!    UTF-8 are rejected and not replaced, since two receivers could replace them differently.
 //! 3. If a field that is needed occurs twice, the body is ambiguous, as with a repeated key in JSON.
-//!
-//! This module does not read forms with parts (`multipart/form-data`).
+//! 4. Of a form with parts (`multipart/form-data`), only the part with the JSON is read.
 
 #[cfg(feature = "axum")]
 mod deserialize;
+mod multipart;
 
 use std::borrow::Cow;
 
@@ -58,7 +58,7 @@ pub struct Form {
 
 impl Form {
     /// Declares that a field of the form contains the JSON that would otherwise be the body. It is decoded once, on
-    /// first use.
+    /// first use. The form may have parts (`multipart/form-data`).
     pub fn json(field: impl Into<Cow<'static, str>>) -> Self {
         Self { json: Some(field.into()), fields: false }
     }
@@ -89,6 +89,13 @@ impl Form {
 
     /// Reads a body.
     pub(crate) fn read(&self, body: &[u8]) -> Content {
+        if let Some(part) = self.json.as_deref().and_then(|name| multipart::part(body, name)) {
+            return match part {
+                Ok(Some(json)) => Content::Json(Bytes::copy_from_slice(json)),
+                Ok(None) => Content::Unread(Unread::NoField),
+                Err(unread) => Content::Unread(unread),
+            };
+        }
         if !is_form(body) {
             return Content::Raw;
         }
@@ -149,6 +156,27 @@ fn single<'de>(body: &'de [u8], name: &str) -> Result<Option<&'de [u8]>, Unread>
         (_, Some(_)) => Err(Unread::Repeated),
         (value, None) => Ok(value),
     }
+}
+
+/// The fields of a form, decoded and sorted by name, with the values of a repeated one in order. `None` where the body is not a form of text.
+pub(crate) fn sorted(body: &[u8]) -> Option<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
+    if !body.is_empty() && !is_form(body) {
+        return None;
+    }
+    let mut fields =
+        pairs(body).map(|(name, value)| Some((text(name).ok()?, text(value).ok()?))).collect::<Option<Vec<_>>>()?;
+    fields.sort_unstable();
+    Some(fields)
+}
+
+/// A parameter of a query, as bytes.
+type Parameter<'q> = (Cow<'q, [u8]>, Cow<'q, [u8]>);
+
+/// The parameters of a query, decoded and sorted by name and value.
+pub(crate) fn sorted_query(query: &[u8]) -> Vec<Parameter<'_>> {
+    let mut parameters: Vec<_> = pairs(query).map(|(name, value)| (decode(name), decode(value))).collect();
+    parameters.sort_unstable();
+    parameters
 }
 
 /// Returns names and values as they were sent.

@@ -30,6 +30,11 @@ impl Answer {
         self.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body)
     }
 
+    /// Sets an XML body.
+    pub(crate) fn xml(self, body: impl Into<Bytes>) -> Self {
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static("application/xml")).body(body)
+    }
+
     /// Adds a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

@@ -4,13 +4,19 @@ use http::{Method, StatusCode};
 
 use super::{
     answer::Answer,
+    content::Part,
     freshness::{JsonForm, TimestampUnit},
     grammar::{Grammar, MOST_ASYMMETRIC},
     handshake::Handshake,
+    jwt::UrlClaim,
     key_form::KeyForm,
     template::Algorithm,
 };
-use crate::{field::Field, form::Form, signature::Encoding};
+use crate::{
+    field::Field,
+    form::Form,
+    signature::{Encoding, MacAlgorithm},
+};
 
 /// Declares how a sender signs, with a method for each fact.
 ///
@@ -54,6 +60,19 @@ pub struct SchemeBuilder {
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
     pub(super) content: Option<Cow<'static, str>>,
+    /// The content, where no template expresses it.
+    pub(super) parts: Option<Vec<Part>>,
+    pub(super) free: Option<Cow<'static, str>>,
+    pub(super) digest: Option<(Field, Encoding)>,
+    pub(super) empty_without_digest: bool,
+    pub(super) jwt: bool,
+    pub(super) jwt_macs: &'static [MacAlgorithm],
+    pub(super) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
+    pub(super) url_claim: Option<(Cow<'static, str>, UrlClaim)>,
+    pub(super) items: Option<Cow<'static, str>>,
+    pub(super) either_port: bool,
+    pub(super) forms_alone: bool,
+    pub(super) whole_event: bool,
     pub(super) timestamp: Option<Field>,
     pub(super) unit: Option<TimestampUnit>,
     pub(super) timestamp_json: Option<JsonForm>,
@@ -86,7 +105,7 @@ pub struct SchemeBuilder {
 pub(super) enum RawLocate {
     EachHeader(Vec<Cow<'static, str>>),
     Headers(Vec<Cow<'static, str>>),
-    Json(Cow<'static, str>),
+    Json(Vec<Cow<'static, str>>),
     Numbered(Cow<'static, str>),
     Query(Cow<'static, str>),
 }
@@ -116,6 +135,18 @@ impl SchemeBuilder {
             secret_prefix: None,
             secret_length: None,
             content: None,
+            parts: None,
+            free: None,
+            digest: None,
+            empty_without_digest: false,
+            jwt: false,
+            jwt_macs: &[],
+            claims: Vec::new(),
+            url_claim: None,
+            items: None,
+            either_port: false,
+            forms_alone: false,
+            whole_event: false,
             timestamp: None,
             unit: None,
             timestamp_json: None,
@@ -247,7 +278,16 @@ impl SchemeBuilder {
     /// # Ok::<(), tower_webhooks::ConfigError>(())
     /// ```
     pub fn json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
-        self.locate = Some(RawLocate::Json(pointer.into()));
+        self.locate = Some(RawLocate::Json(vec![pointer.into()]));
+        self
+    }
+
+    /// Adds another place of the JSON body that a signature may be in. All that are there count, and any may match.
+    pub fn or_json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        match &mut self.locate {
+            Some(RawLocate::Json(pointers)) => pointers.push(pointer.into()),
+            _ => self.locate = Some(RawLocate::Json(vec![pointer.into()])),
+        }
         self
     }
 
@@ -305,7 +345,8 @@ impl SchemeBuilder {
 
     /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
-    /// `{query:KEY}`, `{json:/POINTER}`, `{url}` (under the public URL), `{method}`, and for plain hashes `{secret}`.
+    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (nothing where it is absent), `{url}` (under the public URL), `{path}` (path and query), `{method}`, `{fields}`
+    /// (those of a form, sorted: each name and its value, with nothing between them), and for plain hashes `{secret}`.
     ///
     /// What could be cut at another place without the text changing is rejected, since other values would then have the same
     /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
@@ -335,6 +376,77 @@ impl SchemeBuilder {
     /// ```
     pub fn signs(mut self, template: impl Into<Cow<'static, str>>) -> Self {
         self.content = Some(template.into());
+        self
+    }
+
+    /// The signature is a JSON Web Token (RFC 7519), whose claims are what is signed. Nothing else is: take a [`hex_digest`](Self::hex_digest) or the
+    /// like, so that a claim binds the body.
+    ///
+    /// The algorithm is the scheme's: HS256 for [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256), HS512 for
+    /// [`hmac_sha512`](crate::Scheme::hmac_sha512), and likewise RS256, RS512 and EdDSA. A token that names another one is rejected. `exp`, `nbf` and
+    /// `iat` are checked where they are there, with 5 seconds for clocks that are apart;
+    /// [`required_claim`](Self::required_claim) says which must be there.
+    ///
+    /// # Examples
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // Authorization: Bearer eyJ…, with {"iss":"acme","exp":1700000300,"body":"5257a8…"}
+    /// let scheme = Scheme::hmac_sha256()
+    ///     .header("authorization")
+    ///     .prefix("Bearer ")
+    ///     .jwt()
+    ///     .required_claim("exp")
+    ///     .claim("iss", "acme")
+    ///     .hex_digest(Field::claim("body"))
+    ///     .id(Field::json("/id"))
+    ///     .build()?;
+    ///
+    /// assert!(scheme.covers_body() && scheme.id_is_signed());
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn jwt(mut self) -> Self {
+        self.jwt = true;
+        self.encoding = Some(Encoding::Base64Url);
+        self.parts = Some(vec![Part::Jwt]);
+        self
+    }
+
+    /// A claim of the token must be there and hold this text.
+    pub fn claim(mut self, name: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
+        self.claims.push((name.into(), Some(text.into())));
+        self
+    }
+
+    /// A claim of the token must be there, whatever it holds.
+    pub fn required_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.claims.push((name.into(), None));
+        self
+    }
+
+    /// A claim of the token must be the URL that the sender called, which starts with that of
+    /// [`with_public_url`](crate::WebhookLayer::with_public_url).
+    pub fn url_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.url_claim = Some((name.into(), UrlClaim::Itself));
+        self
+    }
+
+    /// What is signed holds the SHA-256 of the body here, in hexadecimal digits: in a claim, or in a signed header or parameter of the query.
+    /// It is compared in constant time, and must be there. Only where the fields of a form are signed (`{fields}`), it is for other bodies.
+    pub fn hex_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Hex));
+        self
+    }
+
+    /// As [`hex_digest`](Self::hex_digest), in base64 with its padding.
+    pub fn base64_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Base64));
+        self
+    }
+
+    /// As [`hex_digest`](Self::hex_digest), in base64url.
+    pub fn base64url_digest(mut self, field: Field) -> Self {
+        self.digest = Some((field, Encoding::Base64Url));
         self
     }
 
@@ -704,6 +816,78 @@ impl SchemeBuilder {
     /// not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
+        self
+    }
+
+    /// Sets the signed text, where no template expresses it.
+    pub(crate) fn signs_parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = Some(parts.into_iter().collect());
+        self
+    }
+
+    /// The signed scalar at this place may hold anything, also what ends it: the text is read from both sides of it.
+    pub(crate) fn free(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.free = Some(pointer.into());
+        self
+    }
+
+    /// A body without a byte needs no digest.
+    pub(crate) fn digest_unless_empty(mut self) -> Self {
+        self.empty_without_digest = true;
+        self
+    }
+
+    /// A token may also be signed with one of these MACs and the same key.
+    pub(crate) fn jwt_macs(mut self, macs: &'static [MacAlgorithm]) -> Self {
+        self.jwt_macs = macs;
+        self
+    }
+
+    /// A claim is the SHA-256 of the URL in hexadecimal digits.
+    pub(crate) fn url_digest_claim(mut self, name: &'static str) -> Self {
+        self.url_claim = Some((Cow::Borrowed(name), UrlClaim::HexDigest));
+        self
+    }
+
+    /// Each item of the array at this place has a signature of its own. What is signed, and the signature, are looked for in an item.
+    pub(crate) fn signs_items(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
+        self.items = Some(pointer.into());
+        self
+    }
+
+    /// The sender may sign the URL with the port that its scheme has anyway.
+    pub(crate) fn either_port(mut self) -> Self {
+        self.either_port = true;
+        self
+    }
+
+    /// The sender sends nothing but forms.
+    pub(crate) fn forms_alone(mut self, form: Form) -> Self {
+        self.forms_alone = true;
+        self.form(form)
+    }
+
+    /// What is signed holds the whole event, though not the whole body.
+    pub(crate) fn signs_whole_event(mut self) -> Self {
+        self.whole_event = true;
+        self
+    }
+
+    /// The SHA-1 digest of the secret's text is the key.
+    pub(crate) fn key_sha1(mut self) -> Self {
+        self.key_form = KeyForm::Sha1;
+        self
+    }
+
+    /// Of the keys the first one that a header has counts alone: no weaker signature rescues a wrong stronger one.
+    pub(crate) fn first_key_alone(mut self) -> Self {
+        self.grammar.first_key_alone = true;
+        self
+    }
+
+    /// The keys of the pairs are the ids of secrets. A secret is written with its id, as `id:secret`; one without an id is tried with each pair.
+    pub(crate) fn keys_are_ids(mut self) -> Self {
+        self.grammar.keys_are_ids = true;
         self
     }
 

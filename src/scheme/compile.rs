@@ -4,15 +4,16 @@ use http::HeaderName;
 
 use super::{
     builder::{DEFAULT_TOLERANCE, RawLocate, SchemeBuilder},
-    content::{self, Part, Rule},
+    content::{self, Listed, Part, Rule},
     cuts,
     freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
     grammar::MOST_CANDIDATES,
     handshake::{Handshake, is_in_challenges},
+    jwt::{DEFAULT_LEEWAY, Jwt},
     key_form::{KeyForm, KeyText},
     scheme::Scheme,
     settings::Settings,
-    template::{Algorithm, Locate, Template},
+    template::{Algorithm, BodyDigest, Locate, Needed, Template},
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
@@ -29,7 +30,10 @@ impl SchemeBuilder {
     /// When something is missing or contradicts something else; the message says what.
     pub fn build(self) -> Result<Scheme, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
-        let content = self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default();
+        let content = match &self.parts {
+            Some(parts) => parts.clone(),
+            None => self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default(),
+        };
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let key_id = places(&self.key_id)?;
         if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
@@ -45,15 +49,22 @@ impl SchemeBuilder {
         check_families(families, timestamp.iter().chain(&id))?;
 
         let layout = self.layout(families, payload, id.clone())?;
+        let digest = self.compile_digest(&content)?;
+        let jwt = self.compile_jwt()?;
+        let items = self.items.as_deref().map(json_pointer).transpose()?;
         let is_form = self.form.is_some();
         let deferred = is_deferred(&content, timestamp.as_ref(), id.as_ref());
         let unit = self.unit.unwrap_or(TimestampUnit::Seconds);
         let tolerance = self.tolerance.unwrap_or(Some(DEFAULT_TOLERANCE));
         let json = self.timestamp_json.unwrap_or(JsonForm::Either);
         let freshness = timestamp.map(|places| Freshness { places, unit, tolerance, json });
+        let with_id = self.key_id.is_some() || self.grammar.keys_are_ids;
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods).map_err(error)?;
+        let free = self.free.as_deref().map(json_pointer).transpose()?;
+        let free =
+            free.and_then(|free| content.iter().position(|part| matches!(part, Part::Json(other) if *other == free)));
+        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods, free).map_err(error)?;
         if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
             return Err(error(
                 "a form directly after `{url}` in the signed text can begin like the rest of a URL: an attacker could move the boundary, \
@@ -71,13 +82,19 @@ impl SchemeBuilder {
             key: KeyText {
                 form: self.key_form,
                 prefix: self.key_prefix.map(Cow::into_owned),
-                with_id: self.key_id.is_some(),
+                with_id,
                 without: self.key_without,
             },
             key_id,
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
+            hashes_body: content.iter().any(|part| matches!(part, Part::Body)),
+            jwt,
+            digest,
+            items,
+            either_port: self.either_port,
+            forms_alone: self.forms_alone,
             content,
             rules,
             json_alone: self.json_alone,
@@ -134,15 +151,17 @@ impl SchemeBuilder {
 
     /// Whether an unsigned challenge could be the signed text of a delivery, which then is looked at.
     fn signs_challenges(&self, content: &[Part]) -> Result<bool, ConfigError> {
-        let same_mac = self.algorithm == Algorithm::Mac(MacAlgorithm::Sha256);
-        if !same_mac || !self.handshakes.iter().any(Handshake::signs_for_anybody) {
+        let same_mac = |handshake: &Handshake| {
+            handshake.signs_for_anybody().is_some_and(|mac| self.algorithm == Algorithm::Mac(mac))
+        };
+        if !self.handshakes.iter().any(same_mac) {
             return Ok(false);
         }
         let is_apart = |part: &Part| matches!(part, Part::Literal(text) if !text.bytes().all(is_in_challenges));
         if content.iter().any(is_apart) {
             return Ok(false);
         }
-        if content.iter().any(|part| matches!(part, Part::Body)) {
+        if self.whole_event || content.iter().any(|part| matches!(part, Part::Body)) {
             return Ok(true);
         }
         Err(error(
@@ -166,10 +185,59 @@ impl SchemeBuilder {
                     .collect::<Result<Vec<HeaderName>, _>>()?,
             ),
             Some(RawLocate::Query(key)) => Locate::Query(key.clone().into_owned()),
-            Some(RawLocate::Json(pointer)) => Locate::Json(json_pointer(pointer)?),
+            Some(RawLocate::Json(pointers)) => {
+                Locate::Json(pointers.iter().map(|pointer| json_pointer(pointer)).collect::<Result<_, _>>()?)
+            }
             None if self.algorithm == Algorithm::Unsigned => Locate::Query(String::new()),
             None => return Err(error("it does not say where the signature is; add `.header(\"…\")`")),
         })
+    }
+
+    fn compile_digest(&self, content: &[Part]) -> Result<Option<BodyDigest>, ConfigError> {
+        let Some((field, encoding)) = &self.digest else { return Ok(None) };
+        let places = field.compile()?.places;
+        let [place] = &places[..] else { return Err(error("the digest of the body has one place")) };
+        let in_url = matches!(place, Place::Query(_)) && content.iter().any(|part| matches!(part, Part::Url));
+        let in_head = !matches!(place, Place::Json(_) | Place::Nowhere);
+        if !in_head || !in_url && !is_signed(content, place) {
+            return Err(error(
+                "the digest of the body is not signed, so that it proves nothing; put its place into the signed text",
+            ));
+        }
+        let needed = if content.iter().any(|part| matches!(part, Part::Fields(_))) {
+            Needed::BesideForms
+        } else if self.empty_without_digest {
+            Needed::UnlessEmpty
+        } else {
+            Needed::Always
+        };
+        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed }))
+    }
+
+    fn compile_jwt(&self) -> Result<Option<Jwt>, ConfigError> {
+        let asks = !self.claims.is_empty() || self.url_claim.is_some();
+        if !self.jwt {
+            return if asks { Err(error("claims are those of a token; add `.jwt()`")) } else { Ok(None) };
+        }
+        let algorithm = match self.algorithm {
+            Algorithm::Mac(MacAlgorithm::Sha256) => "HS256",
+            Algorithm::Mac(MacAlgorithm::Sha384) => "HS384",
+            Algorithm::Mac(MacAlgorithm::Sha512) => "HS512",
+            Algorithm::Public(PublicAlgorithm::Ed25519) => "EdDSA",
+            Algorithm::Public(PublicAlgorithm::RsaSha256) => "RS256",
+            Algorithm::Public(PublicAlgorithm::RsaSha512) => "RS512",
+            _ => return Err(error("no token is signed with this algorithm")),
+        };
+        if !matches!(self.locate, Some(RawLocate::Headers(_))) || self.every_line || self.grammar.items.is_some() {
+            return Err(error("a token stands alone in a header"));
+        }
+        Ok(Some(Jwt {
+            algorithm,
+            others: self.jwt_macs,
+            claims: self.claims.clone(),
+            url: self.url_claim.clone(),
+            leeway: DEFAULT_LEEWAY,
+        }))
     }
 
     /// Checks that the parts fit, and tells what the signature binds.
@@ -195,8 +263,9 @@ impl SchemeBuilder {
         if has(|part| matches!(part, Part::Id)) && id.is_none() {
             return Err(error("`{id}` needs `.id(…)`"));
         }
-        let body = has(|part| matches!(part, Part::Body));
-        if body && matches!(self.locate, Some(RawLocate::Json(_))) {
+        let body =
+            self.whole_event || self.digest.is_some() || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+        if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
         if self.batch.is_some()
@@ -207,9 +276,10 @@ impl SchemeBuilder {
         let timestamp = self.check_timestamp(content, timestamp)?;
         // `{id}` is the first part of an id that is joined from two.
         let id_is_signed = id.is_some_and(|places| {
-            let first =
-                has(|part| matches!(part, Part::Id)) || places.places.iter().all(|place| is_signed(content, place));
-            first && places.joined.iter().flat_map(|joined| &joined.places).all(|place| is_signed(content, place))
+            let is_signed =
+                |place: &Place| is_signed(content, place) || self.digest.is_some() && matches!(place, Place::Json(_));
+            let first = has(|part| matches!(part, Part::Id)) || places.places.iter().all(is_signed);
+            first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
         });
         Ok(Coverage { body, id: id_is_signed, timestamp })
     }
@@ -261,7 +331,7 @@ impl SchemeBuilder {
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));
         }
-        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() {
+        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() && !self.grammar.keys_are_ids {
             return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
         }
         let in_signature = |places: Option<&Places>| {
@@ -280,7 +350,15 @@ impl SchemeBuilder {
         let in_signed_body =
             |places: &Places| body && places.places.iter().all(|place| matches!(place, Place::Json(_)));
         let is_part = content.iter().any(|part| matches!(part, Part::Timestamp));
-        let is_signed = is_part || timestamp.is_some_and(in_signed_body);
+        let in_list = |places: &Places| {
+            let is_time = |place: &Place| matches!(place, Place::Header(name) if name == "x-contentful-timestamp");
+            content.iter().any(|part| matches!(part, Part::Listed(Listed::Contentful)))
+                && places.places.iter().all(is_time)
+        };
+        let in_claims =
+            |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
+        let is_signed =
+            is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
         if is_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
@@ -311,7 +389,7 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Json(_), Part::Body) => true,
+            (Place::Claim(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => true,
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
@@ -331,7 +409,7 @@ impl TryFrom<SchemeBuilder> for Scheme {
 fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
     let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
     content.iter().any(|part| match part {
-        Part::Json(_) => true,
+        Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
         Part::Id => in_body(id),
         Part::Timestamp => in_body(timestamp),
         _ => false,

@@ -14,12 +14,22 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
     Body,
+    /// The fields of a form, in one of the ways of writing them.
+    Fields(Fields),
     Header(HeaderName),
     Id,
     Json(Pointer),
+    /// The same, or nothing where it is absent.
+    JsonOrNothing(Pointer),
+    /// The token that is the signature, without its own signature.
+    Jwt,
+    /// Headers that the request itself names, and their list.
+    Listed(Listed),
     Literal(String),
     Method,
     Param(String),
+    /// Path and query, as they were received.
+    Path,
     Query(String),
     Secret,
     Timestamp,
@@ -33,11 +43,18 @@ impl Part {
             Self::Header(name) => Subject::Header(name.clone()),
             Self::Id => named("the signed id"),
             Self::Param(key) | Self::Query(key) => named_key(key),
+            Self::Jwt => named("the token"),
+            Self::Listed(_) => named("the list of signed headers"),
+            Self::Path => named("the signed path"),
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
-            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret => {
-                named("a signed part of the body")
-            }
+            Self::Body
+            | Self::Fields(_)
+            | Self::Json(_)
+            | Self::JsonOrNothing(_)
+            | Self::Literal(_)
+            | Self::Method
+            | Self::Secret => named("a signed part of the body"),
         }
     }
 
@@ -45,24 +62,63 @@ impl Part {
     pub(crate) fn longest(&self) -> usize {
         match self {
             Self::Id => LONGEST_ID,
-            Self::Header(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => LONGEST_HEADER,
+            Self::Header(_) | Self::Jwt | Self::Listed(_) | Self::Param(_) | Self::Query(_) | Self::Timestamp => {
+                LONGEST_HEADER
+            }
             // The body has a limit of its own, and so has the server's request line.
-            Self::Body | Self::Json(_) | Self::Literal(_) | Self::Method | Self::Secret | Self::Url => usize::MAX,
+            Self::Body
+            | Self::Fields(_)
+            | Self::Json(_)
+            | Self::JsonOrNothing(_)
+            | Self::Literal(_)
+            | Self::Method
+            | Self::Path
+            | Self::Secret
+            | Self::Url => usize::MAX,
         }
     }
 }
+
+/// How the fields of a form are written in a signed text. They are sorted by name; nothing says where a name or a value ends, but in PHP's
+/// serialization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// Each name and each value once. Of a body that is bound by a digest nothing is signed here.
+    Joined,
+    /// `a:2:{s:1:"a";s:1:"1";…}`, without the field of this name.
+    #[cfg_attr(not(feature = "asymmetric"), allow(dead_code))]
+    Php(&'static str),
+    /// The URL with its query sorted, `.`, and each name and value.
+    BehindSortedUrl,
+}
+
+/// How a request lists the headers that are signed. Names and values are written so that the text has one reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// `x-contentful-signed-headers: a,b`, signed as `a:1;b:2` behind path and query. The list is one of the headers, and so is the time.
+    Contentful,
+    /// The parameter `h=a b` of the signature header, signed as `a b.1.2.` where there is a signature `v1`, and as nothing elsewhere.
+    Hook0,
+}
+
+/// No sender lists more headers.
+pub(crate) const MOST_LISTED: usize = 64;
 
 /// What a part of the signed text must not hold, by its place in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// The fixed text before it, of which it would be the end.
     Begins(usize),
+    /// A digit as its first byte; a number without a window stands before it.
+    BeginsWithoutDigit(usize),
     /// The beginning of a timestamp, which follows directly.
     BeforeTimestamp(usize),
     /// The fixed text after it.
     Ends(usize),
     /// The literal after it, with another fresh timestamp behind.
     EndsBeforeTimestamp(usize),
+    /// What a JSON body begins with; it is a list of headers whose values only a dot ends, and the body follows.
+    ListedBeforeBody(usize),
     /// What a JSON body begins with; it is a URL, and the body follows directly.
     UrlBeforeBody(usize),
 }
@@ -103,8 +159,10 @@ fn part(name: &str) -> Result<Part, Option<ConfigError>> {
     Ok(match name.split_once(':') {
         None => match name {
             "body" => Part::Body,
+            "fields" => Part::Fields(Fields::Joined),
             "id" => Part::Id,
             "method" => Part::Method,
+            "path" => Part::Path,
             "secret" => Part::Secret,
             "timestamp" => Part::Timestamp,
             "url" => Part::Url,
@@ -112,6 +170,7 @@ fn part(name: &str) -> Result<Part, Option<ConfigError>> {
         },
         Some(("header", name)) => Part::Header(header_name(name)?),
         Some(("json", pointer)) => Part::Json(json_pointer(pointer)?),
+        Some(("json?", pointer)) => Part::JsonOrNothing(json_pointer(pointer)?),
         Some(("param", key)) => Part::Param(key.to_owned()),
         Some(("query", key)) => Part::Query(key.to_owned()),
         Some(_) => return Err(None),
@@ -123,7 +182,7 @@ fn unknown(template: &str, name: &str) -> ConfigError {
         template,
         &format!(
             "`{{{name}}}` is not one of `{{body}}`, `{{id}}`, `{{timestamp}}`, `{{header:NAME}}`, `{{param:KEY}}`, \
-             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
+             `{{query:KEY}}`, `{{json:/POINTER}}`, `{{json?:/POINTER}}`, `{{fields}}`, `{{path}}`, `{{url}}`, `{{method}}`, `{{secret}}`"
         ),
     )
 }

@@ -3,13 +3,17 @@
 //! A signature covers a text, not its parts: where two requests have other parts and the same text, one signature passes for
 //! both. So each part that a sender or an attacker may write has a rule that says where it ends, or the scheme does not build.
 //!
-//! 1. A text without `{body}` is read from its beginning. One with it is read from both sides, and the body is what is left.
+//! 1. A text without `{body}` is read from its beginning. One with it is read from both sides, and the body is what is left. So is one with a
+//!    part that may hold anything, in the body's place.
 //! 2. A literal, the public base of a URL, and the secret of a plain hash, which nobody can write into a part, end what stands
 //!    beside them. The part must not hold them.
 //! 3. A date has one form; if its zone may be missing, it is followed by a literal that cannot be a part of a date. Of
 //!    a number only one length can be fresh: within a window, which a third of all time since 1970 would have to fit
 //!    into otherwise, no fresh number begins or ends with another.
 //! 4. Between `{url}` and `{body}` it is the body's first byte that says where it begins, as JSON's do.
+//!
+//! 5. A number without a window ends where the digits do, so that what follows must not begin with one.
+//! 6. The fields of a form have no ends in the texts that senders sign; this is the senders' weakness, which the docs of each say.
 //!
 //! Each rule looks at a byte a few times at most, and is applied before anything is hashed.
 
@@ -23,7 +27,7 @@ use http::Method;
 use smallvec::SmallVec;
 
 use super::{
-    content::{Part, Rule},
+    content::{Listed, Part, Rule},
     freshness::{Freshness, TimestampUnit},
     look::Look,
     template::Template,
@@ -35,6 +39,7 @@ pub(crate) fn rules(
     content: &[Part],
     freshness: Option<&Freshness>,
     methods: &[Method],
+    free: Option<usize>,
 ) -> Result<Vec<Rule>, &'static str> {
     let unit = freshness.map(|freshness| freshness.unit);
     let is_date = unit.is_some_and(TimestampUnit::is_date);
@@ -42,17 +47,29 @@ pub(crate) fn rules(
     let is_fresh_number = freshness.is_some_and(|freshness| !is_date && freshness.tolerance.is_some());
     let begins_by_itself = is_date || is_fresh_number;
     let ends_by_itself = begins_by_itself && unit != Some(TimestampUnit::Rfc3339OrUtc);
-    let body = content.iter().position(|part| matches!(part, Part::Body)).unwrap_or(content.len());
+    let body =
+        content.iter().position(|part| matches!(part, Part::Body | Part::Fields(_))).or(free).unwrap_or(content.len());
     let mut rules = Vec::new();
     for (index, part) in content.iter().enumerate().take(body) {
         let Some(next) = content.get(index + 1) else { break };
         match part {
-            Part::Body | Part::Literal(_) | Part::Secret => {}
+            Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => rules.push(Rule::ListedBeforeBody(index)),
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
+            Part::Timestamp if !is_date && matches!(next, Part::Header(_) | Part::Id | Part::Json(_)) => {
+                rules.push(Rule::BeginsWithoutDigit(index + 1));
+            }
             Part::Timestamp => return Err(TIMESTAMP),
-            Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) | Part::Url => match next {
+            Part::Header(_)
+            | Part::Id
+            | Part::Json(_)
+            | Part::JsonOrNothing(_)
+            | Part::Param(_)
+            | Part::Path
+            | Part::Query(_)
+            | Part::Url => match next {
                 Part::Literal(end) => {
                     let before_timestamp = matches!(content.get(index + 2), Some(Part::Timestamp));
                     let has_digit = end.bytes().any(|byte| byte.is_ascii_digit());
@@ -66,11 +83,17 @@ pub(crate) fn rules(
                 Part::Timestamp if ends_by_itself => rules.push(Rule::BeforeTimestamp(index)),
                 Part::Timestamp => return Err(TIMESTAMP),
                 Part::Url => rules.push(Rule::Ends(index)),
+                Part::Fields(_) if matches!(part, Part::Url) => {}
                 Part::Body if matches!(part, Part::Url) => rules.push(Rule::UrlBeforeBody(index)),
                 Part::Body
+                | Part::Fields(_)
                 | Part::Header(_)
                 | Part::Id
                 | Part::Json(_)
+                | Part::JsonOrNothing(_)
+                | Part::Jwt
+                | Part::Listed(_)
+                | Part::Path
                 | Part::Method
                 | Part::Param(_)
                 | Part::Query(_) => {
@@ -82,13 +105,19 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().skip(body + 1) {
         let before = &content[index - 1];
         match part {
-            Part::Body | Part::Literal(_) | Part::Secret => {}
+            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}
             Part::Timestamp => return Err(TIMESTAMP),
             Part::Url => rules.push(Rule::Begins(index)),
-            Part::Header(_) | Part::Id | Part::Json(_) | Part::Param(_) | Part::Query(_) => match before {
+            Part::Header(_)
+            | Part::Id
+            | Part::Json(_)
+            | Part::JsonOrNothing(_)
+            | Part::Param(_)
+            | Part::Path
+            | Part::Query(_) => match before {
                 Part::Literal(_) => rules.push(Rule::Begins(index)),
                 Part::Secret => {}
                 _ => return Err(NEIGHBOURS),
@@ -128,9 +157,11 @@ impl Look<'_> {
         for rule in &self.template.rules {
             if self.breaks(*rule, now) {
                 let (Rule::Begins(index)
+                | Rule::BeginsWithoutDigit(index)
                 | Rule::BeforeTimestamp(index)
                 | Rule::Ends(index)
                 | Rule::EndsBeforeTimestamp(index)
+                | Rule::ListedBeforeBody(index)
                 | Rule::UrlBeforeBody(index)) = *rule;
                 let subject = self.template.content[index].subject();
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(subject));
@@ -151,6 +182,9 @@ impl Look<'_> {
                 };
                 // Read from its end, the text would be found to begin at the last of them.
                 begins_later(&text, start.as_bytes())
+            }
+            Rule::BeginsWithoutDigit(index) => {
+                self.known(&content[index]).is_some_and(|text| text.first().is_some_and(u8::is_ascii_digit))
             }
             Rule::Ends(index) => {
                 let Some(text) = self.known(&content[index]) else { return false };
@@ -187,6 +221,11 @@ impl Look<'_> {
                         length.is_some_and(|length| whole[start + length..].starts_with(then))
                     }),
                 }
+            }
+            // Its values hold nothing that JSON begins with, so that the body is what begins with it.
+            Rule::ListedBeforeBody(_) => {
+                let first = self.arrived.body.and_then(|body| body.first());
+                self.has_item("v1") && first.is_some_and(|first| !matches!(first, b'{' | b'['))
             }
             Rule::UrlBeforeBody(_) => {
                 let begins_json = |byte: &u8| matches!(byte, b'{' | b'[' | b'"');

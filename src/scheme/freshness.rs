@@ -7,7 +7,7 @@ use std::{
 use jiff::{civil::DateTime, fmt::rfc2822::DateTimeParser, tz::TimeZone};
 use serde_json::value::RawValue;
 
-use super::subject::named;
+use super::{arrived::Arrived, subject::named};
 use crate::{
     error::{VerifyError, VerifyErrorKind},
     field::Places,
@@ -55,10 +55,14 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// Reads the timestamp of a JSON body, as text.
-    pub(crate) fn in_body<'b>(&self, body: &'b [u8]) -> Result<Option<Cow<'b, str>>, VerifyError> {
+    /// Reads the timestamp of a body, as text.
+    pub(crate) fn in_body<'b>(&self, arrived: Arrived<'b>) -> Result<Option<Cow<'b, str>>, VerifyError> {
         let malformed =
             || VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp in the body"));
+        let Some(body) = arrived.json() else {
+            // The fields of a form are text.
+            return Ok(self.places.pointers().find_map(|pointer| arrived.scalar(pointer)));
+        };
         for pointer in self.places.pointers() {
             let Ok((Some(raw), _)) = crate::json::payload::<&RawValue>(body, pointer, &[]) else { continue };
             let is_string = raw.get().starts_with('"');

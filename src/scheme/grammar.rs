@@ -16,6 +16,10 @@ pub(crate) struct Grammar {
     pub(crate) pairs: Option<String>,
     /// The keys whose values are signatures; all others are skipped.
     pub(crate) keys: Vec<String>,
+    /// Whether the keys are those of secrets: an item counts for the secret whose id is its key.
+    pub(crate) keys_are_ids: bool,
+    /// Whether the signatures of the first key that is there are the only ones that count.
+    pub(crate) first_key_alone: bool,
     /// How many signatures are looked at.
     pub(crate) most: usize,
 }
@@ -36,13 +40,21 @@ pub(crate) const LONGEST_HEADER: usize = 4096;
 
 impl Default for Grammar {
     fn default() -> Self {
-        Self { prefix: None, items: None, pairs: None, keys: Vec::new(), most: MOST_CANDIDATES }
+        Self {
+            prefix: None,
+            items: None,
+            pairs: None,
+            keys: Vec::new(),
+            keys_are_ids: false,
+            first_key_alone: false,
+            most: MOST_CANDIDATES,
+        }
     }
 }
 
 impl Grammar {
     /// What stands after the prefix; `None` when the prefix is not there.
-    fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
+    pub(crate) fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
         match &self.prefix {
             Some(prefix) => value.strip_prefix(prefix.as_bytes()),
             None => Some(value),
@@ -74,8 +86,12 @@ impl Grammar {
         if value.len() > LONGEST_HEADER {
             return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
         }
+        let strongest =
+            self.keys.iter().find(|key| self.has_item(value, key.as_bytes())).filter(|_| self.first_key_alone);
         for (key, item) in self.items(value) {
-            if key.is_some_and(|key| !self.keys.iter().any(|ours| ours.as_bytes() == key)) {
+            if key.is_some_and(|key| !self.keys.iter().any(|ours| ours.as_bytes() == key))
+                || strongest.is_some_and(|strongest| key != Some(strongest.as_bytes()))
+            {
                 continue;
             }
             *seen += 1;
@@ -83,6 +99,33 @@ impl Grammar {
                 return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
             }
             candidates.extend(decode(item));
+        }
+        Ok(())
+    }
+
+    /// Whether there is an item with this key.
+    pub(crate) fn has_item(&self, value: &[u8], wanted: &[u8]) -> bool {
+        self.items(value).any(|(key, _)| key == Some(wanted))
+    }
+
+    /// Adds the signatures of the secret with this id, or of any where it has none.
+    pub(crate) fn collect_for(
+        &self,
+        value: &[u8],
+        id: Option<&[u8]>,
+        candidates: &mut Candidates,
+        decode: impl Fn(&[u8]) -> Option<Tag>,
+    ) -> Result<(), VerifyError> {
+        if value.len() > LONGEST_HEADER {
+            return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
+        }
+        for (seen, (key, item)) in self.items(value).enumerate() {
+            if seen >= self.most {
+                return Err(VerifyError::new(VerifyErrorKind::Ambiguous));
+            }
+            if id.is_none() || key == id {
+                candidates.extend(decode(item));
+            }
         }
         Ok(())
     }

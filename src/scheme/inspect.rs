@@ -7,6 +7,7 @@ use super::{
     arrived::Arrived,
     freshness::{Freshness, check},
     grammar::Candidates,
+    jwt::Token,
     look::{Look, Render},
     subject::{ambiguous, missing, named, named_key},
     template::{Algorithm, Locate, Template},
@@ -43,7 +44,10 @@ impl Template {
         }
         self.collect(head, &mut inspected)?;
         let arrived = Arrived::head(head);
-        let mut look = Look { template: self, arrived, family: inspected.family, timestamp: None };
+        let claims = self.check_token(head, inspected.family, now)?;
+        let mut look =
+            Look { template: self, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
+        look.claims = claims.as_deref();
         if let Some(places) = &self.key_id
             && look.first_in_head(places)?.is_none()
         {
@@ -58,12 +62,32 @@ impl Template {
             return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp")));
         }
         look.timestamp = inspected.timestamp_text.as_deref();
+        // One that is there twice is ambiguous.
+        look.digest()?;
         if !self.deferred {
             // What is signed and in the head must be there; it is cheaper to say so before the body is read.
             look.render(Render::All, &mut |_| {})?;
         }
         look.check_cuts(now)?;
         Ok(inspected)
+    }
+
+    /// Checks what the token says that is the signature, and returns its claims.
+    fn check_token(&self, head: Head<'_>, family: usize, now: SystemTime) -> Result<Option<Vec<u8>>, VerifyError> {
+        let Some(jwt) = &self.jwt else { return Ok(None) };
+        let malformed = || VerifyError::new(VerifyErrorKind::MalformedSignature);
+        let look = Look {
+            template: self,
+            arrived: Arrived::head(head),
+            family,
+            timestamp: None,
+            claims: None,
+            with_port: false,
+        };
+        let token = look.token()?.ok_or_else(malformed)?;
+        let claims = token.claims().ok_or_else(malformed)?;
+        jwt.check(token, &claims, || self.settings.url(head), now)?;
+        Ok(Some(claims))
     }
 
     /// Checks a timestamp's form and age.
@@ -80,6 +104,9 @@ impl Template {
 
     /// Decodes what one place holds into a tag.
     pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
+        if self.jwt.is_some() {
+            return Token::parse(text)?.signature();
+        }
         let length = match self.algorithm {
             Algorithm::Hash(hash) => hash.length(),
             Algorithm::Mac(mac) => mac.length(),
@@ -169,7 +196,14 @@ impl Template {
 
     /// What the head says about the delivery, for its metadata.
     pub(crate) fn head_facts(&self, head: Head<'_>, family: usize) -> HeadFacts {
-        let look = Look { template: self, arrived: Arrived::head(head), family, timestamp: None };
+        let look = Look {
+            template: self,
+            arrived: Arrived::head(head),
+            family,
+            timestamp: None,
+            claims: None,
+            with_port: false,
+        };
         self.layout.read_head(family, |place| match place {
             // A clone of a header value shares its bytes.
             Place::Header(name) => match head.header(name) {
@@ -177,7 +211,7 @@ impl Template {
                 Err(_) => Some(HeadText::Repeated),
             },
             Place::Json(_) | Place::Nowhere => None,
-            Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
+            Place::Claim(_) | Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
             }

@@ -2,7 +2,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    signature::{Encoding, public_key_info},
+    signature::{Encoding, HashAlgorithm, PlainHash, public_key_info},
 };
 
 /// How a secret's text becomes a key.
@@ -12,6 +12,8 @@ pub(crate) enum KeyForm {
     Hex,
     /// A SubjectPublicKeyInfo in PEM, or in base64.
     PublicKeyInfo,
+    /// The key is the SHA-1 digest of the text.
+    Sha1,
     StandardWebhooks,
     StandardWebhooksOrText,
     StandardWebhooksPublic,
@@ -92,6 +94,13 @@ impl KeyForm {
         let (key, form) = match self {
             Self::Base64 => (Encoding::Base64.decode(secret), "base64"),
             Self::Hex => (Encoding::Hex.decode(secret), "hexadecimal digits"),
+            // Empty text stays empty, which is refused below.
+            Self::Sha1 if secret.is_empty() => (Some(Vec::new()), "text"),
+            Self::Sha1 => {
+                let mut hash = PlainHash::new(HashAlgorithm::Sha1);
+                hash.update(secret);
+                (Some(hash.finish().as_bytes().to_vec()), "text")
+            }
             Self::PublicKeyInfo => (public_key_info(secret), "a public key in PEM, or the base64 of one"),
             Self::StandardWebhooks => {
                 // Supabase shows it as `v1,whsec_…`; the prefix is optional in the reference libraries.

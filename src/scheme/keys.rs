@@ -75,7 +75,9 @@ impl KeyRing {
                 let other = match algorithm {
                     PublicAlgorithm::EcdsaP256 => public_key_info(DECOY_P256.as_bytes()),
                     PublicAlgorithm::Ed25519 => None,
-                    PublicAlgorithm::RsaSha256 | PublicAlgorithm::RsaSha512 => public_key_info(DECOY_RSA.as_bytes()),
+                    PublicAlgorithm::RsaSha1 | PublicAlgorithm::RsaSha256 | PublicAlgorithm::RsaSha512 => {
+                        public_key_info(DECOY_RSA.as_bytes())
+                    }
                 };
                 KeyState::new(template.algorithm, &other.unwrap_or_else(|| key.to_vec()))
             }

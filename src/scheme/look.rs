@@ -4,17 +4,62 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     arrived::Arrived,
-    content::Part,
+    content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
-    subject::{ambiguous, named_key},
+    jwt::{self, Token},
+    settings::PublicUrl,
+    subject::{ambiguous, named, named_key},
     template::Template,
 };
 use crate::{
     error::{Subject, VerifyError, VerifyErrorKind},
     field::{Place, Places},
+    form,
     head::Repeated,
     json::Pointer,
 };
+
+/// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
+/// escape is escaped once more. `None` where there is a second question mark, what stands behind which is not signed.
+fn contentful_path(target: &str) -> Option<String> {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+    const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'!')
+        .remove(b'~')
+        .remove(b'*')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')');
+    const URI: &AsciiSet = &QUERY
+        .remove(b';')
+        .remove(b'/')
+        .remove(b'?')
+        .remove(b':')
+        .remove(b'@')
+        .remove(b'&')
+        .remove(b'=')
+        .remove(b'+')
+        .remove(b'$')
+        .remove(b',')
+        .remove(b'#');
+
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if query.contains('?') {
+        return None;
+    }
+    let whole = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{}", utf8_percent_encode(query, QUERY)),
+    };
+    Some(utf8_percent_encode(&whole, URI).to_string())
+}
+
+/// Where Contentful lists the headers that it has signed.
+pub(crate) const CONTENTFUL_LIST: &str = "x-contentful-signed-headers";
 
 /// Looks things up in one request, by one template.
 pub(crate) struct Look<'a> {
@@ -23,6 +68,10 @@ pub(crate) struct Look<'a> {
     pub(crate) family: usize,
     /// The timestamp as it was sent, where it has been found before.
     pub(crate) timestamp: Option<&'a [u8]>,
+    /// The claims of the token, where they have been decoded before.
+    pub(crate) claims: Option<&'a [u8]>,
+    /// Whether the URL is written with the port that its scheme has anyway.
+    pub(crate) with_port: bool,
 }
 
 /// Which part of the signed text to render. The body is in it where it has arrived.
@@ -61,8 +110,7 @@ impl Look<'_> {
                 Part::Method => sink(Piece::Bytes(self.arrived.head.method().as_str().as_bytes())),
                 Part::Secret => sink(Piece::Secret),
                 Part::Url => {
-                    let url = self.template.settings.url(self.arrived.head);
-                    sink(Piece::Bytes(url.as_bytes()));
+                    sink(Piece::Bytes(self.url().as_bytes()));
                 }
                 part => {
                     let text = self.text(part)?;
@@ -73,6 +121,75 @@ impl Look<'_> {
         Ok(())
     }
 
+    fn url(&self) -> String {
+        let settings = &self.template.settings;
+        match settings.public_url.as_ref().filter(|_| self.with_port).and_then(PublicUrl::with_port) {
+            Some(base) => format!("{base}{}", settings.target(self.arrived.head)),
+            None => settings.url(self.arrived.head),
+        }
+    }
+
+    /// The fields of the body, as they are signed. `None` where it is no form, and is not bound by a digest either.
+    fn fields(&self, fields: Fields) -> Result<Option<Vec<u8>>, VerifyError> {
+        let Some(body) = self.arrived.body else { return Ok(None) };
+        if self.digest()?.is_some() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(mut sorted) = form::sorted(body) else { return Ok(None) };
+        let mut text = Vec::with_capacity(body.len());
+        match fields {
+            Fields::Joined => {
+                sorted.dedup();
+                for (name, value) in &sorted {
+                    text.extend_from_slice(name.as_bytes());
+                    text.extend_from_slice(value.as_bytes());
+                }
+            }
+            Fields::Php(without) => {
+                sorted.retain(|(name, _)| name != without);
+                if sorted.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                    return Err(ambiguous(named("a field of the form")));
+                }
+                text.extend_from_slice(format!("a:{}:{{", sorted.len()).as_bytes());
+                for (name, value) in &sorted {
+                    for part in [name, value] {
+                        text.extend_from_slice(format!("s:{}:\"{part}\";", part.len()).as_bytes());
+                    }
+                }
+                text.push(b'}');
+            }
+            Fields::BehindSortedUrl => {
+                let url = self.url();
+                let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+                let query = form::sorted_query(query.as_bytes());
+                text.extend_from_slice(path.as_bytes());
+                if !query.is_empty() || !sorted.is_empty() {
+                    text.push(b'?');
+                }
+                for (index, (name, value)) in query.iter().enumerate() {
+                    text.extend_from_slice(if index > 0 { &b"&"[..] } else { b"" });
+                    text.extend_from_slice(&[name, &b"="[..], value].concat());
+                }
+                if !query.is_empty() && !sorted.is_empty() {
+                    text.push(b'.');
+                }
+                for (name, value) in &sorted {
+                    text.extend_from_slice(name.as_bytes());
+                    text.extend_from_slice(value.as_bytes());
+                }
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// What the request says that the digest of its body is, as it was sent.
+    pub(crate) fn digest(&self) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        match &self.template.digest {
+            Some(digest) => self.in_head(&digest.place),
+            None => Ok(None),
+        }
+    }
+
     pub(crate) fn text<'p>(&'p self, part: &'p Part) -> Result<Cow<'p, [u8]>, VerifyError> {
         let text = match part {
             Part::Header(name) => self.header(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
@@ -81,7 +198,15 @@ impl Look<'_> {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
+            Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::Listed(listed) => Some(Cow::Owned(self.listed(*listed)?)),
+            Part::Path => Some(match self.template.settings.target(self.arrived.head) {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
+            Part::Jwt => self.token()?.map(|token| Cow::Borrowed(token.signed)),
+            Part::JsonOrNothing(pointer) => Some(self.in_body(pointer).unwrap_or_default()),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => self.query(key)?,
             Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
@@ -135,6 +260,10 @@ impl Look<'_> {
                 .header(name)?
                 .filter(|value| value.as_bytes() == wanted.as_bytes())
                 .map(|value| Cow::Borrowed(value.as_bytes())),
+            Place::Claim(name) => match self.claims()? {
+                Some(claims) => jwt::claim(&claims, name).map(|text| Cow::Owned(text.into_owned().into_bytes())),
+                None => None,
+            },
             Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
@@ -143,6 +272,101 @@ impl Look<'_> {
 
     fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
         self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    /// The headers that the request lists, as they are signed.
+    fn listed(&self, listed: Listed) -> Result<Vec<u8>, VerifyError> {
+        let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the list of signed headers"));
+        let ambiguous = || VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("a signed header"));
+        let (list, between) = match listed {
+            Listed::Contentful => {
+                let name = HeaderName::from_static(CONTENTFUL_LIST);
+                (self.header(&name)?.map(|value| Cow::Owned(value.as_bytes().to_vec())), b',')
+            }
+            Listed::Hook0 if !self.has_item("v1") => return Ok(Vec::new()),
+            Listed::Hook0 => (self.param("h")?, b' '),
+        };
+        let list = list.ok_or_else(missing)?;
+        let names: Vec<&[u8]> = list.split(|byte| *byte == between).map(<[u8]>::trim_ascii).collect();
+        if names.len() > MOST_LISTED {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(named("the list of signed headers")));
+        }
+        let mut headers = Vec::with_capacity(names.len());
+        for name in &names {
+            let name = HeaderName::from_bytes(name).map_err(|_| missing())?;
+            let value = self.header(&name)?;
+            let value = value.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_header(name.clone()))?;
+            headers.push((name, value.as_bytes()));
+        }
+        let mut text = Vec::new();
+        match listed {
+            Listed::Contentful => {
+                headers.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+                for required in [CONTENTFUL_LIST, "x-contentful-timestamp"] {
+                    if !headers.iter().any(|(name, _)| name == required) {
+                        return Err(missing());
+                    }
+                }
+                text.extend_from_slice(
+                    contentful_path(&self.template.settings.target(self.arrived.head))
+                        .ok_or_else(ambiguous)?
+                        .as_bytes(),
+                );
+                text.push(b'\n');
+                for (index, (name, value)) in headers.iter().enumerate() {
+                    // A value that holds what the next one begins with could end before it.
+                    let next = headers.get(index + 1).map(|(next, _)| format!(";{next}:"));
+                    let holds = |next: String| value.windows(next.len()).any(|window| window == next.as_bytes());
+                    if next.is_some_and(holds) {
+                        return Err(ambiguous());
+                    }
+                    text.extend_from_slice(if index > 0 { b";" } else { b"" });
+                    text.extend_from_slice(&[name.as_str().as_bytes(), b":", value].concat());
+                }
+            }
+            Listed::Hook0 => {
+                // Names are no longer told apart from values by a dot that they hold themselves. One value may hold dots, that of the event type,
+                // as long as it is the only one.
+                if list.contains(&b'.') {
+                    return Err(ambiguous());
+                }
+                text.extend_from_slice(&list);
+                text.push(b'.');
+                for (name, value) in &headers {
+                    let holds_dot = value.contains(&b'.') && name != "x-event-type";
+                    if holds_dot || value.iter().any(|byte| matches!(byte, b'{' | b'[')) {
+                        return Err(ambiguous());
+                    }
+                    text.extend_from_slice(value);
+                    text.push(b'.');
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// Whether the signature header has an item with this key.
+    pub(crate) fn has_item(&self, key: &str) -> bool {
+        let header =
+            self.template.signature_header(self.family).and_then(|name| self.arrived.head.header(name).ok()?);
+        header.is_some_and(|value| {
+            value.len() <= LONGEST_HEADER && self.template.grammar.has_item(value.as_bytes(), key.as_bytes())
+        })
+    }
+
+    /// The token that is the signature.
+    pub(crate) fn token(&self) -> Result<Option<Token<'_>>, VerifyError> {
+        let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
+        let value = self.header(name)?.map(HeaderValue::as_bytes).filter(|value| value.len() <= LONGEST_HEADER);
+        Ok(value.and_then(|value| Token::parse(self.template.grammar.strip(value)?)))
+    }
+
+    /// The claims of the token, as JSON.
+    fn claims(&self) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        if let Some(claims) = self.claims {
+            return Ok(Some(Cow::Borrowed(claims)));
+        }
+        Ok(self.token()?.and_then(|token| token.claims()).map(Cow::Owned))
     }
 
     fn query(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {

@@ -42,6 +42,7 @@ mod grammar;
 mod handshake;
 mod hint;
 mod inspect;
+mod jwt;
 mod key_form;
 mod keys;
 mod look;

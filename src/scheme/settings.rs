@@ -80,6 +80,17 @@ impl ReplacedPrefix {
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
+    /// The same with the port that its scheme has anyway, where it names none.
+    pub(crate) fn with_port(&self) -> Option<String> {
+        let (scheme, rest) = self.0.split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let port = if scheme == "http" { 80 } else { 443 };
+        // An address of version 6 has colons of its own.
+        let names_port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        (!names_port).then(|| format!("{scheme}://{authority}:{port}{path}"))
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let error = |what: &str| {
             ConfigError::new(ConfigErrorKind::Option, format!("`{text}` is not a public base URL: {what}"))

@@ -12,6 +12,11 @@ pub(crate) fn missing(name: &HeaderName) -> VerifyError {
     VerifyError::new(VerifyErrorKind::Missing).with_header(name.clone())
 }
 
+pub(crate) fn missing_claim(name: &str) -> VerifyError {
+    let subject = Subject::Named(Cow::Owned(format!("claim `{name}`")));
+    VerifyError::new(VerifyErrorKind::Missing).with_subject(subject)
+}
+
 pub(crate) fn named(what: &'static str) -> Subject {
     Subject::Named(Cow::Borrowed(what))
 }

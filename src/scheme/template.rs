@@ -4,16 +4,17 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::{
     answer::Answer,
-    content::{Part, Rule},
+    content::{Fields, Part, Rule},
     freshness::Freshness,
     grammar::Grammar,
     handshake::CompiledHandshake,
+    jwt::Jwt,
     key_form::KeyText,
     settings::Settings,
 };
 use crate::{
     delivery::{Coverage, Layout},
-    field::Places,
+    field::{Place, Places},
     head::Head,
     json::Pointer,
     signature::{Encoding, HashAlgorithm, MacAlgorithm, PublicAlgorithm},
@@ -41,6 +42,19 @@ pub(crate) struct Template {
     /// Whether the sender's JSON has line breaks, but for bodies that hold this text. For a hint.
     pub(crate) indented_json: Option<&'static str>,
     pub(crate) content: Vec<Part>,
+    /// Whether `{body}` is a part of the content.
+    pub(crate) hashes_body: bool,
+    /// Where the signature is a token, what that says.
+    pub(crate) jwt: Option<Jwt>,
+    /// Where the head holds a digest of the body.
+    pub(crate) digest: Option<BodyDigest>,
+    /// Where the array is whose items have a signature each. What is signed is then looked for in an item.
+    pub(crate) items: Option<Pointer>,
+    /// Whether the sender may sign the URL with the port that its scheme has anyway.
+    pub(crate) either_port: bool,
+    /// Whether the sender sends nothing but forms.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code))]
+    pub(crate) forms_alone: bool,
     /// What keeps the content from being cut in another way.
     pub(crate) rules: Vec<Rule>,
     /// Whether the sender signs JSON objects alone, so that a URL directly before a body ends where one begins.
@@ -65,6 +79,24 @@ pub(crate) struct Template {
     pub(crate) encoded_bodies: bool,
 }
 
+/// A digest of the body, SHA-256, that is signed in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyDigest {
+    pub(crate) place: Place,
+    pub(crate) encoding: Encoding,
+    /// Which bodies need one. One that is there is always compared.
+    pub(crate) needed: Needed,
+}
+
+/// When a digest of the body must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needed {
+    Always,
+    /// Where the body is no form, whose fields are signed.
+    BesideForms,
+    UnlessEmpty,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Algorithm {
     /// A hash over a text that holds the secret.
@@ -86,7 +118,8 @@ pub(crate) enum Locate {
     EachHeader(Vec<HeaderName>),
     /// The first of these that is there; it names the family of the other headers.
     Headers(Vec<HeaderName>),
-    Json(Pointer),
+    /// All of these places of the body that hold something.
+    Json(Vec<Pointer>),
     /// `prefix1`, `prefix2` and so on, until one is missing.
     Numbered(Vec<HeaderName>),
     Query(String),
@@ -100,7 +133,8 @@ impl Template {
 
     /// Whether something that keeps the signed text from being cut in another way is in the body.
     pub(crate) fn cuts_in_body(&self) -> bool {
-        self.deferred || self.rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_)))
+        self.deferred
+            || self.rules.iter().any(|rule| matches!(rule, Rule::ListedBeforeBody(_) | Rule::UrlBeforeBody(_)))
     }
 
     pub(crate) fn signature_header(&self, family: usize) -> Option<&HeaderName> {
@@ -123,7 +157,13 @@ impl Template {
     }
 
     pub(crate) fn signs_url(&self) -> bool {
-        self.content.iter().any(|part| matches!(part, Part::Url))
+        self.jwt.as_ref().is_some_and(|jwt| jwt.url.is_some())
+            || self.content.iter().any(|part| matches!(part, Part::Url | Part::Fields(Fields::BehindSortedUrl)))
+    }
+
+    /// Whether each item of an array has a signature of its own.
+    pub(crate) fn signs_items(&self) -> bool {
+        self.items.is_some()
     }
 
     /// How many families of header names the scheme has.

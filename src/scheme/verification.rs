@@ -1,23 +1,24 @@
 use std::{sync::Arc, time::SystemTime};
 
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::{
     arrived::Arrived,
     grammar::Candidates,
-    handshake::{self, LONGEST_CHALLENGE},
+    handshake::LONGEST_CHALLENGE,
     inspect::Inspected,
     keys::{KeyRing, KeyState},
     look::{Look, Piece, Render},
     subject::named,
-    template::{Algorithm, Locate, Template},
+    template::{Algorithm, BodyDigest, Locate, Needed, Template},
 };
 use crate::{
     delivery::Proof,
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
-    signature::{MacState, PlainHash, PublicKey, Tag, verify_any},
+    signature::{HashAlgorithm, MacState, PlainHash, PublicKey, Tag, verify_any},
 };
 
 /// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed. Signatures
@@ -27,9 +28,16 @@ pub(crate) struct Verification {
     candidates: Candidates,
     family: usize,
     timestamp: Option<SystemTime>,
-    hashers: SmallVec<[(usize, Hasher); 1]>,
+    hashers: Hashers,
+    /// The ids of the secrets, where signatures are told apart by them.
+    ids: Vec<Option<Vec<u8>>>,
+    /// Of the body, where the head holds the one that was signed.
+    digest: Option<PlainHash>,
 }
 
+type Hashers = SmallVec<[(usize, Hasher); 1]>;
+
+#[derive(Clone)]
 enum Hasher {
     Hash(PlainHash, Secret),
     Mac(MacState),
@@ -48,8 +56,10 @@ impl Verification {
         now: SystemTime,
     ) -> Result<Self, VerifyError> {
         let mut hashers = SmallVec::new();
+        let mut ids = Vec::new();
         let arrived = Arrived::head(head);
-        let look = Look { template, arrived, family: inspected.family, timestamp: None };
+        let look =
+            Look { template, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
         let named = match &template.key_id {
             Some(places) => look.first_in_head(places)?,
             None => None,
@@ -57,10 +67,15 @@ impl Verification {
         for (index, secret, state) in ring.usable(now) {
             // A secret without an id is tried with every request.
             let id = template.key.id(secret.expose());
-            if id.is_some() && id != named.as_deref() {
+            if template.key_id.is_some() && id.is_some() && id != named.as_deref() {
                 continue;
             }
+            let other = template.jwt.as_ref().and_then(|jwt| jwt.other(inspected.candidates.first()?));
             let hasher = match (state, template.algorithm) {
+                (KeyState::Mac(_), _) if other.is_some() => {
+                    let (Some(mac), Ok(key)) = (other, template.key.decode(secret.expose())) else { continue };
+                    Hasher::Mac(MacState::new(mac, &key))
+                }
                 (KeyState::Mac(mac), _) => Hasher::Mac(mac.clone()),
                 (KeyState::Public(key), _) => Hasher::Public(key.clone()),
                 (KeyState::Token(tag), _) => Hasher::Token(tag.clone()),
@@ -68,12 +83,24 @@ impl Verification {
                 (KeyState::Raw, _) => continue,
             };
             hashers.push((index, hasher));
+            if template.grammar.keys_are_ids {
+                ids.push(id.map(<[u8]>::to_vec));
+            }
         }
         let Inspected { candidates, family, timestamp, timestamp_text } = inspected;
-        let mut verification = Self { template: Arc::clone(template), candidates, family, timestamp, hashers };
+        let digest = template.digest.as_ref().map(|_| PlainHash::new(HashAlgorithm::Sha256));
+        let mut verification =
+            Self { template: Arc::clone(template), candidates, family, timestamp, hashers, ids, digest };
         if !template.deferred {
             let arrived = Arrived::head(head);
-            let look = Look { template, arrived, family, timestamp: timestamp_text.as_deref() };
+            let look = Look {
+                template,
+                arrived,
+                family,
+                timestamp: timestamp_text.as_deref(),
+                claims: None,
+                with_port: false,
+            };
             render(&mut verification.hashers, &look, Render::BeforeBody)?;
         }
         Ok(verification)
@@ -81,57 +108,149 @@ impl Verification {
 
     /// Hashes a frame of the body.
     pub(crate) fn update(&mut self, frame: &[u8]) {
-        if !self.template.deferred && self.template.coverage.body {
+        if !self.template.deferred && self.template.hashes_body {
             self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(frame));
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(frame);
         }
     }
 
     /// Hashes the rest, compares, and tells what is proven.
     pub(crate) fn finish(self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<(Proof, usize), VerifyError> {
-        let Self { template, mut candidates, family, mut timestamp, mut hashers } = self;
+        let Self { template, candidates, family, mut timestamp, hashers, ids, digest } = self;
         let template = &*template;
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
-        let look = Look { template, arrived: Arrived::whole(head, body), family, timestamp: None };
-        let is_public = matches!(template.algorithm, Algorithm::Public(_));
-        let text = if is_public {
-            whole(&look, body)?
-        } else {
-            render(&mut hashers, &look, if template.deferred { Render::All } else { Render::AfterBody })?;
-            Vec::new()
+        let in_body = template.deferred || matches!(template.locate, Locate::Json(_));
+        let content = template.layout.form().filter(|_| in_body).map(|form| form.read(body));
+        let arrived = match &content {
+            Some(content) => Arrived::form(head, body, content),
+            None => Arrived::whole(head, body),
         };
-        if let Locate::Json(pointer) = &template.locate {
-            candidates = in_body(template, body, pointer)?;
-        }
-        // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not
-        // a secret.
-        let mut matched = None;
-        for (index, hasher) in hashers {
-            if matched.is_some() && is_public {
-                break;
+        let look = |arrived| Look { template, arrived, family, timestamp: None, claims: None, with_port: false };
+        let mismatch = || VerifyError::new(VerifyErrorKind::SignatureMismatch);
+        let index = if template.signs_items() {
+            let items = items(template, arrived)?;
+            let mut first = None;
+            for item in &items {
+                let look = look(Arrived::whole(head, item.get().as_bytes()));
+                let index = compare(hashers.clone(), &ids, &look, None)?.ok_or_else(mismatch)?;
+                look.check_cuts(now)?;
+                first.get_or_insert(index);
             }
-            if hasher.matches(&candidates, &text) && matched.is_none() {
-                matched = Some(index);
+            first.ok_or_else(|| {
+                VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the items of the body"))
+            })?
+        } else {
+            let mut look = look(arrived);
+            let own = (!matches!(template.locate, Locate::Json(_))).then_some(&candidates);
+            // A forged request is compared with both texts, so that the time does not tell which one was right.
+            let other = if template.either_port {
+                look.with_port = true;
+                let other = compare(hashers.clone(), &ids, &look, own)?;
+                look.with_port = false;
+                other
+            } else {
+                None
+            };
+            let index = compare(hashers, &ids, &look, own)?.or(other).ok_or_else(mismatch)?;
+            // After the comparison, so that a forged request costs no look at the body that its signature does not.
+            if template.cuts_in_body() {
+                look.check_cuts(now)?;
             }
-        }
-        let index = matched.ok_or_else(|| VerifyError::new(VerifyErrorKind::SignatureMismatch))?;
-        // After the comparison, so that a forged request costs no look at the body that its signature does not.
-        if template.cuts_in_body() {
-            look.check_cuts(now)?;
-        }
-        if template.signs_challenges && is_challenge(&look, body) {
-            return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
-        }
+            if template.signs_challenges && is_challenge(&look)? {
+                return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
+            }
+            if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
+                check_digest(known, look.digest()?.as_deref(), digest, body.is_empty())?;
+            }
+            index
+        };
         if timestamp.is_none()
             && let Some(freshness) = &template.freshness
         {
             let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp"));
-            let text = freshness.in_body(body)?.ok_or_else(missing)?;
+            let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
     }
+}
+
+/// The number of the secret that made a signature over the text that `look` finds. Without `candidates` the signatures are in the body.
+fn compare(
+    mut hashers: Hashers,
+    ids: &[Option<Vec<u8>>],
+    look: &Look<'_>,
+    candidates: Option<&Candidates>,
+) -> Result<Option<usize>, VerifyError> {
+    let template = look.template;
+    let is_public = matches!(template.algorithm, Algorithm::Public(_));
+    let text = if is_public {
+        whole(look)?
+    } else {
+        render(&mut hashers, look, if template.deferred { Render::All } else { Render::AfterBody })?;
+        Vec::new()
+    };
+    let found;
+    let candidates = match candidates {
+        Some(candidates) => candidates,
+        None => {
+            found = in_body(look, None)?;
+            &found
+        }
+    };
+    // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
+    let mut matched = None;
+    for (position, (index, hasher)) in hashers.into_iter().enumerate() {
+        if matched.is_some() && is_public {
+            break;
+        }
+        let matches = match ids.get(position) {
+            Some(id) => hasher.matches(&in_body(look, id.as_deref())?, &text),
+            None => hasher.matches(candidates, &text),
+        };
+        if matches && matched.is_none() {
+            matched = Some(index);
+        }
+    }
+    Ok(matched)
+}
+
+/// The items that have a signature each, as they were sent.
+fn items<'r>(template: &Template, arrived: Arrived<'r>) -> Result<Vec<&'r RawValue>, VerifyError> {
+    let malformed = || VerifyError::new(VerifyErrorKind::MalformedSignature);
+    let json = arrived.json().ok_or_else(malformed)?;
+    let pointer = template.items.as_ref().ok_or_else(malformed)?;
+    let (items, _) = crate::json::payload::<Vec<&RawValue>>(json, pointer, &[]).map_err(|_| malformed())?;
+    Ok(items.unwrap_or_default())
+}
+
+/// Compares the digest that was signed with that of the body.
+fn check_digest(
+    known: &BodyDigest,
+    claimed: Option<&[u8]>,
+    digest: PlainHash,
+    is_empty: bool,
+) -> Result<(), VerifyError> {
+    let Some(claimed) = claimed else {
+        return match known.needed {
+            // Without one the fields were signed.
+            Needed::BesideForms => Ok(()),
+            Needed::UnlessEmpty if is_empty => Ok(()),
+            Needed::Always | Needed::UnlessEmpty => {
+                Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the digest of the body")))
+            }
+        };
+    };
+    let claimed = known.encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());
+    let claimed = claimed.ok_or_else(|| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
+    if verify_any(&[claimed], &digest.finish()) {
+        return Ok(());
+    }
+    Err(VerifyError::new(VerifyErrorKind::SignatureMismatch))
 }
 
 /// Feeds a part of the signed text to each hasher.
@@ -174,8 +293,8 @@ impl Hasher {
 }
 
 /// The whole signed text, once, whatever the number of keys.
-fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
-    let mut text = Vec::with_capacity(body.len() + ROOM_BESIDE_BODY);
+fn whole(look: &Look<'_>) -> Result<Vec<u8>, VerifyError> {
+    let mut text = Vec::with_capacity(look.arrived.body.map_or(0, <[u8]>::len) + ROOM_BESIDE_BODY);
     look.render(Render::All, &mut |piece| {
         if let Piece::Bytes(bytes) = piece {
             text.extend_from_slice(bytes);
@@ -184,19 +303,38 @@ fn whole(look: &Look<'_>, body: &[u8]) -> Result<Vec<u8>, VerifyError> {
     Ok(text)
 }
 
-/// Whether anybody could have had this text signed as a challenge.
-fn is_challenge(look: &Look<'_>, body: &[u8]) -> bool {
-    body.len() <= LONGEST_CHALLENGE && whole(look, body).is_ok_and(|text| handshake::is_challenge(&text))
+/// Whether anybody could have this text signed as a challenge.
+fn is_challenge(look: &Look<'_>) -> Result<bool, VerifyError> {
+    let longest = look.template.hashes_body.then_some(LONGEST_CHALLENGE);
+    if look.arrived.body.zip(longest).is_some_and(|(body, longest)| body.len() > longest) {
+        return Ok(false);
+    }
+    let text = whole(look)?;
+    Ok(look.template.handshakes.iter().any(|handshake| handshake.signs(&text)))
 }
 
 /// Enough for an id and a time, so that a body is mostly copied once.
 const ROOM_BESIDE_BODY: usize = 256;
 
-fn in_body(template: &Template, body: &[u8], pointer: &crate::json::Pointer) -> Result<Candidates, VerifyError> {
-    let found = crate::json::scalars(body, std::slice::from_ref(pointer))
-        .map_err(|_| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
-    let text = found.into_iter().next().flatten().ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing))?;
+/// The signatures that are in the body: all, or those of the secret with this id.
+fn in_body(look: &Look<'_>, id: Option<&[u8]>) -> Result<Candidates, VerifyError> {
+    let template = look.template;
     let mut candidates = Candidates::new();
-    template.grammar.collect(text.as_bytes(), &mut candidates, &mut 0, |item| template.decode(item))?;
-    Ok(candidates)
+    let Locate::Json(pointers) = &template.locate else { return Ok(candidates) };
+    let (mut seen, mut found) = (0, false);
+    for pointer in pointers {
+        let Some(text) = look.arrived.scalar(pointer) else { continue };
+        found = true;
+        let (grammar, text) = (&template.grammar, text.as_bytes());
+        if grammar.keys_are_ids {
+            grammar.collect_for(text, id, &mut candidates, |item| template.decode(item))?;
+        } else {
+            grammar.collect(text, &mut candidates, &mut seen, |item| template.decode(item))?;
+        }
+    }
+    if found {
+        Ok(candidates)
+    } else {
+        Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signature")))
+    }
 }

@@ -17,7 +17,7 @@ impl Secret {
     /// Creates a secret from text, as the provider's page shows it.
     ///
     /// # Errors
-    /// When the text is empty, blank, or begins or ends with white space.
+    /// When the text is empty, blank, or begins or ends with white space, but for the line ending of PEM.
     ///
     /// # Examples
     /// ```
@@ -34,7 +34,9 @@ impl Secret {
         if text.trim().is_empty() {
             return Err(error("the secret is blank"));
         }
-        if text.trim() != text.as_str() {
+        // PEM ends with a line ending, which does not mean that anything is wrong (RFC 7468, section 3).
+        let line = text.strip_suffix('\n').filter(|_| text.starts_with("-----BEGIN ")).unwrap_or(&text);
+        if text.trim() != line {
             return Err(error(
                 "the secret begins or ends with white space; it may have been pasted with a line ending",
             ));

@@ -5,8 +5,8 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{
         ECDSA_P256_SHA256_ASN1, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey,
-        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
-        VerificationAlgorithm,
+        RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
+        RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair, VerificationAlgorithm,
     },
 };
 
@@ -27,6 +27,7 @@ impl PublicKey {
         let by: &'static dyn VerificationAlgorithm = match algorithm {
             PublicAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
             PublicAlgorithm::Ed25519 => return Self::ed25519(bytes),
+            PublicAlgorithm::RsaSha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             PublicAlgorithm::RsaSha256 => &RSA_PKCS1_2048_8192_SHA256,
             PublicAlgorithm::RsaSha512 => &RSA_PKCS1_2048_8192_SHA512,
         };

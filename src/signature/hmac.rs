@@ -1,6 +1,6 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::{Sha256, Sha512};
+use sha2::{Sha256, Sha384, Sha512};
 
 use super::tag::Tag;
 
@@ -9,6 +9,7 @@ use super::tag::Tag;
 pub(crate) enum MacAlgorithm {
     Sha1,
     Sha256,
+    Sha384,
     Sha512,
 }
 
@@ -17,6 +18,7 @@ impl MacAlgorithm {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha384 => 48,
             Self::Sha512 => 64,
         }
     }
@@ -27,6 +29,7 @@ impl MacAlgorithm {
 pub(crate) enum MacState {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
+    Sha384(Box<Hmac<Sha384>>),
     /// In a box, since it is twice as large as the others, and every request would reserve memory for it.
     Sha512(Box<Hmac<Sha512>>),
 }
@@ -37,6 +40,7 @@ impl MacState {
         match algorithm {
             MacAlgorithm::Sha1 => Self::Sha1(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
             MacAlgorithm::Sha256 => Self::Sha256(Hmac::new_from_slice(key).expect(ANY_LENGTH)),
+            MacAlgorithm::Sha384 => Self::Sha384(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH))),
             MacAlgorithm::Sha512 => Self::Sha512(Box::new(Hmac::new_from_slice(key).expect(ANY_LENGTH))),
         }
     }
@@ -45,6 +49,7 @@ impl MacState {
         match self {
             Self::Sha1(mac) => mac.update(bytes),
             Self::Sha256(mac) => mac.update(bytes),
+            Self::Sha384(mac) => mac.update(bytes),
             Self::Sha512(mac) => mac.update(bytes),
         }
     }
@@ -54,6 +59,7 @@ impl MacState {
         match self {
             Self::Sha1(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
             Self::Sha256(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
+            Self::Sha384(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
             Self::Sha512(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
         }
     }
@@ -69,6 +75,10 @@ mod tests {
         for (algorithm, expected) in [
             (MacAlgorithm::Sha1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
             (MacAlgorithm::Sha256, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                MacAlgorithm::Sha384,
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+            ),
             (
                 MacAlgorithm::Sha512,
                 "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",

@@ -39,6 +39,8 @@ pub(crate) enum PublicAlgorithm {
     RsaSha256,
     /// The same with SHA-512.
     RsaSha512,
+    /// The same with SHA-1, for senders that have nothing better.
+    RsaSha1,
 }
 
 /// The length of an Ed25519 signature in bytes (RFC 8032, section 5.1.6).

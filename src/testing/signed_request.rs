@@ -313,7 +313,7 @@ impl SignedRequest {
         }
         let now = self.at.unwrap_or_else(|| SystemClock.now());
         let mut unsigned = self.unsigned.clone();
-        let content_type = match unsigned.shape {
+        let content_type = match self.scheme.shape(unsigned.shape) {
             Shape::Json => "application/json",
             Shape::Fields | Shape::Form => "application/x-www-form-urlencoded",
         };

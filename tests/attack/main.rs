@@ -12,6 +12,8 @@ mod extractors;
 mod framing;
 #[cfg(feature = "axum")]
 mod handshakes;
+#[cfg(feature = "axum")]
+mod listed_headers;
 #[cfg(feature = "asymmetric")]
 mod public_keys;
 #[cfg(feature = "axum")]
@@ -22,6 +24,8 @@ mod secrets_and_logs;
 mod signature_headers;
 #[cfg(feature = "axum")]
 mod timestamps;
+#[cfg(feature = "axum")]
+mod tokens;
 #[cfg(feature = "axum")]
 mod urls;
 

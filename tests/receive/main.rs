@@ -14,6 +14,7 @@ mod hints;
 mod observability;
 mod properties;
 mod providers;
+mod providers_in_bodies;
 #[cfg(feature = "testing")]
 mod testing;
 #[cfg(feature = "testing")]

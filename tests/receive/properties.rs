@@ -80,7 +80,11 @@ fn providers() -> Vec<Signed> {
             name: provider.to_string(),
             secrets: Secrets::new(senders::secret(senders::secret_text(*provider))),
             method: Method::POST,
-            uri: if scheme.signs_url() { senders::PATH.into() } else { "/hook".into() },
+            uri: if scheme.signs_url() || *provider == Provider::CONTENTFUL {
+                senders::PATH.into()
+            } else {
+                "/hook".into()
+            },
             headers: headers.collect(),
             covers_body: scheme.covers_body(),
             scheme,

@@ -460,7 +460,7 @@ fn what_wise_publishes_passes() {
 #[tokio::test]
 async fn every_provider_takes_what_its_documentation_says_and_nothing_else() {
     let body = r#"{"type":"t","passcode":"an endpoint's signing key","webhookTimestamp":1800000000000,"data":{"n":1}}"#;
-    for provider in Provider::ALL.iter().copied() {
+    for provider in Provider::ALL.iter().copied().filter(|provider| senders::is_plain(*provider)) {
         let router = router(layer(provider));
         let headers = signature(provider, body);
         let path = match provider.name() {
@@ -688,7 +688,7 @@ async fn a_delivery_of_any_provider_that_comes_twice_runs_once_only_where_someth
     use tower_webhooks::scheme::Duplicates;
 
     let body = r#"{"type":"t","passcode":"an endpoint's signing key","webhookTimestamp":1800000000000,"data":{"n":1}}"#;
-    for provider in Provider::ALL.iter().copied() {
+    for provider in Provider::ALL.iter().copied().filter(|provider| senders::is_plain(*provider)) {
         let (router, runs) = counted(provider);
         let path = match provider.name() {
             "pandadoc" => format!("/in?signature={}", senders::hex_tag(provider, body)),

@@ -48,7 +48,7 @@ fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
     match scheme {
         "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "telnyx" => Some(&PAIRS),
         "sendgrid" => Some(&P256),
-        "fireblocks-v1" | "kick" | "wise" => Some(&RSA),
+        "fireblocks-v1" | "kick" | "paddle-classic" | "wise" => Some(&RSA),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     field::Places,
     scheme::{answer::Answer, arrived::Arrived, key_form::KeyText, settings::Settings},
     secret::Secret,
-    signature::{MacAlgorithm, MacState, token_tag, verify_any},
+    signature::{Encoding, MacAlgorithm, MacState, token_tag, verify_any},
 };
 
 /// A [`Handshake`](super::Handshake) whose names have been parsed: what a request is compared with.
@@ -36,7 +36,17 @@ impl CompiledHandshake {
 
     /// Whether the answer is made with a secret.
     pub(crate) fn needs_secret(&self) -> bool {
-        matches!(self.reply, Reply::Challenge { .. })
+        matches!(self.reply, Reply::Challenge { .. } | Reply::KeyedChallenge { .. })
+    }
+
+    /// Whether anybody could have this text signed.
+    pub(crate) fn signs(&self, text: &[u8]) -> bool {
+        match self.reply {
+            _ if self.signed => false,
+            Reply::Challenge { .. } => is_challenge(text),
+            Reply::KeyedChallenge { .. } => is_digits(text),
+            _ => false,
+        }
     }
 
     /// Whether the body decides.
@@ -98,6 +108,18 @@ impl CompiledHandshake {
                 object.insert(response.clone().into_owned(), format!("{prefix}{tag}").into());
                 ok.json(serde_json::Value::Object(object).to_string())
             }
+            Reply::KeyedChallenge { from } => {
+                let challenge = found(from)?;
+                let (secret, text) = secret.ok_or_else(rejected)?;
+                let id = text.id(secret.expose()).and_then(|id| std::str::from_utf8(id).ok()).ok_or_else(rejected)?;
+                if !is_digits(challenge.as_bytes()) {
+                    return Err(rejected());
+                }
+                let key = text.decode(secret.expose()).map_err(|_| rejected())?;
+                let mut mac = MacState::new(MacAlgorithm::Sha1, &key);
+                mac.update(challenge.as_bytes());
+                ok.text(format!("{id}|{}", Encoding::Hex.encode(mac.finish().as_bytes())))
+            }
             Reply::EchoHeader { from, name } => {
                 let value = HeaderValue::from_str(&found(from)?).map_err(|_| rejected())?;
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| rejected())?;
@@ -115,11 +137,16 @@ impl CompiledHandshake {
 
 /// Whether an unsigned challenge may be this text. The answer is a MAC under the very key that signs deliveries, so that a text
 /// which is free to choose would be a forged delivery with its signature. No delivery passes whose signed text is one of these.
-pub(crate) fn is_challenge(text: &[u8]) -> bool {
+fn is_challenge(text: &[u8]) -> bool {
     let token = text.iter().rposition(|byte| *byte != b'=').map_or(&b""[..], |last| &text[..=last]);
     text.len() <= LONGEST_CHALLENGE
         && !token.is_empty()
         && token.iter().all(|byte| *byte != b'=' && is_in_challenges(*byte))
+}
+
+/// Whether a challenge of [`Reply::KeyedChallenge`] may be this text.
+fn is_digits(text: &[u8]) -> bool {
+    (20..=32).contains(&text.len()) && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a challenge may hold this byte.

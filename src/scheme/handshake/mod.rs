@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use http::Method;
 
-pub(crate) use self::compiled::{CompiledHandshake, LONGEST_CHALLENGE, is_challenge, is_in_challenges};
+pub(crate) use self::compiled::{CompiledHandshake, LONGEST_CHALLENGE, is_in_challenges};
 use self::reply::Reply;
 use super::answer::Answer;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     field::{Field, header_name},
-    signature::Encoding,
+    signature::{Encoding, MacAlgorithm},
 };
 
 /// A request that does not deliver an event but checks that the receiver is the right one.
@@ -87,6 +87,12 @@ impl Handshake {
             prefix: Cow::Borrowed(""),
             encoding: Encoding::Hex,
         })
+    }
+
+    /// Answers 200 with `<id of the secret>|<hex of HMAC-SHA-1(secret, text of from)>`. A challenge has 20 to 32 hexadecimal digits, and a
+    /// delivery whose signed text could be one is rejected.
+    pub(crate) fn keyed_challenge(from: Field) -> Self {
+        Self::new(Reply::KeyedChallenge { from })
     }
 
     /// Always answers with the same response.
@@ -186,6 +192,7 @@ impl Handshake {
             Reply::Challenge { from, echo, response, prefix, encoding } => {
                 Reply::Challenge { from: from.compile()?, echo, response, prefix, encoding }
             }
+            Reply::KeyedChallenge { from } => Reply::KeyedChallenge { from: from.compile()? },
             Reply::EchoHeader { from, name } => {
                 header_name(&name)?;
                 Reply::EchoHeader { from: from.compile()?, name }
@@ -203,12 +210,17 @@ impl Handshake {
 
     /// Whether the answer is made with a secret.
     pub(crate) fn needs_secret(&self) -> bool {
-        matches!(self.reply, Reply::Challenge { .. })
+        matches!(self.reply, Reply::Challenge { .. } | Reply::KeyedChallenge { .. })
     }
 
-    /// Whether anybody can have it answered with a secret.
-    pub(crate) fn signs_for_anybody(&self) -> bool {
-        self.needs_secret() && !self.signed
+    /// With which MAC anybody can have it answered.
+    pub(crate) fn signs_for_anybody(&self) -> Option<MacAlgorithm> {
+        match self.reply {
+            _ if self.signed => None,
+            Reply::Challenge { .. } => Some(MacAlgorithm::Sha256),
+            Reply::KeyedChallenge { .. } => Some(MacAlgorithm::Sha1),
+            _ => None,
+        }
     }
 }
 

@@ -13,6 +13,9 @@ pub(super) enum Reply<F> {
         prefix: Cow<'static, str>,
         encoding: Encoding,
     },
+    KeyedChallenge {
+        from: F,
+    },
     EchoHeader {
         from: F,
         name: Cow<'static, str>,
@@ -31,6 +34,7 @@ impl<F> Reply<F> {
     pub(super) fn from(&self) -> Option<&F> {
         match self {
             Self::Challenge { from, .. }
+            | Self::KeyedChallenge { from }
             | Self::EchoHeader { from, .. }
             | Self::EchoJson { from, .. }
             | Self::EchoText { from } => Some(from),

@@ -296,7 +296,8 @@ impl<'a> Checked<'a> {
     fn joined_header(self, head: Head<'_>) -> Option<Hint> {
         let template = self.template()?;
         let family = template.family(head);
-        let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
+        let look =
+            Look { template, arrived: Arrived::head(head), family, timestamp: None, claims: None, with_port: false };
         template.content.iter().find_map(|part| {
             let name = match part {
                 Part::Header(name) => name,

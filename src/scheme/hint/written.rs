@@ -77,7 +77,7 @@ pub(super) fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint
     if value.len() > LONGEST_HEADER {
         return None;
     }
-    let Grammar { prefix, items, pairs, keys, most: _ } = &template.grammar;
+    let Grammar { prefix, items, pairs, keys, keys_are_ids: _, first_key_alone: _, most: _ } = &template.grammar;
     if items.is_none()
         && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
     {
@@ -159,7 +159,7 @@ fn written(template: &Template, item: &[u8]) -> Option<String> {
 pub(super) fn timestamp_form(template: &Template, head: Head<'_>) -> Option<Hint> {
     let freshness = template.freshness.as_ref()?;
     let family = template.family(head);
-    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None };
+    let look = Look { template, arrived: Arrived::head(head), family, timestamp: None, claims: None, with_port: false };
     let text = look.first_in_head(&freshness.places).ok()??;
     if text.len() > LONGEST_HEADER {
         return None;

@@ -13,21 +13,24 @@
 use std::time::Duration;
 
 use super::{
-    Provider, cloudevents, dropbox,
+    Provider, adyen_payments, braintree, cloudevents, contentful, dropbox, dropbox_sign,
     entry::{
         Duplicates::{Attempt, Delivery, Event, Items, RepeatedBodies, Undocumented, UniqueBodies},
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
     families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
-    front, github, gitlab, hubspot, linear, meta, nylas, okta, paddle, pagerduty, shopify, slack, square,
-    standard_webhooks, stripe, trello, twitch, x_twitter, x_webhook, zoom,
+    front, github, gitlab, hook0, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo, shopify,
+    slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
-use crate::signature::PublicAlgorithm;
+use crate::{
+    scheme::content::{Fields, Part},
+    signature::PublicAlgorithm,
+};
 use crate::{
     scheme::{
-        Form,
+        Answer, Field, Form, Handshake,
         TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
         template::Algorithm,
     },
@@ -45,6 +48,17 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 batch: Some("/items"),
                 evidence: Documentation,
+            }
+            /// Does not bind the whole body: eight fields of each item are signed, and nothing else. A delivery
+            /// holds many events, in `/notificationItems`, each of which must be rightly signed.
+            ADYEN_PAYMENTS adyen_payments "adyen-payments" "Adyen, payments" [] {
+                aliases: &["adyen-standard"],
+                scheme: adyen_payments::declare,
+                page: "https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures",
+                batch: Some("/notificationItems"),
+                duplicates: Some(Items),
+                evidence: Library,
+                own_vectors: "@adyen/api-library 32.1.0",
             }
             /// This is for the webhooks of the balance platform and of management; the older payment notifications, whose signature
             /// is in the body, are others.
@@ -172,6 +186,16 @@ macro_rules! catalogue {
                 page: "https://developer.box.com/guides/webhooks/v2/signatures-v2/",
                 duplicates: Some(Event),
                 evidence: Library,
+            }
+            /// The secret is `public key:private key`. It also answers the challenge by GET when a URL is registered; put the layer on the route
+            /// with `post(handler).layer(…)`, which sees the GET. What the form holds in `bt_payload` is XML in base64.
+            BRAINTREE braintree "braintree" "Braintree" [] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: braintree::declare,
+                page: "https://developer.paypal.com/braintree/docs/guides/webhooks/overview",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "braintree 3.40.0",
             }
             /// Does not bind the body: whoever reads one request can send any other.
             BRAZE braze "braze" "Braze Currents" ["authorization"] {
@@ -350,6 +374,13 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// The deliveries come from Hook0: see [`hook0`](Self::hook0).
+            COINBASE_CDP coinbase_cdp "coinbase-cdp" "Coinbase Developer Platform" ["x-hook0-signature"] {
+                scheme: hook0::declare,
+                page: "https://docs.cdp.coinbase.com/webhooks/verify-signatures",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+            }
             COINBASE_COMMERCE coinbase_commerce "coinbase-commerce" "Coinbase Commerce" ["x-cc-webhook-signature"] {
                 scheme: |s| hex_body(s).id(json("/event/id")).event_type(json("/event/type")),
                 page: "https://docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-security",
@@ -368,6 +399,15 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
                 deadline: seconds(5),
+            }
+            /// A time may be 30 seconds away. Path and query are signed as the sender called them: say
+            /// [`with_replaced_prefix`](Self::with_replaced_prefix) where a proxy changes the path.
+            CONTENTFUL contentful "contentful" "Contentful" ["x-contentful-signature"] {
+                scheme: contentful::declare,
+                page: "https://www.contentful.com/developers/docs/webhooks/request-verification/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@contentful/node-apps-toolkit 3.16.1",
             }
             /// The sender can choose another header, hash or encoding; this is its default. For advanced signatures see
             /// [`convoy_advanced`](Self::convoy_advanced).
@@ -477,6 +517,15 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
+            }
+            /// Does not bind the body: time and type of an event are signed, and nothing else. The secret is the API key. The handler's answer must
+            /// be `Hello API Event Received`.
+            DROPBOX_SIGN dropbox_sign "dropbox-sign" "Dropbox Sign" [] {
+                scheme: dropbox_sign::declare,
+                page: "https://developers.hellosign.com/docs/events/walkthrough/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@dropbox/sign 1.11.0",
             }
             DWOLLA dwolla "dwolla" "Dwolla" ["x-request-signature-sha-256"] {
                 scheme: |s| hex_body(s).id(json("/id")).event_type(json("/topic")),
@@ -677,6 +726,14 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
+            /// Where a delivery has only the older signature `v0`, its headers are not signed, and its id is one of them.
+            HOOK0 hook0 "hook0" "Hook0" ["x-hook0-signature"] {
+                scheme: hook0::declare,
+                page: "https://documentation.hook0.com/tutorials/webhook-authentication",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "the shared conformance suite of Hook0's clients",
+            }
             /// The body is that of the sender behind it, which may be a form; its fields are the payload then.
             HOOKDECK hookdeck "hookdeck" "Hookdeck Event Gateway" ["x-hookdeck-signature", "x-hookdeck-signature-2"] {
                 scheme: |s| base64_body(s)
@@ -812,6 +869,22 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// The secret is `API key:API secret`, or the secret alone. The token names its key, and is one of 5 minutes.
+            LIVEKIT livekit "livekit" "LiveKit" ["authorization"] {
+                scheme: |s| s
+                    .jwt()
+                    .required_claim("exp")
+                    .key_id(Field::claim("iss"))
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .base64_digest(Field::claim("sha256"))
+                    .id(json("/id"))
+                    .event_type(json("/event")),
+                page: "https://docs.livekit.io/home/server/webhooks/",
+                duplicates: Some(Event),
+                evidence: Library,
+                own_vectors: "livekit-server-sdk 2.19.2",
+            }
             LOB lob "lob" "Lob" ["lob-signature"] {
                 scheme: |s| s
                     .hex()
@@ -836,6 +909,14 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// Does not bind the body: token and time are signed, and nothing of the event. The token is the delivery's id.
+            MAILGUN mailgun "mailgun" "Mailgun" [] {
+                scheme: mailgun::declare,
+                page: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
+                duplicates: Some(Delivery),
+                evidence: Documentation,
+                other_vectors: "mailgun 1.10.0",
+            }
             MAILTRAP mailtrap "mailtrap" "Mailtrap" ["mailtrap-signature"] {
                 scheme: hex_body,
                 page: "https://docs.mailtrap.io/developers/email-sending/webhooks",
@@ -844,6 +925,41 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 evidence: Library,
                 own_vectors: "mailtrap 4.10.0",
+            }
+            /// These are the signatures in `MessageBird-Signature-JWT`. MessageBird signs the URL: add [`with_public_url`](Self::with_public_url), without
+            /// which the layer wraps no service. A token is of HS256, HS384 or HS512.
+            MESSAGEBIRD messagebird "messagebird" "MessageBird" ["messagebird-signature-jwt"] {
+                scheme: |s| s
+                    .jwt()
+                    .jwt_macs(&[MacAlgorithm::Sha384, MacAlgorithm::Sha512])
+                    .claim("iss", "MessageBird")
+                    .required_claim("exp")
+                    .required_claim("jti")
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .url_digest_claim("url_hash")
+                    .hex_digest(Field::claim("payload_hash"))
+                    .digest_unless_empty()
+                    .methods([http::Method::POST, http::Method::GET]),
+                page: "https://developers.messagebird.com/api/#verifying-http-requests",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "messagebird 4.0.1",
+            }
+            /// Mandrill signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD
+            /// request by which a URL is checked, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it. A
+            /// delivery holds many events, in an array, or none.
+            MANDRILL mandrill "mandrill" "Mailchimp Transactional (Mandrill)" ["x-mandrill-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| s
+                    .base64()
+                    .signs("{url}{fields}")
+                    .forms_alone(Form::json("mandrill_events"))
+                    .handshake(Handshake::fixed(Answer::new(http::StatusCode::OK)).method(http::Method::HEAD)),
+                page: "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
+                batch: Some(""),
+                duplicates: Some(Items),
+                evidence: ThirdParty,
             }
             /// These are Facebook, Instagram, Messenger, Threads and WhatsApp. The secret is the app's.
             ///
@@ -932,6 +1048,14 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
                 own_vectors: "@nangohq/node 0.71.10",
+            }
+            /// The token has no time: a delivery that was overheard can be replayed.
+            NETLIFY netlify "netlify" "Netlify" ["x-webhook-signature"] {
+                scheme: |s| s.jwt().claim("iss", "netlify").hex_digest(Field::claim("sha256")).event_type(header("x-netlify-event")),
+                page: "https://docs.netlify.com/deploy/deploy-notifications/",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+                other_vectors: "nuxt-webhook-validators 0.2.12",
             }
             /// The secret is the verification token, which Notion posts once, unsigned, when the subscription is made: read it from a
             /// route of your own.
@@ -1030,6 +1154,22 @@ macro_rules! catalogue {
             /// This is version 3. A wrong signature is answered with 403, so that it is not repeated.
             ///
             /// PagerDuty signs no time. A delivery that was overheard can be replayed, under its own id.
+            /// The secret is the account's public key, as PEM. These are the alerts of Paddle Classic; [`paddle`](Self::paddle) is for Paddle Billing.
+            PADDLE_CLASSIC paddle_classic "paddle-classic" "Paddle Classic" [] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha1),
+                scheme: |s| s
+                    .json_pointer("/p_signature")
+                    .base64()
+                    .key_pem()
+                    .signs_parts([Part::Fields(Fields::Php("p_signature"))])
+                    .forms_alone(Form::fields())
+                    .id(json("/alert_id"))
+                    .event_type(json("/alert_name")),
+                page: "https://developer.paddle.com/classic/webhook-reference/verifying-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+                other_vectors: "verify-paddle-webhook 1.1.0",
+            }
             PAGERDUTY pagerduty "pagerduty" "PagerDuty" ["x-pagerduty-signature"] {
                 scheme: pagerduty::declare,
                 page: "https://developer.pagerduty.com/docs/verifying-webhook-signatures",
@@ -1075,6 +1215,15 @@ macro_rules! catalogue {
                 page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. The secret is an auth token.
+            /// Where a name or a value of a field ends is not signed.
+            PLIVO plivo "plivo" "Plivo, version 3" ["x-plivo-signature-v3", "x-plivo-signature-ma-v3"] {
+                scheme: plivo::declare,
+                page: "https://www.plivo.com/docs/voice/concepts/signature-validation",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "plivo 4.79.0",
             }
             /// The whole secret is the key, as text.
             POLAR polar "polar" "Polar" ["webhook-signature"] {
@@ -1122,6 +1271,25 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
                 deadline: seconds(1),
+            }
+            /// Give both signing keys, the current and the next one. QStash signs the URL: add [`with_public_url`](Self::with_public_url), without which the
+            /// layer wraps no service.
+            QSTASH qstash "qstash" "Upstash QStash" ["upstash-signature"] {
+                aliases: &["upstash-qstash"],
+                scheme: |s| s
+                    .jwt()
+                    .claim("iss", "Upstash")
+                    .required_claim("exp")
+                    .timestamp(Field::claim("nbf"))
+                    .insecure_no_replay_window()
+                    .url_claim("sub")
+                    .base64url_digest(Field::claim("body"))
+                    .id(header("upstash-message-id"))
+                    .attempt(header("upstash-retried"), 0),
+                page: "https://upstash.com/docs/qstash/howto/signature",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                own_vectors: "@upstash/qstash 2.12.0",
             }
             /// The secret is the verifier token.
             QUICKBOOKS quickbooks "quickbooks" "Intuit QuickBooks Online" ["intuit-signature"] {
@@ -1483,6 +1651,24 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
+            /// The secret is the account's auth token. Twilio signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
+            /// wraps no service. Where a name or a value of a field ends is not signed.
+            TWILIO twilio "twilio" "Twilio" ["x-twilio-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: twilio::declare,
+                page: "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
+                duplicates: Some(Delivery),
+                evidence: Library,
+                own_vectors: "twilio 6.2.0",
+            }
+            /// This is for URLs for which a rule of Twilio's names a shared key and HMAC-SHA-256; the secret is that key. See
+            /// [`twilio`](Self::twilio) for the others.
+            TWILIO_SHARED_KEY twilio_shared_key "twilio-shared-key" "Twilio, shared key of a rule" ["x-twilio-signature"] {
+                scheme: twilio::declare,
+                page: "https://www.twilio.com/docs/usage/webhooks/webhook-rules",
+                duplicates: Some(Delivery),
+                evidence: Library,
+            }
             /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
             /// `revocation`, without an event.
             TWITCH twitch "twitch" "Twitch EventSub" ["twitch-eventsub-message-signature"] {
@@ -1527,6 +1713,21 @@ macro_rules! catalogue {
                 page: "https://developers.viber.com/docs/api/rest-bot-api/",
                 duplicates: Some(Undocumented),
                 evidence: Library,
+            }
+            /// These are the signed webhooks of Messages and Voice. The secret is the account's signature secret, alone or as `API key:secret`: a
+            /// token names its API key.
+            VONAGE vonage "vonage" "Vonage" ["authorization"] {
+                scheme: |s| s
+                    .prefix("Bearer ")
+                    .jwt()
+                    .required_claim("jti")
+                    .key_id(Field::claim("api_key"))
+                    .timestamp(Field::claim("iat"))
+                    .hex_digest(Field::claim("payload_hash")),
+                page: "https://developer.vonage.com/en/getting-started/concepts/webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+                own_vectors: "@vonage/jwt 1.14.0",
             }
             WEBEX webex "webex" "Cisco Webex" ["x-spark-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),

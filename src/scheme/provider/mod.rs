@@ -6,26 +6,34 @@ mod families;
 #[cfg(test)]
 mod page;
 
+mod adyen_payments;
+mod braintree;
 mod cloudevents;
+mod contentful;
 #[cfg(feature = "asymmetric")]
 mod discord;
 mod dropbox;
+mod dropbox_sign;
 mod front;
 mod github;
 mod gitlab;
+mod hook0;
 mod hubspot;
 mod linear;
+mod mailgun;
 mod meta;
 mod nylas;
 mod okta;
 mod paddle;
 mod pagerduty;
+mod plivo;
 mod shopify;
 mod slack;
 mod square;
 mod standard_webhooks;
 mod stripe;
 mod trello;
+mod twilio;
 mod twitch;
 mod x_twitter;
 mod x_webhook;

@@ -101,9 +101,11 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Hash(HashAlgorithm::Sha256) => "SHA-256 with the secret",
         Algorithm::Mac(MacAlgorithm::Sha1) => "HMAC-SHA-1",
         Algorithm::Mac(MacAlgorithm::Sha256) => "HMAC-SHA-256",
+        Algorithm::Mac(MacAlgorithm::Sha384) => "HMAC-SHA-384",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
         Algorithm::Public(PublicAlgorithm::EcdsaP256) => "ECDSA P-256",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
+        Algorithm::Public(PublicAlgorithm::RsaSha1) => "RSA, SHA-1",
         Algorithm::Public(PublicAlgorithm::RsaSha256) => "RSA, SHA-256",
         Algorithm::Public(PublicAlgorithm::RsaSha512) => "RSA, SHA-512",
         Algorithm::Token if template.grammar.prefix.as_deref() == Some("Basic ") => "basic authentication",
@@ -119,10 +121,17 @@ fn signature(template: &Template) -> String {
             let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             names.join(", ")
         }
-        Locate::Json(pointer) => format!("`{pointer}` of the body"),
+        Locate::Json(pointers) => {
+            let pointers: Vec<_> = pointers.iter().map(|pointer| format!("`{pointer}`")).collect();
+            let whole = if template.signs_items() { "each item" } else { "the body" };
+            format!("{} of {whole}", pointers.join(", "))
+        }
         Locate::Numbered(names) => format!("`{}` and following", names[0]),
         Locate::Query(key) => format!("`?{key}=`"),
     };
+    if template.jwt.is_some() {
+        return format!("{place}, a JWT");
+    }
     let encoding = match template.encoding {
         _ if matches!(template.algorithm, Algorithm::Token) => return place,
         Some(Encoding::Base64) => "base64",
@@ -138,6 +147,7 @@ fn key(template: &Template) -> String {
         _ if template.grammar.prefix.as_deref() == Some("Basic ") => "`user:password`",
         KeyForm::Base64 => "base64",
         KeyForm::Hex => "hex",
+        KeyForm::Sha1 => "text",
         KeyForm::PublicKeyInfo => "PEM, or its base64",
         KeyForm::StandardWebhooks => "`whsec_`, which may be missing, and base64",
         KeyForm::StandardWebhooksOrText => "`whsec_` and base64, or text",
@@ -145,6 +155,7 @@ fn key(template: &Template) -> String {
         KeyForm::Utf8 => "text",
     };
     match &template.key.prefix {
+        _ if template.grammar.keys_are_ids => format!("`id:` and {form}"),
         Some(prefix) => format!("{form} behind `{prefix}`"),
         None => form.into(),
     }

@@ -93,6 +93,9 @@ impl Draft<'_> {
                 if !form.is_some_and(Form::has_fields) {
                     return Err(self.scheme.unsignable("it takes no form whose fields are the payload"));
                 }
+                if form::is_form(&self.body) {
+                    return Ok(());
+                }
                 let Ok(Value::Object(fields)) = serde_json::from_slice(&self.body) else {
                     return Err(self.scheme.unsignable("the payload of a form is an object"));
                 };

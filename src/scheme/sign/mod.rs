@@ -7,21 +7,25 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use serde_json::Value;
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    content::Part,
+    content::{Listed, Part},
+    jwt::UrlClaim,
     key_form::KeyForm,
+    look::CONTENTFUL_LIST,
     scheme::{Kind, Scheme},
-    template::{Algorithm, Locate, Template},
+    template::{Algorithm, Locate, Needed, Template},
 };
 use crate::{
     delivery::Fact,
     error::{ConfigError, ConfigErrorKind},
     field::{Place, Places},
+    form::{self, Form},
     head::Head,
+    json::Pointer,
     secret::Secret,
-    signature::{Encoding, PrivateKey},
+    signature::{Encoding, HashAlgorithm, PlainHash, PrivateKey},
 };
 
 /// What is to be signed. Facts are put where the scheme has its place for them.
@@ -92,7 +96,10 @@ impl Scheme {
             headers: unsigned.headers,
             params: Vec::new(),
             body: Vec::new(),
-            shape: unsigned.shape,
+            shape: self.shape(unsigned.shape),
+            secret_id: None,
+            claims: Map::new(),
+            token: String::new(),
         };
         draft.write_body(unsigned.content, unsigned.id.as_deref(), unsigned.event_type.as_deref())?;
         draft.place_facts(unsigned.id.as_deref(), unsigned.event_type.as_deref(), unsigned.api_version.as_deref())?;
@@ -102,10 +109,30 @@ impl Scheme {
             draft.place_in_head(places, &String::from_utf8_lossy(id))?;
         }
         draft.fill()?;
-        draft.write_form()?;
+        // A signature that is in the JSON of a form is there before the form is written.
+        let in_json = draft.shape == Shape::Form && matches!(template.locate, Locate::Json(_));
+        if !in_json {
+            draft.write_form()?;
+        }
+        draft.place_digest()?;
+        draft.place_claims(now)?;
         draft.place_signatures(secrets, unsigned.tampered)?;
+        if in_json {
+            draft.write_form()?;
+        }
         let Draft { method, uri, headers, body, .. } = draft;
         Ok(Signed { method, uri, headers, body: body.into() })
+    }
+
+    /// What a body is written as that was asked for in this shape.
+    pub(crate) fn shape(&self, wanted: Shape) -> Shape {
+        match &self.kind {
+            Kind::Declared(template) if template.forms_alone && wanted == Shape::Json => {
+                let has_fields = template.layout.form().is_some_and(Form::has_fields);
+                if has_fields { Shape::Fields } else { Shape::Form }
+            }
+            _ => wanted,
+        }
     }
 
     /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
@@ -117,9 +144,11 @@ impl Scheme {
             KeyForm::StandardWebhooksPublic => Secret::new(key.public_text()),
             KeyForm::Hex => Secret::new(Encoding::Hex.encode(&key.public_bytes())),
             KeyForm::Utf8 => Secret::from_bytes(key.public_bytes()),
-            KeyForm::Base64 | KeyForm::PublicKeyInfo | KeyForm::StandardWebhooks | KeyForm::StandardWebhooksOrText => {
-                Secret::new(Encoding::Base64.encode(&key.public_bytes()))
-            }
+            KeyForm::Base64
+            | KeyForm::PublicKeyInfo
+            | KeyForm::Sha1
+            | KeyForm::StandardWebhooks
+            | KeyForm::StandardWebhooksOrText => Secret::new(Encoding::Base64.encode(&key.public_bytes())),
         }
     }
 
@@ -149,6 +178,12 @@ struct Draft<'a> {
     params: Vec<(String, String)>,
     body: Vec<u8>,
     shape: Shape,
+    /// The id of the first secret, where signatures are told apart by it.
+    secret_id: Option<String>,
+    /// Of the token that is the signature.
+    claims: Map<String, Value>,
+    /// The token without its signature.
+    token: String,
 }
 
 impl Draft<'_> {
@@ -199,6 +234,10 @@ impl Draft<'_> {
         let text = text.ok_or_else(|| self.scheme.unsignable("the time is out of the calendar"))?;
         let value = text.parse::<u64>().map_or_else(|_| Value::from(text.clone()), Value::from);
         match self.first(&freshness.places) {
+            Some(Place::Claim(name)) => {
+                self.claims.insert(name.clone(), value);
+                Ok(())
+            }
             Some(Place::Json(pointer)) => {
                 let pointer = pointer.clone();
                 self.edit_body(&pointer, value)
@@ -207,15 +246,79 @@ impl Draft<'_> {
         }
     }
 
+    /// Puts the digest of the body where the scheme has its place for it.
+    fn place_digest(&mut self) -> Result<(), ConfigError> {
+        let Some(digest) = &self.template.digest else { return Ok(()) };
+        let needed = match digest.needed {
+            Needed::Always | Needed::UnlessEmpty => true,
+            Needed::BesideForms => form::sorted(&self.body).is_none(),
+        };
+        if !needed {
+            return Ok(());
+        }
+        let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+        hash.update(&self.body);
+        let text = digest.encoding.encode(hash.finish().as_bytes());
+        self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
+    }
+
+    /// Puts into the token what the scheme wants there.
+    fn place_claims(&mut self, now: SystemTime) -> Result<(), ConfigError> {
+        let Some(jwt) = &self.template.jwt else { return Ok(()) };
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        for (name, text) in &jwt.claims {
+            let value = match (&**name, text) {
+                (_, Some(text)) => Value::from(&**text),
+                ("exp", None) => Value::from(now + 300),
+                ("iat" | "nbf", None) => Value::from(now),
+                (_, None) => Value::from(FILLER),
+            };
+            self.claims.entry(name.clone().into_owned()).or_insert(value);
+        }
+        if let Some((name, form)) = &jwt.url {
+            let url = self.template.settings.url(self.head());
+            let text = match form {
+                UrlClaim::Itself => url,
+                UrlClaim::HexDigest => {
+                    let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+                    hash.update(url.as_bytes());
+                    Encoding::Hex.encode(hash.finish().as_bytes())
+                }
+            };
+            self.claims.insert(name.clone().into_owned(), text.into());
+        }
+        Ok(())
+    }
+
     /// Fills whatever else is signed and not there.
     fn fill(&mut self) -> Result<(), ConfigError> {
         let template = self.template;
+        if let Some(items) = &template.items {
+            let found = crate::json::payload::<Vec<&RawValue>>(&self.body, items, &[]);
+            if found.is_ok_and(|(found, _)| found.is_none_or(|found| found.is_empty())) {
+                self.edit_body(items, Value::Array(vec![Value::Object(Map::new())]))?;
+            }
+        }
         for part in &template.content {
             match part {
+                Part::Listed(Listed::Contentful) => {
+                    let list = HeaderValue::from_static("x-contentful-signed-headers,x-contentful-timestamp");
+                    self.headers.insert(HeaderName::from_static(CONTENTFUL_LIST), list);
+                }
+                Part::Listed(Listed::Hook0) => {
+                    let id = HeaderName::from_static("x-event-id");
+                    self.params.push(("h".to_owned(), id.to_string()));
+                    self.headers.entry(id).or_insert(HeaderValue::from_static(FILLER));
+                }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
                 }
-                Part::Json(pointer) if !self.holds(pointer) => self.edit_body(pointer, FILLER.into())?,
+                Part::Json(pointer) => {
+                    let pointer = self.pointer(pointer);
+                    if !self.holds(&pointer) {
+                        self.edit_body(&pointer, FILLER.into())?;
+                    }
+                }
                 Part::Param(key) if !self.params.iter().any(|(present, _)| present == key) => {
                     self.params.push((key.clone(), FILLER.to_owned()));
                 }
@@ -224,16 +327,25 @@ impl Draft<'_> {
                 }
                 Part::Id => {
                     let known = template.id.as_ref().and_then(|places| self.first(places));
-                    if let Some(Place::Json(pointer)) = known
-                        && !self.holds(pointer)
-                    {
-                        self.edit_body(&pointer.clone(), FILLER.into())?;
+                    if let Some(Place::Json(pointer)) = known {
+                        let pointer = self.pointer(pointer);
+                        if !self.holds(&pointer) {
+                            self.edit_body(&pointer, FILLER.into())?;
+                        }
                     }
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Where something that is signed is in the body: of an array with signed items in the first one, which is the only one.
+    fn pointer(&self, pointer: &Pointer) -> Pointer {
+        match &self.template.items {
+            Some(items) => items.item(0, pointer),
+            None => pointer.clone(),
+        }
     }
 
     fn signature_header(&self) -> Option<HeaderName> {
@@ -269,6 +381,7 @@ impl Draft<'_> {
             }
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
+            Some(Place::Claim(name)) => _ = self.claims.insert(name.clone(), text.into()),
             Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())

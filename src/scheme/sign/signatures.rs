@@ -1,16 +1,18 @@
 use http::HeaderValue;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::Draft;
+use super::{Draft, FILLER, Shape};
 use crate::{
     error::ConfigError,
+    form,
     scheme::{
         arrived::Arrived,
         look::{Look, Piece, Render},
         template::{Algorithm, Locate},
     },
     secret::Secret,
-    signature::{MacState, PlainHash, PrivateKey, Tag},
+    signature::{Encoding, MacState, PlainHash, PrivateKey, Tag},
 };
 
 impl Draft<'_> {
@@ -19,13 +21,26 @@ impl Draft<'_> {
         if template.algorithm == Algorithm::Unsigned {
             return Ok(());
         }
+        if let Some(jwt) = &template.jwt {
+            let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, jwt.algorithm);
+            let claims = serde_json::Value::Object(self.claims.clone()).to_string();
+            let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
+            // With a signature of some form, so that it is a token.
+            self.token = format!("{}.{}", part(&header), part(&claims));
+        }
         // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
         if let Some(name) = self.signature_header() {
-            let value = self.header_value(&[])?;
+            let is_named = template.jwt.is_some() || template.grammar.first_key_alone;
+            let unsigned = is_named.then(|| "AAAA".to_owned());
+            let value = self.header_value(unsigned.as_slice())?;
             self.headers.insert(name, value);
         }
         let tamper_body = tampered && template.coverage.body;
         let mut signatures = Vec::new();
+        if template.grammar.keys_are_ids {
+            let id = secrets.first().and_then(|secret| template.key.id(secret.expose())).unwrap_or(FILLER.as_bytes());
+            self.secret_id = Some(String::from_utf8_lossy(id).into_owned());
+        }
         for secret in secrets {
             let mut signature = self.signature(secret)?;
             if tampered && !tamper_body {
@@ -63,9 +78,16 @@ impl Draft<'_> {
                 let text = self.write(&signatures)?;
                 self.add_query(key, &text)?;
             }
-            Locate::Json(pointer) => {
+            Locate::Json(pointers) => {
                 let text = self.write(&signatures)?;
-                self.edit_body(pointer, text.into())?;
+                let pointer = self.pointer(&pointers[0]);
+                match (self.shape, pointer.tokens()) {
+                    (Shape::Fields, [name]) => {
+                        self.body.extend_from_slice(if self.body.is_empty() { b"" } else { b"&" });
+                        self.body.extend(form::write([(name.as_str(), text.as_bytes())]));
+                    }
+                    _ => self.edit_body(&pointer, text.into())?,
+                }
             }
         }
         if tamper_body {
@@ -83,8 +105,20 @@ impl Draft<'_> {
             Algorithm::Public(_) => Zeroizing::default(),
             _ => template.key.decode(secret.expose())?,
         };
-        let arrived = Arrived::whole(self.head(), &self.body);
-        let look = Look { template, arrived, family: self.family, timestamp: None };
+        let item;
+        let content = template.layout.form().map(|form| form.read(&self.body));
+        let arrived = match &content {
+            _ if template.signs_items() => {
+                let pointer = template.items.clone().unwrap_or_default();
+                let items = crate::json::payload::<Vec<&RawValue>>(&self.body, &pointer, &[]).ok();
+                item =
+                    items.and_then(|(items, _)| items?.first().map(|item| item.get().to_owned())).unwrap_or_default();
+                Arrived::whole(self.head(), item.as_bytes())
+            }
+            Some(content) => Arrived::form(self.head(), &self.body, content),
+            None => Arrived::whole(self.head(), &self.body),
+        };
+        let look = Look { template, arrived, family: self.family, timestamp: None, claims: None, with_port: false };
         let render = |sink: &mut dyn FnMut(Piece<'_>)| {
             look.render(Render::All, sink)
                 .map_err(|cause| self.scheme.unsignable(&format!("{cause}")).with_source(cause))
@@ -135,9 +169,12 @@ impl Draft<'_> {
         let grammar = &self.template.grammar;
         let mut items = Vec::new();
         if let Some(pairs) = &grammar.pairs {
+            let id = self.secret_id.as_deref();
             items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
-            let key = grammar.keys.first().map_or("", String::as_str);
+            let key = id.or(grammar.keys.first().map(String::as_str)).unwrap_or_default();
             items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
+        } else if self.template.jwt.is_some() {
+            items.extend(signatures.iter().map(|signature| format!("{}.{signature}", self.token)));
         } else {
             items.extend(signatures.iter().cloned());
         }
