@@ -33,6 +33,7 @@ mod head;
 mod held;
 #[allow(clippy::module_inception)] // `Inbox` has a file of its own, as every public type.
 mod inbox;
+mod names;
 mod outcome;
 pub mod policy;
 mod retries;

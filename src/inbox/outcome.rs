@@ -13,6 +13,8 @@ pub(super) enum Worked {
     /// It marked the event in a transaction that was not committed, and said that it was done.
     CommitForgotten,
     Failed,
+    /// Its type has no handler here. It had one where it was stored, so it is not done.
+    Misplaced,
     Panicked,
     Responded {
         status: StatusCode,
@@ -49,7 +51,7 @@ impl Said {
 impl Worked {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::CommitForgotten | Self::Failed => Outcome::Failed,
+            Self::CommitForgotten | Self::Failed | Self::Misplaced => Outcome::Failed,
             Self::Panicked => Outcome::Panicked,
             Self::Responded { said: Said { discarded: Some(_), .. }, .. } => Outcome::Discarded,
             Self::Responded { said: Said { unhandled: true, .. }, .. } => Outcome::Unhandled,
@@ -72,6 +74,9 @@ impl Worked {
             Self::Responded { status, said } => (format!("the handler answered {status}").into(), said.retry_after),
             Self::CommitForgotten => ("the handler's transaction was not committed".into(), None),
             Self::Failed => ("the handler's service failed".into(), None),
+            Self::Misplaced => {
+                ("no handler of this inbox takes its type; another inbox of this name may have stored it".into(), None)
+            }
             Self::Panicked => ("the handler panicked".into(), None),
             Self::TimedOut => ("the handler was stopped at its timeout".into(), None),
         };
@@ -126,6 +131,7 @@ mod tests {
             (Worked::Panicked, 4),
             (Worked::TimedOut, 4),
             (Worked::CommitForgotten, 4),
+            (Worked::Misplaced, 4),
         ] {
             let Ending::Retry { wait: waits, .. } = worked.ending(&retries, 1, u64::MAX) else { panic!("{worked:?}") };
             assert_eq!(waits, Duration::from_secs(wait), "{worked:?}");

@@ -20,6 +20,7 @@ use super::{
     head,
     held::{Held, HeldState, later},
     inbox::Inbox,
+    names,
     outcome::Worked,
     retries::InboxRetries,
     shared::Shared,
@@ -73,7 +74,18 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 
 impl Inbox {
     /// Creates a worker that works what is stored. Any number of workers can run, in any number of processes.
+    ///
+    /// # Panics
+    /// When another inbox of the same name, over the same store, has a worker in this process: each would take the events of the other.
+    /// [`with_consumer`](Self::with_consumer) names them.
+    #[track_caller]
     pub fn worker(&self) -> InboxWorker {
+        if names::are_taken(&self.shared) {
+            let name = &self.shared.settings.consumer;
+            panic!(
+                "two inboxes named `{name}` share a store, and each would take the events of the other; name them with `with_consumer`"
+            );
+        }
         InboxWorker::new(Arc::clone(&self.shared))
     }
 }
@@ -241,6 +253,7 @@ impl Queue for Jobs {
                 None => Ending::Dead { reason: "what is stored of it cannot be read".into() },
                 Some((mut request, delivery)) => {
                     let working = observe::Working::begin(&delivery, &id, attempt);
+                    let is_ours = self.shared.handler.handles(&delivery);
                     let handle: Arc<dyn ClaimHandle> = Arc::clone(&held) as _;
                     request.extensions_mut().insert(Claim::new(handle));
                     let prepared = match &self.options.prepare {
@@ -248,6 +261,7 @@ impl Queue for Jobs {
                         None => Ok(()),
                     };
                     let worked = match prepared {
+                        Ok(()) if !is_ours => Some(Worked::Misplaced),
                         Ok(()) => working.inside(self.handle(&held, request)).await,
                         Err(_) => Some(Worked::Panicked),
                     };

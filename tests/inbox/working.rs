@@ -339,3 +339,43 @@ async fn a_request_can_be_completed_for_handlers_that_need_more() {
     assert_eq!(tokio::time::timeout(super::support::AGES, seen.recv()).await.unwrap(), Some("eu"));
     worker.stop().await;
 }
+
+/// As if two inboxes had one name: nothing that was acknowledged is lost, and the operator sees why it is not worked.
+#[tokio::test]
+async fn an_event_that_no_handler_here_takes_is_never_done() {
+    let (shop, store) = (Shop::default(), MemoryInbox::new());
+    let inbox = inbox(store.clone(), &shop);
+    send(&app(&inbox), order("1")).await;
+    let other = Inbox::new(store, EventRouter::new().on("push", || async {}));
+
+    let worker = Running::start(other.worker().with_retries(InboxRetries::new(1)));
+    until_all_ended(&inbox).await;
+    worker.stop().await;
+
+    let record = only(&inbox).await;
+    assert_eq!(record.state, EventState::Dead);
+    assert!(record.reason.as_deref().is_some_and(|reason| reason.contains("another inbox of this name")), "{record:?}");
+    drop(other);
+    assert!(inbox.replay(record.id).await.unwrap());
+    let worker = Running::start(inbox.worker());
+    until_all_ended(&inbox).await;
+    worker.stop().await;
+    assert_eq!(shop.done(), ["1"]);
+}
+
+#[tokio::test]
+async fn two_inboxes_of_one_name_do_not_share_a_store() {
+    let (shop, store) = (Shop::default(), MemoryInbox::new());
+    let (first, second) = (inbox(store.clone(), &shop), inbox(store.clone(), &shop));
+    let named = inbox(store, &shop).with_consumer("crm");
+    let workers = [first.worker(), first.clone().worker(), named.worker()];
+
+    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| second.worker())).unwrap_err();
+    let told = refused.downcast_ref::<String>().unwrap();
+    assert!(told.contains("two inboxes named `inbox` share a store"), "{told}");
+
+    // Another store may have one of the same name, and so may this one when the first is gone.
+    let _ = inbox(MemoryInbox::new(), &shop).worker();
+    drop((workers, first));
+    let _ = second.worker();
+}

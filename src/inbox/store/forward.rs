@@ -93,6 +93,10 @@ macro_rules! forward {
                 (**self).erase(consumer, tenant, limit)
             }
 
+            fn identity(&self) -> Option<usize> {
+                (**self).identity()
+            }
+
             fn listen(&self, wake: Box<dyn Fn() + Send + Sync>) -> BoxFuture<'static, ()> {
                 (**self).listen(wake)
             }

@@ -120,6 +120,12 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Removes what is kept of a tenant: at most `limit` events. Returns how many.
     fn erase(&self, consumer: Arc<str>, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
+    /// Returns what the clones of this store share in this process and no other store has: the address of what they have in common. Two
+    /// inboxes of one name over one store are refused by it. By default nothing is known.
+    fn identity(&self) -> Option<usize> {
+        None
+    }
+
     /// Calls `wake` when another process has stored something, for as long as the future is polled. A store that hears nothing
     /// of others keeps the default.
     fn listen(&self, wake: Box<dyn Fn() + Send + Sync>) -> BoxFuture<'static, ()> {

@@ -42,6 +42,10 @@ impl MemoryInbox {
 }
 
 impl InboxStore for MemoryInbox {
+    fn identity(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.tables).addr())
+    }
+
     fn accept(&self, request: AcceptRequest) -> BoxFuture<'_, Result<Vec<Accepted>, StoreError>> {
         self.at_once(|tables, now| tables.accept(request, now))
     }

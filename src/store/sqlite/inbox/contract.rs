@@ -59,6 +59,10 @@ impl SqliteStore {
 }
 
 impl InboxStore for SqliteStore {
+    fn identity(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.shared).addr())
+    }
+
     fn accept(&self, request: AcceptRequest) -> BoxFuture<'_, Result<Vec<Accepted>, StoreError>> {
         Box::pin(async move {
             match self.shared.inbox.write(Call::Accept(request)).await? {
