@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Something to write, and who waits for what becomes of it.
+/// Something to write, and who waits for its result.
 pub(super) struct Write {
     pub(super) call: Call,
     pub(super) reply: oneshot::Sender<Result<Answer, StoreError>>,
@@ -34,7 +34,7 @@ pub(super) enum Call {
     Renew(InboxId, LeaseToken, Duration),
 }
 
-/// What became of a write, once its transaction is committed.
+/// The result of a write, once its transaction is committed.
 pub(super) enum Answer {
     Accepted(Vec<Accepted>),
     Count(u64),
