@@ -26,6 +26,8 @@ pub(super) struct Held {
     pub(super) key: ClaimKey,
     pub(super) token: LeaseToken,
     pub(super) attempt: u32,
+    /// How long the worker holds an event without renewing it.
+    length: Duration,
     times: Mutex<Times>,
     moved: Notify,
     state: AtomicU8,
@@ -55,6 +57,7 @@ impl Held {
         store: Arc<dyn InboxStore>,
         (id, key, token, attempt): (InboxId, ClaimKey, LeaseToken, u32),
         (handler, lease): (Instant, Instant),
+        length: Duration,
     ) -> Self {
         Self {
             store,
@@ -62,6 +65,7 @@ impl Held {
             key,
             token,
             attempt,
+            length,
             times: Mutex::new(Times { handler, lease, lost: false }),
             moved: Notify::new(),
             state: AtomicU8::new(HeldState::Open as u8),
@@ -134,8 +138,9 @@ impl ClaimHandle for Held {
                 return Ok(());
             }
             let before = Instant::now();
-            // The worker renews the lease itself; the handler is given its time, and never less than it has.
-            match self.keep(lease).await.map_err(ClaimError::store)? {
+            // The worker holds the event, for as long as it always does: a shorter lease would let another worker in beside it, and a longer
+            // one would outlive the worker. The handler is given its time, and never less than it has.
+            match self.keep(self.length).await.map_err(ClaimError::store)? {
                 Fenced::Applied => {
                     self.set(|times| times.handler = times.handler.max(later(before, lease)));
                     Ok(())

@@ -19,7 +19,7 @@
 //! | the process is killed | worked again when the lease ends |
 //!
 //! Rules:
-//! 1. Nothing is stored before the signature has passed, and no signature is stored.
+//! 1. Nothing is stored before the signature has passed, and no header that holds a signature is stored.
 //! 2. A success leaves only after a durable commit, or for an event that was stored before.
 //! 3. An event is worked at least once. Its effect happens once where it commits in the same transaction as its end:
 //!    [`Claim::commit`](crate::Claim::commit).

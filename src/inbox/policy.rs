@@ -93,6 +93,12 @@ impl Standing {
         !self.state.has_ended() && self.due_at <= now
     }
 
+    /// Returns `true` if the worker that held this event has not ended it: it may have died of it. A store gives such an event out alone, so
+    /// that the next death takes no other event's attempt.
+    pub fn was_abandoned(&self) -> bool {
+        self.state == EventState::Working
+    }
+
     /// Gives an event that is due to a token, or finds that it has been begun too often.
     pub fn lease(&mut self, token: LeaseToken, lease: Duration, attempts: u32, now: Millis) -> Leased {
         let before = self.attempt.saturating_sub(self.spent);

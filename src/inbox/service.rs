@@ -62,15 +62,20 @@ impl Shared {
             let taken = self.take(&parts, &verified, std::slice::from_ref(&verified.delivery)).await;
             return self.response(&verified, taken.first().copied());
         };
-        // The first item takes all of them, in one transaction; the others find there what became of them. After a failure the sender
-        // repeats all.
-        if index == 0 {
-            let taken = self.take(&parts, &verified, &batch.deliveries).await;
-            *batch.taken.lock() = Some(Arc::new(taken));
-        }
-        let taken = batch.taken.lock().clone();
-        let taken = taken.and_then(|taken| taken.downcast::<Vec<Taken>>().ok());
-        self.response(&verified, taken.and_then(|taken| taken.get(index).copied()))
+        // Items come one after the other. The first that comes takes all of them, in one transaction, and the others find their results
+        // there; those of another inbox are not ours. After a failure the sender repeats all.
+        let name = &self.settings.consumer;
+        let known = batch.taken.lock().clone().and_then(|taken| taken.downcast::<(Arc<str>, Vec<Taken>)>().ok());
+        let taken = match known.filter(|known| known.0 == *name) {
+            Some(taken) => taken,
+            None => {
+                let taken = self.take(&parts, &verified, &batch.deliveries).await;
+                let taken = Arc::new((Arc::clone(name), taken));
+                *batch.taken.lock() = Some(Arc::clone(&taken) as _);
+                taken
+            }
+        };
+        self.response(&verified, taken.1.get(index).copied())
     }
 
     /// Stores the deliveries of one request together, and says what became of each.

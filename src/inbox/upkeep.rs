@@ -14,7 +14,7 @@ pub(super) async fn run(shared: &Shared) {
         }
         loop {
             let begun = clock::monotonic();
-            match shared.store.purge(shared.settings.keep, STEP).await {
+            match shared.store.purge(shared.settings.consumer.clone(), shared.settings.keep, STEP).await {
                 Ok(changed) => {
                     observe::inbox_purged(changed);
                     if changed < u64::from(STEP) {

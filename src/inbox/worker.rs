@@ -248,7 +248,12 @@ impl Queue for Jobs {
             let Job { event, token, leased_at } = job;
             let LeasedEvent { id, key, attempt, round_attempt, content, age } = event;
             let ends = (later(leased_at, self.options.handler_timeout), later(leased_at, self.options.lease));
-            let held = Arc::new(Held::new(Arc::clone(&self.shared.store), (id, key, token, attempt), ends));
+            let held = Arc::new(Held::new(
+                Arc::clone(&self.shared.store),
+                (id, key, token, attempt),
+                ends,
+                self.options.lease,
+            ));
             let ending = match head::restore(content) {
                 None => Ending::Dead { reason: "what is stored of it cannot be read".into() },
                 Some((mut request, delivery)) => {
@@ -354,10 +359,12 @@ impl Jobs {
             return worked;
         }
         for _ in 0..TRIES {
-            match self.shared.store.is_done(held.id, held.token).await {
-                Ok(Fenced::Applied) => return worked,
-                Ok(Fenced::Stale) => break,
-                Err(error) => observe::inbox_failed("is_done", &error),
+            let asked = self.shared.store.is_done(held.id, held.token);
+            match tokio::time::timeout(self.shared.settings.store_timeout, asked).await {
+                Ok(Ok(Fenced::Applied)) => return worked,
+                Ok(Ok(Fenced::Stale)) => break,
+                Ok(Err(error)) => observe::inbox_failed("is_done", &error),
+                Err(_) => observe::inbox_failed("is_done", &no_answer()),
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }

@@ -1,6 +1,6 @@
 //! What is answered, and what is stored.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -288,8 +288,13 @@ impl InboxStore for Ill {
         self.store.stats(consumer)
     }
 
-    fn purge(&self, retention: InboxRetention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.store.purge(retention, limit)
+    fn purge(
+        &self,
+        consumer: Arc<str>,
+        retention: InboxRetention,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.purge(consumer, retention, limit)
     }
 
     fn erase(

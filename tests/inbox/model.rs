@@ -101,7 +101,7 @@ async fn call(store: &dyn InboxStore, random: &mut Random, ids: u64) -> String {
         _ if random.chance(20) => format!("erase {}", store.erase(consumer, "t".into(), 2).await.unwrap()),
         _ => {
             let keep = InboxRetention::new(MINUTE * 20, MINUTE * 60);
-            format!("purge {}", store.purge(keep, 1000).await.unwrap())
+            format!("purge {}", store.purge(consumer, keep, 1000).await.unwrap())
         }
     }
 }

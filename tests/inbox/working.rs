@@ -379,3 +379,33 @@ async fn two_inboxes_of_one_name_do_not_share_a_store() {
     drop((workers, first));
     let _ = second.worker();
 }
+
+/// The worker holds the event, whatever the handler asks for itself.
+#[tokio::test]
+async fn a_handler_that_renews_for_a_moment_lets_no_other_worker_in() {
+    let (begun, handlers) = (Arc::new(std::sync::atomic::AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
+    let router = {
+        let (begun, handlers) = (begun.clone(), handlers.clone());
+        EventRouter::new().on("*", move |claim: Claim| {
+            let (begun, handlers) = (begun.clone(), handlers.clone());
+            async move {
+                begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                claim.renew(Duration::from_millis(1)).await.unwrap();
+                drop(handlers.acquire().await.unwrap());
+            }
+        })
+    };
+    let inbox = Inbox::new(MemoryInbox::new(), router);
+    send(&app(&inbox), order("1")).await;
+    let poll = Duration::from_millis(5);
+    let workers: Vec<_> = (0..2).map(|_| Running::start(inbox.worker().with_poll_interval(poll))).collect();
+    until("it is begun", async || begun.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    handlers.add_permits(10);
+    until_all_ended(&inbox).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    assert_eq!(begun.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(count(&inbox, EventState::Done).await, 1);
+}

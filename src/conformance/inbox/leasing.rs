@@ -106,6 +106,22 @@ fn ordered(order: ClaimKey) -> EventDraft {
     event
 }
 
+pub(super) async fn what_was_abandoned_is_given_out_alone<S: InboxStore>(suite: &Suite<'_, S>) {
+    let (rule, c) = ("rule 5", suite.consumer());
+    c.accepts(rule, (0..3).map(|_| event()).collect()).await;
+    check(c.lease(rule, token(), 10).await.len() == 3, rule, "what has just come goes together");
+    suite.advance(PAST_LEASE).await;
+    c.accepts(rule, (0..2).map(|_| event()).collect()).await;
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let leased = c.lease(rule, token(), 10).await;
+        let abandoned = leased.iter().filter(|event| event.attempt > 1).count();
+        check(abandoned == 0 || leased.len() == 1, rule, format!("{abandoned} of {} were abandoned", leased.len()));
+        seen.extend(leased.into_iter().map(|event| event.id));
+    }
+    check(seen.len() == 5, rule, format!("each is given out once more, and {seen:?} were"));
+}
+
 pub(super) async fn one_at_a_time_of_an_order_key<S: InboxStore>(suite: &Suite<'_, S>) {
     let (rule, c, order) = ("rule 7", suite.consumer(), key());
     let events = [ordered(order), ordered(order), ordered(order)];
@@ -119,6 +135,9 @@ pub(super) async fn one_at_a_time_of_an_order_key<S: InboxStore>(suite: &Suite<'
     let first = leased.iter().find(|event| event.key == events[0].key);
     let first = first.map(|event| event.id).unwrap_or_else(|| panic!("{rule}: the first is there"));
     c.nothing_is_due(rule, "the first is being worked").await;
+    for other in leased.iter().filter(|event| event.id != first) {
+        c.finish(rule, other.id, holder, Ending::Done).await;
+    }
 
     let retry = Ending::Retry { wait: Duration::from_secs(60 * 60), reason: "later".into() };
     c.finish(rule, first, holder, retry).await;

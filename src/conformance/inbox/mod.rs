@@ -48,6 +48,7 @@ where
     leasing::the_oldest_due_is_given_to_one_token(&suite).await;
     leasing::of_simultaneous_leases_each_event_is_given_once(&suite).await;
     leasing::a_lease_ends_and_not_before(&suite).await;
+    leasing::what_was_abandoned_is_given_out_alone(&suite).await;
     leasing::consumers_have_their_own_events(&suite).await;
     leasing::an_event_begun_too_often_is_dead(&suite).await;
     leasing::one_at_a_time_of_an_order_key(&suite).await;

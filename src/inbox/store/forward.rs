@@ -80,8 +80,13 @@ macro_rules! forward {
                 (**self).stats(consumer)
             }
 
-            fn purge(&self, retention: InboxRetention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-                (**self).purge(retention, limit)
+            fn purge(
+                &self,
+                consumer: Arc<str>,
+                retention: InboxRetention,
+                limit: u32,
+            ) -> BoxFuture<'_, Result<u64, StoreError>> {
+                (**self).purge(consumer, retention, limit)
             }
 
             fn erase(

@@ -36,7 +36,8 @@ use crate::{
 /// 4. **Guarded.** An event whose [`guard`](EventDraft::guard) was stored with another event less than the guard's window ago is a
 ///    [`Replay`](Accepted::Replay), and is not stored.
 /// 5. **Leased.** [`lease`](Self::lease) gives events of its consumer that are due to its token, each to one token at a time, the one that has been due
-///    for longest first, and at most as many as it was asked for. It counts the attempt. An event whose lease has ended is due again, and not before.
+///    for longest first, and at most as many as it was asked for. It counts the attempt. An event whose lease has ended is due again, and
+///    not before, and is given out by itself: its worker may have died of it.
 /// 6. **No event is tried forever.** An event that was begun as often as the request allows and is due again is dead, and is not given out.
 /// 7. **In order, where asked for.** Of the events with one order key, which is made of the consumer too, the next is given out when the one before has ended, at
 ///    once, in the order in which they came. One that is armed again or replayed waits for the one that goes on. Others wait for nobody.
@@ -47,7 +48,7 @@ use crate::{
 /// 10. **Changed by hand.** [`change`](Self::change) makes ended events due again, or discards those that wait or are dead. It never
 ///     touches an event that is being worked, changes at most as many as it is told, and counts what it changed.
 /// 11. **Purged in steps.** [`purge`](Self::purge) takes the content from ended events, and removes them, when their times have passed: at
-///     most `limit` of each in one call. What waits or is being worked is never touched. A dead event keeps its content as long as itself.
+///     most `limit` of each in one call. What waits or is being worked is never touched, nor is what other consumers have. A dead event keeps its content as long as itself.
 /// 12. **Erased.** [`erase`](Self::erase) removes what is kept of a tenant, but for what is being worked: at most `limit` in one call.
 /// 13. **As it came.** What was stored comes back unchanged, down to the byte. Lists begin with the newest.
 /// 14. **Not elsewhere.** [`finish_in`](Self::finish_in) refuses a connection of another kind as
@@ -114,8 +115,13 @@ pub trait InboxStore: Send + Sync + 'static {
     /// Counts what is there.
     fn stats(&self, consumer: Arc<str>) -> BoxFuture<'_, Result<InboxStats, StoreError>>;
 
-    /// Removes what is old: at most `limit` rows of each kind. Returns how many it changed or removed.
-    fn purge(&self, retention: InboxRetention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
+    /// Removes what is old of a consumer: at most `limit` rows of each kind. Returns how many it changed or removed.
+    fn purge(
+        &self,
+        consumer: Arc<str>,
+        retention: InboxRetention,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Removes what is kept of a tenant: at most `limit` events. Returns how many.
     fn erase(&self, consumer: Arc<str>, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;

@@ -266,7 +266,8 @@ async fn try_open(
         observe::journal_mode(&mode);
     }
     if durability == Durability::PowerCut {
-        sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection).await?;
+        // In WAL mode this is `FULL`. Outside of it, it also syncs the folder when the journal is removed, which is what commits there.
+        sqlx::query("PRAGMA synchronous = EXTRA").execute(&mut connection).await?;
     } else if !commits_wait {
         // Without the write-ahead log, `NORMAL` would risk the whole file on a power cut, not only the last commits.
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;

@@ -93,8 +93,13 @@ impl InboxStore for MemoryInbox {
         self.at_once(|tables, now| tables.stats(&consumer, now))
     }
 
-    fn purge(&self, retention: InboxRetention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        self.at_once(|tables, now| tables.purge(retention, limit, now))
+    fn purge(
+        &self,
+        consumer: Arc<str>,
+        retention: InboxRetention,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.at_once(|tables, now| tables.purge(&consumer, retention, limit, now))
     }
 
     fn erase(&self, consumer: Arc<str>, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {

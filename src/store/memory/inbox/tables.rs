@@ -108,20 +108,31 @@ impl Tables {
             if due.is_empty() || leases.exhausted >= policy::MOST_EXHAUSTED {
                 break;
             }
+            let mut is_alone = false;
             for (_, id) in due {
                 let Some(event) = self.events.get_mut(&id) else { continue };
+                let was_abandoned = event.standing.was_abandoned();
+                if is_alone || was_abandoned && !leases.events.is_empty() {
+                    is_alone = true;
+                    break;
+                }
                 match event.standing.lease(request.token, request.lease, request.attempts, now) {
                     Leased::Exhausted => {
                         event.reason = Some(policy::EXHAUSTED.into());
                         exhausted.push(id);
                     }
-                    Leased::Taken { round_attempt } => leases.events.push(LeasedEvent::new(
-                        InboxId::from_u64(id),
-                        event.draft.key,
-                        (event.standing.attempt, round_attempt),
-                        event.draft.content.clone(),
-                        Duration::from_millis(u64::try_from(now.saturating_sub(event.accepted_at)).unwrap_or_default()),
-                    )),
+                    Leased::Taken { round_attempt } => {
+                        is_alone = was_abandoned;
+                        leases.events.push(LeasedEvent::new(
+                            InboxId::from_u64(id),
+                            event.draft.key,
+                            (event.standing.attempt, round_attempt),
+                            event.draft.content.clone(),
+                            Duration::from_millis(
+                                u64::try_from(now.saturating_sub(event.accepted_at)).unwrap_or_default(),
+                            ),
+                        ));
+                    }
                 }
             }
             leases.exhausted += exhausted.len() as u64;
@@ -130,7 +141,7 @@ impl Tables {
             for id in exhausted.drain(..) {
                 self.go_on(id, now);
             }
-            if !ended {
+            if !ended || is_alone {
                 break;
             }
         }
@@ -242,9 +253,9 @@ impl Tables {
         InboxStats::new(count(EventState::Pending), count(EventState::Working), count(EventState::Dead), oldest)
     }
 
-    pub(super) fn purge(&mut self, keep: InboxRetention, limit: u32, now: Millis) -> u64 {
+    pub(super) fn purge(&mut self, consumer: &str, keep: InboxRetention, limit: u32, now: Millis) -> u64 {
         let (mut emptied, mut removed) = (Vec::new(), Vec::new());
-        for (id, event) in &self.events {
+        for (id, event) in self.events.iter().filter(|(_, event)| *event.consumer == *consumer) {
             match event.standing.aged(event.draft.retention, keep, now) {
                 Aged::WithoutContent if event.has_content && emptied.len() < limit as usize => emptied.push(*id),
                 Aged::Remove if removed.len() < limit as usize => removed.push(*id),

@@ -151,8 +151,13 @@ impl InboxStore for SqliteStore {
         })
     }
 
-    fn purge(&self, retention: InboxRetention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(self.count(Call::Purge(retention, limit)))
+    fn purge(
+        &self,
+        consumer: Arc<str>,
+        retention: InboxRetention,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(self.count(Call::Purge(consumer, retention, limit)))
     }
 
     fn erase(&self, consumer: Arc<str>, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {

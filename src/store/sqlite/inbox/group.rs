@@ -30,7 +30,7 @@ pub(super) enum Call {
     Erase(Arc<str>, Arc<str>, u32),
     Finish(InboxId, LeaseToken, Ending),
     Lease(InboxLease),
-    Purge(InboxRetention, u32),
+    Purge(Arc<str>, InboxRetention, u32),
     Renew(InboxId, LeaseToken, Duration),
 }
 
@@ -161,9 +161,9 @@ impl Write {
             Call::Lease(request) => {
                 Answer::Leased(lease::lease(connection, prefix, request, now).await.map_err(failed)?)
             }
-            Call::Purge(retention, limit) => {
-                Answer::Count(purge::purge(connection, prefix, *retention, *limit, now).await.map_err(failed)?)
-            }
+            Call::Purge(consumer, retention, limit) => Answer::Count(
+                purge::purge(connection, prefix, (consumer, *retention), *limit, now).await.map_err(failed)?,
+            ),
             Call::Renew(id, token, lease) => {
                 Answer::Fenced(lease::renew(connection, prefix, (*id, *token), *lease, now).await.map_err(failed)?)
             }

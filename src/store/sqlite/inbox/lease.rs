@@ -53,8 +53,14 @@ pub(super) async fn lease(
             .fetch_all(&mut *connection)
             .await?;
         let mut exhausted = 0;
+        let mut is_alone = false;
         for row in &rows {
             let mut found = EventRow::read(row)?;
+            let was_abandoned = found.standing.was_abandoned();
+            if was_abandoned && !leases.events.is_empty() {
+                is_alone = true;
+                break;
+            }
             match found.standing.lease(request.token, request.lease, request.attempts, now) {
                 Leased::Exhausted => {
                     exhausted += 1;
@@ -74,12 +80,16 @@ pub(super) async fn lease(
                         Content::new(Arc::from(head.unwrap_or_default()), body.unwrap_or_default().into()),
                         until(now, accepted_at),
                     ));
+                    if was_abandoned {
+                        is_alone = true;
+                        break;
+                    }
                 }
             }
         }
         leases.exhausted += exhausted;
         // What stands behind a dead one may be due now.
-        if exhausted == 0 {
+        if exhausted == 0 || is_alone {
             break;
         }
     }

@@ -1,6 +1,6 @@
 //! The inbox in an SQLite database: one row for each event.
 //!
-//! One connection of the store's own writes it, with `synchronous = FULL`: what was accepted outlives a power cut. What is ended in the
+//! One connection of the store's own writes it, with `synchronous = EXTRA`: what was accepted outlives a power cut. What is ended in the
 //! application's transaction is as safe as the application's connection makes it. Everything that writes is committed in groups by a
 //! task, so that many share one wait for the disk. What only reads has another connection.
 

@@ -10,7 +10,7 @@ use crate::{clock::Millis, inbox::InboxRetention};
 pub(super) async fn purge(
     connection: &mut SqliteConnection,
     prefix: &str,
-    keep: InboxRetention,
+    (consumer, keep): (&str, InboxRetention),
     limit: u32,
     now: Millis,
 ) -> Result<u64, sqlx::Error> {
@@ -18,20 +18,27 @@ pub(super) async fn purge(
     let dead = query(
         prefix,
         "DELETE FROM {}inbox_events WHERE seq IN (\
-         SELECT seq FROM {}inbox_events WHERE state = 4 AND due_at <= ? ORDER BY due_at LIMIT ?)",
+         SELECT seq FROM {}inbox_events WHERE state = 4 AND consumer = ? AND due_at <= ? ORDER BY due_at LIMIT ?)",
     );
-    let mut removed = dead.bind(old(keep.dead)).bind(i64::from(limit)).execute(&mut *connection).await?.rows_affected();
+    let mut removed = dead
+        .bind(consumer.to_owned())
+        .bind(old(keep.dead))
+        .bind(i64::from(limit))
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
     let mut retention = None;
     while removed < u64::from(limit) {
-        retention = next_retention(connection, prefix, retention).await?;
+        retention = next_retention(connection, prefix, consumer, retention).await?;
         let Some(retention) = retention else { break };
         let ended = query(
             prefix,
             "DELETE FROM {}inbox_events WHERE seq IN (\
-             SELECT seq FROM {}inbox_events WHERE state > 1 AND state < 4 AND retention = ? AND due_at <= ? \
+             SELECT seq FROM {}inbox_events WHERE state > 1 AND state < 4 AND consumer = ? AND retention = ? AND due_at <= ? \
              ORDER BY due_at LIMIT ?)",
         );
         removed += ended
+            .bind(consumer.to_owned())
             .bind(retention)
             .bind(now.saturating_sub(retention.max(bounded(keep.content))))
             .bind(i64::from(limit) - i64::try_from(removed).unwrap_or(i64::MAX))
@@ -42,10 +49,16 @@ pub(super) async fn purge(
     let emptied = query(
         prefix,
         "UPDATE {}inbox_events SET has_content = 0, head = NULL, body = NULL WHERE seq IN (\
-         SELECT seq FROM {}inbox_events WHERE state > 1 AND state < 4 AND has_content = 1 AND due_at <= ? \
+         SELECT seq FROM {}inbox_events WHERE state > 1 AND state < 4 AND has_content = 1 AND consumer = ? AND due_at <= ? \
          ORDER BY due_at LIMIT ?)",
     );
-    let emptied = emptied.bind(old(keep.content)).bind(i64::from(limit)).execute(connection).await?.rows_affected();
+    let emptied = emptied
+        .bind(consumer.to_owned())
+        .bind(old(keep.content))
+        .bind(i64::from(limit))
+        .execute(connection)
+        .await?
+        .rows_affected();
     Ok(removed + emptied)
 }
 
@@ -53,13 +66,18 @@ pub(super) async fn purge(
 async fn next_retention(
     connection: &mut SqliteConnection,
     prefix: &str,
+    consumer: &str,
     after: Option<i64>,
 ) -> Result<Option<i64>, sqlx::Error> {
-    query(prefix, "SELECT min(retention) FROM {}inbox_events WHERE state > 1 AND state < 4 AND retention > ?")
-        .bind(after.unwrap_or(-1))
-        .fetch_one(connection)
-        .await?
-        .try_get(0)
+    query(
+        prefix,
+        "SELECT min(retention) FROM {}inbox_events WHERE state > 1 AND state < 4 AND consumer = ? AND retention > ?",
+    )
+    .bind(consumer.to_owned())
+    .bind(after.unwrap_or(-1))
+    .fetch_one(connection)
+    .await?
+    .try_get(0)
 }
 
 /// Does what `erase` does inside a transaction that holds the write lock.

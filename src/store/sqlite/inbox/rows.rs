@@ -134,13 +134,13 @@ pub(super) async fn go_on(
     now: Millis,
 ) -> Result<(), sqlx::Error> {
     let Some(order_key) = order_key else { return Ok(()) };
-    // The ones that wait are behind the one that they wait for, or were dead and are before it: a few rows, or the first one.
+    // Two places in the index, however many wait: the first of those that wait, and whether one is due, waits for a time or is being worked.
     query(
         prefix,
         "UPDATE {}inbox_events SET due_at = ?1 WHERE seq = (\
-         SELECT min(seq) FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1) \
-         AND due_at = ?3 AND state = 0 AND NOT EXISTS (\
-         SELECT 1 FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at <> ?3)",
+         SELECT min(seq) FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at = ?3) \
+         AND state = 0 AND NOT EXISTS (\
+         SELECT 1 FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at < ?3)",
     )
     .bind(now)
     .bind(order_key.to_vec())

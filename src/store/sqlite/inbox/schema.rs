@@ -37,12 +37,12 @@ const FIRST: &[&str] = &[
              head TEXT, \
              body BLOB) STRICT",
     "CREATE INDEX {}inbox_events_due ON {}inbox_events (consumer, due_at, seq) WHERE state <= 1",
-    "CREATE INDEX {}inbox_events_order ON {}inbox_events (order_key, seq) WHERE state <= 1 AND order_key IS NOT NULL",
+    "CREATE INDEX {}inbox_events_order ON {}inbox_events (order_key, due_at, seq) WHERE state <= 1 AND order_key IS NOT NULL",
     "CREATE INDEX {}inbox_events_guard ON {}inbox_events (guard, guard_until) WHERE guard IS NOT NULL",
     "CREATE INDEX {}inbox_events_state ON {}inbox_events (consumer, state, seq)",
     "CREATE INDEX {}inbox_events_tenant ON {}inbox_events (tenant) WHERE tenant IS NOT NULL",
     // These serve purge. Retentions are few, so that each is walked by itself, from what ended first.
-    "CREATE INDEX {}inbox_events_ended ON {}inbox_events (retention, due_at) WHERE state > 1 AND state < 4",
-    "CREATE INDEX {}inbox_events_full ON {}inbox_events (due_at) WHERE state > 1 AND state < 4 AND has_content = 1",
-    "CREATE INDEX {}inbox_events_dead ON {}inbox_events (due_at) WHERE state = 4",
+    "CREATE INDEX {}inbox_events_ended ON {}inbox_events (consumer, retention, due_at) WHERE state > 1 AND state < 4",
+    "CREATE INDEX {}inbox_events_full ON {}inbox_events (consumer, due_at) WHERE state > 1 AND state < 4 AND has_content = 1",
+    "CREATE INDEX {}inbox_events_dead ON {}inbox_events (consumer, due_at) WHERE state = 4",
 ];

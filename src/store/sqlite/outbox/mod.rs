@@ -1,6 +1,6 @@
 //! The outbox in an SQLite database: endpoints, messages, deliveries and attempts.
 //!
-//! One connection of the store's own writes it, with `synchronous = FULL`: what was dispatched outlives a power cut.
+//! One connection of the store's own writes it, with `synchronous = EXTRA`: what was dispatched outlives a power cut.
 //! What is dispatched in the application's transaction is as durable as the application's connection makes it.
 //!
 //! The frequent calls (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one wait
