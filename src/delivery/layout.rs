@@ -132,6 +132,11 @@ impl Layout {
         self.places(Fact::Id).is_none_or(|places| places.pointers().next().is_none())
     }
 
+    /// The places in a body that are read in one walk, in which one fault hides all of them. Empty where the id is none of them.
+    pub(crate) fn beside_the_id(&self) -> &[Pointer] {
+        if self.id_is_in_head() || self.batch.is_some() { &[] } else { &self.pointers }
+    }
+
     pub(super) fn head_id(&self, head: &HeadFacts) -> Option<DeliveryId> {
         let scalars = Scalars::new();
         let places = self.places(Fact::Id)?;

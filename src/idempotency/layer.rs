@@ -112,6 +112,9 @@ impl IdempotencyLayer {
     ///
     /// **Two genuine events with equal bytes then count as one.** Without this option both run, and a log event says
     /// that the second may be a replay.
+    ///
+    /// It compares bytes. Twilio, Plivo, Mandrill and Braintree sign the fields of a form, and Adyen's payments sign some fields of each item:
+    /// whoever holds one of their deliveries can write it in other bytes, which pass the guard.
     #[must_use]
     pub fn with_replay_guard(mut self, window: Duration) -> Self {
         self.context.replay_guard = Some(window);

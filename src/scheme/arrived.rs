@@ -70,6 +70,15 @@ impl<'r> Arrived<'r> {
         found.ok()?.into_iter().next().flatten()
     }
 
+    /// Whether these scalars can be read in one walk: each of them is absent or there once, and a scalar.
+    pub(crate) fn reads(&self, pointers: &[Pointer]) -> bool {
+        match (self.json(), self.inside) {
+            (Some(json), _) => crate::json::scalars(json, pointers).is_ok(),
+            (None, Inside::Fields) => self.body.is_some_and(|body| form::scalars(body, pointers).is_ok()),
+            (None, _) => false,
+        }
+    }
+
     /// Returns the text of the first of `places` that holds something. Something that occurs twice is skipped.
     pub(crate) fn find(&self, places: &Places) -> Option<String> {
         places.places.iter().find_map(|place| match place {

@@ -222,10 +222,15 @@ impl Look<'_> {
                     }),
                 }
             }
-            // Its values hold nothing that JSON begins with, so that the body is what begins with it.
+            // Its values hold nothing that JSON begins with, so that the body is what begins with it. Without a list, the body could be list,
+            // values and body of a signature over all three: such a list always names the id.
             Rule::ListedBeforeBody(_) => {
-                let first = self.arrived.body.and_then(|body| body.first());
-                self.has_item("v1") && first.is_some_and(|first| !matches!(first, b'{' | b'['))
+                let body = self.arrived.body.unwrap_or_default();
+                if self.has_item("v1") {
+                    return body.first().is_some_and(|first| !matches!(first, b'{' | b'['));
+                }
+                let list = body.split(|byte| *byte == b'.').next().unwrap_or_default();
+                list.split(|byte| *byte == b' ').any(|name| name.eq_ignore_ascii_case(b"x-event-id"))
             }
             Rule::UrlBeforeBody(_) => {
                 let begins_json = |byte: &u8| matches!(byte, b'{' | b'[' | b'"');

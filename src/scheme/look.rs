@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
 
 use super::{
     arrived::Arrived,
@@ -206,7 +207,7 @@ impl Look<'_> {
                 Cow::Owned(text) => Cow::Owned(text.into_bytes()),
             }),
             Part::Jwt => self.token()?.map(|token| Cow::Borrowed(token.signed)),
-            Part::JsonOrNothing(pointer) => Some(self.in_body(pointer).unwrap_or_default()),
+            Part::JsonOrNothing(pointer) => Some(self.in_body_or_nothing(pointer)?),
             Part::Param(key) => self.param(key)?,
             Part::Query(key) => self.query(key)?,
             Part::Body | Part::Literal(_) | Part::Method | Part::Secret | Part::Url => None,
@@ -287,15 +288,20 @@ impl Look<'_> {
             Listed::Hook0 => (self.param("h")?, b' '),
         };
         let list = list.ok_or_else(missing)?;
-        let names: Vec<&[u8]> = list.split(|byte| *byte == between).map(<[u8]>::trim_ascii).collect();
-        if names.len() > MOST_LISTED {
-            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(named("the list of signed headers")));
+        let too_long = || VerifyError::new(VerifyErrorKind::TooLong).with_subject(named("the list of signed headers"));
+        let names = list.split(|byte| *byte == between).map(<[u8]>::trim_ascii).take(MOST_LISTED + 1);
+        let names: Vec<&[u8]> = names.collect();
+        if names.len() > MOST_LISTED || list.len() > LONGEST_HEADER {
+            return Err(too_long());
         }
+        // Of all values together: one that is listed often is signed as often.
+        let mut room = LONGEST_HEADER;
         let mut headers = Vec::with_capacity(names.len());
         for name in &names {
             let name = HeaderName::from_bytes(name).map_err(|_| missing())?;
             let value = self.header(&name)?;
             let value = value.ok_or_else(|| VerifyError::new(VerifyErrorKind::Missing).with_header(name.clone()))?;
+            room = room.checked_sub(value.len()).ok_or_else(too_long)?;
             headers.push((name, value.as_bytes()));
         }
         let mut text = Vec::new();
@@ -375,6 +381,22 @@ impl Look<'_> {
 
     fn in_body(&self, pointer: &Pointer) -> Option<Cow<'_, [u8]>> {
         self.arrived.scalar(pointer).map(|text| Cow::Owned(text.into_owned().into_bytes()))
+    }
+
+    /// As [`in_body`](Self::in_body), and nothing where there is none. What is there twice, or is no scalar, is not nothing.
+    fn in_body_or_nothing(&self, pointer: &Pointer) -> Result<Cow<'_, [u8]>, VerifyError> {
+        if let Some(text) = self.in_body(pointer) {
+            return Ok(text);
+        }
+        let is_nothing = match self.arrived.json() {
+            Some(json) => match crate::json::payload::<&RawValue>(json, pointer, &[]) {
+                Ok((None, _)) => true,
+                Ok((Some(raw), _)) => raw.get() == "null",
+                Err(_) => false,
+            },
+            None => self.arrived.reads(std::slice::from_ref(pointer)),
+        };
+        if is_nothing { Ok(Cow::Borrowed(b"")) } else { Err(ambiguous(named("a signed part of the body"))) }
     }
 
     /// A parameter of the signature header, which must be there once.

@@ -164,7 +164,18 @@ impl Verification {
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
             }
             if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
-                check_digest(known, look.digest()?.as_deref(), digest, body.is_empty())?;
+                let sent = look.digest()?;
+                check_digest(known, sent.as_deref(), digest, body.is_empty())?;
+                // Of a request whose fields are signed, their text could be written into the URL, and a digest into that text. It is then
+                // not the end of the URL, where the sender puts it.
+                if known.needed == Needed::BesideForms
+                    && let Some(sent) = sent
+                    && !template.settings.target(head).as_bytes().ends_with(&sent)
+                {
+                    return Err(
+                        VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the digest of the body"))
+                    );
+                }
             }
             index
         };
@@ -174,6 +185,13 @@ impl Verification {
             let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the signed timestamp"));
             let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
+        }
+        // Where the id is signed in a body that is not, another value of the body must not hide it.
+        if template.coverage.id && !template.coverage.body {
+            let pointers = template.layout.beside_the_id();
+            if !pointers.is_empty() && !arrived.reads(pointers) {
+                return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed id")));
+            }
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
     }

@@ -74,6 +74,20 @@ async fn a_list_in_the_signature_header_is_signed_and_read_in_one_way() {
     let headers = [("x-event-type", r#"t.{"a":1}"#), ("x-hook0-signature", &*signature)];
     assert_eq!(status(&router, PATH, &headers, r#"{"b":2}"#).await, StatusCode::UNAUTHORIZED);
 
+    // The stronger signature becomes a weaker one, and what it signs becomes the body.
+    let right = tag(&format!("{NOW}.x-event-id x-event-type.e1.user.created.{BODY}"));
+    let weaker = format!("t={NOW},v0={right}");
+    let headers = [whole[0], whole[1], ("x-hook0-signature", &*weaker)];
+    let body = format!("x-event-id x-event-type.e1.user.created.{BODY}");
+    assert_eq!(status(&router, PATH, &headers, &body).await, StatusCode::UNAUTHORIZED);
+
+    // A value that is listed often is signed as often: all of them together are bounded.
+    let long = "a".repeat(4000);
+    let right = tag(&format!("{NOW}.x-event-id x-event-id.{long}.{long}.{BODY}"));
+    let signature = format!("t={NOW},h=x-event-id x-event-id,v1={right}");
+    let headers = [("x-event-id", &*long), ("x-hook0-signature", &*signature)];
+    assert_eq!(status(&router, PATH, &headers, BODY).await, StatusCode::UNAUTHORIZED);
+
     let many = vec!["x-event-id"; 65].join(" ");
     let right = tag(&format!("{NOW}.{many}.{}.{BODY}", vec!["e1"; 65].join(".")));
     let signature = format!("t={NOW},h={many},v1={right}");

@@ -343,6 +343,8 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
         panicked |= seen.contains("a handler panicked");
         must_not_be_seen.sort();
         must_not_be_seen.dedup();
+        // The names of headers that Contentful lists in one.
+        must_not_be_seen.retain(|text| !text.starts_with("x-contentful-"));
         assert!(must_not_be_seen.len() > 5, "{provider}: {}", must_not_be_seen.len());
         for text in must_not_be_seen {
             let line = seen.lines().find(|line| line.contains(&text));

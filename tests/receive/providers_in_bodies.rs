@@ -98,6 +98,14 @@ async fn a_delivery_of_mailgun_is_known_by_its_token() {
         "[]".to_owned(),
         String::new(),
         "signature=".to_owned(),
+        // Something beside the signed id that cannot be read would hide it.
+        mailgun(&now, "a-token", &tag, "opened").replacen('{', r#"{"token":"\ud800","#, 1),
+        mailgun(&now, "a-token", &tag, r#"x","event":"opened"#),
+        mailgun(&now, "a-token", &tag, "opened").replace("a-token", r#"x","token":"x"#).replacen(
+            '{',
+            r#"{"token":"a-token","#,
+            1,
+        ),
         format!(r#"{{"signature":{}}}"#, "[".repeat(100_000)),
     ] {
         assert_eq!(status(&router, &body).await, StatusCode::UNAUTHORIZED, "{:.200}", body);
@@ -190,6 +198,9 @@ async fn every_item_of_adyen_is_signed_and_cut_in_one_way() {
         r#"{"notificationItems":{}}"#.to_owned(),
         "{}".to_owned(),
         format!(r#"{{"notificationItems":[],"notificationItems":[{escaped}]}}"#),
+        items(&[escaped.replace(r#""originalReference":"""#, r#""originalReference":"a","originalReference":"b""#)]),
+        items(&[escaped.replace(r#""originalReference":"""#, r#""originalReference":{"a":"b"}"#)]),
+        items(&[escaped.replace(r#""originalReference":"""#, r#""originalReference":["b"]"#)]),
         items(&[escaped.replace(r#""success":"true""#, r#""success":"false","success":"true""#)]),
     ] {
         assert_eq!(status(&router, &body).await, StatusCode::UNAUTHORIZED, "{body}");
@@ -247,6 +258,14 @@ async fn a_request_of_twilio_is_bound_by_its_fields_or_by_a_digest() {
             let right = signed(&format!("{PUBLIC_URL}{uri}"));
             assert_eq!(post(&router, &uri, &right, json).await.0, StatusCode::UNAUTHORIZED, "{uri}");
         }
+        // The text of signed fields becomes the end of the URL, and a value of theirs the digest of another body.
+        let value = format!("&bodySHA256={digest}&");
+        let form = format!("Body={}&To=%2B1", escape(&value));
+        let right = signed(&format!("{PUBLIC_URL}/in?t=1Body{value}To+1"));
+        assert_eq!(post(&router, "/in?t=1", &right, &form).await.0, StatusCode::OK);
+        let moved = format!("/in?t=1Body{value}To+1");
+        assert_eq!(post(&router, &moved, &right, json).await.0, StatusCode::UNAUTHORIZED);
+
         let twice = format!("/in?bodySHA256={digest}&bodySHA256={digest}");
         let right = signed(&format!("{PUBLIC_URL}{twice}"));
         assert_eq!(post(&router, &twice, &right, json).await.0, StatusCode::UNAUTHORIZED);

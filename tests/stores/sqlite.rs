@@ -625,11 +625,11 @@ async fn our_migrations_leave_the_applications_alone() {
     let tables: String = file
         .scalar(
             "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master WHERE type = 'table' \
-             AND name NOT LIKE 'webhook_outbox_%' AND name <> 'sqlite_sequence' ORDER BY name)",
+             AND name NOT LIKE 'webhook_outbox_%' AND name NOT LIKE 'webhook_inbox_%' AND name <> 'sqlite_sequence' ORDER BY name)",
         )
         .await;
 
-    // With the feature `send` those of the outbox too, which count in SQLite's own `sqlite_sequence`.
+    // With the features `send` and `inbox` those of outbox and inbox too, which count in SQLite's own `sqlite_sequence`.
     assert_eq!(tables, "webhook_claims,webhook_migrations");
 }
 

@@ -726,7 +726,9 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Where a delivery has only the older signature `v0`, its headers are not signed, and its id is one of them.
+            /// Where a delivery has only the older signature `v0`, its headers are not signed, and its id is one of them. The text of `v1` does not say
+            /// where headers end and the body begins, so a signed header other than `x-event-type` with a dot, and a body that does not begin with `{` or
+            /// `[`, are refused.
             HOOK0 hook0 "hook0" "Hook0" ["x-hook0-signature"] {
                 scheme: hook0::declare,
                 page: "https://documentation.hook0.com/tutorials/webhook-authentication",
