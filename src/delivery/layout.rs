@@ -132,7 +132,7 @@ impl Layout {
         self.places(Fact::Id).is_none_or(|places| places.pointers().next().is_none())
     }
 
-    /// The places in a body that are read in one walk, in which one fault hides all of them. Empty where the id is none of them.
+    /// The places in a body that are read in one walk, in which one fault hides all of them. Empty where the id is not one of them.
     pub(crate) fn beside_the_id(&self) -> &[Pointer] {
         if self.id_is_in_head() || self.batch.is_some() { &[] } else { &self.pointers }
     }
