@@ -80,7 +80,7 @@ const DEFAULT_HEADERS: [HeaderName; 4] = [
 ];
 
 impl Inbox {
-    /// Keeps events in `store` until `service` has handled them: an [`EventRouter`](crate::EventRouter) with its state, a handler's
+    /// Keeps events in `store` until `service` has handled them: an `EventRouter` with its state, a handler's
     /// service, a whole `Router`.
     ///
     /// Types that an `EventRouter` does not handle are acknowledged and not stored. It has to be passed itself for that, and not inside
