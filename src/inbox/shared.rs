@@ -15,7 +15,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn InboxStore>,
     pub(super) handler: Handler,
     pub(super) settings: Settings,
-    /// Tells the workers of this process that something was stored.
+    /// Wakes the workers of this process when something was stored.
     pub(super) new_work: Arc<Notify>,
 }
 

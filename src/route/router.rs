@@ -83,7 +83,7 @@ where
     /// Adds a handler for an event type, or for a group of types, if the event has one of these API versions.
     ///
     /// An event of any other version goes to the handler that is registered for the same pattern [without a
-    /// version](Self::on). If there is none, it goes to the next pattern that matches: first the exact name, then the
+    /// version](Self::on). Without such a handler, it goes to the next pattern that matches: first the exact name, then the
     /// longest group, then `*`, then the [fallback](Self::fallback). If no handler is left, the event is acknowledged
     /// like any event that no handler wants, and each such event is logged as a warning; otherwise an upgrade of the
     /// account could lose events unnoticed.

@@ -97,7 +97,7 @@ fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads an object. An array of the same values is none, though the parser would take it.
+/// Reads an object. An array of the same values is refused, although the parser would accept it.
 fn object<'o, T: Deserialize<'o>>(json: &'o [u8]) -> Option<T> {
     json.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(json).ok())?
 }

@@ -383,7 +383,8 @@ impl Look<'_> {
         self.arrived.scalar(pointer).map(|text| Cow::Owned(text.into_owned().into_bytes()))
     }
 
-    /// As [`in_body`](Self::in_body), and nothing where there is none. What is there twice, or is no scalar, is not nothing.
+    /// As [`in_body`](Self::in_body), but returns an empty text for a value that is absent or `null`. A value that occurs twice, or is not
+    /// a scalar, is an error.
     fn in_body_or_nothing(&self, pointer: &Pointer) -> Result<Cow<'_, [u8]>, VerifyError> {
         if let Some(text) = self.in_body(pointer) {
             return Ok(text);

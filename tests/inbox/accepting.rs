@@ -172,6 +172,22 @@ async fn a_batch_is_stored_whole_and_each_item_is_worked_by_itself() {
     assert_eq!((shop.runs_of("a"), shop.runs_of("b"), shop.done().len()), (1, 2, 2));
 }
 
+/// A layer in between may answer the first item itself: the others are stored anyway.
+#[tokio::test]
+async fn the_rest_of_a_batch_is_stored_when_its_first_item_does_not_come() {
+    use tower_webhooks::{idempotency::IdempotencyLayer, store::MemoryStore};
+
+    let inbox = inbox(MemoryInbox::new(), &Shop::default());
+    let layer = WebhookLayer::new(batches(), secret()).with_idempotency(IdempotencyLayer::new(MemoryStore::new()));
+    let app = Router::new().route_service("/hook", layer.layer(inbox.clone()));
+
+    let first = send(&app, batch(&serde_json::json!([item("a", "order.x")]))).await.status;
+    let both = send(&app, batch(&serde_json::json!([item("a", "order.x"), item("b", "order.x")]))).await.status;
+
+    assert!(first.is_success() && both.is_success(), "{first}, {both}");
+    assert_eq!(count(&inbox, EventState::Pending).await, 2);
+}
+
 #[tokio::test]
 async fn a_form_is_kept_as_it_was_signed() {
     let shop = Shop::default();

@@ -119,7 +119,7 @@ pub(super) async fn no_more_than_the_limit_waits<S: InboxStore>(suite: &Suite<'_
         format!("there is no room for two more: {answers:?}"),
     );
     check(accept(vec![event()], 3).await == [Accepted::New], rule, "there is room for one more");
-    check(accept(vec![event()], 3).await == [Accepted::Full], rule, "there is none now");
+    check(accept(vec![event()], 3).await == [Accepted::Full], rule, "the inbox must be full again");
     check(accept(vec![first], 3).await == [SAME], rule, "a duplicate needs no room");
     let holder = token();
     let leased = c.lease(rule, holder, 1).await;

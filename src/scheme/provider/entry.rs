@@ -64,8 +64,8 @@ pub enum Duplicates {
     Items,
     /// There is no id. No two events have equal bodies, so that a delivery is known by its body.
     UniqueBodies,
-    /// There is no id, and the body is none either: equal bodies can be two events, or only the handler can tell duplicates by
-    /// what they are about.
+    /// There is no id, and the body does not identify the event: two events can have equal bodies, or only the handler can recognise a
+    /// duplicate, by its content.
     RepeatedBodies,
     /// The sender documents nothing. An id that the entry has nevertheless is used.
     Undocumented,

@@ -1,5 +1,7 @@
 //! Several writes in one transaction, so that they share one wait for the lock and for the disk.
 
+use tokio::sync::mpsc;
+
 use super::error::concerns_all;
 use crate::error::{StoreError, StoreErrorKind};
 
@@ -30,6 +32,15 @@ pub(super) trait Committer {
 
     /// Sends the error to the caller of a write.
     fn fail(write: Self::Write, error: StoreError);
+}
+
+/// Takes what has arrived, up to `most` writes together.
+pub(super) fn take_arrived<W>(arriving: &mut mpsc::Receiver<W>, writes: &mut Vec<W>, most: usize) {
+    while writes.len() < most
+        && let Ok(write) = arriving.try_recv()
+    {
+        writes.push(write);
+    }
 }
 
 /// Commits `writes` together, or each alone if one of them cannot be written.

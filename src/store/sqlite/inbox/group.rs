@@ -14,7 +14,7 @@ use crate::{
     store::sqlite::{
         connection::{Connections, begin_immediate},
         error::{Patience, store_error},
-        group::{Committer, Group, commit},
+        group::{Committer, Group, commit, take_arrived},
     },
 };
 
@@ -120,15 +120,6 @@ impl Incoming<'_> {
         }
         transaction.commit().await.map_err(failed)?;
         Ok(answers)
-    }
-}
-
-/// Takes what has come, up to `most` writes together.
-fn take_arrived(arriving: &mut mpsc::Receiver<Write>, writes: &mut Vec<Write>, most: usize) {
-    while writes.len() < most
-        && let Ok(write) = arriving.try_recv()
-    {
-        writes.push(write);
     }
 }
 

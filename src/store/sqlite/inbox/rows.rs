@@ -135,20 +135,13 @@ pub(super) async fn go_on(
 ) -> Result<(), sqlx::Error> {
     let Some(order_key) = order_key else { return Ok(()) };
     // Two places in the index, however many wait: the first of those that wait, and whether one is due, waits for a time or is being worked.
-    query(
-        prefix,
-        "UPDATE {}inbox_events SET due_at = ?1 WHERE seq = (\
-         SELECT min(seq) FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at = ?3) \
-         AND state = 0 AND NOT EXISTS (\
-         SELECT 1 FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at < ?3)",
-    )
-    .bind(now)
-    .bind(order_key.to_vec())
-    .bind(NEVER)
-    .execute(connection)
-    .await
-    .map(drop)
+    query(prefix, GO_ON).bind(now).bind(order_key.to_vec()).bind(NEVER).execute(connection).await.map(drop)
 }
+
+const GO_ON: &str = "UPDATE {}inbox_events SET due_at = ?1 WHERE seq = (\
+     SELECT min(seq) FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at = ?3) \
+     AND state = 0 AND NOT EXISTS (\
+     SELECT 1 FROM {}inbox_events WHERE order_key = ?2 AND order_key IS NOT NULL AND state <= 1 AND due_at < ?3)";
 
 pub(super) fn key_bytes(key: Option<ClaimKey>) -> Option<Vec<u8>> {
     key.map(|key| key.to_bytes().to_vec())
@@ -163,4 +156,29 @@ pub(super) fn bounded(duration: Duration) -> i64 {
     /// A thousand years.
     const LONGEST: i64 = 1000 * 365 * 24 * 60 * 60 * 1000;
     millis(duration).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::GO_ON;
+    use crate::store::sqlite::inbox::schema::INBOX;
+
+    #[tokio::test]
+    async fn what_waits_for_an_order_key_is_found_in_two_places_of_the_index() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for statement in (INBOX.migrations)("").into_iter().flat_map(|migration| migration.statements) {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        let explain = format!("EXPLAIN QUERY PLAN {}", GO_ON.replace("{}", ""));
+        let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+
+        for bound in ["order_key=? AND due_at=?", "order_key=? AND due_at<?"] {
+            let is_there = plan.iter().any(|step| step.contains("inbox_events_order") && step.contains(bound));
+            assert!(is_there, "{bound} in {plan:?}");
+        }
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+    }
 }
