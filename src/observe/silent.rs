@@ -99,7 +99,7 @@ pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(d
 pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn attempted(_host: &str, _end: &super::AttemptEnd<'_>) {}
+pub(crate) fn attempted(_host: &str, _end: &super::attempt::AttemptEnd<'_>) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {}

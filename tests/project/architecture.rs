@@ -78,6 +78,8 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "idempotency",
     "inbox",
     "net",
+    "observe",
+    "queue",
     "route",
     "scheme/handshake",
     "secret",
