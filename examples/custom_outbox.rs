@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
@@ -26,8 +27,8 @@ use tower_webhooks::{
         OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
-            backlog, counted, digest, finish, hour, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as,
-            wants,
+            backlog, counted, digest, finish, hour, labelled, lease_end, missed, moved_from, plan, shown_due, tenant,
+            waits_as, wants,
         },
     },
 };
@@ -230,7 +231,8 @@ impl Tables {
         let wanted = records.filter(|record| {
             let patterns = record.settings.events.iter().map(String::as_str);
             let is_theirs = *record.tenant == *tenant(message) && record.disabled.is_none();
-            is_theirs && wants(patterns, message.event_type())
+            let is_wanted = wants(patterns, message.event_type());
+            is_theirs && is_wanted && labelled(&record.settings.labels, message.labels())
         });
         let wanted: Vec<_> = wanted.map(|record| record.id).collect();
         for endpoint in &wanted {
@@ -351,6 +353,7 @@ impl Tables {
             let Some(stored) = self.messages.get(message) else { continue };
             let made = self.of_message(*message).find(|(_, delivery)| delivery.endpoint == id);
             let mut looked = Looked::new(stored.message.event_type());
+            looked.labels = Cow::Borrowed(stored.message.labels());
             (looked.addressed, looked.has_content) = (stored.addressed, stored.has_content);
             looked.made = made.map(|(_, delivery)| delivery.state);
             let (state, made) = (waits_as(record.disabled), made.map(|(number, _)| number));
@@ -430,6 +433,7 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let id = message.message_id().as_str();
     let mut record = MessageRecord::new(place, id, message.event_type(), tenant(message), happened_at);
     record.version = message.api_version().map(str::to_owned);
+    record.labels = message.labels().clone();
     record
 }
 

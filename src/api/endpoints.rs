@@ -65,6 +65,8 @@ pub(super) struct EndpointView {
     in_order: bool,
     /// What the application or the owner keeps with it, by name.
     metadata: BTreeMap<String, String>,
+    /// The labels that messages must have, by name. Without any it gets messages with any labels.
+    labels: BTreeMap<String, String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
 }
@@ -133,6 +135,10 @@ pub(super) struct NewEndpointInput {
     #[serde(default)]
     #[schema(schema_with = metadata::schema, required = false)]
     metadata: BTreeMap<String, String>,
+    /// The labels that messages must have: it gets those of its event types that have each of them, with the same value.
+    #[serde(default)]
+    #[schema(schema_with = metadata::labels_schema, required = false)]
+    labels: BTreeMap<String, String>,
     /// Whether it is sent a ping at once.
     #[serde(default)]
     ping: bool,
@@ -179,6 +185,10 @@ pub(super) struct UpdateInput {
     #[schema(schema_with = metadata::patch_schema, required = false)]
     #[serde(default, deserialize_with = "some")]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
+    /// The labels that messages must have, that are to be set, or removed with `null`; `null` in their place removes all.
+    #[schema(schema_with = metadata::labels_patch_schema, required = false)]
+    #[serde(default, deserialize_with = "some")]
+    labels: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
 /// How a secret is to be rotated.
@@ -606,6 +616,7 @@ impl EndpointView {
             api_version: endpoint.api_version().map(str::to_owned),
             in_order: endpoint.is_in_order(),
             metadata: endpoint.metadata().clone(),
+            labels: endpoint.labels().clone(),
             created_at: Time(endpoint.created_at()),
         }
     }
@@ -645,6 +656,9 @@ impl NewEndpointInput {
         }
         if self.in_order {
             endpoint = endpoint.in_order();
+        }
+        for (name, value) in self.labels {
+            endpoint = endpoint.label(name, value);
         }
         Ok(if self.ping { endpoint.ping() } else { endpoint })
     }
@@ -686,6 +700,13 @@ impl UpdateInput {
                 update = entries.into_iter().fold(update, |update, (name, value)| update.metadata_entry(name, value));
             }
             Some(None) => update = update.metadata::<String, String>([]),
+            None => {}
+        }
+        match self.labels {
+            Some(Some(entries)) => {
+                update = entries.into_iter().fold(update, |update, (name, value)| update.label_entry(name, value));
+            }
+            Some(None) => update = update.labels::<String, String>([]),
             None => {}
         }
         Ok(update)

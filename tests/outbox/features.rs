@@ -842,6 +842,60 @@ async fn metadata_is_kept_changed_by_entry_and_bounded() {
 }
 
 #[tokio::test]
+async fn an_endpoint_gets_the_messages_that_have_all_of_its_labels() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let plain = register(&webhooks, at("a.example")).await;
+    let eu = register(&webhooks, at("b.example").label("region", "eu").label("plan", "pro")).await;
+    let message = || Message::new("order.completed", &7).unwrap();
+    let dispatch = async |message: Message| webhooks.dispatch(message).await.map(|receipt| receipt.deliveries());
+    let update = async |update: EndpointUpdate| webhooks.endpoints().update(eu, update).await;
+    let map = |entries: &[(&str, &str)]| {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+
+    let both = message().label("region", "eu").label("plan", "pro").label("team", "billing");
+    for (message, deliveries) in [
+        (message(), 1),
+        (message().label("region", "eu"), 1),
+        (message().label("region", "us").label("plan", "pro"), 1),
+        (both.clone(), 2),
+    ] {
+        assert_eq!(dispatch(message.clone()).await.unwrap(), deliveries, "{:?}", message.labels());
+    }
+    // Other labels are another message.
+    assert_eq!(kind(dispatch(both.clone().label("team", "sales")).await), Some(SendErrorKind::Conflict));
+    assert_eq!(dispatch(both).await.unwrap(), 2);
+    // A ping comes anyway.
+    webhooks.endpoints().ping(eu).await.unwrap();
+
+    let entries = EndpointUpdate::new().label_entry("plan", None).label_entry("team", Some("billing".into()));
+    assert_eq!(update(entries).await.unwrap().labels(), &map(&[("region", "eu"), ("team", "billing")]));
+    update(EndpointUpdate::new().labels([("team", "sales")])).await.unwrap();
+    assert_eq!(dispatch(message().label("team", "sales")).await.unwrap(), 2);
+    update(EndpointUpdate::new().description("mine")).await.unwrap();
+    assert_eq!(webhooks.endpoints().get(eu).await.unwrap().unwrap().labels(), &map(&[("team", "sales")]));
+    assert!(webhooks.endpoints().get(plain).await.unwrap().unwrap().labels().is_empty());
+
+    let many = |count: usize| (0..count).map(|number| (format!("name-{number}"), "x".repeat(100))).collect::<Vec<_>>();
+    update(EndpointUpdate::new().labels(many(16))).await.unwrap();
+    for wrong in [
+        many(17),
+        vec![(String::new(), "x".to_owned())],
+        vec![("x".repeat(41), "x".to_owned())],
+        vec![("a=b".to_owned(), "x".to_owned())],
+        vec![("ä".to_owned(), "x".to_owned())],
+        vec![("a".to_owned(), String::new())],
+        vec![("a".to_owned(), "x".repeat(101))],
+        vec![("a".to_owned(), "x\ny".to_owned())],
+    ] {
+        assert_eq!(kind(update(EndpointUpdate::new().labels(wrong.clone())).await), Some(SendErrorKind::Invalid));
+        let labelled = |message: Message, (name, value)| message.label(name, value);
+        let refused = dispatch(wrong.into_iter().fold(message(), labelled)).await;
+        assert_eq!(kind(refused), Some(SendErrorKind::Invalid));
+    }
+}
+
+#[tokio::test]
 async fn deliveries_are_found_by_what_they_are() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let one = register(&webhooks, at("a.example")).await;

@@ -38,6 +38,7 @@ pub struct NewEndpoint {
     pub(crate) api_version: Option<String>,
     pub(crate) in_order: bool,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ping: bool,
 }
 
@@ -61,6 +62,7 @@ impl NewEndpoint {
             api_version: None,
             in_order: false,
             metadata: BTreeMap::new(),
+            labels: BTreeMap::new(),
             ping: false,
         })
     }
@@ -89,6 +91,14 @@ impl NewEndpoint {
     /// value at most 500.
     pub fn metadata<K: Into<String>, V: Into<String>>(mut self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
         self.metadata = entries.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self
+    }
+
+    /// Adds a label that messages must have. The endpoint then gets those messages of its event types that have each of its labels with
+    /// the same value, also of its own types such as `endpoint.disabled`, which have no labels; pings and examples are sent anyway. By
+    /// default it gets messages with any labels. The bounds are those of [`Message::label`](crate::send::Message::label).
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
         self
     }
 
@@ -166,6 +176,9 @@ pub struct EndpointUpdate {
     pub(crate) metadata: Option<BTreeMap<String, String>>,
     /// Set or removed after the others were replaced.
     pub(crate) entries: BTreeMap<String, Option<String>>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    /// Set or removed after the others were replaced.
+    pub(crate) label_entries: BTreeMap<String, Option<String>>,
     pub(crate) revision: Option<u64>,
 }
 
@@ -206,6 +219,19 @@ impl EndpointUpdate {
     /// Sets one entry of the [metadata](NewEndpoint::metadata), or removes it with `None`. The other entries stay unchanged.
     pub fn metadata_entry(mut self, name: impl Into<String>, value: Option<String>) -> Self {
         self.entries.insert(name.into(), value);
+        self
+    }
+
+    /// Replaces the [labels](NewEndpoint::label) that messages must have.
+    pub fn labels<K: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.labels = Some(labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
+        self.label_entries.clear();
+        self
+    }
+
+    /// Sets one of the [labels](NewEndpoint::label) that messages must have, or removes it with `None`. The others stay unchanged.
+    pub fn label_entry(mut self, name: impl Into<String>, value: Option<String>) -> Self {
+        self.label_entries.insert(name.into(), value);
         self
     }
 
@@ -306,6 +332,11 @@ impl Endpoint {
     /// Returns the metadata, by name.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.0.settings.metadata
+    }
+
+    /// Returns the labels that messages must have, by name. If there are none, it gets messages with any labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.0.settings.labels
     }
 
     /// Returns the style in which its deliveries are signed.

@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use sqlx::Error;
 
 use super::{
+    labels::labels,
     row::{Columns, corrupt, count},
     state::state,
 };
@@ -75,6 +76,7 @@ pub(in crate::store) fn message(row: &impl Columns) -> Result<MessageRecord, Err
     let mut record =
         MessageRecord::new(place, row.text("id")?, row.text("event_type")?, row.text("tenant")?, happened_at);
     record.version = row.optional_text("version")?;
+    record.labels = labels(row.optional_text("labels")?.as_deref())?;
     Ok(record)
 }
 
@@ -99,6 +101,7 @@ pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventTypeDefini
 pub(in crate::store) fn looked(row: &impl Columns) -> Result<Option<(Option<i64>, Looked<'_>)>, Error> {
     let mut looked = Looked::new(row.text("event_type")?);
     looked.has_content = row.flag("has_content")?;
+    looked.labels = Cow::Owned(labels(row.optional_text("labels")?.as_deref())?);
     let (addressed, made) = (row.optional_text("addressed")?, row.optional_int("delivery")?);
     looked.addressed = addressed.as_deref().and_then(|id| id.parse().ok());
     looked.made = row.optional_int("state")?.and_then(state);

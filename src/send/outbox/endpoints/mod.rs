@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod secrets;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     ops::{Bound, RangeBounds},
     sync::Arc,
@@ -19,6 +20,7 @@ use crate::{
     send::{
         error::{SendError, SendErrorKind},
         message::{
+            labels::check_labels,
             message::{Message, check_tenant, check_text},
             own::ENDPOINT_PING,
         },
@@ -92,7 +94,7 @@ impl Endpoints<'_> {
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
-    /// the description, the metadata or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
+    /// the description, the metadata, a label or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
     /// the endpoint more patterns, than [`Quotas`](crate::send::Quotas) allows; and when the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.0.shared.check_url(&endpoint.url)?;
@@ -100,6 +102,7 @@ impl Endpoints<'_> {
         self.0.shared.check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
         check_metadata(&endpoint.metadata)?;
+        check_labels(&endpoint.labels)?;
         self.0.shared.check_version(endpoint.api_version.as_deref())?;
         let secret = chosen_or_random(endpoint.style, endpoint.secret)?;
         let shown = shown_secret(endpoint.style, &secret)?;
@@ -114,6 +117,7 @@ impl Endpoints<'_> {
         settings.api_version = endpoint.api_version;
         settings.in_order = endpoint.in_order;
         settings.metadata = endpoint.metadata;
+        settings.labels = endpoint.labels;
         let draft = EndpointDraft::new(id, endpoint.tenant, settings);
         let most = self.0.shared.quotas.endpoints;
         let record = self.0.shared.store.create_endpoint(draft, most).await?;
@@ -276,13 +280,15 @@ impl Endpoints<'_> {
                 settings.metadata.clone_from(metadata);
             }
             if update.metadata.is_some() || !update.entries.is_empty() {
-                for (name, value) in &update.entries {
-                    match value {
-                        Some(value) => settings.metadata.insert(name.clone(), value.clone()),
-                        None => settings.metadata.remove(name),
-                    };
-                }
+                merge(&mut settings.metadata, &update.entries);
                 check_metadata(&settings.metadata)?;
+            }
+            if let Some(labels) = &update.labels {
+                settings.labels.clone_from(labels);
+            }
+            if update.labels.is_some() || !update.label_entries.is_empty() {
+                merge(&mut settings.labels, &update.label_entries);
+                check_labels(&settings.labels)?;
             }
             if update.style.is_some() || update.headers.is_some() {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
@@ -422,6 +428,16 @@ impl Endpoints<'_> {
 impl fmt::Debug for Endpoints<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoints").finish_non_exhaustive()
+    }
+}
+
+/// Sets the entries that have a value, and removes the others.
+fn merge(texts: &mut BTreeMap<String, String>, entries: &BTreeMap<String, Option<String>>) {
+    for (name, value) in entries {
+        match value {
+            Some(value) => texts.insert(name.clone(), value.clone()),
+            None => texts.remove(name),
+        };
     }
 }
 

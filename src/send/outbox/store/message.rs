@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     str::FromStr,
     sync::Arc,
@@ -21,6 +22,8 @@ pub struct MessageRecord {
     pub tenant: Arc<str>,
     /// The version of its payload, if it has one.
     pub version: Option<String>,
+    /// Its labels, by name.
+    pub labels: BTreeMap<String, String>,
     /// When the event happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
@@ -43,6 +46,7 @@ impl MessageRecord {
             event_type: event_type.into(),
             tenant: tenant.into(),
             version: None,
+            labels: BTreeMap::new(),
             timestamp,
             payload: None,
         }

@@ -43,9 +43,9 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 /// | cancelled | it is not wanted any longer | resent |
 ///
 /// 1. [`dispatch`](OutboxQueue::dispatch) stores each message, and one pending delivery for each enabled endpoint of the message's
-///    tenant that has a pattern for its type, in one transaction. A message that no endpoint wants is stored too.
+///    tenant that has a pattern for its type, and whose labels the message has, in one transaction. A message that no endpoint wants is stored too.
 /// 2. A message is identified by its tenant and its id. The same message again changes nothing and is
-///    [`Known`](crate::send::Dispatched::Known). Another type, version or payload under the same id is a
+///    [`Known`](crate::send::Dispatched::Known). Another type, version, payload or label under the same id is a
 ///    [`Conflict`](crate::send::Dispatched::Conflict). If one of several messages is in conflict, none of them is stored.
 /// 3. [`dispatch_in`](OutboxQueue::dispatch_in) does the same inside the application's transaction: what it wrote exists if that is
 ///    committed, and only then.

@@ -54,6 +54,7 @@ pub(super) struct Stored {
     /// The only endpoint that it is for, if it is.
     pub(super) addressed: Option<EndpointId>,
     version: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
     happened_at: Millis,
     pub(super) created_at: Millis,
 }
@@ -90,6 +91,7 @@ impl Stored {
         let mut record =
             MessageRecord::new(place, &*self.id, &*self.event_type, &*self.tenant, to_time(self.happened_at));
         record.version.clone_from(&self.version);
+        record.labels.clone_from(&self.labels);
         record
     }
 }
@@ -143,6 +145,7 @@ impl Tables {
             digest: digest(message),
             addressed,
             version: message.api_version().map(str::to_owned),
+            labels: message.labels().clone(),
             happened_at: message.timestamp().map_or(now, from_time),
             created_at: now,
         };

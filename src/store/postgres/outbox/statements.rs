@@ -62,7 +62,7 @@ macro_rules! statements {
                         "SELECT * FROM {outbox_messages} WHERE tenant = $1::text AND id = $2::text",
                     ),
                     messages: statement(
-                        "SELECT seq, id, event_type, tenant, version, happened_at, created_at FROM {outbox_messages} \
+                        "SELECT seq, id, event_type, tenant, version, labels, happened_at, created_at FROM {outbox_messages} \
                          WHERE tenant = $1::text AND (created_at, seq) < ($2::bigint, $3::bigint) \
                          ORDER BY created_at DESC, seq DESC LIMIT $4::bigint",
                     ),

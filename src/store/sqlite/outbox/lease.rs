@@ -381,7 +381,7 @@ async fn put_back(
 async fn content(connection: &mut SqliteConnection, prefix: &str, message: i64) -> Result<Option<Message>, StoreError> {
     let row = query(
         prefix,
-        "SELECT tenant, id, event_type, version, payload, happened_at FROM {}outbox_messages WHERE seq = ?",
+        "SELECT tenant, id, event_type, version, labels, payload, happened_at FROM {}outbox_messages WHERE seq = ?",
     )
     .bind(message)
     .fetch_one(connection)

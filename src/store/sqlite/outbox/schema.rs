@@ -2,12 +2,12 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 7, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 8, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
     // The versions before the third find their way by an index that it drops.
-    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH), (3, SIXTH), (3, SEVENTH)];
+    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH), (3, SIXTH), (3, SEVENTH), (3, EIGHTH)];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
 }
@@ -188,6 +188,12 @@ const SIXTH: &[&str] = &[
 /// What was given up is few, and is looked for over all tenants.
 const SEVENTH: &[&str] =
     &["CREATE INDEX {}outbox_deliveries_given_up ON {}outbox_deliveries (state) WHERE state IN (4, 5)"];
+
+const EIGHTH: &[&str] = &[
+    // Pairs of name and value, each on a line; nothing where there are none.
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN labels TEXT",
+    "ALTER TABLE {}outbox_messages ADD COLUMN labels TEXT",
+];
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -1,5 +1,5 @@
 -- $1 offset of the clock, $2 lock_timeout, $3 endpoint, $4 tenant, $5 id, $6 event type, $7 version, $8 payload,
--- $9 digest, $10 when it happened or nothing
+-- $9 digest, $10 when it happened or nothing, $11 labels
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
            set_config('lock_timeout', $2::text, true) AS lock_timeout
@@ -9,9 +9,9 @@ endpoint AS MATERIALIZED (
     WHERE e.id = $3::text AND e.tenant = $4::text AND e.disabled IS NULL
 ),
 fresh AS (
-    INSERT INTO {outbox_messages} (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at)
+    INSERT INTO {outbox_messages} (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at, labels)
     SELECT $4::text, $5::text, $6::text, $7::text, endpoint.id, $8::text, $9::bytea,
-           coalesce($10::bigint, clock.now), clock.now
+           coalesce($10::bigint, clock.now), clock.now, $11::text
     FROM endpoint, clock
     ON CONFLICT (tenant, id) DO NOTHING
     RETURNING seq

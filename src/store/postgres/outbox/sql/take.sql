@@ -4,7 +4,7 @@ WITH picked AS MATERIALIZED (
     SELECT p.place, p.seq, m.seq AS message,
            -- One copy, however many of its deliveries are leased at once.
            CASE WHEN row_number() OVER (PARTITION BY m.seq ORDER BY p.place) = 1 THEN m.payload END AS payload,
-           m.tenant, m.id, m.event_type, m.version, m.happened_at
+           m.tenant, m.id, m.event_type, m.version, m.labels, m.happened_at
     FROM unnest($4::bigint[]) WITH ORDINALITY AS p (seq, place)
     CROSS JOIN LATERAL (SELECT d.message FROM {outbox_deliveries} AS d WHERE d.seq = p.seq LIMIT 1) AS d
     CROSS JOIN LATERAL (SELECT * FROM {outbox_messages} AS m WHERE m.seq = d.message LIMIT 1) AS m
@@ -29,6 +29,7 @@ served AS (
         $12::bigint[]) AS u (id, steady, next_at, catching_up, ready_at, steady_at, urgent, look_at)
     WHERE e.id = u.id
 )
-SELECT leased.seq, picked.message, picked.payload, picked.tenant, picked.id, picked.event_type, picked.version, picked.happened_at
+SELECT leased.seq, picked.message, picked.payload, picked.tenant, picked.id, picked.event_type, picked.version, picked.labels,
+       picked.happened_at
 FROM picked JOIN leased ON leased.seq = picked.seq
 ORDER BY picked.place
