@@ -12,7 +12,7 @@ use super::{
     access::Caller,
     answer::{Page, Time, json},
     endpoints::IdempotencyKey,
-    inboxes::{EventPage, Filters, Inboxes, Whose},
+    inboxes::{EventId, EventPage, Filters, Inboxes, Whose},
     input::{Id, Input, Named, Nothing, OptionalInput, some},
     problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
@@ -182,18 +182,6 @@ pub(super) struct EventParameter {
     /// The id of the event.
     #[param(example = "42", pattern = "^(0|[1-9][0-9]{0,17})$")]
     id: String,
-}
-
-/// An id as it is shown, so that one event has one address.
-pub(crate) struct EventId(pub(crate) InboxId);
-
-impl std::str::FromStr for EventId {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let id: InboxId = text.parse().map_err(|_| ())?;
-        if id.to_string() == text && i64::try_from(id.to_u64()).is_ok() { Ok(Self(id)) } else { Err(()) }
-    }
 }
 
 impl Named for EventId {

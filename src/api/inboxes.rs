@@ -1,6 +1,6 @@
 //! The inboxes of a router, and whose events of them somebody may see.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{str::FromStr, sync::Arc, time::SystemTime};
 
 use crate::{
     error::{ConfigError, ConfigErrorKind, StoreError},
@@ -25,6 +25,18 @@ impl Whose {
             Self::All => true,
             Self::Tenant(name) => *record.tenant.as_deref().unwrap_or_default() == **name,
         }
+    }
+}
+
+/// An id as it is shown, so that one event has one address.
+pub(crate) struct EventId(pub(crate) InboxId);
+
+impl FromStr for EventId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let id: InboxId = text.parse().map_err(|_| ())?;
+        if id.to_string() == text && i64::try_from(id.to_u64()).is_ok() { Ok(Self(id)) } else { Err(()) }
     }
 }
 
