@@ -7,7 +7,12 @@ use axum::{
 };
 use http::request::Parts;
 
-use super::{config::Shared, problem::Problem, query::parsed};
+use super::{
+    config::{Gate, Shared},
+    inboxes::Whose,
+    problem::Problem,
+    query::parsed,
+};
 use crate::{
     boxed::BoxFuture,
     send::{Scope, SendError, Tenant},
@@ -34,9 +39,10 @@ use crate::{
 #[non_exhaustive]
 pub enum Role {
     /// The application's own staff or service: everything that an owner may do, and to dispatch messages, to change the
-    /// catalogue of event types, and to erase a tenant.
+    /// catalogue of event types, to replay and discard events of an inbox, and to erase a tenant.
     Operator,
-    /// A customer: manages the tenant's endpoints, and reads, resends and cancels the tenant's deliveries.
+    /// A customer: manages the tenant's endpoints, reads, resends and cancels the tenant's deliveries, and reads the tenant's events
+    /// in an inbox.
     Owner,
 }
 
@@ -152,11 +158,11 @@ where
 }
 
 /// Lets through what the application allows, and notes who it is.
-pub(super) async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn authorize(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match shared.authorize.authorize(parts.clone()).await {
+    match gate.authorize.authorize(parts.clone()).await {
         Ok(access) => {
-            if let Some(limits) = &shared.limits
+            if let Some(limits) = &gate.limits
                 && let Err(problem) = limits.check(&access)
             {
                 return problem.into_response();
@@ -172,10 +178,10 @@ pub(super) async fn authorize(State(shared): State<Arc<Shared>>, request: Reques
 /// Who calls. It is there in every handler, because [`authorize`] stands in front of all of them.
 pub(super) struct Caller(pub(super) Access);
 
-impl FromRequestParts<Arc<Shared>> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         // Without it nobody was authorized, whatever the reason.
         parts.extensions.get().cloned().map(Self).ok_or_else(Problem::internal)
     }
@@ -221,6 +227,17 @@ impl Caller {
             }
             (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may ask for all of them")),
             (true, None, Some(_)) => Err(Problem::impossible("all_tenants", "leave out `tenant`, or this parameter")),
+        }
+    }
+
+    /// Whose events of an inbox a request is about: the caller's own, those of the tenant that an operator of all names, or all.
+    pub(super) fn whose(&self, named: Option<&str>) -> Result<Whose, Problem> {
+        match (&self.0.tenant, named) {
+            (Some(own), None) => Ok(Whose::Tenant(own.clone())),
+            (Some(own), Some(named)) if **own == *named => Ok(Whose::Tenant(own.clone())),
+            (Some(_), Some(_)) => Err(Problem::forbidden("the parameter `tenant` names another tenant")),
+            (None, None) => Ok(Whose::All),
+            (None, Some(named)) => Ok(Whose::Tenant(named.into())),
         }
     }
 

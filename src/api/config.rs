@@ -8,12 +8,13 @@ use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::{
-    access, access::Authorize, document, document::Document, limits::Limits, problem::Problem, repeat::Repeats, unread,
-    write,
+    access, access::Authorize, document, document::Document, inbox::Received, inboxes::Inboxes, limits::Limits,
+    problem::Problem, repeat::Repeats, tenants::Everything, unread, write,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
+    inbox::Inbox,
     send::{Dispatcher, EndpointId, RateLimit},
 };
 
@@ -41,16 +42,25 @@ use crate::{
 /// ```
 #[must_use]
 pub struct Api {
-    shared: Shared,
+    gate: Gate,
+    webhooks: Option<Dispatcher>,
+    inboxes: Inboxes,
+    if_match: IfMatch,
     cross_site: CsrfLayer,
 }
 
-/// What every request needs.
-pub(super) struct Shared {
-    pub(super) webhooks: Dispatcher,
+/// What stands in front of every route.
+pub(super) struct Gate {
     pub(super) authorize: Box<dyn Authorize>,
     pub(super) repeats: Option<Repeats>,
     pub(super) limits: Option<Limits>,
+    /// What seals the answers that are kept.
+    pub(super) sealing: Option<Dispatcher>,
+}
+
+/// What every route of sending needs.
+pub(super) struct Shared {
+    pub(super) webhooks: Dispatcher,
     /// The endpoints of which what they missed is being recovered in this process.
     pub(super) recovering: Mutex<HashSet<EndpointId>>,
     pub(super) if_match: IfMatch,
@@ -66,46 +76,64 @@ pub(super) enum IfMatch {
 impl Api {
     /// Creates the API over a dispatcher. `authorize` decides who each request comes from: see [`Authorize`].
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
-        Self {
-            shared: Shared {
-                webhooks,
-                authorize: Box::new(authorize),
-                repeats: None,
-                limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
-                recovering: Mutex::default(),
-                if_match: IfMatch::Optional,
-            },
-            cross_site: CsrfLayer::new(),
-        }
+        Self::of(Some(webhooks), authorize)
+    }
+
+    /// Creates the API of an application that only receives: its routes are those of the inbox. More inboxes, see
+    /// [`with_inbox`](Self::with_inbox).
+    pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
+        let mut api = Self::of(None, authorize);
+        api.inboxes = Inboxes::of(inbox);
+        api
+    }
+
+    fn of(webhooks: Option<Dispatcher>, authorize: impl Authorize) -> Self {
+        let gate = Gate {
+            authorize: Box::new(authorize),
+            repeats: None,
+            limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
+            sealing: webhooks.clone(),
+        };
+        Self { gate, webhooks, inboxes: Inboxes::default(), if_match: IfMatch::Optional, cross_site: CsrfLayer::new() }
+    }
+
+    /// Adds the routes of an inbox: operators see, replay and discard its events, and owners see those of their tenant. Several inboxes
+    /// show as one list.
+    ///
+    /// # Errors
+    /// If another inbox of this router has the same name, or is not in the same store: an event is named by its number in the store.
+    pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
+        self.inboxes.add(inbox)?;
+        Ok(self)
     }
 
     /// Sets the store that remembers requests with an `Idempotency-Key`, for 24 hours: the same request again is answered
     /// with the first answer, and does nothing. Answers are sealed with the dispatcher's sealing key, since some show a
-    /// secret. The key is known for its caller's role and tenant, and for the store's application name, alone.
+    /// secret; without a dispatcher there is neither a key nor a secret, and they are kept as they are. The key is known for its caller's role and tenant, and for the store's application name, alone.
     ///
     /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
-        self.shared.repeats = Some(Repeats::new(store));
+        self.gate.repeats = Some(Repeats::new(store));
         self
     }
 
     /// Limits how often the owners of one tenant may call, all of them together: more is rejected with 429 and `Retry-After`. By default
     /// it is 100 calls in a second. Each process counts for itself. Operators are not limited.
     pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
-        self.shared.limits = Some(Limits::new(limit));
+        self.gate.limits = Some(Limits::new(limit));
         self
     }
 
     /// Lets owners call as often as they like, as where a proxy in front limits them.
     pub fn without_rate_limit(mut self) -> Self {
-        self.shared.limits = None;
+        self.gate.limits = None;
         self
     }
 
     /// Requires `If-Match` of every request that changes an endpoint: without it the answer is 428. By default the last one
     /// wins.
     pub fn with_required_if_match(mut self) -> Self {
-        self.shared.if_match = IfMatch::Required;
+        self.if_match = IfMatch::Required;
         self
     }
 
@@ -127,14 +155,24 @@ impl Api {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let Self { shared, cross_site } = self;
-        let shared = Arc::new(shared);
-        let (routes, document) = document::routes().split_for_parts();
+        let Self { gate, webhooks, inboxes, if_match, cross_site } = self;
+        let gate = Arc::new(gate);
+        let page = webhooks.as_ref().map_or(PAGE, Dispatcher::page);
+        let everything = Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone() };
+        let mut routes = document::common().with_state(Arc::new(everything));
+        if let Some(webhooks) = webhooks {
+            let shared = Shared { webhooks, recovering: Mutex::default(), if_match };
+            routes = routes.merge(document::sending().with_state(Arc::new(shared)));
+        }
+        if !inboxes.is_empty() {
+            routes = routes.merge(document::receiving().with_state(Arc::new(Received { inboxes, page })));
+        }
+        let (routes, document) = routes.split_for_parts();
         let document = Document::new(document);
         routes
             // The last one added is the first one asked.
-            .route_layer(middleware::from_fn_with_state(shared.clone(), write::guard))
-            .route_layer(middleware::from_fn_with_state(shared.clone(), access::authorize))
+            .route_layer(middleware::from_fn_with_state(gate.clone(), write::guard))
+            .route_layer(middleware::from_fn_with_state(gate, access::authorize))
             .route("/openapi.json", routing::get(|OriginalUri(uri): OriginalUri| async move { document.show(&uri) }))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::not_found("route") })
@@ -142,18 +180,21 @@ impl Api {
                 axum::response::IntoResponse::into_response(Problem::cross_site())
             }))
             .layer(middleware::from_fn(unread::drop_rest))
-            .with_state(shared)
     }
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Api")
-            .field("webhooks", &self.shared.webhooks)
-            .field("if_match", &self.shared.if_match)
+            .field("webhooks", &self.webhooks)
+            .field("inboxes", &self.inboxes.names())
+            .field("if_match", &self.if_match)
             .finish_non_exhaustive()
     }
 }
+
+/// As many rows as a page of a dispatcher has by default.
+const PAGE: u32 = 250;
 
 /// In a second. It is more than people and scripts of one customer need, and less than what a database has trouble with.
 const CALLS: u32 = 100;

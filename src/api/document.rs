@@ -2,14 +2,22 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{Uri, header};
-use utoipa::openapi::{Info, OpenApi, Server};
+use utoipa::openapi::{Info, OpenApi, PathItem, Server};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{config::Shared, deliveries, endpoints, event_types, messages, problem::Problem, stats, tenants};
+use super::{
+    config::Shared,
+    deliveries, endpoints, event_types,
+    inbox::{self, Received},
+    messages,
+    problem::Problem,
+    stats,
+    tenants::{self, Everything},
+};
 
-/// Every route, with its entry in the OpenAPI document.
-pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
-    OpenApiRouter::with_openapi(empty())
+/// Every route of what is sent, with its entry in the OpenAPI document.
+pub(super) fn sending() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::new()
         .routes(routes!(endpoints::list, endpoints::create))
         .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
         .routes(routes!(endpoints::rotate_secret))
@@ -29,7 +37,22 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(event_types::list, event_types::put))
         .routes(routes!(event_types::remove))
         .routes(routes!(stats::of_tenant))
-        .routes(routes!(tenants::erase))
+}
+
+/// The same of what is received.
+pub(super) fn receiving() -> OpenApiRouter<Arc<Received>> {
+    OpenApiRouter::new()
+        .routes(routes!(inbox::list))
+        .routes(routes!(inbox::replay_many))
+        .routes(routes!(inbox::discard_many))
+        .routes(routes!(inbox::get))
+        .routes(routes!(inbox::replay))
+        .routes(routes!(inbox::discard))
+}
+
+/// The same of both.
+pub(super) fn common() -> OpenApiRouter<Arc<Everything>> {
+    OpenApiRouter::with_openapi(empty()).routes(routes!(tenants::erase))
 }
 
 fn empty() -> OpenApi {
@@ -44,6 +67,7 @@ fn empty() -> OpenApi {
             (name = "deliveries", description = "One message on its way to one endpoint, with every attempt."),
             (name = "event types", description = "The catalogue of what can be subscribed to."),
             (name = "stats", description = "How attempts ended, by the hour."),
+            (name = "inbox", description = "What was received, and is worked later."),
             (name = "tenants", description = "Everything that one tenant has."),
         )
     )]
@@ -52,7 +76,7 @@ fn empty() -> OpenApi {
     let mut document = Components::openapi();
     let mut info = Info::new("Webhooks", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "Manages webhook endpoints and shows what was delivered to them. Errors are problem documents (RFC 9457). Lists have \
+        "Manages webhook endpoints, and shows what was delivered to them and what was received. Errors are problem documents (RFC 9457). Lists have \
          pages: `next` is the value of the parameter that continues them. Times are in RFC 3339."
             .to_owned(),
     );
@@ -67,6 +91,16 @@ pub(super) struct Document(Arc<str>);
 impl Document {
     pub(super) fn new(mut document: OpenApi) -> Self {
         document.servers = Some(vec![Server::new(PLACE)]);
+        let operations = |item: &PathItem| {
+            [&item.get, &item.post, &item.put, &item.patch, &item.delete]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let used: Vec<_> =
+            document.paths.paths.values().flat_map(operations).filter_map(|one| one.tags).flatten().collect();
+        document.tags.iter_mut().for_each(|tags| tags.retain(|tag| used.contains(&tag.name)));
         // A document that can be generated can be written.
         Self(document.to_json().unwrap_or_default().into())
     }

@@ -5,20 +5,23 @@ use http::StatusCode;
 use serde::Serialize;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::answer::json;
+use super::{answer::json, inboxes::Inboxes};
 use crate::{
+    boxed::BoxError,
     clock::monotonic,
+    error::ConfigError,
+    inbox::{Inbox, InboxStats},
     observe,
     send::{Backlog, Dispatcher, Scope},
 };
 
-/// From when on [`health`] says that deliveries are overdue. By default nothing is, and only a store that cannot be reached is told of.
+/// From when on [`health`] says that something is overdue. By default nothing is, and only a store that cannot be reached is told of.
 ///
 /// ```
 /// use std::time::Duration;
 /// use tower_webhooks::api::HealthLimits;
 ///
-/// let limits = HealthLimits::default().unserved(Duration::from_secs(5 * 60)).waiting(5_000);
+/// let limits = HealthLimits::default().unserved(Duration::from_secs(5 * 60)).waiting(5_000).inbox_waiting(10_000);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
@@ -26,6 +29,8 @@ pub struct HealthLimits {
     unserved: Option<Duration>,
     oldest_due: Option<Duration>,
     waiting: Option<u32>,
+    inbox_waiting: Option<u64>,
+    inbox_oldest: Option<Duration>,
 }
 
 impl HealthLimits {
@@ -49,15 +54,35 @@ impl HealthLimits {
         self
     }
 
-    fn are_passed_by(self, backlog: Backlog) -> bool {
-        self.unserved.is_some_and(|longest| backlog.unserved > longest)
-            || self.oldest_due.is_some_and(|longest| backlog.oldest_due > longest)
-            || self.waiting.is_some_and(|most| backlog.waiting > most)
+    /// Sets how many events may wait or be worked in the inboxes, all of them together.
+    pub fn inbox_waiting(mut self, most: u64) -> Self {
+        self.inbox_waiting = Some(most);
+        self
+    }
+
+    /// Sets how long ago the oldest event that has not ended may have been accepted. One event that fails again and again raises it too, for
+    /// as long as its retries take.
+    pub fn inbox_oldest(mut self, longest: Duration) -> Self {
+        self.inbox_oldest = Some(longest);
+        self
+    }
+
+    fn are_passed_by(self, found: Found) -> bool {
+        let sending = found.backlog.is_some_and(|backlog| {
+            self.unserved.is_some_and(|longest| backlog.unserved > longest)
+                || self.oldest_due.is_some_and(|longest| backlog.oldest_due > longest)
+                || self.waiting.is_some_and(|most| backlog.waiting > most)
+        });
+        let receiving = found.inbox.is_some_and(|stats| {
+            self.inbox_waiting.is_some_and(|most| stats.pending.saturating_add(stats.working) > most)
+                || self.inbox_oldest.is_some_and(|longest| stats.oldest.is_some_and(|oldest| oldest > longest))
+        });
+        sending || receiving
     }
 }
 
-/// Creates the handler of a health check: 200 if the store answers and nothing is over the limits, and 503 otherwise. Mount it where
-/// probes and monitoring reach it; it needs no authorization, and shows three numbers of the whole outbox and nothing else.
+/// Creates the handler of a health check over what is sent: [`Health`] with its defaults. It answers 200 if the store answers and nothing
+/// is over the limits, and 503 otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,35 +94,81 @@ impl HealthLimits {
 /// Router::new().route("/healthz", get(api::health(webhooks, limits)))
 /// # }
 /// ```
-///
-/// ```text
-/// {"status":"ok","waiting":12,"oldest_due_seconds":0,"unserved_seconds":0}
-/// ```
-///
-/// `status` is `ok`, `overdue` or `unavailable`. The store is asked at most once a second, by one request at a time, and has 5 seconds to
-/// answer. Do not use it as a liveness probe that restarts the process: a restart helps neither a database nor a backlog.
 pub fn health(webhooks: Dispatcher, limits: HealthLimits) -> impl Fn() -> HealthFuture + Clone + Send + Sync + 'static {
-    let health = Arc::new(Health { webhooks, limits, last: Mutex::default() });
-    move || {
-        let health = health.clone();
-        Box::pin(async move { health.show().await })
-    }
+    Health::new(webhooks).with_limits(limits).handler()
 }
 
-type HealthFuture = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
-
-struct Health {
-    webhooks: Dispatcher,
+/// A health check over what is sent, what waits in inboxes, or both. Mount its [handler](Self::handler) where probes and monitoring reach it;
+/// it needs no authorization, and shows a few numbers of all tenants together and nothing else.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::{Router, routing::get};
+/// use tower_webhooks::{ConfigError, Inbox, api::{Health, HealthLimits}, send::Dispatcher};
+///
+/// # fn app(webhooks: Dispatcher, inbox: Inbox) -> Result<Router, ConfigError> {
+/// let limits = HealthLimits::default().unserved(Duration::from_secs(5 * 60)).inbox_oldest(Duration::from_secs(60 * 60));
+/// let health = Health::new(webhooks).with_inbox(inbox)?.with_limits(limits);
+/// Ok(Router::new().route("/healthz", get(health.handler())))
+/// # }
+/// ```
+///
+/// ```text
+/// {"status":"ok","waiting":12,"oldest_due_seconds":0,"unserved_seconds":0,
+///  "inbox":{"pending":3,"working":1,"dead":0,"oldest_seconds":2}}
+/// ```
+///
+/// `status` is `ok`, `overdue` or `unavailable`. The stores are asked at most once a second, by one request at a time, and have 5 seconds to
+/// answer. Do not use it as a liveness probe that restarts the process: a restart helps neither a database nor a backlog.
+#[must_use]
+pub struct Health {
+    webhooks: Option<Dispatcher>,
+    inboxes: Inboxes,
     limits: HealthLimits,
-    /// What was found, and when.
-    last: Mutex<Option<(Duration, Option<Backlog>)>>,
 }
 
 impl Health {
-    async fn show(&self) -> Response {
-        let mut last = self.last.lock().await;
+    /// Creates a health check over what is sent.
+    pub fn new(webhooks: Dispatcher) -> Self {
+        Self { webhooks: Some(webhooks), inboxes: Inboxes::default(), limits: HealthLimits::default() }
+    }
+
+    /// Creates a health check of an application that only receives.
+    pub fn for_inbox(inbox: Inbox) -> Self {
+        Self { webhooks: None, inboxes: Inboxes::of(inbox), limits: HealthLimits::default() }
+    }
+
+    /// Adds an inbox.
+    ///
+    /// # Errors
+    /// If another inbox has the same name, or is not in the same store, as in [`Api::with_inbox`](super::Api::with_inbox).
+    pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
+        self.inboxes.add(inbox)?;
+        Ok(self)
+    }
+
+    /// Sets the limits. By default there are none.
+    pub fn with_limits(mut self, limits: HealthLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Creates the handler.
+    pub fn handler(self) -> impl Fn() -> HealthFuture + Clone + Send + Sync + 'static {
+        let health = Arc::new((self, Mutex::default()));
+        move || {
+            let health = health.clone();
+            Box::pin(async move {
+                let (health, last) = &*health;
+                health.show(last).await
+            })
+        }
+    }
+
+    async fn show(&self, last: &Mutex<Option<(Duration, Option<Found>)>>) -> Response {
+        let mut last = last.lock().await;
         let now = monotonic();
-        let backlog = match *last {
+        let found = match *last {
             Some((at, found)) if now.saturating_sub(at) < KEPT => found,
             _ => {
                 let found = self.look().await;
@@ -106,25 +177,32 @@ impl Health {
             }
         };
         drop(last);
-        let (code, status) = match backlog {
+        let (code, status) = match found {
             None => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            Some(backlog) if self.limits.are_passed_by(backlog) => (StatusCode::SERVICE_UNAVAILABLE, "overdue"),
+            Some(found) if self.limits.are_passed_by(found) => (StatusCode::SERVICE_UNAVAILABLE, "overdue"),
             Some(_) => (StatusCode::OK, "ok"),
         };
+        let Found { backlog, inbox } = found.unwrap_or_default();
         let view = HealthView {
             status,
             waiting: backlog.map(|backlog| backlog.waiting),
             oldest_due_seconds: backlog.map(|backlog| backlog.oldest_due.as_secs()),
             unserved_seconds: backlog.map(|backlog| backlog.unserved.as_secs()),
+            inbox: inbox.map(|InboxStats { pending, working, dead, oldest }| InboxView {
+                pending,
+                working,
+                dead,
+                oldest_seconds: oldest.unwrap_or_default().as_secs(),
+            }),
         };
         json(code, &view)
     }
 
-    async fn look(&self) -> Option<Backlog> {
-        match timeout(STORE_TIMEOUT, self.webhooks.backlog(Scope::all())).await {
-            Ok(Ok(backlog)) => Some(backlog),
+    async fn look(&self) -> Option<Found> {
+        match timeout(STORE_TIMEOUT, self.find()).await {
+            Ok(Ok(found)) => Some(found),
             Ok(Err(error)) => {
-                observe::api_failed(&error);
+                observe::api_failed(&*error);
                 None
             }
             Err(elapsed) => {
@@ -133,6 +211,26 @@ impl Health {
             }
         }
     }
+
+    async fn find(&self) -> Result<Found, BoxError> {
+        let mut found = Found::default();
+        if let Some(webhooks) = &self.webhooks {
+            found.backlog = Some(webhooks.backlog(Scope::all()).await?);
+        }
+        if !self.inboxes.is_empty() {
+            found.inbox = Some(self.inboxes.stats(None).await?);
+        }
+        Ok(found)
+    }
+}
+
+type HealthFuture = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// What waits.
+#[derive(Debug, Clone, Copy, Default)]
+struct Found {
+    backlog: Option<Backlog>,
+    inbox: Option<InboxStats>,
 }
 
 impl fmt::Debug for Health {
@@ -150,6 +248,16 @@ struct HealthView {
     oldest_due_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unserved_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inbox: Option<InboxView>,
+}
+
+#[derive(Serialize)]
+struct InboxView {
+    pending: u64,
+    working: u64,
+    dead: u64,
+    oldest_seconds: u64,
 }
 
 /// For how long an answer of the store is shown again: anybody may ask, and the store has other work.

@@ -1,4 +1,4 @@
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use axum::{
     body::Body,
@@ -10,15 +10,15 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use super::{config::Shared, problem::Problem};
+use super::problem::Problem;
 
 /// The body of a request, as JSON of a type that rejects fields that it does not know.
 pub(super) struct Input<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Input<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         parse(&read(request.into_body()).await?).map(Self)
     }
 }
@@ -26,10 +26,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Input<T> {
 /// As [`Input`], where all fields may be left out and with them the body.
 pub(super) struct OptionalInput<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Default> FromRequest<Arc<Shared>> for OptionalInput<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalInput<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let body = read(request.into_body()).await?;
         if body.is_empty() { Ok(Self(T::default())) } else { parse(&body).map(Self) }
     }
@@ -114,10 +114,10 @@ fn message(error: &serde_json::Error) -> String {
 /// An id in the path. One that is not of the right form names nothing, so it is 404 like one that is unknown.
 pub(super) struct Id<T>(pub(super) T);
 
-impl<T: FromStr + Named + Send> FromRequestParts<Arc<Shared>> for Id<T> {
+impl<S: Send + Sync, T: FromStr + Named + Send> FromRequestParts<S> for Id<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Arc<Shared>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found(T::NAME))?;
         text.0.parse().map(Self).map_err(|_| Problem::not_found(T::NAME))
     }

@@ -1,5 +1,5 @@
 //! The management API: an [`axum::Router`] with which customers register and manage their endpoints, and operators see and
-//! mend what is sent. The application nests it where it likes.
+//! mend what is sent and what waits in an inbox. The application nests it where it likes.
 //!
 //! Rules:
 //! 1. No request is served that [`Authorize`] has not allowed. There is no router without it. `GET /openapi.json` alone is
@@ -52,6 +52,8 @@ mod document;
 mod endpoints;
 mod event_types;
 mod health;
+mod inbox;
+pub(crate) mod inboxes;
 pub(crate) mod input;
 mod limits;
 mod messages;
@@ -68,7 +70,7 @@ mod write;
 pub use self::{
     access::{Access, Authorize, Role},
     config::Api,
-    health::{HealthLimits, health},
+    health::{Health, HealthLimits, health},
 };
 use crate::send::Dispatcher;
 

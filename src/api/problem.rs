@@ -9,6 +9,7 @@ use utoipa::{
 };
 
 use crate::{
+    error::StoreError,
     observe,
     send::{RateLimit, SendError, SendErrorKind},
 };
@@ -216,6 +217,13 @@ impl From<SendError> for Problem {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        observe::api_failed(&error);
+        Self::unavailable()
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     access::{Access, Role},
-    config::Shared,
+    config::Gate,
     input,
     problem::Problem,
 };
@@ -74,16 +74,16 @@ impl Repeats {
 pub(super) struct RequestKey(pub(super) [u8; 16]);
 
 /// Handles a request once: the same request again is answered with the first answer.
-pub(super) async fn once(shared: &Arc<Shared>, key: String, request: Request, next: Next) -> Response {
-    let response = handle(shared, &key, request, next).await.unwrap_or_else(IntoResponse::into_response);
-    if let Some(repeats) = &shared.repeats {
+pub(super) async fn once(gate: &Arc<Gate>, key: String, request: Request, next: Next) -> Response {
+    let response = handle(gate, &key, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(repeats) = &gate.repeats {
         repeats.tidy().await;
     }
     response
 }
 
-async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some(Repeats { store, .. }) = &shared.repeats else {
+async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
+    let Some(Repeats { store, .. }) = &gate.repeats else {
         return Err(Problem::parameter("Idempotency-Key", "this application keeps no record of repeated requests"));
     };
     let (mut parts, body) = request.into_parts();
@@ -100,7 +100,7 @@ async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -
             return Err(Problem::other_request());
         }
         ClaimOutcome::Done { response, .. } => {
-            return response.and_then(|stored| restore(shared, key, &stored)).ok_or_else(Problem::internal);
+            return response.and_then(|stored| restore(gate, key, &stored)).ok_or_else(Problem::internal);
         }
         ClaimOutcome::InFlight { retry_after, .. } => {
             return Err(Problem::in_flight(retry_after.as_secs().clamp(1, LEASE.as_secs())));
@@ -126,7 +126,7 @@ async fn handle(shared: &Arc<Shared>, key: &str, request: Request, next: Next) -
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Problem::internal())?.to_bytes();
     let answer = Response::from_parts(parts, Body::from(body.clone()));
-    claim.complete(keep(shared, key, &answer, &body)).await;
+    claim.complete(keep(gate, key, &answer, &body)).await;
     Ok(answer)
 }
 
@@ -212,7 +212,7 @@ struct Kept {
     body: String,
 }
 
-fn keep(shared: &Shared, key: ClaimKey, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
+fn keep(gate: &Gate, key: ClaimKey, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
     let headers = KEPT.iter().filter_map(|name| {
         let value = response.headers().get(name)?.to_str().ok()?;
         Some((name.to_string(), value.to_owned()))
@@ -223,18 +223,24 @@ fn keep(shared: &Shared, key: ClaimKey, response: &Response, body: &Bytes) -> Re
         body: std::str::from_utf8(body)?.to_owned(),
     };
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(&kept)?);
-    let Sealed { key: sealed_by, bytes } = shared.webhooks.seal_answer(&format!("{key:?}"), &plain)?;
+    // Without sending nothing is sealed, and no answer has a secret.
+    let Some(sealing) = &gate.sealing else {
+        return Ok(StoredResponse::new(kept.status, Some(PLAIN.to_owned()), plain.to_vec().into()));
+    };
+    let Sealed { key: sealed_by, bytes } = sealing.seal_answer(&format!("{key:?}"), &plain)?;
     Ok(StoredResponse::new(kept.status, Some(format!("{SEALED}{sealed_by}")), bytes))
 }
 
-fn restore(shared: &Shared, key: ClaimKey, stored: &StoredResponse) -> Option<Response> {
-    let sealed_by = stored.content_type.as_deref()?.strip_prefix(SEALED)?;
-    let plain = match shared.webhooks.open_answer(&format!("{key:?}"), &Sealed::new(sealed_by, stored.body.clone())) {
-        Ok(plain) => plain,
-        Err(error) => {
-            observe::api_failed(&error);
-            return None;
+fn restore(gate: &Gate, key: ClaimKey, stored: &StoredResponse) -> Option<Response> {
+    let content_type = stored.content_type.as_deref()?;
+    let plain = match (&gate.sealing, content_type.strip_prefix(SEALED)) {
+        (Some(sealing), Some(sealed_by)) => {
+            let opened = sealing.open_answer(&format!("{key:?}"), &Sealed::new(sealed_by, stored.body.clone()));
+            opened.map_err(|error| observe::api_failed(&error)).ok()?
         }
+        (None, None) if content_type == PLAIN => zeroize::Zeroizing::new(stored.body.to_vec()),
+        // What could have been written by somebody else is not shown.
+        _ => return None,
     };
     let kept: Kept = serde_json::from_slice(&plain).ok()?;
     let mut response = (StatusCode::from_u16(kept.status).ok()?, kept.body).into_response();
@@ -270,6 +276,9 @@ const KEPT: &[HeaderName] = &[header::CACHE_CONTROL, header::CONTENT_TYPE, heade
 
 /// Stands before the name of the sealing key, in place of a content type.
 const SEALED: &str = "sealed:";
+
+/// Stands there where nothing is sealed.
+const PLAIN: &str = "plain";
 
 /// In characters: a UUID has 36.
 const LONGEST_KEY: usize = 255;

@@ -7,11 +7,11 @@ use axum::{
 };
 use http::Method;
 
-use super::{config::Shared, input, problem::Problem, repeat};
+use super::{config::Gate, input, problem::Problem, repeat};
 use crate::observe;
 
 /// Stands around every route: rejects writes that are not JSON, and lets a write that has begun run to its end.
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let method = request.method();
     if method.is_safe() {
         return next.run(request).await;
@@ -23,7 +23,7 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     // When the client hangs up, the server drops this future; the task goes on.
     let task = tokio::spawn(async move {
         match repeat::key(&request) {
-            Ok(Some(key)) => repeat::once(&shared, key, request, next).await,
+            Ok(Some(key)) => repeat::once(&gate, key, request, next).await,
             Ok(None) => next.run(request).await,
             Err(problem) => problem.into_response(),
         }

@@ -1,13 +1,11 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::{Router, response::IntoResponse, routing::get};
 use http::header;
 use sha2::{Digest, Sha256};
 
-use super::Shared;
-
 /// The files of the pages, which are part of the program. They are the same for everybody, so that nobody is asked who they are.
-pub(super) fn routes() -> Router<Arc<Shared>> {
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |name: &str, kind: &'static str, text: &'static str| {
         let headers = [
             (header::CONTENT_TYPE, kind),

@@ -1,21 +1,19 @@
-use std::sync::Arc;
-
 use axum::extract::{FromRequest, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{Shared, page::Fault};
+use super::page::Fault;
 use crate::api::input::BODY_TIME;
 
 /// The fields of a form. A change runs to its end when the browser has gone, so its body has a time as well as a size: a client that
 /// stalls would otherwise keep the task.
 pub(super) struct Form<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Form<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = Fault;
 
-    async fn from_request(request: Request, _: &Arc<Shared>) -> Result<Self, Fault> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
         let read = timeout(BODY_TIME, Limited::new(request.into_body(), FORM_LIMIT).collect()).await;
         let body = match read.map_err(|_| Fault::too_slow())? {
             Ok(collected) => collected.to_bytes(),
@@ -28,5 +26,5 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Form<T> {
     }
 }
 
-/// In bytes: the forms have a field or none.
+/// In bytes: the forms have a field or two, or the numbers of the events of a page.
 const FORM_LIMIT: usize = 4096;

@@ -8,11 +8,11 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 
 use super::{
-    Shared,
+    Gate, Offers,
     page::{Fault, Frame},
 };
 use crate::{
-    api::{Access, Role},
+    api::{Access, Role, inboxes::Whose},
     observe,
     send::{Dispatcher, Endpoint, EndpointId, Scope, Tenant},
 };
@@ -22,16 +22,17 @@ use crate::{
 pub(super) struct Reader {
     pub(super) access: Access,
     pub(super) base: Arc<str>,
+    pub(super) offers: Offers,
 }
 
 /// Stands around every page: lets through what the application allows and what a page of ours asks for, and shows what went wrong.
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let access = match shared.authorize.authorize(parts.clone()).await {
+    let access = match gate.authorize.authorize(parts.clone()).await {
         Ok(access) => access,
         Err(response) => return response,
     };
-    let reader = Reader { access, base: base(&parts).into() };
+    let reader = Reader { access, base: base(&parts).into(), offers: gate.offers };
     let is_safe = parts.method.is_safe();
     let refused = match () {
         () if is_safe => None,
@@ -103,6 +104,18 @@ impl Reader {
         webhooks.tenant(name).map_err(|_| Fault::not_found("tenant"))
     }
 
+    /// Whose events of an inbox it sees: its own, those of the tenant that an operator of all names, or all.
+    pub(super) fn whose(&self, named: Option<&str>) -> Result<Whose, Fault> {
+        match (self.access.tenant(), named) {
+            (Some(own), None) => Ok(Whose::Tenant(own.into())),
+            (Some(own), Some(named)) if own == named => Ok(Whose::Tenant(own.into())),
+            (Some(_), Some(_)) => Err(Fault::not_found("tenant")),
+            // A field that is left empty names nobody.
+            (None, None | Some("")) => Ok(Whose::All),
+            (None, Some(named)) => Ok(Whose::Tenant(named.into())),
+        }
+    }
+
     /// Whose attempts the overview counts.
     pub(super) fn scope(&self) -> Scope {
         self.access.tenant().map_or_else(Scope::all, Scope::tenant)
@@ -124,10 +137,10 @@ impl Reader {
     }
 }
 
-impl FromRequestParts<Arc<Shared>> for Reader {
+impl<S: Send + Sync> FromRequestParts<S> for Reader {
     type Rejection = Fault;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Shared>) -> Result<Self, Fault> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
         // Without it nobody was authorized, whatever the reason.
         parts.extensions.get().cloned().ok_or_else(Fault::internal)
     }

@@ -1,11 +1,11 @@
-//! The dashboard: pages on which operators see what is sent and repair it, and customers see what became of theirs. An [`axum::Router`]
-//! that the application nests where it likes.
+//! The dashboard: pages on which operators see what is sent and what waits in an inbox, and repair it, and customers see what became of
+//! theirs. An [`axum::Router`] that the application nests where it likes.
 //!
 //! Rules:
 //! 1. No page is served that [`Authorize`] has not allowed; it is that of the management API. What another tenant has
 //!    looks like what does not exist.
 //! 2. An owner reads, and changes nothing: it is the view of a customer. An operator may change what the pages offer.
-//! 3. What comes from outside (URLs, payloads, answers, names) is escaped by the templates, in all places. The pages load nothing from
+//! 3. What comes from outside (URLs, payloads, headers, answers, names) is escaped by the templates, in all places. The pages load nothing from
 //!    other hosts, and the `Content-Security-Policy` allows neither inline scripts nor inline styles.
 //! 4. A change is a POST that a page of this origin has sent; others are rejected.
 //! 5. Everything works without script. With it the figures stay fresh.
@@ -45,11 +45,12 @@ mod endpoints;
 mod event_types;
 mod form;
 mod guard;
+mod inbox;
 mod overview;
 mod page;
 mod text;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{
     Router, middleware,
@@ -60,21 +61,42 @@ use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use self::page::Fault;
 use crate::{
-    api::{Authorize, unread},
+    api::{Authorize, inboxes::Inboxes, unread},
+    error::ConfigError,
+    inbox::Inbox,
     send::Dispatcher,
 };
 
-/// What every request needs.
-struct Shared {
-    webhooks: Dispatcher,
+/// What stands in front of every page.
+struct Gate {
     authorize: Box<dyn Authorize>,
+    offers: Offers,
 }
 
-/// Creates the router of the dashboard. `authorize` decides who each request comes from, as for the management API: an owner of a tenant
-/// sees the tenant's pages and changes nothing, an operator sees and repairs what its access is about.
-///
-/// Nest it at a path of its own; the pages find out where that is. A proxy in front must not cut the path, and must pass `Host` and `Origin`
-/// on unchanged.
+/// Which pages there are.
+#[derive(Debug, Clone, Copy)]
+struct Offers {
+    sending: bool,
+    inbox: bool,
+}
+
+/// What the pages of sending share.
+struct Shared {
+    webhooks: Dispatcher,
+}
+
+/// What the pages of the inbox share.
+struct Received {
+    inboxes: Inboxes,
+}
+
+/// What the overview is about.
+struct Everything {
+    webhooks: Option<Dispatcher>,
+    inboxes: Inboxes,
+}
+
+/// Creates the router of the dashboard over what is sent: [`Dashboard`] also has pages of an inbox.
 ///
 /// # Examples
 /// See the [module](self).
@@ -82,9 +104,92 @@ pub fn router<S>(webhooks: Dispatcher, authorize: impl Authorize) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let shared = Arc::new(Shared { webhooks, authorize: Box::new(authorize) });
+    Dashboard::new(webhooks, authorize).router()
+}
+
+/// The dashboard over what is sent, what waits in inboxes, or both: [`router`](Self::router) is what an application nests.
+///
+/// ```
+/// use axum::{Router, http::{StatusCode, request::Parts}};
+/// use tower_webhooks::{ConfigError, Inbox, api::Access, dashboard::Dashboard, send::Dispatcher};
+///
+/// # fn pages(webhooks: Dispatcher, inbox: Inbox) -> Result<Router, ConfigError> {
+/// let authorize = |_: Parts| async { Ok::<_, StatusCode>(Access::operator()) }; // behind a VPN
+/// Ok(Router::new().nest("/webhooks", Dashboard::new(webhooks, authorize).with_inbox(inbox)?.router()))
+/// # }
+/// ```
+#[must_use]
+pub struct Dashboard {
+    authorize: Box<dyn Authorize>,
+    webhooks: Option<Dispatcher>,
+    inboxes: Inboxes,
+}
+
+impl Dashboard {
+    /// Creates the dashboard over a dispatcher. `authorize` decides who each request comes from, as for the management API: an owner of a
+    /// tenant sees the tenant's pages and changes nothing, an operator sees and repairs what its access is about.
+    pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
+        Self { authorize: Box::new(authorize), webhooks: Some(webhooks), inboxes: Inboxes::default() }
+    }
+
+    /// Creates the dashboard of an application that only receives.
+    pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
+        Self { authorize: Box::new(authorize), webhooks: None, inboxes: Inboxes::of(inbox) }
+    }
+
+    /// Adds the pages of an inbox. Several inboxes show as one list.
+    ///
+    /// # Errors
+    /// If another inbox of this router has the same name, or is not in the same store: an event is named by its number in the store.
+    pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
+        self.inboxes.add(inbox)?;
+        Ok(self)
+    }
+
+    /// Creates the router.
+    ///
+    /// Nest it at a path of its own; the pages find out where that is. A proxy in front must not cut the path, and must pass `Host` and
+    /// `Origin` on unchanged.
+    pub fn router<S>(self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let Self { authorize, webhooks, inboxes } = self;
+        let offers = Offers { sending: webhooks.is_some(), inbox: !inboxes.is_empty() };
+        let gate = Arc::new(Gate { authorize, offers });
+        let mut pages = overview(Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone() });
+        if let Some(webhooks) = webhooks {
+            pages = pages.merge(sending(Shared { webhooks }));
+        }
+        if offers.inbox {
+            pages = pages.merge(receiving(Received { inboxes }));
+        }
+        pages
+            .fallback(|| async { Fault::not_found("page") })
+            .method_not_allowed_fallback(|| async { Fault::method() })
+            // The last one added is the first one asked.
+            .layer(middleware::from_fn_with_state(gate, guard::guard))
+            .layer(CsrfLayer::new().with_rejection_response(|_: ProtectionError| guard::cross_site().into_response()))
+            .merge(assets::routes())
+            .layer(middleware::from_fn(unread::drop_rest))
+    }
+}
+
+impl fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dashboard")
+            .field("webhooks", &self.webhooks)
+            .field("inboxes", &self.inboxes.names())
+            .finish_non_exhaustive()
+    }
+}
+
+fn overview<S: Clone + Send + Sync + 'static>(everything: Everything) -> Router<S> {
+    Router::new().route("/", get(overview::show)).with_state(Arc::new(everything))
+}
+
+fn sending<S: Clone + Send + Sync + 'static>(shared: Shared) -> Router<S> {
     Router::new()
-        .route("/", get(overview::show))
         .route("/endpoints", get(endpoints::list))
         .route("/endpoints/{id}", get(endpoints::show))
         .route("/endpoints/{id}/disable", post(endpoints::disable))
@@ -98,12 +203,16 @@ where
         .route("/deliveries/{id}/cancel", post(deliveries::cancel))
         .route("/deliveries/{id}/resend", post(deliveries::resend))
         .route("/event-types", get(event_types::list))
-        .fallback(|| async { Fault::not_found("page") })
-        .method_not_allowed_fallback(|| async { Fault::method() })
-        // The last one added is the first one asked.
-        .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))
-        .layer(CsrfLayer::new().with_rejection_response(|_: ProtectionError| guard::cross_site().into_response()))
-        .merge(assets::routes())
-        .layer(middleware::from_fn(unread::drop_rest))
-        .with_state(shared)
+        .with_state(Arc::new(shared))
+}
+
+fn receiving<S: Clone + Send + Sync + 'static>(received: Received) -> Router<S> {
+    Router::new()
+        .route("/inbox", get(inbox::list))
+        .route("/inbox/discard", post(inbox::discard_many))
+        .route("/inbox/replay", post(inbox::replay_many))
+        .route("/inbox/{id}", get(inbox::show))
+        .route("/inbox/{id}/discard", post(inbox::discard))
+        .route("/inbox/{id}/replay", post(inbox::replay))
+        .with_state(Arc::new(received))
 }

@@ -8,14 +8,19 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Shared,
+    Everything,
     chart::{Period, StatsView},
     deliveries::{Row, SHOWN},
     guard::Reader,
-    page::{DELIVERIES, Fault, Frame, html},
+    inbox::{Depth, Row as EventRow},
+    page::{DELIVERIES, Fault, Frame, INBOX, html},
     text::number,
 };
-use crate::{observe::Received, send::DeliveryQuery};
+use crate::{
+    api::inboxes::Filters,
+    observe::Received,
+    send::{DeliveryQuery, Dispatcher},
+};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -50,35 +55,69 @@ impl Process {
 struct Page {
     frame: Frame,
     whose: String,
-    periods: [(&'static str, String, bool); 4],
-    stats: StatsView,
+    sent: Option<Sent>,
+    inbox: Option<InInbox>,
     /// What this process receives: of no tenant in particular, so only who sees all of them sees it.
     process: Option<Process>,
+}
+
+/// What is sent.
+struct Sent {
+    periods: [(&'static str, String, bool); 4],
+    stats: StatsView,
     recent: Vec<Row>,
     all: &'static str,
 }
 
+/// What is in the inboxes.
+struct InInbox {
+    /// Of no tenant in particular.
+    depth: Option<Depth>,
+    recent: Vec<EventRow>,
+    all: &'static str,
+}
+
 pub(super) async fn show(
-    State(shared): State<Arc<Shared>>,
+    State(everything): State<Arc<Everything>>,
     reader: Reader,
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(parameters) = parameters.map_err(|_| Fault::invalid("The address has a part that cannot be read."))?;
+    let Everything { webhooks, inboxes } = &*everything;
+    let frame = Frame::new(&reader, "Overview", "Overview");
     let period = Period::of(parameters.period.as_deref());
-    let webhooks = &shared.webhooks;
+    let sent = match webhooks {
+        Some(webhooks) => Some(sent(webhooks, &reader, period, frame.home()).await?),
+        None => None,
+    };
+    let inbox = if inboxes.is_empty() {
+        None
+    } else {
+        let recent = inboxes.list(&reader.whose(None)?, &Filters::default(), SHOWN).await?.records;
+        let depth = if reader.sees_all() { Some(Depth::of(inboxes.stats(None).await?)) } else { None };
+        Some(InInbox { depth, recent: recent.iter().map(EventRow::of).collect(), all: INBOX })
+    };
+    let whose = match (reader.access.tenant(), sent.is_some(), inbox.is_some()) {
+        (None, ..) => "All tenants.".to_owned(),
+        (Some(""), true, false) => "Everything that is sent.".to_owned(),
+        (Some(""), ..) => "Everything.".to_owned(),
+        (Some(tenant), true, false) => format!("What is sent to {tenant}."),
+        (Some(tenant), ..) => format!("What {tenant} has."),
+    };
+    let process = reader.sees_all().then(Process::now);
+    html(&Page { frame, whose, sent, inbox, process })
+}
+
+async fn sent(webhooks: &Dispatcher, reader: &Reader, period: Period, home: &str) -> Result<Sent, Fault> {
     let stats = webhooks.stats(reader.scope(), period.until(webhooks.now())).await?;
     let recent = match reader.sees_all() {
         true => webhooks.all_deliveries(DeliveryQuery::default(), SHOWN).await?,
         false => reader.tenant(webhooks, None)?.deliveries(DeliveryQuery::default(), SHOWN).await?,
     };
-    let recent = recent.iter().map(Row::of).collect();
-    let frame = Frame::new(&reader, "Overview", "Overview");
-    let whose = match reader.access.tenant() {
-        None => "All tenants.".to_owned(),
-        Some("") => "Everything that is sent.".to_owned(),
-        Some(tenant) => format!("What is sent to {tenant}."),
-    };
-    let periods = period.links(frame.home());
-    let process = reader.sees_all().then(Process::now);
-    html(&Page { frame, whose, periods, stats: StatsView::of(&stats, period), process, recent, all: DELIVERIES })
+    Ok(Sent {
+        periods: period.links(home),
+        stats: StatsView::of(&stats, period),
+        recent: recent.iter().map(Row::of).collect(),
+        all: DELIVERIES,
+    })
 }

@@ -1,11 +1,12 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{assets, guard::Reader};
+use super::{Offers, assets, guard::Reader};
 use crate::{
+    error::StoreError,
     observe,
     send::{SendError, SendErrorKind},
 };
@@ -17,11 +18,12 @@ pub(super) struct Frame {
     pub(super) css: &'static str,
     pub(super) js: &'static str,
     pub(super) who: String,
-    pub(super) notice: Option<&'static str>,
+    pub(super) notice: Option<Cow<'static, str>>,
     pub(super) may_change: bool,
     /// Whether rows may be of several tenants.
     pub(super) tenants: bool,
     here: &'static str,
+    offers: Offers,
 }
 
 impl Frame {
@@ -42,12 +44,13 @@ impl Frame {
             may_change: reader.may_change(),
             tenants: reader.sees_all(),
             here,
+            offers: reader.offers,
         }
     }
 
     /// Shows what a change did, which its redirect names.
     pub(super) fn told(mut self, done: Option<&str>) -> Self {
-        self.notice = NOTICES.iter().find(|(name, _)| Some(*name) == done).map(|(_, notice)| *notice);
+        self.notice = NOTICES.iter().find(|(name, _)| Some(*name) == done).map(|(_, notice)| Cow::Borrowed(*notice));
         self
     }
 
@@ -56,15 +59,26 @@ impl Frame {
         if self.base.is_empty() { "/" } else { "" }
     }
 
-    pub(super) fn nav(&self) -> [(&'static str, &'static str, bool); 4] {
-        [("Overview", self.home()), ("Endpoints", ENDPOINTS), ("Deliveries", DELIVERIES), ("Event types", EVENT_TYPES)]
-            .map(|(name, path)| (name, path, name == self.here))
+    pub(super) fn nav(&self) -> Vec<(&'static str, &'static str, bool)> {
+        let Offers { sending, inbox } = self.offers;
+        [
+            (true, "Overview", self.home()),
+            (sending, "Endpoints", ENDPOINTS),
+            (sending, "Deliveries", DELIVERIES),
+            (sending, "Event types", EVENT_TYPES),
+            (inbox, "Inbox", INBOX),
+        ]
+        .into_iter()
+        .filter(|(is_there, ..)| *is_there)
+        .map(|(_, name, path)| (name, path, name == self.here))
+        .collect()
     }
 }
 
 pub(super) const ENDPOINTS: &str = "/endpoints";
 pub(super) const DELIVERIES: &str = "/deliveries";
 pub(super) const EVENT_TYPES: &str = "/event-types";
+pub(super) const INBOX: &str = "/inbox";
 
 /// Renders a page.
 pub(super) fn html(template: &impl Template) -> Result<Response, Fault> {
@@ -84,14 +98,16 @@ pub(super) fn done(reader: &Reader, path: &str, what: &str) -> Result<Response, 
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response())
 }
 
-const NOTICES: [(&str, &str); 9] = [
+const NOTICES: [(&str, &str); 11] = [
     ("cancelled", "The delivery is cancelled."),
     ("disabled", "The endpoint is paused. What waits for it is held."),
+    ("discarded", "The event is discarded."),
     ("enabled", "The endpoint gets deliveries again. What was held is due."),
     ("example", "The example is on its way; this is its delivery."),
     ("nothing", "The endpoint missed nothing in that time."),
     ("pinged", "A ping is on its way; this is its delivery."),
     ("recovered", "What the endpoint missed is on its way."),
+    ("replayed", "The event is due again, and its attempts count from one."),
     ("resent", "The delivery is on its way again."),
     ("unchanged", "Nothing was changed: its state does not allow it."),
 ];
@@ -173,6 +189,13 @@ impl From<SendError> for Fault {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        observe::api_failed(&error);
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached now; try again.")
     }
 }
 

@@ -12,11 +12,11 @@ use crate::{
 
 /// The head of a request as it is kept: what its handler may see again.
 #[derive(Debug, Serialize, Deserialize)]
-struct KeptHead {
-    method: String,
-    uri: String,
+pub(super) struct KeptHead {
+    pub(super) method: String,
+    pub(super) uri: String,
     #[serde(default)]
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     delivery: KeptDelivery,
 }
 
@@ -57,7 +57,7 @@ fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-fn bytes(text: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|character| u8::try_from(character).ok()).collect()
 }
 

@@ -39,10 +39,14 @@ pub mod policy;
 mod retries;
 mod service;
 mod shared;
+#[cfg(feature = "api")]
+mod shown;
 mod store;
 mod upkeep;
 mod worker;
 
+#[cfg(feature = "api")]
+pub(crate) use self::shown::ShownRequest;
 pub use self::{
     inbox::Inbox,
     retries::InboxRetries,

@@ -19,14 +19,15 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_webhooks::{
-    Secret, WebhookLayer,
+    Inbox, Secret, WebhookLayer,
     api::Access,
-    dashboard,
+    dashboard::{self, Dashboard},
+    inbox::EventState,
     send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
-    store::MemoryOutbox,
+    store::{MemoryInbox, MemoryOutbox},
 };
 
-use crate::support::outbox;
+use crate::{inbox::Receiver, support::outbox};
 
 const HOSTILE: &str = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&";
 
@@ -36,6 +37,7 @@ async fn authorize(head: Parts) -> Result<Access, Response> {
         Some("operator of acme") => Ok(Access::operator_of("acme")),
         Some("acme") => Ok(Access::owner("acme")),
         Some("globex") => Ok(Access::owner("globex")),
+        Some("operator of globex") => Ok(Access::operator_of("globex")),
         _ => Err((StatusCode::UNAUTHORIZED, "who are you?").into_response()),
     }
 }
@@ -61,6 +63,17 @@ impl Browser {
         Self { app: Router::new().nest("/webhooks", dashboard::router(webhooks.clone(), authorize)), who }
     }
 
+    /// With the pages of an inbox.
+    fn with_inbox(webhooks: &Dispatcher, inbox: &Inbox, who: &'static str) -> Self {
+        let dashboard = Dashboard::new(webhooks.clone(), authorize).with_inbox(inbox.clone()).unwrap();
+        Self { app: Router::new().nest("/webhooks", dashboard.router()), who }
+    }
+
+    /// With nothing else.
+    fn for_inbox(inbox: &Inbox, who: &'static str) -> Self {
+        Self { app: Router::new().nest("/webhooks", Dashboard::for_inbox(inbox.clone(), authorize).router()), who }
+    }
+
     fn of(&self, who: &'static str) -> Self {
         Self { app: self.app.clone(), who }
     }
@@ -80,12 +93,12 @@ impl Browser {
     }
 
     /// Sends a form, as a page of the dashboard does.
-    async fn post(&self, path: &str, form: &'static str) -> Answer {
+    async fn post(&self, path: &str, form: impl Into<Body>) -> Answer {
         let request = self
             .request("POST", path)
             .header("sec-fetch-site", "same-origin")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(request.body(Body::from(form)).unwrap()).await
+        self.send(request.body(form.into()).unwrap()).await
     }
 }
 
@@ -127,17 +140,28 @@ const PAGES: &[(&str, &str)] = &[
     ("POST", "/deliveries/{delivery}/cancel"),
     ("POST", "/deliveries/{delivery}/resend"),
     ("GET", "/event-types"),
+    ("GET", "/inbox"),
+    ("POST", "/inbox/discard"),
+    ("POST", "/inbox/replay"),
+    ("GET", "/inbox/{event}"),
+    ("POST", "/inbox/{event}/discard"),
+    ("POST", "/inbox/{event}/replay"),
 ];
 
 #[test]
 fn every_route_is_tested() {
     let source = include_str!("../../src/dashboard/mod.rs");
     let routes: Vec<_> = source
-        .lines()
-        .filter_map(|line| {
-            let (path, handler) = line.trim().strip_prefix(".route(\"")?.split_once("\", ")?;
+        .split(".route(\"")
+        .skip(1)
+        .filter_map(|rest| {
+            let (path, handler) = rest.split_once("\", ")?;
             let method = if handler.starts_with("post") { "POST" } else { "GET" };
-            let id = if path.starts_with("/endpoints") { "{endpoint}" } else { "{delivery}" };
+            let id = match path.split('/').nth(1) {
+                Some("endpoints") => "{endpoint}",
+                Some("inbox") => "{event}",
+                _ => "{delivery}",
+            };
             Some((method, path.replace("{id}", id).trim_end_matches('/').to_owned()))
         })
         .collect();
@@ -149,14 +173,17 @@ fn every_route_is_tested() {
 async fn no_page_shows_or_changes_what_is_anothers() {
     let webhooks = dispatcher(MemoryOutbox::new());
     let Acme { tenant, endpoint, delivery } = acme(&webhooks).await;
-    let globex = Browser::new(&webhooks, "globex");
+    let receiver = Receiver::new(MemoryInbox::new());
+    let event = receiver.accept("acme", "evt_of_acme", "order.created", serde_json::json!({ "note": HOSTILE })).await;
+    receiver.work().await;
+    let globex = Browser::with_inbox(&webhooks, &receiver.inbox, "globex");
     let before = tenant.endpoints().get(endpoint.parse().unwrap()).await.unwrap().unwrap();
 
     for (method, path) in PAGES {
-        let address = path.replace("{endpoint}", &endpoint).replace("{delivery}", &delivery);
+        let address = path.replace("{endpoint}", &endpoint).replace("{delivery}", &delivery).replace("{event}", &event);
         let call = async |browser: &Browser, address: &str| match *method {
             "GET" => browser.get(address).await,
-            _ => browser.post(address, "hours=1").await,
+            _ => browser.post(address, "hours=1&type=order.created").await,
         };
 
         let nobody = call(&globex.of(""), &address).await;
@@ -164,7 +191,13 @@ async fn no_page_shows_or_changes_what_is_anothers() {
 
         let answer = call(&globex, &address).await;
         assert!(!answer.text.contains(&endpoint) && !answer.text.contains("127.0.0.1:9999"), "{method} {path}");
-        assert!(!answer.text.contains(&delivery), "{method} {path}: {answer:?}");
+        let shows = |answer: &Answer| answer.text.contains(&delivery) || answer.text.contains("evt_of_acme");
+        assert!(!shows(&answer), "{method} {path}: {answer:?}");
+        let by_an_operator = call(&globex.of("operator of globex"), &address).await;
+        assert!(!shows(&by_an_operator), "{method} {path}: {by_an_operator:?}");
+        if path.contains('{') {
+            assert_eq!(by_an_operator.status, StatusCode::NOT_FOUND, "{method} {path}: {by_an_operator:?}");
+        }
         let wanted = match (*method, path.contains('{')) {
             // A customer changes nothing, its own or not.
             ("POST", _) => StatusCode::FORBIDDEN,
@@ -180,7 +213,17 @@ async fn no_page_shows_or_changes_what_is_anothers() {
         );
         assert!(!own.text.contains("<form method=\"post\""), "{method} {path}: a customer is offered a change");
     }
-    assert_eq!(globex.get("/deliveries?tenant=acme").await.status, StatusCode::NOT_FOUND);
+    for list in ["/deliveries", "/inbox"] {
+        assert_eq!(globex.get(&format!("{list}?tenant=acme")).await.status, StatusCode::NOT_FOUND);
+    }
+    let of_globex = globex.of("operator of globex");
+    for form in ["hours=1&tenant=acme", &format!("ids={event}&tenant=acme"), &format!("ids={event}")] {
+        for path in ["/inbox/replay", "/inbox/discard"] {
+            of_globex.post(path, form.to_owned()).await;
+        }
+    }
+    let id = event.parse().unwrap();
+    assert_eq!(receiver.inbox.event(id).await.unwrap().unwrap().state, EventState::Dead);
     let after = tenant.endpoints().get(endpoint.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((after.revision(), after.is_enabled()), (before.revision(), true));
 }
@@ -203,7 +246,11 @@ async fn hostile_texts_are_shown_as_texts() {
     working.stop().await;
     let delivered = tenant.deliveries(query(), 1).await.unwrap()[0].id.to_string();
 
-    let browser = Browser::new(&webhooks, "operator");
+    let receiver = Receiver::new(MemoryInbox::new());
+    let hostile_type = "order.</h1><script>alert(1)</script>";
+    let event = receiver.accept("acme", HOSTILE, hostile_type, serde_json::json!({ "note": HOSTILE })).await;
+    receiver.work().await;
+    let browser = Browser::with_inbox(&webhooks, &receiver.inbox, "operator");
     let escaped_in_url =
         "/deliveries?tenant=acme&type=%3Cscript%3Ealert(1)%3C/script%3E&message=%22%3E%3Cscript%3Ealert(1)";
     let pages = [
@@ -216,6 +263,10 @@ async fn hostile_texts_are_shown_as_texts() {
         format!("/deliveries/{delivery}"),
         format!("/deliveries/{delivered}"),
         "/event-types".to_owned(),
+        "/inbox".to_owned(),
+        "/inbox?tenant=%3Cscript%3Ealert(1)&type=%22%3E%3Cscript%3Ealert(1)&state=%3Cscript%3E".to_owned(),
+        "/inbox?consumer=%3Cscript%3Ealert(1)&done=replayed&count=3".to_owned(),
+        format!("/inbox/{event}"),
         "/%3Cscript%3Ealert(1)".to_owned(),
     ];
     let mut shown = 0;
@@ -232,7 +283,7 @@ async fn hostile_texts_are_shown_as_texts() {
         assert!(!answer.text.contains(" style=") && !answer.text.contains(" onclick="), "{page}: inline code");
         assert!(!answer.text.contains("http://") || answer.text.contains("127.0.0.1"), "{page}: another host");
     }
-    assert!(shown >= 5, "{shown} pages show the text");
+    assert!(shown >= 8, "{shown} pages show the text");
 }
 
 #[tokio::test]
@@ -339,6 +390,110 @@ async fn an_operator_repairs_what_a_customer_sees() {
     }
 }
 
+/// The figure under a name.
+fn figure(text: &str, name: &str) -> String {
+    let after = text.split(&format!(">{name}</dt><dd>")).nth(1).unwrap_or_else(|| panic!("no {name} in {text}"));
+    after.split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_operator_sees_depth_and_dead_letters_and_replays_and_discards_them() {
+    let receiver = Receiver::new(MemoryInbox::new());
+    let operator = Browser::for_inbox(&receiver.inbox, "operator");
+    let customer = operator.of("acme");
+    let mut dead = Vec::new();
+    for (tenant, number) in [("acme", 1), ("acme", 2), ("globex", 3)] {
+        let order = serde_json::json!({ "amount": 5000 });
+        dead.push(receiver.accept(tenant, &format!("evt_dead_{number}"), "order.created", order).await);
+    }
+    receiver.work().await;
+    let good =
+        receiver.accept("acme", "evt_good", "order.paid", serde_json::json!({ "amount": 7, "card": "4242" })).await;
+
+    for page in ["", "/inbox"] {
+        let text = operator.get(page).await.text;
+        let figures = ["Waiting in the inbox", "Being worked", "Dead letters"].map(|name| figure(&text, name));
+        assert_eq!(figures, ["1", "0", "3"], "{page}");
+        assert!(text.contains("evt_dead_1") && text.contains("evt_good"), "{page}: {text}");
+        let of_acme = customer.get(page).await.text;
+        assert!(of_acme.contains("evt_dead_1") && !of_acme.contains("evt_dead_3"), "{page}: {of_acme}");
+        assert!(!of_acme.contains("Dead letters</dt>") && !of_acme.contains("method=\"post\""), "{page}: {of_acme}");
+    }
+    let listed = operator.get("/inbox?state=dead&type=order.created&tenant=acme").await.text;
+    assert!(
+        listed.contains("evt_dead_2") && !listed.contains("evt_dead_3") && !listed.contains("evt_good"),
+        "{listed}"
+    );
+    assert!(listed.contains("the handler answered 500"), "{listed}");
+    assert!(operator.get("/inbox?state=lost").await.text.contains("There is no such state"));
+    let event = customer.get(&format!("/inbox/{good}")).await.text;
+    assert!(event.contains("POST /in/acme") && event.contains("&#34;card&#34;: &#34;4242&#34;"), "{event}");
+    assert!(!event.contains("in-the-query"), "{event}");
+
+    // One.
+    let state = async |id: &str| receiver.inbox.event(id.parse().unwrap()).await.unwrap().unwrap().state;
+    let replayed = operator.post(&format!("/inbox/{}/replay", dead[0]), "").await;
+    assert_eq!(replayed.headers[header::LOCATION], format!("/webhooks/inbox/{}?done=replayed", dead[0]));
+    assert_eq!(state(&dead[0]).await, EventState::Pending);
+    let shown = operator.get(&format!("/inbox/{}?done=replayed", dead[0])).await.text;
+    assert!(shown.contains("The event is due again") && !shown.contains(">Replay<"), "{shown}");
+    let again = operator.post(&format!("/inbox/{}/replay", dead[0]), "").await;
+    assert!(again.headers[header::LOCATION].to_str().unwrap().ends_with("?done=unchanged"), "{again:?}");
+    let discarded = operator.post(&format!("/inbox/{}/discard", dead[0]), "").await;
+    assert!(discarded.headers[header::LOCATION].to_str().unwrap().ends_with("?done=discarded"), "{discarded:?}");
+
+    // What is ticked.
+    let ticked = operator.post("/inbox/discard", format!("ids={}&ids={}", dead[1], good)).await;
+    assert_eq!(ticked.headers[header::LOCATION], "/webhooks/inbox?done=discarded&count=2");
+    assert_eq!((state(&dead[1]).await, state(&good).await), (EventState::Discarded, EventState::Discarded));
+    assert!(operator.get("/inbox?done=discarded&count=2").await.text.contains("2 events are discarded."));
+
+    // All that died in a span.
+    let nothing = operator.post("/inbox/replay", "hours=1&tenant=acme").await;
+    assert_eq!(nothing.headers[header::LOCATION], "/webhooks/inbox?tenant=acme&done=replayed&count=0");
+    let all = operator.post("/inbox/replay", "hours=1&tenant=&consumer=inbox").await;
+    assert_eq!(all.headers[header::LOCATION], "/webhooks/inbox?consumer=inbox&done=replayed&count=1");
+    assert_eq!(state(&dead[2]).await, EventState::Pending);
+    for wrong in ["", "ids=", "ids=x", "ids=1&hours=1", "hours=0", "hours=100000", "hours=soon"] {
+        let answer = operator.post("/inbox/discard", wrong).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{wrong}: {answer:?}");
+    }
+    assert_eq!(operator.post("/inbox/discard", "hours=1&consumer=other").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(customer.post("/inbox/discard", "hours=1").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(state(&dead[2]).await, EventState::Pending);
+
+    // Without sending there are no pages of it.
+    assert_eq!(operator.get("/endpoints").await.status, StatusCode::NOT_FOUND);
+    assert!(!operator.get("").await.text.contains("Success rate"));
+    let sending = Browser::new(&dispatcher(MemoryOutbox::new()), "operator");
+    assert_eq!(sending.get("/inbox").await.status, StatusCode::NOT_FOUND);
+    assert!(!sending.get("").await.text.contains("/inbox"));
+}
+
+#[tokio::test]
+async fn a_page_of_events_leads_to_the_next_one_and_a_large_body_is_cut() {
+    let receiver = Receiver::new(MemoryInbox::new());
+    for number in 0..120 {
+        receiver.accept("acme", &format!("evt_{number}"), "order.created", serde_json::json!({ "amount": 7 })).await;
+    }
+    let browser = Browser::for_inbox(&receiver.inbox, "operator");
+    let (mut page, mut seen) = ("/inbox?tenant=acme&type=order.created".to_owned(), 0);
+    for _ in 0..10 {
+        let text = browser.get(&page).await.text;
+        seen += text.matches("name=\"ids\"").count();
+        let older = text.split("href=\"/webhooks").find(|rest| rest.contains(">Older<") && rest.starts_with("/inbox"));
+        let Some(older) = older else { break };
+        page = older.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+    }
+    assert_eq!(seen, 120);
+
+    let large =
+        receiver.accept("acme", "evt_large", "order.created", serde_json::json!({ "n": "x".repeat(300_000) })).await;
+    let text = browser.get(&format!("/inbox/{large}")).await.text;
+    assert!(text.contains("The first 262,144 of 300,"), "{}", &text[text.len() - 2000..]);
+    assert!(text.len() < 300_000);
+}
+
 #[tokio::test]
 async fn a_change_is_asked_for_by_a_page_of_this_origin_alone() {
     let webhooks = dispatcher(MemoryOutbox::new());
@@ -407,15 +562,18 @@ async fn a_form_that_stalls_or_is_too_large_changes_nothing_and_is_answered() {
 async fn links_lead_to_where_the_router_is_nested() {
     let webhooks = dispatcher(MemoryOutbox::new());
     acme(&webhooks).await;
+    let receiver = Receiver::new(MemoryInbox::new());
+    receiver.accept("acme", "evt_1", "order.created", serde_json::json!({ "amount": 7 })).await;
     for (prefix, overview) in [("/webhooks", "/webhooks"), ("/a/b", "/a/b"), ("", "/")] {
-        let router = dashboard::router(webhooks.clone(), authorize);
+        let router = Dashboard::new(webhooks.clone(), authorize).with_inbox(receiver.inbox.clone()).unwrap().router();
         let app = if prefix.is_empty() { router } else { Router::new().nest(prefix, router) };
         let get = async |path: &str| {
             let request = Request::get(path).header(header::COOKIE, "operator").body(Body::empty()).unwrap();
             let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
             (head.status, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
         };
-        for page in [overview.to_owned(), format!("{prefix}/deliveries"), format!("{prefix}/endpoints")] {
+        let pages = ["deliveries", "endpoints", "inbox", "inbox/1"].map(|page| format!("{prefix}/{page}"));
+        for page in pages.into_iter().chain([overview.to_owned()]) {
             let (status, text) = get(&page).await;
             assert_eq!(status, StatusCode::OK, "{page}");
             let links = text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "dashboard")]
 mod dashboard;
+mod inbox;
 mod monitoring;
 mod routes;
 

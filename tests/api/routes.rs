@@ -20,51 +20,52 @@ use tower_webhooks::{
     error::StoreError,
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced},
     send::{Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Quotas},
-    store::{MemoryOutbox, MemoryStore, SqliteStore},
+    store::{MemoryInbox, MemoryOutbox, MemoryStore, SqliteStore},
 };
 
-use crate::support::outbox;
+use crate::{inbox::Receiver, support::outbox};
 
-const OPERATOR: &str = "operator";
+pub(crate) const OPERATOR: &str = "operator";
 
 /// An API key for each tenant, and one for the operator.
-async fn authorize(head: Parts) -> Result<Access, Response> {
+pub(crate) async fn authorize(head: Parts) -> Result<Access, Response> {
     let key = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     match key {
         Some(OPERATOR) => Ok(Access::operator()),
         Some(tenant @ ("acme" | "globex")) => Ok(Access::owner(tenant)),
         Some("operator of acme") => Ok(Access::operator_of("acme")),
+        Some("operator of globex") => Ok(Access::operator_of("globex")),
         _ => Err((StatusCode::UNAUTHORIZED, "who are you?").into_response()),
     }
 }
 
-fn dispatcher(store: impl OutboxStore) -> Dispatcher {
+pub(crate) fn dispatcher(store: impl OutboxStore) -> Dispatcher {
     outbox::quick(store).build().unwrap()
 }
 
-struct Client {
+pub(crate) struct Client {
     app: Router,
     key: &'static str,
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// Checks that it is a problem document, and returns it.
-    fn problem(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
@@ -76,16 +77,20 @@ impl Answer {
 }
 
 impl Client {
-    fn new(webhooks: &Dispatcher, key: &'static str) -> Self {
+    pub(crate) fn new(webhooks: &Dispatcher, key: &'static str) -> Self {
         let api = Api::new(webhooks.clone(), authorize).with_idempotency(MemoryStore::new());
-        Self { app: Router::new().nest("/hooks", api.router()), key }
+        Self::of(api.router(), key)
     }
 
-    fn with_key(&self, key: &'static str) -> Self {
+    pub(crate) fn of(router: Router, key: &'static str) -> Self {
+        Self { app: Router::new().nest("/hooks", router), key }
+    }
+
+    pub(crate) fn with_key(&self, key: &'static str) -> Self {
         Self { app: self.app.clone(), key }
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let (head, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         Answer { status: head.status, headers: head.headers, text }
@@ -104,11 +109,17 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.send(self.request(method, path, body.as_ref())).await
     }
 
-    async fn call_with(&self, method: &str, path: &str, body: Value, headers: &[(&'static str, &str)]) -> Answer {
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        headers: &[(&'static str, &str)],
+    ) -> Answer {
         let mut request = self.request(method, path, Some(&body));
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
@@ -116,22 +127,22 @@ impl Client {
         self.send(request).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.call("POST", path, Some(body)).await
     }
 
-    async fn create(&self, body: Value) -> Value {
+    pub(crate) async fn create(&self, body: Value) -> Value {
         let answer = self.post("/endpoints", body).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
         answer.json()
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
@@ -312,6 +323,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/endpoints/{id}/send-example") => json!({ "type": "order.completed" }),
         ("POST", "/endpoints/{id}/recover") => json!({ "since": "2026-01-01T00:00:00Z" }),
         ("PUT", "/event-types") => json!({ "data": [{ "name": "order.completed" }] }),
+        ("POST", "/inbox/replay" | "/inbox/discard") => json!({ "since": "2026-01-01T00:00:00Z" }),
         _ => json!({}),
     })
 }
@@ -319,8 +331,12 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
 #[tokio::test]
 async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
     let webhooks = dispatcher(MemoryOutbox::new());
-    let acme = Client::new(&webhooks, "acme");
+    let receiver = Receiver::new(MemoryInbox::new());
+    let api = Api::new(webhooks.clone(), authorize).with_inbox(receiver.inbox.clone()).unwrap();
+    let acme = Client::of(api.with_idempotency(MemoryStore::new()).router(), "acme");
     let globex = acme.with_key("globex");
+    let event = receiver.accept("acme", "evt_of_acme", "order.created", json!({ "note": "a-secret-of-acme" })).await;
+    receiver.work().await;
     let endpoint = json!({ "url": "http://127.0.0.1:9999/hook", "description": "a-secret-of-acme",
         "metadata": { "plan": "a-secret-of-acme" } });
     let endpoint = acme.create(endpoint).await;
@@ -338,6 +354,8 @@ async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
             text(&delivery)
         } else if path.starts_with("/messages") {
             "m-1"
+        } else if path.starts_with("/inbox") {
+            &event
         } else {
             "acme"
         };
@@ -350,10 +368,16 @@ async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
 
         // Somebody else.
         let answer = globex.call(&method, &address, body.clone()).await;
-        assert!(!answer.text.contains("a-secret-of-acme") && !answer.text.contains(id), "{method} {path}: {answer:?}");
+        let shows = |answer: &Answer| answer.text.contains("a-secret-of-acme") || answer.text.contains("acme");
+        assert!(!shows(&answer), "{method} {path}: {answer:?}");
+        let by_an_operator = globex.with_key("operator of globex").call(&method, &address, body.clone()).await;
+        assert!(!shows(&by_an_operator), "{method} {path}: {by_an_operator:?}");
         if path.contains('{') {
+            let is_everybodys = path.starts_with("/event-types");
+            assert_eq!(by_an_operator.status, StatusCode::NOT_FOUND, "{method} {path}: {by_an_operator:?}");
+            let for_operators = method == "POST" && path.starts_with("/inbox");
             let by_role = answer.status == StatusCode::FORBIDDEN
-                && (path.starts_with("/tenants") || path.starts_with("/event-types"));
+                && (path.starts_with("/tenants") || is_everybodys || for_operators);
             assert!(answer.status == StatusCode::NOT_FOUND || by_role, "{method} {path}: {answer:?}");
             // What is another's looks like what is not there.
             let unknown = path.replace("{id}", "ep_00000000000000000000000000000000").replace("{name}", "nobody");
@@ -368,7 +392,8 @@ async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
             answer.problem(403, "forbidden");
         }
     }
-    assert!(seen >= 12, "{seen} operations with an id");
+    assert!(seen >= 15, "{seen} operations with an id");
+    assert_eq!(acme.get("/inbox").await.json()["data"][0]["state"], "dead");
     let after = acme.get(&format!("/endpoints/{}", text(&endpoint["id"]))).await.json();
     assert_eq!(after["enabled"], true);
     assert_eq!(acme.get("/deliveries").await.json()["data"][0]["state"], "pending");
@@ -410,7 +435,7 @@ async fn an_operator_names_the_tenant_and_erases_it() {
     assert_eq!(operator.get("/endpoints?tenant=acme").await.json()["data"].as_array().unwrap().len(), 1);
     assert_eq!(operator.get("/endpoints?tenant=globex").await.json()["data"], json!([]));
 
-    assert_eq!(operator.call("DELETE", "/tenants/acme", None).await.json()["rows"], 1);
+    assert_eq!(operator.call("DELETE", "/tenants/acme", None).await.json(), json!({ "rows": 1, "events_left": false }));
     assert_eq!(operator.get("/endpoints?tenant=acme").await.json()["data"], json!([]));
     assert_eq!(operator.get("/endpoints").await.json()["data"].as_array().unwrap().len(), 1, "the others stay");
 }

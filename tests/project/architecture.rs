@@ -50,7 +50,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("inbox", &["idempotency", "queue", "route", "verify"]),
     ("send", &["net", "queue", "signature"]),
     ("api", &["idempotency", "inbox", "send"]),
-    ("dashboard", &["api", "send"]),
+    ("dashboard", &["api", "inbox", "send"]),
     ("store", &["idempotency", "inbox", "send"]),
     ("testing", &["extract", "scheme", "send", "verify"]),
     ("conformance", &["idempotency", "inbox", "send"]),

@@ -13,7 +13,7 @@
 
   // What the reader is in the middle of stays as it is.
   const busy = (part) => (part.contains(document.activeElement) && document.activeElement !== document.body)
-    || !getSelection().isCollapsed;
+    || !getSelection().isCollapsed || part.querySelector("input:checked") !== null;
 
   const replace = (part, next) => {
     const open = [...part.querySelectorAll("details")].map((details) => details.open);
