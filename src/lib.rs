@@ -32,8 +32,10 @@ mod observe;
 
 mod signature;
 pub mod scheme;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 mod net;
+#[cfg(feature = "remote-keys")]
+pub mod keys;
 pub mod verify;
 #[cfg(feature = "axum")]
 pub mod extract;

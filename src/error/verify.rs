@@ -83,6 +83,8 @@ pub enum VerifyErrorKind {
     TestSecret,
     /// A signed part is longer than the limit.
     TooLong,
+    /// The key that the request names is not one of the sender's.
+    UnknownKey,
     /// The source of secrets says that the tenant does not exist.
     UnknownTenant,
 }
@@ -90,7 +92,7 @@ pub enum VerifyErrorKind {
 impl VerifyErrorKind {
     /// The number of kinds, for tables that are indexed by them.
     #[cfg(any(feature = "dashboard", feature = "metrics"))]
-    pub(crate) const COUNT: usize = 18;
+    pub(crate) const COUNT: usize = 19;
 
     /// Returns the name of the kind in logs and metrics, one of a small, fixed set.
     pub fn as_str(self) -> &'static str {
@@ -112,6 +114,7 @@ impl VerifyErrorKind {
             Self::Stale => "stale",
             Self::TestSecret => "test_secret",
             Self::TooLong => "too_long",
+            Self::UnknownKey => "unknown_key",
             Self::UnknownTenant => "unknown_tenant",
         }
     }
@@ -228,6 +231,7 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::TestSecret => f.write_str(
                 "a test secret made the signature, and the delivery does not say that it is about test data",
             ),
+            VerifyErrorKind::UnknownKey => f.write_str("the key that the request names is not one of the sender's"),
             VerifyErrorKind::UnknownTenant => f.write_str("the source of secrets does not know the tenant"),
             VerifyErrorKind::TooLong => write!(f, "{subject} is longer than allowed"),
         }

@@ -260,7 +260,7 @@ pub(crate) fn no_randomness() {
 }
 
 /// A client was built that may connect to more than the public internet by https.
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: anyone who registers an endpoint can reach this");
 }

@@ -95,7 +95,7 @@ pub(crate) fn unhandled(_provider: &str, _event_type: Option<&str>) {}
 #[cfg(feature = "axum")]
 pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(dyn std::error::Error + 'static)) {}
 
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]

@@ -68,6 +68,7 @@ pub struct SchemeBuilder {
     pub(super) jwt: bool,
     pub(super) jwt_macs: &'static [MacAlgorithm],
     pub(super) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
+    pub(super) claims_of_application: &'static [&'static str],
     pub(super) url_claim: Option<(Cow<'static, str>, UrlClaim)>,
     pub(super) items: Option<Cow<'static, str>>,
     pub(super) either_port: bool,
@@ -142,6 +143,7 @@ impl SchemeBuilder {
             jwt: false,
             jwt_macs: &[],
             claims: Vec::new(),
+            claims_of_application: &[],
             url_claim: None,
             items: None,
             either_port: false,
@@ -421,6 +423,13 @@ impl SchemeBuilder {
     /// A claim of the token must be there, whatever it holds.
     pub fn required_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.claims.push((name.into(), None));
+        self
+    }
+
+    /// Claims of the token whose text only the application knows; see
+    /// [`with_claim`](crate::WebhookLayer::with_claim).
+    pub(crate) fn claims_of_application(mut self, names: &'static [&'static str]) -> Self {
+        self.claims_of_application = names;
         self
     }
 

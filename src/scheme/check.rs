@@ -148,6 +148,12 @@ impl Scheme {
         handshake.answer(Arrived::head(head), &template.settings, secret)
     }
 
+    /// Returns the id of the key that a request says that it is signed with. The request has passed [`inspect`](Self::inspect).
+    pub(crate) fn key_id(&self, head: Head<'_>) -> Option<String> {
+        let Kind::Declared(template) = &self.kind else { return None };
+        template.named_key(Arrived::head(head)).ok()?
+    }
+
     /// Starts the check of a body.
     pub(crate) fn begin(
         &self,
@@ -189,8 +195,8 @@ impl Scheme {
         now: SystemTime,
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
-        if secrets.is_unknown_tenant() {
-            return Err(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        if let Some(unknown) = secrets.unknown() {
+            return Err(unknown.error());
         }
         let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
         ring.check_valid(now)?;

@@ -9,7 +9,7 @@ use super::{
     freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
     grammar::MOST_CANDIDATES,
     handshake::{Handshake, is_in_challenges},
-    jwt::{DEFAULT_LEEWAY, Jwt},
+    jwt::Jwt,
     key_form::{KeyForm, KeyText},
     scheme::Scheme,
     settings::Settings,
@@ -215,7 +215,15 @@ impl SchemeBuilder {
     }
 
     fn compile_jwt(&self) -> Result<Option<Jwt>, ConfigError> {
-        let asks = !self.claims.is_empty() || self.url_claim.is_some();
+        let in_header = |field: &Option<Field>| {
+            field.as_ref().map(Field::compile).transpose().is_ok_and(|places| {
+                places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::TokenHeader(_))))
+            })
+        };
+        let asks = !self.claims.is_empty()
+            || !self.claims_of_application.is_empty()
+            || self.url_claim.is_some()
+            || in_header(&self.key_id);
         if !self.jwt {
             return if asks { Err(error("claims are those of a token; add `.jwt()`")) } else { Ok(None) };
         }
@@ -223,6 +231,7 @@ impl SchemeBuilder {
             Algorithm::Mac(MacAlgorithm::Sha256) => "HS256",
             Algorithm::Mac(MacAlgorithm::Sha384) => "HS384",
             Algorithm::Mac(MacAlgorithm::Sha512) => "HS512",
+            Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed) => "ES256",
             Algorithm::Public(PublicAlgorithm::Ed25519) => "EdDSA",
             Algorithm::Public(PublicAlgorithm::RsaSha256) => "RS256",
             Algorithm::Public(PublicAlgorithm::RsaSha512) => "RS512",
@@ -235,8 +244,8 @@ impl SchemeBuilder {
             algorithm,
             others: self.jwt_macs,
             claims: self.claims.clone(),
+            of_application: self.claims_of_application,
             url: self.url_claim.clone(),
-            leeway: DEFAULT_LEEWAY,
         }))
     }
 
@@ -389,7 +398,9 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Claim(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => true,
+            (Place::Claim(_) | Place::TokenHeader(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => {
+                true
+            }
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,

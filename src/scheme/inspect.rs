@@ -31,6 +31,9 @@ pub(crate) struct Inspected {
     pub(crate) timestamp_text: Option<TimestampText>,
 }
 
+/// Ids of keys are a few dozen characters long. URLs of certificates are longer, and not longer than a URL may be.
+const LONGEST_KEY_ID: usize = 2048;
+
 /// A copy, since what is found in a head cannot borrow from it while the body is read. No timestamp in seconds or
 /// milliseconds is longer.
 pub(crate) type TimestampText = SmallVec<[u8; 24]>;
@@ -48,10 +51,12 @@ impl Template {
         let mut look =
             Look { template: self, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
         look.claims = claims.as_deref();
-        if let Some(places) = &self.key_id
-            && look.first_in_head(places)?.is_none()
-        {
-            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the key's id")));
+        if let Some(places) = &self.key_id {
+            let fault = |kind| VerifyError::new(kind).with_subject(named("the key's id"));
+            let id = look.first_in_head(places)?.ok_or_else(|| fault(VerifyErrorKind::Missing))?;
+            if id.len() > LONGEST_KEY_ID {
+                return Err(fault(VerifyErrorKind::TooLong));
+            }
         }
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
@@ -72,6 +77,15 @@ impl Template {
         Ok(inspected)
     }
 
+    /// Returns the id of the key that a request says that it is signed with.
+    pub(crate) fn named_key(&self, arrived: Arrived<'_>) -> Result<Option<String>, VerifyError> {
+        let Some(places) = &self.key_id else { return Ok(None) };
+        let family = self.family(arrived.head);
+        let look = Look { template: self, arrived, family, timestamp: None, claims: None, with_port: false };
+        let id = look.first_in_head(places)?;
+        Ok(id.and_then(|id| String::from_utf8(id.into_owned()).ok()))
+    }
+
     /// Checks what the token says that is the signature, and returns its claims.
     fn check_token(&self, head: Head<'_>, family: usize, now: SystemTime) -> Result<Option<Vec<u8>>, VerifyError> {
         let Some(jwt) = &self.jwt else { return Ok(None) };
@@ -86,7 +100,7 @@ impl Template {
         };
         let token = look.token()?.ok_or_else(malformed)?;
         let claims = token.claims().ok_or_else(malformed)?;
-        jwt.check(token, &claims, || self.settings.url(head), now)?;
+        jwt.check(token, &claims, &self.settings, head, now)?;
         Ok(Some(claims))
     }
 
@@ -211,7 +225,7 @@ impl Template {
                 Err(_) => Some(HeadText::Repeated),
             },
             Place::Json(_) | Place::Nowhere => None,
-            Place::Claim(_) | Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
+            Place::Claim(_) | Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) | Place::TokenHeader(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
             }

@@ -18,6 +18,7 @@ use crate::{
     form,
     head::Repeated,
     json::Pointer,
+    signature::Hashed,
 };
 
 /// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
@@ -265,6 +266,11 @@ impl Look<'_> {
                 Some(claims) => jwt::claim(&claims, name).map(|text| Cow::Owned(text.into_owned().into_bytes())),
                 None => None,
             },
+            Place::TokenHeader(name) => self
+                .token()?
+                .and_then(|token| token.header())
+                .and_then(|header| Some(jwt::claim(&header, name)?.into_owned()))
+                .map(|text| Cow::Owned(text.into_bytes())),
             Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
@@ -358,6 +364,11 @@ impl Look<'_> {
         header.is_some_and(|value| {
             value.len() <= LONGEST_HEADER && self.template.grammar.has_item(value.as_bytes(), key.as_bytes())
         })
+    }
+
+    /// Which hash the request says that it was signed with.
+    pub(crate) fn hashed(&self) -> Result<Hashed, VerifyError> {
+        Ok(Hashed::AsDeclared)
     }
 
     /// The token that is the signature.

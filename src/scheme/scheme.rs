@@ -16,7 +16,7 @@ use crate::signature::PublicAlgorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     json::Pointer,
-    secret::{Secret, Secrets},
+    secret::{Secret, Secrets, Unknown},
     signature::{HashAlgorithm, MacAlgorithm},
 };
 
@@ -162,6 +162,17 @@ impl Scheme {
         self
     }
 
+    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token. It replaces what was set
+    /// for the same claim.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        let (name, text) = (name.into(), text.into());
+        let claims = &mut self.settings_mut().claims;
+        claims.retain(|(known, _)| *known != name);
+        claims.push((name, text));
+        self
+    }
+
     fn settings_mut(&mut self) -> &mut Settings {
         match &mut self.kind {
             Kind::Custom { settings, .. } => settings,
@@ -299,6 +310,21 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
     }
 
+    /// Returns the claims of the token whose text only the application knows, so that the scheme needs
+    /// [`with_claim`](Self::with_claim) for each.
+    pub fn needed_claims(&self) -> &'static [&'static str] {
+        match &self.kind {
+            Kind::Declared(template) => template.jwt.as_ref().map_or(&[], |jwt| jwt.of_application),
+            Kind::Custom { .. } => &[],
+        }
+    }
+
+    /// Returns `true` if a request names the key that signed it. Its [`SecretSource`](crate::SecretSource) finds the name in
+    /// [`RequestHead::key_id`](crate::RequestHead::key_id).
+    pub fn names_key(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.key_id.is_some())
+    }
+
     /// Checks that what only the application can say has been said.
     pub(crate) fn check_missing(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
@@ -307,6 +333,12 @@ impl Scheme {
         }
         if template.needs_verify_token() && template.settings.verify_token.is_none() {
             return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
+        }
+        let claims = &template.settings.claims;
+        if let Some(name) = self.needed_claims().iter().find(|name| !claims.iter().any(|(known, _)| known == *name)) {
+            return Err(self.option(&format!(
+                "proves nothing without the claim `{name}`, since others get tokens of the same issuer; add `.with_claim(\"{name}\", …)`"
+            )));
         }
         Ok(())
     }
@@ -323,7 +355,8 @@ impl Scheme {
             let why = if code.is_empty() { why } else { code };
             Err(self.option(&format!("{why}; take `.{option}(…)` away")))
         };
-        if settings.tolerance.is_some() && template.is_none_or(|template| template.freshness.is_none()) {
+        let has_times = |template: &Arc<Template>| template.freshness.is_some() || template.jwt.is_some();
+        if settings.tolerance.is_some() && !template.is_some_and(has_times) {
             return unread("signs no timestamp, so that no window can be held", "with_tolerance");
         }
         if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
@@ -335,6 +368,9 @@ impl Scheme {
         }
         if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
             return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if !settings.claims.is_empty() && template.is_none_or(|template| template.jwt.is_none()) {
+            return unread("is not signed with a token", "with_claim");
         }
         if settings.verify_token.is_some() && template.is_none_or(|template| !template.needs_verify_token()) {
             return unread("has no handshake with a shared token", "with_verify_token");
@@ -360,12 +396,13 @@ impl Scheme {
         ConfigError::new(ConfigErrorKind::Option, format!("`{}` {what}", self.name()))
     }
 
-    /// The keys of a tenant that does not exist.
-    pub(crate) fn decoy_ring(&self) -> KeyRing {
-        KeyRing::decoy(match &self.kind {
+    /// The keys of a tenant or a key that does not exist.
+    pub(crate) fn decoy_ring(&self, unknown: Unknown) -> KeyRing {
+        let template = match &self.kind {
             Kind::Custom { .. } => None,
-            Kind::Declared(template) => Some(template),
-        })
+            Kind::Declared(template) => Some(&**template),
+        };
+        KeyRing::decoy(template, unknown)
     }
 
     /// Decodes and keys secrets.

@@ -18,7 +18,7 @@ use crate::{
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
-    signature::{HashAlgorithm, MacState, PlainHash, PublicKey, Tag, verify_any},
+    signature::{HashAlgorithm, Hashed, MacState, PlainHash, PublicKey, Tag, verify_any},
 };
 
 /// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed. Signatures
@@ -220,6 +220,7 @@ fn compare(
             &found
         }
     };
+    let hashed = look.hashed()?;
     // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
     let mut matched = None;
     for (position, (index, hasher)) in hashers.into_iter().enumerate() {
@@ -227,8 +228,8 @@ fn compare(
             break;
         }
         let matches = match ids.get(position) {
-            Some(id) => hasher.matches(&in_body(look, id.as_deref())?, &text),
-            None => hasher.matches(candidates, &text),
+            Some(id) => hasher.matches(hashed, &in_body(look, id.as_deref())?, &text),
+            None => hasher.matches(hashed, candidates, &text),
         };
         if matches && matched.is_none() {
             matched = Some(index);
@@ -299,11 +300,11 @@ impl Hasher {
     }
 
     /// Whether one of the signatures is right. What signs the whole text is given it; the others have seen it.
-    fn matches(self, candidates: &[Tag], text: &[u8]) -> bool {
+    fn matches(self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
         let right = match self {
             Self::Hash(hash, _) => hash.finish(),
             Self::Mac(mac) => mac.finish(),
-            Self::Public(key) => return candidates.iter().any(|signature| key.verify(text, signature)),
+            Self::Public(key) => return candidates.iter().any(|signature| key.verify(hashed, text, signature)),
             Self::Token(tag) => tag,
         };
         verify_any(candidates, &right)

@@ -58,8 +58,8 @@ impl Config {
 
     /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
-        if secrets.is_unknown_tenant() {
-            return Ok(Arc::new(self.scheme.decoy_ring()));
+        if let Some(unknown) = secrets.unknown() {
+            return Ok(Arc::new(self.scheme.decoy_ring(unknown)));
         }
         if secrets.is_empty() {
             let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets has none for this request");

@@ -207,6 +207,22 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token, such as the audience (`aud`).
+    ///
+    /// ```
+    /// use tower_webhooks::{Scheme, Secret, WebhookLayer, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256().header("x-acme-token").jwt().hex_digest(Field::claim("body"));
+    /// let layer = WebhookLayer::new(scheme, Secret::new("a key shared with Acme")?).with_claim("aud", "https://example.com/hook");
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.config.scheme = self.config.scheme.with_claim(name, text);
+        self
+    }
+
     /// Limits the memory of all bodies together, in bytes; off by default. Clones of the layer share the budget.
     ///
     /// If there is no room for a body, the unverified body with the highest cost (its bytes times its age) is answered

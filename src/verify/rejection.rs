@@ -20,6 +20,7 @@ pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode 
         | VerifyErrorKind::Stale
         | VerifyErrorKind::TestSecret
         | VerifyErrorKind::TooLong
+        | VerifyErrorKind::UnknownKey
         | VerifyErrorKind::UnknownTenant => rejected,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

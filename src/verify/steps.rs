@@ -18,6 +18,7 @@ use super::{
 use crate::{
     boxed::BoxError,
     error::{VerifyError, VerifyErrorKind},
+    head::RequestHead,
     host,
     scheme::{Check, KeyRing, Outcome, Step},
     secret::Secrets,
@@ -53,7 +54,7 @@ where
         }
         Keyring::Fixed(ring) => with_ring(config, step, arriving, Arc::clone(ring)),
         Keyring::Source(source) => {
-            let future = look_up(Arc::clone(source), host::request_head(&mut arriving.parts));
+            let future = look_up(Arc::clone(source), named_head(config, &mut arriving.parts));
             Turn::Next(State::Secrets { future, arriving: Some(arriving) })
         }
     }
@@ -90,10 +91,10 @@ where
     }
     let check = match step {
         Step::Answer(answer) => return Turn::Answer(answer.into_response(), arriving.rest(config)),
-        Step::Challenge(_) if ring.is_decoy() => {
-            return Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), arriving.rest(config));
-        }
         Step::Challenge(index) => {
+            if let Some(error) = ring.end() {
+                return Turn::Reject(error, arriving.rest(config));
+            }
             return match config.scheme.challenge(index, arriving.head(), &ring, now) {
                 Ok(answer) => Turn::Answer(answer.into_response(), arriving.rest(config)),
                 Err(error) => Turn::Reject(error, arriving.rest(config)),
@@ -139,11 +140,15 @@ where
         return conclude(config, inner, parts, outcome);
     };
     let (ring, now) = (Arc::clone(check.ring()), check.now());
-    match check.finish(head(&parts), body.clone()) {
-        // Whatever the decoy's check came to, after as much work as any other.
-        _ if ring.is_decoy() => Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), None),
+    let outcome = check.finish(head(&parts), body.clone());
+    // Whatever the decoy's check came to, after as much work as any other.
+    if let Some(error) = ring.end() {
+        return Turn::Reject(error, None);
+    }
+    match outcome {
         Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
-            let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
+            let head = named_head(config, &mut parts);
+            let future = refresh(Arc::clone(source), head, ring.secrets().clone());
             kept.put_back(body);
             let mismatched = Mismatched { inner, parts, kept, now, error };
             Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
@@ -171,7 +176,7 @@ where
         Err(cause) => Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause)),
     };
     let ring = match ring.and_then(|ring| ring.check_valid(now).map(|()| ring)) {
-        Ok(ring) if ring.is_decoy() => Err(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        Ok(ring) => ring.end().map_or(Ok(ring), Err),
         other => other,
     };
     let check = ring.and_then(|ring| match config.scheme.inspect(head(&parts), now)? {
@@ -183,6 +188,12 @@ where
         check.finish(head(&parts), body)
     });
     conclude(config, inner, parts, outcome)
+}
+
+/// The head as a source of secrets sees it, with the id of the key that the request names.
+fn named_head(config: &Config, parts: &mut Parts) -> RequestHead {
+    let id = config.scheme.key_id(head(parts));
+    host::request_head(parts).with_key_id(id)
 }
 
 /// Rejects, answers, or goes on to the inner service.

@@ -289,6 +289,7 @@ async fn a_whole_run_at_trace_holds_no_secret_no_right_signature_and_no_payload(
         let scheme = Scheme::from(*provider);
         let layer = WebhookLayer::new(*provider, secrets);
         let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
+        let layer = crate::support::senders::with_claims(layer, &scheme);
         let layer = if scheme.needs_verify_token() { layer.with_verify_token(secret()) } else { layer };
         let layer = layer.with_idempotency(MemoryStore::new());
         let app: Router = Router::new().route("/", post(events()).layer(layer));

@@ -696,6 +696,32 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
+            /// Does not bind the body: the token of a request that somebody has read can be sent with any other body while it is valid,
+            /// which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature `remote-keys`); or pass one of them.
+            /// The token must be for this subscription: `with_claim("aud", …)` takes its audience, and `with_claim("email", …)` its
+            /// service account. Others get tokens of Google as well. The payload is `/message`, whose `data` is base64; without it, the
+            /// whole body.
+            GOOGLE_PUBSUB google_pubsub "google-pubsub" "Google Cloud Pub/Sub push" ["authorization"] if "asymmetric" {
+                aliases: &["google-pubsub-push"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| {
+                    s.prefix("Bearer ")
+                        .jwt()
+                        .key_pem()
+                        .key_id(Field::token_header("kid"))
+                        .claim("iss", "https://accounts.google.com")
+                        .claim("email_verified", "true")
+                        .required_claim("exp")
+                        .claims_of_application(&["aud", "email"])
+                        .id(json("/message/messageId"))
+                        .payload_or_envelope("/message")
+                },
+                page: "https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+                // "messageId: ID of this message, assigned by the server when the message is published. Guaranteed to be unique within the
+                // topic" (`PubsubMessage`).
+                duplicates: Some(Event),
+                evidence: Documentation,
+            }
             /// Does not bind the body: whoever reads one request can send any other. The body is empty: what has changed is fetched.
             GOOGLE_WORKSPACE_CHANNELS google_workspace_channels "google-workspace-channels" "Google Calendar and Drive channels" ["x-goog-channel-token"] {
                 algorithm: Algorithm::Token,
@@ -1217,6 +1243,24 @@ macro_rules! catalogue {
                 page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM.
+            PLAID plaid "plaid" "Plaid" ["plaid-verification"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed),
+                scheme: |s| {
+                    s.jwt()
+                        .key_pem()
+                        .key_id(Field::token_header("kid"))
+                        .timestamp(Field::claim("iat"))
+                        .hex_digest(Field::claim("request_body_sha256"))
+                        .event_type(json("/webhook_type").joined(json("/webhook_code")))
+                },
+                page: "https://plaid.com/docs/api/webhooks/webhook-verification/",
+                // Webhooks have no id, and some are the same again, such as `DEFAULT_UPDATE`.
+                duplicates: Some(RepeatedBodies),
+                evidence: Documentation,
+                deadline: Some(Duration::from_secs(10)),
+                retries: Some(Duration::from_secs(24 * 3600)),
             }
             /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. The secret is an auth token.
             /// Where a name or a value of a field ends is not signed.

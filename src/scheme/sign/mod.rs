@@ -98,6 +98,7 @@ impl Scheme {
             body: Vec::new(),
             shape: self.shape(unsigned.shape),
             secret_id: None,
+            token_header: Map::new(),
             claims: Map::new(),
             token: String::new(),
         };
@@ -180,6 +181,8 @@ struct Draft<'a> {
     shape: Shape,
     /// The id of the first secret, where signatures are told apart by it.
     secret_id: Option<String>,
+    /// Of the header of the token that is the signature, beside its algorithm.
+    token_header: Map<String, Value>,
     /// Of the token that is the signature.
     claims: Map<String, Value>,
     /// The token without its signature.
@@ -274,6 +277,12 @@ impl Draft<'_> {
                 (_, None) => Value::from(FILLER),
             };
             self.claims.entry(name.clone().into_owned()).or_insert(value);
+        }
+        for name in jwt.of_application {
+            self.claims.insert((*name).to_owned(), FILLER.into());
+        }
+        for (name, text) in &self.template.settings.claims {
+            self.claims.insert(name.clone(), text.as_str().into());
         }
         if let Some((name, form)) = &jwt.url {
             let url = self.template.settings.url(self.head());
@@ -382,6 +391,7 @@ impl Draft<'_> {
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
             Some(Place::Claim(name)) => _ = self.claims.insert(name.clone(), text.into()),
+            Some(Place::TokenHeader(name)) => _ = self.token_header.insert(name.clone(), text.into()),
             Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())

@@ -22,7 +22,10 @@ impl Draft<'_> {
             return Ok(());
         }
         if let Some(jwt) = &template.jwt {
-            let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, jwt.algorithm);
+            let mut header = self.token_header.clone();
+            header.insert("alg".to_owned(), jwt.algorithm.into());
+            header.insert("typ".to_owned(), "JWT".into());
+            let header = serde_json::Value::Object(header).to_string();
             let claims = serde_json::Value::Object(self.claims.clone()).to_string();
             let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
             // With a signature of some form, so that it is a token.
