@@ -19,7 +19,7 @@ use tower_webhooks::{
     testing::SignedRequest,
 };
 
-use super::support::{End, Running, Shop, app, count, inbox, of_type, only, order, secret, send, until_all_ended};
+use super::shop::{End, Running, Shop, app, count, inbox, of_type, only, order, secret, send, until_all_ended};
 
 #[tokio::test]
 async fn an_event_is_answered_when_it_is_stored_and_its_duplicates_are_too() {
@@ -193,7 +193,7 @@ async fn a_form_is_kept_as_it_was_signed() {
     let shop = Shop::default();
     let inbox = Inbox::new(
         MemoryInbox::new(),
-        EventRouter::new().on("order.*", async |event: tower_webhooks::VerifiedEvent<super::support::Order>| {
+        EventRouter::new().on("order.*", async |event: tower_webhooks::VerifiedEvent<super::shop::Order>| {
             assert_eq!(event.amount, 7);
             assert!(event.raw().starts_with(b"payload="), "{:?}", event.raw());
         }),
@@ -225,7 +225,7 @@ async fn a_form_is_kept_as_it_was_signed() {
 #[tokio::test]
 async fn equal_bytes_under_another_unsigned_id_are_a_replay_where_the_application_says_so() {
     let (shop, secret) = (Shop::default(), secret());
-    let router = EventRouter::new().on("*", super::support::ignore);
+    let router = EventRouter::new().on("*", super::shop::ignore);
     let inbox = Inbox::new(MemoryInbox::new(), router).with_replay_guard(Duration::from_secs(3600));
     let app = Router::new().route_service("/hook", WebhookLayer::github(secret.clone()).layer(inbox.clone()));
     let push = |id: &str| -> Request<Body> {

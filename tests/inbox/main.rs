@@ -4,7 +4,7 @@
 
 mod accepting;
 mod model;
+mod shop;
 mod sqlite;
 mod stores;
-mod support;
 mod working;

@@ -19,8 +19,8 @@ use tower_webhooks::{
 };
 
 use super::{
+    shop::{Running, Shop, app, count, inbox, only, order, secret, send, until, until_all_ended},
     stores::sqlite,
-    support::{Running, Shop, app, count, inbox, only, order, secret, send, until, until_all_ended},
 };
 
 fn url(folder: &tempfile::TempDir) -> String {
@@ -187,7 +187,7 @@ async fn a_disk_that_takes_no_more_is_503_and_nothing_accepted_is_lost() {
     }
     assert!(!accepted.is_empty() && refused > 0, "{} were accepted, {refused} were not", accepted.len());
 
-    let again = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::support::events(&shop));
+    let again = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::shop::events(&shop));
     let worker = Running::start(again.worker());
     until_all_ended(&again).await;
     worker.stop().await;
@@ -221,7 +221,7 @@ const CHILD: &str = "TEST_INBOX_CHILD";
 /// A receiver in a process of its own: it tells its port, and has no worker, so that nothing ends an event before the kill.
 #[allow(clippy::print_stdout)] // It tells its port.
 async fn serve(url: String) {
-    let router = EventRouter::new().on("*", super::support::ignore);
+    let router = EventRouter::new().on("*", super::shop::ignore);
     let inbox = Inbox::new(SqliteStore::connect(&url).await.unwrap(), router);
     let app = Router::new().route_service("/hook", WebhookLayer::stripe(secret()).layer(inbox));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -282,7 +282,7 @@ async fn a_kill_right_after_the_answer_loses_nothing() {
         assert!(receiver.send_and_kill(&number.to_string()).await, "event {number} is accepted");
     }
 
-    let inbox = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::support::events(&shop));
+    let inbox = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::shop::events(&shop));
     let worker = Running::start(inbox.worker());
     until_all_ended(&inbox).await;
     worker.stop().await;

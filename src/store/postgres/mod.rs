@@ -85,7 +85,11 @@
 mod claims;
 mod error;
 mod joined;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod listen;
 mod migration;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod notify;
 mod options;
 #[cfg(feature = "send")]
 mod outbox;
@@ -95,7 +99,7 @@ mod outbox;
 mod server;
 mod statement;
 mod store;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "inbox", feature = "send"))]
 mod tx;
 
 pub use self::{options::PostgresStoreOptions, store::PostgresStore};
