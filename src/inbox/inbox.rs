@@ -12,7 +12,9 @@ use tower_service::Service;
 use super::{
     handler::Handler,
     shared::{Settings, Shared},
-    store::{Change, InboxId, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, Selection},
+    store::{
+        Change, InboxId, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, STATS_COUNTED, Selection,
+    },
 };
 use crate::{error::StoreError, idempotency::MissingId, json::Pointer};
 
@@ -137,7 +139,8 @@ impl Inbox {
     }
 
     /// Sets how many events may wait or be worked. Others are answered with 503 and `Retry-After`, so that their senders keep them. By default
-    /// there is no limit.
+    /// there is no limit. With one, each call of the store counts what has not ended, no further than to the limit: a limit of 100,000 costs
+    /// some milliseconds for each event that comes.
     #[must_use]
     pub fn with_depth_limit(self, events: u64) -> Self {
         self.with(|settings| settings.depth_limit = Some(events))
@@ -284,12 +287,18 @@ impl Inbox {
             }
             died @ Selection::DiedSince(_) => {
                 // One that is replayed and dies again meanwhile must not keep this going for ever.
-                let steps = self.stats().await?.dead / u64::from(STEP) + 1;
                 let mut changed = 0;
-                for _ in 0..steps {
-                    let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
-                    changed += step;
-                    if step < u64::from(STEP) {
+                'all: loop {
+                    let dead = self.stats().await?.dead;
+                    for _ in 0..=dead / u64::from(STEP) {
+                        let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
+                        changed += step;
+                        if step < u64::from(STEP) {
+                            break 'all;
+                        }
+                    }
+                    // So many are that many or more.
+                    if dead < STATS_COUNTED {
                         break;
                     }
                 }

@@ -52,7 +52,8 @@ pub use self::{
     retries::InboxRetries,
     store::{
         AcceptRequest, Accepted, Change, Content, Ending, EventDraft, EventState, Guard, InboxId, InboxLease,
-        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, LeasedEvent, Selection,
+        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, LeasedEvent, STATS_COUNTED,
+        Selection,
     },
     worker::InboxWorker,
 };

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 mod accepting;
+mod durable;
 mod model;
+mod postgres;
 mod shop;
 mod sqlite;
 mod stores;
 mod working;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -301,7 +301,10 @@ impl InboxRetention {
     }
 }
 
-/// What there is of a consumer.
+/// How far [`InboxStats`] counts the events of a state, so that to count costs little however many there are.
+pub const STATS_COUNTED: u64 = 100_000;
+
+/// What there is of a consumer. None of the numbers is larger than [`STATS_COUNTED`]: that many are that many or more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxStats {

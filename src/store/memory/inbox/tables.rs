@@ -9,7 +9,8 @@ use crate::{
     idempotency::ClaimKey,
     inbox::{
         AcceptRequest, Accepted, Change, Content, Ending, EventDraft, EventState, Fenced, InboxId, InboxLease,
-        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, LeaseToken, LeasedEvent, Selection,
+        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, LeaseToken, LeasedEvent, STATS_COUNTED,
+        Selection,
         policy::{self, Aged, Found, Leased, NEVER, Standing},
     },
 };
@@ -246,7 +247,10 @@ impl Tables {
 
     pub(super) fn stats(&self, consumer: &str, now: Millis) -> InboxStats {
         let of_consumer = || self.events.values().filter(|event| *event.consumer == *consumer);
-        let count = |state| of_consumer().filter(|event| event.standing.state == state).count() as u64;
+        let count = |state| {
+            let of_state = of_consumer().filter(|event| event.standing.state == state).count() as u64;
+            of_state.min(STATS_COUNTED)
+        };
         let unfinished = of_consumer().filter(|event| !event.standing.state.has_ended());
         let oldest = unfinished.map(|event| event.accepted_at).min();
         let oldest = oldest.map(|at| Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or_default()));

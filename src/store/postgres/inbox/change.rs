@@ -4,9 +4,9 @@ use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
 use super::{
+    core::Core,
     lease::{go_on, write},
     rows::{EventRow, kept, number_of},
-    shared::Core,
 };
 use crate::{
     clock::{Millis, from_time},

@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{accept::accept_simple, shared::Core};
+use super::{core::Core, insert::accept_simple};
 use crate::{
     error::{StoreError, StoreErrorKind},
     inbox::{Accepted, EventDraft},
@@ -17,7 +17,7 @@ use crate::{
 /// The way to the task that stores events in groups.
 pub(super) struct Group(Mailbox<Arrived>);
 
-/// An event, and who waits for what becomes of it.
+/// An event, and the caller that waits for the answer.
 struct Arrived {
     consumer: Arc<str>,
     event: EventDraft,

@@ -4,8 +4,8 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
+    core::Core,
     rows::{EventRow, corrupt, id_of, kept, number, number_of, until},
-    shared::Core,
 };
 use crate::{
     clock::Millis,
@@ -97,15 +97,15 @@ async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str
 }
 
 fn leased(row: &PgRow, found: &EventRow, round_attempt: u32, now: Millis) -> Result<LeasedEvent, sqlx::Error> {
-    let key: &[u8] = row.try_get("key")?;
+    let key: Vec<u8> = row.try_get("key")?;
     let key = key.try_into().map_err(|_| corrupt("a key is not of 16 bytes"))?;
     let accepted_at: Millis = row.try_get("accepted_at")?;
-    let (head, body): (Option<&[u8]>, Option<Vec<u8>>) = (row.try_get("head")?, row.try_get("body")?);
+    let (head, body): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("head")?, row.try_get("body")?);
     Ok(LeasedEvent::new(
         id_of(found.seq),
         ClaimKey::from_bytes(key),
         (found.standing.attempt, round_attempt),
-        Content::new(text(head.unwrap_or_default()), body.unwrap_or_default().into()),
+        Content::new(text(&head.unwrap_or_default()), body.unwrap_or_default().into()),
         until(now, accepted_at),
     ))
 }

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 
 use super::{
+    core::Core,
     lease::text,
     rows::{id_of, kept, number, number_of, restored, state, until},
-    shared::Core,
 };
 use crate::{
     clock::{Millis, to_time},
@@ -38,8 +38,8 @@ pub(super) async fn event(core: &Core, id: InboxId) -> Result<Option<InboxRecord
     let read = |rows: Vec<PgRow>| {
         let Some(row) = rows.first() else { return Ok(None) };
         let mut record = record(row)?;
-        let (head, body): (Option<&[u8]>, Option<Vec<u8>>) = (row.try_get("head")?, row.try_get("body")?);
-        record.content = head.zip(body).map(|(head, body)| Content::new(text(head), body.into()));
+        let (head, body): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("head")?, row.try_get("body")?);
+        record.content = head.zip(body).map(|(head, body)| Content::new(text(&head), body.into()));
         Ok(Some(record))
     };
     rows.and_then(read).map_err(|error| store_error(error, "read an event of the inbox"))

@@ -11,7 +11,9 @@
 mod accept;
 mod change;
 mod contract;
+mod core;
 mod group;
+mod insert;
 mod lease;
 mod list;
 mod purge;

@@ -5,9 +5,9 @@ use tokio::time::timeout_at;
 
 use super::{
     change::lock,
+    core::Core,
     lease::go_on,
     rows::{bounded, kept},
-    shared::Core,
 };
 use crate::{
     clock::Millis,

@@ -49,7 +49,7 @@ impl EventRow {
             u32::try_from(count).map_err(|_| corrupt("a count is out of range"))
         };
         let Some(seq) = row.try_get::<Option<i64>, _>("seq")? else { return Ok(None) };
-        let token: Option<&[u8]> = row.try_get("token")?;
+        let token: Option<Vec<u8>> = row.try_get("token")?;
         let token = token
             .map(|bytes| {
                 bytes.try_into().map(LeaseToken::from_bytes).map_err(|_| corrupt("a token is not of 16 bytes"))
