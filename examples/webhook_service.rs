@@ -1,10 +1,11 @@
 //! Run: cargo run --features full --example webhook_service
 //!
-//! One program with both halves: it receives webhooks of Stripe and GitHub, sends webhooks of its own, and serves the management API, the
-//! dashboard, a health check and metrics. Started so, it looks at itself once and ends. With `-- --serve [ADDRESS] [--demo]` it stays up,
+//! One program with both halves: it receives webhooks of Stripe and GitHub into an inbox and works them, sends webhooks of its own, and serves
+//! the management API, the dashboard, a health check and metrics. Started so, it looks at itself once and ends. With `-- --serve [ADDRESS] [--demo]` it stays up,
 //! with a day of made-up deliveries if you like; then open http://127.0.0.1:3000/login?as=operator, or
 //!
 //!     curl -b session=operator 'http://127.0.0.1:3000/api/webhooks/stats?all_tenants=true'
+//!     curl -b session=operator 'http://127.0.0.1:3000/api/webhooks/inbox?state=dead'
 //!     curl http://127.0.0.1:3000/healthz
 //!     curl http://127.0.0.1:3000/metrics
 //!
@@ -25,19 +26,20 @@ use axum::{
     extract::Query,
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::get,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde::Deserialize;
 use serde_json::Value;
 use server::{BoxError, Limits};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::oneshot};
 use tower_webhooks::{
-    RawEvent, Secret, VerifiedEvent, WebhookLayer,
-    api::{self, Access, Api, HealthLimits},
+    EventRouter, Inbox, RawEvent, Retry, Secret, VerifiedEvent, WebhookLayer,
+    api::{Access, Api, Health, HealthLimits},
     clock::ClockOffset,
-    dashboard,
+    dashboard::Dashboard,
     idempotency::IdempotencyStore,
+    inbox::InboxStore,
     send::{Dispatcher, OutboxStore, SealingKey},
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -66,35 +68,57 @@ async fn login(Query(login): Query<Login>) -> Response {
     ([(header::SET_COOKIE, session)], Redirect::to("/webhooks")).into_response()
 }
 
-// What comes in. Each is handled once, whatever its sender repeats.
-async fn on_stripe(event: VerifiedEvent<Value>) {
-    println!("stripe: {}", event.delivery().event_type().map_or("an event", |event_type| event_type.as_str()));
+#[derive(Deserialize)]
+struct Invoice {
+    id: String,
+    amount_paid: u64,
 }
 
-async fn on_github(event: VerifiedEvent<RawEvent>) {
+// What comes in. It is answered when it is stored, and worked later. An invoice that does not fit its type is a dead letter.
+async fn on_invoice(invoice: VerifiedEvent<Invoice>) {
+    println!("stripe: {} of {} is paid", invoice.amount_paid, invoice.id);
+}
+
+/// The bank's papers come within the hour.
+async fn on_dispute(_: VerifiedEvent<Value>) -> Retry {
+    Retry::after(Duration::from_secs(60 * 60))
+}
+
+async fn on_push(event: VerifiedEvent<RawEvent>) {
     println!("github: {}", event.delivery().event_type().map_or("an event", |event_type| event_type.as_str()));
 }
 
-fn secret(name: &str) -> Result<Secret, BoxError> {
-    // A real one takes it from the environment or not at all.
-    Ok(std::env::var(name).map_or_else(|_| Secret::new("a secret for the example alone"), Secret::new)?)
+fn inbox(store: impl InboxStore) -> Inbox {
+    let events =
+        EventRouter::new().on("invoice.paid", on_invoice).on("charge.dispute.*", on_dispute).on("push", on_push);
+    Inbox::new(store, events)
+}
+
+const UNSAFE_SECRET: &str = "a secret for the example alone";
+
+/// A real one takes it from the environment or not at all.
+fn secret(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| UNSAFE_SECRET.to_owned())
 }
 
 /// Everything behind one router.
-fn app<S>(webhooks: &Dispatcher, store: &S) -> Result<Router, BoxError>
-where
-    S: IdempotencyStore + Clone,
-{
+fn app(webhooks: &Dispatcher, inbox: &Inbox, keys: impl IdempotencyStore) -> Result<Router, BoxError> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
-    let limits = HealthLimits::default().unserved(Duration::from_secs(5 * 60)).waiting(5_000);
-    let stripe = WebhookLayer::stripe(secret("STRIPE_WEBHOOK_SECRET")?).with_idempotency(store.clone());
-    let github = WebhookLayer::github(secret("GITHUB_WEBHOOK_SECRET")?).with_idempotency(store.clone());
+    let limits = HealthLimits::default()
+        .unserved(Duration::from_secs(5 * 60))
+        .waiting(5_000)
+        .inbox_waiting(5_000)
+        .inbox_oldest(Duration::from_secs(3 * 60 * 60));
+    let health = Health::new(webhooks.clone()).with_inbox(inbox.clone())?.with_limits(limits);
+    let api = Api::new(webhooks.clone(), authorize).with_inbox(inbox.clone())?.with_idempotency(keys);
+    let stripe = WebhookLayer::stripe(Secret::new(secret("STRIPE_WEBHOOK_SECRET"))?);
+    let github = WebhookLayer::github(Secret::new(secret("GITHUB_WEBHOOK_SECRET"))?);
     Ok(Router::new()
-        .route("/webhooks/in/stripe", post(on_stripe).layer(stripe))
-        .route("/webhooks/in/github", post(on_github).layer(github))
-        .nest("/api/webhooks", Api::new(webhooks.clone(), authorize).with_idempotency(store.clone()).router())
-        .nest("/webhooks", dashboard::router(webhooks.clone(), authorize))
-        .route("/healthz", get(api::health(webhooks.clone(), limits)))
+        .route_service("/webhooks/in/stripe", stripe.layer(inbox.clone()))
+        .route_service("/webhooks/in/github", github.layer(inbox.clone()))
+        .nest("/api/webhooks", api.router())
+        .nest("/webhooks", Dashboard::new(webhooks.clone(), authorize).with_inbox(inbox.clone())?.router())
+        .route("/healthz", get(health.handler()))
         .route("/metrics", get(move || async move { metrics.render() }))
         .route("/login", get(login)))
 }
@@ -106,24 +130,31 @@ fn dispatcher(store: impl OutboxStore) -> Result<Dispatcher, BoxError> {
         .build()?)
 }
 
-/// Serves until it is asked to stop: first no more connections are accepted and those under way end, then the worker finishes the attempts
-/// that it has begun.
+/// Serves until it is asked to stop. Then no more connections are accepted and those under way end; the handlers that the inbox has begun end,
+/// or their events are given back; and the attempts that sending has begun end.
 async fn serve(
     listener: TcpListener,
     app: Router,
-    webhooks: Dispatcher,
+    (webhooks, inbox): (Dispatcher, Inbox),
     stop: impl Future<Output = ()>,
 ) -> Result<(), BoxError> {
-    let (stopping, stopped) = watch::channel(false);
-    let mut stopped_worker = stopped.clone();
-    let worker = tokio::spawn(webhooks.worker().run(async move {
-        let _ = stopped_worker.wait_for(|stopped| *stopped).await;
-    }));
+    let (stop_sending, sending) = shutdown();
+    let (stop_working, working) = shutdown();
+    let sender = tokio::spawn(webhooks.worker().run(sending));
+    let worker = tokio::spawn(inbox.worker().run(working));
     server::serve(listener, app, Limits::default(), stop).await;
-    stopping.send(true)?;
+    stop_working.send(()).ok();
     worker.await?;
+    // Last, since handlers may have dispatched something.
+    stop_sending.send(()).ok();
+    sender.await?;
     println!("stopped");
     Ok(())
+}
+
+fn shutdown() -> (oneshot::Sender<()>, impl Future<Output = ()>) {
+    let (stop, stopped) = oneshot::channel();
+    (stop, async move { stopped.await.unwrap_or_default() })
 }
 
 #[tokio::main]
@@ -138,7 +169,8 @@ async fn main() -> Result<(), BoxError> {
                 let store = PostgresStore::options().clock_offset(clock.clone()).connect(&url).await?;
                 demo::fill(&dispatcher(store.clone())?, &store, &clock).await?;
             }
-            run(PostgresStore::connect(&url).await?).await
+            // Here the inbox is in a file of the process itself.
+            run(PostgresStore::connect(&url).await?, SqliteStore::connect(&sqlite).await?, is_demo).await
         }
         url => {
             let url = url.unwrap_or(sqlite);
@@ -148,7 +180,8 @@ async fn main() -> Result<(), BoxError> {
                 demo::fill(&dispatcher(store.clone())?, &store, &clock).await?;
                 store.close().await;
             }
-            run(SqliteStore::connect(&url).await?).await
+            let store = SqliteStore::connect(&url).await?;
+            run(store.clone(), store, is_demo).await
         }
     }
 }
@@ -159,17 +192,21 @@ fn yesterday() -> ClockOffset {
     clock
 }
 
-async fn run<S>(store: S) -> Result<(), BoxError>
+async fn run<S>(store: S, events: impl InboxStore, is_demo: bool) -> Result<(), BoxError>
 where
     S: IdempotencyStore + OutboxStore + Clone,
 {
-    let webhooks = dispatcher(store.clone())?;
-    let app = app(&webhooks, &store)?;
-    if let Some(address) = server::serve_address() {
+    let (webhooks, inbox) = (dispatcher(store.clone())?, inbox(events));
+    let app = app(&webhooks, &inbox, store)?;
+    let address = server::serve_address();
+    if is_demo || address.is_none() {
+        demo::receive(&app, &secret("STRIPE_WEBHOOK_SECRET"), &secret("GITHUB_WEBHOOK_SECRET")).await?;
+    }
+    if let Some(address) = address {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         println!("open http://{address}/login?as=operator or http://{address}/login?as=acme; ctrl-c stops");
-        return serve(listener, app, webhooks, server::stop_signal()).await;
+        return serve(listener, app, (webhooks, inbox), server::stop_signal()).await;
     }
 
     // It looks at itself.
@@ -181,7 +218,10 @@ where
         Ok((head.status, String::from_utf8(body.collect().await?.to_bytes().to_vec())?))
     };
     let (status, page) = get("/webhooks", "operator").await?;
-    assert!(status == StatusCode::OK && page.contains("Success rate"), "{page}");
+    assert!(
+        status == StatusCode::OK && page.contains("Success rate") && page.contains("Waiting in the inbox"),
+        "{page}"
+    );
     let (status, _) = get("/webhooks", "nobody").await?;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let (_, stats) = get("/api/webhooks/stats", "acme").await?;
@@ -192,6 +232,16 @@ where
     let (status, _) = get("/metrics", "").await?;
     assert_eq!(status, StatusCode::OK);
 
-    // And stops in order.
-    serve(TcpListener::bind("127.0.0.1:0").await?, app, webhooks, tokio::time::sleep(Duration::from_millis(50))).await
+    // And stops in order, when all events but the dispute have ended.
+    let worked = async {
+        while inbox.stats().await.is_ok_and(|stats| stats.pending + stats.working > 1) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    serve(TcpListener::bind("127.0.0.1:0").await?, app.clone(), (webhooks, inbox.clone()), worked).await?;
+    let (_, dead) = get("/api/webhooks/inbox?state=dead", "operator").await?;
+    let dead: Value = serde_json::from_str(&dead)?;
+    println!("dead letters: {}", dead["data"][0]["reason"]);
+    assert_eq!(dead["data"].as_array().map(Vec::len), Some(2), "{dead}");
+    Ok(())
 }

@@ -1,10 +1,15 @@
-//! A day of deliveries of two made-up customers, for a dashboard that has something to show.
+//! A day of deliveries of two made-up customers, and a few events of Stripe and GitHub, for a dashboard that has something to show.
+
+#[path = "sign.rs"]
+mod sign;
 
 use std::{error::Error, time::Duration};
 
-use serde_json::json;
+use axum::{Router, body::Body, http::Request};
+use serde_json::{Value, json};
+use tower::ServiceExt;
 use tower_webhooks::{
-    clock::ClockOffset,
+    clock::{Clock, ClockOffset, SystemClock},
     send::{
         After, Dispatcher, Endpoint, EventTypeDefinition, Finish, LeaseRequest, LeaseToken, Message, NewEndpoint,
         OutboxStore,
@@ -58,6 +63,51 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
         clock.advance(Duration::from_secs(3600));
     }
     Ok(())
+}
+
+/// Sends events as Stripe and GitHub do, to `/webhooks/in/stripe` and `/webhooks/in/github`: two invoices lack their amount.
+pub(crate) async fn receive(app: &Router, stripe: &str, github: &str) -> Result<(), BoxError> {
+    for number in 1..=6 {
+        let mut invoice = json!({ "id": format!("in_{number}"), "customer": "cus_1", "amount_paid": 12_990 });
+        if number % 3 == 0 {
+            invoice["amount_paid"] = Value::Null;
+        }
+        send(app, of_stripe(stripe, &format!("evt_{number}"), "invoice.paid", &invoice)?).await?;
+    }
+    for number in 1..=3 {
+        let body =
+            json!({ "ref": "refs/heads/main", "after": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d", "number": number })
+                .to_string();
+        let request = Request::post("/webhooks/in/github")
+            .header("user-agent", "GitHub-Hookshot/044aadd")
+            .header("content-type", "application/json")
+            .header("x-github-event", "push")
+            .header("x-github-delivery", format!("0b1c2d3e-0000-4000-8000-00000000000{number}"))
+            .header("x-hub-signature-256", sign::github(github, &body));
+        send(app, request.body(Body::from(body))?).await?;
+    }
+    let dispute = json!({ "id": "dp_1", "amount": 12_990, "reason": "fraudulent" });
+    send(app, of_stripe(stripe, "evt_7", "charge.dispute.created", &dispute)?).await
+}
+
+/// An event as Stripe sends it.
+pub(crate) fn of_stripe(secret: &str, id: &str, event_type: &str, object: &Value) -> Result<Request<Body>, BoxError> {
+    let now = SystemClock.now();
+    let body = json!({
+        "id": id, "object": "event", "type": event_type, "created": sign::unix_seconds(now), "livemode": true, "data": { "object": object },
+    })
+    .to_string();
+    let request = Request::post("/webhooks/in/stripe")
+        .header("user-agent", "Stripe/1.0 (+https://stripe.com/docs/webhooks)")
+        .header("content-type", "application/json; charset=utf-8")
+        .header("stripe-signature", sign::stripe(secret, now, &body));
+    Ok(request.body(Body::from(body))?)
+}
+
+/// Sends a request and expects that it is accepted.
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Result<(), BoxError> {
+    let status = app.clone().oneshot(request).await?.status();
+    if status.is_success() { Ok(()) } else { Err(format!("answered {status}").into()) }
 }
 
 /// Plays the worker for all that is due.

@@ -17,14 +17,16 @@ pub(super) struct Period {
 }
 
 impl Period {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; PERIODS] = [
+        // Attempts are counted by the hour: the last sixty minutes are in two of them.
+        Self { name: "1h", label: "1 hour", hours: 2, step: 1 },
         Self { name: "6h", label: "6 hours", hours: 6, step: 1 },
         Self { name: "24h", label: "24 hours", hours: 24, step: 1 },
         Self { name: "7d", label: "7 days", hours: 168, step: 6 },
         Self { name: "30d", label: "30 days", hours: 720, step: 24 },
     ];
 
-    pub(super) const DAY: Self = Self::ALL[1];
+    pub(super) const DAY: Self = Self::ALL[2];
 
     /// The period of a name; a day where it is another one.
     pub(super) fn of(name: Option<&str>) -> Self {
@@ -38,10 +40,13 @@ impl Period {
     }
 
     /// Links to the same page with each period.
-    pub(super) fn links(self, path: &str) -> [(&'static str, String, bool); 4] {
+    pub(super) fn links(self, path: &str) -> [(&'static str, String, bool); PERIODS] {
         Self::ALL.map(|period| (period.label, format!("{path}?period={}", period.name), period == self))
     }
 }
+
+/// How many periods there are to choose from.
+pub(super) const PERIODS: usize = 5;
 
 /// Stats as a page shows them.
 pub(super) struct StatsView {
@@ -61,6 +66,8 @@ pub(super) struct StatsView {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) attempts_text: String,
+    /// What the span is, where its name is not all of it.
+    pub(super) span_note: Option<&'static str>,
     pub(super) latency_text: String,
 }
 
@@ -129,6 +136,9 @@ impl StatsView {
                 percentile(total, 0.5),
                 percentile(total, 0.95),
                 percentile(total, 0.99),
+            ),
+            span_note: (period.hours == 2).then_some(
+                "Attempts are counted by the hour: these are the hour that has begun and the one before, in UTC.",
             ),
             bars,
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Shared,
-    chart::{Period, StatsView},
+    chart::{PERIODS, Period, StatsView},
     deliveries::{Row as DeliveryRow, SHOWN},
     form::Form,
     guard::Reader,
@@ -122,7 +122,7 @@ pub(super) async fn list(
 struct Page {
     frame: Frame,
     row: Row,
-    periods: [(&'static str, String, bool); 4],
+    periods: [(&'static str, String, bool); PERIODS],
     stats: StatsView,
     recent: Vec<DeliveryRow>,
     all: String,

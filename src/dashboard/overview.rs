@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Everything,
-    chart::{Period, StatsView},
+    chart::{PERIODS, Period, StatsView},
     deliveries::{Row, SHOWN},
     guard::Reader,
     inbox::{Depth, Row as EventRow},
@@ -63,7 +63,7 @@ struct Page {
 
 /// What is sent.
 struct Sent {
-    periods: [(&'static str, String, bool); 4],
+    periods: [(&'static str, String, bool); PERIODS],
     stats: StatsView,
     recent: Vec<Row>,
     all: &'static str,

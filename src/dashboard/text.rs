@@ -59,10 +59,58 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     labels.join(", ")
 }
 
-/// JSON with line breaks.
+/// JSON with line breaks. Nothing else of it is changed: neither the order of fields, nor how a number or a character is written.
 pub(super) fn pretty(text: &str) -> String {
-    let value = serde_json::from_str::<serde_json::Value>(text);
-    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| text.to_owned())
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+        return text.to_owned();
+    }
+    let most = text.len() * 4 + 1024;
+    let mut shown = String::with_capacity(text.len() * 2);
+    let (mut depth, mut is_in_string, mut is_escaped) = (0_usize, false, false);
+    let line = |shown: &mut String, depth: usize| {
+        shown.push('\n');
+        shown.extend(std::iter::repeat_n("  ", depth));
+    };
+    let mut rest = text.chars().peekable();
+    while let Some(one) = rest.next() {
+        if is_in_string {
+            shown.push(one);
+            (is_in_string, is_escaped) = (is_escaped || one != '"', !is_escaped && one == '\\');
+            continue;
+        }
+        match one {
+            ' ' | '\t' | '\n' | '\r' => {}
+            '{' | '[' => {
+                shown.push(one);
+                while rest.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                if rest.peek().is_some_and(|next| matches!(next, '}' | ']')) {
+                    shown.extend(rest.next());
+                } else {
+                    depth += 1;
+                    line(&mut shown, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut shown, depth);
+                shown.push(one);
+            }
+            ',' => {
+                shown.push(one);
+                line(&mut shown, depth);
+            }
+            ':' => shown.push_str(": "),
+            one => {
+                is_in_string = one == '"';
+                shown.push(one);
+            }
+        }
+        // What is deep in itself would be mostly blanks.
+        if shown.len() > most {
+            return text.to_owned();
+        }
+    }
+    shown
 }
 
 /// A share in per cent. Only what is whole is called 100 %.
@@ -94,6 +142,18 @@ pub(super) fn link(path: &str, parameters: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_gets_line_breaks_and_nothing_else() {
+        let text = r#" {"b":1.10,"a":[ ],"s":"a\",{\\","o":{ },"n":[12345678901234567890,{"x":"\u00e4"}]}"#;
+        let shown = "{\n  \"b\": 1.10,\n  \"a\": [],\n  \"s\": \"a\\\",{\\\\\",\n  \"o\": {},\n  \"n\": [\n    12345678901234567890,\n    {\n      \"x\": \"\\u00e4\"\n    }\n  ]\n}";
+        assert_eq!(pretty(text), shown);
+        for left_alone in ["", "no json", "{", "7", "\"a b\"", "[1,]"] {
+            assert_eq!(pretty(left_alone), left_alone);
+        }
+        let deep = format!("{}{}{}", "[".repeat(100), vec!["1"; 10_000].join(","), "]".repeat(100));
+        assert_eq!(pretty(&deep), deep);
+    }
 
     #[test]
     fn figures_are_told_briefly() {

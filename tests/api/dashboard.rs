@@ -21,9 +21,10 @@ use tower::ServiceExt;
 use tower_webhooks::{
     Inbox, Secret, WebhookLayer,
     api::Access,
+    clock::ClockOffset,
     dashboard::{self, Dashboard},
     inbox::EventState,
-    send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Tenant},
+    send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Scope, Tenant},
     store::{MemoryInbox, MemoryOutbox},
 };
 
@@ -284,6 +285,31 @@ async fn hostile_texts_are_shown_as_texts() {
         assert!(!answer.text.contains("http://") || answer.text.contains("127.0.0.1"), "{page}: another host");
     }
     assert!(shown >= 8, "{shown} pages show the text");
+}
+
+#[tokio::test]
+async fn the_last_hour_is_the_hour_that_has_begun_and_the_one_before() {
+    let offset = ClockOffset::default();
+    let webhooks = dispatcher(MemoryOutbox::with_offset(offset.clone()));
+    let url = outbox::serve(Router::new().route("/hook", post(|| async {}))).await;
+    let tenant = webhooks.tenant("acme").unwrap();
+    tenant.endpoints().create(NewEndpoint::new(&url).unwrap()).await.unwrap();
+    // The oldest first: 30, 10, 3 hours ago, one, and now.
+    offset.rewind(Duration::from_secs(30 * 3600));
+    for (number, later) in [(1, 20), (2, 7), (3, 2), (4, 1), (5, 0)] {
+        tenant.dispatch(outbox::message(number)).await.unwrap();
+        let working = outbox::Working::start(&webhooks);
+        outbox::until("it is delivered", async || webhooks.backlog(Scope::all()).await.unwrap().waiting == 0).await;
+        working.stop().await;
+        offset.advance(Duration::from_secs(later * 3600));
+    }
+
+    let browser = Browser::new(&webhooks, "acme");
+    for (period, counted) in [("1h", "2"), ("6h", "3"), ("24h", "4"), ("another", "4"), ("7d", "5")] {
+        let text = browser.get(&format!("?period={period}")).await.text;
+        assert_eq!(figure(&text, "Delivered"), counted, "{period}: {text}");
+        assert_eq!(text.contains("the hour that has begun and the one before"), period == "1h");
+    }
 }
 
 #[tokio::test]

@@ -111,12 +111,40 @@ try {
   assert.equal(await run("return window.hacked ?? null"), null);
   const hostile = (await run("return location.pathname")).replace(/^\/webhooks/, "");
 
+  const hostileEvent = await run("return (async () => new DOMParser().parseFromString(await (await fetch(arguments[0])).text(), 'text/html'))().then((page) => [...page.querySelectorAll('td a')].find((link) => link.innerText.includes('<script>')).getAttribute('href'))", `${base}/inbox`);
+  await call("POST", `${at}/url`, { url: new URL(hostileEvent, base).href });
+  assert.ok((await text("main")).includes("<script>window.hacked"), await text("main"));
+  assert.equal(await run("return window.hacked ?? null"), null);
+
+  // Dead letters: the right counts, a reason, a replay of one, and of what is ticked.
+  await as("operator");
+  await open("/inbox?state=dead");
+  const depth = await run("return Object.fromEntries([...document.querySelectorAll('#depth .figure')].map((figure) => [...figure.children].map((part) => part.innerText)))");
+  assert.equal(depth["Dead letters"], "3", JSON.stringify(depth));
+  assert.equal(depth["Waiting in the inbox"], "2", JSON.stringify(depth));
+  await shot("inbox");
+  await click("td a", "invoice.paid");
+  await arrived("/webhooks/inbox/");
+  assert.ok((await text("main")).includes("amount_paid"), await text("main"));
+  await shot("event", true);
+  await click("button", "Replay");
+  await until("replayed", async () => (await text("[role=status]"))?.includes("due again"));
+  await until("dead again", async () => (await text("#state .state")) === "dead");
+  await open("/inbox?state=dead");
+  await run("document.querySelectorAll('td input').forEach((box) => box.click())");
+  // What is ticked stays ticked, though the list renews itself.
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  assert.equal(await run("return document.querySelectorAll('td input:checked').length"), 3);
+  await click("#bulk button", "Discard");
+  await until("discarded", async () => (await text("[role=status]"))?.includes("3 events are discarded"));
+  await as("operator-of-acme");
+
   // Without script the same can be read.
   const read = async (path) => {
     await open(path);
     return (await text("main")).replace(/\s+/g, " ");
   };
-  const pages = ["", "/endpoints", "/deliveries?state=delivered", "/event-types", hostile];
+  const pages = ["", "/endpoints", "/deliveries?state=delivered", "/event-types", "/inbox", hostileEvent.replace(/^\/webhooks/, ""), hostile];
   const endpoint = await run("return (async () => new DOMParser().parseFromString(await (await fetch(arguments[0])).text(), 'text/html').querySelector('td a').getAttribute('href'))()", `${base}/endpoints`);
   pages.push(endpoint.replace(/^\/webhooks/, ""));
   const withScript = [];
@@ -132,7 +160,7 @@ try {
   const faults = [];
   for (const who of ["operator-of-acme", "acme", "operator"]) {
     await as(who);
-    for (const path of who === "operator" ? ["", "/endpoints", "/deliveries?tenant=acme"] : [...pages, "/deliveries?state=wrong", "/nothing"]) {
+    for (const path of who === "operator" ? ["", "/endpoints", "/deliveries?tenant=acme", "/inbox", "/inbox?state=lost"] : [...pages, "/deliveries?state=wrong", "/nothing"]) {
       await open(path);
       for (const width of [360, 1440]) {
         await size(width);

@@ -19,12 +19,12 @@ use axum::{
     http::{StatusCode, header, request::Parts},
 };
 use tower_webhooks::{
-    BoxFuture,
+    BoxFuture, EventRouter, Inbox, RawEvent, Retry, Secret, VerifiedEvent, WebhookLayer,
     api::{self, Access},
     clock::ClockOffset,
-    dashboard,
+    dashboard::Dashboard,
     send::{AttemptRequest, AttemptResult, DestinationPolicy, EndpointResponse, Message, Scope, Transport},
-    store::sqlite::SqliteStoreOptions,
+    store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
 
 use crate::support::outbox;
@@ -46,6 +46,42 @@ impl Transport for Obliging {
         Box::pin(async { AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::from_millis(20)) })
     }
 }
+
+#[derive(serde::Deserialize)]
+struct Invoice {
+    #[serde(rename = "amount_paid")]
+    _amount_paid: u64,
+}
+
+/// The demo's events, one of a tenant with markup in all of its texts, and a worker.
+async fn inbox(url: &str, hostile: &str) -> Inbox {
+    let events = EventRouter::new()
+        .on("invoice.paid", |_: VerifiedEvent<Invoice>| async {})
+        .on("push", |_: VerifiedEvent<RawEvent>| async {})
+        .on("*", |_: VerifiedEvent<RawEvent>| async { Retry::after(Duration::from_secs(3600)) });
+    let inbox = Inbox::new(SqliteStore::connect(url).await.unwrap(), events);
+    let app = Router::new()
+        .route_service("/webhooks/in/stripe", WebhookLayer::stripe(Secret::new(KEY).unwrap()).layer(inbox.clone()))
+        .route_service("/webhooks/in/github", WebhookLayer::github(Secret::new(KEY).unwrap()).layer(inbox.clone()));
+    demo::receive(&app, KEY, KEY).await.unwrap();
+    let of_acme = |_: tower_webhooks::RequestHead| async {
+        Ok::<_, tower_webhooks::BoxError>(tower_webhooks::Secrets::new(Secret::new(KEY).unwrap()).tenant("acme"))
+    };
+    let app = Router::new().route_service("/webhooks/in/stripe", WebhookLayer::stripe(of_acme).layer(inbox.clone()));
+    for (id, event_type) in [(hostile, hostile), ("evt_of_acme", "invoice.paid")] {
+        let event = demo::of_stripe(KEY, id, event_type, &serde_json::json!({ "note": hostile })).unwrap();
+        demo::send(&app, event).await.unwrap();
+    }
+    tokio::spawn(inbox.worker().run(std::future::pending()));
+    let settled = async || {
+        let stats = inbox.stats().await.unwrap();
+        stats.dead == 3 && stats.working == 0
+    };
+    outbox::until("all events were worked once", settled).await;
+    inbox
+}
+
+const KEY: &str = "a secret for the test alone";
 
 /// Ends with this value.
 struct Process(std::process::Child);
@@ -72,9 +108,10 @@ async fn a_browser_finds_everything_in_its_place() {
     let hostile = "</pre><script>window.hacked = true</script><img src=x onerror='window.hacked = true'>";
     webhooks.dispatch(Message::new("note.added", &hostile).unwrap().tenant("acme")).await.unwrap();
     let worker = tokio::spawn(webhooks.worker().run(std::future::pending()));
+    let inbox = inbox(&format!("sqlite://{}/inbox.db", folder.path().display()), hostile).await;
     outbox::until("nothing waits", async || webhooks.backlog(Scope::all()).await.unwrap().waiting == 0).await;
     let app = Router::new()
-        .nest("/webhooks", dashboard::router(webhooks.clone(), authorize))
+        .nest("/webhooks", Dashboard::new(webhooks.clone(), authorize).with_inbox(inbox).unwrap().router())
         .nest("/api", api::router(webhooks, authorize));
     let base = outbox::serve(app).await.replace("/hook", "/webhooks");
 
