@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     boxed::{BoxError, BoxFuture},
-    net::destination::EndpointUrl,
+    net::{destination::EndpointUrl, identity::ClientIdentity},
     observe::AttemptEnd,
 };
 
@@ -70,18 +70,26 @@ pub struct AttemptRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) identity: Option<ClientIdentity>,
 }
 
 impl AttemptRequest {
     /// Creates a request. The headers are those of the signer and of the endpoint. The transport adds what HTTP itself needs.
     pub fn new(url: EndpointUrl, headers: HeaderMap, body: Bytes) -> Self {
-        Self { url, headers, body, timeout: None }
+        Self { url, headers, body, timeout: None, identity: None }
     }
 
     /// Sets a deadline for this attempt. It counts if it is shorter than that of the transport.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the identity that the receiver is shown, in place of that of the transport.
+    #[must_use]
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
