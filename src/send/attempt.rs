@@ -9,7 +9,8 @@ use crate::{
     observe::AttemptEnd,
 };
 
-/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient) is the one to use; tests have their own.
+/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient), which sends by HTTP, is the one to use. Tests have their own, and so have
+/// applications that put deliveries on a queue.
 ///
 /// Every attempt returns a result, and ends by its deadline. Your own transport has to ensure both:
 /// [`deliver`](crate::send::deliver) does not end an attempt itself, and a worker ends it a moment after the deadline.
