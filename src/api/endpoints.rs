@@ -25,8 +25,8 @@ use super::{
 use crate::{
     secret::Secret,
     send::{
-        CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind, HeaderError,
-        NewEndpoint, NewSecret, RateLimit, Style, Tenant,
+        ClientIdentity, CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind,
+        HeaderError, NewEndpoint, NewSecret, RateLimit, Style, Tenant,
     },
 };
 
@@ -116,6 +116,9 @@ pub(super) struct NewEndpointInput {
     #[serde(default)]
     #[schema(write_only)]
     headers: BTreeMap<String, String>,
+    /// The certificate that its receiver is shown if it asks for one (mutual TLS). It is never shown again.
+    #[schema(value_type = Option<IdentityInput>, write_only, nullable = false)]
+    client_identity: Option<IdentityInput>,
     /// How many attempts it takes in a second or a minute.
     #[schema(example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$", nullable = false)]
     rate_limit: Option<String>,
@@ -144,6 +147,19 @@ pub(super) struct NewEndpointInput {
     ping: bool,
 }
 
+/// A certificate with its private key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClientIdentity)]
+pub(super) struct IdentityInput {
+    /// The client's own certificate in PEM, then those that sign it, without the root.
+    #[schema(write_only, max_length = 16384)]
+    certificates: String,
+    /// Its private key in PEM, not encrypted.
+    #[schema(write_only, max_length = 16384)]
+    key: String,
+}
+
 /// What is to be changed about an endpoint. What is left out stays as it is.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -165,6 +181,10 @@ pub(super) struct UpdateInput {
     #[schema(write_only, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     headers: Option<BTreeMap<String, String>>,
+    /// The certificate that its receiver is shown if it asks for one (mutual TLS); `null` removes it.
+    #[schema(value_type = Option<IdentityInput>, write_only)]
+    #[serde(default, deserialize_with = "some")]
+    client_identity: Option<Option<IdentityInput>>,
     /// How many attempts it takes in a second or a minute; `null` removes the limit.
     #[schema(value_type = Option<String>, example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$")]
     #[serde(default, deserialize_with = "some")]
@@ -642,6 +662,9 @@ impl NewEndpointInput {
         if !self.headers.is_empty() {
             endpoint = endpoint.headers(custom_headers(&self.headers)?);
         }
+        if let Some(input) = self.client_identity {
+            endpoint = endpoint.client_identity(identity(input)?);
+        }
         if let Some(limit) = self.rate_limit {
             endpoint = endpoint.rate_limit(rate_limit(&limit)?);
         }
@@ -678,6 +701,11 @@ impl UpdateInput {
         }
         if let Some(headers) = self.headers {
             update = update.headers(custom_headers(&headers)?);
+        }
+        match self.client_identity {
+            Some(Some(input)) => update = update.client_identity(identity(input)?),
+            Some(None) => update = update.no_client_identity(),
+            None => {}
         }
         match self.rate_limit {
             Some(Some(limit)) => update = update.rate_limit(rate_limit(&limit)?),
@@ -729,6 +757,12 @@ fn custom_headers(headers: &BTreeMap<String, String>) -> Result<CustomHeaders, P
         custom.insert(name, value).map_err(wrong)?;
     }
     Ok(custom)
+}
+
+fn identity(input: IdentityInput) -> Result<ClientIdentity, Problem> {
+    let key = Secret::new(input.key).map_err(|error| Problem::field("client_identity/key", error.to_string()))?;
+    ClientIdentity::from_pem(input.certificates, key)
+        .map_err(|error| Problem::field("client_identity", error.to_string()))
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, Problem> {

@@ -38,6 +38,9 @@ pub(super) struct MessageView {
     version: Option<String>,
     /// Its labels, by which endpoints choose messages.
     labels: BTreeMap<String, String>,
+    /// Its order key: each endpoint gets those with the same key one at a time and in order.
+    #[schema(required)]
+    order_key: Option<String>,
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]
     timestamp: Time,
@@ -79,6 +82,9 @@ pub(super) struct NewMessageInput {
     #[serde(default)]
     #[schema(schema_with = metadata::labels_schema, required = false)]
     labels: BTreeMap<String, String>,
+    /// Its order key: each endpoint gets those with the same key one at a time and in the order of dispatch.
+    #[schema(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", max_length = 128, nullable = false, example = "invoice-7")]
+    order_key: Option<String>,
     /// When it happened; now by default.
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     timestamp: Option<Time>,
@@ -190,6 +196,7 @@ impl MessageView {
             tenant: Some(record.tenant.to_string()).filter(|tenant| !tenant.is_empty()),
             version: record.version.clone(),
             labels: record.labels.clone(),
+            order_key: record.order_key.clone(),
             timestamp: Time(record.timestamp),
             created_at: Time(record.created_at()),
         }
@@ -213,6 +220,9 @@ impl NewMessageInput {
         }
         if let Some(version) = self.version {
             message = message.version(version);
+        }
+        if let Some(key) = self.order_key {
+            message = message.order_key(key);
         }
         for (name, value) in self.labels {
             message = message.label(name, value);

@@ -93,6 +93,7 @@ pub use self::{
 pub use crate::{
     net::{
         destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+        identity::ClientIdentity,
         proxy::EgressProxy,
         resolver::{Resolver, SystemResolver},
     },

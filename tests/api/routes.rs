@@ -533,6 +533,8 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
             with("labels", (0..17).map(|n| (format!("a{n}"), json!("b"))).collect::<serde_json::Map<_, _>>().into()),
             "#/labels",
         ),
+        (with("client_identity", json!({ "certificates": "-", "key": "-" })), "#/client_identity"),
+        (with("client_identity", json!({ "certificates": "-" })), "#/client_identity"),
         (with("ping", json!("yes")), "#/ping"),
     ] {
         let problem = acme.post("/endpoints", body.clone()).await.problem(422, "invalid");

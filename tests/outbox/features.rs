@@ -895,6 +895,60 @@ async fn an_endpoint_gets_the_messages_that_have_all_of_its_labels() {
     }
 }
 
+/// A transport that is a queue: what it does not accept at once is tried again, and delays what has its key alone.
+#[tokio::test]
+async fn a_queue_in_place_of_http_gets_what_is_signed_in_the_order_of_its_key() {
+    struct Queued(tokio::sync::mpsc::Sender<AttemptRequest>, Mutex<BTreeMap<String, u32>>);
+
+    impl Transport for Queued {
+        fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+            // It refuses the first try of what comes first, and of some others.
+            let id = request.headers()["webhook-id"].to_str().unwrap().to_owned();
+            let tries = {
+                let mut tries = self.1.lock().unwrap();
+                let count = tries.len();
+                let tries = tries.entry(id).or_insert(u32::from(count % 3 != 0));
+                *tries += 1;
+                *tries
+            };
+            let accepted = if tries > 1 { self.0.try_send(request).is_ok() } else { false };
+            Box::pin(std::future::ready(match accepted {
+                true => AttemptResult::answered(EndpointResponse::new(StatusCode::ACCEPTED), Duration::ZERO),
+                false => AttemptResult::failed(AttemptError::new(AttemptErrorKind::Connect), Duration::ZERO),
+            }))
+        }
+    }
+
+    let (sender, mut queue) = tokio::sync::mpsc::channel(64);
+    let webhooks = Dispatcher::builder(MemoryOutbox::new())
+        .sealing_key(key(7))
+        .transport(Queued(sender, Mutex::default()), DestinationPolicy::default())
+        .retry_policy(RetryPolicy::custom([Duration::from_millis(100); 5]))
+        .poll_interval(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    register(&webhooks, at("orders.queue.example")).await;
+    for order in 0..12 {
+        let message = Message::new("order.completed", &order).unwrap().order_key(format!("key-{}", order % 2));
+        webhooks.dispatch(message).await.unwrap();
+    }
+    let working = Working::start(&webhooks);
+
+    let mut got = Vec::new();
+    while got.len() < 12 {
+        let request = tokio::time::timeout(Duration::from_secs(60), queue.recv()).await.unwrap().unwrap();
+        assert!(request.headers().contains_key("webhook-signature"), "{request:?}");
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        got.push(body["data"].as_u64().unwrap());
+    }
+
+    for parity in [0, 1] {
+        let of_key: Vec<_> = got.iter().copied().filter(|order| order % 2 == parity).collect();
+        assert!(of_key.len() == 6 && of_key.is_sorted(), "{got:?}");
+    }
+    working.stop().await;
+}
+
 #[tokio::test]
 async fn deliveries_are_found_by_what_they_are() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();

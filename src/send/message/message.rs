@@ -40,6 +40,7 @@ pub struct Message {
     tenant: Option<Arc<str>>,
     version: Option<Arc<str>>,
     labels: Option<Arc<Labels>>,
+    order_key: Option<Arc<str>>,
 }
 
 impl Message {
@@ -65,6 +66,7 @@ impl Message {
             tenant: None,
             version: None,
             labels: None,
+            order_key: None,
         })
     }
 
@@ -114,6 +116,15 @@ impl Message {
         self
     }
 
+    /// Sets the order key, such as `invoice-7`. Each endpoint gets the messages of its tenant with the same key one at a time and in the
+    /// order of dispatch: one that fails delays those after it with its key until it is delivered or given up, and no others. A
+    /// dispatcher accepts 1 to 128 characters without control characters. The key is not part of what is sent.
+    #[must_use]
+    pub fn order_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.order_key = Some(key.into());
+        self
+    }
+
     /// Returns the id, which is the same at every attempt and every endpoint.
     pub fn message_id(&self) -> &MessageId {
         &self.id
@@ -149,6 +160,11 @@ impl Message {
         self.labels.as_deref().unwrap_or(&NO_LABELS)
     }
 
+    /// Returns the order key, if the application set it.
+    pub fn order_key_name(&self) -> Option<&str> {
+        self.order_key.as_deref()
+    }
+
     /// Returns the message with these labels, and no others.
     pub(crate) fn with_labels(mut self, labels: Labels) -> Self {
         self.labels = Some(labels).filter(|labels| !labels.is_empty()).map(Arc::new);
@@ -163,6 +179,12 @@ impl Message {
             return Err(SendError::invalid(message).with_field("version"));
         }
         check_labels(self.labels())?;
+        let fits =
+            |key: &str| (1..=LONGEST_ORDER_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+        if !self.order_key_name().is_none_or(fits) {
+            let message = "an order key is 1 to 128 characters long, none of them a control character";
+            return Err(SendError::invalid(message).with_field("order_key"));
+        }
         let in_calendar = |at: SystemTime| at >= SystemTime::UNIX_EPOCH && Timestamp::try_from(at).is_ok();
         if !self.timestamp.is_none_or(in_calendar) {
             return Err(SendError::invalid("a message happened between 1970 and 9999").with_field("timestamp"));
@@ -424,6 +446,9 @@ fn is_word(byte: u8) -> bool {
 }
 
 const LONGEST_TENANT: usize = 256;
+
+/// In characters.
+const LONGEST_ORDER_KEY: usize = 128;
 
 static NO_LABELS: Labels = Labels::new();
 

@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use crate::{
-    net::destination::{EndpointUrl, EndpointUrlError, Origin},
+    net::{
+        destination::{EndpointUrl, EndpointUrlError, Origin},
+        identity::ClientIdentity,
+    },
     secret::Secret,
     send::{
         message::style::Style,
@@ -34,6 +37,7 @@ pub struct NewEndpoint {
     pub(crate) style: Style,
     pub(crate) secret: Option<Secret>,
     pub(crate) headers: CustomHeaders,
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) api_version: Option<String>,
     pub(crate) in_order: bool,
@@ -58,6 +62,7 @@ impl NewEndpoint {
             style: Style::StandardWebhooks,
             secret: None,
             headers: CustomHeaders::default(),
+            identity: None,
             rate_limit: None,
             api_version: None,
             in_order: false,
@@ -122,6 +127,13 @@ impl NewEndpoint {
         self
     }
 
+    /// Sets the certificate that the endpoint's receiver is shown if it asks for one (mutual TLS), in place of that of the client. It is
+    /// sealed with the endpoint's secrets, and never shown again. The URL has to be `https`.
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
     /// Sets the maximum number of attempts in a second or a minute, over all workers. By default there is only the limit of 4
     /// at once. What exceeds the rate waits.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
@@ -167,6 +179,8 @@ pub struct EndpointUpdate {
     pub(crate) events: Option<Vec<String>>,
     pub(crate) description: Option<String>,
     pub(crate) headers: Option<CustomHeaders>,
+    /// The inner value is the new one.
+    pub(crate) identity: Option<Option<ClientIdentity>>,
     pub(crate) style: Option<Style>,
     /// The inner value is the new one.
     pub(crate) rate_limit: Option<Option<RateLimit>>,
@@ -238,6 +252,18 @@ impl EndpointUpdate {
     /// Replaces the endpoint's own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = Some(headers);
+        self
+    }
+
+    /// Changes the [certificate](NewEndpoint::client_identity) that the endpoint's receiver is shown.
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(Some(identity));
+        self
+    }
+
+    /// Removes the certificate: the receiver is shown that of the client, if there is one.
+    pub fn no_client_identity(mut self) -> Self {
+        self.identity = Some(None);
         self
     }
 

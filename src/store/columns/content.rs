@@ -12,10 +12,15 @@ pub(in crate::store) fn content(row: &impl Columns, payload: String) -> Result<O
     let id = row.text("id")?;
     let (event_type, tenant, version) = (row.text("event_type")?, row.text("tenant")?, row.optional_text("version")?);
     let (happened_at, texts) = (row.int("happened_at")?, row.optional_text("labels")?);
+    let order_key = row.optional_text("order_key")?;
     let read = || -> Result<Message, BoxError> {
         let payload = RawValue::from_string(payload)?;
         let message = Message::new(event_type, &payload)?.id(id.parse()?).at(to_time(happened_at)).tenant(tenant);
         let message = message.with_labels(labels(texts.as_deref())?);
+        let message = match order_key {
+            Some(key) => message.order_key(key),
+            None => message,
+        };
         Ok(match version {
             Some(version) => message.version(version),
             None => message,

@@ -15,6 +15,7 @@ use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    net::destination::EndpointUrl,
     observe,
     queue::Fenced,
     send::{
@@ -27,7 +28,7 @@ use crate::{
         outbox::{
             dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-            endpoints::check::{check_description, check_metadata},
+            endpoints::check::{check_description, check_identity, check_metadata},
             quotas::too_many,
             shared::Shared,
             store::{
@@ -110,6 +111,8 @@ impl Endpoints<'_> {
         let id = EndpointId::random().map_err(SendError::randomness)?;
         let mut profile = Profile::new(&secret)?;
         profile.set_headers(&endpoint.headers);
+        profile.set_identity(endpoint.identity.as_ref())?;
+        check_identity(&endpoint.url, &profile)?;
         let sealed = profile.seal(&self.0.shared.sealer, id)?;
         let mut settings = EndpointSettings::new(endpoint.url.as_str(), endpoint.events, endpoint.style, sealed);
         settings.description = endpoint.description;
@@ -290,7 +293,8 @@ impl Endpoints<'_> {
                 merge(&mut settings.labels, &update.label_entries);
                 check_labels(&settings.labels)?;
             }
-            if update.style.is_some() || update.headers.is_some() {
+            let is_plain = update.url.as_ref().is_some_and(|url| !url.is_https());
+            if update.style.is_some() || update.headers.is_some() || update.identity.is_some() || is_plain {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 if let Some(style) = update.style {
@@ -299,6 +303,12 @@ impl Endpoints<'_> {
                 }
                 if let Some(headers) = &update.headers {
                     profile.set_headers(headers);
+                }
+                if let Some(identity) = &update.identity {
+                    profile.set_identity(identity.as_ref())?;
+                }
+                if let Ok(url) = EndpointUrl::parse(&settings.url) {
+                    check_identity(&url, &profile)?;
                 }
                 settings.sealed = profile.seal(sealer, id)?;
             }

@@ -42,7 +42,8 @@ pub use self::{
     finish::{Attempted, Finished, Receiver, finish, round},
     health::{Health, Pace},
     lease::{
-        Due, MESSAGE_RESTS, MOST_DUE, Served, UNREADABLE_RESTS, URGENT_DUE, Waiting, lease_end, plan, serve, shown_due,
+        Due, MESSAGE_RESTS, MOST_DUE, MOST_PARKED, PARKED_DUE, Served, UNREADABLE_RESTS, URGENT_DUE, Waiting,
+        lease_end, plan, serve, shown_due,
     },
     moves::{moved_from, show},
     patterns::{labelled, matching, wants},

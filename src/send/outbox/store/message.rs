@@ -24,6 +24,8 @@ pub struct MessageRecord {
     pub version: Option<String>,
     /// Its labels, by name.
     pub labels: BTreeMap<String, String>,
+    /// Its order key, if it has one.
+    pub order_key: Option<String>,
     /// When the event happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
@@ -47,6 +49,7 @@ impl MessageRecord {
             tenant: tenant.into(),
             version: None,
             labels: BTreeMap::new(),
+            order_key: None,
             timestamp,
             payload: None,
         }

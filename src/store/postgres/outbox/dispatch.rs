@@ -85,6 +85,7 @@ pub(super) async fn dispatch_to(
         Value::from(&digest),
         Value::Int(message.timestamp().map(from_time)),
         Value::Text(labels.as_deref()),
+        Value::Text(message.order_key_name()),
     ];
     let look = async || {
         for _ in 0..TRIES {
@@ -194,6 +195,7 @@ async fn ask(
 
     let labels: Vec<_> = of().map(|message| columns::labels_text(message.labels())).collect();
 
+    let order_keys: Vec<_> = of().map(Message::order_key_name).collect();
     let tenants: Vec<_> = of().map(|message| Some(tenant(message))).collect();
     let ids: Vec<_> = of().map(|message| Some(message.message_id().as_str())).collect();
     let event_types: Vec<_> = of().map(|message| Some(message.event_type())).collect();
@@ -215,6 +217,7 @@ async fn ask(
         Value::ManyTexts(&happened),
         Value::ManyTexts(&patterns),
         Value::ManyTexts(&labels),
+        Value::ManyTexts(&order_keys),
     ];
     way.all(&outbox.statements.dispatch, &values).await
 }

@@ -344,8 +344,8 @@ async fn begin_again(
     .await?;
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key) \
+             SELECT m.seq, ?, m.event_type, ?, ?, ?, ?, m.order_key \
              FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
     )
     .bind(endpoint.tenant.to_string())

@@ -195,8 +195,8 @@ async fn insert(
     let inserted = query(
         prefix,
         "INSERT INTO {}outbox_messages \
-         (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at, labels) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at, labels, order_key) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(tenant(message).to_owned())
     .bind(message.message_id().to_string())
@@ -208,6 +208,7 @@ async fn insert(
     .bind(message.timestamp().map_or(now, from_time))
     .bind(now)
     .bind(columns::labels_text(message.labels()))
+    .bind(message.order_key_name().map(str::to_owned))
     .execute(&mut *connection)
     .await?;
     Ok(inserted.last_insert_rowid())
@@ -228,14 +229,15 @@ async fn add(
     let list = serde_json::to_string(endpoints).expect("texts can be written as JSON");
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-         SELECT ?, ?, ?, value, 0, ?, ? FROM json_each(?)",
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key) \
+         SELECT ?, ?, ?, value, 0, ?, ?, ? FROM json_each(?)",
     )
     .bind(seq)
     .bind(tenant(message).to_owned())
     .bind(message.event_type().to_owned())
     .bind(now)
     .bind(now)
+    .bind(message.order_key_name().map(str::to_owned))
     .bind(list)
     .execute(connection)
     .await
