@@ -166,6 +166,15 @@ pub struct ClaimError {
 }
 
 /// What a [`ClaimError`] means.
+///
+/// ```
+/// use tower_webhooks::claim::{ClaimError, ClaimErrorKind};
+///
+/// /// Another process handles the delivery now, so this one has nothing to repeat.
+/// fn is_handled_elsewhere(error: &ClaimError) -> bool {
+///     error.kind() == ClaimErrorKind::Lost
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClaimErrorKind {

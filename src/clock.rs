@@ -54,6 +54,14 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// The clock of the operating system, which is the default everywhere.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use tower_webhooks::clock::{Clock, SystemClock};
+///
+/// let before = SystemTime::now();
+/// assert!(SystemClock.now() >= before);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[allow(clippy::exhaustive_structs)] // A unit struct with nothing to add.
 pub struct SystemClock;

@@ -99,6 +99,16 @@ impl<'a> From<&'a RequestHead> for Head<'a> {
 
 /// An owned request head, with the matched route and its path parameters. A [`SecretSource`](crate::SecretSource)
 /// receives it. Cheap to clone.
+///
+/// ```
+/// use axum::http::{HeaderMap, Method};
+/// use tower_webhooks::RequestHead;
+///
+/// let head = RequestHead::new(Method::POST, "/hooks/acme".parse()?, HeaderMap::new());
+/// assert_eq!(head.uri().path(), "/hooks/acme");
+/// assert_eq!(head.path_param("tenant"), None); // only a router that has matched the request knows one
+/// # Ok::<(), axum::http::uri::InvalidUri>(())
+/// ```
 #[derive(Clone)]
 pub struct RequestHead(Arc<Inner>, Option<Arc<str>>);
 

@@ -14,6 +14,22 @@ use crate::{
 };
 
 /// What a caller may do.
+///
+/// ```
+/// use axum::http::{StatusCode, request::Parts};
+/// use tower_webhooks::api::{Access, Role};
+///
+/// let access = Access::owner("acme");
+/// assert_eq!(access.role(), Role::Owner);
+///
+/// /// An [`Authorize`](tower_webhooks::api::Authorize) that takes the role from a header that only the application's own gateway can set.
+/// async fn by_gateway(head: Parts) -> Result<Access, StatusCode> {
+///     match head.headers.get("x-staff") {
+///         Some(_) => Ok(Access::operator()),
+///         None => Err(StatusCode::UNAUTHORIZED),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {

@@ -3,10 +3,33 @@ use std::{fmt, sync::Arc};
 use crate::pattern::Subject;
 
 /// The id of a delivery: what the sender calls it, never empty.
+///
+/// ```
+/// use tower_webhooks::Delivery;
+///
+/// async fn on_event(delivery: Delivery) -> String {
+///     match delivery.id() {
+///         Some(id) => format!("handled {}", id.as_str()),
+///         None => "handled a delivery without an id".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryId(Arc<str>);
 
 /// The type of an event, such as `invoice.paid` or `issues.opened`, never empty.
+///
+/// ```
+/// use tower_webhooks::Delivery;
+///
+/// async fn on_event(delivery: Delivery) -> String {
+///     match delivery.event_type().map(|event_type| event_type.as_str()) {
+///         Some("invoice.paid") => "thank you".to_owned(),
+///         Some(other) => format!("{other} is not handled"),
+///         None => "an event without a type".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct EventType {
     text: Arc<str>,
@@ -99,6 +122,18 @@ text!(DeliveryId);
 text!(EventType);
 
 /// Whether a delivery is about live data or test data.
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_webhooks::{Delivery, delivery::Mode};
+///
+/// async fn on_payment(delivery: Delivery) -> StatusCode {
+///     if delivery.mode() == Some(Mode::Test) {
+///         return StatusCode::OK; // no goods for test money
+///     }
+///     StatusCode::ACCEPTED
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {

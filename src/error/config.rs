@@ -29,6 +29,12 @@ pub struct ConfigError {
 }
 
 /// What a [`ConfigError`] is about.
+///
+/// ```
+/// use tower_webhooks::{Secret, error::ConfigErrorKind};
+///
+/// assert_eq!(Secret::new("").unwrap_err().kind(), ConfigErrorKind::Secret);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {

@@ -23,6 +23,17 @@ pub struct StoreError {
 }
 
 /// What a [`StoreError`] means for the caller.
+///
+/// ```
+/// use tower_webhooks::error::{StoreError, StoreErrorKind};
+///
+/// fn is_worth_a_retry(error: &StoreError) -> bool {
+///     matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Unavailable)
+/// }
+///
+/// assert!(is_worth_a_retry(&StoreError::new(StoreErrorKind::Busy, "the row is locked")));
+/// assert!(!is_worth_a_retry(&StoreError::new(StoreErrorKind::Schema, "migration 7 is unknown")));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {

@@ -38,6 +38,13 @@ pub struct VerifyError {
 }
 
 /// Why a request was rejected.
+///
+/// ```
+/// use tower_webhooks::error::VerifyErrorKind;
+///
+/// // The word that logs, metrics and spans use.
+/// assert_eq!(VerifyErrorKind::SignatureMismatch.as_str(), "signature_mismatch");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VerifyErrorKind {

@@ -44,6 +44,14 @@ pub(super) struct Known {
 }
 
 /// The answer to a duplicate while the first delivery is being handled.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{idempotency::{IdempotencyLayer, InFlight}, store::MemoryStore};
+///
+/// // A sender that gives up after one retry gets the answer of the first delivery instead of a 503.
+/// let once = IdempotencyLayer::new(MemoryStore::new()).with_in_flight(InFlight::Wait(Duration::from_secs(5)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InFlight {
@@ -57,6 +65,13 @@ pub enum InFlight {
 }
 
 /// How a delivery without an id is handled.
+///
+/// ```
+/// use tower_webhooks::{idempotency::{IdempotencyLayer, MissingId}, store::MemoryStore};
+///
+/// // This sender documents that no two of its events have equal bodies.
+/// let once = IdempotencyLayer::new(MemoryStore::new()).with_missing_id(MissingId::BodyDigest);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingId {

@@ -11,6 +11,15 @@ use crate::fencing::token;
 /// It is the SHA-256 of consumer, provider, tenant and delivery id, each preceded by its length, truncated to 16 bytes.
 /// Because of the lengths `("a", "bc")` and `("ab", "c")` differ. If the store has an application name, it comes before
 /// them.
+///
+/// ```
+/// use tower_webhooks::idempotency::ClaimKey;
+///
+/// let key = ClaimKey::new("/hooks/stripe", "stripe", Some("acme"), b"evt_1");
+/// assert_eq!(key, ClaimKey::new("/hooks/stripe", "stripe", Some("acme"), b"evt_1"));
+/// assert_ne!(key, ClaimKey::new("/hooks/stripe", "stripe", Some("globex"), b"evt_1"));
+/// assert_eq!(key, ClaimKey::from_bytes(key.to_bytes())); // as a store keeps it
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimKey([u8; 16]);
 
@@ -99,6 +108,13 @@ pub(super) struct Guard {
 }
 
 /// A checksum that distinguishes two bodies under one delivery id, for a warning.
+///
+/// ```
+/// use tower_webhooks::idempotency::Fingerprint;
+///
+/// assert_eq!(Fingerprint::of(b"{}"), Fingerprint::of(b"{}"));
+/// assert_ne!(Fingerprint::of(b"{}"), Fingerprint::of(b"{ }"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 8]);
 

@@ -179,6 +179,16 @@ pub enum ClaimOutcome {
 }
 
 /// The argument of [`IdempotencyStore::complete`].
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use axum::body::Bytes;
+/// use tower_webhooks::idempotency::{Completion, StoredResponse};
+///
+/// let response = StoredResponse::new(204, None, Bytes::new());
+/// // Copies that arrive within a day get this response.
+/// let completion = Completion::new(Duration::from_secs(24 * 60 * 60)).response(Arc::new(response));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Completion {
@@ -203,6 +213,13 @@ impl Completion {
 }
 
 /// A stored response for duplicates: status, `Content-Type` and body.
+///
+/// ```
+/// use axum::body::Bytes;
+/// use tower_webhooks::idempotency::StoredResponse;
+///
+/// let response = StoredResponse::new(201, Some("application/json".to_owned()), Bytes::from_static(b"{}"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredResponse {

@@ -46,6 +46,22 @@ use crate::{
 ///
 /// A handler sees method, original URI, the headers that are kept, the body, the [`Delivery`](crate::Delivery), a [`Claim`] and its state. What a server knows of
 /// a connection, and what outer layers put into a request, is not there: [`with_request`](Self::with_request) adds what handlers need.
+///
+/// ```
+/// use tower_webhooks::{EventRouter, Inbox, VerifiedEvent, store::MemoryInbox};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let events: EventRouter = EventRouter::new().on("push", async |_: VerifiedEvent<serde_json::Value>| ());
+/// let inbox = Inbox::new(MemoryInbox::new(), events);
+///
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let worker = tokio::spawn(inbox.worker().run(async { _ = stopped.await }));
+/// // … serve; at the end the worker lets its handlers finish:
+/// stop.send(()).unwrap();
+/// worker.await.unwrap();
+/// # }
+/// ```
 pub struct InboxWorker {
     shared: Arc<Shared>,
     options: Options,

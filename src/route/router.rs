@@ -33,6 +33,35 @@ use crate::{
 ///
 /// It is a handler itself, for `post(events)`; with its state it is a service, for `route_service`. Cheap to clone
 /// after it is built.
+///
+/// ```
+/// use axum::{Router, body::Body, http::Request, http::StatusCode};
+/// use serde_json::{Value, json};
+/// use tower::ServiceExt;
+/// use tower_webhooks::{EventRouter, Provider, Secret, VerifiedEvent, WebhookLayer, testing::SignedRequest};
+///
+/// async fn on_push(event: VerifiedEvent<Value>) -> StatusCode {
+///     assert_eq!(event["ref"], "refs/heads/main");
+///     StatusCode::CREATED
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret = Secret::new("It's a Secret to Everybody")?;
+/// let events: EventRouter = EventRouter::new().on("push", on_push);
+/// let app: Router = Router::new().route_service("/hook", WebhookLayer::github(secret.clone()).layer(events));
+///
+/// let push = SignedRequest::new(Provider::GITHUB, &secret).uri("/hook").with_event("push", json!({ "ref": "refs/heads/main" }));
+/// let request: Request<Body> = push.build();
+/// assert_eq!(app.clone().oneshot(request).await?.status(), StatusCode::CREATED);
+///
+/// // A type that no handler takes is a success, so that the sender does not repeat it.
+/// let star = SignedRequest::new(Provider::GITHUB, &secret).uri("/hook").with_event("star", json!({}));
+/// let request: Request<Body> = star.build();
+/// assert!(app.oneshot(request).await?.status().is_success());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct EventRouter<S = ()>(Arc<Inner<S>>);
 

@@ -3,6 +3,15 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 /// A response that a scheme requires: to a handshake, for a success, or for an event type that no handler wants. Cheap
 /// to clone.
+///
+/// ```
+/// use axum::{body::Body, http::StatusCode};
+/// use tower_webhooks::scheme::Answer;
+///
+/// let answer = Answer::new(StatusCode::OK).json(r#"{"ok":true}"#);
+/// let response = answer.into_response::<Body>();
+/// assert_eq!(response.headers()["content-type"], "application/json");
+/// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Answer {

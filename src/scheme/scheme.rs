@@ -21,6 +21,15 @@ use crate::{
 /// How one sender signs. Cheap to clone.
 ///
 /// It comes from a [`Provider`](super::Provider), from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
+///
+/// ```
+/// use tower_webhooks::{Provider, Scheme};
+///
+/// let scheme = Scheme::from(Provider::STRIPE);
+/// assert_eq!(scheme.name(), "stripe");
+/// assert!(scheme.covers_body() && scheme.timestamp_is_signed());
+/// assert!(!scheme.signs_url());
+/// ```
 #[derive(Clone)]
 pub struct Scheme {
     pub(super) kind: Kind,

@@ -64,6 +64,17 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 }
 
 /// One HTTP try of a delivery: a POST of `body` with signed headers.
+///
+/// ```
+/// use std::time::Duration;
+/// use axum::{body::Bytes, http::HeaderMap};
+/// use tower_webhooks::send::{AttemptRequest, DestinationPolicy};
+///
+/// let url = DestinationPolicy::default().endpoint("https://hooks.example.com/in")?;
+/// let request = AttemptRequest::new(url, HeaderMap::new(), Bytes::from_static(b"{}")).timeout(Duration::from_secs(5));
+/// assert_eq!(request.body().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct AttemptRequest {
     pub(crate) url: EndpointUrl,

@@ -166,6 +166,17 @@ impl Delivered {
 }
 
 /// A message was not delivered.
+///
+/// ```
+/// use tower_webhooks::send::{DeliverError, DeliverErrorKind};
+///
+/// fn log(error: &DeliverError) {
+///     if error.kind() == DeliverErrorKind::Gone {
+///         eprintln!("remove the endpoint");
+///     }
+///     eprintln!("not delivered after {} attempts: {error}", error.attempts().len());
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DeliverError {
     kind: DeliverErrorKind,

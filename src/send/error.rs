@@ -32,6 +32,20 @@ pub struct SendError {
 }
 
 /// The kind of a [`SendError`].
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_webhooks::send::{SendError, SendErrorKind};
+///
+/// fn status(error: &SendError) -> StatusCode {
+///     match error.kind() {
+///         SendErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+///         SendErrorKind::NotFound => StatusCode::NOT_FOUND,
+///         SendErrorKind::Conflict | SendErrorKind::Stale => StatusCode::CONFLICT,
+///         _ => StatusCode::SERVICE_UNAVAILABLE,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendErrorKind {

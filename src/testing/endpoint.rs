@@ -52,6 +52,17 @@ struct State {
 }
 
 /// A request that a [`RecordingEndpoint`] has received.
+///
+/// ```
+/// use tower_webhooks::testing::ReceivedRequest;
+///
+/// /// What a test asserts of each request of its sender.
+/// fn check(request: &ReceivedRequest) {
+///     assert_eq!(request.uri().path(), "/in");
+///     assert!(request.headers().contains_key("webhook-signature"));
+///     assert!(request.body().starts_with(b"{"));
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     method: Method,

@@ -12,6 +12,16 @@
 use crate::scheme::Provider;
 
 /// A body as a provider sends it.
+///
+/// ```
+/// use tower_webhooks::{Provider, testing::fixtures};
+///
+/// let fixture = fixtures::of(Provider::GITHUB).expect("GitHub has a fixture");
+/// assert_eq!(fixture.provider(), "github");
+/// let body: serde_json::Value = serde_json::from_str(fixture.body())?;
+/// assert!(body.is_object());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Fixture {
     provider: &'static str,

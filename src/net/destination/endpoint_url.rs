@@ -232,6 +232,13 @@ pub struct EndpointUrlError {
 }
 
 /// What is wrong with a URL.
+///
+/// ```
+/// use tower_webhooks::send::{DestinationPolicy, EndpointUrlErrorKind};
+///
+/// let error = DestinationPolicy::default().endpoint("http://hooks.example.com/").unwrap_err();
+/// assert_eq!(error.kind(), EndpointUrlErrorKind::Scheme);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndpointUrlErrorKind {

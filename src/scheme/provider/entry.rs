@@ -36,6 +36,12 @@ pub(super) struct Entry {
 }
 
 /// What a provider's entry was written from: where its algorithm, its headers, its signed text and the form of its key were read.
+///
+/// ```
+/// use tower_webhooks::{Provider, scheme::Evidence};
+///
+/// assert_eq!(Provider::STRIPE.evidence(), Evidence::Library);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Evidence {
@@ -51,6 +57,12 @@ pub enum Evidence {
 ///
 /// Idempotency follows it: an id that is the same at each attempt is the key of a claim, and a body stands for its event only
 /// where no two events have equal bodies. In all other cases each delivery runs.
+///
+/// ```
+/// use tower_webhooks::{Provider, scheme::Duplicates};
+///
+/// assert_eq!(Provider::STRIPE.duplicates(), Duplicates::Event);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Duplicates {

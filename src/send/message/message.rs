@@ -248,6 +248,13 @@ pub struct MessageError {
 }
 
 /// What is wrong with a message.
+///
+/// ```
+/// use tower_webhooks::send::{Message, MessageErrorKind};
+///
+/// let too_large = "x".repeat(300 * 1024);
+/// assert_eq!(Message::new("report.ready", &too_large).unwrap_err().kind(), MessageErrorKind::TooLarge);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageErrorKind {

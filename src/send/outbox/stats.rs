@@ -38,6 +38,19 @@ pub struct Hour {
 }
 
 /// How attempts ended, and how long they took.
+///
+/// ```
+/// use tower_webhooks::send::Stats;
+///
+/// /// A line for a status page.
+/// fn summary(stats: &Stats) -> String {
+///     let total = stats.total();
+///     match (total.success_rate(), total.latency(0.95)) {
+///         (Some(rate), Some(p95)) => format!("{} attempts, {:.1} % delivered, p95 {p95:?}", total.attempts(), 100.0 * rate),
+///         _ => "no attempts yet".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     ended: [u64; AttemptEnd::ALL.len()],

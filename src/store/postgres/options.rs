@@ -22,6 +22,21 @@ use crate::{
 };
 
 /// How a [`PostgresStore`] connects, and the names of its tables.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{BoxError, store::PostgresStore};
+///
+/// # async fn connect() -> Result<PostgresStore, BoxError> {
+/// let store = PostgresStore::options()
+///     .schema("webhooks")?
+///     .timeout(Duration::from_secs(2))
+///     .max_connections(20)
+///     .connect("postgres://shop@db.internal.example/shop")
+///     .await?;
+/// # Ok(store)
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct PostgresStoreOptions {
     pub(super) application: Option<Arc<str>>,

@@ -16,6 +16,18 @@ use crate::{error::StoreError, store::replaceable::Replaceable};
 /// Keeps claims in PostgreSQL. Clones share the pool.
 ///
 /// The [module](super) documentation says what it promises.
+///
+/// ```
+/// use tower_webhooks::{BoxError, Secret, WebhookLayer, idempotency::IdempotencyLayer, store::PostgresStore};
+///
+/// # async fn layer(pool: sqlx::PgPool) -> Result<WebhookLayer<IdempotencyLayer>, BoxError> {
+/// // The application's own pool: a handler can then complete its claim in its own transaction.
+/// let store = PostgresStore::from_pool(pool);
+/// store.migrate().await?;
+/// let layer = WebhookLayer::github(Secret::new("It's a Secret to Everybody")?).with_idempotency(store);
+/// # Ok(layer)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PostgresStore {
     pub(super) inner: Arc<Inner>,

@@ -24,6 +24,20 @@ use crate::{
 };
 
 /// How a [`RedisStore`] connects, and the names of its keys.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{BoxError, store::RedisStore};
+///
+/// # async fn connect() -> Result<RedisStore, BoxError> {
+/// let store = RedisStore::options()
+///     .key_prefix("shop")?
+///     .timeout(Duration::from_millis(500))
+///     .connect("rediss://redis.internal.example:6379")
+///     .await?;
+/// # Ok(store)
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RedisStoreOptions {
     pub(super) application: Option<Arc<str>>,

@@ -24,6 +24,16 @@ use crate::{
 /// Keeps claims in Redis. Clones share the connection.
 ///
 /// The [module](super) documentation says what it promises, and what the server must do.
+///
+/// ```
+/// use tower_webhooks::{BoxError, Secret, WebhookLayer, idempotency::IdempotencyLayer, store::RedisStore};
+///
+/// # async fn layer() -> Result<WebhookLayer<IdempotencyLayer>, BoxError> {
+/// let store = RedisStore::connect("rediss://redis.internal.example:6379").await?;
+/// let layer = WebhookLayer::github(Secret::new("It's a Secret to Everybody")?).with_idempotency(store);
+/// # Ok(layer)
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
