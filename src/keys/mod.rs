@@ -26,18 +26,24 @@
 
 mod builder;
 mod cache;
+mod certificate;
+mod certificates;
 mod client;
 mod fetched;
 mod jwk;
 mod jwks;
 mod plaid;
+mod subscriptions;
 
+pub(crate) use self::subscriptions::Asked;
 pub use self::{
     builder::HttpsKeyClientBuilder,
+    certificates::CertificateKeys,
     client::{HttpsKeyClient, KeyClient},
     jwk::KeyKind,
     jwks::JwksKeys,
     plaid::PlaidKeys,
+    subscriptions::SnsConfirmation,
 };
 pub use crate::net::{
     destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},

@@ -57,6 +57,10 @@ pub struct SchemeBuilder {
     pub(super) key_prefix: Option<Cow<'static, str>>,
     pub(super) key_without: Vec<String>,
     pub(super) key_id: Option<Field>,
+    /// Which URLs are those of the sender's certificates.
+    pub(super) key_url: Option<fn(&str) -> bool>,
+    /// Headers that must have one value.
+    pub(super) required_headers: Vec<(&'static str, &'static str)>,
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
     pub(super) content: Option<Cow<'static, str>>,
@@ -133,6 +137,8 @@ impl SchemeBuilder {
             key_prefix: None,
             key_without: Vec::new(),
             key_id: None,
+            key_url: None,
+            required_headers: Vec::new(),
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -825,6 +831,20 @@ impl SchemeBuilder {
     /// not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
+        self
+    }
+
+    /// A request names the URL of the certificate that it was signed with, which may be in the body. `is_own` says which URLs are those
+    /// of the sender's certificates; a request that names another one is rejected.
+    pub(crate) fn key_url(mut self, field: Field, is_own: fn(&str) -> bool) -> Self {
+        self.key_id = Some(field);
+        self.key_url = Some(is_own);
+        self
+    }
+
+    /// A header must be there and have this value.
+    pub(crate) fn required_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.required_headers.push((name, value));
         self
     }
 

@@ -11,6 +11,7 @@ use super::{
     handshake::{Handshake, is_in_challenges},
     jwt::Jwt,
     key_form::{KeyForm, KeyText},
+    provider::aws_sns,
     scheme::Scheme,
     settings::Settings,
     template::{Algorithm, BodyDigest, Locate, Needed, Template},
@@ -36,7 +37,8 @@ impl SchemeBuilder {
         };
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let key_id = places(&self.key_id)?;
-        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
+        let names_in_body = key_id.as_ref().is_some_and(|places| places.pointers().next().is_some());
+        if names_in_body && self.key_url.is_none() {
             return Err(error(
                 "the id of a key is looked for before the body is read; take a header or the query for it",
             ));
@@ -86,6 +88,12 @@ impl SchemeBuilder {
                 without: self.key_without,
             },
             key_id,
+            key_url: self.key_url,
+            required_headers: self
+                .required_headers
+                .iter()
+                .map(|(name, value)| Ok((header_name(name)?, *value)))
+                .collect::<Result<_, ConfigError>>()?,
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
@@ -366,8 +374,13 @@ impl SchemeBuilder {
         };
         let in_claims =
             |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
-        let is_signed =
-            is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
+        let in_message = |places: &Places| {
+            content.iter().any(|part| matches!(part, Part::AwsSns))
+                && places.places.iter().all(|place| is_signed(content, place))
+        };
+        let is_signed = is_part
+            || timestamp.is_some_and(in_message)
+            || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
         if is_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
@@ -402,6 +415,7 @@ fn is_signed(content: &[Part], place: &Place) -> bool {
                 true
             }
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
+            (Place::Json(pointer), Part::AwsSns) => aws_sns::signs(pointer),
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
             _ => false,
@@ -420,7 +434,7 @@ impl TryFrom<SchemeBuilder> for Scheme {
 fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
     let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
     content.iter().any(|part| match part {
-        Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
+        Part::AwsSns | Part::BodyCrc32 | Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
         Part::Id => in_body(id),
         Part::Timestamp => in_body(timestamp),
         _ => false,

@@ -51,12 +51,14 @@ impl Template {
         let mut look =
             Look { template: self, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
         look.claims = claims.as_deref();
-        if let Some(places) = &self.key_id {
-            let fault = |kind| VerifyError::new(kind).with_subject(named("the key's id"));
-            let id = look.first_in_head(places)?.ok_or_else(|| fault(VerifyErrorKind::Missing))?;
-            if id.len() > LONGEST_KEY_ID {
-                return Err(fault(VerifyErrorKind::TooLong));
+        for (name, wanted) in &self.required_headers {
+            let value = head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))?;
+            if value.ok_or_else(|| missing(name))?.as_bytes() != wanted.as_bytes() {
+                return Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_header(name.clone()));
             }
+        }
+        if !self.names_key_in_body() {
+            self.named_key(&look)?;
         }
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
@@ -77,13 +79,26 @@ impl Template {
         Ok(inspected)
     }
 
-    /// Returns the id of the key that a request says that it is signed with.
-    pub(crate) fn named_key(&self, arrived: Arrived<'_>) -> Result<Option<String>, VerifyError> {
-        let Some(places) = &self.key_id else { return Ok(None) };
+    /// Looks at a request.
+    pub(crate) fn look<'a>(&'a self, arrived: Arrived<'a>) -> Look<'a> {
         let family = self.family(arrived.head);
-        let look = Look { template: self, arrived, family, timestamp: None, claims: None, with_port: false };
-        let id = look.first_in_head(places)?;
-        Ok(id.and_then(|id| String::from_utf8(id.into_owned()).ok()))
+        Look { template: self, arrived, family, timestamp: None, claims: None, with_port: false }
+    }
+
+    /// Returns the id of the key that a request says that it is signed with, if the scheme has such an id.
+    pub(crate) fn named_key(&self, look: &Look<'_>) -> Result<Option<String>, VerifyError> {
+        let Some(places) = &self.key_id else { return Ok(None) };
+        let fault = |kind| VerifyError::new(kind).with_subject(named("the key's id"));
+        let id = look.first(Some(places))?.ok_or_else(|| fault(VerifyErrorKind::Missing))?;
+        if id.len() > LONGEST_KEY_ID {
+            return Err(fault(VerifyErrorKind::TooLong));
+        }
+        // What is not text is the id of no key.
+        let id = String::from_utf8(id.into_owned()).map_err(|_| fault(VerifyErrorKind::UnknownKey))?;
+        match self.key_url {
+            Some(is_own) if !is_own(&id) => Err(fault(VerifyErrorKind::UnknownKey)),
+            _ => Ok(Some(id)),
+        }
     }
 
     /// Checks what the token says that is the signature, and returns its claims.

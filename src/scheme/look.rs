@@ -8,6 +8,7 @@ use super::{
     content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
     jwt::{self, Token},
+    provider::{aws_sns, paypal},
     settings::PublicUrl,
     subject::{ambiguous, named, named_key},
     template::Template,
@@ -200,6 +201,9 @@ impl Look<'_> {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
+            Part::AwsSns => Some(Cow::Owned(aws_sns::text(self.arrived)?)),
+            Part::BodyCrc32 => self.arrived.body.map(|body| Cow::Owned(paypal::checksum(body))),
+            Part::EndpointId => self.template.settings.endpoint_id.as_deref().map(|id| Cow::Borrowed(id.as_bytes())),
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
             Part::Listed(listed) => Some(Cow::Owned(self.listed(*listed)?)),
@@ -236,7 +240,7 @@ impl Look<'_> {
         Ok(None)
     }
 
-    fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+    pub(crate) fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
         let Some(places) = places else { return Ok(None) };
         if let Some(text) = self.first_in_head(places)? {
             return Ok(Some(text));
@@ -368,7 +372,10 @@ impl Look<'_> {
 
     /// Which hash the request says that it was signed with.
     pub(crate) fn hashed(&self) -> Result<Hashed, VerifyError> {
-        Ok(Hashed::AsDeclared)
+        if !self.template.content.iter().any(|part| matches!(part, Part::AwsSns)) {
+            return Ok(Hashed::AsDeclared);
+        }
+        aws_sns::hashed(self.arrived)
     }
 
     /// The token that is the signature.

@@ -11,13 +11,11 @@ use super::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
-#[cfg(feature = "asymmetric")]
-use crate::signature::PublicAlgorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     json::Pointer,
     secret::{Secret, Secrets, Unknown},
-    signature::{HashAlgorithm, MacAlgorithm},
+    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
 };
 
 /// How one sender signs. Cheap to clone.
@@ -173,6 +171,13 @@ impl Scheme {
         self
     }
 
+    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it: of PayPal the id of the webhook.
+    #[must_use]
+    pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
+        self.settings_mut().endpoint_id = Some(id.into());
+        self
+    }
+
     fn settings_mut(&mut self) -> &mut Settings {
         match &mut self.kind {
             Kind::Custom { settings, .. } => settings,
@@ -267,6 +272,9 @@ impl Scheme {
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
                     Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
+                    Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1) => {
+                        Some("its signatures may be made with SHA-1, as the request says")
+                    }
                     Algorithm::Mac(_) | Algorithm::Public(_) | Algorithm::Token | Algorithm::Unsigned => None,
                 },
                 match &template.freshness {
@@ -319,6 +327,17 @@ impl Scheme {
         }
     }
 
+    /// Returns `true` if the scheme signs the id that the sender has given to the endpoint, so that it needs
+    /// [`with_endpoint_id`](Self::with_endpoint_id).
+    pub fn signs_endpoint_id(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.signs_endpoint_id())
+    }
+
+    /// Returns `true` if the sender asks for the confirmation of subscriptions, as Amazon SNS does.
+    pub fn has_subscriptions(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.has_subscriptions())
+    }
+
     /// Returns `true` if a request names the key that signed it. Its [`SecretSource`](crate::SecretSource) finds the name in
     /// [`RequestHead::key_id`](crate::RequestHead::key_id).
     pub fn names_key(&self) -> bool {
@@ -333,6 +352,11 @@ impl Scheme {
         }
         if template.needs_verify_token() && template.settings.verify_token.is_none() {
             return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
+        }
+        if self.signs_endpoint_id() && template.settings.endpoint_id.is_none() {
+            return Err(
+                self.option("signs the id that the sender has given to this endpoint; add `.with_endpoint_id(…)`")
+            );
         }
         let claims = &template.settings.claims;
         if let Some(name) = self.needed_claims().iter().find(|name| !claims.iter().any(|(known, _)| known == *name)) {
@@ -368,6 +392,9 @@ impl Scheme {
         }
         if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
             return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {
+            return unread("does not sign the id of the endpoint", "with_endpoint_id");
         }
         if !settings.claims.is_empty() && template.is_none_or(|template| template.jwt.is_none()) {
             return unread("is not signed with a token", "with_claim");

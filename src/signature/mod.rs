@@ -11,6 +11,7 @@ mod asymmetric;
 #[cfg(not(feature = "asymmetric"))]
 #[path = "no_asymmetric.rs"]
 mod asymmetric;
+mod crc32;
 mod digest;
 mod encoding;
 mod hmac;
@@ -21,6 +22,7 @@ mod token;
 pub(crate) use self::asymmetric::PrivateKey;
 pub(crate) use self::{
     asymmetric::{PublicKey, public_key_info},
+    crc32::crc32,
     digest::{HashAlgorithm, PlainHash},
     encoding::Encoding,
     hmac::{MacAlgorithm, MacState},
@@ -30,7 +32,6 @@ pub(crate) use self::{
 
 /// Which hash a request says that it was signed with, where a scheme has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code)] // Until a scheme has two hashes.
 pub(crate) enum Hashed {
     /// By the algorithm of the scheme.
     AsDeclared,
@@ -50,7 +51,6 @@ pub(crate) enum PublicAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2).
     RsaSha256,
     /// The same, or with SHA-1 where the request says so.
-    #[allow(dead_code)] // Until a scheme has two hashes.
     RsaSha256OrSha1,
     /// The same with SHA-512.
     RsaSha512,

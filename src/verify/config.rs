@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(super) meter: Meter,
     /// Whether a short secret has been warned of. Clones share it.
     pub(super) warned_of_short: Arc<AtomicBool>,
+    #[cfg(feature = "remote-keys")]
+    pub(super) confirmation: Option<crate::keys::SnsConfirmation>,
 }
 
 /// Where a request's keys come from.

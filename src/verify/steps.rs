@@ -6,15 +6,19 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
+#[cfg(feature = "remote-keys")]
+use super::look_up::confirm;
 use super::{
     batch::Batch,
     budget::Kept,
     config::{Config, Keyring, Verification},
-    look_up::{look_up, refresh},
+    look_up::{LookUp, look_up, refresh},
     read::check_length,
     state::{Arriving, Mismatched, Passed, Reading, State, Turn, TurnOf, head},
     verified::verified_request,
 };
+#[cfg(feature = "remote-keys")]
+use crate::keys::Asked;
 use crate::{
     boxed::BoxError,
     error::{VerifyError, VerifyErrorKind},
@@ -53,6 +57,10 @@ where
             read_with(config, arriving, config.scheme.skip(now))
         }
         Keyring::Fixed(ring) => with_ring(config, step, arriving, Arc::clone(ring)),
+        // Its secrets are asked for once the body has been read.
+        Keyring::Source(_) if config.scheme.names_key_in_body() => {
+            with_ring(config, step, arriving, Arc::new(KeyRing::empty()))
+        }
         Keyring::Source(source) => {
             let future = look_up(Arc::clone(source), named_head(config, &mut arriving.parts));
             Turn::Next(State::Secrets { future, arriving: Some(arriving) })
@@ -140,6 +148,18 @@ where
         return conclude(config, inner, parts, outcome);
     };
     let (ring, now) = (Arc::clone(check.ring()), check.now());
+    if config.scheme.names_key_in_body() {
+        let id = match config.scheme.key_id_in_body(head(&parts), &body) {
+            Ok(id) => id,
+            Err(error) => return Turn::Reject(error, None),
+        };
+        let asked = look_up(Arc::clone(source), host::request_head(&mut parts).with_key_id(id));
+        let future: LookUp<Option<Secrets>> = Box::pin(async move { asked.await.map(Some) });
+        kept.put_back(body);
+        let error = VerifyError::new(VerifyErrorKind::UnknownKey);
+        let mismatched = Mismatched { inner, parts, kept, now, error };
+        return Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) });
+    }
     let outcome = check.finish(head(&parts), body.clone());
     // Whatever the decoy's check came to, after as much work as any other.
     if let Some(error) = ring.end() {
@@ -210,6 +230,16 @@ where
         Err(error) => Turn::Reject(error, None),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), None),
         Ok(Outcome::Delivery(delivery)) => {
+            #[cfg(feature = "remote-keys")]
+            if let Some(confirmation) = &config.confirmation {
+                match confirmation.asked(&delivery) {
+                    Asked::Nothing => {}
+                    Asked::Unwanted => return Turn::Reject(VerifyError::new(VerifyErrorKind::HandshakeRejected), None),
+                    Asked::Confirm(url) => {
+                        return Turn::Next(State::Confirm { future: confirm(confirmation.clone(), url) });
+                    }
+                }
+            }
             if let Some(items) = delivery.items() {
                 let batch = Batch::new(inner, Arc::clone(config), parts, items);
                 return Turn::Next(State::Batch { future: None, batch });

@@ -48,7 +48,8 @@ fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
     match scheme {
         "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "telnyx" => Some(&PAIRS),
         "plaid" | "sendgrid" => Some(&P256),
-        "fireblocks-v1" | "google-pubsub" | "kick" | "paddle-classic" | "wise" => Some(&RSA),
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paddle-classic" | "paypal"
+        | "wise" => Some(&RSA),
         _ => None,
     }
 }

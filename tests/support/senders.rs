@@ -40,7 +40,9 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
         #[cfg(feature = "asymmetric")]
         "plaid" | "sendgrid" => key_pairs::P256[0][1],
         #[cfg(feature = "asymmetric")]
-        "fireblocks-v1" | "google-pubsub" | "kick" | "wise" => key_pairs::RSA[0][1],
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paypal" | "wise" => {
+            key_pairs::RSA[0][1]
+        }
         name => formulas::of(name).map_or("an endpoint's signing key", formulas::Formula::secret),
     }
 }
@@ -55,8 +57,9 @@ pub(crate) fn layer(provider: Provider) -> WebhookLayer {
     if scheme.signs_url() { layer.with_public_url(PUBLIC_URL) } else { layer }
 }
 
-/// Sets the claims that only the application knows to what test requests hold.
+/// Sets the claims and the endpoint id that only the application knows to what test requests hold.
 pub(crate) fn with_claims(layer: WebhookLayer, scheme: &Scheme) -> WebhookLayer {
+    let layer = if scheme.signs_endpoint_id() { layer.with_endpoint_id("test") } else { layer };
     scheme.needed_claims().iter().fold(layer, |layer, name| layer.with_claim(*name, "test"))
 }
 
@@ -142,6 +145,19 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             vec![("authorization", format!("Bearer {token}"))]
         }
         #[cfg(feature = "asymmetric")]
+        "paypal" => {
+            let (id, time, crc) =
+                ("69cd13f0-d67a-11e5-baa3-778b53f4ae55", "2027-01-15T08:00:00Z", crc32(body.as_bytes()));
+            let tag = rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &format!("{id}|{time}|test|{crc}"));
+            vec![
+                ("paypal-transmission-id", id.to_owned()),
+                ("paypal-transmission-time", time.to_owned()),
+                ("paypal-auth-algo", "SHA256withRSA".to_owned()),
+                ("paypal-cert-url", "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594".to_owned()),
+                ("paypal-transmission-sig", BASE64.encode(&tag)),
+            ]
+        }
+        #[cfg(feature = "asymmetric")]
         "plaid" => {
             let digest = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
             let claims = format!(r#"{{"iat":{now},"request_body_sha256":"{digest}"}}"#);
@@ -223,6 +239,18 @@ pub(crate) fn token(header: &str, claims: &str, key: &[u8]) -> String {
     format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&hmac(key, &signed)))
 }
 
+/// CRC-32, bit by bit, as the standard has it.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
 /// A token with a public key's signature.
 pub(crate) fn public_token(header: &str, claims: &str, sign: impl FnOnce(&str) -> Vec<u8>) -> String {
     let part = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
@@ -253,6 +281,8 @@ pub(crate) fn is_in_headers(provider: Provider) -> bool {
 pub(crate) fn is_plain(provider: Provider) -> bool {
     const OTHERS: &[&str] = &[
         "adyen-payments",
+        "aws-sns",
+        "aws-sns-v2",
         "braintree",
         "dropbox-sign",
         "mailgun",

@@ -24,6 +24,8 @@ use super::{
     slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
+use super::{aws_sns, paypal};
+#[cfg(feature = "asymmetric")]
 use crate::{
     scheme::content::{Fields, Part},
     signature::PublicAlgorithm,
@@ -144,6 +146,26 @@ macro_rules! catalogue {
                 page: "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/Webhooks_Overview.htm",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
+            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
+            /// subscriptions. Check the topic: it is the delivery's account. Messages of topics with `SignatureVersion` 1, the default of SNS,
+            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
+            AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
+                aliases: &["sns"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
+                scheme: |s| aws_sns::declare(s).key_pem(),
+                page: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+                duplicates: Some(Event),
+                evidence: Library,
+            }
+            /// As `aws_sns`, but for topics whose `SignatureVersion` is 2: a message that is signed with SHA-1 is rejected.
+            AWS_SNS_V2 aws_sns_v2 "aws-sns-v2" "Amazon SNS, signature version 2" [] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| aws_sns::declare(s).key_pem(),
+                page: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+                duplicates: Some(Event),
+                evidence: Library,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
             AZURE_DEVOPS azure_devops "azure-devops" "Azure DevOps service hooks" ["authorization"] {
@@ -1227,6 +1249,18 @@ macro_rules! catalogue {
                 page: "https://developers.paymongo.com/docs/securing-webhook",
                 duplicates: Some(Event),
                 evidence: Documentation,
+            }
+            /// Does not bind the body: a checksum of it is signed (CRC-32), and anybody can write another body with the same checksum. Whoever
+            /// has read one request can send others. The certificate is fetched by `keys::CertificateKeys::paypal` (feature `remote-keys`), or
+            /// its public key is passed as PEM. The id of the webhook is set with `with_endpoint_id`.
+            PAYPAL paypal "paypal" "PayPal" ["paypal-transmission-sig"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| paypal::declare(s).key_pem(),
+                page: "https://developer.paypal.com/api/rest/webhooks/rest/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                // "PayPal will retry each delivery up to 25 times over 3 days".
+                retries: Some(Duration::from_secs(3 * 24 * 3600)),
             }
             /// The secret is the account's secret key, `sk_…`.
             PAYSTACK paystack "paystack" "Paystack" ["x-paystack-signature"] {

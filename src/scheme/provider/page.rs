@@ -66,6 +66,9 @@ fn constructor(provider: Provider, template: &Template) -> String {
     if template.signs_url() {
         text.push_str(", and `with_public_url`");
     }
+    if template.signs_endpoint_id() {
+        text.push_str(", and `with_endpoint_id`");
+    }
     for name in template.jwt.iter().flat_map(|jwt| jwt.of_application) {
         text.push_str(&format!(", and `with_claim(\"{name}\", …)`"));
     }

@@ -107,7 +107,13 @@ impl Scheme {
         draft.place_timestamp(now)?;
         if let Some(places) = &template.key_id {
             let id = secrets.first().and_then(|secret| template.key.id(secret.expose())).unwrap_or(FILLER.as_bytes());
-            draft.place_in_head(places, &String::from_utf8_lossy(id))?;
+            let id = String::from_utf8_lossy(id);
+            // Of the senders that name a certificate in the head there is one.
+            let certificate = "https://api.paypal.com/v1/notifications/certs/CERT-test";
+            draft.place_in_head(places, if template.key_url.is_some() { certificate } else { &id })?;
+        }
+        for (name, value) in &template.required_headers {
+            draft.headers.insert(name.clone(), HeaderValue::from_static(value));
         }
         draft.fill()?;
         // A signature that is in the JSON of a form is there before the form is written.
@@ -318,6 +324,25 @@ impl Draft<'_> {
                     let id = HeaderName::from_static("x-event-id");
                     self.params.push(("h".to_owned(), id.to_string()));
                     self.headers.entry(id).or_insert(HeaderValue::from_static(FILLER));
+                }
+                Part::AwsSns => {
+                    let own = [
+                        ("/Message", FILLER),
+                        ("/MessageId", FILLER),
+                        ("/TopicArn", "arn:aws:sns:us-east-1:123456789012:test"),
+                        ("/Type", "Notification"),
+                        ("/SignatureVersion", "2"),
+                        (
+                            "/SigningCertURL",
+                            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-00000000000000000000000000000000.pem",
+                        ),
+                    ];
+                    for (pointer, text) in own {
+                        let pointer = Pointer::parse(pointer).unwrap_or_default();
+                        if !self.holds(&pointer) {
+                            self.edit_body(&pointer, text.into())?;
+                        }
+                    }
                 }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
