@@ -219,7 +219,7 @@ impl Found {
 
 /// Returns `true` if the event is stored: it was not there, or takes the place of the one that was.
 pub fn is_stored(answer: &Accepted) -> bool {
-    matches!(answer, Accepted::New | Accepted::Rearmed)
+    matches!(answer, Accepted::New | Accepted::Rearmed { .. })
 }
 
 /// Decides what becomes of the events of one call. `unfinished` is how many of the consumer have not ended, where there is a limit.
@@ -242,7 +242,9 @@ pub fn accept(
             }
             let repeats = event.guard.is_some_and(|guard| !bodies.insert(guard.key));
             match same {
-                Some((standing, ..)) if standing.state == EventState::Dead => Accepted::Rearmed,
+                Some((standing, _, other_body)) if standing.state == EventState::Dead => {
+                    Accepted::Rearmed { other_body }
+                }
                 Some((standing, retention, other_body))
                     if !standing.state.has_ended() || now < after(standing.due_at, retention) =>
                 {

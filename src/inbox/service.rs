@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::{
     head,
     inbox::Inbox,
+    policy::is_stored,
     shared::Shared,
     store::{AcceptRequest, Accepted, EventDraft, Guard},
 };
@@ -120,21 +121,25 @@ impl Shared {
                 return taken.into_iter().map(failed).collect();
             }
         };
-        for slot in taken.iter_mut().filter(|taken| matches!(taken, Taken::Stored(_))) {
+        let stored = taken.iter_mut().zip(deliveries).filter(|(taken, _)| matches!(taken, Taken::Stored(_)));
+        for (slot, delivery) in stored {
             // A store that answers for fewer than it was given has not stored the others.
             let Some(answer) = accepted.next() else {
                 *slot = Taken::Failed;
                 continue;
             };
-            observe::accepted(provider, answer_name(answer));
+            // Whoever has a signed body can send it under an id that is not signed.
+            let replaces = matches!(answer, Accepted::Rearmed { other_body: true }) && !delivery.id_is_signed();
+            observe::accepted(provider, if replaces { "replaced" } else { answer_name(answer) });
             match answer {
+                _ if replaces => observe::inbox_replaced(provider),
                 Accepted::Duplicate { other_body: true } => observe::other_body(provider),
                 Accepted::Replay => observe::replay_suspected(provider, "suppressed"),
                 _ => {}
             }
             *slot = Taken::Stored(answer);
         }
-        if taken.iter().any(|taken| matches!(taken, Taken::Stored(Accepted::New | Accepted::Rearmed))) {
+        if taken.iter().any(|taken| matches!(taken, Taken::Stored(accepted) if is_stored(accepted))) {
             self.new_work.notify_waiters();
         }
         taken
@@ -197,7 +202,7 @@ impl Shared {
                 observe::unhandled(delivery.provider(), delivery.event_type().map(|kind| kind.as_str()));
                 (Line::UNHANDLED, StatusCode::OK, Outcome::Unhandled)
             }
-            Some(Taken::Stored(Accepted::New | Accepted::Rearmed)) => {
+            Some(Taken::Stored(Accepted::New | Accepted::Rearmed { .. })) => {
                 (Line::ACCEPTED, StatusCode::ACCEPTED, Outcome::Accepted)
             }
             Some(Taken::Stored(Accepted::Duplicate { .. } | Accepted::Replay)) => {
@@ -219,7 +224,7 @@ fn answer_name(accepted: Accepted) -> &'static str {
         Accepted::Duplicate { .. } => "duplicate",
         Accepted::Full => "full",
         Accepted::New => "new",
-        Accepted::Rearmed => "rearmed",
+        Accepted::Rearmed { .. } => "rearmed",
         Accepted::Replay => "replay",
     }
 }

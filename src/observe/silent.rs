@@ -160,6 +160,9 @@ pub(crate) fn api_panicked(_cause: &(dyn std::error::Error + 'static)) {}
 pub(crate) fn inbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "inbox")]
+pub(crate) fn inbox_replaced(_provider: &str) {}
+
+#[cfg(feature = "inbox")]
 pub(crate) fn inbox_full(_provider: &str) {}
 
 #[cfg(feature = "inbox")]

@@ -29,7 +29,8 @@ use crate::{
 /// 1. **Durable and whole.** When [`accept`](Self::accept) returns, everything that it answers for survives the end of the process and, in a
 ///    store with a disk, a power cut. The events of one call are stored together or not at all.
 /// 2. **Once.** Of events with one key the first is [`New`](Accepted::New). While it waits, is being worked, or is remembered, others are
-///    [`Duplicate`](Accepted::Duplicate) and change nothing. A dead one is [`Rearmed`](Accepted::Rearmed): it waits again, with what came now.
+///    [`Duplicate`](Accepted::Duplicate) and change nothing. A dead one is [`Rearmed`](Accepted::Rearmed): it waits again, with what came now. Both
+///    say whether the body is another one.
 ///    After its [`retention`](EventDraft::retention) an event that has ended is new again. Two simultaneous calls with one key store one event.
 /// 3. **Bounded.** Where a call has a limit and the events of the consumer that have not ended would become more than that, its new
 ///    ones are [`Full`](Accepted::Full) and none is stored. Duplicates are answered as ever. A store whose calls do not wait for each other may

@@ -164,8 +164,11 @@ pub enum Accepted {
     Full,
     /// It was not there.
     New,
-    /// It was dead, and is due again.
-    Rearmed,
+    /// It was dead, and is due again, with what came now.
+    Rearmed {
+        /// Whether that is another body than the one that died.
+        other_body: bool,
+    },
     /// Its body was stored under another key.
     Replay,
 }

@@ -43,7 +43,7 @@ impl Tables {
         for (draft, answer) in events.into_iter().zip(&answers) {
             let standing = match answer {
                 Accepted::New => Standing::arrived(self.waits(&draft, None), now),
-                Accepted::Rearmed => {
+                Accepted::Rearmed { .. } => {
                     let waits = self.waits(&draft, None);
                     let Some(event) = self.keys.get(&draft.key).and_then(|id| self.events.get(id)) else { continue };
                     let mut standing = event.standing;

@@ -90,7 +90,7 @@ async fn accept_in(core: &Core, tx: &mut Tx, request: &AcceptRequest) -> Result<
         }
         let waits = *waits || event.order_key.is_some_and(|key| !comes.insert(key.to_bytes()));
         match (answer, row) {
-            (Accepted::Rearmed, Some(row)) => {
+            (Accepted::Rearmed { .. }, Some(row)) => {
                 let mut standing = row.standing;
                 standing.rearm(waits, looked.now);
                 armed.push((event, row, standing));

@@ -49,13 +49,17 @@ fn next_due(rows: &[PgRow]) -> Result<Option<Duration>, sqlx::Error> {
 
 async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str) -> Result<InboxLeases, sqlx::Error> {
     let mut leases = InboxLeases::default();
+    // Read once, so that all of them have one lease.
+    let mut time = None;
     loop {
         let room = i64::from(request.limit) - leases.events.len() as i64;
         if room <= 0 || leases.exhausted >= MOST_EXHAUSTED {
             break;
         }
-        let rows = tx.all(&core.statements.due, &[core.offset(), Value::from(consumer), Value::from(room)]).await?;
+        let values = [core.offset(), Value::from(consumer), Value::from(room), Value::Int(time)];
+        let rows = tx.all(&core.statements.due, &values).await?;
         let Some(now) = rows.first().map(|row| row.try_get::<Millis, _>("now")).transpose()? else { break };
+        time = Some(now);
         let (mut taken, mut exhausted) = ((Vec::new(), Vec::new()), Vec::new());
         let (mut is_alone, mut held_until) = (false, now);
         for row in &rows {
