@@ -89,7 +89,8 @@ impl HttpsKeyClient {
             return Err("a key is fetched by https alone".into());
         }
         let addresses = dialler.addresses(&url, policy).await.map_err(failed)?;
-        let (_, mut connection) = dialler.connect(&url, &addresses, &mut Stage::default()).await.map_err(failed)?;
+        let (_, mut connection) =
+            dialler.connect(&url, &addresses, None, &mut Stage::default()).await.map_err(failed)?;
         let mut request = Request::from_parts(head, Full::new(body));
         *request.uri_mut() = Uri::from(url.path().clone());
         let headers = request.headers_mut();
