@@ -907,7 +907,7 @@ async fn a_queue_in_place_of_http_gets_what_is_signed_in_the_order_of_its_key() 
             let tries = {
                 let mut tries = self.1.lock().unwrap();
                 let count = tries.len();
-                let tries = tries.entry(id).or_insert(u32::from(count % 3 != 0));
+                let tries = tries.entry(id).or_insert(u32::from(!count.is_multiple_of(3)));
                 *tries += 1;
                 *tries
             };

@@ -257,7 +257,7 @@ impl World {
     /// for its turn is left to a store, so there are none where leases ask for less than all.
     fn key_of(&self, id: &str) -> Option<String> {
         let number: u32 = id.strip_prefix("msg-")?.parse().ok()?;
-        (self.is_wide && number % 4 != 0).then(|| format!("key-{}", number % 3))
+        (self.is_wide && !number.is_multiple_of(4)).then(|| format!("key-{}", number % 3))
     }
 
     fn message(&self, sent: &Sent) -> Message {
