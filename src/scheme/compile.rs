@@ -44,6 +44,11 @@ impl SchemeBuilder {
             ));
         }
         let locate = self.compile_locate()?;
+        if self.message.is_some() && (self.jwt || self.digest.is_some() || self.content.is_some()) {
+            return Err(error(
+                "the signature of an HTTP message says itself what it covers; take `.signs(…)` and its like away",
+            ));
+        }
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
         let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
@@ -99,6 +104,7 @@ impl SchemeBuilder {
             indented_json: self.indented_json,
             hashes_body: content.iter().any(|part| matches!(part, Part::Body)),
             jwt,
+            message: self.message,
             digest,
             items,
             either_port: self.either_port,
@@ -202,6 +208,10 @@ impl SchemeBuilder {
     }
 
     fn compile_digest(&self, content: &[Part]) -> Result<Option<BodyDigest>, ConfigError> {
+        if self.message.is_some() {
+            let place = Place::Header(header_name("content-digest")?);
+            return Ok(Some(BodyDigest { place, encoding: None, needed: Needed::UnlessEmpty }));
+        }
         let Some((field, encoding)) = &self.digest else { return Ok(None) };
         let places = field.compile()?.places;
         let [place] = &places[..] else { return Err(error("the digest of the body has one place")) };
@@ -219,7 +229,7 @@ impl SchemeBuilder {
         } else {
             Needed::Always
         };
-        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed }))
+        Ok(Some(BodyDigest { place: place.clone(), encoding: Some(*encoding), needed }))
     }
 
     fn compile_jwt(&self) -> Result<Option<Jwt>, ConfigError> {
@@ -280,8 +290,10 @@ impl SchemeBuilder {
         if has(|part| matches!(part, Part::Id)) && id.is_none() {
             return Err(error("`{id}` needs `.id(…)`"));
         }
-        let body =
-            self.whole_event || self.digest.is_some() || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+        let body = self.whole_event
+            || self.digest.is_some()
+            || self.message.is_some()
+            || has(|part| matches!(part, Part::Body | Part::Fields(_)));
         if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
@@ -355,7 +367,8 @@ impl SchemeBuilder {
             places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
         };
         let in_content = content.iter().any(|part| matches!(part, Part::Param(_)));
-        if (in_content || in_signature(timestamp) || in_signature(id)) && self.grammar.pairs.is_none() {
+        let has_params = self.grammar.pairs.is_some() || self.message.is_some();
+        if (in_content || in_signature(timestamp) || in_signature(id)) && !has_params {
             return Err(error("a parameter of the signature header needs `.pairs(…)`"));
         }
         Ok(())
@@ -375,7 +388,7 @@ impl SchemeBuilder {
         let in_claims =
             |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
         let in_message = |places: &Places| {
-            content.iter().any(|part| matches!(part, Part::AwsSns))
+            content.iter().any(|part| matches!(part, Part::AwsSns | Part::MessageBase))
                 && places.places.iter().all(|place| is_signed(content, place))
         };
         let is_signed = is_part
@@ -415,6 +428,7 @@ fn is_signed(content: &[Part], place: &Place) -> bool {
                 true
             }
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
+            (Place::Param(_), Part::MessageBase) => true,
             (Place::Json(pointer), Part::AwsSns) => aws_sns::signs(pointer),
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,

@@ -33,6 +33,8 @@ pub(crate) enum Part {
     Listed(Listed),
     Literal(String),
     Method,
+    /// The signature base of an HTTP message signature.
+    MessageBase,
     Param(String),
     /// Path and query, as they were received.
     Path,
@@ -55,6 +57,7 @@ impl Part {
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
             Self::EndpointId => named("the id of the endpoint"),
+            Self::MessageBase => named("a signed component"),
             Self::AwsSns
             | Self::Body
             | Self::BodyCrc32
@@ -83,6 +86,7 @@ impl Part {
             | Self::Json(_)
             | Self::JsonOrNothing(_)
             | Self::Literal(_)
+            | Self::MessageBase
             | Self::Method
             | Self::Path
             | Self::Secret

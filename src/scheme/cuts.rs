@@ -63,6 +63,7 @@ pub(crate) fn rules(
             | Part::Jwt
             | Part::Listed(_)
             | Part::Literal(_)
+            | Part::MessageBase
             | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
@@ -106,6 +107,7 @@ pub(crate) fn rules(
                 | Part::Jwt
                 | Part::Listed(_)
                 | Part::Path
+                | Part::MessageBase
                 | Part::Method
                 | Part::Param(_)
                 | Part::Query(_) => {
@@ -126,6 +128,7 @@ pub(crate) fn rules(
             | Part::Jwt
             | Part::Listed(_)
             | Part::Literal(_)
+            | Part::MessageBase
             | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),

@@ -47,6 +47,9 @@ impl Template {
         }
         self.collect(head, &mut inspected)?;
         let arrived = Arrived::head(head);
+        if let Some(message) = &self.message {
+            message.check(&message.find(head)?, head, now)?;
+        }
         let claims = self.check_token(head, inspected.family, now)?;
         let mut look =
             Look { template: self, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
@@ -157,6 +160,19 @@ impl Template {
 
     /// Collects the claimed signatures from the head.
     fn collect(&self, head: Head<'_>, inspected: &mut Inspected) -> Result<(), VerifyError> {
+        if let Some(message) = &self.message {
+            let claimed = message.find(head)?;
+            let length = match self.algorithm {
+                Algorithm::Mac(mac) => Some(mac.length()),
+                Algorithm::Public(PublicAlgorithm::Ed25519 | PublicAlgorithm::EcdsaP256Fixed) => Some(ED25519_LENGTH),
+                _ => None,
+            };
+            if length.is_some_and(|length| length != claimed.signature.as_bytes().len()) {
+                return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
+            }
+            inspected.candidates.push(claimed.signature);
+            return Ok(());
+        }
         let mut seen = 0;
         let decode = |text: &[u8]| self.decode(text);
         let headers = head.headers();

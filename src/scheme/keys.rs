@@ -77,7 +77,8 @@ impl KeyRing {
                         public_key_info(DECOY_P256.as_bytes())
                     }
                     PublicAlgorithm::Ed25519 => None,
-                    PublicAlgorithm::RsaSha1
+                    PublicAlgorithm::RsaPssSha512
+                    | PublicAlgorithm::RsaSha1
                     | PublicAlgorithm::RsaSha256
                     | PublicAlgorithm::RsaSha256OrSha1
                     | PublicAlgorithm::RsaSha512 => public_key_info(DECOY_RSA.as_bytes()),

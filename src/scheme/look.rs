@@ -206,6 +206,10 @@ impl Look<'_> {
             Part::EndpointId => self.template.settings.endpoint_id.as_deref().map(|id| Cow::Borrowed(id.as_bytes())),
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::MessageBase => match &self.template.message {
+                Some(message) => Some(Cow::Owned(message.base(self.arrived.head, &self.template.settings)?)),
+                None => None,
+            },
             Part::Listed(listed) => Some(Cow::Owned(self.listed(*listed)?)),
             Part::Path => Some(match self.template.settings.target(self.arrived.head) {
                 Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -420,6 +424,9 @@ impl Look<'_> {
 
     /// A parameter of the signature header, which must be there once.
     fn param(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        if let Some(message) = &self.template.message {
+            return Ok(message.param(self.arrived.head, key)?.map(Cow::Owned));
+        }
         let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
         let Ok(Some(value)) = self.arrived.head.header(name) else { return Ok(None) };
         if value.len() > LONGEST_HEADER {

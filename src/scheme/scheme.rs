@@ -77,6 +77,13 @@ impl Scheme {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha256))
     }
 
+    /// Begins the declaration of a scheme with RSASSA-PSS, SHA-512 and a salt of 64 bytes (RFC 8017), which HTTP message signatures have.
+    /// The secret is the public key, as of [`rsa_sha256`](Self::rsa_sha256).
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_pss_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaPssSha512))
+    }
+
     /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key, as of
     /// [`rsa_sha256`](Self::rsa_sha256).
     #[cfg(feature = "asymmetric")]
@@ -387,10 +394,11 @@ impl Scheme {
             return Err(self
                 .option("has a window of more than 10 years, which does not reject recorded deliveries; declare `.insecure_no_replay_window()`"));
         }
-        if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
+        let may_sign_url = |template: &Arc<Template>| template.signs_url() || template.message.is_some();
+        if settings.public_url.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_public_url");
         }
-        if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
+        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_replaced_prefix");
         }
         if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {

@@ -10,6 +10,7 @@ use super::{
     handshake::CompiledHandshake,
     jwt::Jwt,
     key_form::KeyText,
+    message::MessageSignature,
     settings::Settings,
 };
 use crate::{
@@ -50,6 +51,8 @@ pub(crate) struct Template {
     pub(crate) hashes_body: bool,
     /// Where the signature is a token, what that says.
     pub(crate) jwt: Option<Jwt>,
+    /// Where the signature is that of an HTTP message, what it must cover.
+    pub(crate) message: Option<MessageSignature>,
     /// Where the head holds a digest of the body.
     pub(crate) digest: Option<BodyDigest>,
     /// Where the array is whose items have a signature each. What is signed is then looked for in an item.
@@ -87,7 +90,8 @@ pub(crate) struct Template {
 #[derive(Debug, Clone)]
 pub(crate) struct BodyDigest {
     pub(crate) place: Place,
-    pub(crate) encoding: Encoding,
+    /// `None` for a dictionary of digests (RFC 9530).
+    pub(crate) encoding: Option<Encoding>,
     /// Which bodies need one. One that is there is always compared.
     pub(crate) needed: Needed,
 }

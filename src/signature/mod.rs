@@ -48,13 +48,15 @@ pub(crate) enum PublicAlgorithm {
     /// The same, but a signature is its two numbers of 32 bytes, as in tokens (RFC 7518, section 3.4).
     EcdsaP256Fixed,
     Ed25519,
+    /// RSASSA-PSS with SHA-512 and a salt of 64 bytes (RFC 8017, section 8.1).
+    RsaPssSha512,
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, section 8.2).
     RsaSha256,
-    /// The same, or with SHA-1 where the request says so.
+    /// RSASSA-PKCS1-v1_5 with SHA-256, or with SHA-1 where the request says so.
     RsaSha256OrSha1,
-    /// The same with SHA-512.
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
     RsaSha512,
-    /// The same with SHA-1, for senders that have nothing better.
+    /// RSASSA-PKCS1-v1_5 with SHA-1, for senders that have nothing better.
     RsaSha1,
 }
 

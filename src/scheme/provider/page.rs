@@ -111,6 +111,7 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
         Algorithm::Public(PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed) => "ECDSA P-256",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
+        Algorithm::Public(PublicAlgorithm::RsaPssSha512) => "RSA-PSS, SHA-512",
         Algorithm::Public(PublicAlgorithm::RsaSha1) => "RSA, SHA-1",
         Algorithm::Public(PublicAlgorithm::RsaSha256) => "RSA, SHA-256",
         Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1) => "RSA, SHA-256 or SHA-1",
@@ -136,6 +137,9 @@ fn signature(template: &Template) -> String {
         Locate::Numbered(names) => format!("`{}` and following", names[0]),
         Locate::Query(key) => format!("`?{key}=`"),
     };
+    if template.message.is_some() {
+        return format!("{place}, an HTTP message signature");
+    }
     if template.jwt.is_some() {
         return format!("{place}, a JWT");
     }

@@ -14,6 +14,7 @@ use super::{
     jwt::UrlClaim,
     key_form::KeyForm,
     look::CONTENTFUL_LIST,
+    message,
     scheme::{Kind, Scheme},
     template::{Algorithm, Locate, Needed, Template},
 };
@@ -262,12 +263,21 @@ impl Draft<'_> {
             Needed::Always | Needed::UnlessEmpty => true,
             Needed::BesideForms => form::sorted(&self.body).is_none(),
         };
+        let Some(encoding) = digest.encoding else {
+            if let (false, Place::Header(name)) = (self.body.is_empty(), &digest.place) {
+                let text = message::digest(&self.body);
+                let value =
+                    HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its digest is no header"))?;
+                self.headers.insert(name.clone(), value);
+            }
+            return Ok(());
+        };
         if !needed {
             return Ok(());
         }
         let mut hash = PlainHash::new(HashAlgorithm::Sha256);
         hash.update(&self.body);
-        let text = digest.encoding.encode(hash.finish().as_bytes());
+        let text = encoding.encode(hash.finish().as_bytes());
         self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
     }
 

@@ -31,6 +31,25 @@ impl Draft<'_> {
             // With a signature of some form, so that it is a token.
             self.token = format!("{}.{}", part(&header), part(&claims));
         }
+        if let Some(message) = &template.message {
+            let [secret] = secrets else {
+                return Err(self.scheme.unsignable("a request of it has room for one signature"));
+            };
+            let has_digest = self.headers.contains_key("content-digest");
+            let input = message.input(self.uri.query().is_some(), has_digest, &self.params);
+            let header =
+                |text: &str| HeaderValue::from_str(text).map_err(|_| self.scheme.unsignable("it is no header"));
+            let (input, unsigned) = (header(&input)?, header(&format!("{}=:AAAA:", message.label()))?);
+            self.headers.insert("signature-input", input);
+            self.headers.insert("signature", unsigned);
+            let signature = Encoding::Base64.encode(&self.signature(secret)?);
+            let signed = HeaderValue::from_str(&format!("{}=:{signature}:", message.label()));
+            self.headers.insert("signature", signed.map_err(|_| self.scheme.unsignable("it is no header"))?);
+            if tampered {
+                self.body.push(b' ');
+            }
+            return Ok(());
+        }
         // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
         if let Some(name) = self.signature_header() {
             let is_named = template.jwt.is_some() || template.grammar.first_key_alone;
