@@ -31,6 +31,8 @@ mod panics;
 mod observe;
 
 mod signature;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod sealing;
 pub mod scheme;
 #[cfg(any(feature = "remote-keys", feature = "send"))]
 mod net;

@@ -13,6 +13,7 @@ use super::{
     head,
     inbox::Inbox,
     policy::is_stored,
+    sealed,
     shared::Shared,
     store::{AcceptRequest, Accepted, EventDraft, Guard},
 };
@@ -175,6 +176,12 @@ impl Shared {
         };
         let content = head::keep(parts, &settings.headers, delivery);
         let mut event = EventDraft::new(of_event, delivery.provider().into(), retention, content);
+        if let Some(sealing) = settings.sealing_keys.first() {
+            event.content = sealed::seal(sealing, of_event, &event.content).map_err(|_| {
+                observe::no_randomness();
+                Taken::Failed
+            })?;
+        }
         event.tenant = delivery.tenant().map(Into::into);
         event.delivery_id = delivery.id().map(|id| id.as_str().into());
         event.event_type = delivery.event_type().map(|kind| kind.as_str().into());

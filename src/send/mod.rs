@@ -86,7 +86,6 @@ pub use self::{
     retry::{NextStep, RetryPolicy},
     signing::{
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
-        seal::SealingKey,
         signer::Signer,
     },
 };
@@ -98,4 +97,5 @@ pub use crate::{
         resolver::{Resolver, SystemResolver},
     },
     queue::{Fenced, LeaseToken},
+    sealing::SealingKey,
 };

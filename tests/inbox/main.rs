@@ -6,6 +6,7 @@ mod accepting;
 mod durable;
 mod model;
 mod postgres;
+mod sealed;
 mod shop;
 mod sqlite;
 mod stores;

@@ -181,6 +181,8 @@ pub struct InboxRecord {
     pub id: InboxId,
     /// Whose it is.
     pub consumer: Arc<str>,
+    /// What it is known by, of a single event.
+    pub key: Option<ClaimKey>,
     /// Who sent it.
     pub provider: Arc<str>,
     /// The tenant.
@@ -209,6 +211,7 @@ impl InboxRecord {
         Self {
             id,
             consumer,
+            key: None,
             provider,
             tenant: None,
             delivery_id: None,

@@ -195,6 +195,7 @@ impl Tables {
     pub(super) fn event(&self, id: InboxId) -> Option<InboxRecord> {
         let event = self.events.get(&id.to_u64())?;
         let mut record = event.record(id);
+        record.key = Some(event.draft.key);
         record.content = event.has_content.then(|| event.draft.content.clone());
         Some(record)
     }

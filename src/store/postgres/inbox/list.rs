@@ -5,11 +5,12 @@ use sqlx::{Row, postgres::PgRow};
 use super::{
     core::Core,
     lease::text,
-    rows::{id_of, kept, number, number_of, restored, state, until},
+    rows::{corrupt, id_of, kept, number, number_of, restored, state, until},
 };
 use crate::{
     clock::{Millis, to_time},
     error::StoreError,
+    idempotency::ClaimKey,
     inbox::{Content, InboxId, InboxQuery, InboxRecord, InboxStats, STATS_COUNTED, policy::NEVER},
     store::postgres::{error::store_error, statement::Value},
 };
@@ -39,6 +40,8 @@ pub(super) async fn event(core: &Core, id: InboxId) -> Result<Option<InboxRecord
         let Some(row) = rows.first() else { return Ok(None) };
         let mut record = record(row)?;
         let (head, body): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.try_get("head")?, row.try_get("body")?);
+        let key: Vec<u8> = row.try_get("key")?;
+        record.key = Some(ClaimKey::from_bytes(key.try_into().map_err(|_| corrupt("a key is not of 16 bytes"))?));
         record.content = head.zip(body).map(|(head, body)| Content::new(text(&head), body.into()));
         Ok(Some(record))
     };

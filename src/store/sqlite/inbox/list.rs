@@ -2,9 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::rows::{number, number_of, query, state};
+use super::rows::{corrupt, number, number_of, query, state};
 use crate::{
     clock::{Millis, to_time},
+    idempotency::ClaimKey,
     inbox::{Content, EventState, InboxId, InboxQuery, InboxRecord, InboxStats, STATS_COUNTED, policy::NEVER},
 };
 
@@ -33,10 +34,12 @@ pub(super) async fn event(
     prefix: &str,
     id: InboxId,
 ) -> Result<Option<InboxRecord>, sqlx::Error> {
-    let text = format!("SELECT {COLUMNS}, head, body FROM {{}}inbox_events WHERE seq = ?");
+    let text = format!("SELECT {COLUMNS}, head, body, key FROM {{}}inbox_events WHERE seq = ?");
     let Some(row) = query(prefix, &text).bind(number_of(id)).fetch_optional(connection).await? else { return Ok(None) };
     let mut record = record(&row)?;
     let (head, body): (Option<&str>, Option<Vec<u8>>) = (row.try_get(11)?, row.try_get(12)?);
+    let key: &[u8] = row.try_get(13)?;
+    record.key = Some(ClaimKey::from_bytes(key.try_into().map_err(|_| corrupt("a key is not of 16 bytes"))?));
     record.content = head.zip(body).map(|(head, body)| Content::new(head.into(), body.into()));
     Ok(Some(record))
 }
