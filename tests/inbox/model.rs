@@ -48,7 +48,7 @@ fn event(random: &mut Random, consumer: &str) -> EventDraft {
     let number = random.below(8) + of_consumer;
     let body = format!("body {}", random.below(2));
     let content = Content::new("{}".into(), body.into());
-    let provider = if number % 2 == 0 { "acme" } else { "bcme" };
+    let provider = if number.is_multiple_of(2) { "acme" } else { "bcme" };
     let mut event = EventDraft::new(key(b'k', number), provider.into(), MINUTE * 30, content);
     if random.chance(50) {
         event.order_key = Some(key(b'o', number % 3 + of_consumer));
