@@ -6,7 +6,7 @@
 //! | method | gathers | decides |
 //! |---|---|---|
 //! | `accept` | a [`Found`] for each event, and how many have not ended | [`accept`], [`Standing::arrived`], [`Standing::rearm`] |
-//! | `lease` | the [`Standing`] of what is due | [`Standing::lease`] |
+//! | `lease` | the [`Standing`] of what is due | [`room_of_source`], [`Standing::lease`] |
 //! | `renew`, `finish`, `finish_in` | the [`Standing`] | [`Standing::renew`], [`Standing::finish`] |
 //! | `change` | the [`Standing`] | [`Standing::change`] |
 //! | `purge` | the [`Standing`] and the retention of its key | [`Standing::aged`]; a store with indexes may ask them the same |
@@ -16,7 +16,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::store::{Accepted, Change, Ending, EventDraft, EventState, InboxRetention};
+use super::store::{Accepted, Change, Ending, EventDraft, EventState, InboxLease, InboxRetention};
 use crate::{
     clock::{Millis, after},
     queue::{Fenced, LeaseToken},
@@ -193,6 +193,13 @@ impl Standing {
     fn end(&mut self, state: EventState, token: Option<LeaseToken>, now: Millis) {
         (self.state, self.due_at, self.token) = (state, now, token);
     }
+}
+
+/// Returns how many more events of a provider may be given out, where `given` have been in this call.
+pub fn room_of_source(request: &InboxLease, provider: &str, given: u32) -> u32 {
+    let Some(limit) = request.source_limit else { return u32::MAX };
+    let held = request.held.iter().find(|(source, _)| **source == *provider).map_or(0, |(_, held)| *held);
+    limit.saturating_sub(held).saturating_sub(given)
 }
 
 /// The end of a lease; never [`NEVER`], or it could not be taken over.

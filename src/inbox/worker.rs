@@ -1,6 +1,7 @@
 //! The worker: it leases what is due, has it handled, and notes what became of it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::{Future, poll_fn},
     pin::pin,
@@ -32,6 +33,7 @@ use crate::{
     boxed::BoxFuture,
     claim::{Claim, ClaimHandle},
     error::{StoreError, StoreErrorKind},
+    mutex::Mutex,
     observe,
     panics::{Stopped, caught, supervise},
     queue::{self, Fenced, LeaseToken, Queue, Room, Taken},
@@ -71,6 +73,7 @@ pub struct InboxWorker {
 #[derive(Clone)]
 struct Options {
     room: Room,
+    source_limit: Option<u32>,
     lease: Duration,
     handler_timeout: Duration,
     drain: Duration,
@@ -111,6 +114,7 @@ impl InboxWorker {
     fn new(shared: Arc<Shared>) -> Self {
         let options = Options {
             room: Room { jobs: DEFAULT_CONCURRENCY, poll: DEFAULT_POLL },
+            source_limit: None,
             lease: DEFAULT_LEASE,
             handler_timeout: DEFAULT_HANDLER_TIMEOUT,
             drain: DEFAULT_DRAIN,
@@ -124,6 +128,14 @@ impl InboxWorker {
     #[must_use]
     pub fn with_concurrency(mut self, handlers: usize) -> Self {
         self.options.room.jobs = handlers.max(1);
+        self
+    }
+
+    /// Sets how many handlers run at once for the events of one provider, at least 1, so that those of a sender that are slow or many do not
+    /// take all places. Handlers that have given up their place count too. By default there is no limit.
+    #[must_use]
+    pub fn with_source_limit(mut self, handlers: u32) -> Self {
+        self.options.source_limit = Some(handlers.max(1));
         self
     }
 
@@ -183,7 +195,7 @@ impl InboxWorker {
         beside.spawn(async move { upkeep::run(&of_upkeep).await });
         let mut listen = Some(shared.store.listen(Box::new(move || wake.notify_waiters())));
         let (stop, stopped) = watch::channel(Stop::No);
-        let jobs = Arc::new(Jobs { shared, options, stopped, aside: Arc::default() });
+        let jobs = Arc::new(Jobs { shared, options, stopped, aside: Arc::default(), sources: Sources::default() });
         let shutdown = async {
             shutdown.await;
             let _ = stop.send(Stop::Soon);
@@ -230,9 +242,45 @@ struct Jobs {
     stopped: watch::Receiver<Stop>,
     /// How many handlers have run for so long that they take no place.
     aside: Arc<AtomicUsize>,
+    sources: Sources,
+}
+
+/// How many events of each source a worker holds.
+#[derive(Clone, Default)]
+struct Sources(Arc<Mutex<BTreeMap<Arc<str>, u32>>>);
+
+impl Sources {
+    fn held(&self) -> Vec<(Arc<str>, u32)> {
+        self.0.lock().iter().map(|(source, held)| (Arc::clone(source), *held)).collect()
+    }
+
+    fn take(&self, source: &Arc<str>) -> OfSource {
+        *self.0.lock().entry(Arc::clone(source)).or_default() += 1;
+        OfSource { sources: self.clone(), source: Arc::clone(source) }
+    }
+}
+
+/// An event of a source that is held, until this is dropped.
+struct OfSource {
+    sources: Sources,
+    source: Arc<str>,
+}
+
+impl Drop for OfSource {
+    fn drop(&mut self) {
+        let mut sources = self.sources.0.lock();
+        if let Some(held) = sources.get_mut(&self.source) {
+            *held -= 1;
+            if *held == 0 {
+                sources.remove(&self.source);
+            }
+        }
+    }
 }
 
 struct Job {
+    /// Dropped when the event has ended.
+    of_source: OfSource,
     event: LeasedEvent,
     token: LeaseToken,
     /// When the lease was asked for, which is no later than it began.
@@ -250,20 +298,25 @@ impl Queue for Jobs {
             let consumer = Arc::clone(&self.shared.settings.consumer);
             let attempts = self.options.retries.attempts();
             let leased_at = Instant::now();
-            let request = InboxLease::new(consumer, token, self.options.lease, limit, attempts);
+            let mut request = InboxLease::new(consumer, token, self.options.lease, limit, attempts);
+            if self.options.source_limit.is_some() {
+                (request.source_limit, request.held) = (self.options.source_limit, self.sources.held());
+            }
             let leases = self.shared.store.lease(request).await?;
             if leases.exhausted > 0 {
                 observe::inbox_exhausted(leases.exhausted);
             }
-            let jobs = leases.events.into_iter().map(|event| Job { event, token, leased_at }).collect();
+            let jobs = leases.events.into_iter();
+            let jobs = jobs.map(|event| Job { of_source: self.sources.take(&event.provider), event, token, leased_at });
+            let jobs = jobs.collect();
             Ok(Taken { jobs, next_due: leases.next_due })
         })
     }
 
     fn work(&self, job: Job) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let Job { event, token, leased_at } = job;
-            let LeasedEvent { id, key, attempt, round_attempt, content, age } = event;
+            let Job { of_source, event, token, leased_at } = job;
+            let LeasedEvent { id, key, attempt, round_attempt, content, age, .. } = event;
             let ends = (later(leased_at, self.options.handler_timeout), later(leased_at, self.options.lease));
             let held = Arc::new(Held::new(
                 Arc::clone(&self.shared.store),
@@ -313,6 +366,7 @@ impl Queue for Jobs {
                 }
             };
             self.finish(&held, ending).await;
+            drop(of_source);
         })
     }
 

@@ -48,7 +48,8 @@ fn event(random: &mut Random, consumer: &str) -> EventDraft {
     let number = random.below(8) + of_consumer;
     let body = format!("body {}", random.below(2));
     let content = Content::new("{}".into(), body.into());
-    let mut event = EventDraft::new(key(b'k', number), "acme".into(), MINUTE * 30, content);
+    let provider = if number.is_multiple_of(2) { "acme" } else { "bcme" };
+    let mut event = EventDraft::new(key(b'k', number), provider.into(), MINUTE * 30, content);
     if random.chance(50) {
         event.order_key = Some(key(b'o', number % 3 + of_consumer));
     }
@@ -83,7 +84,12 @@ async fn call(store: &dyn InboxStore, random: &mut Random, ids: u64) -> String {
         }
         4..7 => {
             let limit = u32::try_from(random.below(4)).unwrap();
-            let leases = store.lease(InboxLease::new(consumer, holder, MINUTE * 5, limit, 3)).await.unwrap();
+            let mut request = InboxLease::new(consumer, holder, MINUTE * 5, limit, 3);
+            if random.chance(40) {
+                request.source_limit = Some(u32::try_from(random.below(3)).unwrap());
+                request.held = vec![("acme".into(), u32::try_from(random.below(2)).unwrap())];
+            }
+            let leases = store.lease(request).await.unwrap();
             let events: Vec<_> = leases
                 .events
                 .iter()

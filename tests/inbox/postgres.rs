@@ -528,6 +528,11 @@ async fn no_call_walks_the_table_or_reads_more_than_it_needs() {
         async move { store.accept(request).await }
     });
     check!("a lease", 200, |store| store.lease(lease(10)));
+    check!("a lease of limited sources", 300, |store| {
+        let mut request = lease(10);
+        (request.source_limit, request.held) = (Some(3), vec![("acme".into(), 1)]);
+        async move { store.lease(request).await }
+    });
     check!("an end", 100, |store| async move {
         let request = lease(1);
         let token = request.token;

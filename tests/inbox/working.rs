@@ -409,3 +409,49 @@ async fn a_handler_that_renews_for_a_moment_lets_no_other_worker_in() {
     assert_eq!(begun.load(std::sync::atomic::Ordering::SeqCst), 1);
     assert_eq!(count(&inbox, EventState::Done).await, 1);
 }
+
+/// One of them sends many events that are slow. Those of the other go on.
+#[tokio::test]
+async fn a_slow_sender_does_not_take_all_places() {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    let gate = Arc::new(Semaphore::new(0));
+    let (slow, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let shared = (gate.clone(), slow.clone(), done.clone());
+    let router = EventRouter::new().on("*", move |delivery: Delivery| {
+        let (gate, slow, done) = shared.clone();
+        async move {
+            if delivery.provider() == "github" {
+                slow.fetch_add(1, SeqCst);
+                drop(gate.acquire().await.unwrap());
+            }
+            done.fetch_add(1, SeqCst);
+        }
+    });
+    let inbox = Inbox::new(MemoryInbox::new(), router);
+    let github = tower_webhooks::WebhookLayer::github(secret()).layer(inbox.clone());
+    let github = axum::Router::new().route_service("/hook", github);
+    for number in 0..20 {
+        let push: http::Request<axum::body::Body> =
+            tower_webhooks::testing::SignedRequest::new(tower_webhooks::Provider::GITHUB, &secret())
+                .uri("/hook")
+                .with_event("push", serde_json::json!({}))
+                .with_id(format!("push {number}"))
+                .build();
+        assert_eq!(send(&github, push).await.status, StatusCode::ACCEPTED);
+    }
+    let worker = Running::start(inbox.worker().with_concurrency(4).with_source_limit(2));
+    until("as many are slow as may be", async || slow.load(SeqCst) == 2).await;
+    let stripe = app(&inbox);
+    for number in 0..10 {
+        send(&stripe, order(&number.to_string())).await;
+    }
+    until("the others are done", async || done.load(SeqCst) == 10).await;
+    // Also when those that are slow have given up their places.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(slow.load(SeqCst), 2);
+    gate.add_permits(100);
+    until_all_ended(&inbox).await;
+    worker.stop().await;
+    assert_eq!(done.load(SeqCst), 30);
+}

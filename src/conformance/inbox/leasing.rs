@@ -7,7 +7,7 @@ use tokio::sync::Barrier;
 use super::suite::{LEASE, PAST_LEASE, RACERS, Suite, answered, check, event, key, token};
 use crate::{
     idempotency::ClaimKey,
-    inbox::{Ending, EventDraft, EventState, InboxLease, InboxQuery, InboxStore},
+    inbox::{Ending, EventDraft, EventState, InboxLease, InboxLeases, InboxQuery, InboxStore},
 };
 
 pub(super) async fn the_oldest_due_is_given_to_one_token<S: InboxStore>(suite: &Suite<'_, S>) {
@@ -98,6 +98,43 @@ pub(super) async fn an_event_begun_too_often_is_dead<S: InboxStore>(suite: &Suit
     check(leases.events.is_empty() && leases.exhausted == 1, rule, "it must be dead, and counted");
     let dead = c.list(rule, InboxQuery::default().state(EventState::Dead)).await;
     check(dead.len() == 1 && dead[0].attempt == 2 && dead[0].reason.is_some(), rule, format!("{dead:?}"));
+}
+
+pub(super) async fn no_more_of_a_source_than_its_limit_leaves<S: InboxStore>(suite: &Suite<'_, S>) {
+    let (rule, c) = ("rule 5", suite.consumer());
+    let of = |provider: &str| {
+        let mut event = event();
+        event.provider = provider.into();
+        event
+    };
+    c.accepts(rule, (0..6).map(|_| of("slow")).collect()).await;
+    suite.advance(Duration::from_secs(1)).await;
+    c.accepts(rule, vec![of("a"), of("z"), of("z")]).await;
+    let lease = async |limit: u32, held: &[(&str, u32)]| {
+        let mut request = InboxLease::new(Arc::clone(&c.name), token(), LEASE, limit, 100);
+        request.source_limit = Some(3);
+        request.held = held.iter().map(|(provider, held)| (Arc::from(*provider), *held)).collect();
+        answered(rule, c.store.lease(request)).await
+    };
+    let names = |leases: &InboxLeases| leases.events.iter().map(|event| event.provider.to_string()).collect::<Vec<_>>();
+
+    let first = names(&lease(4, &[("slow", 1)]).await);
+    check(
+        first.len() == 4 && first[..2] == ["slow", "slow"],
+        rule,
+        format!("the oldest go first, as far as their limit: {first:?}"),
+    );
+    check(!first[2..].contains(&"slow".into()), rule, format!("then others go: {first:?}"));
+    let second = lease(10, &[("slow", 3), ("a", 1), ("z", 1)]).await;
+    check(names(&second) == ["z"], rule, format!("the others go on: {:?}", names(&second)));
+    check(
+        second.next_due.is_none_or(|due| due > LEASE / 2),
+        rule,
+        format!("nothing of a source with room is due before a lease ends: {:?}", second.next_due),
+    );
+    let third = names(&lease(10, &[("slow", 0)]).await);
+    check(third == ["slow", "slow", "slow"], rule, format!("a place is free again: {third:?}"));
+    check(c.lease(rule, token(), 10).await.len() == 1, rule, "without a limit the last one goes too");
 }
 
 fn ordered(order: ClaimKey) -> EventDraft {

@@ -50,6 +50,7 @@ where
     leasing::a_lease_ends_and_not_before(&suite).await;
     leasing::what_was_abandoned_is_given_out_alone(&suite).await;
     leasing::consumers_have_their_own_events(&suite).await;
+    leasing::no_more_of_a_source_than_its_limit_leaves(&suite).await;
     leasing::an_event_begun_too_often_is_dead(&suite).await;
     leasing::one_at_a_time_of_an_order_key(&suite).await;
     leasing::a_dead_event_lets_the_next_one_go(&suite).await;

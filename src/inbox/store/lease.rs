@@ -17,12 +17,16 @@ pub struct InboxLease {
     pub limit: u32,
     /// How often an event may be begun before it is dead.
     pub attempts: u32,
+    /// How many events of one provider may be held by whoever asks.
+    pub source_limit: Option<u32>,
+    /// How many events of each provider are held already by whoever asks, where there is such a limit.
+    pub held: Vec<(Arc<str>, u32)>,
 }
 
 impl InboxLease {
     /// Creates a request for at most `limit` events.
     pub fn new(consumer: Arc<str>, token: LeaseToken, lease: Duration, limit: u32, attempts: u32) -> Self {
-        Self { consumer, token, lease, limit, attempts }
+        Self { consumer, token, lease, limit, attempts, source_limit: None, held: Vec::new() }
     }
 }
 
@@ -57,6 +61,8 @@ pub struct LeasedEvent {
     pub attempt: u32,
     /// The same since it last came, or was last replayed: what the limit counts.
     pub round_attempt: u32,
+    /// Who sent it.
+    pub provider: Arc<str>,
     /// What came.
     pub content: Content,
     /// How long ago it was accepted.
@@ -69,10 +75,11 @@ impl LeasedEvent {
         id: InboxId,
         key: ClaimKey,
         (attempt, round_attempt): (u32, u32),
+        provider: Arc<str>,
         content: Content,
         age: Duration,
     ) -> Self {
-        Self { id, key, attempt, round_attempt, content, age }
+        Self { id, key, attempt, round_attempt, provider, content, age }
     }
 }
 

@@ -39,7 +39,8 @@ use crate::{
 ///    [`Replay`](Accepted::Replay), and is not stored.
 /// 5. **Leased.** [`lease`](Self::lease) gives events of its consumer that are due to its token, each to one token at a time, the one that has been due
 ///    for longest first, and at most as many as it was asked for. It counts the attempt. An event whose lease has ended is due again, and
-///    not before, and is given out by itself: its worker may have died of it.
+///    not before, and is given out by itself: its worker may have died of it. Where the request limits its sources, no more of each provider are
+///    given out than that leaves, and others go before; [`next_due`](InboxLeases::next_due) is that of those with room.
 /// 6. **No event is tried forever.** An event that was begun as often as the request allows and is due again is dead, and is not given out.
 /// 7. **In order, where asked for.** Of the events with one order key, which is made of the consumer too, the next is given out when the one before has ended, at
 ///    once, in the order in which they came. One that is armed again or replayed waits for the one that goes on. Others wait for nobody.

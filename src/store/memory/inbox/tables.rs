@@ -105,6 +105,14 @@ impl Tables {
                 .map(|(id, event)| (event.standing.due_at, *id))
                 .collect();
             due.sort_unstable();
+            let mut given = given_of(&leases.events);
+            due.retain(|(_, id)| {
+                let Some(provider) = self.events.get(id).map(|event| &event.draft.provider) else { return false };
+                let given = given.entry(Arc::clone(provider)).or_default();
+                let has_room = policy::room_of_source(request, provider, *given) > 0;
+                *given += u32::from(has_room);
+                has_room
+            });
             due.truncate((request.limit as usize).saturating_sub(leases.events.len()));
             if due.is_empty() || leases.exhausted >= policy::MOST_EXHAUSTED {
                 break;
@@ -128,6 +136,7 @@ impl Tables {
                             InboxId::from_u64(id),
                             event.draft.key,
                             (event.standing.attempt, round_attempt),
+                            Arc::clone(&event.draft.provider),
                             event.draft.content.clone(),
                             Duration::from_millis(
                                 u64::try_from(now.saturating_sub(event.accepted_at)).unwrap_or_default(),
@@ -147,7 +156,13 @@ impl Tables {
             }
         }
         let waiting = self.events.values().filter(|event| event.consumer == request.consumer);
+        let given = given_of(&leases.events);
+        let has_room = |event: &&Event| {
+            let provider = &event.draft.provider;
+            policy::room_of_source(request, provider, given.get(provider).copied().unwrap_or_default()) > 0
+        };
         let next = waiting
+            .filter(has_room)
             .filter(|event| !event.standing.state.has_ended())
             .map(|event| event.standing.due_at)
             .filter(|due_at| *due_at != NEVER)
@@ -316,4 +331,12 @@ impl Event {
         record.reason.clone_from(&self.reason);
         record
     }
+}
+
+/// How many events of each provider are given out.
+fn given_of(events: &[LeasedEvent]) -> HashMap<Arc<str>, u32> {
+    events.iter().fold(HashMap::new(), |mut given, event| {
+        *given.entry(Arc::clone(&event.provider)).or_default() += 1;
+        given
+    })
 }

@@ -1,11 +1,11 @@
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     core::Core,
-    rows::{EventRow, corrupt, id_of, kept, number, number_of, until},
+    rows::{EventRow, corrupt, id_of, kept, number, number_of, restored, until},
 };
 use crate::{
     clock::Millis,
@@ -17,7 +17,7 @@ use crate::{
     },
     store::postgres::{
         error::{in_transaction, no_answer, store_error},
-        statement::Value,
+        statement::{Statement, Value},
         tx::{Tx, is_conflict, transaction},
     },
 };
@@ -28,7 +28,10 @@ const CONTEXT: &str = "lease events of the inbox";
 pub(super) async fn lease(core: &Core, request: InboxLease) -> Result<InboxLeases, StoreError> {
     let deadline = core.deadline().await?;
     let consumer = kept(&request.consumer);
-    let rows = core.ask(deadline, &core.statements.look, &[core.offset(), Value::from(&*consumer)]).await;
+    let held = Held::of(&request, &[]);
+    let sources = held.sources();
+    let (statement, values) = held.look(core, &consumer, &sources);
+    let rows = core.ask(deadline, statement, &values).await;
     let next = rows.and_then(|rows| next_due(&rows)).map_err(|error| store_error(error, CONTEXT))?;
     if request.limit == 0 || next.is_none_or(|next| !next.is_zero()) {
         return Ok(InboxLeases::new(Vec::new(), next, 0));
@@ -56,8 +59,10 @@ async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str
         if room <= 0 || leases.exhausted >= MOST_EXHAUSTED {
             break;
         }
-        let values = [core.offset(), Value::from(consumer), Value::from(room), Value::Int(time)];
-        let rows = tx.all(&core.statements.due, &values).await?;
+        let held = Held::of(request, &leases.events);
+        let sources = held.sources();
+        let (statement, values) = held.due(core, consumer, (room, time), &sources);
+        let rows = tx.all(statement, &values).await?;
         let Some(now) = rows.first().map(|row| row.try_get::<Millis, _>("now")).transpose()? else { break };
         time = Some(now);
         let (mut taken, mut exhausted) = ((Vec::new(), Vec::new()), Vec::new());
@@ -95,9 +100,68 @@ async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str
             break;
         }
     }
-    let rows = tx.all(&core.statements.look, &[core.offset(), Value::from(consumer)]).await?;
+    let held = Held::of(request, &leases.events);
+    let sources = held.sources();
+    let (statement, values) = held.look(core, consumer, &sources);
+    let rows = tx.all(statement, &values).await?;
     leases.next_due = next_due(&rows)?;
     Ok(leases)
+}
+
+/// What is given out of each source, where that is limited.
+struct Held<'a> {
+    limit: Option<i64>,
+    sources: Vec<Cow<'a, str>>,
+    counts: Vec<i64>,
+}
+
+impl<'a> Held<'a> {
+    /// What is held, and what has been given out in this call.
+    fn of(request: &'a InboxLease, given: &'a [LeasedEvent]) -> Self {
+        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        if request.source_limit.is_some() {
+            request.held.iter().for_each(|(source, held)| *counts.entry(source).or_default() += i64::from(*held));
+            given.iter().for_each(|event| *counts.entry(&event.provider).or_default() += 1);
+        }
+        let (sources, counts): (Vec<_>, _) = counts.into_iter().unzip();
+        let sources = sources.into_iter().map(kept).collect();
+        Self { limit: request.source_limit.map(i64::from), sources, counts }
+    }
+
+    fn sources(&self) -> Vec<Option<&str>> {
+        self.sources.iter().map(|source| Some(&**source)).collect()
+    }
+
+    /// When something is due.
+    fn look<'v>(
+        &'v self,
+        core: &'v Core,
+        consumer: &'v str,
+        sources: &'v [Option<&'v str>],
+    ) -> (&'v Statement, Vec<Value<'v>>) {
+        let mut values = vec![core.offset(), Value::from(consumer)];
+        if self.limit.is_none() {
+            return (&core.statements.look, values);
+        }
+        values.extend([Value::Int(self.limit), Value::ManyTexts(sources), Value::ManyInts(&self.counts)]);
+        (&core.statements.look_at_sources, values)
+    }
+
+    /// What is due.
+    fn due<'v>(
+        &'v self,
+        core: &'v Core,
+        consumer: &'v str,
+        (room, time): (i64, Option<Millis>),
+        sources: &'v [Option<&'v str>],
+    ) -> (&'v Statement, Vec<Value<'v>>) {
+        let mut values = vec![core.offset(), Value::from(consumer), Value::from(room), Value::Int(time)];
+        if self.limit.is_none() {
+            return (&core.statements.due, values);
+        }
+        values.extend([Value::Int(self.limit), Value::ManyTexts(sources), Value::ManyInts(&self.counts)]);
+        (&core.statements.due_of_sources, values)
+    }
 }
 
 fn leased(row: &PgRow, found: &EventRow, round_attempt: u32, now: Millis) -> Result<LeasedEvent, sqlx::Error> {
@@ -109,6 +173,7 @@ fn leased(row: &PgRow, found: &EventRow, round_attempt: u32, now: Millis) -> Res
         id_of(found.seq),
         ClaimKey::from_bytes(key),
         (found.standing.attempt, round_attempt),
+        restored(row.try_get("provider")?),
         Content::new(text(&head.unwrap_or_default()), body.unwrap_or_default().into()),
         until(now, accepted_at),
     ))

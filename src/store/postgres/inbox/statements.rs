@@ -25,6 +25,7 @@ macro_rules! statements {
 statements! {
     count_of_keys,
     due,
+    due_of_sources,
     erase,
     erase_find,
     event,
@@ -38,6 +39,7 @@ statements! {
     lock,
     lock_keys,
     look,
+    look_at_sources,
     next_retention,
     purge_dead,
     purge_ended,

@@ -29,6 +29,7 @@ CREATE TABLE {inbox_events} (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 -- Few at any time: what has ended is not in them.
 CREATE INDEX {index inbox_events_due} ON {inbox_events} (consumer, due_at, seq) WHERE state <= 1;
+CREATE INDEX {index inbox_events_source} ON {inbox_events} (consumer, provider, due_at, seq) WHERE state <= 1;
 CREATE INDEX {index inbox_events_waiting} ON {inbox_events} (consumer, accepted_at) WHERE state <= 1;
 CREATE INDEX {index inbox_events_order} ON {inbox_events} (order_key, due_at, seq) WHERE state <= 1 AND order_key IS NOT NULL;
 CREATE INDEX {index inbox_events_guard} ON {inbox_events} (guard, guard_until) WHERE guard IS NOT NULL;

@@ -96,9 +96,10 @@ pub(super) async fn stats(
     Ok(InboxStats::new(counts[0], counts[1], counts[2], oldest))
 }
 
-/// Each walks an index, and no further than to a limit.
+/// Each walks an index, and no further than to a limit. Without the index's name SQLite looks at everything that has not ended.
 const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM {}inbox_events WHERE consumer = ? AND state = ? LIMIT ?)";
-const OLDEST: &str = "SELECT min(accepted_at) FROM {}inbox_events WHERE consumer = ? AND state <= 1";
+const OLDEST: &str =
+    "SELECT min(accepted_at) FROM {}inbox_events INDEXED BY {}inbox_events_waiting WHERE consumer = ? AND state <= 1";
 
 #[cfg(test)]
 mod tests {
@@ -108,17 +109,19 @@ mod tests {
     use crate::store::sqlite::inbox::schema::INBOX;
 
     #[tokio::test]
-    async fn figures_are_read_from_indexes_alone() {
+    async fn figures_are_read_from_indexes() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         for statement in (INBOX.migrations)("").into_iter().flat_map(|migration| migration.statements) {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         }
-        for text in [COUNT, OLDEST] {
+        for (text, bound) in
+            [(COUNT, "inbox_events_state (consumer=? AND state=?)"), (OLDEST, "inbox_events_waiting (consumer=?)")]
+        {
             let explain = format!("EXPLAIN QUERY PLAN {}", text.replace("{}", ""));
             let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
             let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
 
-            assert!(plan.iter().any(|step| step.contains("COVERING INDEX inbox_events_")), "{text}: {plan:?}");
+            assert!(plan.iter().any(|step| step.contains(bound)), "{text}: {plan:?}");
         }
     }
 }

@@ -2,7 +2,7 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&INBOX];
 
-pub(super) const INBOX: Part = Part { name: "inbox", version: 2, migrations };
+pub(super) const INBOX: Part = Part { name: "inbox", version: 3, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
@@ -10,6 +10,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
     vec![
         Migration { needs: 1, statements: with_prefix(FIRST) },
         Migration { needs: 1, statements: with_prefix(SECOND) },
+        Migration { needs: 1, statements: with_prefix(THIRD) },
     ]
 }
 
@@ -53,3 +54,7 @@ const FIRST: &[&str] = &[
 /// Finds the oldest that has not ended, and counts those up to a limit.
 const SECOND: &[&str] =
     &["CREATE INDEX {}inbox_events_waiting ON {}inbox_events (consumer, accepted_at) WHERE state <= 1"];
+
+/// Finds what is due of each source.
+const THIRD: &[&str] =
+    &["CREATE INDEX {}inbox_events_source ON {}inbox_events (consumer, provider, due_at, seq) WHERE state <= 1"];

@@ -4,7 +4,7 @@ WITH clock AS MATERIALIZED (
 )
 SELECT (SELECT clock.now FROM clock) AS now,
        e.seq, e.state, e.due_at, e.attempt, e.spent, e.token, e.order_key, e.retention, e.fingerprint, e.body IS NOT NULL AS has_content,
-       e.key, e.accepted_at, e.head, e.body
+       e.key, e.accepted_at, e.provider, e.head, e.body
 FROM {inbox_events} AS e
 WHERE e.consumer = $2::text AND e.state <= 1 AND e.due_at <= (SELECT clock.now FROM clock)
 ORDER BY e.due_at, e.seq
