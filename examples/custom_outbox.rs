@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // An example prints its results.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
@@ -25,9 +26,9 @@ use tower_webhooks::{
         LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
         OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
         policy::{
-            Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, Missed, Receiver, URGENT_DUE, Usage, Waiting, aged,
-            backlog, counted, digest, finish, hour, lease_end, missed, moved_from, plan, shown_due, tenant, waits_as,
-            wants,
+            Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, MOST_PARKED, Missed, PARKED_DUE, Receiver,
+            URGENT_DUE, Usage, Waiting, aged, backlog, counted, digest, finish, hour, labelled, lease_end, missed,
+            moved_from, plan, shown_due, tenant, waits_as, wants,
         },
     },
 };
@@ -176,8 +177,30 @@ impl Tables {
         let mut record = DeliveryRecord::new(id, message, delivery.endpoint, created_at);
         (record.state, record.attempt) = (delivery.state, delivery.attempt);
         let is_pending = delivery.state == DeliveryState::Pending;
-        record.due_at = is_pending.then(|| shown_due(delivery.due_at, delivery.created_at));
+        record.due_at = if is_pending { shown_due(delivery.due_at, delivery.created_at) } else { None };
         Some(record)
+    }
+
+    fn key(&self, number: u64) -> Option<&str> {
+        self.messages.get(&self.deliveries.get(&number)?.message)?.message.order_key_name()
+    }
+
+    /// Returns the deliveries of the same endpoint with the same order key that have not ended.
+    fn of_key(&self, number: u64) -> impl Iterator<Item = (u64, &Delivery)> {
+        let (endpoint, key) = (self.deliveries.get(&number).map(|one| one.endpoint), self.key(number));
+        let all = self.deliveries.iter().map(|(number, delivery)| (*number, delivery));
+        all.filter(move |(other, one)| {
+            let is_of_key = key.is_some() && Some(one.endpoint) == endpoint && self.key(*other) == key;
+            is_of_key && [DeliveryState::Pending, DeliveryState::Sending, DeliveryState::Held].contains(&one.state)
+        })
+    }
+
+    /// Makes due what waited for a delivery that may have ended.
+    fn release(&mut self, number: u64) {
+        let first = self.of_key(number).next().filter(|(_, one)| one.due_at == PARKED_DUE).map(|(first, _)| first);
+        if let Some(delivery) = first.and_then(|first| self.deliveries.get_mut(&first)) {
+            delivery.due_at = delivery.created_at;
+        }
     }
 
     /// Puts a delivery before all others of its endpoint.
@@ -230,7 +253,8 @@ impl Tables {
         let wanted = records.filter(|record| {
             let patterns = record.settings.events.iter().map(String::as_str);
             let is_theirs = *record.tenant == *tenant(message) && record.disabled.is_none();
-            is_theirs && wants(patterns, message.event_type())
+            let is_wanted = wants(patterns, message.event_type());
+            is_theirs && is_wanted && labelled(&record.settings.labels, message.labels())
         });
         let wanted: Vec<_> = wanted.map(|record| record.id).collect();
         for endpoint in &wanted {
@@ -255,6 +279,12 @@ impl Tables {
                     delivery.becomes(DeliveryState::Cancelled, now);
                 }
             }
+            for due in &served.parked {
+                if let Some(delivery) = self.deliveries.get_mut(&due.id.to_u64()) {
+                    delivery.becomes(DeliveryState::Pending, PARKED_DUE);
+                }
+            }
+            served.gone.iter().for_each(|due| self.release(due.id.to_u64()));
             for due in &served.leased {
                 let Some(delivery) = self.deliveries.get_mut(&due.id.to_u64()) else { continue };
                 delivery.becomes(DeliveryState::Sending, lease_end(request.lease, now));
@@ -293,7 +323,17 @@ impl Tables {
             due.push(one);
         }
         due.sort_unstable_by_key(|one| (one.due_at, one.id));
-        due.truncate(MOST_DUE as usize);
+        due.truncate(MOST_PARKED as usize);
+        for one in &mut due {
+            let number = one.id.to_u64();
+            let others: Vec<_> = self.of_key(number).collect();
+            one.order_key = self.key(number).map(Into::into);
+            one.is_behind = others.iter().any(|(other, _)| *other < number);
+            one.is_beside = others.iter().any(|(other, delivery)| *other != number && delivery.is_leased(now));
+        }
+        if !due.iter().take(MOST_DUE as usize).any(|one| one.is_behind) {
+            due.truncate(MOST_DUE as usize);
+        }
         waiting.due = due;
         Some(waiting)
     }
@@ -331,6 +371,7 @@ impl Tables {
                 delivery.attempts.push(noted);
             }
         }
+        self.release(number);
         (Fenced::Applied, finished.disabled)
     }
 
@@ -351,6 +392,7 @@ impl Tables {
             let Some(stored) = self.messages.get(message) else { continue };
             let made = self.of_message(*message).find(|(_, delivery)| delivery.endpoint == id);
             let mut looked = Looked::new(stored.message.event_type());
+            looked.labels = Cow::Borrowed(stored.message.labels());
             (looked.addressed, looked.has_content) = (stored.addressed, stored.has_content);
             looked.made = made.map(|(_, delivery)| delivery.state);
             let (state, made) = (waits_as(record.disabled), made.map(|(number, _)| number));
@@ -430,6 +472,8 @@ fn shown(number: u64, stored: &Stored) -> MessageRecord {
     let id = message.message_id().as_str();
     let mut record = MessageRecord::new(place, id, message.event_type(), tenant(message), happened_at);
     record.version = message.api_version().map(str::to_owned);
+    record.labels = message.labels().clone();
+    record.order_key = message.order_key_name().map(str::to_owned);
     record
 }
 
@@ -651,6 +695,7 @@ impl OutboxLog for ToyOutbox {
                 || (delivery.state == DeliveryState::Sending && !delivery.is_leased(now));
             if waits {
                 delivery.becomes(DeliveryState::Cancelled, now);
+                tables.release(id.to_u64());
             }
             waits
         })

@@ -92,14 +92,17 @@ async fn main() -> Result<(), BoxError> {
 
     // The customer registers an endpoint. Without `.secret(..)` a secret is generated, and `created.reveal()` shows it.
     let endpoint = NewEndpoint::new(&url)?.events(["order.*"]).secret(secret);
-    let endpoint = endpoint.api_version("2026-01").rate_limit(RateLimit::per_second(50)?).ping();
+    let endpoint = endpoint.api_version("2026-01").rate_limit(RateLimit::per_second(50)?).label("region", "eu").ping();
     let created = webhooks.endpoints().create(endpoint).await?;
     println!("registered {}, and pinged it by {:?}", created.endpoint().id(), created.ping());
 
     // An event happens. When `dispatch` has returned, a crash cannot lose the message any more.
-    let message = Message::new("order.completed", &json!({ "id": 7 }))?.version("2026-06");
+    let message = Message::new("order.completed", &json!({ "id": 7 }))?.version("2026-06").label("region", "eu");
     assert_eq!(webhooks.dispatch(message.clone()).await?.deliveries(), 1);
     assert!(!webhooks.dispatch(message).await?.is_new(), "the same message again changes nothing");
+    let of_another_region =
+        Message::new("order.completed", &json!({ "id": 8 }))?.version("2026-06").label("region", "us");
+    assert_eq!(webhooks.dispatch(of_another_region).await?.deliveries(), 0);
     assert_eq!(webhooks.dispatch(Message::new("user.created", &json!({}))?).await?.deliveries(), 0);
 
     let delivery = loop {

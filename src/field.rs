@@ -37,6 +37,7 @@ enum RawPlace {
     Nowhere,
     Param(Cow<'static, str>),
     Query(Cow<'static, str>),
+    TokenHeader(Cow<'static, str>),
 }
 
 impl Field {
@@ -68,6 +69,11 @@ impl Field {
     /// A claim of the token that is the signature ([`SchemeBuilder::jwt`](crate::scheme::SchemeBuilder::jwt)).
     pub fn claim(name: impl Into<Cow<'static, str>>) -> Self {
         Self::one(RawPlace::Claim(name.into()))
+    }
+
+    /// Creates a field for a member of the header of the token that is the signature, such as `kid`, the id of its key.
+    pub fn token_header(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::one(RawPlace::TokenHeader(name.into()))
     }
 
     /// Creates a field for a parameter of the signature header, such as `t` in `t=1700000000,v1=…`.
@@ -122,6 +128,7 @@ impl RawPlace {
             Self::Nowhere => Place::Nowhere,
             Self::Param(key) => Place::Param(key.clone().into_owned()),
             Self::Query(key) => Place::Query(key.clone().into_owned()),
+            Self::TokenHeader(name) => Place::TokenHeader(name.clone().into_owned()),
         })
     }
 }
@@ -142,6 +149,7 @@ pub(crate) enum Place {
     Nowhere,
     Param(String),
     Query(String),
+    TokenHeader(String),
 }
 
 impl Places {

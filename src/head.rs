@@ -110,7 +110,7 @@ impl<'a> From<&'a RequestHead> for Head<'a> {
 /// # Ok::<(), axum::http::uri::InvalidUri>(())
 /// ```
 #[derive(Clone)]
-pub struct RequestHead(Arc<Inner>);
+pub struct RequestHead(Arc<Inner>, Option<Arc<str>>);
 
 struct Inner {
     method: Method,
@@ -133,7 +133,13 @@ impl RequestHead {
         matched_path: Option<String>,
         path_params: Vec<(String, String)>,
     ) -> Self {
-        Self(Arc::new(Inner { method, uri, headers, matched_path, path_params }))
+        Self(Arc::new(Inner { method, uri, headers, matched_path, path_params }), None)
+    }
+
+    /// Adds the id of the key.
+    pub(crate) fn with_key_id(mut self, id: Option<String>) -> Self {
+        self.1 = id.map(Arc::from);
+        self
     }
 
     /// Returns the method.
@@ -149,6 +155,12 @@ impl RequestHead {
     /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
+    }
+
+    /// Returns the id of the key that the request says it was signed with, if the scheme has such an id: a `kid`, or the URL of a
+    /// certificate. Anybody can write anything there. Of URLs, only those pass that the scheme's sender has for its certificates.
+    pub fn key_id(&self) -> Option<&str> {
+        self.1.as_deref()
     }
 
     /// Returns the pattern of the route that matched, such as `/webhooks/{tenant}`, or `None` without a router.

@@ -31,9 +31,13 @@ mod panics;
 mod observe;
 
 mod signature;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod sealing;
 pub mod scheme;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 mod net;
+#[cfg(feature = "remote-keys")]
+pub mod keys;
 pub mod verify;
 #[cfg(feature = "axum")]
 pub mod extract;

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     secret::Secret,
     send::{
-        CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind, HeaderError,
-        NewEndpoint, NewSecret, RateLimit, Style, Tenant,
+        ClientIdentity, CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind,
+        HeaderError, NewEndpoint, NewSecret, RateLimit, Style, Tenant,
     },
 };
 
@@ -65,6 +65,8 @@ pub(super) struct EndpointView {
     in_order: bool,
     /// What the application or the owner keeps with it, by name.
     metadata: BTreeMap<String, String>,
+    /// The labels that messages must have, by name. Without any it gets messages with any labels.
+    labels: BTreeMap<String, String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
 }
@@ -114,6 +116,9 @@ pub(super) struct NewEndpointInput {
     #[serde(default)]
     #[schema(write_only)]
     headers: BTreeMap<String, String>,
+    /// The certificate that its receiver is shown if it asks for one (mutual TLS). It is never shown again.
+    #[schema(value_type = Option<IdentityInput>, write_only, nullable = false)]
+    client_identity: Option<IdentityInput>,
     /// How many attempts it takes in a second or a minute.
     #[schema(example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$", nullable = false)]
     rate_limit: Option<String>,
@@ -133,9 +138,26 @@ pub(super) struct NewEndpointInput {
     #[serde(default)]
     #[schema(schema_with = metadata::schema, required = false)]
     metadata: BTreeMap<String, String>,
+    /// The labels that messages must have: it gets those of its event types that have each of them, with the same value.
+    #[serde(default)]
+    #[schema(schema_with = metadata::labels_schema, required = false)]
+    labels: BTreeMap<String, String>,
     /// Whether it is sent a ping at once.
     #[serde(default)]
     ping: bool,
+}
+
+/// A certificate with its private key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClientIdentity)]
+pub(super) struct IdentityInput {
+    /// The client's own certificate in PEM, then those that sign it, without the root.
+    #[schema(write_only, max_length = 16384)]
+    certificates: String,
+    /// Its private key in PEM, not encrypted.
+    #[schema(write_only, max_length = 16384)]
+    key: String,
 }
 
 /// What is to be changed about an endpoint. What is left out stays as it is.
@@ -159,6 +181,10 @@ pub(super) struct UpdateInput {
     #[schema(write_only, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     headers: Option<BTreeMap<String, String>>,
+    /// The certificate that its receiver is shown if it asks for one (mutual TLS); `null` removes it.
+    #[schema(value_type = Option<IdentityInput>, write_only)]
+    #[serde(default, deserialize_with = "some")]
+    client_identity: Option<Option<IdentityInput>>,
     /// How many attempts it takes in a second or a minute; `null` removes the limit.
     #[schema(value_type = Option<String>, example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$")]
     #[serde(default, deserialize_with = "some")]
@@ -179,6 +205,10 @@ pub(super) struct UpdateInput {
     #[schema(schema_with = metadata::patch_schema, required = false)]
     #[serde(default, deserialize_with = "some")]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
+    /// The labels that messages must have, that are to be set, or removed with `null`; `null` in their place removes all.
+    #[schema(schema_with = metadata::labels_patch_schema, required = false)]
+    #[serde(default, deserialize_with = "some")]
+    labels: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
 /// How a secret is to be rotated.
@@ -606,6 +636,7 @@ impl EndpointView {
             api_version: endpoint.api_version().map(str::to_owned),
             in_order: endpoint.is_in_order(),
             metadata: endpoint.metadata().clone(),
+            labels: endpoint.labels().clone(),
             created_at: Time(endpoint.created_at()),
         }
     }
@@ -631,6 +662,9 @@ impl NewEndpointInput {
         if !self.headers.is_empty() {
             endpoint = endpoint.headers(custom_headers(&self.headers)?);
         }
+        if let Some(input) = self.client_identity {
+            endpoint = endpoint.client_identity(identity(input)?);
+        }
         if let Some(limit) = self.rate_limit {
             endpoint = endpoint.rate_limit(rate_limit(&limit)?);
         }
@@ -645,6 +679,9 @@ impl NewEndpointInput {
         }
         if self.in_order {
             endpoint = endpoint.in_order();
+        }
+        for (name, value) in self.labels {
+            endpoint = endpoint.label(name, value);
         }
         Ok(if self.ping { endpoint.ping() } else { endpoint })
     }
@@ -664,6 +701,11 @@ impl UpdateInput {
         }
         if let Some(headers) = self.headers {
             update = update.headers(custom_headers(&headers)?);
+        }
+        match self.client_identity {
+            Some(Some(input)) => update = update.client_identity(identity(input)?),
+            Some(None) => update = update.no_client_identity(),
+            None => {}
         }
         match self.rate_limit {
             Some(Some(limit)) => update = update.rate_limit(rate_limit(&limit)?),
@@ -688,6 +730,13 @@ impl UpdateInput {
             Some(None) => update = update.metadata::<String, String>([]),
             None => {}
         }
+        match self.labels {
+            Some(Some(entries)) => {
+                update = entries.into_iter().fold(update, |update, (name, value)| update.label_entry(name, value));
+            }
+            Some(None) => update = update.labels::<String, String>([]),
+            None => {}
+        }
         Ok(update)
     }
 }
@@ -708,6 +757,12 @@ fn custom_headers(headers: &BTreeMap<String, String>) -> Result<CustomHeaders, P
         custom.insert(name, value).map_err(wrong)?;
     }
     Ok(custom)
+}
+
+fn identity(input: IdentityInput) -> Result<ClientIdentity, Problem> {
+    let key = Secret::new(input.key).map_err(|error| Problem::field("client_identity/key", error.to_string()))?;
+    ClientIdentity::from_pem(input.certificates, key)
+        .map_err(|error| Problem::field("client_identity", error.to_string()))
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, Problem> {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
@@ -12,6 +12,7 @@ use super::{
     config::Shared,
     endpoints::{IdempotencyKey, TenantParameter},
     input::{Id, Input},
+    metadata,
     problem::{Always, BadBody, BadQuery, NoSuch, Problem},
     query::{Parameters, limit, parsed},
     repeat::RequestKey,
@@ -35,6 +36,11 @@ pub(super) struct MessageView {
     /// The version of the API that shaped its data.
     #[schema(required)]
     version: Option<String>,
+    /// Its labels, by which endpoints choose messages.
+    labels: BTreeMap<String, String>,
+    /// Its order key: each endpoint gets those with the same key one at a time and in order.
+    #[schema(required)]
+    order_key: Option<String>,
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]
     timestamp: Time,
@@ -72,6 +78,13 @@ pub(super) struct NewMessageInput {
     /// The version of the API that shaped its data.
     #[schema(pattern = "^[A-Za-z0-9._-]+$", max_length = 64, nullable = false)]
     version: Option<String>,
+    /// Its labels, by which endpoints choose messages. They are not part of what endpoints get.
+    #[serde(default)]
+    #[schema(schema_with = metadata::labels_schema, required = false)]
+    labels: BTreeMap<String, String>,
+    /// Its order key: each endpoint gets those with the same key one at a time and in the order of dispatch.
+    #[schema(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", max_length = 128, nullable = false, example = "invoice-7")]
+    order_key: Option<String>,
     /// When it happened; now by default.
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     timestamp: Option<Time>,
@@ -182,6 +195,8 @@ impl MessageView {
             event_type: record.event_type.clone(),
             tenant: Some(record.tenant.to_string()).filter(|tenant| !tenant.is_empty()),
             version: record.version.clone(),
+            labels: record.labels.clone(),
+            order_key: record.order_key.clone(),
             timestamp: Time(record.timestamp),
             created_at: Time(record.created_at()),
         }
@@ -205,6 +220,12 @@ impl NewMessageInput {
         }
         if let Some(version) = self.version {
             message = message.version(version);
+        }
+        if let Some(key) = self.order_key {
+            message = message.order_key(key);
+        }
+        for (name, value) in self.labels {
+            message = message.label(name, value);
         }
         if let Some(timestamp) = self.timestamp {
             message = message.at(timestamp.0);

@@ -15,7 +15,7 @@ use super::{
     guard::Reader,
     overview::Parameters,
     page::{DELIVERIES, ENDPOINTS, Fault, Frame, done, html},
-    text::{NOTHING, Time, duration, link, number, share},
+    text::{NOTHING, Time, duration, labels, link, number, share},
 };
 use crate::send::{DeliveryQuery, DisabledReason, Endpoint, EndpointId, FAILURES_TO_REST, Stats, Tenant};
 
@@ -34,6 +34,7 @@ struct Row {
     api_version: String,
     in_order: bool,
     metadata: Vec<(String, String)>,
+    labels: String,
     failures: u32,
     created_at: Time,
     success: String,
@@ -65,6 +66,7 @@ impl Row {
             api_version: endpoint.api_version().unwrap_or("none").to_owned(),
             in_order: endpoint.is_in_order(),
             metadata: endpoint.metadata().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            labels: labels(endpoint.labels()),
             failures: endpoint.failures(),
             created_at: Time::of(endpoint.created_at()),
             success: share(stats.total().success_rate()),

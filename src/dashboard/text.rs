@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -48,6 +51,12 @@ pub(super) fn duration(duration: Duration) -> String {
         7200..=172_799 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// Labels in one line.
+pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    labels.join(", ")
 }
 
 /// JSON with line breaks. Nothing else of it is changed: neither the order of fields, nor how a number or a character is written.

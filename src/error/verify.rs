@@ -60,7 +60,9 @@ pub enum VerifyErrorKind {
     BodyTooSlow,
     /// The body has a `Content-Encoding` that the scheme does not sign.
     ContentEncoding,
-    /// A handshake does not have the right token.
+    /// A handshake could not be completed: what it asks to be called did not answer.
+    HandshakeFailed,
+    /// A handshake does not have the right token, or is not wanted.
     HandshakeRejected,
     /// The signature does not have the form that the scheme declares.
     MalformedSignature,
@@ -83,6 +85,8 @@ pub enum VerifyErrorKind {
     TestSecret,
     /// A signed part is longer than the limit.
     TooLong,
+    /// The key that the request names is not one of the sender's.
+    UnknownKey,
     /// The source of secrets says that the tenant does not exist.
     UnknownTenant,
 }
@@ -90,7 +94,7 @@ pub enum VerifyErrorKind {
 impl VerifyErrorKind {
     /// The number of kinds, for tables that are indexed by them.
     #[cfg(any(feature = "dashboard", feature = "metrics"))]
-    pub(crate) const COUNT: usize = 18;
+    pub(crate) const COUNT: usize = 20;
 
     /// Returns the name of the kind in logs and metrics, one of a small, fixed set.
     pub fn as_str(self) -> &'static str {
@@ -101,6 +105,7 @@ impl VerifyErrorKind {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::ContentEncoding => "content_encoding",
+            Self::HandshakeFailed => "handshake_failed",
             Self::HandshakeRejected => "handshake_rejected",
             Self::MalformedSignature => "malformed_signature",
             Self::MalformedTimestamp => "malformed_timestamp",
@@ -112,6 +117,7 @@ impl VerifyErrorKind {
             Self::Stale => "stale",
             Self::TestSecret => "test_secret",
             Self::TooLong => "too_long",
+            Self::UnknownKey => "unknown_key",
             Self::UnknownTenant => "unknown_tenant",
         }
     }
@@ -208,7 +214,10 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::ContentEncoding => {
                 f.write_str("the body has a `content-encoding`, which the scheme does not sign")
             }
-            VerifyErrorKind::HandshakeRejected => f.write_str("the handshake does not have the right token"),
+            VerifyErrorKind::HandshakeFailed => f.write_str("the handshake could not be completed"),
+            VerifyErrorKind::HandshakeRejected => {
+                f.write_str("the handshake does not have the right token, or is not wanted")
+            }
             VerifyErrorKind::MalformedSignature => {
                 write!(f, "{subject} does not have the form of this scheme's signatures")
             }
@@ -228,6 +237,7 @@ impl fmt::Display for VerifyError {
             VerifyErrorKind::TestSecret => f.write_str(
                 "a test secret made the signature, and the delivery does not say that it is about test data",
             ),
+            VerifyErrorKind::UnknownKey => f.write_str("the key that the request names is not one of the sender's"),
             VerifyErrorKind::UnknownTenant => f.write_str("the source of secrets does not know the tenant"),
             VerifyErrorKind::TooLong => write!(f, "{subject} is longer than allowed"),
         }

@@ -11,10 +11,13 @@ use tower_service::Service;
 
 use super::{
     handler::Handler,
+    sealed,
     shared::{Settings, Shared},
-    store::{Change, InboxId, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, Selection},
+    store::{
+        Change, InboxId, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, STATS_COUNTED, Selection,
+    },
 };
-use crate::{error::StoreError, idempotency::MissingId, json::Pointer};
+use crate::{error::StoreError, idempotency::MissingId, json::Pointer, observe, sealing::SealingKey};
 
 /// Answers a delivery when it is stored, and has it worked later: see the [module](super).
 ///
@@ -102,6 +105,7 @@ impl Inbox {
             depth_limit: None,
             order_key: None,
             store_timeout: DEFAULT_STORE_TIMEOUT,
+            sealing_keys: Vec::new(),
         };
         let shared =
             Shared { store: Arc::new(store), handler: Handler::new(service), settings, new_work: Arc::default() };
@@ -137,7 +141,8 @@ impl Inbox {
     }
 
     /// Sets how many events may wait or be worked. Others are answered with 503 and `Retry-After`, so that their senders keep them. By default
-    /// there is no limit.
+    /// there is no limit. With one, each call of the store counts what has not ended, no further than to the limit: a limit of 100,000 costs
+    /// some milliseconds for each event that comes.
     #[must_use]
     pub fn with_depth_limit(self, events: u64) -> Self {
         self.with(|settings| settings.depth_limit = Some(events))
@@ -182,6 +187,27 @@ impl Inbox {
         self.with(|settings| settings.store_timeout = timeout)
     }
 
+    /// Seals what is stored of each event from now on with this key: the body, the URL and the headers that are kept. What events are found by
+    /// is not sealed: provider, tenant, the sender's id and the event type, digests of keys, and a short fingerprint of the body.
+    ///
+    /// The first key seals. Further calls add keys that open what they have sealed. To change the key: add the new one as the second in
+    /// all processes, then make it the first, and remove the old one when nothing is kept that it has sealed. An event that no key opens is tried
+    /// again as one that fails, and is then dead. What was stored before there was a key is worked like other events.
+    ///
+    /// ```
+    /// use tower_webhooks::{EventRouter, Inbox, inbox::SealingKey, store::MemoryInbox};
+    ///
+    /// // In an application: `SealingKey::from_env("WEBHOOKS_KEY")?`.
+    /// let key = SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?;
+    /// # #[cfg(feature = "axum")]
+    /// let inbox = Inbox::new(MemoryInbox::new(), EventRouter::new().on("push", || async {})).with_sealing_key(key);
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_sealing_key(self, key: SealingKey) -> Self {
+        self.with(|settings| settings.sealing_keys.push(key))
+    }
+
     /// Lists events without their content, newest first.
     ///
     /// # Errors
@@ -190,13 +216,22 @@ impl Inbox {
         self.shared.store.events(self.consumer(), query, limit).await
     }
 
-    /// Returns an event, with its content if that is still kept. `None` if it is not one of this inbox.
+    /// Returns an event, with its content if that is still kept and can be opened. `None` if it is not one of this inbox.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn event(&self, id: InboxId) -> Result<Option<InboxRecord>, StoreError> {
         let record = self.shared.store.event(id).await?;
-        Ok(record.filter(|record| *record.consumer == *self.shared.settings.consumer))
+        let mut record = record.filter(|record| *record.consumer == *self.shared.settings.consumer);
+        if let Some(record) = &mut record
+            && let (Some(key), Some(content)) = (record.key, record.content.take())
+        {
+            match sealed::open(&self.shared.settings.sealing_keys, key, content) {
+                Ok(content) => record.content = Some(content),
+                Err(cause) => observe::inbox_failed("open", &cause),
+            }
+        }
+        Ok(record)
     }
 
     /// Makes an event due again that has ended: its attempts count from 1. Returns `false` if it is not there, has not ended, or its content is no
@@ -284,12 +319,18 @@ impl Inbox {
             }
             died @ Selection::DiedSince(_) => {
                 // One that is replayed and dies again meanwhile must not keep this going for ever.
-                let steps = self.stats().await?.dead / u64::from(STEP) + 1;
                 let mut changed = 0;
-                for _ in 0..steps {
-                    let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
-                    changed += step;
-                    if step < u64::from(STEP) {
+                'all: loop {
+                    let dead = self.stats().await?.dead;
+                    for _ in 0..=dead / u64::from(STEP) {
+                        let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
+                        changed += step;
+                        if step < u64::from(STEP) {
+                            break 'all;
+                        }
+                    }
+                    // So many are that many or more.
+                    if dead < STATS_COUNTED {
                         break;
                     }
                 }

@@ -26,7 +26,8 @@
 //! 4. A worker whose lease has ended, and whose event another was given, changes nothing.
 //! 5. What a handler sees as verified was verified when it came. Whoever can write into the store's tables can make such an event.
 //!
-//! What this module does not do: keep the order of events, unless [`with_order_key`](Inbox::with_order_key) asks for it, and seal what it stores.
+//! What this module does not do: keep the order of events, unless [`with_order_key`](Inbox::with_order_key) asks for it, and seal what it
+//! stores, unless it is given [a key](Inbox::with_sealing_key).
 
 mod handler;
 mod head;
@@ -37,6 +38,7 @@ mod names;
 mod outcome;
 pub mod policy;
 mod retries;
+mod sealed;
 mod service;
 mod shared;
 #[cfg(feature = "api")]
@@ -52,8 +54,12 @@ pub use self::{
     retries::InboxRetries,
     store::{
         AcceptRequest, Accepted, Change, Content, Ending, EventDraft, EventState, Guard, InboxId, InboxLease,
-        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, LeasedEvent, Selection,
+        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, InboxStore, LeasedEvent, STATS_COUNTED,
+        Selection,
     },
     worker::InboxWorker,
 };
-pub use crate::queue::{Fenced, LeaseToken};
+pub use crate::{
+    queue::{Fenced, LeaseToken},
+    sealing::SealingKey,
+};

@@ -21,6 +21,8 @@ pub(super) enum Worked {
         said: Said,
     },
     TimedOut,
+    /// What is stored of it was sealed with a key that is not here.
+    Unopened(Arc<str>),
 }
 
 /// What a response says beside its status.
@@ -51,7 +53,7 @@ impl Said {
 impl Worked {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::CommitForgotten | Self::Failed | Self::Misplaced => Outcome::Failed,
+            Self::CommitForgotten | Self::Failed | Self::Misplaced | Self::Unopened(_) => Outcome::Failed,
             Self::Panicked => Outcome::Panicked,
             Self::Responded { said: Said { discarded: Some(_), .. }, .. } => Outcome::Discarded,
             Self::Responded { said: Said { unhandled: true, .. }, .. } => Outcome::Unhandled,
@@ -79,6 +81,7 @@ impl Worked {
             }
             Self::Panicked => ("the handler panicked".into(), None),
             Self::TimedOut => ("the handler was stopped at its timeout".into(), None),
+            Self::Unopened(reason) => (Arc::clone(reason), None),
         };
         match retries.wait(attempt, random) {
             Some(wait) => Ending::Retry { wait: asked.map_or(wait, |asked| asked.min(LONGEST_ASKED)), reason },

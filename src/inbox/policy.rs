@@ -217,6 +217,11 @@ impl Found {
     }
 }
 
+/// Returns `true` if the event is stored: it was not there, or takes the place of the one that was.
+pub fn is_stored(answer: &Accepted) -> bool {
+    matches!(answer, Accepted::New | Accepted::Rearmed { .. })
+}
+
 /// Decides what becomes of the events of one call. `unfinished` is how many of the consumer have not ended, where there is a limit.
 ///
 /// [`Accepted::New`] of an event that was found replaces that one.
@@ -237,7 +242,9 @@ pub fn accept(
             }
             let repeats = event.guard.is_some_and(|guard| !bodies.insert(guard.key));
             match same {
-                Some((standing, ..)) if standing.state == EventState::Dead => Accepted::Rearmed,
+                Some((standing, _, other_body)) if standing.state == EventState::Dead => {
+                    Accepted::Rearmed { other_body }
+                }
                 Some((standing, retention, other_body))
                     if !standing.state.has_ended() || now < after(standing.due_at, retention) =>
                 {
@@ -248,7 +255,6 @@ pub fn accept(
             }
         })
         .collect();
-    let is_stored = |answer: &Accepted| matches!(answer, Accepted::New | Accepted::Rearmed);
     let new = answers.iter().filter(|answer| is_stored(answer)).count() as u64;
     if room.is_some_and(|(unfinished, limit)| new > 0 && unfinished.saturating_add(new) > limit) {
         answers.iter_mut().filter(|answer| is_stored(answer)).for_each(|answer| *answer = Accepted::Full);

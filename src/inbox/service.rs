@@ -12,6 +12,8 @@ use tower_service::Service;
 use super::{
     head,
     inbox::Inbox,
+    policy::is_stored,
+    sealed,
     shared::Shared,
     store::{AcceptRequest, Accepted, EventDraft, Guard},
 };
@@ -120,21 +122,25 @@ impl Shared {
                 return taken.into_iter().map(failed).collect();
             }
         };
-        for slot in taken.iter_mut().filter(|taken| matches!(taken, Taken::Stored(_))) {
+        let stored = taken.iter_mut().zip(deliveries).filter(|(taken, _)| matches!(taken, Taken::Stored(_)));
+        for (slot, delivery) in stored {
             // A store that answers for fewer than it was given has not stored the others.
             let Some(answer) = accepted.next() else {
                 *slot = Taken::Failed;
                 continue;
             };
-            observe::accepted(provider, answer_name(answer));
+            // Whoever has a signed body can send it under an id that is not signed.
+            let replaces = matches!(answer, Accepted::Rearmed { other_body: true }) && !delivery.id_is_signed();
+            observe::accepted(provider, if replaces { "replaced" } else { answer_name(answer) });
             match answer {
+                _ if replaces => observe::inbox_replaced(provider),
                 Accepted::Duplicate { other_body: true } => observe::other_body(provider),
                 Accepted::Replay => observe::replay_suspected(provider, "suppressed"),
                 _ => {}
             }
             *slot = Taken::Stored(answer);
         }
-        if taken.iter().any(|taken| matches!(taken, Taken::Stored(Accepted::New | Accepted::Rearmed))) {
+        if taken.iter().any(|taken| matches!(taken, Taken::Stored(accepted) if is_stored(accepted))) {
             self.new_work.notify_waiters();
         }
         taken
@@ -170,6 +176,12 @@ impl Shared {
         };
         let content = head::keep(parts, &settings.headers, delivery);
         let mut event = EventDraft::new(of_event, delivery.provider().into(), retention, content);
+        if let Some(sealing) = settings.sealing_keys.first() {
+            event.content = sealed::seal(sealing, of_event, &event.content).map_err(|_| {
+                observe::no_randomness();
+                Taken::Failed
+            })?;
+        }
         event.tenant = delivery.tenant().map(Into::into);
         event.delivery_id = delivery.id().map(|id| id.as_str().into());
         event.event_type = delivery.event_type().map(|kind| kind.as_str().into());
@@ -197,7 +209,7 @@ impl Shared {
                 observe::unhandled(delivery.provider(), delivery.event_type().map(|kind| kind.as_str()));
                 (Line::UNHANDLED, StatusCode::OK, Outcome::Unhandled)
             }
-            Some(Taken::Stored(Accepted::New | Accepted::Rearmed)) => {
+            Some(Taken::Stored(Accepted::New | Accepted::Rearmed { .. })) => {
                 (Line::ACCEPTED, StatusCode::ACCEPTED, Outcome::Accepted)
             }
             Some(Taken::Stored(Accepted::Duplicate { .. } | Accepted::Replay)) => {
@@ -219,7 +231,7 @@ fn answer_name(accepted: Accepted) -> &'static str {
         Accepted::Duplicate { .. } => "duplicate",
         Accepted::Full => "full",
         Accepted::New => "new",
-        Accepted::Rearmed => "rearmed",
+        Accepted::Rearmed { .. } => "rearmed",
         Accepted::Replay => "replay",
     }
 }

@@ -7,7 +7,7 @@ use super::{
     handler::Handler,
     store::{InboxRetention, InboxStore},
 };
-use crate::{idempotency::MissingId, json::Pointer};
+use crate::{idempotency::MissingId, json::Pointer, sealing::SealingKey};
 
 /// What the clones of an inbox share with its workers.
 #[derive(Clone)]
@@ -30,4 +30,6 @@ pub(super) struct Settings {
     pub(super) depth_limit: Option<u64>,
     pub(super) order_key: Option<Pointer>,
     pub(super) store_timeout: Duration,
+    /// The first one seals, and each opens.
+    pub(super) sealing_keys: Vec<SealingKey>,
 }

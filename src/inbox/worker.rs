@@ -23,6 +23,7 @@ use super::{
     names,
     outcome::Worked,
     retries::InboxRetries,
+    sealed,
     shared::Shared,
     store::{Ending, InboxLease, LeasedEvent},
     upkeep,
@@ -270,9 +271,16 @@ impl Queue for Jobs {
                 ends,
                 self.options.lease,
             ));
-            let ending = match head::restore(content) {
-                None => Ending::Dead { reason: "what is stored of it cannot be read".into() },
-                Some((mut request, delivery)) => {
+            let opened = sealed::open(&self.shared.settings.sealing_keys, key, content);
+            let ending = match opened.map(head::restore) {
+                // Where keys are changed in another order than they should be, it comes soon.
+                Err(unopened) => {
+                    observe::inbox_failed("open", &unopened);
+                    let random = getrandom::u64().unwrap_or(u64::MAX / 2);
+                    Worked::Unopened(unopened.to_string().into()).ending(&self.options.retries, round_attempt, random)
+                }
+                Ok(None) => Ending::Dead { reason: "what is stored of it cannot be read".into() },
+                Ok(Some((mut request, delivery))) => {
                     let working = observe::Working::begin(&delivery, &id, attempt);
                     let is_ours = self.shared.handler.handles(&delivery);
                     let handle: Arc<dyn ClaimHandle> = Arc::clone(&held) as _;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::net::{
     destination::{DestinationPolicy, EndpointUrl, canonical},
+    identity::ClientIdentity,
     resolver::{Resolver, look_up},
     stream::{Budget, Metered, Stream},
 };
@@ -49,11 +50,13 @@ impl Dialler {
         Ok(permitted)
     }
 
-    /// Connects to one of the addresses, which were checked: directly, or through the proxy.
+    /// Connects to one of the addresses, which were checked: directly, or through the proxy. The receiver is shown this identity, or that
+    /// of the client.
     pub(crate) async fn connect(
         &self,
         url: &EndpointUrl,
         addresses: &[SocketAddr],
+        identity: Option<&ClientIdentity>,
         stage: &mut Stage,
     ) -> Result<(SocketAddr, Connection), DialError> {
         let budget = Budget::default();
@@ -74,7 +77,10 @@ impl Dialler {
         if url.is_https() {
             *stage = Stage::Tls;
             let name = tls::server_name(url).map_err(|cause| DialError::new(DialErrorKind::TlsName, cause))?;
-            stream = Box::new(self.tls.connect(name, stream).await.map_err(tls::error)?);
+            stream = match identity.map(|identity| tls::with_identity(&self.tls, identity)) {
+                Some(connector) => Box::new(connector.connect(name, stream).await.map_err(tls::error)?),
+                None => Box::new(self.tls.connect(name, stream).await.map_err(tls::error)?),
+            };
         }
         Ok((address, Connection::start(stream, budget).await?))
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rustls::{
     Error, InconsistentKeys,
@@ -7,6 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     sign::{CertifiedKey, SingleCertAndKey},
 };
+use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 use crate::{
@@ -61,6 +62,72 @@ impl Identity {
                 error("the key of the client's identity is not a private key in PEM")
             }
         })
+    }
+}
+
+/// A certificate with its private key, which the receiver of one endpoint is shown if it asks for one (mutual TLS).
+///
+/// Deliveries with different identities never share a connection or a TLS session.
+///
+/// ```
+/// use tower_webhooks::{Secret, send::{ClientIdentity, NewEndpoint}};
+///
+/// # fn register(certificates: &str, key: &str) -> Result<NewEndpoint, Box<dyn std::error::Error>> {
+/// let identity = ClientIdentity::from_pem(certificates, Secret::new(key)?)?;
+/// Ok(NewEndpoint::new("https://example.com/hook")?.client_identity(identity))
+/// # }
+/// assert!(register("not a certificate", "not a key").is_err());
+/// ```
+#[derive(Clone)]
+pub struct ClientIdentity {
+    pem: Arc<Identity>,
+    resolver: Arc<dyn ResolvesClientCert>,
+    id: IdentityId,
+}
+
+/// The hash of an identity, by which it differs from others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct IdentityId([u8; 32]);
+
+impl ClientIdentity {
+    /// The maximum length of the certificates, and of the key, in bytes.
+    pub const LONGEST_PEM: usize = 16 * 1024;
+
+    /// Creates an identity. `certificates` is PEM: first the client's own, then those that sign it, without the root. `key` is its private
+    /// key in PEM (PKCS#8, PKCS#1 or SEC 1), not encrypted.
+    ///
+    /// # Errors
+    /// When the certificates or the key are longer than 16 KiB or not PEM, the key is encrypted, or it does not fit the first certificate.
+    pub fn from_pem(certificates: impl Into<Vec<u8>>, key: Secret) -> Result<Self, ConfigError> {
+        let pem = Identity { certificates: certificates.into(), key };
+        if pem.certificates.len().max(pem.key.expose().len()) > Self::LONGEST_PEM {
+            return Err(error("the certificates and the key of a client's identity are at most 16 KiB long each"));
+        }
+        let resolver = pem.load()?;
+        let mut hash = Sha256::new();
+        hash.update((pem.certificates.len() as u64).to_be_bytes());
+        hash.update(&pem.certificates);
+        hash.update(pem.key.expose());
+        Ok(Self { pem: Arc::new(pem), resolver, id: IdentityId(hash.finalize().into()) })
+    }
+
+    /// Returns the certificates and the key, as they are sealed.
+    pub(crate) fn pem(&self) -> (&[u8], &Secret) {
+        (&self.pem.certificates, &self.pem.key)
+    }
+
+    pub(crate) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
+        self.resolver.clone()
+    }
+
+    pub(crate) fn id(&self) -> IdentityId {
+        self.id
+    }
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientIdentity").finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,11 @@
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use super::connection::Connection;
-use crate::{clock, mutex::Mutex, net::destination::EndpointUrl};
+use crate::{
+    clock,
+    mutex::Mutex,
+    net::{destination::EndpointUrl, identity::IdentityId},
+};
 
 /// Connections that wait for their next request. One is used again only if the look-up and the check of this attempt led to the
 /// same address.
@@ -15,6 +19,8 @@ pub(crate) struct Key {
     /// The name that its certificate was checked for.
     host: String,
     address: SocketAddr,
+    /// As whom the client is known there: a request of somebody else must not be sent on the connection.
+    identity: Option<IdentityId>,
 }
 
 struct Waiting {
@@ -24,8 +30,8 @@ struct Waiting {
 }
 
 impl Key {
-    pub(crate) fn new(url: &EndpointUrl, address: SocketAddr) -> Self {
-        Self { https: url.is_https(), host: url.host().to_string(), address }
+    pub(crate) fn new(url: &EndpointUrl, address: SocketAddr, identity: Option<IdentityId>) -> Self {
+        Self { https: url.is_https(), host: url.host().to_string(), address, identity }
     }
 }
 
@@ -99,7 +105,7 @@ mod tests {
 
     fn key(name: usize) -> Key {
         let url = EndpointUrl::parse(&format!("https://{name}.example/")).unwrap();
-        Key::new(&url, ([192, 0, 2, 1], 443).into())
+        Key::new(&url, ([192, 0, 2, 1], 443).into(), None)
     }
 
     async fn connection() -> (Connection, DuplexStream) {

@@ -13,7 +13,9 @@ pub(crate) mod connection;
 mod dial;
 pub(crate) mod destination;
 pub(crate) mod error;
+#[cfg_attr(not(feature = "send"), allow(dead_code))] // For receivers alone.
 pub(crate) mod identity;
+#[cfg_attr(not(feature = "send"), allow(dead_code))] // For receivers alone.
 pub(crate) mod idle;
 pub(crate) mod proxy;
 pub(crate) mod resolver;

@@ -2,6 +2,7 @@ use std::{error::Error, io, net::IpAddr, sync::Arc};
 
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
+    client::Resumption,
     pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem::PemObject},
 };
 use tokio_rustls::TlsConnector;
@@ -10,7 +11,10 @@ use url::Host;
 use super::error::{DialError, DialErrorKind};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    net::{destination::EndpointUrl, identity::Identity},
+    net::{
+        destination::EndpointUrl,
+        identity::{ClientIdentity, Identity},
+    },
 };
 
 /// Returns these authorities, or those of the operating system.
@@ -49,6 +53,15 @@ pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> 
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config).into())
+}
+
+/// Returns the settings of a connection on which the client is known by another identity. Sessions are not resumed: one of a connection
+/// with another identity would carry that over.
+pub(crate) fn with_identity(connector: &TlsConnector, identity: &ClientIdentity) -> TlsConnector {
+    let mut config = (**connector.config()).clone();
+    config.client_auth_cert_resolver = identity.resolver();
+    config.resumption = Resumption::disabled();
+    Arc::new(config).into()
 }
 
 /// Returns the name that a certificate must be for.

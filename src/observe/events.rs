@@ -2,7 +2,7 @@ use std::error::Error;
 
 use tracing::{debug, error, warn};
 
-use super::TARGET;
+use super::target::TARGET;
 use crate::error::{VerifyError, VerifyErrorKind};
 #[cfg(feature = "axum")]
 use crate::pattern::Mistake;
@@ -99,14 +99,14 @@ pub(crate) fn not_parsed(provider: &str, event_type: Option<&str>, path: &str, m
 /// The body of an event could not be read, so no handler could be chosen.
 #[cfg(feature = "axum")]
 pub(crate) fn not_routed(provider: &str, event_type: Option<&str>, message: &str) {
-    let event_type = event_type.map(super::line);
+    let event_type = event_type.map(super::line::line);
     warn!(target: TARGET, provider, event_type, "a verified event could not be routed: {message}");
 }
 
 /// There are handlers for the type of an event, but only for other API versions.
 #[cfg(feature = "axum")]
 pub(crate) fn version_unhandled(provider: &str, event_type: Option<&str>, api_version: Option<&str>) {
-    let (event_type, api_version) = (event_type.map(super::line), api_version.map(super::line));
+    let (event_type, api_version) = (event_type.map(super::line::line), api_version.map(super::line::line));
     warn!(
         target: TARGET, provider, event_type, api_version,
         "no handler wants this API version of the event type, although there are handlers for others; the sender receives a success"
@@ -116,7 +116,7 @@ pub(crate) fn version_unhandled(provider: &str, event_type: Option<&str>, api_ve
 /// No handler wants the type of an event, which looks like a mistake. `place` is an enum or a router.
 #[cfg(feature = "axum")]
 pub(crate) fn never_matches(place: &'static str, provider: &str, event_type: &str, mistake: Mistake<'_>) {
-    let event_type = super::line(event_type);
+    let event_type = super::line::line(event_type);
     match mistake {
         Mistake::NoneHasParts => warn!(
             target: TARGET, provider, event_type,
@@ -124,7 +124,7 @@ pub(crate) fn never_matches(place: &'static str, provider: &str, event_type: &st
              in an enum, name each variant with `#[serde(rename = \"…\")]`"
         ),
         Mistake::Written(pattern) => warn!(
-            target: TARGET, provider, event_type, pattern = super::line(pattern),
+            target: TARGET, provider, event_type, pattern = super::line::line(pattern),
             "a pattern of this {place} looks like this event type but does not match it, and the sender receives a \
              success; patterns are compared letter by letter; in an enum, name each variant with \
              `#[serde(rename = \"…\")]`"
@@ -260,23 +260,23 @@ pub(crate) fn no_randomness() {
 }
 
 /// A client was built that may connect to more than the public internet by https.
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 pub(crate) fn destination_opened(what: &str) {
     warn!(target: TARGET, what, "deliveries may go beyond the public internet by https: anyone who registers an endpoint can reach this");
 }
 
 /// An attempt of a worker or of `deliver` failed. Delivery, endpoint, host and number are fields of its span.
 #[cfg(feature = "send")]
-pub(crate) fn attempt_failed(end: &super::AttemptEnd<'_>) {
-    let super::AttemptEnd { outcome, status, reason, duration, .. } = *end;
+pub(crate) fn attempt_failed(end: &super::attempt::AttemptEnd<'_>) {
+    let super::attempt::AttemptEnd { outcome, status, reason, duration, .. } = *end;
     let millis = crate::clock::millis(duration);
     tracing::info!(target: TARGET, outcome, status, reason, millis, "an attempt did not deliver");
 }
 
 /// An attempt ended. The words are those of its span; only this event has the cause.
 #[cfg(feature = "send")]
-pub(crate) fn attempted(host: &str, end: &super::AttemptEnd<'_>) {
-    let super::AttemptEnd { outcome, status, reason, refused, kept_in, cause, duration } = *end;
+pub(crate) fn attempted(host: &str, end: &super::attempt::AttemptEnd<'_>) {
+    let super::attempt::AttemptEnd { outcome, status, reason, refused, kept_in, cause, duration } = *end;
     let millis = crate::clock::millis(duration);
     if refused {
         warn!(target: TARGET, host, outcome, reason, cause, millis, "an attempt was not made: its destination is not allowed");
@@ -414,6 +414,12 @@ pub(crate) fn not_worked(reason: &str, is_dead: bool) {
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
     error!(target: TARGET, call, cause, "the inbox failed; what was acknowledged is not lost");
+}
+
+/// A dead event was replaced by another body that came under its id, which is not signed.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_replaced(provider: &str) {
+    warn!(target: TARGET, provider, "a dead event was replaced by another body under its id, which is not signed: it may be a replay");
 }
 
 /// An inbox takes no more.

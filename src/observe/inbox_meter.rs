@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{meter::Timer, working::InboxDepth};
+use super::{inbox_depth::InboxDepth, meter::Timer};
 
 /// An event came, and the store has answered.
 pub(crate) fn accepted(provider: &str, answer: &'static str) {

@@ -25,7 +25,7 @@ struct Keys {
     seconds: [OnceLock<Key>; Outcome::COUNT],
 }
 
-static METADATA: Metadata<'static> = Metadata::new(super::TARGET, Level::INFO, Some(module_path!()));
+static METADATA: Metadata<'static> = Metadata::new(super::target::TARGET, Level::INFO, Some(module_path!()));
 
 /// The indexes of secrets as labels. Higher indexes share one label.
 const SECRETS: [&str; 5] = ["0", "1", "2", "3", "more"];

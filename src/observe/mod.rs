@@ -11,18 +11,24 @@
 //!    attempt, which uses the network, creates the keys of its counters each time.
 
 #[cfg(feature = "send")]
+mod attempt;
+#[cfg(feature = "send")]
 mod attempting;
 mod handling;
+#[cfg(feature = "inbox")]
+mod inbox_depth;
+#[cfg(feature = "axum")]
+mod line;
 mod outcome;
+mod target;
 #[cfg(feature = "inbox")]
 mod working;
 
 #[cfg(feature = "tracing")]
-#[path = "events.rs"]
-mod sink;
+mod events;
 #[cfg(not(feature = "tracing"))]
 #[path = "silent.rs"]
-mod sink;
+mod events;
 
 #[cfg(not(feature = "tracing"))]
 #[path = "no_spans.rs"]
@@ -55,22 +61,24 @@ mod inbox_meter;
 mod inbox_meter;
 
 // Functions that both log and count are below, and shadow the function of the same name that only logs.
-#[cfg(feature = "send")]
-pub(crate) use self::attempting::{AttemptEnd, AttemptHead, Attempting};
+#[cfg(feature = "axum")]
+pub(crate) use self::line::line;
 #[cfg(feature = "dashboard")]
 pub(crate) use self::process::Received;
-pub(crate) use self::{handling::Handling, meter::Meter, outcome::Outcome, sink::*, spans::ReceiveSpan};
+#[cfg(feature = "send")]
+pub(crate) use self::{
+    attempt::{AttemptEnd, AttemptHead},
+    attempting::Attempting,
+};
+pub(crate) use self::{events::*, handling::Handling, meter::Meter, outcome::Outcome, spans::ReceiveSpan};
 
 #[cfg(feature = "inbox")]
-pub(crate) use self::working::{InboxDepth, Working};
-
-#[allow(dead_code)] // Not used without both features.
-const TARGET: &str = "tower_webhooks";
+pub(crate) use self::{inbox_depth::InboxDepth, working::Working};
 
 /// A duplicate of a delivery arrived.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {
-    sink::duplicate(provider, state);
+    events::duplicate(provider, state);
     meter::duplicate(provider, state);
     process::duplicate();
 }
@@ -78,14 +86,14 @@ pub(crate) fn duplicate(provider: &str, state: &'static str) {
 /// Bodies with equal bytes arrived under two ids that are not signed.
 #[cfg(feature = "idempotency")]
 pub(crate) fn replay_suspected(provider: &str, outcome: &'static str) {
-    sink::replay_suspected(provider, outcome);
+    events::replay_suspected(provider, outcome);
     meter::replay_suspected(provider, outcome);
 }
 
 /// The store failed.
 #[cfg(feature = "idempotency")]
 pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::error::StoreError) {
-    sink::store_failed(provider, call, cause);
+    events::store_failed(provider, call, cause);
     meter::store_failed(provider, call);
 }
 
@@ -111,14 +119,14 @@ pub(crate) fn held() {
 /// A delivery is given up.
 #[cfg(feature = "send")]
 pub(crate) fn given_up(endpoint: &dyn std::fmt::Display, message: &str, attempt: u32, state: &'static str) {
-    sink::given_up(endpoint, message, attempt, state);
+    events::given_up(endpoint, message, attempt, state);
     send_meter::delivery(state);
 }
 
 /// A worker disabled an endpoint.
 #[cfg(feature = "send")]
 pub(crate) fn endpoint_disabled(endpoint: &dyn std::fmt::Display, reason: &'static str) {
-    sink::endpoint_disabled(endpoint, reason);
+    events::endpoint_disabled(endpoint, reason);
     send_meter::endpoint_disabled(reason);
 }
 
@@ -137,14 +145,14 @@ pub(crate) fn purged(rows: u64) {
 /// There has been more to purge than was purged since this time; zero means that it is over.
 #[cfg(feature = "send")]
 pub(crate) fn purge_behind(since: std::time::Duration) {
-    sink::purge_behind(since);
+    events::purge_behind(since);
     send_meter::purge_behind(since);
 }
 
 /// A call of a worker to the outbox failed.
 #[cfg(feature = "send")]
 pub(crate) fn outbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
-    sink::outbox_failed(call, cause);
+    events::outbox_failed(call, cause);
     send_meter::outbox_failed(call);
 }
 
@@ -157,7 +165,7 @@ pub(crate) fn accepted(provider: &str, answer: &'static str) {
 /// The store of an inbox failed.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn std::error::Error + 'static)) {
-    sink::inbox_failed(call, cause);
+    events::inbox_failed(call, cause);
     inbox_meter::failed(call);
 }
 
@@ -171,30 +179,4 @@ pub(crate) fn inbox_stats(consumer: &str, depth: &InboxDepth) {
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_purged(rows: u64) {
     inbox_meter::purged(rows);
-}
-
-/// Returns text as one short line for a log. The text may come from the sender: a key, an event type.
-#[cfg(feature = "axum")]
-pub(crate) fn line(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let mut line = String::new();
-    for character in text.chars() {
-        if line.len() >= LONGEST {
-            line.push('…');
-            break;
-        }
-        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
-    }
-    line
-}
-
-#[cfg(all(test, feature = "axum"))]
-mod tests {
-    use super::line;
-
-    #[test]
-    fn text_of_the_sender_is_one_short_line_in_a_log() {
-        assert_eq!(line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
-        assert!(line(&"x".repeat(1_000_000)).len() < 310);
-    }
 }

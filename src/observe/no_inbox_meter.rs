@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{meter::Timer, working::InboxDepth};
+use super::{inbox_depth::InboxDepth, meter::Timer};
 
 pub(crate) fn accepted(_provider: &str, _answer: &'static str) {}
 

@@ -42,7 +42,7 @@ pub(crate) struct AttemptSpan;
 
 #[cfg(feature = "send")]
 impl AttemptSpan {
-    pub(crate) fn new(_head: &super::AttemptHead<'_>) -> Self {
+    pub(crate) fn new(_head: &super::attempt::AttemptHead<'_>) -> Self {
         Self
     }
 
@@ -50,9 +50,9 @@ impl AttemptSpan {
         work
     }
 
-    pub(crate) fn ended(&self, _end: &super::AttemptEnd<'_>) {}
+    pub(crate) fn ended(&self, _end: &super::attempt::AttemptEnd<'_>) {}
 
-    pub(crate) fn failed(&self, _end: &super::AttemptEnd<'_>) {}
+    pub(crate) fn failed(&self, _end: &super::attempt::AttemptEnd<'_>) {}
 
     pub(crate) fn dropped(&self, _outcome: &'static str) {}
 }

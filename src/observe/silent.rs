@@ -95,11 +95,11 @@ pub(crate) fn unhandled(_provider: &str, _event_type: Option<&str>) {}
 #[cfg(feature = "axum")]
 pub(crate) fn not_upcast(_provider: &str, _event_type: Option<&str>, _cause: &(dyn std::error::Error + 'static)) {}
 
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 pub(crate) fn destination_opened(_what: &str) {}
 
 #[cfg(feature = "send")]
-pub(crate) fn attempted(_host: &str, _end: &super::AttemptEnd<'_>) {}
+pub(crate) fn attempted(_host: &str, _end: &super::attempt::AttemptEnd<'_>) {}
 
 #[cfg(feature = "send")]
 pub(crate) fn plain_secrets() {}
@@ -158,6 +158,9 @@ pub(crate) fn api_panicked(_cause: &(dyn std::error::Error + 'static)) {}
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_failed(_call: &'static str, _cause: &(dyn std::error::Error + 'static)) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_replaced(_provider: &str) {}
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_full(_provider: &str) {}

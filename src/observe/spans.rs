@@ -1,6 +1,6 @@
 use tracing::{Span, field::Empty, info_span};
 
-use super::{TARGET, outcome::Outcome};
+use super::{outcome::Outcome, target::TARGET};
 use crate::delivery::Delivery;
 
 /// A span that is entered.
@@ -87,7 +87,7 @@ pub(crate) struct AttemptSpan(Span);
 
 #[cfg(feature = "send")]
 impl AttemptSpan {
-    pub(crate) fn new(head: &super::AttemptHead<'_>) -> Self {
+    pub(crate) fn new(head: &super::attempt::AttemptHead<'_>) -> Self {
         Self(info_span!(
             target: TARGET, "webhook.attempt",
             delivery = head.delivery.map(tracing::field::display), endpoint = head.endpoint.map(tracing::field::display), message_id = head.message,
@@ -100,7 +100,7 @@ impl AttemptSpan {
         tracing::Instrument::instrument(work, self.0.clone())
     }
 
-    pub(crate) fn ended(&self, end: &super::AttemptEnd<'_>) {
+    pub(crate) fn ended(&self, end: &super::attempt::AttemptEnd<'_>) {
         self.0.record("outcome", end.outcome);
         if let Some(status) = end.status {
             self.0.record("status", status);
@@ -112,9 +112,9 @@ impl AttemptSpan {
     }
 
     /// The attempt failed; logs this.
-    pub(crate) fn failed(&self, end: &super::AttemptEnd<'_>) {
+    pub(crate) fn failed(&self, end: &super::attempt::AttemptEnd<'_>) {
         let _entered = self.0.enter();
-        super::attempt_failed(end);
+        super::events::attempt_failed(end);
     }
 
     /// The attempt was dropped before it had ended.
@@ -156,7 +156,7 @@ impl WorkSpan {
         self.0.record("outcome", outcome.as_str());
         if let Some(reason) = reason {
             let _entered = self.0.enter();
-            super::not_worked(reason, is_dead);
+            super::events::not_worked(reason, is_dead);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet};
 
-use super::full_jitter;
+use super::wait::full_jitter;
 use crate::{boxed::BoxFuture, error::StoreError};
 
 /// The interface of a queue for its workers.

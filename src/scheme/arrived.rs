@@ -87,7 +87,7 @@ impl<'r> Arrived<'r> {
                 (self.head.header(name).ok()??.as_bytes() == wanted.as_bytes()).then(|| wanted.clone())
             }
             Place::Json(pointer) => self.scalar(pointer).map(Cow::into_owned),
-            Place::Claim(_) | Place::Nowhere | Place::Param(_) => None,
+            Place::Claim(_) | Place::Nowhere | Place::Param(_) | Place::TokenHeader(_) => None,
             Place::Query(key) => String::from_utf8(self.head.query(key).ok()??.into_owned()).ok(),
         })
     }

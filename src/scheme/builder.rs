@@ -10,12 +10,13 @@ use super::{
     handshake::Handshake,
     jwt::UrlClaim,
     key_form::KeyForm,
+    message::MessageSignature,
     template::Algorithm,
 };
 use crate::{
     field::Field,
     form::Form,
-    signature::{Encoding, MacAlgorithm},
+    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
 };
 
 /// Declares how a sender signs, with a method for each fact.
@@ -57,6 +58,10 @@ pub struct SchemeBuilder {
     pub(super) key_prefix: Option<Cow<'static, str>>,
     pub(super) key_without: Vec<String>,
     pub(super) key_id: Option<Field>,
+    /// Which URLs are those of the sender's certificates.
+    pub(super) key_url: Option<fn(&str) -> bool>,
+    /// Headers that must have one value.
+    pub(super) required_headers: Vec<(&'static str, &'static str)>,
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
     pub(super) content: Option<Cow<'static, str>>,
@@ -66,8 +71,10 @@ pub struct SchemeBuilder {
     pub(super) digest: Option<(Field, Encoding)>,
     pub(super) empty_without_digest: bool,
     pub(super) jwt: bool,
+    pub(super) message: Option<MessageSignature>,
     pub(super) jwt_macs: &'static [MacAlgorithm],
     pub(super) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
+    pub(super) claims_of_application: &'static [&'static str],
     pub(super) url_claim: Option<(Cow<'static, str>, UrlClaim)>,
     pub(super) items: Option<Cow<'static, str>>,
     pub(super) either_port: bool,
@@ -132,6 +139,8 @@ impl SchemeBuilder {
             key_prefix: None,
             key_without: Vec::new(),
             key_id: None,
+            key_url: None,
+            required_headers: Vec::new(),
             secret_prefix: None,
             secret_length: None,
             content: None,
@@ -140,8 +149,10 @@ impl SchemeBuilder {
             digest: None,
             empty_without_digest: false,
             jwt: false,
+            message: None,
             jwt_macs: &[],
             claims: Vec::new(),
+            claims_of_application: &[],
             url_claim: None,
             items: None,
             either_port: false,
@@ -406,9 +417,83 @@ impl SchemeBuilder {
     /// # Ok::<(), tower_webhooks::ConfigError>(())
     /// ```
     pub fn jwt(mut self) -> Self {
+        self.two_numbers();
         self.jwt = true;
         self.encoding = Some(Encoding::Base64Url);
         self.parts = Some(vec![Part::Jwt]);
+        self
+    }
+
+    /// Signatures of ECDSA are two numbers of 32 bytes, and not DER.
+    fn two_numbers(&mut self) {
+        if self.algorithm == Algorithm::Public(PublicAlgorithm::EcdsaP256) {
+            self.algorithm = Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed);
+        }
+    }
+
+    /// Declares that the sender signs HTTP messages (RFC 9421), with the digest of the body of RFC 9530. The headers are
+    /// `Signature`, `Signature-Input` and `Content-Digest`, and the algorithm is `hmac-sha256`, `ed25519`, `ecdsa-p256-sha256`,
+    /// `rsa-v1_5-sha256` or `rsa-pss-sha512`.
+    ///
+    /// A signature must cover the method; the whole target, as `@target-uri`, `@request-target`, or `@path` with `@query` where the
+    /// request has a query; and `content-digest`, which a request with a body must have. It must have a time (`created`), of the
+    /// last 5 minutes unless [`tolerance`](Self::tolerance) says otherwise, and must not have expired. Its parameters are fields:
+    /// `Field::param("nonce")`, and `Field::param("keyid")` for [`key_id`](Self::key_id).
+    ///
+    /// `@target-uri` and `@scheme` need [`with_public_url`](crate::WebhookLayer::with_public_url).
+    ///
+    /// ```
+    /// use tower_webhooks::{Scheme, Secret, WebhookLayer, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256().name("acme").key_base64().message_signature().id(Field::param("nonce"));
+    /// let layer = WebhookLayer::new(scheme, Secret::new("uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YU=")?);
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[cfg(feature = "message-signatures")]
+    pub fn message_signature(mut self) -> Self {
+        self.two_numbers();
+        let algorithm = match self.algorithm {
+            Algorithm::Mac(MacAlgorithm::Sha256) => "hmac-sha256",
+            Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed) => "ecdsa-p256-sha256",
+            Algorithm::Public(PublicAlgorithm::Ed25519) => "ed25519",
+            Algorithm::Public(PublicAlgorithm::RsaSha256) => "rsa-v1_5-sha256",
+            Algorithm::Public(PublicAlgorithm::RsaPssSha512) => "rsa-pss-sha512",
+            // It has no name in the RFC, so that no request can name it.
+            _ => "",
+        };
+        self.message = Some(MessageSignature { algorithm, label: None, tag: None, components: None });
+        self.encoding = Some(Encoding::Base64);
+        self.parts = Some(vec![Part::MessageBase]);
+        self.header("signature").timestamp(Field::param("created"))
+    }
+
+    /// Sets the label of the signature that is looked at, such as `sig1`, where a request may have several.
+    #[cfg(feature = "message-signatures")]
+    pub fn message_label(mut self, label: impl Into<String>) -> Self {
+        if let Some(message) = &mut self.message {
+            message.label = Some(label.into());
+        }
+        self
+    }
+
+    /// Sets the `tag` that the signature must have, by which it is found where a request has several.
+    #[cfg(feature = "message-signatures")]
+    pub fn message_tag(mut self, tag: impl Into<String>) -> Self {
+        if let Some(message) = &mut self.message {
+            message.tag = Some(tag.into());
+        }
+        self
+    }
+
+    /// Replaces the components that a signature must cover, in the place of the method and the target. What is not covered can be
+    /// changed by whoever has one genuine request: without the target, it can be sent to another route. The digest of a body is always
+    /// needed.
+    #[cfg(feature = "message-signatures")]
+    pub fn insecure_message_components<N: Into<String>>(mut self, components: impl IntoIterator<Item = N>) -> Self {
+        if let Some(message) = &mut self.message {
+            message.components = Some(components.into_iter().map(Into::into).collect());
+        }
         self
     }
 
@@ -421,6 +506,13 @@ impl SchemeBuilder {
     /// A claim of the token must be there, whatever it holds.
     pub fn required_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.claims.push((name.into(), None));
+        self
+    }
+
+    /// Claims of the token whose text only the application knows; see
+    /// [`with_claim`](crate::WebhookLayer::with_claim).
+    pub(crate) fn claims_of_application(mut self, names: &'static [&'static str]) -> Self {
+        self.claims_of_application = names;
         self
     }
 
@@ -816,6 +908,20 @@ impl SchemeBuilder {
     /// not decoded.
     pub fn signs_encoded_bodies(mut self) -> Self {
         self.encoded_bodies = true;
+        self
+    }
+
+    /// A request names the URL of the certificate that it was signed with, which may be in the body. `is_own` says which URLs are those
+    /// of the sender's certificates; a request that names another one is rejected.
+    pub(crate) fn key_url(mut self, field: Field, is_own: fn(&str) -> bool) -> Self {
+        self.key_id = Some(field);
+        self.key_url = Some(is_own);
+        self
+    }
+
+    /// A header must be there and have this value.
+    pub(crate) fn required_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.required_headers.push((name, value));
         self
     }
 

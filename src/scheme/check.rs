@@ -11,6 +11,7 @@ use super::{
     hint::Checked,
     inspect::Inspected,
     keys::{KeyRing, Keys},
+    look::Render,
     scheme::{Kind, Scheme},
     template::Template,
     verification::Verification,
@@ -148,6 +149,26 @@ impl Scheme {
         handshake.answer(Arrived::head(head), &template.settings, secret)
     }
 
+    /// Returns the id of the key that a request says that it is signed with. The request has passed [`inspect`](Self::inspect).
+    pub(crate) fn key_id(&self, head: Head<'_>) -> Option<String> {
+        let Kind::Declared(template) = &self.kind else { return None };
+        template.named_key(&template.look(Arrived::head(head))).ok()?
+    }
+
+    /// Returns `true` if a request names its key in the body, so that there are no secrets before the body has been read.
+    pub(crate) fn names_key_in_body(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.names_key_in_body())
+    }
+
+    /// As [`key_id`](Self::key_id), where the body has it. Nothing is worth a look-up that cannot be signed by any key.
+    pub(crate) fn key_id_in_body(&self, head: Head<'_>, body: &[u8]) -> Result<Option<String>, VerifyError> {
+        let Kind::Declared(template) = &self.kind else { return Ok(None) };
+        let look = template.look(Arrived::whole(head, body));
+        look.render(Render::All, &mut |_| {})?;
+        look.hashed()?;
+        template.named_key(&look)
+    }
+
     /// Starts the check of a body.
     pub(crate) fn begin(
         &self,
@@ -189,8 +210,8 @@ impl Scheme {
         now: SystemTime,
     ) -> Result<Verdict, VerifyError> {
         let (head, body) = (head.into(), body.into());
-        if secrets.is_unknown_tenant() {
-            return Err(VerifyError::new(VerifyErrorKind::UnknownTenant));
+        if let Some(unknown) = secrets.unknown() {
+            return Err(unknown.error());
         }
         let ring = self.key_ring(secrets.clone()).map_err(|cause| self.unusable(secrets, cause))?;
         ring.check_valid(now)?;

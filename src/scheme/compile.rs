@@ -9,8 +9,9 @@ use super::{
     freshness::{Freshness, JsonForm, TimestampUnit, WIDEST_WINDOW},
     grammar::MOST_CANDIDATES,
     handshake::{Handshake, is_in_challenges},
-    jwt::{DEFAULT_LEEWAY, Jwt},
+    jwt::Jwt,
     key_form::{KeyForm, KeyText},
+    provider::aws_sns,
     scheme::Scheme,
     settings::Settings,
     template::{Algorithm, BodyDigest, Locate, Needed, Template},
@@ -36,12 +37,18 @@ impl SchemeBuilder {
         };
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
         let key_id = places(&self.key_id)?;
-        if key_id.as_ref().is_some_and(|places| places.pointers().next().is_some()) {
+        let names_in_body = key_id.as_ref().is_some_and(|places| places.pointers().next().is_some());
+        if names_in_body && self.key_url.is_none() {
             return Err(error(
                 "the id of a key is looked for before the body is read; take a header or the query for it",
             ));
         }
         let locate = self.compile_locate()?;
+        if self.message.is_some() && (self.jwt || self.digest.is_some() || self.content.is_some()) {
+            return Err(error(
+                "the signature of an HTTP message says itself what it covers; take `.signs(…)` and its like away",
+            ));
+        }
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
         let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
@@ -86,11 +93,18 @@ impl SchemeBuilder {
                 without: self.key_without,
             },
             key_id,
+            key_url: self.key_url,
+            required_headers: self
+                .required_headers
+                .iter()
+                .map(|(name, value)| Ok((header_name(name)?, *value)))
+                .collect::<Result<_, ConfigError>>()?,
             secret_prefix: self.secret_prefix.map(Cow::into_owned),
             secret_length: self.secret_length,
             indented_json: self.indented_json,
             hashes_body: content.iter().any(|part| matches!(part, Part::Body)),
             jwt,
+            message: self.message,
             digest,
             items,
             either_port: self.either_port,
@@ -194,6 +208,10 @@ impl SchemeBuilder {
     }
 
     fn compile_digest(&self, content: &[Part]) -> Result<Option<BodyDigest>, ConfigError> {
+        if self.message.is_some() {
+            let place = Place::Header(header_name("content-digest")?);
+            return Ok(Some(BodyDigest { place, encoding: None, needed: Needed::UnlessEmpty }));
+        }
         let Some((field, encoding)) = &self.digest else { return Ok(None) };
         let places = field.compile()?.places;
         let [place] = &places[..] else { return Err(error("the digest of the body has one place")) };
@@ -211,11 +229,19 @@ impl SchemeBuilder {
         } else {
             Needed::Always
         };
-        Ok(Some(BodyDigest { place: place.clone(), encoding: *encoding, needed }))
+        Ok(Some(BodyDigest { place: place.clone(), encoding: Some(*encoding), needed }))
     }
 
     fn compile_jwt(&self) -> Result<Option<Jwt>, ConfigError> {
-        let asks = !self.claims.is_empty() || self.url_claim.is_some();
+        let in_header = |field: &Option<Field>| {
+            field.as_ref().map(Field::compile).transpose().is_ok_and(|places| {
+                places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::TokenHeader(_))))
+            })
+        };
+        let asks = !self.claims.is_empty()
+            || !self.claims_of_application.is_empty()
+            || self.url_claim.is_some()
+            || in_header(&self.key_id);
         if !self.jwt {
             return if asks { Err(error("claims are those of a token; add `.jwt()`")) } else { Ok(None) };
         }
@@ -223,6 +249,7 @@ impl SchemeBuilder {
             Algorithm::Mac(MacAlgorithm::Sha256) => "HS256",
             Algorithm::Mac(MacAlgorithm::Sha384) => "HS384",
             Algorithm::Mac(MacAlgorithm::Sha512) => "HS512",
+            Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed) => "ES256",
             Algorithm::Public(PublicAlgorithm::Ed25519) => "EdDSA",
             Algorithm::Public(PublicAlgorithm::RsaSha256) => "RS256",
             Algorithm::Public(PublicAlgorithm::RsaSha512) => "RS512",
@@ -235,8 +262,8 @@ impl SchemeBuilder {
             algorithm,
             others: self.jwt_macs,
             claims: self.claims.clone(),
+            of_application: self.claims_of_application,
             url: self.url_claim.clone(),
-            leeway: DEFAULT_LEEWAY,
         }))
     }
 
@@ -263,8 +290,10 @@ impl SchemeBuilder {
         if has(|part| matches!(part, Part::Id)) && id.is_none() {
             return Err(error("`{id}` needs `.id(…)`"));
         }
-        let body =
-            self.whole_event || self.digest.is_some() || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+        let body = self.whole_event
+            || self.digest.is_some()
+            || self.message.is_some()
+            || has(|part| matches!(part, Part::Body | Part::Fields(_)));
         if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
@@ -338,7 +367,8 @@ impl SchemeBuilder {
             places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
         };
         let in_content = content.iter().any(|part| matches!(part, Part::Param(_)));
-        if (in_content || in_signature(timestamp) || in_signature(id)) && self.grammar.pairs.is_none() {
+        let has_params = self.grammar.pairs.is_some() || self.message.is_some();
+        if (in_content || in_signature(timestamp) || in_signature(id)) && !has_params {
             return Err(error("a parameter of the signature header needs `.pairs(…)`"));
         }
         Ok(())
@@ -357,8 +387,13 @@ impl SchemeBuilder {
         };
         let in_claims =
             |places: &Places| self.jwt && places.places.iter().all(|place| matches!(place, Place::Claim(_)));
-        let is_signed =
-            is_part || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
+        let in_message = |places: &Places| {
+            content.iter().any(|part| matches!(part, Part::AwsSns | Part::MessageBase))
+                && places.places.iter().all(|place| is_signed(content, place))
+        };
+        let is_signed = is_part
+            || timestamp.is_some_and(in_message)
+            || timestamp.is_some_and(|places| in_signed_body(places) || in_claims(places) || in_list(places));
         if is_part && timestamp.is_none() {
             return Err(error("`{timestamp}` needs `.timestamp(…)`"));
         }
@@ -389,8 +424,12 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Claim(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => true,
+            (Place::Claim(_) | Place::TokenHeader(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => {
+                true
+            }
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
+            (Place::Param(_), Part::MessageBase) => true,
+            (Place::Json(pointer), Part::AwsSns) => aws_sns::signs(pointer),
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
             _ => false,
@@ -409,7 +448,7 @@ impl TryFrom<SchemeBuilder> for Scheme {
 fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
     let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
     content.iter().any(|part| match part {
-        Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
+        Part::AwsSns | Part::BodyCrc32 | Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
         Part::Id => in_body(id),
         Part::Timestamp => in_body(timestamp),
         _ => false,

@@ -13,7 +13,13 @@ use crate::{
 /// One piece of the signed text.
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
+    /// The lines of a message of Amazon SNS.
+    AwsSns,
     Body,
+    /// The CRC-32 of the body, in decimal digits.
+    BodyCrc32,
+    /// The id that the sender has given to this endpoint, which the application says.
+    EndpointId,
     /// The fields of a form, in one of the ways of writing them.
     Fields(Fields),
     Header(HeaderName),
@@ -27,6 +33,8 @@ pub(crate) enum Part {
     Listed(Listed),
     Literal(String),
     Method,
+    /// The signature base of an HTTP message signature.
+    MessageBase,
     Param(String),
     /// Path and query, as they were received.
     Path,
@@ -48,7 +56,11 @@ impl Part {
             Self::Path => named("the signed path"),
             Self::Timestamp => named("the signed timestamp"),
             Self::Url => named("the signed URL"),
-            Self::Body
+            Self::EndpointId => named("the id of the endpoint"),
+            Self::MessageBase => named("a signed component"),
+            Self::AwsSns
+            | Self::Body
+            | Self::BodyCrc32
             | Self::Fields(_)
             | Self::Json(_)
             | Self::JsonOrNothing(_)
@@ -66,11 +78,15 @@ impl Part {
                 LONGEST_HEADER
             }
             // The body has a limit of its own, and so has the server's request line.
-            Self::Body
+            Self::AwsSns
+            | Self::Body
+            | Self::BodyCrc32
+            | Self::EndpointId
             | Self::Fields(_)
             | Self::Json(_)
             | Self::JsonOrNothing(_)
             | Self::Literal(_)
+            | Self::MessageBase
             | Self::Method
             | Self::Path
             | Self::Secret

@@ -54,7 +54,17 @@ pub(crate) fn rules(
         let Some(next) = content.get(index + 1) else { break };
         match part {
             Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => rules.push(Rule::ListedBeforeBody(index)),
-            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
+            // Nobody but the receiver chooses the id of its endpoint, and a checksum is the last part.
+            Part::AwsSns
+            | Part::Body
+            | Part::BodyCrc32
+            | Part::EndpointId
+            | Part::Fields(_)
+            | Part::Jwt
+            | Part::Listed(_)
+            | Part::Literal(_)
+            | Part::MessageBase
+            | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
@@ -85,7 +95,10 @@ pub(crate) fn rules(
                 Part::Url => rules.push(Rule::Ends(index)),
                 Part::Fields(_) if matches!(part, Part::Url) => {}
                 Part::Body if matches!(part, Part::Url) => rules.push(Rule::UrlBeforeBody(index)),
-                Part::Body
+                Part::AwsSns
+                | Part::Body
+                | Part::BodyCrc32
+                | Part::EndpointId
                 | Part::Fields(_)
                 | Part::Header(_)
                 | Part::Id
@@ -94,6 +107,7 @@ pub(crate) fn rules(
                 | Part::Jwt
                 | Part::Listed(_)
                 | Part::Path
+                | Part::MessageBase
                 | Part::Method
                 | Part::Param(_)
                 | Part::Query(_) => {
@@ -105,7 +119,17 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().skip(body + 1) {
         let before = &content[index - 1];
         match part {
-            Part::Body | Part::Fields(_) | Part::Jwt | Part::Listed(_) | Part::Literal(_) | Part::Secret => {}
+            // Nobody but the receiver chooses the id of its endpoint, and a checksum is the last part.
+            Part::AwsSns
+            | Part::Body
+            | Part::BodyCrc32
+            | Part::EndpointId
+            | Part::Fields(_)
+            | Part::Jwt
+            | Part::Listed(_)
+            | Part::Literal(_)
+            | Part::MessageBase
+            | Part::Secret => {}
             Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
             Part::Method => return Err(METHODS),
             Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}

@@ -31,6 +31,9 @@ pub(crate) struct Inspected {
     pub(crate) timestamp_text: Option<TimestampText>,
 }
 
+/// Ids of keys are a few dozen characters long. URLs of certificates are longer, and not longer than a URL may be.
+const LONGEST_KEY_ID: usize = 2048;
+
 /// A copy, since what is found in a head cannot borrow from it while the body is read. No timestamp in seconds or
 /// milliseconds is longer.
 pub(crate) type TimestampText = SmallVec<[u8; 24]>;
@@ -44,14 +47,21 @@ impl Template {
         }
         self.collect(head, &mut inspected)?;
         let arrived = Arrived::head(head);
+        if let Some(message) = &self.message {
+            message.check(&message.find(head)?, head, now)?;
+        }
         let claims = self.check_token(head, inspected.family, now)?;
         let mut look =
             Look { template: self, arrived, family: inspected.family, timestamp: None, claims: None, with_port: false };
         look.claims = claims.as_deref();
-        if let Some(places) = &self.key_id
-            && look.first_in_head(places)?.is_none()
-        {
-            return Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the key's id")));
+        for (name, wanted) in &self.required_headers {
+            let value = head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))?;
+            if value.ok_or_else(|| missing(name))?.as_bytes() != wanted.as_bytes() {
+                return Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_header(name.clone()));
+            }
+        }
+        if !self.names_key_in_body() {
+            self.named_key(&look)?;
         }
         if let Some(freshness) = &self.freshness
             && let Some(text) = look.first_in_head(&freshness.places)?
@@ -72,6 +82,28 @@ impl Template {
         Ok(inspected)
     }
 
+    /// Looks at a request.
+    pub(crate) fn look<'a>(&'a self, arrived: Arrived<'a>) -> Look<'a> {
+        let family = self.family(arrived.head);
+        Look { template: self, arrived, family, timestamp: None, claims: None, with_port: false }
+    }
+
+    /// Returns the id of the key that a request says that it is signed with, if the scheme has such an id.
+    pub(crate) fn named_key(&self, look: &Look<'_>) -> Result<Option<String>, VerifyError> {
+        let Some(places) = &self.key_id else { return Ok(None) };
+        let fault = |kind| VerifyError::new(kind).with_subject(named("the key's id"));
+        let id = look.first(Some(places))?.ok_or_else(|| fault(VerifyErrorKind::Missing))?;
+        if id.len() > LONGEST_KEY_ID {
+            return Err(fault(VerifyErrorKind::TooLong));
+        }
+        // What is not text is the id of no key.
+        let id = String::from_utf8(id.into_owned()).map_err(|_| fault(VerifyErrorKind::UnknownKey))?;
+        match self.key_url {
+            Some(is_own) if !is_own(&id) => Err(fault(VerifyErrorKind::UnknownKey)),
+            _ => Ok(Some(id)),
+        }
+    }
+
     /// Checks what the token says that is the signature, and returns its claims.
     fn check_token(&self, head: Head<'_>, family: usize, now: SystemTime) -> Result<Option<Vec<u8>>, VerifyError> {
         let Some(jwt) = &self.jwt else { return Ok(None) };
@@ -86,7 +118,7 @@ impl Template {
         };
         let token = look.token()?.ok_or_else(malformed)?;
         let claims = token.claims().ok_or_else(malformed)?;
-        jwt.check(token, &claims, || self.settings.url(head), now)?;
+        jwt.check(token, &claims, &self.settings, head, now)?;
         Ok(Some(claims))
     }
 
@@ -128,6 +160,19 @@ impl Template {
 
     /// Collects the claimed signatures from the head.
     fn collect(&self, head: Head<'_>, inspected: &mut Inspected) -> Result<(), VerifyError> {
+        if let Some(message) = &self.message {
+            let claimed = message.find(head)?;
+            let length = match self.algorithm {
+                Algorithm::Mac(mac) => Some(mac.length()),
+                Algorithm::Public(PublicAlgorithm::Ed25519 | PublicAlgorithm::EcdsaP256Fixed) => Some(ED25519_LENGTH),
+                _ => None,
+            };
+            if length.is_some_and(|length| length != claimed.signature.as_bytes().len()) {
+                return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
+            }
+            inspected.candidates.push(claimed.signature);
+            return Ok(());
+        }
         let mut seen = 0;
         let decode = |text: &[u8]| self.decode(text);
         let headers = head.headers();
@@ -211,7 +256,7 @@ impl Template {
                 Err(_) => Some(HeadText::Repeated),
             },
             Place::Json(_) | Place::Nowhere => None,
-            Place::Claim(_) | Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) => {
+            Place::Claim(_) | Place::HeaderIf(..) | Place::Param(_) | Place::Query(_) | Place::TokenHeader(_) => {
                 let text = look.in_head(place).ok()??;
                 Some(HeadText::Text(std::str::from_utf8(&text).ok()?.into()))
             }

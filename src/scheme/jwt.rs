@@ -13,9 +13,13 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use super::subject::{missing_claim, named};
+use super::{
+    settings::Settings,
+    subject::{missing_claim, named},
+};
 use crate::{
     error::{VerifyError, VerifyErrorKind},
+    head::Head,
     json::Pointer,
     signature::{HashAlgorithm, MacAlgorithm, PlainHash, Tag, verify_any},
 };
@@ -29,10 +33,10 @@ pub(crate) struct Jwt {
     pub(crate) others: &'static [MacAlgorithm],
     /// Claims that must be there, some with this text.
     pub(crate) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
+    /// Claims whose text the application says.
+    pub(crate) of_application: &'static [&'static str],
     /// The claim that binds the URL.
     pub(crate) url: Option<(Cow<'static, str>, UrlClaim)>,
-    /// How far the clocks of sender and receiver may be apart.
-    pub(crate) leeway: Duration,
 }
 
 /// What a claim says of the URL.
@@ -66,6 +70,11 @@ impl<'t> Token<'t> {
     /// The bytes of the signature.
     pub(crate) fn signature(&self) -> Option<Tag> {
         Tag::new(&BASE64URL_NOPAD.decode(self.signature).ok()?)
+    }
+
+    /// The JSON of the header.
+    pub(crate) fn header(&self) -> Option<Vec<u8>> {
+        BASE64URL_NOPAD.decode(self.header).ok()
     }
 
     /// The JSON of the claims.
@@ -113,30 +122,33 @@ impl Jwt {
         &self,
         token: Token<'_>,
         claims: &[u8],
-        url: impl FnOnce() -> String,
+        settings: &Settings,
+        head: Head<'_>,
         now: SystemTime,
     ) -> Result<(), VerifyError> {
         let malformed = || VerifyError::new(VerifyErrorKind::MalformedSignature);
-        let header = BASE64URL_NOPAD.decode(token.header).map_err(|_| malformed())?;
+        let header = token.header().ok_or_else(malformed)?;
         let header: Header<'_> = object(&header).ok_or_else(malformed)?;
         let signature = token.signature().ok_or_else(malformed)?;
         if header.alg != self.name(&signature) || header.crit.is_some() {
             return Err(malformed());
         }
-        self.check_times(claims, now)?;
-        for (name, wanted) in &self.claims {
+        check_times(claims, settings.tolerance.unwrap_or(DEFAULT_LEEWAY), now)?;
+        let own = self.claims.iter().map(|(name, wanted)| (&**name, wanted.as_deref()));
+        let of_application = settings.claims.iter().map(|(name, wanted)| (&**name, Some(&**wanted)));
+        for (name, wanted) in own.chain(of_application) {
             let found = claim(claims, name).ok_or_else(|| missing_claim(name))?;
-            if wanted.as_ref().is_some_and(|wanted| *wanted != found) {
+            if wanted.is_some_and(|wanted| *wanted != *found) {
                 return Err(VerifyError::new(VerifyErrorKind::SignatureMismatch));
             }
         }
         if let Some((name, form)) = &self.url {
             let found = claim(claims, name).ok_or_else(|| missing_claim(name))?;
             let matches = match form {
-                UrlClaim::Itself => found == url(),
+                UrlClaim::Itself => found == settings.url(head),
                 UrlClaim::HexDigest => {
                     let mut hash = PlainHash::new(HashAlgorithm::Sha256);
-                    hash.update(url().as_bytes());
+                    hash.update(settings.url(head).as_bytes());
                     let claimed = data_encoding::HEXLOWER.decode(found.as_bytes()).ok();
                     claimed
                         .and_then(|claimed| Tag::new(&claimed))
@@ -163,27 +175,27 @@ impl Jwt {
     pub(crate) fn other(&self, signature: &Tag) -> Option<MacAlgorithm> {
         self.others.iter().copied().find(|mac| mac.length() == signature.as_bytes().len())
     }
+}
 
-    fn check_times(&self, claims: &[u8], now: SystemTime) -> Result<(), VerifyError> {
-        let malformed =
-            || VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("a time of the token"));
-        let Times { exp, iat, nbf } = object(claims).ok_or_else(malformed)?;
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let leeway = self.leeway.as_secs();
-        let skew = |since: u64| i64::try_from(i128::from(now) - i128::from(since)).unwrap_or(i64::MAX);
-        let stale = |since: u64| VerifyError::new(VerifyErrorKind::Stale).with_skew(skew(since));
-        if let Some(exp) = exp.filter(|exp| exp.saturating_add(leeway) <= now) {
-            return Err(stale(exp));
-        }
-        match [nbf, iat].into_iter().flatten().find(|begins| *begins > now.saturating_add(leeway)) {
-            Some(begins) => Err(stale(begins)),
-            None => Ok(()),
-        }
+/// Checks the times of a token. `leeway` is how far the clocks of sender and receiver may be apart.
+fn check_times(claims: &[u8], leeway: Duration, now: SystemTime) -> Result<(), VerifyError> {
+    let malformed = || VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("a time of the token"));
+    let Times { exp, iat, nbf } = object(claims).ok_or_else(malformed)?;
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let leeway = leeway.as_secs();
+    let skew = |since: u64| i64::try_from(i128::from(now) - i128::from(since)).unwrap_or(i64::MAX);
+    let stale = |since: u64| VerifyError::new(VerifyErrorKind::Stale).with_skew(skew(since));
+    if let Some(exp) = exp.filter(|exp| exp.saturating_add(leeway) <= now) {
+        return Err(stale(exp));
+    }
+    match [nbf, iat].into_iter().flatten().find(|begins| *begins > now.saturating_add(leeway)) {
+        Some(begins) => Err(stale(begins)),
+        None => Ok(()),
     }
 }
 
-/// Clocks are kept by the network, and are apart by less.
-pub(crate) const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
+/// Clocks are kept by the network, and are apart by less. What the application sets as the tolerance replaces it.
+const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     delivery::{Delivery, Fact, Mode},
     error::{ConfigError, ConfigErrorKind, Hint, HintKind, VerifyError, VerifyErrorKind},
-    secret::{Secret, Secrets},
+    secret::{Secret, Secrets, Unknown},
     signature::{
         Encoding, MacAlgorithm, MacState, PublicAlgorithm, PublicKey, Tag, public_key_info, token_tag, verify_any,
     },
@@ -20,7 +20,7 @@ pub(crate) struct KeyRing {
     states: Vec<KeyState>,
     /// The length of the shortest key, decoded.
     shortest: usize,
-    is_decoy: bool,
+    decoy: Option<Unknown>,
 }
 
 /// What one secret became.
@@ -55,17 +55,17 @@ impl KeyRing {
             shortest = shortest.min(key.len());
             states.push(KeyState::new(template.algorithm, &key)?);
         }
-        Ok(Self { secrets, states, shortest, is_decoy: false })
+        Ok(Self { secrets, states, shortest, decoy: None })
     }
 
     /// No keys at all, where nothing is verified.
     pub(crate) fn empty() -> Self {
-        Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, is_decoy: false }
+        Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, decoy: None }
     }
 
     /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any
     /// other. The request is rejected whatever the result is, since this key is not a secret.
-    pub(crate) fn decoy(template: Option<&Template>) -> Self {
+    pub(crate) fn decoy(template: Option<&Template>, unknown: Unknown) -> Self {
         // Also a public key that Ed25519 takes: the base point (RFC 8032, section 5.1).
         let mut key = [0x66; 32];
         key[0] = 0x58;
@@ -73,17 +73,21 @@ impl KeyRing {
         let state = template.map_or(Ok(KeyState::Raw), |template| match template.algorithm {
             Algorithm::Public(algorithm) => {
                 let other = match algorithm {
-                    PublicAlgorithm::EcdsaP256 => public_key_info(DECOY_P256.as_bytes()),
-                    PublicAlgorithm::Ed25519 => None,
-                    PublicAlgorithm::RsaSha1 | PublicAlgorithm::RsaSha256 | PublicAlgorithm::RsaSha512 => {
-                        public_key_info(DECOY_RSA.as_bytes())
+                    PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed => {
+                        public_key_info(DECOY_P256.as_bytes())
                     }
+                    PublicAlgorithm::Ed25519 => None,
+                    PublicAlgorithm::RsaPssSha512
+                    | PublicAlgorithm::RsaSha1
+                    | PublicAlgorithm::RsaSha256
+                    | PublicAlgorithm::RsaSha256OrSha1
+                    | PublicAlgorithm::RsaSha512 => public_key_info(DECOY_RSA.as_bytes()),
                 };
                 KeyState::new(template.algorithm, &other.unwrap_or_else(|| key.to_vec()))
             }
             algorithm => KeyState::new(algorithm, &key),
         });
-        Self { secrets, states: state.into_iter().collect(), shortest: usize::MAX, is_decoy: true }
+        Self { secrets, states: state.into_iter().collect(), shortest: usize::MAX, decoy: Some(unknown) }
     }
 
     pub(crate) fn raw(secrets: Secrets) -> Result<Self, ConfigError> {
@@ -95,7 +99,7 @@ impl KeyRing {
         }
         let states = secrets.entries().iter().map(|_| KeyState::Raw).collect();
         let shortest = secrets.entries().iter().map(|entry| entry.secret.expose().len()).min().unwrap_or(usize::MAX);
-        Ok(Self { secrets, states, shortest, is_decoy: false })
+        Ok(Self { secrets, states, shortest, decoy: None })
     }
 
     /// The secrets that are right at `now`, each with its place in the list.
@@ -109,9 +113,10 @@ impl KeyRing {
             .map(|(index, (entry, state))| (index, &entry.secret, state))
     }
 
-    /// Whether these are the keys of a tenant that does not exist.
-    pub(crate) fn is_decoy(&self) -> bool {
-        self.is_decoy
+    /// The error that a request ends with, whatever its check came to, where these are the keys of a tenant or a key that
+    /// does not exist.
+    pub(crate) fn end(&self) -> Option<VerifyError> {
+        self.decoy.map(Unknown::error)
     }
 
     /// Checks that not every secret has ended.
@@ -147,7 +152,7 @@ impl KeyRing {
         let (until, secret, state) = ended.max_by_key(|(until, ..)| *until)?;
         let secrets = Secrets::new(secret.clone());
         let states = vec![state.clone()];
-        Some((Self { secrets, states, shortest: self.shortest, is_decoy: false }, until))
+        Some((Self { secrets, states, shortest: self.shortest, decoy: None }, until))
     }
 
     pub(crate) fn secrets(&self) -> &Secrets {
@@ -169,6 +174,16 @@ const NO_MODE: &str = "there is a test secret, and the scheme does not say which
 
 fn has_test(secrets: &Secrets) -> bool {
     secrets.entries().iter().any(|entry| entry.is_test)
+}
+
+impl Unknown {
+    /// The error of a request of which it is said.
+    pub(crate) fn error(self) -> VerifyError {
+        VerifyError::new(match self {
+            Self::Key => VerifyErrorKind::UnknownKey,
+            Self::Tenant => VerifyErrorKind::UnknownTenant,
+        })
+    }
 }
 
 impl KeyState {

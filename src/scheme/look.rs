@@ -8,6 +8,7 @@ use super::{
     content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
     jwt::{self, Token},
+    provider::{aws_sns, paypal},
     settings::PublicUrl,
     subject::{ambiguous, named, named_key},
     template::Template,
@@ -18,6 +19,7 @@ use crate::{
     form,
     head::Repeated,
     json::Pointer,
+    signature::Hashed,
 };
 
 /// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
@@ -199,8 +201,15 @@ impl Look<'_> {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
+            Part::AwsSns => Some(Cow::Owned(aws_sns::text(self.arrived)?)),
+            Part::BodyCrc32 => self.arrived.body.map(|body| Cow::Owned(paypal::checksum(body))),
+            Part::EndpointId => self.template.settings.endpoint_id.as_deref().map(|id| Cow::Borrowed(id.as_bytes())),
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
+            Part::MessageBase => match &self.template.message {
+                Some(message) => Some(Cow::Owned(message.base(self.arrived.head, &self.template.settings)?)),
+                None => None,
+            },
             Part::Listed(listed) => Some(Cow::Owned(self.listed(*listed)?)),
             Part::Path => Some(match self.template.settings.target(self.arrived.head) {
                 Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
@@ -235,7 +244,7 @@ impl Look<'_> {
         Ok(None)
     }
 
-    fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
+    pub(crate) fn first<'p>(&'p self, places: Option<&'p Places>) -> Result<Option<Cow<'p, [u8]>>, VerifyError> {
         let Some(places) = places else { return Ok(None) };
         if let Some(text) = self.first_in_head(places)? {
             return Ok(Some(text));
@@ -265,6 +274,11 @@ impl Look<'_> {
                 Some(claims) => jwt::claim(&claims, name).map(|text| Cow::Owned(text.into_owned().into_bytes())),
                 None => None,
             },
+            Place::TokenHeader(name) => self
+                .token()?
+                .and_then(|token| token.header())
+                .and_then(|header| Some(jwt::claim(&header, name)?.into_owned()))
+                .map(|text| Cow::Owned(text.into_bytes())),
             Place::Json(_) | Place::Nowhere => None,
             Place::Param(key) => self.param(key)?,
             Place::Query(key) => self.query(key)?,
@@ -360,6 +374,14 @@ impl Look<'_> {
         })
     }
 
+    /// Which hash the request says that it was signed with.
+    pub(crate) fn hashed(&self) -> Result<Hashed, VerifyError> {
+        if !self.template.content.iter().any(|part| matches!(part, Part::AwsSns)) {
+            return Ok(Hashed::AsDeclared);
+        }
+        aws_sns::hashed(self.arrived)
+    }
+
     /// The token that is the signature.
     pub(crate) fn token(&self) -> Result<Option<Token<'_>>, VerifyError> {
         let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
@@ -402,6 +424,9 @@ impl Look<'_> {
 
     /// A parameter of the signature header, which must be there once.
     fn param(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
+        if let Some(message) = &self.template.message {
+            return Ok(message.param(self.arrived.head, key)?.map(Cow::Owned));
+        }
         let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
         let Ok(Some(value)) = self.arrived.head.header(name) else { return Ok(None) };
         if value.len() > LONGEST_HEADER {

@@ -46,6 +46,11 @@ mod jwt;
 mod key_form;
 mod keys;
 mod look;
+#[cfg(feature = "message-signatures")]
+mod message;
+#[cfg(not(feature = "message-signatures"))]
+#[path = "no_message.rs"]
+mod message;
 pub(crate) mod provider;
 #[allow(clippy::module_inception)] // `scheme::scheme` holds `Scheme`, as a file per part has it.
 mod scheme;

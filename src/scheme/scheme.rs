@@ -11,13 +11,11 @@ use super::{
     settings::{PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
-#[cfg(feature = "asymmetric")]
-use crate::signature::PublicAlgorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     json::Pointer,
-    secret::{Secret, Secrets},
-    signature::{HashAlgorithm, MacAlgorithm},
+    secret::{Secret, Secrets, Unknown},
+    signature::{HashAlgorithm, MacAlgorithm, PublicAlgorithm},
 };
 
 /// How one sender signs. Cheap to clone.
@@ -77,6 +75,13 @@ impl Scheme {
     #[cfg(feature = "asymmetric")]
     pub fn rsa_sha256() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha256))
+    }
+
+    /// Begins the declaration of a scheme with RSASSA-PSS, SHA-512 and a salt of 64 bytes (RFC 8017), which HTTP message signatures have.
+    /// The secret is the public key, as of [`rsa_sha256`](Self::rsa_sha256).
+    #[cfg(feature = "asymmetric")]
+    pub fn rsa_pss_sha512() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaPssSha512))
     }
 
     /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key, as of
@@ -159,6 +164,24 @@ impl Scheme {
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
         self.settings_mut().verify_token = Some(token);
+        self
+    }
+
+    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token. It replaces what was set
+    /// for the same claim.
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        let (name, text) = (name.into(), text.into());
+        let claims = &mut self.settings_mut().claims;
+        claims.retain(|(known, _)| *known != name);
+        claims.push((name, text));
+        self
+    }
+
+    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it: of PayPal the id of the webhook.
+    #[must_use]
+    pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
+        self.settings_mut().endpoint_id = Some(id.into());
         self
     }
 
@@ -256,6 +279,9 @@ impl Scheme {
                 match template.algorithm {
                     Algorithm::Hash(_) => Some("it is a plain hash over the secret, not a MAC"),
                     Algorithm::Mac(MacAlgorithm::Sha1) => Some("its MAC is made with SHA-1"),
+                    Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1) => {
+                        Some("its signatures may be made with SHA-1, as the request says")
+                    }
                     Algorithm::Mac(_) | Algorithm::Public(_) | Algorithm::Token | Algorithm::Unsigned => None,
                 },
                 match &template.freshness {
@@ -299,6 +325,32 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
     }
 
+    /// Returns the claims of the token whose text only the application knows, so that the scheme needs
+    /// [`with_claim`](Self::with_claim) for each.
+    pub fn needed_claims(&self) -> &'static [&'static str] {
+        match &self.kind {
+            Kind::Declared(template) => template.jwt.as_ref().map_or(&[], |jwt| jwt.of_application),
+            Kind::Custom { .. } => &[],
+        }
+    }
+
+    /// Returns `true` if the scheme signs the id that the sender has given to the endpoint, so that it needs
+    /// [`with_endpoint_id`](Self::with_endpoint_id).
+    pub fn signs_endpoint_id(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.signs_endpoint_id())
+    }
+
+    /// Returns `true` if the sender asks for the confirmation of subscriptions, as Amazon SNS does.
+    pub fn has_subscriptions(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.has_subscriptions())
+    }
+
+    /// Returns `true` if a request names the key that signed it. Its [`SecretSource`](crate::SecretSource) finds the name in
+    /// [`RequestHead::key_id`](crate::RequestHead::key_id).
+    pub fn names_key(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.key_id.is_some())
+    }
+
     /// Checks that what only the application can say has been said.
     pub(crate) fn check_missing(&self) -> Result<(), ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(()) };
@@ -307,6 +359,17 @@ impl Scheme {
         }
         if template.needs_verify_token() && template.settings.verify_token.is_none() {
             return Err(self.option("has a handshake with a shared token; add `.with_verify_token(…)`"));
+        }
+        if self.signs_endpoint_id() && template.settings.endpoint_id.is_none() {
+            return Err(
+                self.option("signs the id that the sender has given to this endpoint; add `.with_endpoint_id(…)`")
+            );
+        }
+        let claims = &template.settings.claims;
+        if let Some(name) = self.needed_claims().iter().find(|name| !claims.iter().any(|(known, _)| known == *name)) {
+            return Err(self.option(&format!(
+                "proves nothing without the claim `{name}`, since others get tokens of the same issuer; add `.with_claim(\"{name}\", …)`"
+            )));
         }
         Ok(())
     }
@@ -323,18 +386,26 @@ impl Scheme {
             let why = if code.is_empty() { why } else { code };
             Err(self.option(&format!("{why}; take `.{option}(…)` away")))
         };
-        if settings.tolerance.is_some() && template.is_none_or(|template| template.freshness.is_none()) {
+        let has_times = |template: &Arc<Template>| template.freshness.is_some() || template.jwt.is_some();
+        if settings.tolerance.is_some() && !template.is_some_and(has_times) {
             return unread("signs no timestamp, so that no window can be held", "with_tolerance");
         }
         if settings.tolerance.is_some_and(|tolerance| tolerance > WIDEST_WINDOW) {
             return Err(self
                 .option("has a window of more than 10 years, which does not reject recorded deliveries; declare `.insecure_no_replay_window()`"));
         }
-        if settings.public_url.is_some() && template.is_none_or(|template| !template.signs_url()) {
+        let may_sign_url = |template: &Arc<Template>| template.signs_url() || template.message.is_some();
+        if settings.public_url.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_public_url");
         }
-        if settings.replaced_prefix.is_some() && template.is_none_or(|template| !template.signs_url()) {
+        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_replaced_prefix");
+        }
+        if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {
+            return unread("does not sign the id of the endpoint", "with_endpoint_id");
+        }
+        if !settings.claims.is_empty() && template.is_none_or(|template| template.jwt.is_none()) {
+            return unread("is not signed with a token", "with_claim");
         }
         if settings.verify_token.is_some() && template.is_none_or(|template| !template.needs_verify_token()) {
             return unread("has no handshake with a shared token", "with_verify_token");
@@ -360,12 +431,13 @@ impl Scheme {
         ConfigError::new(ConfigErrorKind::Option, format!("`{}` {what}", self.name()))
     }
 
-    /// The keys of a tenant that does not exist.
-    pub(crate) fn decoy_ring(&self) -> KeyRing {
-        KeyRing::decoy(match &self.kind {
+    /// The keys of a tenant or a key that does not exist.
+    pub(crate) fn decoy_ring(&self, unknown: Unknown) -> KeyRing {
+        let template = match &self.kind {
             Kind::Custom { .. } => None,
-            Kind::Declared(template) => Some(template),
-        })
+            Kind::Declared(template) => Some(&**template),
+        };
+        KeyRing::decoy(template, unknown)
     }
 
     /// Decodes and keys secrets.

@@ -15,6 +15,10 @@ pub(crate) struct Settings {
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) replaced_prefix: Option<ReplacedPrefix>,
     pub(crate) verify_token: Option<Secret>,
+    /// The id that the sender has given to this endpoint.
+    pub(crate) endpoint_id: Option<String>,
+    /// Claims of a token that must have a certain text.
+    pub(crate) claims: Vec<(String, String)>,
 }
 
 impl Settings {

@@ -10,6 +10,7 @@ use super::{
     handshake::CompiledHandshake,
     jwt::Jwt,
     key_form::KeyText,
+    message::MessageSignature,
     settings::Settings,
 };
 use crate::{
@@ -36,6 +37,10 @@ pub(crate) struct Template {
     pub(crate) key: KeyText,
     /// Where a request names the key that signed it.
     pub(crate) key_id: Option<Places>,
+    /// Where that is the URL of a certificate, which URLs are those of the sender's.
+    pub(crate) key_url: Option<fn(&str) -> bool>,
+    /// Headers that must have one value.
+    pub(crate) required_headers: Vec<(HeaderName, &'static str)>,
     /// How the sender's secrets look, for hints.
     pub(crate) secret_prefix: Option<String>,
     pub(crate) secret_length: Option<usize>,
@@ -46,6 +51,8 @@ pub(crate) struct Template {
     pub(crate) hashes_body: bool,
     /// Where the signature is a token, what that says.
     pub(crate) jwt: Option<Jwt>,
+    /// Where the signature is that of an HTTP message, what it must cover.
+    pub(crate) message: Option<MessageSignature>,
     /// Where the head holds a digest of the body.
     pub(crate) digest: Option<BodyDigest>,
     /// Where the array is whose items have a signature each. What is signed is then looked for in an item.
@@ -83,7 +90,8 @@ pub(crate) struct Template {
 #[derive(Debug, Clone)]
 pub(crate) struct BodyDigest {
     pub(crate) place: Place,
-    pub(crate) encoding: Encoding,
+    /// `None` for a dictionary of digests (RFC 9530).
+    pub(crate) encoding: Option<Encoding>,
     /// Which bodies need one. One that is there is always compared.
     pub(crate) needed: Needed,
 }
@@ -150,6 +158,21 @@ impl Template {
             Locate::Headers(names) => names.iter().position(|name| head.headers().contains_key(name)).unwrap_or(0),
             _ => 0,
         }
+    }
+
+    /// Whether a request names its key in the body.
+    pub(crate) fn names_key_in_body(&self) -> bool {
+        self.key_id.as_ref().is_some_and(|places| places.pointers().next().is_some())
+    }
+
+    /// Whether the sender signs the id that it has given to the endpoint.
+    pub(crate) fn signs_endpoint_id(&self) -> bool {
+        self.content.iter().any(|part| matches!(part, Part::EndpointId))
+    }
+
+    /// Whether the sender asks for the confirmation of subscriptions.
+    pub(crate) fn has_subscriptions(&self) -> bool {
+        self.content.iter().any(|part| matches!(part, Part::AwsSns))
     }
 
     pub(crate) fn needs_verify_token(&self) -> bool {

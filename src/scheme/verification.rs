@@ -10,6 +10,7 @@ use super::{
     inspect::Inspected,
     keys::{KeyRing, KeyState},
     look::{Look, Piece, Render},
+    message,
     subject::named,
     template::{Algorithm, BodyDigest, Locate, Needed, Template},
 };
@@ -18,7 +19,7 @@ use crate::{
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
-    signature::{HashAlgorithm, MacState, PlainHash, PublicKey, Tag, verify_any},
+    signature::{HashAlgorithm, Hashed, MacState, PlainHash, PublicKey, Tag, verify_any},
 };
 
 /// A check under way: the body is hashed as it arrives, once for each secret, however many signatures are claimed. Signatures
@@ -165,7 +166,7 @@ impl Verification {
             }
             if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
                 let sent = look.digest()?;
-                check_digest(known, sent.as_deref(), digest, body.is_empty())?;
+                check_digest(known, sent.as_deref(), digest, body)?;
                 // Of a request whose fields are signed, their text could be written into the URL, and a digest into that text. It is then
                 // not the end of the URL, where the sender puts it.
                 if known.needed == Needed::BesideForms
@@ -220,6 +221,7 @@ fn compare(
             &found
         }
     };
+    let hashed = look.hashed()?;
     // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
     let mut matched = None;
     for (position, (index, hasher)) in hashers.into_iter().enumerate() {
@@ -227,8 +229,8 @@ fn compare(
             break;
         }
         let matches = match ids.get(position) {
-            Some(id) => hasher.matches(&in_body(look, id.as_deref())?, &text),
-            None => hasher.matches(candidates, &text),
+            Some(id) => hasher.matches(hashed, &in_body(look, id.as_deref())?, &text),
+            None => hasher.matches(hashed, candidates, &text),
         };
         if matches && matched.is_none() {
             matched = Some(index);
@@ -247,23 +249,19 @@ fn items<'r>(template: &Template, arrived: Arrived<'r>) -> Result<Vec<&'r RawVal
 }
 
 /// Compares the digest that was signed with that of the body.
-fn check_digest(
-    known: &BodyDigest,
-    claimed: Option<&[u8]>,
-    digest: PlainHash,
-    is_empty: bool,
-) -> Result<(), VerifyError> {
+fn check_digest(known: &BodyDigest, claimed: Option<&[u8]>, digest: PlainHash, body: &[u8]) -> Result<(), VerifyError> {
     let Some(claimed) = claimed else {
         return match known.needed {
             // Without one the fields were signed.
             Needed::BesideForms => Ok(()),
-            Needed::UnlessEmpty if is_empty => Ok(()),
+            Needed::UnlessEmpty if body.is_empty() => Ok(()),
             Needed::Always | Needed::UnlessEmpty => {
                 Err(VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the digest of the body")))
             }
         };
     };
-    let claimed = known.encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());
+    let Some(encoding) = known.encoding else { return message::check_digest(claimed, body) };
+    let claimed = encoding.decode_tag(claimed, HashAlgorithm::Sha256.length());
     let claimed = claimed.ok_or_else(|| VerifyError::new(VerifyErrorKind::MalformedSignature))?;
     if verify_any(&[claimed], &digest.finish()) {
         return Ok(());
@@ -299,11 +297,11 @@ impl Hasher {
     }
 
     /// Whether one of the signatures is right. What signs the whole text is given it; the others have seen it.
-    fn matches(self, candidates: &[Tag], text: &[u8]) -> bool {
+    fn matches(self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
         let right = match self {
             Self::Hash(hash, _) => hash.finish(),
             Self::Mac(mac) => mac.finish(),
-            Self::Public(key) => return candidates.iter().any(|signature| key.verify(text, signature)),
+            Self::Public(key) => return candidates.iter().any(|signature| key.verify(hashed, text, signature)),
             Self::Token(tag) => tag,
         };
         verify_any(candidates, &right)

@@ -1,6 +1,5 @@
 use std::{
     collections::HashMap,
-    error::Error,
     fmt,
     sync::{
         Arc,
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{secrets::Secrets, source::SecretSource};
 use crate::{
-    boxed::{BoxError, BoxFuture},
+    boxed::{BoxError, BoxFuture, SharedError},
     clock::{Clock, SystemClock},
     head::RequestHead,
     mutex::Mutex,
@@ -237,26 +236,4 @@ impl<S> fmt::Debug for CachedSecrets<S> {
 /// Whether `now` is less than `span` after `since`. A clock that was set back makes nothing last longer.
 fn is_within(span: Duration, since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < span)
-}
-
-/// One failed look-up, as all who waited for it are told.
-#[derive(Debug, Clone)]
-struct SharedError(Arc<dyn Error + Send + Sync>);
-
-impl SharedError {
-    fn new(error: BoxError) -> Self {
-        Self(Arc::from(error))
-    }
-}
-
-impl fmt::Display for SharedError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for SharedError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
 }

@@ -26,4 +26,5 @@ mod secret;
 mod secrets;
 mod source;
 
+pub(crate) use self::secrets::Unknown;
 pub use self::{cached::CachedSecrets, secret::Secret, secrets::Secrets, source::SecretSource};

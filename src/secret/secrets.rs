@@ -21,7 +21,14 @@ pub struct Secrets {
     /// Shared, so that clones can be recognised as the same answer of a source.
     entries: Arc<Vec<Entry>>,
     tenant: Option<Arc<str>>,
-    unknown_tenant: bool,
+    unknown: Option<Unknown>,
+}
+
+/// What a source is certain does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Key,
+    Tenant,
 }
 
 /// One secret and its limits.
@@ -51,7 +58,16 @@ impl Secrets {
     /// They are logged at debug level with the reason `unknown_tenant`. Where the tenant may exist, use
     /// [`none`](Self::none) or return an error.
     pub fn unknown_tenant() -> Self {
-        Self { unknown_tenant: true, ..Self::default() }
+        Self { unknown: Some(Unknown::Tenant), ..Self::default() }
+    }
+
+    /// Creates the answer of a source that is certain that the sender does not have the key that the request names
+    /// ([`RequestHead::key_id`](crate::RequestHead::key_id)).
+    ///
+    /// Its requests are rejected like forged ones, with the reason `unknown_key`. If the key could not be looked up, return an
+    /// error instead: the request is then answered with 503, and the sender tries again.
+    pub fn unknown_key() -> Self {
+        Self { unknown: Some(Unknown::Key), ..Self::default() }
     }
 
     /// Adds another valid secret.
@@ -118,14 +134,22 @@ impl Secrets {
         Arc::ptr_eq(&self.entries, &other.entries)
     }
 
+    /// Whether these are the same secrets, in the same order. It is for public keys: the time depends on their bytes.
+    #[cfg(feature = "remote-keys")]
+    pub(crate) fn holds_same(&self, other: &Self) -> bool {
+        let text =
+            |secrets: &Self| secrets.entries.iter().map(|entry| entry.secret.expose().to_vec()).collect::<Vec<_>>();
+        text(self) == text(other)
+    }
+
     /// Whether one of them is valid at `now`.
     pub(crate) fn any_valid(&self, now: SystemTime) -> bool {
         self.entries.iter().any(|entry| entry.until.is_none_or(|until| now < until))
     }
 
-    /// Whether they stand for a tenant that does not exist.
-    pub(crate) fn is_unknown_tenant(&self) -> bool {
-        self.unknown_tenant && self.entries.is_empty()
+    /// What the source is certain does not exist, if it has no secrets for this reason.
+    pub(crate) fn unknown(&self) -> Option<Unknown> {
+        self.unknown.filter(|_| self.entries.is_empty())
     }
 
     pub(crate) fn tenant_name(&self) -> Option<&Arc<str>> {

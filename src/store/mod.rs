@@ -9,7 +9,7 @@
 //!
 //! The outbox of the feature `send` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryOutbox`.
 //!
-//! The inbox of the feature `inbox` is kept by `SqliteStore`, and for tests by `MemoryInbox`.
+//! The inbox of the feature `inbox` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryInbox`.
 //!
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.
@@ -18,6 +18,8 @@
 mod columns;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod introduction;
+#[cfg(any(all(feature = "inbox", feature = "postgres"), feature = "sqlite"))]
+mod mailbox;
 #[cfg(feature = "idempotency")]
 pub mod memory;
 #[cfg(feature = "idempotency")]

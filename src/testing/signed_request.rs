@@ -77,7 +77,7 @@ impl SignedRequest {
         // since a store may outlive them; it does not have to be hard to guess.
         let id = format!("test{:016x}", RandomState::new().build_hasher().finish());
         Self {
-            scheme: scheme.clone(),
+            scheme: if scheme.signs_endpoint_id() { scheme.clone().with_endpoint_id("test") } else { scheme.clone() },
             secrets: vec![secret.clone()],
             at: None,
             unsigned: Unsigned {
@@ -286,6 +286,20 @@ impl SignedRequest {
             Ok(scheme) => self.scheme = scheme,
             Err(cause) => self.fault = Some(cause.to_string()),
         }
+        self
+    }
+
+    /// Sets the text of a claim, for a scheme whose signature is a token: the same as that of the layer. The claims that a layer
+    /// needs have the text `test` otherwise.
+    pub fn claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.scheme = self.scheme.with_claim(name, text);
+        self
+    }
+
+    /// Sets the id that the sender has given to the endpoint, for a scheme that signs it: the same as that of the layer. It is
+    /// `test` otherwise.
+    pub fn endpoint_id(mut self, id: impl Into<String>) -> Self {
+        self.scheme = self.scheme.with_endpoint_id(id);
         self
     }
 

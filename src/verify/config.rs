@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(super) meter: Meter,
     /// Whether a short secret has been warned of. Clones share it.
     pub(super) warned_of_short: Arc<AtomicBool>,
+    #[cfg(feature = "remote-keys")]
+    pub(super) confirmation: Option<crate::keys::SnsConfirmation>,
 }
 
 /// Where a request's keys come from.
@@ -58,8 +60,8 @@ impl Config {
 
     /// Keys the secrets that a source returned for one request.
     pub(super) fn ring(&self, secrets: &Secrets) -> Result<Arc<KeyRing>, VerifyError> {
-        if secrets.is_unknown_tenant() {
-            return Ok(Arc::new(self.scheme.decoy_ring()));
+        if let Some(unknown) = secrets.unknown() {
+            return Ok(Arc::new(self.scheme.decoy_ring(unknown)));
         }
         if secrets.is_empty() {
             let cause = ConfigError::new(ConfigErrorKind::Secret, "the source of secrets has none for this request");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -29,6 +29,7 @@ use crate::{
     error::{VerifyError, VerifyErrorKind},
     observe::{self, Handling, Outcome as Ended, ReceiveSpan},
     panics::{Panicked, caught},
+    scheme::Answer,
 };
 
 pin_project! {
@@ -213,6 +214,10 @@ where
             };
             with_newer(config, newer, *mismatched)
         }
+        StateProjection::Confirm { future } => match ready!(future.as_mut().poll(cx)) {
+            Ok(()) => Turn::Answer(Answer::new(StatusCode::OK).into_response(), None),
+            Err(cause) => Turn::Reject(VerifyError::new(VerifyErrorKind::HandshakeFailed).with_source(cause), None),
+        },
         StateProjection::Passed { passed } => {
             let Some(passed) = passed.take() else {
                 unreachable!("what has passed is put back while the inner service is not ready");

@@ -108,6 +108,8 @@ impl WebhookLayer {
             budget: None,
             verification: Verification::On,
             warned_of_short: Arc::default(),
+            #[cfg(feature = "remote-keys")]
+            confirmation: None,
         };
         Ok(Self { config, inner: Identity::new() })
     }
@@ -207,6 +209,42 @@ impl<L> WebhookLayer<L> {
         self
     }
 
+    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token, such as the audience (`aud`).
+    ///
+    /// ```
+    /// use tower_webhooks::{Scheme, Secret, WebhookLayer, scheme::Field};
+    ///
+    /// let scheme = Scheme::hmac_sha256().header("x-acme-token").jwt().hex_digest(Field::claim("body"));
+    /// let layer = WebhookLayer::new(scheme, Secret::new("a key shared with Acme")?).with_claim("aud", "https://example.com/hook");
+    /// # let _ = layer;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.config.scheme = self.config.scheme.with_claim(name, text);
+        self
+    }
+
+    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it: of PayPal the id of the webhook, as its
+    /// dashboard shows it.
+    #[must_use]
+    pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
+        self.config.scheme = self.config.scheme.with_endpoint_id(id);
+        self
+    }
+
+    /// Confirms subscriptions, for Amazon SNS. A verified `SubscriptionConfirmation` is then answered without a handler: with 200
+    /// once the sender has taken the confirmation, with 503 if it has not, and with 403 if the topic is not one of those that are
+    /// confirmed. Without it, a handler gets these messages as events of the type `SubscriptionConfirmation`.
+    ///
+    /// [`layer`](Self::layer) panics with a scheme that has no subscriptions.
+    #[cfg(feature = "remote-keys")]
+    #[must_use]
+    pub fn with_confirmation(mut self, confirmation: crate::keys::SnsConfirmation) -> Self {
+        self.config.confirmation = Some(confirmation);
+        self
+    }
+
     /// Limits the memory of all bodies together, in bytes; off by default. Clones of the layer share the budget.
     ///
     /// If there is no room for a body, the unverified body with the highest cost (its bytes times its age) is answered
@@ -253,6 +291,10 @@ impl<L> WebhookLayer<L> {
         let scheme = &self.config.scheme;
         if let Err(cause) = scheme.check_unread().and_then(|()| scheme.check_missing()) {
             panic!("{cause}");
+        }
+        #[cfg(feature = "remote-keys")]
+        if self.config.confirmation.is_some() && !scheme.has_subscriptions() {
+            panic!("`{}` has no subscriptions to confirm; take `.with_confirmation(…)` away", scheme.name());
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
     }

@@ -25,6 +25,12 @@ pub(super) fn refresh(source: Arc<dyn SecretSource>, head: RequestHead, tried: S
     guarded(async move { source.refresh(head, tried).await })
 }
 
+/// Confirms a subscription.
+#[cfg(feature = "remote-keys")]
+pub(super) fn confirm(confirmation: crate::keys::SnsConfirmation, url: String) -> LookUp<()> {
+    guarded(confirmation.confirm(url))
+}
+
 /// A look-up that hangs must not hold the connection forever, and one that panics is a failed one.
 fn guarded<T: 'static>(work: impl Future<Output = Result<T, BoxError>> + Send + 'static) -> LookUp<T> {
     Box::pin(async move {

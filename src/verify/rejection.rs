@@ -20,6 +20,7 @@ pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode 
         | VerifyErrorKind::Stale
         | VerifyErrorKind::TestSecret
         | VerifyErrorKind::TooLong
+        | VerifyErrorKind::UnknownKey
         | VerifyErrorKind::UnknownTenant => rejected,
         VerifyErrorKind::BodyIncomplete => StatusCode::BAD_REQUEST,
         VerifyErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -27,7 +28,9 @@ pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode 
         VerifyErrorKind::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         VerifyErrorKind::HandshakeRejected => StatusCode::FORBIDDEN,
         VerifyErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        VerifyErrorKind::HandshakeFailed | VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -40,7 +43,9 @@ pub(super) fn response(
     let status = status(error.kind(), rejected);
     let line = match error.kind() {
         VerifyErrorKind::MethodNotAllowed => return not_allowed(&methods()),
-        VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => return unavailable(),
+        VerifyErrorKind::HandshakeFailed | VerifyErrorKind::OverBudget | VerifyErrorKind::SecretUnavailable => {
+            return unavailable();
+        }
         VerifyErrorKind::BodyIncomplete => Line::INCOMPLETE_BODY,
         VerifyErrorKind::BodyTooLarge => Line::BODY_TOO_LARGE,
         VerifyErrorKind::BodyTooSlow => Line::BODY_TOO_SLOW,

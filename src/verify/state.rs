@@ -28,8 +28,10 @@ pin_project! {
         // The request is answered before its body's end, and what is left of the body is read and dropped. The response is there
         // once it is made.
         Answered { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
-        // No secret has matched, and the source is asked for newer ones. The body is in memory, and may still be taken away.
+        // No secret has matched, and the source is asked for newer ones; or the body names the key, which is asked for. The body is in memory, and may still be taken away.
         Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
+        // The request has passed, and asks for the confirmation of a subscription, which is under way.
+        Confirm { future: LookUp<()> },
         // The request has passed, and waits for the inner service to be ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs.

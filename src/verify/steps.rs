@@ -6,18 +6,23 @@ use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
+#[cfg(feature = "remote-keys")]
+use super::look_up::confirm;
 use super::{
     batch::Batch,
     budget::Kept,
     config::{Config, Keyring, Verification},
-    look_up::{look_up, refresh},
+    look_up::{LookUp, look_up, refresh},
     read::check_length,
     state::{Arriving, Mismatched, Passed, Reading, State, Turn, TurnOf, head},
     verified::verified_request,
 };
+#[cfg(feature = "remote-keys")]
+use crate::keys::Asked;
 use crate::{
     boxed::BoxError,
     error::{VerifyError, VerifyErrorKind},
+    head::RequestHead,
     host,
     scheme::{Check, KeyRing, Outcome, Step},
     secret::Secrets,
@@ -52,8 +57,12 @@ where
             read_with(config, arriving, config.scheme.skip(now))
         }
         Keyring::Fixed(ring) => with_ring(config, step, arriving, Arc::clone(ring)),
+        // Its secrets are asked for once the body has been read.
+        Keyring::Source(_) if config.scheme.names_key_in_body() => {
+            with_ring(config, step, arriving, Arc::new(KeyRing::empty()))
+        }
         Keyring::Source(source) => {
-            let future = look_up(Arc::clone(source), host::request_head(&mut arriving.parts));
+            let future = look_up(Arc::clone(source), named_head(config, &mut arriving.parts));
             Turn::Next(State::Secrets { future, arriving: Some(arriving) })
         }
     }
@@ -90,10 +99,10 @@ where
     }
     let check = match step {
         Step::Answer(answer) => return Turn::Answer(answer.into_response(), arriving.rest(config)),
-        Step::Challenge(_) if ring.is_decoy() => {
-            return Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), arriving.rest(config));
-        }
         Step::Challenge(index) => {
+            if let Some(error) = ring.end() {
+                return Turn::Reject(error, arriving.rest(config));
+            }
             return match config.scheme.challenge(index, arriving.head(), &ring, now) {
                 Ok(answer) => Turn::Answer(answer.into_response(), arriving.rest(config)),
                 Err(error) => Turn::Reject(error, arriving.rest(config)),
@@ -139,11 +148,27 @@ where
         return conclude(config, inner, parts, outcome);
     };
     let (ring, now) = (Arc::clone(check.ring()), check.now());
-    match check.finish(head(&parts), body.clone()) {
-        // Whatever the decoy's check came to, after as much work as any other.
-        _ if ring.is_decoy() => Turn::Reject(VerifyError::new(VerifyErrorKind::UnknownTenant), None),
+    if config.scheme.names_key_in_body() {
+        let id = match config.scheme.key_id_in_body(head(&parts), &body) {
+            Ok(id) => id,
+            Err(error) => return Turn::Reject(error, None),
+        };
+        let asked = look_up(Arc::clone(source), host::request_head(&mut parts).with_key_id(id));
+        let future: LookUp<Option<Secrets>> = Box::pin(async move { asked.await.map(Some) });
+        kept.put_back(body);
+        let error = VerifyError::new(VerifyErrorKind::UnknownKey);
+        let mismatched = Mismatched { inner, parts, kept, now, error };
+        return Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) });
+    }
+    let outcome = check.finish(head(&parts), body.clone());
+    // Whatever the decoy's check came to, after as much work as any other.
+    if let Some(error) = ring.end() {
+        return Turn::Reject(error, None);
+    }
+    match outcome {
         Err(error) if error.kind() == VerifyErrorKind::SignatureMismatch => {
-            let future = refresh(Arc::clone(source), host::request_head(&mut parts), ring.secrets().clone());
+            let head = named_head(config, &mut parts);
+            let future = refresh(Arc::clone(source), head, ring.secrets().clone());
             kept.put_back(body);
             let mismatched = Mismatched { inner, parts, kept, now, error };
             Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) })
@@ -171,7 +196,7 @@ where
         Err(cause) => Err(VerifyError::new(VerifyErrorKind::SecretUnavailable).with_source(cause)),
     };
     let ring = match ring.and_then(|ring| ring.check_valid(now).map(|()| ring)) {
-        Ok(ring) if ring.is_decoy() => Err(VerifyError::new(VerifyErrorKind::UnknownTenant)),
+        Ok(ring) => ring.end().map_or(Ok(ring), Err),
         other => other,
     };
     let check = ring.and_then(|ring| match config.scheme.inspect(head(&parts), now)? {
@@ -183,6 +208,12 @@ where
         check.finish(head(&parts), body)
     });
     conclude(config, inner, parts, outcome)
+}
+
+/// The head as a source of secrets sees it, with the id of the key that the request names.
+fn named_head(config: &Config, parts: &mut Parts) -> RequestHead {
+    let id = config.scheme.key_id(head(parts));
+    host::request_head(parts).with_key_id(id)
 }
 
 /// Rejects, answers, or goes on to the inner service.
@@ -199,6 +230,16 @@ where
         Err(error) => Turn::Reject(error, None),
         Ok(Outcome::Answer(answer)) => Turn::Answer(answer.into_response(), None),
         Ok(Outcome::Delivery(delivery)) => {
+            #[cfg(feature = "remote-keys")]
+            if let Some(confirmation) = &config.confirmation {
+                match confirmation.asked(&delivery) {
+                    Asked::Nothing => {}
+                    Asked::Unwanted => return Turn::Reject(VerifyError::new(VerifyErrorKind::HandshakeRejected), None),
+                    Asked::Confirm(url) => {
+                        return Turn::Next(State::Confirm { future: confirm(confirmation.clone(), url) });
+                    }
+                }
+            }
             if let Some(items) = delivery.items() {
                 let batch = Batch::new(inner, Arc::clone(config), parts, items);
                 return Turn::Next(State::Batch { future: None, batch });

@@ -116,9 +116,11 @@ async fn acme(webhooks: &Dispatcher) -> Acme {
     let endpoint = NewEndpoint::new("http://127.0.0.1:9999/hook?a=%22%3E%3Cscript%3E")
         .unwrap()
         .description(HOSTILE)
+        .label("team", HOSTILE.get(..40).unwrap())
         .metadata([(HOSTILE.get(..40).unwrap(), HOSTILE)]);
     let endpoint = tenant.endpoints().create(endpoint).await.unwrap().endpoint().id().to_string();
     let message = Message::new("order.completed", &serde_json::json!({ "note": HOSTILE })).unwrap();
+    let message = message.label("team", HOSTILE.get(..40).unwrap());
     tenant.dispatch(message.id("m-1".parse().unwrap())).await.unwrap();
     let delivery = tenant.deliveries(DeliveryQuery::default(), 1).await.unwrap()[0].id.to_string();
     Acme { tenant, endpoint, delivery }

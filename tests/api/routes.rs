@@ -155,7 +155,8 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     let acme = Client::new(&dispatcher(store), "acme");
 
     let body = json!({ "url": "http://127.0.0.1:9999/hook", "events": ["order.*"], "description": "ours",
-        "headers": { "x-team": "billing" }, "rate_limit": "10/s", "metadata": { "plan": "pro", "region": "eu" } });
+        "headers": { "x-team": "billing" }, "rate_limit": "10/s", "metadata": { "plan": "pro", "region": "eu" },
+        "labels": { "region": "eu", "plan": "pro" } });
     let created = acme.post("/endpoints", body).await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     assert_eq!(created.header("cache-control"), "no-store");
@@ -176,6 +177,11 @@ async fn an_endpoint_is_registered_changed_rotated_disabled_and_removed() {
     assert_eq!(patched.json()["metadata"], json!({ "region": "eu", "team": "a/b" }), "{patched:?}");
     let cleared = acme.call("PATCH", &path, Some(json!({ "metadata": null }))).await;
     assert_eq!(cleared.json()["metadata"], json!({}), "{cleared:?}");
+    assert_eq!(read.json()["labels"], json!({ "plan": "pro", "region": "eu" }));
+    let patched = acme.call("PATCH", &path, Some(json!({ "labels": { "plan": null, "team": "a" } }))).await;
+    assert_eq!(patched.json()["labels"], json!({ "region": "eu", "team": "a" }), "{patched:?}");
+    let cleared = acme.call("PATCH", &path, Some(json!({ "labels": null }))).await;
+    assert_eq!(cleared.json()["labels"], json!({}), "{cleared:?}");
     assert_eq!(acme.get("/endpoints").await.json()["data"][0]["description"], "ours");
     assert!(!read.text.contains(&secret[6..]), "{}", read.text);
     assert_eq!(read.header("etag"), created.header("etag"));
@@ -518,6 +524,17 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         (with("metadata", json!({ "a/b": "x".repeat(501) })), "#/metadata/a~1b"),
         (with("metadata", json!({ "": "x" })), "#/metadata"),
         (with("metadata", json!(["a"])), "#/metadata"),
+        (with("labels", json!({ "a": 7 })), "#/labels/a"),
+        (with("labels", json!({ "a": "" })), "#/labels/a"),
+        (with("labels", json!({ "a": "x\ny" })), "#/labels/a"),
+        (with("labels", json!({ "a": "x".repeat(101) })), "#/labels/a"),
+        (with("labels", json!({ "a=b": "x" })), "#/labels"),
+        (
+            with("labels", (0..17).map(|n| (format!("a{n}"), json!("b"))).collect::<serde_json::Map<_, _>>().into()),
+            "#/labels",
+        ),
+        (with("client_identity", json!({ "certificates": "-", "key": "-" })), "#/client_identity"),
+        (with("client_identity", json!({ "certificates": "-" })), "#/client_identity"),
         (with("ping", json!("yes")), "#/ping"),
     ] {
         let problem = acme.post("/endpoints", body.clone()).await.problem(422, "invalid");
@@ -537,6 +554,7 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         (json!({ "style": "standard-webhooks-v1a" }), "#/style"),
         (json!({ "metadata": { "a": [] } }), "#/metadata/a"),
         (json!({ "metadata": { "a": "x".repeat(501) } }), "#/metadata/a"),
+        (json!({ "labels": { "a": "x".repeat(101) } }), "#/labels/a"),
     ] {
         let problem = acme.call("PATCH", &format!("/endpoints/{id}"), Some(body.clone())).await.problem(422, "invalid");
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");

@@ -767,6 +767,7 @@ async fn without_verification_the_limits_and_methods_stay() {
         let secret = tower_webhooks::Secret::new(secret).unwrap();
         let layer = WebhookLayer::new(*provider, secret).with_insecure_no_verification();
         let scheme = tower_webhooks::Scheme::from(*provider);
+        let layer = crate::support::senders::with_claims(layer, &scheme);
         let layer = if scheme.signs_url() { layer.with_public_url("https://example.com") } else { layer };
         let token = Sender::GitHub.secret();
         let layer = if scheme.needs_verify_token() { layer.with_verify_token(token) } else { layer };

@@ -19,7 +19,7 @@ use tower_webhooks::{
     testing::SignedRequest,
 };
 
-use super::support::{End, Running, Shop, app, count, inbox, of_type, only, order, secret, send, until_all_ended};
+use super::shop::{End, Running, Shop, app, count, inbox, of_type, only, order, secret, send, until_all_ended};
 
 #[tokio::test]
 async fn an_event_is_answered_when_it_is_stored_and_its_duplicates_are_too() {
@@ -193,7 +193,7 @@ async fn a_form_is_kept_as_it_was_signed() {
     let shop = Shop::default();
     let inbox = Inbox::new(
         MemoryInbox::new(),
-        EventRouter::new().on("order.*", async |event: tower_webhooks::VerifiedEvent<super::support::Order>| {
+        EventRouter::new().on("order.*", async |event: tower_webhooks::VerifiedEvent<super::shop::Order>| {
             assert_eq!(event.amount, 7);
             assert!(event.raw().starts_with(b"payload="), "{:?}", event.raw());
         }),
@@ -225,7 +225,7 @@ async fn a_form_is_kept_as_it_was_signed() {
 #[tokio::test]
 async fn equal_bytes_under_another_unsigned_id_are_a_replay_where_the_application_says_so() {
     let (shop, secret) = (Shop::default(), secret());
-    let router = EventRouter::new().on("*", super::support::ignore);
+    let router = EventRouter::new().on("*", super::shop::ignore);
     let inbox = Inbox::new(MemoryInbox::new(), router).with_replay_guard(Duration::from_secs(3600));
     let app = Router::new().route_service("/hook", WebhookLayer::github(secret.clone()).layer(inbox.clone()));
     let push = |id: &str| -> Request<Body> {
@@ -354,4 +354,47 @@ async fn an_inbox_without_a_layer_is_500_and_stores_nothing() {
 
     assert_eq!(send(&app, order("evt_1")).await.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(inbox.stats().await.unwrap().pending, 0);
+}
+
+/// Whoever has one body that was signed can send it under the id of another event.
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+#[tokio::test]
+async fn a_dead_event_that_is_replaced_under_an_unsigned_id_is_told() {
+    use crate::support::{counts::Counts, logs::Logs};
+
+    let (logs, _guard) = Logs::capture();
+    let counts = Counts::default();
+    let _recorder = metrics::set_default_local_recorder(&counts);
+    let (shop, secret) = (Shop::default(), secret());
+    let inbox = Inbox::new(
+        MemoryInbox::new(),
+        EventRouter::new().on("*", |body: String| async move {
+            if body.contains("spoiled") { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+        }),
+    );
+    let app = Router::new().route_service("/hook", WebhookLayer::github(secret.clone()).layer(inbox.clone()));
+    let push = |text: &str| -> Request<Body> {
+        SignedRequest::new(Provider::GITHUB, &secret)
+            .uri("/hook")
+            .with_event("push", serde_json::json!({ "text": text }))
+            .with_id("1")
+            .build()
+    };
+    let retries = tower_webhooks::inbox::InboxRetries::new(1);
+    let worker = Running::start(inbox.worker().with_retries(retries));
+    send(&app, push("spoiled")).await;
+    until_all_ended(&inbox).await;
+
+    send(&app, push("spoiled")).await;
+    until_all_ended(&inbox).await;
+    let told = |logs: &Logs| logs.text().matches("a dead event was replaced by another body").count();
+    assert_eq!(told(&logs), 0, "the same body");
+
+    assert!(!send(&app, push("other")).await.replayed);
+    until_all_ended(&inbox).await;
+    worker.stop().await;
+    assert_eq!((told(&logs), only(&inbox).await.state), (1, EventState::Done));
+    let of = |answer| counts.of(&format!(r#"webhook_inbox_accepted_total{{provider="github",answer="{answer}"}}"#));
+    assert_eq!((of("new"), of("rearmed"), of("replaced")), (1, 1, 1));
+    drop(shop);
 }

@@ -3,8 +3,14 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 mod accepting;
+mod durable;
 mod model;
+mod postgres;
+mod sealed;
+mod shop;
 mod sqlite;
 mod stores;
-mod support;
 mod working;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,27 +1,22 @@
 //! The inbox in a file: kills, two workers, transactions of the application's, disks that do not take more.
 
-use std::{
-    collections::HashSet,
-    env,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
-use axum::{Router, extract::State, http::StatusCode};
+use axum::http::StatusCode;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tower_webhooks::{
-    BoxError, Claim, Delivery, EventRouter, Inbox, WebhookLayer,
+    Inbox,
     clock::ClockOffset,
-    inbox::{EventState, InboxQuery, InboxRetries},
+    inbox::{EventState, InboxQuery},
     store::SqliteStore,
 };
 
 use super::{
+    durable,
+    shop::{Running, Shop, app, inbox, only, order, send, until, until_all_ended},
     stores::sqlite,
-    support::{Running, Shop, app, count, inbox, only, order, secret, send, until, until_all_ended},
 };
+use crate::support::test_name;
 
 fn url(folder: &tempfile::TempDir) -> String {
     format!("sqlite://{}/inbox.db", folder.path().display())
@@ -30,74 +25,9 @@ fn url(folder: &tempfile::TempDir) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_workers_over_one_file_never_run_one_event_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    let running = Arc::new(Mutex::new((HashSet::new(), 0_u32)));
-    let of_handler = running.clone();
-    let router = EventRouter::new().on("*", move |delivery: Delivery| {
-        let running = of_handler.clone();
-        async move {
-            let id = delivery.id().unwrap().to_string();
-            assert!(running.lock().unwrap().0.insert(id.clone()), "{id} runs twice");
-            tokio::time::sleep(Duration::from_millis(3)).await;
-            let mut running = running.lock().unwrap();
-            running.0.remove(&id);
-            running.1 += 1;
-            // Every seventh run fails, and is worked again.
-            if running.1 % 7 == 0 { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
-        }
-    });
-    let inboxes = [
-        Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), router.clone()),
-        Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), router),
-    ];
-    let retries = InboxRetries::new(50).waits(Duration::ZERO, Duration::ZERO);
-    let workers: Vec<_> = inboxes.iter().map(|inbox| Running::start(inbox.worker().with_retries(retries))).collect();
-    let apps = [app(&inboxes[0]), app(&inboxes[1])];
-    for number in 0..100 {
-        // Each comes twice, by either process.
-        for app in &apps {
-            assert_eq!(send(app, order(&number.to_string())).await.status, StatusCode::ACCEPTED);
-        }
-    }
-    until_all_ended(&inboxes[0]).await;
-    for worker in workers {
-        worker.stop().await;
-    }
-    assert_eq!(count(&inboxes[0], EventState::Done).await, 100);
-    // Nothing ran but each event once, and each failure again.
-    let runs = running.lock().unwrap().1;
-    assert_eq!(runs - runs / 7, 100);
-}
-
-async fn pay(State(db): State<SqlitePool>, claim: Claim, delivery: Delivery) -> Result<(), BoxError> {
-    let id = delivery.id().map(ToString::to_string).unwrap_or_default();
-    let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query("INSERT INTO effects (id, attempt) VALUES (?, ?)")
-        .bind(&id)
-        .bind(claim.attempt())
-        .execute(&mut *tx)
-        .await?;
-    match id.as_str() {
-        "commits" => claim.commit(tx).await?,
-        "commits and fails" => {
-            claim.commit(tx).await?;
-            return Err("on purpose".into());
-        }
-        "forgets" if claim.attempt() == 1 => claim.complete_in(&mut tx).await?,
-        "fails" if claim.attempt() == 1 => return Err("on purpose".into()),
-        _ => {
-            claim.complete_in(&mut tx).await?;
-            tx.commit().await?;
-        }
-    }
-    Ok(())
-}
-
-/// The error of a handler, as an answer.
-async fn answered(state: State<SqlitePool>, claim: Claim, delivery: Delivery) -> StatusCode {
-    match pay(state, claim, delivery).await {
-        Ok(()) => StatusCode::OK,
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    let url = url(&folder);
+    let stores = [SqliteStore::connect(&url).await.unwrap(), SqliteStore::connect(&url).await.unwrap()];
+    durable::two_workers_never_run_one_event_at_the_same_time(stores).await;
 }
 
 #[tokio::test]
@@ -105,23 +35,8 @@ async fn an_effect_and_its_event_end_in_one_transaction_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::connect(&url(&folder)).await.unwrap();
     let db = store.pool();
-    sqlx::query("CREATE TABLE effects (id TEXT, attempt INTEGER)").execute(&db).await.unwrap();
-    let inbox = Inbox::new(store, EventRouter::new().on("*", answered).with_state(db.clone()));
-    let app = app(&inbox);
-    let ids = ["commits", "commits and fails", "completes", "fails", "forgets"];
-    for id in ids {
-        send(&app, order(id)).await;
-    }
-    let retries = InboxRetries::new(5).waits(Duration::ZERO, Duration::ZERO);
-    let worker = Running::start(inbox.worker().with_retries(retries));
-    until_all_ended(&inbox).await;
-    worker.stop().await;
-
-    assert_eq!(count(&inbox, EventState::Done).await, ids.len());
-    let rows = sqlx::query("SELECT id, attempt FROM effects ORDER BY id").fetch_all(&db).await.unwrap();
-    let effects: Vec<(String, u32)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let expected = [("commits", 1), ("commits and fails", 1), ("completes", 1), ("fails", 2), ("forgets", 2)];
-    assert_eq!(effects, expected.map(|(id, attempt)| (id.to_owned(), attempt)));
+    sqlx::query("CREATE TABLE effects (id TEXT)").execute(&db).await.unwrap();
+    durable::an_effect_and_its_event_end_in_one_transaction_or_not_at_all(store, db).await;
 }
 
 #[tokio::test]
@@ -187,7 +102,7 @@ async fn a_disk_that_takes_no_more_is_503_and_nothing_accepted_is_lost() {
     }
     assert!(!accepted.is_empty() && refused > 0, "{} were accepted, {refused} were not", accepted.len());
 
-    let again = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::support::events(&shop));
+    let again = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::shop::events(&shop));
     let worker = Running::start(again.worker());
     until_all_ended(&again).await;
     worker.stop().await;
@@ -211,81 +126,34 @@ async fn the_tables_of_another_version_are_left_alone() {
         .await
         .unwrap()
         .get(0);
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
 }
 
 // --- kill -9 right after the 2xx --------------------------------------------------------------------------------------
 
-const CHILD: &str = "TEST_INBOX_CHILD";
-
-/// A receiver in a process of its own: it tells its port, and has no worker, so that nothing ends an event before the kill.
-#[allow(clippy::print_stdout)] // It tells its port.
-async fn serve(url: String) {
-    let router = EventRouter::new().on("*", super::support::ignore);
-    let inbox = Inbox::new(SqliteStore::connect(&url).await.unwrap(), router);
-    let app = Router::new().route_service("/hook", WebhookLayer::stripe(secret()).layer(inbox));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("listening on {}", listener.local_addr().unwrap().port());
-    axum::serve(listener, app).await.unwrap();
-}
-
-struct Receiver {
-    child: Child,
-    port: u16,
-}
-
-impl Receiver {
-    fn start(url: &str) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "sqlite::a_kill_right_after_the_answer_loses_nothing", "--nocapture"])
-            .env(CHILD, url)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.find_map(|line| line.unwrap().split("listening on ").nth(1)?.trim().parse().ok()).unwrap();
-        Self { child, port }
-    }
-
-    /// Sends an event on a plain socket, and kills the process when the status line is there.
-    async fn send_and_kill(mut self, id: &str) -> bool {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let (head, body) = order(id).into_parts();
-        let body = axum::body::to_bytes(body, 10_000).await.unwrap();
-        let mut text = format!("POST /hook HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in &head.headers {
-            if name != http::header::CONTENT_LENGTH {
-                text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-            }
-        }
-        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        socket.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
-        socket.write_all(&body).await.unwrap();
-        let mut status = [0; 12];
-        let read = socket.read_exact(&mut status).await;
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        read.is_ok() && &status == b"HTTP/1.1 202"
-    }
-}
-
 #[tokio::test]
 async fn a_kill_right_after_the_answer_loses_nothing() {
-    if let Ok(url) = env::var(CHILD) {
-        return serve(url).await;
+    if let Some(url) = durable::url_of_child() {
+        return durable::serve(SqliteStore::connect(&url).await.unwrap()).await;
     }
-    let kills = if env::var_os("TOWER_WEBHOOKS_LONG").is_some() { 200 } else { 5 };
-    let (folder, shop) = (tempfile::tempdir().unwrap(), Shop::default());
-    for number in 0..kills {
-        let receiver = Receiver::start(&url(&folder));
-        assert!(receiver.send_and_kill(&number.to_string()).await, "event {number} is accepted");
-    }
+    let folder = tempfile::tempdir().unwrap();
+    let test = test_name!("a_kill_right_after_the_answer_loses_nothing");
+    let open = async || SqliteStore::connect(&url(&folder)).await.unwrap();
+    durable::kills_right_after_the_answer_lose_nothing(&url(&folder), test, open).await;
+}
 
-    let inbox = Inbox::new(SqliteStore::connect(&url(&folder)).await.unwrap(), super::support::events(&shop));
-    let worker = Running::start(inbox.worker());
-    until_all_ended(&inbox).await;
-    worker.stop().await;
-    let done: HashSet<_> = shop.done().into_iter().collect();
-    assert_eq!(done, (0..kills).map(|number| number.to_string()).collect());
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_processes_that_are_killed_have_each_effect_once() {
+    if let Some(url) = durable::url_of_child() {
+        let store = SqliteStore::connect(&url).await.unwrap();
+        let db = store.pool();
+        return durable::work(store, db).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = url(&folder);
+    let store = SqliteStore::connect(&url).await.unwrap();
+    let db = store.pool();
+    sqlx::query("CREATE TABLE effects (id TEXT)").execute(&db).await.unwrap();
+    let test = test_name!("worker_processes_that_are_killed_have_each_effect_once");
+    durable::worker_processes_that_are_killed_have_each_effect_once((&url, test), store, db).await;
 }

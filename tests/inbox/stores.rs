@@ -7,8 +7,10 @@ use tower_webhooks::{
     clock::ClockOffset,
     conformance,
     inbox::InboxStore,
-    store::{MemoryInbox, SqliteStore, sqlite::SqliteStoreOptions},
+    store::{MemoryInbox, PostgresStore, SqliteStore, postgres::PostgresStoreOptions, sqlite::SqliteStoreOptions},
 };
+
+use crate::support::postgres_server::PostgresServer;
 
 pub(crate) fn by(offset: &ClockOffset) -> impl Fn(Duration) -> BoxFuture<'static, ()> + use<'_> {
     |by| {
@@ -53,4 +55,45 @@ async fn sqlite_in_memory_keeps_the_contract() {
     let offset = ClockOffset::default();
     let store = SqliteStoreOptions::new().clock_offset(offset.clone()).connect("sqlite::memory:").await.unwrap();
     conformance::inbox(store, by(&offset)).await;
+}
+
+pub(crate) async fn postgres(
+    options: PostgresStoreOptions,
+    offset: &ClockOffset,
+) -> (Arc<PostgresServer>, PostgresStore) {
+    let server = PostgresServer::shared();
+    let store = options.clock_offset(offset.clone()).connect(&server.database().await).await.unwrap();
+    (server, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract() {
+    let offset = ClockOffset::default();
+    let (_server, store) = postgres(PostgresStore::options(), &offset).await;
+    conformance::inbox(store, by(&offset)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract_boxed_and_shared_and_by_other_names() {
+    let (offset, long) = (ClockOffset::default(), "a".repeat(32));
+    let options = PostgresStore::options().schema("hooks").unwrap().table_prefix("acme_").unwrap();
+    let (_server, store) = postgres(options, &offset).await;
+    let boxed: Box<dyn InboxStore> = Box::new(store);
+    conformance::inbox(boxed, by(&offset)).await;
+    let offset = ClockOffset::default();
+    let options = PostgresStore::options().schema(&long).unwrap().table_prefix(&long).unwrap();
+    let (_server, store) = postgres(options, &offset).await;
+    let shared: Arc<dyn InboxStore> = Arc::new(store);
+    conformance::inbox(shared, by(&offset)).await;
+}
+
+/// The pooler gives each transaction another connection, so what is prepared or set for a session would be missing there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_keeps_the_contract_behind_a_transaction_pooler() {
+    let (server, offset) = (PostgresServer::shared(), ClockOffset::default());
+    let url = server.database().await;
+    let (_pooler, port) = server.transaction_pooler();
+    let url = url.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
+    let options = PostgresStore::options().simple_queries().clock_offset(offset.clone());
+    conformance::inbox(options.connect(&url).await.unwrap(), by(&offset)).await;
 }

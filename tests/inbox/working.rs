@@ -11,7 +11,7 @@ use tower_webhooks::{
     store::MemoryInbox,
 };
 
-use super::support::{
+use super::shop::{
     End, Running, Shop, app, count, delivered, inbox, only, order, secret, send, until, until_all_ended,
 };
 
@@ -314,13 +314,13 @@ async fn an_upcaster_of_later_applies_to_rows_of_before() {
     let (done, mut amounts) = tokio::sync::mpsc::channel(1);
     let router = EventRouter::new()
         .upcast("order.*", "1", "2", |payload| Ok(serde_json::json!({ "amount": payload["sum"] })))
-        .on("order.*", move |event: tower_webhooks::VerifiedEvent<super::support::Order>| {
+        .on("order.*", move |event: tower_webhooks::VerifiedEvent<super::shop::Order>| {
             let done = done.clone();
             async move { _ = done.send(event.amount).await }
         });
     let new = Inbox::new(store, router);
     let worker = Running::start(new.worker());
-    assert_eq!(tokio::time::timeout(super::support::AGES, amounts.recv()).await.unwrap(), Some(7));
+    assert_eq!(tokio::time::timeout(super::shop::AGES, amounts.recv()).await.unwrap(), Some(7));
     worker.stop().await;
 }
 
@@ -336,7 +336,7 @@ async fn a_request_can_be_completed_for_handlers_that_need_more() {
     send(&app(&inbox), order("1")).await;
     let worker = inbox.worker().with_request(|request| _ = request.extensions_mut().insert("eu"));
     let worker = Running::start(worker);
-    assert_eq!(tokio::time::timeout(super::support::AGES, seen.recv()).await.unwrap(), Some("eu"));
+    assert_eq!(tokio::time::timeout(super::shop::AGES, seen.recv()).await.unwrap(), Some("eu"));
     worker.stop().await;
 }
 

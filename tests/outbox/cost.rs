@@ -26,7 +26,7 @@ use tower_webhooks::{
         After, AttemptRequest, AttemptResult, DeliveryQuery, DeliveryState, DestinationPolicy, DisabledReason,
         Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointResponse, EndpointSettings, Finish, LeaseRequest,
         LeaseToken, LeasedDelivery, Message, NewEndpoint, OutboxEndpoints, OutboxLog, OutboxQueue, OutboxStore,
-        Retention, Scope, Sealed, SealingKey, Style, Transport,
+        Retention, Scope, Sealed, SealingKey, SentDeliveryId, Style, Transport,
     },
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
     transaction::StoreTransaction,
@@ -222,6 +222,79 @@ async fn a_lease_in_postgres_reads_as_much_however_many_endpoints_wait() {
         read.push(measured.rows_read(async |store| assert_eq!(lease(&store, 4).await[0].endpoint.id, busy)).await);
     }
     assert!(read[1] <= read[0] + read[0] / 10 + 20, "{read:?}");
+}
+
+/// A row of one key: its first delivery ends, and the next one is leased.
+#[tokio::test]
+async fn a_lease_in_sqlite_takes_as_many_steps_however_long_the_row_of_a_key_is() {
+    let mut steps = Vec::new();
+    for behind in [300, counts(3_000, 100_000)] {
+        let counted = Counted::new().await;
+        register(&counted.store, "acme").await;
+        counted.store.dispatch(vec![message("acme").order_key("a")]).await.unwrap();
+        let fill = format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {behind}) \
+             INSERT INTO webhook_outbox_messages (tenant, id, event_type, digest, happened_at, created_at, payload, order_key) \
+             SELECT tenant, 'copy-' || n, event_type, digest, happened_at, created_at, payload, order_key \
+             FROM webhook_outbox_messages, n; \
+             INSERT INTO webhook_outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key) \
+             SELECT m.seq, d.tenant, d.event_type, d.endpoint, 0, d.due_at, d.created_at, m.order_key \
+             FROM webhook_outbox_deliveries d, webhook_outbox_messages m WHERE m.id LIKE 'copy-%'"
+        );
+        sqlx::raw_sql(AssertSqlSafe(fill)).execute(&counted.pool).await.unwrap();
+        let head = put_aside(&counted.store).await;
+
+        steps.push(counted.steps(next_of_key(&counted.store, head)).await.0);
+    }
+    assert!(steps[1] <= steps[0] + steps[0] / 10 + 20, "{steps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_in_postgres_reads_as_much_however_long_the_row_of_a_key_is() {
+    let mut read = Vec::new();
+    for behind in [300, counts(3_000, 100_000)] {
+        let measured = Measured::new().await;
+        let store = measured.store().await;
+        register(&store, "acme").await;
+        store.dispatch(vec![message("acme").order_key("a")]).await.unwrap();
+        let fill = format!(
+            "INSERT INTO webhook_outbox_messages (tenant, id, event_type, digest, happened_at, created_at, payload, order_key)
+             SELECT tenant, 'copy-' || n, event_type, digest, happened_at, created_at, payload, order_key
+             FROM webhook_outbox_messages, generate_series(1, {behind}) AS n;
+             INSERT INTO webhook_outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key)
+             SELECT m.seq, d.tenant, d.event_type, d.endpoint, 0, d.due_at, d.created_at, m.order_key
+             FROM webhook_outbox_deliveries AS d, webhook_outbox_messages AS m WHERE m.id LIKE 'copy-%' ORDER BY m.seq;
+             ANALYZE"
+        );
+        measured.execute(&fill).await;
+        let head = put_aside(&store).await;
+        measured.execute("VACUUM ANALYZE").await;
+        drop(store);
+
+        read.push(measured.rows_read(async |store| next_of_key(&store, head).await).await);
+    }
+    assert!(read[1] <= read[0] + read[0] / 10 + 20, "{read:?}");
+}
+
+/// Leases the first of a key, until all of those behind it are put aside.
+async fn put_aside(store: &impl OutboxStore) -> (SentDeliveryId, LeaseToken) {
+    let token = LeaseToken::random().unwrap();
+    let mut leased = Vec::new();
+    let mut looks = 0;
+    while looks < 3 {
+        let more = store.lease(LeaseRequest::new(token, LONG, 100)).await.unwrap();
+        looks = if more.next_due.is_some_and(|due| due > Duration::from_secs(1)) { looks + 1 } else { 0 };
+        leased.extend(more.deliveries);
+    }
+    assert_eq!(leased.len(), 1);
+    (leased[0].id, token)
+}
+
+async fn next_of_key(store: &impl OutboxStore, (head, token): (SentDeliveryId, LeaseToken)) {
+    let _ = store.finish(head, token, Finish::new(After::Delivered)).await.unwrap();
+    let next = lease(store, 100).await;
+    assert_eq!(next.len(), 1);
+    assert!(next[0].id > head);
 }
 
 // Counting attempts

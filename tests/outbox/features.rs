@@ -842,6 +842,114 @@ async fn metadata_is_kept_changed_by_entry_and_bounded() {
 }
 
 #[tokio::test]
+async fn an_endpoint_gets_the_messages_that_have_all_of_its_labels() {
+    let webhooks = Receivers::new().dispatcher().build().unwrap();
+    let plain = register(&webhooks, at("a.example")).await;
+    let eu = register(&webhooks, at("b.example").label("region", "eu").label("plan", "pro")).await;
+    let message = || Message::new("order.completed", &7).unwrap();
+    let dispatch = async |message: Message| webhooks.dispatch(message).await.map(|receipt| receipt.deliveries());
+    let update = async |update: EndpointUpdate| webhooks.endpoints().update(eu, update).await;
+    let map = |entries: &[(&str, &str)]| {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    };
+
+    let both = message().label("region", "eu").label("plan", "pro").label("team", "billing");
+    for (message, deliveries) in [
+        (message(), 1),
+        (message().label("region", "eu"), 1),
+        (message().label("region", "us").label("plan", "pro"), 1),
+        (both.clone(), 2),
+    ] {
+        assert_eq!(dispatch(message.clone()).await.unwrap(), deliveries, "{:?}", message.labels());
+    }
+    // Other labels are another message.
+    assert_eq!(kind(dispatch(both.clone().label("team", "sales")).await), Some(SendErrorKind::Conflict));
+    assert_eq!(dispatch(both).await.unwrap(), 2);
+    // A ping comes anyway.
+    webhooks.endpoints().ping(eu).await.unwrap();
+
+    let entries = EndpointUpdate::new().label_entry("plan", None).label_entry("team", Some("billing".into()));
+    assert_eq!(update(entries).await.unwrap().labels(), &map(&[("region", "eu"), ("team", "billing")]));
+    update(EndpointUpdate::new().labels([("team", "sales")])).await.unwrap();
+    assert_eq!(dispatch(message().label("team", "sales")).await.unwrap(), 2);
+    update(EndpointUpdate::new().description("mine")).await.unwrap();
+    assert_eq!(webhooks.endpoints().get(eu).await.unwrap().unwrap().labels(), &map(&[("team", "sales")]));
+    assert!(webhooks.endpoints().get(plain).await.unwrap().unwrap().labels().is_empty());
+
+    let many = |count: usize| (0..count).map(|number| (format!("name-{number}"), "x".repeat(100))).collect::<Vec<_>>();
+    update(EndpointUpdate::new().labels(many(16))).await.unwrap();
+    for wrong in [
+        many(17),
+        vec![(String::new(), "x".to_owned())],
+        vec![("x".repeat(41), "x".to_owned())],
+        vec![("a=b".to_owned(), "x".to_owned())],
+        vec![("ä".to_owned(), "x".to_owned())],
+        vec![("a".to_owned(), String::new())],
+        vec![("a".to_owned(), "x".repeat(101))],
+        vec![("a".to_owned(), "x\ny".to_owned())],
+    ] {
+        assert_eq!(kind(update(EndpointUpdate::new().labels(wrong.clone())).await), Some(SendErrorKind::Invalid));
+        let labelled = |message: Message, (name, value)| message.label(name, value);
+        let refused = dispatch(wrong.into_iter().fold(message(), labelled)).await;
+        assert_eq!(kind(refused), Some(SendErrorKind::Invalid));
+    }
+}
+
+/// A transport that is a queue: what it does not accept at once is tried again, and delays what has its key alone.
+#[tokio::test]
+async fn a_queue_in_place_of_http_gets_what_is_signed_in_the_order_of_its_key() {
+    struct Queued(tokio::sync::mpsc::Sender<AttemptRequest>, Mutex<BTreeMap<String, u32>>);
+
+    impl Transport for Queued {
+        fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+            // It refuses the first try of what comes first, and of some others.
+            let id = request.headers()["webhook-id"].to_str().unwrap().to_owned();
+            let tries = {
+                let mut tries = self.1.lock().unwrap();
+                let count = tries.len();
+                let tries = tries.entry(id).or_insert(u32::from(!count.is_multiple_of(3)));
+                *tries += 1;
+                *tries
+            };
+            let accepted = if tries > 1 { self.0.try_send(request).is_ok() } else { false };
+            Box::pin(std::future::ready(match accepted {
+                true => AttemptResult::answered(EndpointResponse::new(StatusCode::ACCEPTED), Duration::ZERO),
+                false => AttemptResult::failed(AttemptError::new(AttemptErrorKind::Connect), Duration::ZERO),
+            }))
+        }
+    }
+
+    let (sender, mut queue) = tokio::sync::mpsc::channel(64);
+    let webhooks = Dispatcher::builder(MemoryOutbox::new())
+        .sealing_key(key(7))
+        .transport(Queued(sender, Mutex::default()), DestinationPolicy::default())
+        .retry_policy(RetryPolicy::custom([Duration::from_millis(100); 5]))
+        .poll_interval(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    register(&webhooks, at("orders.queue.example")).await;
+    for order in 0..12 {
+        let message = Message::new("order.completed", &order).unwrap().order_key(format!("key-{}", order % 2));
+        webhooks.dispatch(message).await.unwrap();
+    }
+    let working = Working::start(&webhooks);
+
+    let mut got = Vec::new();
+    while got.len() < 12 {
+        let request = tokio::time::timeout(Duration::from_secs(60), queue.recv()).await.unwrap().unwrap();
+        assert!(request.headers().contains_key("webhook-signature"), "{request:?}");
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        got.push(body["data"].as_u64().unwrap());
+    }
+
+    for parity in [0, 1] {
+        let of_key: Vec<_> = got.iter().copied().filter(|order| order % 2 == parity).collect();
+        assert!(of_key.len() == 6 && of_key.is_sorted(), "{got:?}");
+    }
+    working.stop().await;
+}
+
+#[tokio::test]
 async fn deliveries_are_found_by_what_they_are() {
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     let one = register(&webhooks, at("a.example")).await;

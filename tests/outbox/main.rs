@@ -13,6 +13,8 @@ mod fair;
 #[cfg(all(feature = "idempotency", feature = "tracing"))]
 mod features;
 #[cfg(all(feature = "postgres", feature = "sqlite"))]
+mod keys;
+#[cfg(all(feature = "postgres", feature = "sqlite"))]
 mod model;
 #[cfg(all(feature = "axum", feature = "conformance", feature = "postgres"))]
 mod postgres;

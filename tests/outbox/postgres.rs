@@ -559,6 +559,12 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
         "DROP TABLE webhook_outbox_stats",
         "DROP INDEX webhook_outbox_deliveries_given_up",
         "ALTER TABLE webhook_outbox_endpoints DROP COLUMN metadata",
+        "ALTER TABLE webhook_outbox_endpoints DROP COLUMN labels",
+        "ALTER TABLE webhook_outbox_messages DROP COLUMN labels",
+        "DROP INDEX webhook_outbox_deliveries_keys",
+        "DROP INDEX webhook_outbox_deliveries_sending_keys",
+        "ALTER TABLE webhook_outbox_messages DROP COLUMN order_key",
+        "ALTER TABLE webhook_outbox_deliveries DROP COLUMN order_key",
         "ALTER TABLE webhook_outbox_event_types DROP COLUMN example",
         "DELETE FROM webhook_migrations WHERE part = 'outbox' AND version > 3",
     ] {

@@ -39,6 +39,7 @@ const LEAVES: &[&str] = &[
 /// The other modules, in reading order, each with what it may import beside the leaves.
 const MODULES: &[(&str, &[&str])] = &[
     ("signature", &[]),
+    ("sealing", &["signature"]),
     ("scheme", &["signature"]),
     ("net", &[]),
     ("keys", &["net"]),
@@ -47,8 +48,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("route", &["scheme", "verify"]),
     ("idempotency", &["verify"]),
     ("queue", &[]),
-    ("inbox", &["idempotency", "queue", "route", "verify"]),
-    ("send", &["net", "queue", "signature"]),
+    ("inbox", &["idempotency", "queue", "route", "sealing", "verify"]),
+    ("send", &["net", "queue", "sealing", "signature"]),
     ("api", &["idempotency", "inbox", "send"]),
     ("dashboard", &["api", "inbox", "send"]),
     ("store", &["idempotency", "inbox", "send"]),
@@ -78,6 +79,8 @@ const WITHOUT_CIRCLES: &[&str] = &[
     "idempotency",
     "inbox",
     "net",
+    "observe",
+    "queue",
     "route",
     "scheme/handshake",
     "secret",

@@ -353,6 +353,7 @@ async fn a_signed_text_that_could_be_cut_in_two_ways() {
         change(&mut request);
         let layer = layer(scheme.clone(), secret(STRIPE));
         let layer = if scheme.signs_url() { layer.with_public_url("https://a.test") } else { layer };
+        let layer = crate::support::senders::with_claims(layer, &scheme);
         let error = refusal(Router::new().fallback(post(|| async {}).layer(layer)), request).await;
         assert_eq!(error.kind(), VerifyErrorKind::AmbiguousText);
         assert_hint(&error, HintKind::SignedText, text);

@@ -8,6 +8,8 @@ mod event_router;
 #[cfg(feature = "idempotency")]
 mod forms;
 mod handshakes;
+#[cfg(all(feature = "asymmetric", feature = "message-signatures", feature = "testing"))]
+mod message_signatures;
 #[cfg(feature = "testing")]
 mod hints;
 #[cfg(all(feature = "metrics", feature = "testing"))]

@@ -76,6 +76,7 @@ fn providers() -> Vec<Signed> {
             (name.to_owned(), value.into_bytes(), part)
         });
         let scheme = Scheme::from(*provider).with_public_url(senders::PUBLIC_URL).expect("a URL");
+        let scheme = if scheme.signs_endpoint_id() { scheme.with_endpoint_id("test") } else { scheme };
         Signed {
             name: provider.to_string(),
             secrets: Secrets::new(senders::secret(senders::secret_text(*provider))),
@@ -92,7 +93,7 @@ fn providers() -> Vec<Signed> {
         }
     };
     // Of those with keys of RSA one is enough here, since each bit costs a verification.
-    let slow = ["fireblocks-v1", "kick"];
+    let slow = ["fireblocks-v1", "google-pubsub", "kick", "paypal"];
     let looked_at = |provider: &&Provider| senders::is_in_headers(**provider) && !slow.contains(&provider.name());
     Provider::ALL.iter().filter(looked_at).map(signed).collect()
 }

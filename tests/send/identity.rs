@@ -13,7 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use tower_webhooks::{
     Secret,
     error::ConfigErrorKind,
-    send::{AttemptErrorKind as Kind, GuardedClient, GuardedClientBuilder},
+    send::{
+        AttemptErrorKind as Kind, AttemptRequest, AttemptResult, ClientIdentity, Dispatcher, EndpointUpdate,
+        GuardedClient, GuardedClientBuilder, Message, NewEndpoint, OutboxEndpoints, SealingKey, SendErrorKind,
+        Transport,
+    },
+    store::MemoryOutbox,
 };
 
 use crate::support::{receiver, tls};
@@ -178,4 +183,112 @@ async fn a_file_may_hold_a_chain_and_text_around_it() -> io::Result<()> {
 
     assert_eq!(attempt(&client, &url(receiver.address)).await.error_kind(), None);
     Ok(())
+}
+
+/// One attempt as somebody.
+async fn attempt_as(client: &GuardedClient, url: &str, identity: Option<&ClientIdentity>) -> AttemptResult {
+    let message = Message::new("order.completed", &7).unwrap();
+    let now = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let signer = receiver::signer();
+    let body = message.body(signer.style(), now);
+    let url = client.policy().endpoint(url).unwrap();
+    let mut request = AttemptRequest::new(url, signer.headers(&message, now, &body), body);
+    if let Some(identity) = identity {
+        request = request.client_identity(identity.clone());
+    }
+    Transport::send(client, request).await
+}
+
+fn of_endpoint(identity: &Identity) -> ClientIdentity {
+    ClientIdentity::from_pem(identity.certificate.clone(), identity.secret()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_is_shared_by_two_identities() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let [own, one, other] = ["sender.example", "one.example", "other.example"].map(|name| clients.identity(name));
+    for versions in VERSIONS {
+        let config = servers.sign_asking(NAME, &clients, Asks { insists: true, versions });
+        let (receiver, mut shown) = noting(config).await;
+        let client = with(client(&servers), &own);
+        let url = url(receiver.address);
+
+        // The last two are read again, as for two endpoints with the same certificate.
+        let (first, second) = (of_endpoint(&one), of_endpoint(&other));
+        let again = of_endpoint(&one);
+        for identity in [Some(&first), Some(&second), None, Some(&first), Some(&second), None, Some(&again)] {
+            assert_eq!(attempt_as(&client, &url, identity).await.error_kind(), None, "{versions:?}");
+        }
+
+        let mut seen = Vec::new();
+        while let Ok(certificate) = shown.try_recv() {
+            seen.push(certificate.unwrap());
+        }
+        assert_eq!(seen, [der(&one), der(&other), der(&own)], "{versions:?}: a connection for each");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_shows_its_own_certificate_which_is_sealed_and_never_told() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let identity = clients.identity("acme.example");
+    let config = servers.sign_asking(NAME, &clients, Asks { insists: true, versions: VERSIONS[1] });
+    let (receiver, mut shown) = noting(config).await;
+    let store = Arc::new(MemoryOutbox::new());
+    let webhooks = Dispatcher::builder(store.clone())
+        .sealing_key(SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=").unwrap())
+        .client(client(&servers).build().unwrap())
+        .build()
+        .unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
+    let endpoint = NewEndpoint::new(&url(receiver.address)).unwrap().client_identity(of_endpoint(&identity));
+    let shown_setup = format!("{endpoint:?}");
+
+    let created = webhooks.endpoints().create(endpoint.ping()).await.unwrap();
+    let id = created.endpoint().id();
+
+    let next = async |shown: &mut mpsc::UnboundedReceiver<Option<Vec<u8>>>| {
+        tokio::time::timeout(Duration::from_secs(30), shown.recv()).await.unwrap().unwrap()
+    };
+    assert_eq!(next(&mut shown).await, Some(der(&identity)));
+    // A rotation of the secret keeps it.
+    webhooks.endpoints().rotate_secret(id, Duration::ZERO).await.unwrap();
+    let sealed = store.endpoint(id).await.unwrap().unwrap().settings.sealed;
+    let line = identity.key.lines().nth(1).unwrap();
+    assert!(!String::from_utf8_lossy(&sealed.bytes).contains(line), "the key is sealed");
+    for text in [shown_setup, format!("{created:?}"), format!("{:?}", webhooks.endpoints().get(id).await)] {
+        assert!(!text.contains(line), "{text}");
+    }
+
+    let other = clients.identity("acme-2.example");
+    let update = EndpointUpdate::new().client_identity(of_endpoint(&other));
+    assert!(!format!("{update:?}").contains(other.key.lines().nth(1).unwrap()));
+    webhooks.endpoints().update(id, update).await.unwrap();
+    webhooks.dispatch(Message::new("order.completed", &7).unwrap()).await.unwrap();
+    assert_eq!(next(&mut shown).await, Some(der(&other)));
+
+    // Without TLS nobody would see it.
+    let plain = format!("http://{NAME}:{}/hook", receiver.address.port());
+    let moved = webhooks.endpoints().update(id, EndpointUpdate::new().url(&plain).unwrap()).await.unwrap_err();
+    assert_eq!((moved.kind(), moved.field()), (SendErrorKind::Invalid, Some("client_identity")));
+    let endpoint = NewEndpoint::new(&plain).unwrap().client_identity(of_endpoint(&other));
+    let refused = webhooks.endpoints().create(endpoint).await.unwrap_err();
+    assert_eq!(refused.field(), Some("client_identity"));
+    let update = EndpointUpdate::new().url(&plain).unwrap().no_client_identity();
+    webhooks.endpoints().update(id, update).await.unwrap();
+
+    _ = stop.send(());
+    worker.await.unwrap();
+}
+
+#[test]
+fn an_identity_of_an_endpoint_is_checked_when_it_is_read() {
+    let clients = Authority::new();
+    let (one, other) = (clients.identity("one.example"), clients.identity("other.example"));
+    let long = format!("{}{}", one.certificate, "\n".repeat(ClientIdentity::LONGEST_PEM));
+    for (certificates, key) in [(&*one.certificate, &other), (&*one.key, &one), ("", &one), (&*long, &one)] {
+        let error = ClientIdentity::from_pem(certificates, key.secret()).unwrap_err();
+        assert!(!format!("{error:?}").contains(key.key.lines().nth(1).unwrap()));
+    }
 }

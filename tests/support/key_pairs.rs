@@ -47,8 +47,9 @@ pub(crate) const RSA: [[&str; 2]; 3] = [
 fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
     match scheme {
         "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "telnyx" => Some(&PAIRS),
-        "sendgrid" => Some(&P256),
-        "fireblocks-v1" | "kick" | "paddle-classic" | "wise" => Some(&RSA),
+        "plaid" | "sendgrid" => Some(&P256),
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paddle-classic" | "paypal"
+        | "wise" => Some(&RSA),
         _ => None,
     }
 }

@@ -28,6 +28,8 @@ pub(crate) mod postgres_server;
 pub(crate) mod process;
 pub(crate) mod proxies;
 pub(crate) mod proxy;
+#[cfg(feature = "remote-keys")]
+pub(crate) mod key_server;
 #[cfg(feature = "send")]
 pub(crate) mod receiver;
 pub(crate) mod redis_server;
@@ -39,7 +41,7 @@ pub(crate) mod serve;
 pub(crate) mod sign;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "remote-keys", feature = "send"))]
 pub(crate) mod tls;
 #[cfg(feature = "idempotency")]
 pub(crate) mod watched;

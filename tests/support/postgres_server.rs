@@ -21,9 +21,10 @@ use super::process::{Server, binary, free_port};
 
 /// A running server. It ends, and its data goes, when this is dropped.
 pub(crate) struct PostgresServer {
-    // Before the folder: fields are dropped in order.
-    server: Mutex<Server>,
+    // Before the folder: fields are dropped in order. Nothing while it is stopped.
+    server: Mutex<Option<Server>>,
     port: u16,
+    setting: &'static str,
     folder: TempDir,
 }
 
@@ -50,10 +51,9 @@ impl PostgresServer {
         Self::start_with("fsync=on")
     }
 
-    fn start_with(setting: &str) -> Self {
+    fn start_with(setting: &'static str) -> Self {
         let folder = TempDir::with_prefix("tower-webhooks-postgres-").expect("a temporary folder");
         let data = folder.path().join("data");
-        let log = folder.path().join("log");
         let owner = Owner::find();
         owner.give(folder.path());
 
@@ -63,8 +63,14 @@ impl PostgresServer {
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
 
         let port = free_port();
-        let mut run = owner.command("postgres");
-        run.arg("-D").arg(&data).current_dir(folder.path());
+        let server = Mutex::new(Some(Self::run(folder.path(), port, setting)));
+        Self { server, port, setting, folder }
+    }
+
+    fn run(folder: &Path, port: u16, setting: &str) -> Server {
+        let (data, log) = (folder.join("data"), folder.join("log"));
+        let mut run = Owner::find().command("postgres");
+        run.arg("-D").arg(&data).current_dir(folder);
         for setting in [
             &format!("port={port}"),
             "listen_addresses=127.0.0.1",
@@ -82,7 +88,7 @@ impl PostgresServer {
             server.assert_running(&log);
             let ready = fs::read_to_string(&log).is_ok_and(|log| log.contains("ready to accept connections"));
             if ready && TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Self { server: Mutex::new(server), port, folder };
+                return server;
             }
             thread::sleep(Duration::from_millis(25));
         }
@@ -109,7 +115,19 @@ impl PostgresServer {
 
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner).signal(name);
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        server.as_ref().expect("the server runs").signal(name);
+    }
+
+    /// Ends the server. Its data stays.
+    pub(crate) fn stop(&self) {
+        drop(self.server.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Starts the server again after [`stop`](Self::stop), on its port.
+    pub(crate) fn start_again(&self) {
+        let server = Self::run(self.folder.path(), self.port, self.setting);
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// Starts a PgBouncer before the server that hands out its connections by the transaction, and tells its port.

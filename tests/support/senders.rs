@@ -38,9 +38,11 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
         "discord-events" | "discord-interactions" => "d52880e28f61caa4c2a48a82e55f4751a92289a78009ea9f6532270c16ce8abe",
         "telnyx" => "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         #[cfg(feature = "asymmetric")]
-        "sendgrid" => key_pairs::P256[0][1],
+        "plaid" | "sendgrid" => key_pairs::P256[0][1],
         #[cfg(feature = "asymmetric")]
-        "fireblocks-v1" | "kick" | "wise" => key_pairs::RSA[0][1],
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paypal" | "wise" => {
+            key_pairs::RSA[0][1]
+        }
         name => formulas::of(name).map_or("an endpoint's signing key", formulas::Formula::secret),
     }
 }
@@ -51,7 +53,14 @@ pub(crate) fn layer(provider: Provider) -> WebhookLayer {
         WebhookLayer::new(provider, secret(secret_text(provider))).with_clock(ManualClock::at_unix_seconds(NOW));
     let scheme = Scheme::from(provider);
     let layer = if scheme.needs_verify_token() { layer.with_verify_token(secret(VERIFY_TOKEN)) } else { layer };
+    let layer = with_claims(layer, &scheme);
     if scheme.signs_url() { layer.with_public_url(PUBLIC_URL) } else { layer }
+}
+
+/// Sets the claims and the endpoint id that only the application knows to what test requests hold.
+pub(crate) fn with_claims(layer: WebhookLayer, scheme: &Scheme) -> WebhookLayer {
+    let layer = if scheme.signs_endpoint_id() { layer.with_endpoint_id("test") } else { layer };
+    scheme.needed_claims().iter().fold(layer, |layer, name| layer.with_claim(*name, "test"))
 }
 
 pub(crate) fn secret(text: &str) -> Secret {
@@ -124,6 +133,36 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
                 ("kick-event-message-timestamp", NOW_AS_DATE.to_owned()),
                 ("kick-event-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &text))),
             ]
+        }
+        #[cfg(feature = "asymmetric")]
+        "google-pubsub" => {
+            let claims = format!(
+                r#"{{"iss":"https://accounts.google.com","aud":"test","email":"test","email_verified":true,"iat":{now},"exp":{}}}"#,
+                NOW + 3600
+            );
+            let sign = |text: &str| rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, text);
+            let token = public_token(r#"{"alg":"RS256","kid":"a-key","typ":"JWT"}"#, &claims, sign);
+            vec![("authorization", format!("Bearer {token}"))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "paypal" => {
+            let (id, time, crc) =
+                ("69cd13f0-d67a-11e5-baa3-778b53f4ae55", "2027-01-15T08:00:00Z", crc32(body.as_bytes()));
+            let tag = rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &format!("{id}|{time}|test|{crc}"));
+            vec![
+                ("paypal-transmission-id", id.to_owned()),
+                ("paypal-transmission-time", time.to_owned()),
+                ("paypal-auth-algo", "SHA256withRSA".to_owned()),
+                ("paypal-cert-url", "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594".to_owned()),
+                ("paypal-transmission-sig", BASE64.encode(&tag)),
+            ]
+        }
+        #[cfg(feature = "asymmetric")]
+        "plaid" => {
+            let digest = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
+            let claims = format!(r#"{{"iat":{now},"request_body_sha256":"{digest}"}}"#);
+            let sign = |text: &str| ecdsa_p256_of(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING, text);
+            vec![("plaid-verification", public_token(r#"{"alg":"ES256","kid":"a-key","typ":"JWT"}"#, &claims, sign))]
         }
         "hook0" | "coinbase-cdp" => {
             let tag = hex(format!("{now}.x-event-id x-event-type.{ID}.user.created.{body}"));
@@ -200,6 +239,25 @@ pub(crate) fn token(header: &str, claims: &str, key: &[u8]) -> String {
     format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&hmac(key, &signed)))
 }
 
+/// CRC-32, bit by bit, as the standard has it.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}
+
+/// A token with a public key's signature.
+pub(crate) fn public_token(header: &str, claims: &str, sign: impl FnOnce(&str) -> Vec<u8>) -> String {
+    let part = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+    let signed = format!("{}.{}", part(header), part(claims));
+    format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&sign(&signed)))
+}
+
 /// Whether the provider has nothing of its own but a formula.
 pub(crate) fn has_formula(provider: Provider) -> bool {
     let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
@@ -223,6 +281,8 @@ pub(crate) fn is_in_headers(provider: Provider) -> bool {
 pub(crate) fn is_plain(provider: Provider) -> bool {
     const OTHERS: &[&str] = &[
         "adyen-payments",
+        "aws-sns",
+        "aws-sns-v2",
         "braintree",
         "dropbox-sign",
         "mailgun",
@@ -257,16 +317,19 @@ fn private(text: &str) -> Vec<u8> {
 
 #[cfg(feature = "asymmetric")]
 fn ecdsa_p256(content: &str) -> Vec<u8> {
-    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+    ecdsa_p256_of(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, content)
+}
 
+#[cfg(feature = "asymmetric")]
+pub(crate) fn ecdsa_p256_of(form: &'static aws_lc_rs::signature::EcdsaSigningAlgorithm, content: &str) -> Vec<u8> {
     let key = private(key_pairs::P256[0][0]);
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key).expect("the key is one");
+    let pair = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(form, &key).expect("the key is one");
     let random = aws_lc_rs::rand::SystemRandom::new();
     pair.sign(&random, content.as_bytes()).expect("it signs").as_ref().to_vec()
 }
 
 #[cfg(feature = "asymmetric")]
-fn rsa(by: &'static dyn aws_lc_rs::signature::RsaEncoding, content: &str) -> Vec<u8> {
+pub(crate) fn rsa(by: &'static dyn aws_lc_rs::signature::RsaEncoding, content: &str) -> Vec<u8> {
     let pair = aws_lc_rs::signature::RsaKeyPair::from_pkcs8(&private(key_pairs::RSA[0][0])).expect("the key is one");
     let mut signature = vec![0; pair.public_modulus_len()];
     let random = aws_lc_rs::rand::SystemRandom::new();

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tower_webhooks::Secret;
 
+#[cfg(feature = "send")]
 use super::receiver::{Receiver, read_request};
 
 /// A certificate authority, and what it signs.
@@ -107,6 +108,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// Answers each request with `ok`.
+#[cfg(feature = "send")]
 pub(crate) async fn speak(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     while !read_request(&mut stream).await?.is_empty() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await?;
@@ -116,6 +118,7 @@ pub(crate) async fn speak(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io
 }
 
 /// A receiver that answers each request with `ok`, by TLS.
+#[cfg(feature = "send")]
 pub(crate) async fn with_tls(config: ServerConfig) -> Receiver {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     Receiver::start(move |stream| {

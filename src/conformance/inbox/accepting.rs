@@ -77,16 +77,26 @@ pub(super) async fn a_dead_event_is_armed_again<S: InboxStore>(suite: &Suite<'_,
     let id = c.kill(rule, of_key(key)).await;
     let mut newer = of_key(key);
     newer.content = Content::new("{}".into(), "newer".into());
+    newer.fingerprint = Fingerprint::of(b"newer");
 
     let answers = c.accept(rule, vec![newer.clone()]).await;
 
-    check(answers == [Accepted::Rearmed], rule, format!("a dead event that comes again: {answers:?}"));
+    check(
+        answers == [Accepted::Rearmed { other_body: true }],
+        rule,
+        format!("a dead event that comes again: {answers:?}"),
+    );
     let token = token();
     let leased = c.lease_one(rule, token).await;
     check(leased.id == id && leased.content == newer.content, rule, "it must be what came now, under its number");
     check((leased.attempt, leased.round_attempt) == (2, 1), rule, "its attempts must begin again");
     c.finish(rule, id, token, Ending::Done).await;
-    check(c.accept(rule, vec![of_key(key)]).await[0] != Accepted::Rearmed, rule, "one that is done is not armed");
+    let done = c.accept(rule, vec![of_key(key)]).await;
+    check(done == [Accepted::Duplicate { other_body: true }], rule, format!("one that is done is not armed: {done:?}"));
+    let again = event();
+    c.kill(rule, again.clone()).await;
+    let answers = c.accept(rule, vec![again]).await;
+    check(answers == [Accepted::Rearmed { other_body: false }], rule, format!("with the same body: {answers:?}"));
 }
 
 pub(super) async fn an_event_is_new_after_its_retention<S: InboxStore>(suite: &Suite<'_, S>) {

@@ -112,7 +112,7 @@ pub(super) async fn ended_events_are_replayed_and_waiting_ones_discarded<S: Inbo
         "what waits is discarded",
     );
     c.nothing_is_due(rule, "it was discarded").await;
-    check(change(Change::Replay, &[done, waits]).await == 2, rule, "what has ended is replayed");
+    check(change(Change::Replay, &[done, waits, done]).await == 2, rule, "what has ended is replayed, each once");
     let again = c.lease(rule, holder, 10).await;
     check(again.len() == 2, rule, "both are due at once");
     check(again.iter().all(|event| event.round_attempt == 1), rule, "their attempts begin again");

@@ -117,6 +117,7 @@ pub(super) async fn what_was_stored_comes_back<S: InboxStore>(suite: &Suite<'_, 
     check(leased[0].content == draft.content && leased[0].key == draft.key, rule, "the content must be unchanged");
     let record = c.record(rule, leased[0].id).await;
     check(record.content == Some(draft.content), rule, "the content that is shown must be unchanged");
+    check(record.key == Some(draft.key), rule, "a single event is shown with its key");
     check(
         (record.consumer, record.provider, record.tenant, record.delivery_id, record.event_type)
             == (Arc::clone(&c.name), draft.provider, draft.tenant, draft.delivery_id, draft.event_type),

@@ -1,17 +1,21 @@
 //! What is dispatched, and how it is found.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::pin,
     task::{Context, Waker},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use super::suite::{PAST_LEASE, Suite, broken, check, message, new_tenant, taken, token, typed, with_payload};
 use crate::{
     boxed::BoxFuture,
     error::StoreErrorKind,
-    send::{After, DeliveryQuery, DeliveryRecord, DeliveryState, Dispatched, Fenced, OutboxStore, SentDeliveryId},
+    send::{
+        After, DeliveryQuery, DeliveryRecord, DeliveryState, Dispatched, Fenced, MessageQuery, OutboxStore, Recover,
+        SentDeliveryId,
+    },
 };
 
 impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
@@ -35,6 +39,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(records.iter().all(|record| record.state == DeliveryState::Pending), "rule 1", &records);
         let unwanted = self.dispatch(message(&new_tenant())).await;
         check(unwanted == Dispatched::Stored { deliveries: 0 }, "rule 1", &unwanted);
+        self.labels_are_asked_for().await;
         for (pattern, event_type) in [("orders/*", "orders/create"), ("order:*", "order:paid")] {
             let tenant = new_tenant();
             self.endpoint(&tenant, &[pattern]).await;
@@ -43,6 +48,69 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             let other = self.dispatch(message(&tenant)).await;
             check(other == Dispatched::Stored { deliveries: 0 }, "rule 1", &(pattern, &other));
         }
+        self.drain().await;
+    }
+
+    async fn labels_are_asked_for(&self) {
+        let tenant = new_tenant();
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let mut of = Vec::new();
+        for wanted in [labels(&[]), labels(&[("region", "eu")]), labels(&[("plan", "pro"), ("region", "eu west=1 ü")])]
+        {
+            let mut settings = self.settings(&["*"]);
+            settings.labels = wanted;
+            of.push(self.register(&tenant, settings).await.id);
+        }
+        let plain = message(&tenant);
+        let eu = message(&tenant).label("region", "eu").label("team", "billing");
+        let both = message(&tenant).label("region", "eu west=1 ü").label("plan", "pro").label("a", "b");
+        for (message, wanted) in [
+            (&plain, &[0][..]),
+            (&eu, &[0, 1]),
+            (&message(&tenant).label("region", "EU"), &[0]),
+            (&message(&tenant).label("region", "eu west=1 ü"), &[0]),
+            (&both, &[0, 2]),
+        ] {
+            let dispatched = self.dispatch(message.clone()).await;
+            let deliveries = u32::try_from(wanted.len()).unwrap_or_default();
+            check(dispatched == Dispatched::Stored { deliveries }, "rule 1: labels", &(message.labels(), &dispatched));
+            let id = message.message_id().as_str();
+            let query = DeliveryQuery::default().message(id);
+            let made = taken("read", self.store.deliveries(tenant.as_str().into(), query, 100).await);
+            let to_wanted = made.iter().all(|record| wanted.iter().any(|place| of[*place] == record.endpoint));
+            check(to_wanted, "rule 1: labels", &(message.labels(), &made));
+            let kept = taken("read", self.store.message(tenant.as_str().into(), id.to_owned()).await);
+            let kept = kept.map(|kept| kept.labels);
+            check(kept.as_ref() == Some(message.labels()), "rule 1: labels are kept", &kept);
+        }
+        let listed = taken("read", self.store.messages(tenant.as_str().into(), MessageQuery::default(), 100).await);
+        let listed =
+            listed.into_iter().find(|record| record.id == eu.message_id().as_str()).map(|record| record.labels);
+        check(listed.as_ref() == Some(eu.labels()), "rule 1: labels are listed", &listed);
+        let leased = self.lease(token(), 64).await;
+        let found = leased.iter().find(|leased| leased.message.message_id() == both.message_id());
+        check(found.is_some_and(|leased| leased.message.labels() == both.labels()), "rule 1: labels", &leased);
+        (self.advance)(PAST_LEASE).await;
+
+        // What was never made is made by `recover` for those that ask for it, and for no others.
+        let mut settings = self.settings(&["*"]);
+        settings.labels = labels(&[("region", "eu")]);
+        let late = self.register(&tenant, settings).await;
+        let recover = Recover::new(UNIX_EPOCH);
+        let recovered = taken("recover", self.store.recover(late.id, recover, 100).await);
+        let made = self.of_tenant(&tenant).await;
+        let made: Vec<_> = made.iter().filter(|record| record.endpoint == late.id).collect();
+        let only = matches!(made.as_slice(), [one] if one.message == eu.message_id().as_str());
+        check(recovered.deliveries == 1 && only, "recover: labels", &made);
+
+        // Labels can be changed.
+        let mut settings = self.read(late.id).await.settings;
+        settings.labels.clear();
+        let changed = taken("change", self.store.change_endpoint(late.id, 1, settings).await);
+        let read = self.read(late.id).await.settings.labels;
+        check(changed == Fenced::Applied && read.is_empty(), "rule 11: labels", &read);
         self.drain().await;
     }
 
@@ -59,7 +127,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
             let dispatched = taken("rule 2", self.store.dispatch(messages).await);
             check(dispatched == wanted, "rule 2", &dispatched);
         }
-        for other in [one.clone().version("2"), with_payload(&one, "another")] {
+        for other in [one.clone().version("2"), one.clone().label("region", "eu"), with_payload(&one, "another")] {
             let dispatched = taken("rule 2", self.store.dispatch(vec![two.clone(), other]).await);
             check(dispatched.get(1) == Some(&Dispatched::Conflict), "rule 2", &dispatched);
         }

@@ -3,6 +3,7 @@ mod dispatching;
 mod emptied;
 mod failing;
 mod keeping;
+mod keys;
 mod leasing;
 mod messages;
 mod pace;
@@ -70,6 +71,9 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.what_a_person_sends_goes_first().await;
     suite.no_tenant_fills_a_worker().await;
     suite.what_goes_in_order_goes_one_by_one().await;
+    suite.of_an_order_key_one_goes_at_a_time().await;
+    suite.what_goes_first_waits_for_its_key_alone().await;
+    suite.a_long_row_of_one_key_delays_no_other().await;
     suite.a_change_applies_to_its_revision().await;
     suite.what_ended_can_be_sent_again().await;
     suite.what_waits_is_cancelled_with_its_endpoint().await;

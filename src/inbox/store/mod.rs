@@ -11,7 +11,7 @@ pub use self::{
     lease::{Ending, InboxLease, InboxLeases, LeasedEvent},
     records::{
         AcceptRequest, Accepted, Change, Content, EventDraft, Guard, InboxId, InboxQuery, InboxRecord, InboxRetention,
-        InboxStats, Selection,
+        InboxStats, STATS_COUNTED, Selection,
     },
     state::EventState,
 };
@@ -29,10 +29,12 @@ use crate::{
 /// 1. **Durable and whole.** When [`accept`](Self::accept) returns, everything that it answers for survives the end of the process and, in a
 ///    store with a disk, a power cut. The events of one call are stored together or not at all.
 /// 2. **Once.** Of events with one key the first is [`New`](Accepted::New). While it waits, is being worked, or is remembered, others are
-///    [`Duplicate`](Accepted::Duplicate) and change nothing. A dead one is [`Rearmed`](Accepted::Rearmed): it waits again, with what came now.
+///    [`Duplicate`](Accepted::Duplicate) and change nothing. A dead one is [`Rearmed`](Accepted::Rearmed): it waits again, with what came now. Both
+///    say whether the body is another one.
 ///    After its [`retention`](EventDraft::retention) an event that has ended is new again. Two simultaneous calls with one key store one event.
 /// 3. **Bounded.** Where a call has a limit and the events of the consumer that have not ended would become more than that, its new
-///    ones are [`Full`](Accepted::Full) and none is stored. Duplicates are answered as ever.
+///    ones are [`Full`](Accepted::Full) and none is stored. Duplicates are answered as ever. A store whose calls do not wait for each other may
+///    let in what simultaneous calls bring beside the limit. It counts no further than to the limit.
 /// 4. **Guarded.** An event whose [`guard`](EventDraft::guard) was stored with another event less than the guard's window ago is a
 ///    [`Replay`](Accepted::Replay), and is not stored.
 /// 5. **Leased.** [`lease`](Self::lease) gives events of its consumer that are due to its token, each to one token at a time, the one that has been due

@@ -164,8 +164,11 @@ pub enum Accepted {
     Full,
     /// It was not there.
     New,
-    /// It was dead, and is due again.
-    Rearmed,
+    /// It was dead, and is due again, with what came now.
+    Rearmed {
+        /// Whether that is another body than the one that died.
+        other_body: bool,
+    },
     /// Its body was stored under another key.
     Replay,
 }
@@ -178,6 +181,8 @@ pub struct InboxRecord {
     pub id: InboxId,
     /// Whose it is.
     pub consumer: Arc<str>,
+    /// What it is known by, of a single event.
+    pub key: Option<ClaimKey>,
     /// Who sent it.
     pub provider: Arc<str>,
     /// The tenant.
@@ -206,6 +211,7 @@ impl InboxRecord {
         Self {
             id,
             consumer,
+            key: None,
             provider,
             tenant: None,
             delivery_id: None,
@@ -301,7 +307,10 @@ impl InboxRetention {
     }
 }
 
-/// What there is of a consumer.
+/// How far [`InboxStats`] counts the events of a state, so that to count costs little however many there are.
+pub const STATS_COUNTED: u64 = 100_000;
+
+/// What there is of a consumer. None of the numbers is larger than [`STATS_COUNTED`]: that many are that many or more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxStats {

@@ -6,7 +6,9 @@ mod names;
 mod network;
 mod policy;
 
-pub(crate) use self::{address::canonical, endpoint_url::Origin};
+pub(crate) use self::address::canonical;
+#[cfg(feature = "send")]
+pub(crate) use self::endpoint_url::Origin;
 pub use self::{
     endpoint_url::{EndpointUrl, EndpointUrlError, EndpointUrlErrorKind},
     network::{Network, NetworkError},

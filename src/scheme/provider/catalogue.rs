@@ -24,6 +24,8 @@ use super::{
     slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
+use super::{aws_sns, paypal};
+#[cfg(feature = "asymmetric")]
 use crate::{
     scheme::content::{Fields, Part},
     signature::PublicAlgorithm,
@@ -144,6 +146,26 @@ macro_rules! catalogue {
                 page: "https://www.autotask.net/help/developerhelp/Content/APIs/Webhooks/Webhooks_Overview.htm",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
+            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
+            /// subscriptions. Check the topic: it is the delivery's account. Messages of topics with `SignatureVersion` 1, the default of SNS,
+            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
+            AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
+                aliases: &["sns"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
+                scheme: |s| aws_sns::declare(s).key_pem(),
+                page: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+                duplicates: Some(Event),
+                evidence: Library,
+            }
+            /// As `aws_sns`, but for topics whose `SignatureVersion` is 2: a message that is signed with SHA-1 is rejected.
+            AWS_SNS_V2 aws_sns_v2 "aws-sns-v2" "Amazon SNS, signature version 2" [] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| aws_sns::declare(s).key_pem(),
+                page: "https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
+                duplicates: Some(Event),
+                evidence: Library,
             }
             /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
             AZURE_DEVOPS azure_devops "azure-devops" "Azure DevOps service hooks" ["authorization"] {
@@ -696,6 +718,32 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
+            /// Does not bind the body: the token of a request that somebody has read can be sent with any other body while it is valid,
+            /// which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature `remote-keys`); or pass one of them.
+            /// The token must be for this subscription: `with_claim("aud", …)` takes its audience, and `with_claim("email", …)` its
+            /// service account. Others get tokens of Google as well. The payload is `/message`, whose `data` is base64; without it, the
+            /// whole body.
+            GOOGLE_PUBSUB google_pubsub "google-pubsub" "Google Cloud Pub/Sub push" ["authorization"] if "asymmetric" {
+                aliases: &["google-pubsub-push"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| {
+                    s.prefix("Bearer ")
+                        .jwt()
+                        .key_pem()
+                        .key_id(Field::token_header("kid"))
+                        .claim("iss", "https://accounts.google.com")
+                        .claim("email_verified", "true")
+                        .required_claim("exp")
+                        .claims_of_application(&["aud", "email"])
+                        .id(json("/message/messageId"))
+                        .payload_or_envelope("/message")
+                },
+                page: "https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+                // "messageId: ID of this message, assigned by the server when the message is published. Guaranteed to be unique within the
+                // topic" (`PubsubMessage`).
+                duplicates: Some(Event),
+                evidence: Documentation,
+            }
             /// Does not bind the body: whoever reads one request can send any other. The body is empty: what has changed is fetched.
             GOOGLE_WORKSPACE_CHANNELS google_workspace_channels "google-workspace-channels" "Google Calendar and Drive channels" ["x-goog-channel-token"] {
                 algorithm: Algorithm::Token,
@@ -1202,6 +1250,18 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
+            /// Does not bind the body: a checksum of it is signed (CRC-32), and anybody can write another body with the same checksum. Whoever
+            /// has read one request can send others. The certificate is fetched by `keys::CertificateKeys::paypal` (feature `remote-keys`), or
+            /// its public key is passed as PEM. The id of the webhook is set with `with_endpoint_id`.
+            PAYPAL paypal "paypal" "PayPal" ["paypal-transmission-sig"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| paypal::declare(s).key_pem(),
+                page: "https://developer.paypal.com/api/rest/webhooks/rest/",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+                // "PayPal will retry each delivery up to 25 times over 3 days".
+                retries: Some(Duration::from_secs(3 * 24 * 3600)),
+            }
             /// The secret is the account's secret key, `sk_…`.
             PAYSTACK paystack "paystack" "Paystack" ["x-paystack-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha512),
@@ -1217,6 +1277,24 @@ macro_rules! catalogue {
                 page: "https://pipedrive.readme.io/docs/guide-for-webhooks-v2",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+            }
+            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM.
+            PLAID plaid "plaid" "Plaid" ["plaid-verification"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed),
+                scheme: |s| {
+                    s.jwt()
+                        .key_pem()
+                        .key_id(Field::token_header("kid"))
+                        .timestamp(Field::claim("iat"))
+                        .hex_digest(Field::claim("request_body_sha256"))
+                        .event_type(json("/webhook_type").joined(json("/webhook_code")))
+                },
+                page: "https://plaid.com/docs/api/webhooks/webhook-verification/",
+                // Webhooks have no id, and some are the same again, such as `DEFAULT_UPDATE`.
+                duplicates: Some(RepeatedBodies),
+                evidence: Documentation,
+                deadline: Some(Duration::from_secs(10)),
+                retries: Some(Duration::from_secs(24 * 3600)),
             }
             /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. The secret is an auth token.
             /// Where a name or a value of a field ends is not signed.

@@ -7,6 +7,8 @@ mod families;
 mod page;
 
 mod adyen_payments;
+#[cfg_attr(not(feature = "asymmetric"), allow(dead_code))] // The catalogue has it with this feature.
+pub(crate) mod aws_sns;
 mod braintree;
 mod cloudevents;
 mod contentful;
@@ -26,6 +28,8 @@ mod nylas;
 mod okta;
 mod paddle;
 mod pagerduty;
+#[cfg_attr(not(feature = "asymmetric"), allow(dead_code))] // The catalogue has it with this feature.
+pub(crate) mod paypal;
 mod plivo;
 mod shopify;
 mod slack;

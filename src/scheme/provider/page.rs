@@ -66,6 +66,12 @@ fn constructor(provider: Provider, template: &Template) -> String {
     if template.signs_url() {
         text.push_str(", and `with_public_url`");
     }
+    if template.signs_endpoint_id() {
+        text.push_str(", and `with_endpoint_id`");
+    }
+    for name in template.jwt.iter().flat_map(|jwt| jwt.of_application) {
+        text.push_str(&format!(", and `with_claim(\"{name}\", …)`"));
+    }
     if template.needs_verify_token() {
         text.push_str(", and `with_verify_token`");
     }
@@ -103,10 +109,12 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Mac(MacAlgorithm::Sha256) => "HMAC-SHA-256",
         Algorithm::Mac(MacAlgorithm::Sha384) => "HMAC-SHA-384",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
-        Algorithm::Public(PublicAlgorithm::EcdsaP256) => "ECDSA P-256",
+        Algorithm::Public(PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed) => "ECDSA P-256",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
+        Algorithm::Public(PublicAlgorithm::RsaPssSha512) => "RSA-PSS, SHA-512",
         Algorithm::Public(PublicAlgorithm::RsaSha1) => "RSA, SHA-1",
         Algorithm::Public(PublicAlgorithm::RsaSha256) => "RSA, SHA-256",
+        Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1) => "RSA, SHA-256 or SHA-1",
         Algorithm::Public(PublicAlgorithm::RsaSha512) => "RSA, SHA-512",
         Algorithm::Token if template.grammar.prefix.as_deref() == Some("Basic ") => "basic authentication",
         Algorithm::Token => "the secret itself",
@@ -129,6 +137,9 @@ fn signature(template: &Template) -> String {
         Locate::Numbered(names) => format!("`{}` and following", names[0]),
         Locate::Query(key) => format!("`?{key}=`"),
     };
+    if template.message.is_some() {
+        return format!("{place}, an HTTP message signature");
+    }
     if template.jwt.is_some() {
         return format!("{place}, a JWT");
     }

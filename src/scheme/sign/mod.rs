@@ -14,6 +14,7 @@ use super::{
     jwt::UrlClaim,
     key_form::KeyForm,
     look::CONTENTFUL_LIST,
+    message,
     scheme::{Kind, Scheme},
     template::{Algorithm, Locate, Needed, Template},
 };
@@ -98,6 +99,7 @@ impl Scheme {
             body: Vec::new(),
             shape: self.shape(unsigned.shape),
             secret_id: None,
+            token_header: Map::new(),
             claims: Map::new(),
             token: String::new(),
         };
@@ -106,7 +108,13 @@ impl Scheme {
         draft.place_timestamp(now)?;
         if let Some(places) = &template.key_id {
             let id = secrets.first().and_then(|secret| template.key.id(secret.expose())).unwrap_or(FILLER.as_bytes());
-            draft.place_in_head(places, &String::from_utf8_lossy(id))?;
+            let id = String::from_utf8_lossy(id);
+            // Of the senders that name a certificate in the head there is one.
+            let certificate = "https://api.paypal.com/v1/notifications/certs/CERT-test";
+            draft.place_in_head(places, if template.key_url.is_some() { certificate } else { &id })?;
+        }
+        for (name, value) in &template.required_headers {
+            draft.headers.insert(name.clone(), HeaderValue::from_static(value));
         }
         draft.fill()?;
         // A signature that is in the JSON of a form is there before the form is written.
@@ -180,6 +188,8 @@ struct Draft<'a> {
     shape: Shape,
     /// The id of the first secret, where signatures are told apart by it.
     secret_id: Option<String>,
+    /// Of the header of the token that is the signature, beside its algorithm.
+    token_header: Map<String, Value>,
     /// Of the token that is the signature.
     claims: Map<String, Value>,
     /// The token without its signature.
@@ -253,12 +263,21 @@ impl Draft<'_> {
             Needed::Always | Needed::UnlessEmpty => true,
             Needed::BesideForms => form::sorted(&self.body).is_none(),
         };
+        let Some(encoding) = digest.encoding else {
+            if let (false, Place::Header(name)) = (self.body.is_empty(), &digest.place) {
+                let text = message::digest(&self.body);
+                let value =
+                    HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its digest is no header"))?;
+                self.headers.insert(name.clone(), value);
+            }
+            return Ok(());
+        };
         if !needed {
             return Ok(());
         }
         let mut hash = PlainHash::new(HashAlgorithm::Sha256);
         hash.update(&self.body);
-        let text = digest.encoding.encode(hash.finish().as_bytes());
+        let text = encoding.encode(hash.finish().as_bytes());
         self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
     }
 
@@ -274,6 +293,12 @@ impl Draft<'_> {
                 (_, None) => Value::from(FILLER),
             };
             self.claims.entry(name.clone().into_owned()).or_insert(value);
+        }
+        for name in jwt.of_application {
+            self.claims.insert((*name).to_owned(), FILLER.into());
+        }
+        for (name, text) in &self.template.settings.claims {
+            self.claims.insert(name.clone(), text.as_str().into());
         }
         if let Some((name, form)) = &jwt.url {
             let url = self.template.settings.url(self.head());
@@ -309,6 +334,25 @@ impl Draft<'_> {
                     let id = HeaderName::from_static("x-event-id");
                     self.params.push(("h".to_owned(), id.to_string()));
                     self.headers.entry(id).or_insert(HeaderValue::from_static(FILLER));
+                }
+                Part::AwsSns => {
+                    let own = [
+                        ("/Message", FILLER),
+                        ("/MessageId", FILLER),
+                        ("/TopicArn", "arn:aws:sns:us-east-1:123456789012:test"),
+                        ("/Type", "Notification"),
+                        ("/SignatureVersion", "2"),
+                        (
+                            "/SigningCertURL",
+                            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-00000000000000000000000000000000.pem",
+                        ),
+                    ];
+                    for (pointer, text) in own {
+                        let pointer = Pointer::parse(pointer).unwrap_or_default();
+                        if !self.holds(&pointer) {
+                            self.edit_body(&pointer, text.into())?;
+                        }
+                    }
                 }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
@@ -382,6 +426,7 @@ impl Draft<'_> {
             Some(Place::Param(key)) => self.params.push((key.clone(), text.to_owned())),
             Some(Place::Query(key)) => self.add_query(&key.clone(), text)?,
             Some(Place::Claim(name)) => _ = self.claims.insert(name.clone(), text.into()),
+            Some(Place::TokenHeader(name)) => _ = self.token_header.insert(name.clone(), text.into()),
             Some(Place::HeaderIf(..) | Place::Json(_) | Place::Nowhere) | None => {}
         }
         Ok(())

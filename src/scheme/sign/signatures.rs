@@ -22,11 +22,33 @@ impl Draft<'_> {
             return Ok(());
         }
         if let Some(jwt) = &template.jwt {
-            let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, jwt.algorithm);
+            let mut header = self.token_header.clone();
+            header.insert("alg".to_owned(), jwt.algorithm.into());
+            header.insert("typ".to_owned(), "JWT".into());
+            let header = serde_json::Value::Object(header).to_string();
             let claims = serde_json::Value::Object(self.claims.clone()).to_string();
             let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
             // With a signature of some form, so that it is a token.
             self.token = format!("{}.{}", part(&header), part(&claims));
+        }
+        if let Some(message) = &template.message {
+            let [secret] = secrets else {
+                return Err(self.scheme.unsignable("a request of it has room for one signature"));
+            };
+            let has_digest = self.headers.contains_key("content-digest");
+            let input = message.input(self.uri.query().is_some(), has_digest, &self.params);
+            let header =
+                |text: &str| HeaderValue::from_str(text).map_err(|_| self.scheme.unsignable("it is no header"));
+            let (input, unsigned) = (header(&input)?, header(&format!("{}=:AAAA:", message.label()))?);
+            self.headers.insert("signature-input", input);
+            self.headers.insert("signature", unsigned);
+            let signature = Encoding::Base64.encode(&self.signature(secret)?);
+            let signed = HeaderValue::from_str(&format!("{}=:{signature}:", message.label()));
+            self.headers.insert("signature", signed.map_err(|_| self.scheme.unsignable("it is no header"))?);
+            if tampered {
+                self.body.push(b' ');
+            }
+            return Ok(());
         }
         // Parameters of the signature header are looked up in it, so that it is there, unsigned, before the text is rendered.
         if let Some(name) = self.signature_header() {

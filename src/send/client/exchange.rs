@@ -10,6 +10,7 @@ use crate::{
     net::{
         connection::Connection,
         error::{DialError, DialErrorKind},
+        identity::ClientIdentity,
         idle::Key,
         stage::Stage,
     },
@@ -55,7 +56,8 @@ impl Inner {
             .check(&request.url)
             .map_err(|cause| AttemptError::new(AttemptErrorKind::RefusedDestination).with_source(cause))?;
         let addresses = self.dialler.addresses(&request.url, &self.policy).await?;
-        let key = |address: SocketAddr| Key::new(&request.url, address);
+        let identity = request.identity.as_ref();
+        let key = |address: SocketAddr| Key::new(&request.url, address, identity.map(ClientIdentity::id));
         let mut to_send = self.request(&request);
 
         // If an idle connection closes before anything was sent on it, it returns the request, and the next one is tried.
@@ -74,7 +76,8 @@ impl Inner {
                 },
             }
         }
-        let (address, mut connection) = self.dialler.connect(&request.url, &addresses, &mut progress.stage).await?;
+        let (address, mut connection) =
+            self.dialler.connect(&request.url, &addresses, identity, &mut progress.stage).await?;
         progress.stage = Stage::Answer;
         match connection.sender.send_request(to_send).await {
             Ok(response) => self.read(key(address), connection, response, progress).await,

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, str::FromStr, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, error::Error, fmt, str::FromStr, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
@@ -8,7 +8,13 @@ use serde_json::value::RawValue;
 use crate::{
     boxed::BoxError,
     pattern::SEPARATORS,
-    send::{error::SendError, message::style::Style},
+    send::{
+        error::SendError,
+        message::{
+            labels::{Labels, check_labels},
+            style::Style,
+        },
+    },
 };
 
 /// One event that is sent to the endpoints that want it.
@@ -33,6 +39,8 @@ pub struct Message {
     timestamp: Option<SystemTime>,
     tenant: Option<Arc<str>>,
     version: Option<Arc<str>>,
+    labels: Option<Arc<Labels>>,
+    order_key: Option<Arc<str>>,
 }
 
 impl Message {
@@ -50,7 +58,16 @@ impl Message {
             return Err(MessageErrorKind::EventType.into());
         }
         let payload = write(payload)?;
-        Ok(Self { id: MessageId::random()?, event_type, payload, timestamp: None, tenant: None, version: None })
+        Ok(Self {
+            id: MessageId::random()?,
+            event_type,
+            payload,
+            timestamp: None,
+            tenant: None,
+            version: None,
+            labels: None,
+            order_key: None,
+        })
     }
 
     /// Sets the id, if the application has one. Receivers handle only one of two messages with the same id.
@@ -80,6 +97,31 @@ impl Message {
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
         self.version = Some(version.into());
+        self
+    }
+
+    /// Sets a label, by which endpoints can choose messages beside their event type: see
+    /// [`NewEndpoint::label`](crate::send::NewEndpoint::label). Labels are not part of what is sent. A dispatcher accepts at most 16;
+    /// a name has 1 to 40 letters, digits, `_`, `-` and `.`, and a value 1 to 100 characters, none of them a control character.
+    ///
+    /// ```
+    /// # use tower_webhooks::send::{Message, MessageError};
+    /// let message = Message::new("order.completed", &7)?.label("region", "eu").label("plan", "pro");
+    /// assert_eq!(message.labels()["region"], "eu");
+    /// # Ok::<(), MessageError>(())
+    /// ```
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Arc::make_mut(self.labels.get_or_insert_default()).insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the order key, such as `invoice-7`. Each endpoint gets the messages of its tenant with the same key one at a time and in the
+    /// order of dispatch: one that fails delays those after it with its key until it is delivered or given up, and no others. A
+    /// dispatcher accepts 1 to 128 characters without control characters. The key is not part of what is sent.
+    #[must_use]
+    pub fn order_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.order_key = Some(key.into());
         self
     }
 
@@ -113,12 +155,35 @@ impl Message {
         self.version.as_deref()
     }
 
+    /// Returns the labels, by name.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        self.labels.as_deref().unwrap_or(&NO_LABELS)
+    }
+
+    /// Returns the order key, if the application set it.
+    pub fn order_key_name(&self) -> Option<&str> {
+        self.order_key.as_deref()
+    }
+
+    /// Returns the message with these labels, and no others.
+    pub(crate) fn with_labels(mut self, labels: Labels) -> Self {
+        self.labels = Some(labels).filter(|labels| !labels.is_empty()).map(Arc::new);
+        self
+    }
+
     /// Checks what the setters accept unchecked.
     pub(crate) fn check(&self) -> Result<(), SendError> {
         check_tenant(self.tenant_name().unwrap_or_default())?;
         if !self.api_version().is_none_or(is_version) {
             let message = "a message's version is 1 to 64 letters, digits, `.`, `_` and `-`";
             return Err(SendError::invalid(message).with_field("version"));
+        }
+        check_labels(self.labels())?;
+        let fits =
+            |key: &str| (1..=LONGEST_ORDER_KEY).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+        if !self.order_key_name().is_none_or(fits) {
+            let message = "an order key is 1 to 128 characters long, none of them a control character";
+            return Err(SendError::invalid(message).with_field("order_key"));
         }
         let in_calendar = |at: SystemTime| at >= SystemTime::UNIX_EPOCH && Timestamp::try_from(at).is_ok();
         if !self.timestamp.is_none_or(in_calendar) {
@@ -381,6 +446,11 @@ fn is_word(byte: u8) -> bool {
 }
 
 const LONGEST_TENANT: usize = 256;
+
+/// In characters.
+const LONGEST_ORDER_KEY: usize = 128;
+
+static NO_LABELS: Labels = Labels::new();
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use crate::{
     net::destination::DestinationPolicy,
     observe,
     queue::Room,
+    sealing::SealingKey,
     send::{
         attempt::Transport,
         client::guarded::GuardedClient,
@@ -26,7 +27,7 @@ use crate::{
             worker::jobs::GRACE,
         },
         retry::RetryPolicy,
-        signing::seal::{Sealer, SealingKey},
+        signing::seal::Sealer,
     },
 };
 

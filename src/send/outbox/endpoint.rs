@@ -1,7 +1,10 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
 
 use crate::{
-    net::destination::{EndpointUrl, EndpointUrlError, Origin},
+    net::{
+        destination::{EndpointUrl, EndpointUrlError, Origin},
+        identity::ClientIdentity,
+    },
     secret::Secret,
     send::{
         message::style::Style,
@@ -34,10 +37,12 @@ pub struct NewEndpoint {
     pub(crate) style: Style,
     pub(crate) secret: Option<Secret>,
     pub(crate) headers: CustomHeaders,
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) api_version: Option<String>,
     pub(crate) in_order: bool,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ping: bool,
 }
 
@@ -57,10 +62,12 @@ impl NewEndpoint {
             style: Style::StandardWebhooks,
             secret: None,
             headers: CustomHeaders::default(),
+            identity: None,
             rate_limit: None,
             api_version: None,
             in_order: false,
             metadata: BTreeMap::new(),
+            labels: BTreeMap::new(),
             ping: false,
         })
     }
@@ -92,6 +99,14 @@ impl NewEndpoint {
         self
     }
 
+    /// Adds a label that messages must have. The endpoint then gets those messages of its event types that have each of its labels with
+    /// the same value, also of its own types such as `endpoint.disabled`, which have no labels; pings and examples are sent anyway. By
+    /// default it gets messages with any labels. The bounds are those of [`Message::label`](crate::send::Message::label).
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
     /// Sets the style in which its deliveries are signed.
     pub fn style(mut self, style: Style) -> Self {
         self.style = style;
@@ -109,6 +124,13 @@ impl NewEndpoint {
     /// Sets the endpoint's own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets the certificate that the endpoint's receiver is shown if it asks for one (mutual TLS), in place of that of the client. It is
+    /// sealed with the endpoint's secrets, and never shown again. The URL has to be `https`.
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 
@@ -157,6 +179,8 @@ pub struct EndpointUpdate {
     pub(crate) events: Option<Vec<String>>,
     pub(crate) description: Option<String>,
     pub(crate) headers: Option<CustomHeaders>,
+    /// The inner value is the new one.
+    pub(crate) identity: Option<Option<ClientIdentity>>,
     pub(crate) style: Option<Style>,
     /// The inner value is the new one.
     pub(crate) rate_limit: Option<Option<RateLimit>>,
@@ -166,6 +190,9 @@ pub struct EndpointUpdate {
     pub(crate) metadata: Option<BTreeMap<String, String>>,
     /// Set or removed after the others were replaced.
     pub(crate) entries: BTreeMap<String, Option<String>>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    /// Set or removed after the others were replaced.
+    pub(crate) label_entries: BTreeMap<String, Option<String>>,
     pub(crate) revision: Option<u64>,
 }
 
@@ -209,9 +236,34 @@ impl EndpointUpdate {
         self
     }
 
+    /// Replaces the [labels](NewEndpoint::label) that messages must have.
+    pub fn labels<K: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (K, V)>) -> Self {
+        self.labels = Some(labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
+        self.label_entries.clear();
+        self
+    }
+
+    /// Sets one of the [labels](NewEndpoint::label) that messages must have, or removes it with `None`. The others stay unchanged.
+    pub fn label_entry(mut self, name: impl Into<String>, value: Option<String>) -> Self {
+        self.label_entries.insert(name.into(), value);
+        self
+    }
+
     /// Replaces the endpoint's own headers.
     pub fn headers(mut self, headers: CustomHeaders) -> Self {
         self.headers = Some(headers);
+        self
+    }
+
+    /// Changes the [certificate](NewEndpoint::client_identity) that the endpoint's receiver is shown.
+    pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(Some(identity));
+        self
+    }
+
+    /// Removes the certificate: the receiver is shown that of the client, if there is one.
+    pub fn no_client_identity(mut self) -> Self {
+        self.identity = Some(None);
         self
     }
 
@@ -306,6 +358,11 @@ impl Endpoint {
     /// Returns the metadata, by name.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.0.settings.metadata
+    }
+
+    /// Returns the labels that messages must have, by name. If there are none, it gets messages with any labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.0.settings.labels
     }
 
     /// Returns the style in which its deliveries are signed.

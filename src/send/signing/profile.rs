@@ -6,6 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     clock::millis,
     error::RandomnessError,
+    net::identity::ClientIdentity,
     secret::{Secret, Secrets},
     send::{
         error::{SendError, SendErrorKind},
@@ -21,6 +22,16 @@ use crate::{
 pub(crate) struct Profile {
     secrets: Vec<Kept>,
     headers: Vec<(String, String)>,
+    /// There is none in what versions without identities have sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<KeptIdentity>,
+}
+
+/// What the endpoint's receiver is shown, in PEM.
+#[derive(Serialize, Deserialize)]
+struct KeptIdentity {
+    certificates: String,
+    key: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,12 +45,13 @@ impl Drop for Profile {
     fn drop(&mut self) {
         self.secrets.iter_mut().for_each(|kept| kept.secret.zeroize());
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.identity.iter_mut().for_each(|kept| kept.key.zeroize());
     }
 }
 
 impl Profile {
     pub(crate) fn new(secret: &Secret) -> Result<Self, SendError> {
-        Ok(Self { secrets: vec![Kept { secret: text(secret)?, until: None }], headers: Vec::new() })
+        Ok(Self { secrets: vec![Kept { secret: text(secret)?, until: None }], headers: Vec::new(), identity: None })
     }
 
     /// Makes `secret` the one that signs; those before it go on until `until`.
@@ -86,6 +98,31 @@ impl Profile {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect();
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: Option<&ClientIdentity>) -> Result<(), SendError> {
+        // What is replaced is wiped.
+        self.identity.iter_mut().for_each(|kept| kept.key.zeroize());
+        let kept = |identity: &ClientIdentity| {
+            let (certificates, key) = identity.pem();
+            let not_text = |_| SendError::invalid("the client's identity is not text").with_field("client_identity");
+            let certificates = String::from_utf8(certificates.to_vec()).map_err(not_text)?;
+            Ok::<_, SendError>(KeptIdentity { certificates, key: text(key)? })
+        };
+        self.identity = identity.map(kept).transpose()?;
+        Ok(())
+    }
+
+    pub(crate) fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+
+    pub(crate) fn identity(&self) -> Result<Option<ClientIdentity>, SendError> {
+        let load = |kept: &KeptIdentity| {
+            let key = Secret::new(kept.key.clone()).map_err(unreadable)?;
+            ClientIdentity::from_pem(kept.certificates.as_str(), key).map_err(unreadable)
+        };
+        self.identity.as_ref().map(load).transpose()
     }
 
     pub(crate) fn secrets(&self) -> Result<Secrets, SendError> {

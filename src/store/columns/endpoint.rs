@@ -3,7 +3,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlx::Error;
 
-use super::row::{Columns, corrupt};
+use super::{
+    labels::{labels, labels_text},
+    row::{Columns, corrupt},
+};
 use crate::{
     clock::to_time,
     send::{
@@ -47,6 +50,7 @@ fn read_settings(row: &impl Columns) -> Result<EndpointSettings, Error> {
     if let Some(metadata) = row.optional_text("metadata")? {
         settings.metadata = serde_json::from_str(&metadata).map_err(|_| corrupt("invalid metadata of an endpoint"))?;
     }
+    settings.labels = labels(row.optional_text("labels")?.as_deref())?;
     Ok(settings)
 }
 
@@ -78,6 +82,7 @@ pub(in crate::store) struct Texts {
     pub(in crate::store) events: String,
     pub(in crate::store) rate_limit: Option<String>,
     pub(in crate::store) metadata: Option<String>,
+    pub(in crate::store) labels: Option<String>,
 }
 
 pub(in crate::store) fn settings(settings: &EndpointSettings) -> Texts {
@@ -86,5 +91,6 @@ pub(in crate::store) fn settings(settings: &EndpointSettings) -> Texts {
         events: settings.events.join(" "),
         rate_limit: settings.rate_limit.map(|limit| limit.to_string()),
         metadata: metadata.map(|metadata| serde_json::to_string(metadata).expect("texts are always JSON")),
+        labels: labels_text(&settings.labels),
     }
 }

@@ -6,6 +6,7 @@
 mod row;
 mod content;
 mod endpoint;
+mod labels;
 mod listing;
 mod records;
 mod state;
@@ -15,6 +16,7 @@ pub(super) use self::endpoint::Texts;
 pub(super) use self::{
     content::content,
     endpoint::{endpoint, settings},
+    labels::{labels, labels_text},
     listing::Listing,
     records::{attempt, delivery, due, event_type, looked, message, outbox_id, seq},
     row::{Columns, corrupt, count},

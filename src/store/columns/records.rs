@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use sqlx::Error;
 
 use super::{
+    labels::labels,
     row::{Columns, corrupt, count},
     state::state,
 };
@@ -32,6 +33,10 @@ pub(in crate::store) fn due(row: &impl Columns) -> Result<Due, Error> {
     due.dispatched_at = row.optional_int("dispatched_at")?;
     due.has_content = row.flag("has_content")?;
     due.resent_after = row.optional_int("resent_after")?.map(count);
+    due.order_key = row.optional_text("order_key")?.map(Into::into);
+    if due.order_key.is_some() {
+        (due.is_behind, due.is_beside) = (row.flag("is_behind")?, row.flag("is_beside")?);
+    }
     Ok(due)
 }
 
@@ -49,7 +54,7 @@ pub(in crate::store) fn delivery(row: &impl Columns) -> Result<DeliveryRecord, E
         state,
         attempt: count(row.int("attempt")?),
         created_at: to_time(created_at),
-        due_at: (state == DeliveryState::Pending).then(|| shown_due(due_at, created_at)),
+        due_at: if state == DeliveryState::Pending { shown_due(due_at, created_at) } else { None },
     })
 }
 
@@ -75,6 +80,8 @@ pub(in crate::store) fn message(row: &impl Columns) -> Result<MessageRecord, Err
     let mut record =
         MessageRecord::new(place, row.text("id")?, row.text("event_type")?, row.text("tenant")?, happened_at);
     record.version = row.optional_text("version")?;
+    record.labels = labels(row.optional_text("labels")?.as_deref())?;
+    record.order_key = row.optional_text("order_key")?;
     Ok(record)
 }
 
@@ -99,6 +106,7 @@ pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventTypeDefini
 pub(in crate::store) fn looked(row: &impl Columns) -> Result<Option<(Option<i64>, Looked<'_>)>, Error> {
     let mut looked = Looked::new(row.text("event_type")?);
     looked.has_content = row.flag("has_content")?;
+    looked.labels = Cow::Owned(labels(row.optional_text("labels")?.as_deref())?);
     let (addressed, made) = (row.optional_text("addressed")?, row.optional_int("delivery")?);
     looked.addressed = addressed.as_deref().and_then(|id| id.parse().ok());
     looked.made = row.optional_int("state")?.and_then(state);

@@ -154,7 +154,7 @@ mod tests {
     use super::{Schema, Versions};
     use crate::{
         error::StoreErrorKind,
-        store::postgres::{claims::CLAIMS, outbox::PARTS},
+        store::postgres::{claims::CLAIMS, inbox, outbox},
     };
 
     fn found(version: i32, oldest_reader: i32) -> [Versions; 2] {
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn steps_are_numbered_from_one_and_readable_by_somebody() {
-        for part in [&CLAIMS].into_iter().chain(PARTS.iter().copied()) {
+        for part in [&CLAIMS].into_iter().chain(inbox::PARTS.iter().copied()).chain(outbox::PARTS.iter().copied()) {
             for (index, step) in part.steps.iter().enumerate() {
                 assert_eq!(step.version as usize, index + 1, "{}", part.name);
                 assert!(step.oldest_reader <= step.version, "{}", part.name);

@@ -1,5 +1,5 @@
-//! Claims and the outbox in PostgreSQL, for applications with many instances, and for effects that are committed in one
-//! transaction with their claim or with dispatched messages.
+//! Claims, the inbox and the outbox in PostgreSQL, for applications with many instances, and for effects that are committed in
+//! one transaction with their claim, with the end of their event, or with dispatched messages.
 //!
 //! 1. A claim is one statement. It decides live and done records by a plain read, so a duplicate is answered at once,
 //!    also while an application's transaction holds the claim's row or another instance is claiming it.
@@ -7,8 +7,8 @@
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
 //!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
 //!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made, with the feature `send` also
-//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves` (another prefix by
-//!    [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
+//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves`, with the feature
+//!    `inbox` also `webhook_inbox_events` (another prefix by [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
 //!    it share a database.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
 //!    rolling deploy. A schema that this version cannot work with is
@@ -37,6 +37,9 @@
 //! `Busy`, and this one has to be rolled back. A transaction that has dispatched does not wake a worker; call
 //! `Dispatcher::wake` after its commit.
 //!
+//! `InboxStore::finish_in` takes it too. If the event has an order key, the transaction holds that key's lock until its end, and
+//! events with the key that come meanwhile wait for it: call `Claim::complete_in` last, or `Claim::commit`.
+//!
 //! Another database that has tables of the same names cannot be distinguished from the right one: the workers of that
 //! database find what is written there.
 //!
@@ -45,12 +48,16 @@
 //! for each other. A worker with nothing to do asks one statement that writes nothing; a batch takes six round trips,
 //! whatever its size, and noting an attempt takes four.
 //!
-//! A dispatch notifies workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was
-//! dispatched within some milliseconds: a transaction that notifies shares its flush with no other one. Each worker
+//! The same holds for `InboxStore::lease`. An event that is accepted takes one statement, which events that come at the same time
+//! share, and that is one commit for all of them; a batch, a guard, an order key or a depth limit take a transaction of five.
+//! Calls that are simultaneous can exceed a depth limit by what they bring together.
+//!
+//! A dispatch, and an event that is accepted, notifies workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was
+//! stored within some milliseconds: a transaction that notifies shares its flush with no other one. Each worker
 //! listens on one connection of its own, beside the pool; if that is lost, it looks every second anyway, and connects
 //! again. [`PostgresStoreOptions::without_notify`] turns this off.
 //!
-//! Rows of deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is
+//! Rows of events and deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is
 //! open, PostgreSQL keeps every version of the rows that changed since, and each look for work has to skip them.
 //!
 //! # Connection poolers
@@ -62,7 +69,7 @@
 //!
 //! # What the server must be
 //! PostgreSQL 12 or later, with a database in UTF-8. The role needs to select, insert, update and delete in
-//! `webhook_claims` and in the tables of the outbox (if it uses them), and to select from `webhook_migrations`. Only a
+//! `webhook_claims` and in the tables of the inbox and the outbox (if it uses them), and to select from `webhook_migrations`. Only a
 //! migration needs more.
 //!
 //! # TLS
@@ -84,8 +91,17 @@
 
 mod claims;
 mod error;
+#[cfg(feature = "inbox")]
+mod inbox;
+#[cfg(not(feature = "inbox"))]
+#[path = "no_inbox.rs"]
+mod inbox;
 mod joined;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod listen;
 mod migration;
+#[cfg(any(feature = "inbox", feature = "send"))]
+mod notify;
 mod options;
 #[cfg(feature = "send")]
 mod outbox;
@@ -95,7 +111,7 @@ mod outbox;
 mod server;
 mod statement;
 mod store;
-#[cfg(feature = "send")]
+#[cfg(any(feature = "inbox", feature = "send"))]
 mod tx;
 
 pub use self::{options::PostgresStoreOptions, store::PostgresStore};

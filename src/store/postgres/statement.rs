@@ -54,9 +54,9 @@ impl Tables {
 
     /// Returns the name of the channel on which the processes that share the tables notify each other of new work.
     /// Channels do not belong to a schema.
-    #[cfg(feature = "send")]
-    pub(super) fn channel(&self, salt: u64) -> String {
-        format!("{}outbox_{salt:016x}", self.prefix)
+    #[cfg(any(feature = "inbox", feature = "send"))]
+    pub(super) fn channel(&self, part: &str, salt: u64) -> String {
+        format!("{}{part}_{salt:016x}", self.prefix)
     }
 
     /// Quoted, since `user` and `order` are names too.
@@ -127,7 +127,7 @@ impl Statement {
 
 /// A value of a statement. Templates cast each, so that both modes mean the same type.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "send"), allow(dead_code))] // Claims need three of them.
+#[cfg_attr(not(all(feature = "inbox", feature = "send")), allow(dead_code))] // Claims need three of them, and the inbox no floats.
 pub(super) enum Value<'a> {
     Bytes(Option<&'a [u8]>),
     Float(f64),

@@ -6,9 +6,10 @@ use tokio::time::timeout;
 use super::{
     claims::{CLAIMS, Claims},
     error::{no_answer, store_error},
+    inbox::{self, Inbox},
     migration::{Part, Schema},
     options::PostgresStoreOptions,
-    outbox::{Outbox, PARTS},
+    outbox::{self, Outbox},
     server::Server,
 };
 use crate::{error::StoreError, store::replaceable::Replaceable};
@@ -37,6 +38,8 @@ pub(super) struct Inner {
     pub(super) application: Option<Arc<str>>,
     server: Arc<Server>,
     pub(super) claims: Claims,
+    #[cfg_attr(not(feature = "inbox"), allow(dead_code))] // There is nothing in it.
+    pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
 }
 
@@ -74,6 +77,7 @@ impl PostgresStore {
             inner: Arc::new(Inner {
                 application: options.application,
                 claims: Claims::new(&server),
+                inbox: Inbox::new(&server, notifies),
                 outbox: Outbox::new(&server, notifies),
                 server,
             }),
@@ -127,6 +131,7 @@ impl PostgresStore {
     /// Notes that the tables of all parts fit.
     fn fits(&self) {
         self.inner.claims.fits();
+        self.inner.inbox.fits();
         self.inner.outbox.fits();
     }
 }
@@ -143,7 +148,7 @@ impl fmt::Debug for PostgresStore {
 
 /// The parts of this build.
 fn parts() -> Vec<&'static Part> {
-    [&CLAIMS].into_iter().chain(PARTS.iter().copied()).collect()
+    [&CLAIMS].into_iter().chain(inbox::PARTS.iter().copied()).chain(outbox::PARTS.iter().copied()).collect()
 }
 
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);

@@ -67,7 +67,6 @@ mod inbox;
 #[path = "no_inbox.rs"]
 mod inbox;
 mod joined;
-mod mailbox;
 mod migration;
 mod options;
 #[cfg(feature = "send")]

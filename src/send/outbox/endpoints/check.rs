@@ -7,6 +7,7 @@ use crate::{
         error::SendError,
         message::{api_versions::ApiVersions, message::check_text},
         outbox::{quotas::too_many, shared::Shared},
+        signing::profile::Profile,
     },
 };
 
@@ -49,6 +50,15 @@ fn check_patterns(patterns: &[String]) -> Result<(), SendError> {
             ))
             .with_field(format!("events/{index}")));
         }
+    }
+    Ok(())
+}
+
+/// Without TLS nobody is shown a certificate.
+pub(crate) fn check_identity(url: &EndpointUrl, profile: &Profile) -> Result<(), SendError> {
+    if profile.has_identity() && !url.is_https() {
+        return Err(SendError::invalid("an endpoint with a client's identity needs a URL with `https`")
+            .with_field("client_identity"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod check;
 pub(crate) mod secrets;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     ops::{Bound, RangeBounds},
     sync::Arc,
@@ -14,18 +15,20 @@ use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    net::destination::EndpointUrl,
     observe,
     queue::Fenced,
     send::{
         error::{SendError, SendErrorKind},
         message::{
+            labels::check_labels,
             message::{Message, check_tenant, check_text},
             own::ENDPOINT_PING,
         },
         outbox::{
             dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-            endpoints::check::{check_description, check_metadata},
+            endpoints::check::{check_description, check_identity, check_metadata},
             quotas::too_many,
             shared::Shared,
             store::{
@@ -92,7 +95,7 @@ impl Endpoints<'_> {
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
-    /// the description, the metadata or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
+    /// the description, the metadata, a label or the API version is invalid; [`TooMany`](SendErrorKind::TooMany) when the tenant has as many endpoints, or
     /// the endpoint more patterns, than [`Quotas`](crate::send::Quotas) allows; and when the store fails.
     pub async fn create(&self, endpoint: NewEndpoint) -> Result<NewSecret, SendError> {
         self.0.shared.check_url(&endpoint.url)?;
@@ -100,6 +103,7 @@ impl Endpoints<'_> {
         self.0.shared.check_events(&endpoint.events)?;
         check_description(&endpoint.description)?;
         check_metadata(&endpoint.metadata)?;
+        check_labels(&endpoint.labels)?;
         self.0.shared.check_version(endpoint.api_version.as_deref())?;
         let secret = chosen_or_random(endpoint.style, endpoint.secret)?;
         let shown = shown_secret(endpoint.style, &secret)?;
@@ -107,6 +111,8 @@ impl Endpoints<'_> {
         let id = EndpointId::random().map_err(SendError::randomness)?;
         let mut profile = Profile::new(&secret)?;
         profile.set_headers(&endpoint.headers);
+        profile.set_identity(endpoint.identity.as_ref())?;
+        check_identity(&endpoint.url, &profile)?;
         let sealed = profile.seal(&self.0.shared.sealer, id)?;
         let mut settings = EndpointSettings::new(endpoint.url.as_str(), endpoint.events, endpoint.style, sealed);
         settings.description = endpoint.description;
@@ -114,6 +120,7 @@ impl Endpoints<'_> {
         settings.api_version = endpoint.api_version;
         settings.in_order = endpoint.in_order;
         settings.metadata = endpoint.metadata;
+        settings.labels = endpoint.labels;
         let draft = EndpointDraft::new(id, endpoint.tenant, settings);
         let most = self.0.shared.quotas.endpoints;
         let record = self.0.shared.store.create_endpoint(draft, most).await?;
@@ -276,15 +283,18 @@ impl Endpoints<'_> {
                 settings.metadata.clone_from(metadata);
             }
             if update.metadata.is_some() || !update.entries.is_empty() {
-                for (name, value) in &update.entries {
-                    match value {
-                        Some(value) => settings.metadata.insert(name.clone(), value.clone()),
-                        None => settings.metadata.remove(name),
-                    };
-                }
+                merge(&mut settings.metadata, &update.entries);
                 check_metadata(&settings.metadata)?;
             }
-            if update.style.is_some() || update.headers.is_some() {
+            if let Some(labels) = &update.labels {
+                settings.labels.clone_from(labels);
+            }
+            if update.labels.is_some() || !update.label_entries.is_empty() {
+                merge(&mut settings.labels, &update.label_entries);
+                check_labels(&settings.labels)?;
+            }
+            let is_plain = update.url.as_ref().is_some_and(|url| !url.is_https());
+            if update.style.is_some() || update.headers.is_some() || update.identity.is_some() || is_plain {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 if let Some(style) = update.style {
@@ -293,6 +303,12 @@ impl Endpoints<'_> {
                 }
                 if let Some(headers) = &update.headers {
                     profile.set_headers(headers);
+                }
+                if let Some(identity) = &update.identity {
+                    profile.set_identity(identity.as_ref())?;
+                }
+                if let Ok(url) = EndpointUrl::parse(&settings.url) {
+                    check_identity(&url, &profile)?;
                 }
                 settings.sealed = profile.seal(sealer, id)?;
             }
@@ -422,6 +438,16 @@ impl Endpoints<'_> {
 impl fmt::Debug for Endpoints<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoints").finish_non_exhaustive()
+    }
+}
+
+/// Sets the entries that have a value, and removes the others.
+fn merge(texts: &mut BTreeMap<String, String>, entries: &BTreeMap<String, Option<String>>) {
+    for (name, value) in entries {
+        match value {
+            Some(value) => texts.insert(name.clone(), value.clone()),
+            None => texts.remove(name),
+        };
     }
 }
 

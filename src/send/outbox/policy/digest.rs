@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::send::message::message::Message;
 
-/// Returns the hash of a message's type, version and payload (as JSON), by which two messages under one id are
+/// Returns the hash of a message's type, version, labels, order key and payload (as JSON), by which two messages under one id are
 /// compared. The order of an object's members does not matter, since that of a `HashMap` differs each time.
 ///
 /// ```
@@ -30,6 +30,19 @@ pub fn digest(message: &Message) -> [u8; 32] {
         hash_text(&mut hash, part);
     }
     hash_json(&mut hash, message.payload(), DEEPEST_SORTED);
+    // A message without labels and order key has the hash that it had before there were any.
+    if !message.labels().is_empty() {
+        hash.update([b'l']);
+        hash.update((message.labels().len() as u64).to_be_bytes());
+        for (name, value) in message.labels() {
+            hash_text(&mut hash, name);
+            hash_text(&mut hash, value);
+        }
+    }
+    if let Some(key) = message.order_key_name() {
+        hash.update([b'o']);
+        hash_text(&mut hash, key);
+    }
     hash.finalize().into()
 }
 
@@ -121,7 +134,7 @@ mod tests {
     use crate::send::Message;
 
     #[test]
-    fn messages_are_told_apart_by_type_version_and_payload() {
+    fn messages_are_told_apart_by_type_version_labels_and_payload() {
         let message = |event_type: &str, payload: &str| Message::new(event_type, payload).unwrap();
         let one = digest(&message("a", "x"));
 
@@ -129,6 +142,13 @@ mod tests {
         assert_ne!(one, digest(&message("a", "y")));
         assert_ne!(one, digest(&message("b", "x")));
         assert_ne!(one, digest(&message("a", "x").version("")));
+        let labelled = digest(&message("a", "x").label("b", "c").label("d", "e"));
+        assert_eq!(labelled, digest(&message("a", "x").label("d", "e").label("b", "c")));
+        for other in [one, digest(&message("a", "x").label("b", "c")), digest(&message("a", "x").label("bc", "d"))] {
+            assert_ne!(labelled, other);
+        }
+        assert_ne!(one, digest(&message("a", "x").order_key("k")));
+        assert_ne!(labelled, digest(&message("a", "x").label("b", "c").label("d", "e").order_key("k")));
     }
 
     #[test]

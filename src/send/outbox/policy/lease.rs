@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -31,7 +32,8 @@ pub struct Waiting {
     pub health: Health,
     /// How many of its deliveries are being sent, under a lease that has not passed.
     pub in_flight: u32,
-    /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all if there are fewer.
+    /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all if there are fewer. If one of these
+    /// [`is_behind`](Due::is_behind) another, [`MOST_PARKED`] of them.
     pub due: Vec<Due>,
     /// Whether some that are due are left out of `due`, since somebody else has them locked at this moment.
     pub is_partial: bool,
@@ -53,8 +55,12 @@ impl Waiting {
 /// there are more.
 pub const MOST_DUE: u32 = IN_FLIGHT + 1;
 
+/// How many deliveries of an endpoint a store reads for [`plan`] where some of the first wait for others with their order
+/// keys: those are put aside, so that what is behind them is seen.
+pub const MOST_PARKED: u32 = 256;
+
 /// A delivery that is due: it is pending, or the lease of the worker that was sending it has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Due {
     /// Its id.
@@ -71,6 +77,12 @@ pub struct Due {
     pub has_content: bool,
     /// How many attempts were begun before it was last resent or recovered.
     pub resent_after: Option<u32>,
+    /// The order key of its message, if it has one.
+    pub order_key: Option<Arc<str>>,
+    /// Whether a delivery of its endpoint with its order key and a lower number is pending, sending or held.
+    pub is_behind: bool,
+    /// Whether another delivery of its endpoint with its order key is being sent, under a lease that has not passed.
+    pub is_beside: bool,
 }
 
 impl Due {
@@ -84,6 +96,9 @@ impl Due {
             due_at,
             has_content: true,
             resent_after: None,
+            order_key: None,
+            is_behind: false,
+            is_beside: false,
         }
     }
 
@@ -119,6 +134,10 @@ pub struct Served {
     pub leased: Vec<Due>,
     /// The deliveries that have lost their content, and are cancelled without an attempt.
     pub gone: Vec<Due>,
+    /// The deliveries that wait for another one with their order key. Each is pending, without a token and due at [`PARKED_DUE`]. When
+    /// a delivery with an order key has ended, the first by number of its endpoint with that key that is pending, sending or held is
+    /// due when it was made, if it was due at [`PARKED_DUE`].
+    pub parked: Vec<Due>,
 }
 
 /// Decides which deliveries of several endpoints a worker gets. The endpoints are given in the order in which they are
@@ -178,25 +197,40 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         return None;
     }
     let may_be_more = due.len() >= MOST_DUE as usize;
-    let (mut leased, mut gone, mut left) = (Vec::new(), Vec::new(), Vec::new());
+    // What goes first may have to wait for its key. Then nothing else takes its place in a rest.
+    let usual = Health { urgent: false, ..health }.room(in_flight, limit, now) as usize;
+    let mut keys = HashSet::new();
+    let (mut leased, mut gone, mut parked, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::<Due>::new());
     for due in due {
+        let is_urgent = due.due_at == URGENT_DUE;
+        let key = due.order_key.as_ref().filter(|_| !health.in_order);
+        let is_keyed = key.is_some();
+        let turn = key.is_none_or(|key| !due.is_beside && !keys.contains(key));
+        let room = if !is_urgent && left.first().is_some_and(|first| first.due_at == URGENT_DUE) {
+            room.min(usual)
+        } else {
+            room
+        };
         if !due.has_content {
             gone.push(due);
-        } else if leased.len() < room {
+        } else if is_keyed && due.is_behind && !is_urgent {
+            parked.push(due);
+        } else if turn && leased.len() < room {
+            keys.extend(key.cloned());
             leased.push(due);
         } else {
             left.push(due);
         }
     }
-    if leased.is_empty() && gone.is_empty() {
+    if leased.is_empty() && gone.is_empty() && parked.is_empty() {
         return None;
     }
-    // The store reads at most `MOST_DUE` deliveries. If some of these have lost their content, more than were read may
-    // be due.
-    let all = left.is_empty() && !is_partial && (gone.is_empty() || !may_be_more);
+    // The store reads some deliveries. If some of these have lost their content, or are put aside, more than were read
+    // may be due.
+    let all = left.is_empty() && !is_partial && ((gone.is_empty() && parked.is_empty()) || !may_be_more);
     let urgent_left = match left.first() {
         Some(due) => due.due_at == URGENT_DUE,
-        None => !all && (is_partial || gone.iter().chain(&leased).all(|due| due.due_at == URGENT_DUE)),
+        None => !all && (is_partial || gone.iter().chain(&leased).chain(&parked).all(|due| due.due_at == URGENT_DUE)),
     };
     let dispatched: Vec<_> = leased.iter().filter_map(Due::fresh).collect();
     let noted = Leased {
@@ -210,7 +244,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     let lease_ends = (!leased.is_empty()).then(|| lease_end(lease, now));
     let left = Left { more: !all, later: later.into_iter().chain(lease_ends).min() };
     let look_at = look_at(before, left, health.ready_at(limit), now);
-    Some(Served { endpoint: Arc::new(endpoint), health, look_at, leased, gone })
+    Some(Served { endpoint: Arc::new(endpoint), health, look_at, leased, gone, parked })
 }
 
 /// Returns the end of a lease that begins now.
@@ -252,9 +286,16 @@ const STANDS: Millis = 1000;
 /// The due time of a delivery that goes before everything else. It is before every real time.
 pub const URGENT_DUE: Millis = 0;
 
-/// Returns when a delivery is due, as its record shows it.
-pub fn shown_due(due_at: Millis, created_at: Millis) -> SystemTime {
-    to_time(if due_at == URGENT_DUE { created_at } else { due_at })
+/// The due time of a delivery that waits for another one with its order key. It is after every real time.
+pub const PARKED_DUE: Millis = Millis::MAX;
+
+/// Returns when a pending delivery is due, as its record shows it. `None` if it waits for another one with its order key.
+pub fn shown_due(due_at: Millis, created_at: Millis) -> Option<SystemTime> {
+    match due_at {
+        PARKED_DUE => None,
+        URGENT_DUE => Some(to_time(created_at)),
+        due_at => Some(to_time(due_at)),
+    }
 }
 
 /// How long an endpoint rests if its row cannot be read. A newer version of the application may soon run again.
@@ -355,5 +396,47 @@ mod tests {
         // A sixth that goes first may be behind five that have lost their content.
         let unseen = served(urgent, 9, &[(URGENT_DUE, false); 5]).unwrap();
         assert!(unseen.health.urgent);
+    }
+
+    /// What is served of an endpoint with these due: due time, key, whether it is behind or beside another.
+    fn keyed(health: Health, due: &[(i64, &str, bool, bool)]) -> Option<(Vec<u64>, Vec<u64>, bool)> {
+        let sealed = Sealed::new("", &b""[..]);
+        let settings = EndpointSettings::new("https://example.com/", Vec::new(), Style::StandardWebhooks, sealed);
+        let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+        let mut waiting = Waiting::new(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH), health);
+        let due = due.iter().zip(1..).map(|((due_at, key, is_behind, is_beside), number)| {
+            let mut due = Due::new(SentDeliveryId::from_u64(number), 500, *due_at);
+            due.order_key = Some(*key).filter(|key| !key.is_empty()).map(Into::into);
+            (due.is_behind, due.is_beside) = (*is_behind, *is_beside);
+            due
+        });
+        waiting.due = due.collect();
+        let served = serve(waiting, 9, Duration::from_secs(60), 1000)?;
+        Some((numbers(&served.leased), numbers(&served.parked), served.health.urgent))
+    }
+
+    #[test]
+    fn one_of_a_key_is_leased_at_a_time_and_others_are_not_delayed() {
+        let any = Health::default();
+        let served = keyed(any, &[(500, "a", false, false), (500, "a", true, false), (500, "b", false, false)]);
+        assert_eq!(served, Some((vec![1, 3], vec![2], false)));
+        // One with a higher number is being sent: it stays due.
+        let served = keyed(any, &[(500, "a", false, true), (500, "", false, false)]);
+        assert_eq!(served, Some((vec![2], vec![], false)));
+        assert_eq!(keyed(any, &[(500, "a", false, true)]), None);
+        // In order, keys decide nothing.
+        let in_order = Health { in_order: true, ..any };
+        assert_eq!(keyed(in_order, &[(500, "a", true, false)]), Some((vec![1], vec![], false)));
+
+        // What goes first waits for none that is not being sent.
+        let urgent = Health { urgent: true, ..any };
+        let first =
+            keyed(urgent, &[(URGENT_DUE, "a", true, false), (500, "a", false, false), (500, "b", false, false)]);
+        assert_eq!(first, Some((vec![1, 3], vec![], false)));
+        let beside = keyed(urgent, &[(URGENT_DUE, "a", true, true), (500, "b", false, false)]);
+        assert_eq!(beside, Some((vec![2], vec![], true)));
+        // While it waits in a rest, nothing else is leased.
+        let rests = Health { rests_until: 5000, ..urgent };
+        assert_eq!(keyed(rests, &[(URGENT_DUE, "a", true, true), (500, "b", false, false)]), None);
     }
 }

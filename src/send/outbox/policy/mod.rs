@@ -7,7 +7,7 @@
 //!
 //! | method | gathers | decides |
 //! |---|---|---|
-//! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`](digest()), [`wants`] |
+//! | `dispatch` | whether another message is kept under an id | [`Batch`], [`digest`](digest()), [`wants`], [`labelled`] |
 //! | `lease` | a [`Waiting`] for each enabled endpoint with something due, the one that was served longest ago first | [`plan`] |
 //! | `finish` | an [`Attempted`] and its [`Receiver`] | [`finish`](finish()), [`counted`] |
 //! | `change_endpoint` | [`Health`] | [`Health::changed`] |
@@ -42,10 +42,11 @@ pub use self::{
     finish::{Attempted, Finished, Receiver, finish, round},
     health::{Health, Pace},
     lease::{
-        Due, MESSAGE_RESTS, MOST_DUE, Served, UNREADABLE_RESTS, URGENT_DUE, Waiting, lease_end, plan, serve, shown_due,
+        Due, MESSAGE_RESTS, MOST_DUE, MOST_PARKED, PARKED_DUE, Served, UNREADABLE_RESTS, URGENT_DUE, Waiting,
+        lease_end, plan, serve, shown_due,
     },
     moves::{moved_from, show},
-    patterns::{matching, wants},
+    patterns::{labelled, matching, wants},
     purge::{Aged, Usage, aged},
     recover::{Looked, Missed, missed, waits_as},
     shares::{Shares, full_tenants},

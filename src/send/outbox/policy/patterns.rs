@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::pattern::{self, Subject};
 
 /// Returns `true` if one of an endpoint's patterns matches the event type.
@@ -11,6 +13,24 @@ use crate::pattern::{self, Subject};
 pub fn wants<'p>(patterns: impl Iterator<Item = &'p str>, event_type: &str) -> bool {
     let patterns: Vec<_> = patterns.collect();
     pattern::best(&patterns, Subject { whole: event_type, first: None }).is_some()
+}
+
+/// Returns `true` if a message has each of the labels that an endpoint asks for, with the same value.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tower_webhooks::send::policy::labelled;
+///
+/// let labels = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+///     pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+/// };
+/// let message = labels(&[("region", "eu"), ("plan", "pro")]);
+/// assert!(labelled(&labels(&[("region", "eu")]), &message));
+/// assert!(labelled(&labels(&[]), &message));
+/// assert!(!labelled(&labels(&[("region", "us")]), &message));
+/// ```
+pub fn labelled(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
 /// Returns every pattern that matches an event type, for a store that compares patterns in a query.

@@ -1,4 +1,6 @@
-use super::patterns::wants;
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::patterns::{labelled, wants};
 use crate::send::outbox::store::{
     delivery::DeliveryState,
     endpoint::{DisabledReason, EndpointRecord},
@@ -18,13 +20,15 @@ pub fn waits_as(disabled: Option<DisabledReason>) -> DeliveryState {
 }
 
 /// A message that [`recover`](crate::send::OutboxLog::recover) looks at, and the endpoint's delivery of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Looked<'m> {
     /// The only endpoint that the message is for, if it is for one.
     pub addressed: Option<EndpointId>,
     /// The event type of the message.
     pub event_type: &'m str,
+    /// The labels of the message.
+    pub labels: Cow<'m, BTreeMap<String, String>>,
     /// Whether the message has its payload.
     pub has_content: bool,
     /// The state of the endpoint's delivery of the message, if there is one.
@@ -34,7 +38,7 @@ pub struct Looked<'m> {
 impl<'m> Looked<'m> {
     /// Creates the value for a message for all endpoints, of which this endpoint has no delivery.
     pub fn new(event_type: &'m str) -> Self {
-        Self { addressed: None, event_type, has_content: true, made: None }
+        Self { addressed: None, event_type, labels: Cow::default(), has_content: true, made: None }
     }
 }
 
@@ -80,7 +84,8 @@ pub fn missed(endpoint: &EndpointRecord, looked: &Looked<'_>) -> Option<Missed> 
         Some(_) => None,
         None => {
             let patterns = endpoint.settings.events.iter().map(String::as_str);
-            wants(patterns, looked.event_type).then_some(Missed::NeverMade)
+            let wanted = wants(patterns, looked.event_type) && labelled(&endpoint.settings.labels, &looked.labels);
+            wanted.then_some(Missed::NeverMade)
         }
     }
 }

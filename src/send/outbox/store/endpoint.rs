@@ -51,6 +51,8 @@ pub struct EndpointSettings {
     pub in_order: bool,
     /// What the application or the owner keeps with it, by name.
     pub metadata: BTreeMap<String, String>,
+    /// The labels that a message must have, by name. If there are none, it gets messages with any labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl EndpointSettings {
@@ -66,13 +68,15 @@ impl EndpointSettings {
             api_version: None,
             in_order: false,
             metadata: BTreeMap::new(),
+            labels: BTreeMap::new(),
         }
     }
 }
 
 impl fmt::Debug for EndpointSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, events, description, style, sealed, rate_limit, api_version, in_order, metadata } = self;
+        let Self { url, events, description, style, sealed, rate_limit, api_version, in_order, metadata, labels } =
+            self;
         f.debug_struct("EndpointSettings")
             .field("url", &Origin(url))
             .field("events", events)
@@ -83,6 +87,7 @@ impl fmt::Debug for EndpointSettings {
             .field("api_version", api_version)
             .field("in_order", in_order)
             .field("metadata", metadata)
+            .field("labels", labels)
             .finish()
     }
 }

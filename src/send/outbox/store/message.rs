@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     str::FromStr,
     sync::Arc,
@@ -21,6 +22,10 @@ pub struct MessageRecord {
     pub tenant: Arc<str>,
     /// The version of its payload, if it has one.
     pub version: Option<String>,
+    /// Its labels, by name.
+    pub labels: BTreeMap<String, String>,
+    /// Its order key, if it has one.
+    pub order_key: Option<String>,
     /// When the event happened.
     pub timestamp: SystemTime,
     /// Its payload, as JSON. `None` in a list, and when the payload was dropped after its
@@ -43,6 +48,8 @@ impl MessageRecord {
             event_type: event_type.into(),
             tenant: tenant.into(),
             version: None,
+            labels: BTreeMap::new(),
+            order_key: None,
             timestamp,
             payload: None,
         }

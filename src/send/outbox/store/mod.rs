@@ -43,9 +43,9 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 /// | cancelled | it is not wanted any longer | resent |
 ///
 /// 1. [`dispatch`](OutboxQueue::dispatch) stores each message, and one pending delivery for each enabled endpoint of the message's
-///    tenant that has a pattern for its type, in one transaction. A message that no endpoint wants is stored too.
+///    tenant that has a pattern for its type, and whose labels the message has, in one transaction. A message that no endpoint wants is stored too.
 /// 2. A message is identified by its tenant and its id. The same message again changes nothing and is
-///    [`Known`](crate::send::Dispatched::Known). Another type, version or payload under the same id is a
+///    [`Known`](crate::send::Dispatched::Known). Another type, version, payload, label or order key under the same id is a
 ///    [`Conflict`](crate::send::Dispatched::Conflict). If one of several messages is in conflict, none of them is stored.
 /// 3. [`dispatch_in`](OutboxQueue::dispatch_in) does the same inside the application's transaction: what it wrote exists if that is
 ///    committed, and only then.
@@ -98,6 +98,10 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     hour, by how it [ended](crate::send::AttemptEnd) and by its [latency bucket](crate::send::latency_bucket). The counts stay when
 ///     the endpoint or the delivery goes. [`purge`](OutboxLog::purge) removes them after [`rows`](crate::send::Retention::rows), and
 ///     [`erase`](OutboxLog::erase) removes them with their tenant.
+/// 22. Of an endpoint's deliveries whose messages have the same [order key](crate::send::Message::order_key) one is leased at a time, in the
+///     order of their numbers. One that is pending, sending or held delays those after it with its key, and no others; when it has
+///     ended, however it did, the next one is due. What goes first by rule 17 waits only while another one with its key is being sent.
+///     An endpoint that is `in_order` needs no keys: rule 19 is all that holds for it.
 pub trait OutboxStore: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue {}
 
 impl<T: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue + ?Sized> OutboxStore for T {}

@@ -221,7 +221,8 @@ impl Jobs {
         if shared.attempt_header {
             headers.insert(opened.signer.style().attempt_header(), HeaderValue::from(attempt));
         }
-        let request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
+        let mut request = AttemptRequest::new(opened.url.clone(), headers, body).timeout(shared.times.attempt);
+        request.identity.clone_from(&opened.identity);
         // The lease relies on the deadline, so it also holds for a transport that ignores it.
         let deadline = Instant::now() + shared.times.attempt + GRACE;
         let error = match supervise(async { shared.transport.send(request).await }, || deadline).await {

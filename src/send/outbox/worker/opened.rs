@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     mutex::Mutex,
-    net::destination::EndpointUrl,
+    net::{destination::EndpointUrl, identity::ClientIdentity},
     send::{
         error::{SendError, SendErrorKind},
         outbox::store::{endpoint::EndpointRecord, ids::EndpointId},
@@ -16,6 +16,7 @@ pub(crate) struct Opened {
     pub(crate) signer: Signer,
     pub(crate) headers: CustomHeaders,
     pub(crate) echoes: Echoes,
+    pub(crate) identity: Option<ClientIdentity>,
 }
 
 /// The opened endpoints, so that keys are prepared once for each revision of an endpoint.
@@ -36,7 +37,8 @@ impl OpenedEndpoints {
         let signer = Signer::in_style(endpoint.settings.style, profile.secrets()?).map_err(|cause| {
             SendError::new(SendErrorKind::Sealing, "a stored secret cannot sign").with_source(cause)
         })?;
-        let new = Arc::new(Opened { url, signer, headers: profile.headers()?, echoes: profile.echoes() });
+        let (headers, echoes, identity) = (profile.headers()?, profile.echoes(), profile.identity()?);
+        let new = Arc::new(Opened { url, signer, headers, echoes, identity });
         if opened.len() >= MOST_OPENED {
             opened.clear();
         }

@@ -9,7 +9,8 @@ use crate::{
     idempotency::ClaimKey,
     inbox::{
         AcceptRequest, Accepted, Change, Content, Ending, EventDraft, EventState, Fenced, InboxId, InboxLease,
-        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, LeaseToken, LeasedEvent, Selection,
+        InboxLeases, InboxQuery, InboxRecord, InboxRetention, InboxStats, LeaseToken, LeasedEvent, STATS_COUNTED,
+        Selection,
         policy::{self, Aged, Found, Leased, NEVER, Standing},
     },
 };
@@ -42,7 +43,7 @@ impl Tables {
         for (draft, answer) in events.into_iter().zip(&answers) {
             let standing = match answer {
                 Accepted::New => Standing::arrived(self.waits(&draft, None), now),
-                Accepted::Rearmed => {
+                Accepted::Rearmed { .. } => {
                     let waits = self.waits(&draft, None);
                     let Some(event) = self.keys.get(&draft.key).and_then(|id| self.events.get(id)) else { continue };
                     let mut standing = event.standing;
@@ -194,6 +195,7 @@ impl Tables {
     pub(super) fn event(&self, id: InboxId) -> Option<InboxRecord> {
         let event = self.events.get(&id.to_u64())?;
         let mut record = event.record(id);
+        record.key = Some(event.draft.key);
         record.content = event.has_content.then(|| event.draft.content.clone());
         Some(record)
     }
@@ -246,7 +248,10 @@ impl Tables {
 
     pub(super) fn stats(&self, consumer: &str, now: Millis) -> InboxStats {
         let of_consumer = || self.events.values().filter(|event| *event.consumer == *consumer);
-        let count = |state| of_consumer().filter(|event| event.standing.state == state).count() as u64;
+        let count = |state| {
+            let of_state = of_consumer().filter(|event| event.standing.state == state).count() as u64;
+            of_state.min(STATS_COUNTED)
+        };
         let unfinished = of_consumer().filter(|event| !event.standing.state.has_ended());
         let oldest = unfinished.map(|event| event.accepted_at).min();
         let oldest = oldest.map(|at| Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or_default()));

@@ -3,7 +3,7 @@ use crate::{
     clock::Millis,
     send::{
         DeliveryState, Dispatched, EndpointId, Message, SentDeliveryId,
-        policy::{Batch, digest, tenant, wants},
+        policy::{Batch, digest, labelled, tenant, wants},
     },
 };
 
@@ -41,6 +41,7 @@ impl Tables {
             *record.tenant == *tenant(message)
                 && record.disabled.is_none()
                 && wants(record.settings.events.iter().map(String::as_str), message.event_type())
+                && labelled(&record.settings.labels, message.labels())
         });
         let wanted: Vec<_> = wanted.map(|record| record.id).collect();
         for endpoint in &wanted {

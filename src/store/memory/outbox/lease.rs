@@ -5,7 +5,7 @@ use crate::{
     clock::Millis,
     send::{
         DeliveryState, EndpointId, LeaseRequest, LeasedDelivery, Leases, SentDeliveryId,
-        policy::{Due, MOST_DUE, Served, Shares, Waiting, lease_end, serve},
+        policy::{Due, MOST_DUE, MOST_PARKED, PARKED_DUE, Served, Shares, Waiting, lease_end, serve},
     },
 };
 
@@ -24,7 +24,7 @@ impl Tables {
         candidates.sort_unstable();
 
         let mut shares = Shares::new(request, candidates.iter().map(|(_, _, proven, _)| *proven));
-        let mut leased = Vec::new();
+        let (mut leased, mut has_served) = (Vec::new(), false);
         for (_, id, proven, tenant) in &candidates {
             if shares.is_used_up() {
                 break;
@@ -37,8 +37,14 @@ impl Tables {
             let Some(served) = serve(waiting, share, request.lease, now) else { continue };
             shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), *proven, tenant);
             leased.extend(self.write(request, served, now));
+            has_served = true;
         }
-        let next_due = if leased.is_empty() { self.next_due(now) } else { None };
+        let next_due = match (leased.is_empty(), has_served) {
+            (true, false) => self.next_due(now),
+            // There may be more behind what was cancelled or put aside.
+            (true, true) => Some(now),
+            (false, _) => None,
+        };
         let until = |at: Millis| Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or_default());
         Leases::new(leased, next_due.map(until))
     }
@@ -51,16 +57,21 @@ impl Tables {
         let endpoint = self.endpoints.get(&id)?;
         let mut waiting = Waiting::new(endpoint.record.clone(), endpoint.health);
         waiting.in_flight = self.in_flight(id, now);
-        let due = self.due(id, now).take(MOST_DUE as usize).map(|(number, delivery)| {
-            let stored = self.messages.get(&delivery.message);
-            let mut due = Due::new(SentDeliveryId::from_u64(number), delivery.created_at, delivery.due_at);
-            due.attempt = delivery.attempt;
-            due.dispatched_at = stored.map(|stored| stored.created_at);
-            due.has_content = stored.is_some_and(|stored| stored.message.is_some());
-            due.resent_after = delivery.resent_after;
-            due
-        });
-        waiting.due = due.collect();
+        let due = |most: u32| {
+            self.due(id, now).take(most as usize).map(|(number, delivery)| {
+                let stored = self.messages.get(&delivery.message);
+                let mut due = Due::new(SentDeliveryId::from_u64(number), delivery.created_at, delivery.due_at);
+                due.attempt = delivery.attempt;
+                due.dispatched_at = stored.map(|stored| stored.created_at);
+                due.has_content = stored.is_some_and(|stored| stored.message.is_some());
+                due.resent_after = delivery.resent_after;
+                due.order_key.clone_from(&delivery.order_key);
+                (due.is_behind, due.is_beside) = self.turn(number, delivery, now);
+                due
+            })
+        };
+        let is_behind = due(MOST_DUE).any(|due| due.is_behind);
+        waiting.due = due(if is_behind { MOST_PARKED } else { MOST_DUE }).collect();
         Some(waiting)
     }
 
@@ -75,7 +86,12 @@ impl Tables {
     }
 
     fn write(&mut self, request: &LeaseRequest, served: Served, now: Millis) -> Vec<LeasedDelivery> {
-        let Served { endpoint, health, leased, gone, .. } = served;
+        let Served { endpoint, health, leased, gone, parked, .. } = served;
+        for due in &parked {
+            self.change(due.id.to_u64(), |delivery| {
+                (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Pending, PARKED_DUE, None);
+            });
+        }
         for due in &gone {
             self.change(due.id.to_u64(), |delivery| {
                 (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Cancelled, now, None);

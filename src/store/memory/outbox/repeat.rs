@@ -1,5 +1,7 @@
 //! What is sent again: what somebody resends, and what an endpoint missed.
 
+use std::borrow::Cow;
+
 use super::tables::Tables;
 use crate::{
     clock::{Millis, from_time},
@@ -55,6 +57,7 @@ impl Tables {
             let Some(stored) = self.messages.get(message) else { continue };
             let made = self.made(*message, id);
             let mut looked = Looked::new(&stored.event_type);
+            looked.labels = Cow::Borrowed(&stored.labels);
             looked.addressed = stored.addressed;
             looked.has_content = stored.message.is_some();
             looked.made = made.map(|(_, delivery)| delivery.state);

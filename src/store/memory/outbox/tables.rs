@@ -8,7 +8,7 @@ use crate::{
     send::{
         AttemptEnd, AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
         EventTypeDefinition, LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
-        policy::{Health, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
+        policy::{Health, PARKED_DUE, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
 
@@ -29,6 +29,10 @@ pub(super) struct Tables {
     /// What is sending, by when its lease ends.
     sending: BTreeSet<(EndpointId, Millis, u64)>,
     lease_ends: BTreeSet<(Millis, u64)>,
+    /// What has an order key and has not ended, by its number.
+    keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
+    /// What of it is sending.
+    sending_keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
     /// From when on something of an enabled endpoint may be leased, and the entry of each endpoint.
     looks: BTreeSet<(Millis, EndpointId)>,
     looked_at: HashMap<EndpointId, Millis>,
@@ -54,6 +58,8 @@ pub(super) struct Stored {
     /// The only endpoint that it is for, if it is.
     pub(super) addressed: Option<EndpointId>,
     version: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    order_key: Option<Arc<str>>,
     happened_at: Millis,
     pub(super) created_at: Millis,
 }
@@ -72,6 +78,7 @@ pub(super) struct Delivery {
     pub(super) epoch: i64,
     pub(super) token: Option<LeaseToken>,
     pub(super) created_at: Millis,
+    pub(super) order_key: Option<Arc<str>>,
 }
 
 impl Endpoint {
@@ -90,12 +97,14 @@ impl Stored {
         let mut record =
             MessageRecord::new(place, &*self.id, &*self.event_type, &*self.tenant, to_time(self.happened_at));
         record.version.clone_from(&self.version);
+        record.labels.clone_from(&self.labels);
+        record.order_key = self.order_key.as_deref().map(str::to_owned);
         record
     }
 }
 
 impl Delivery {
-    fn new(message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> Self {
+    fn new(message: u64, endpoint: EndpointId, state: DeliveryState, order_key: Option<Arc<str>>, now: Millis) -> Self {
         Self {
             message,
             endpoint,
@@ -106,6 +115,7 @@ impl Delivery {
             epoch: 0,
             token: None,
             created_at: now,
+            order_key,
         }
     }
 
@@ -143,6 +153,8 @@ impl Tables {
             digest: digest(message),
             addressed,
             version: message.api_version().map(str::to_owned),
+            labels: message.labels().clone(),
+            order_key: message.order_key_name().map(Into::into),
             happened_at: message.timestamp().map_or(now, from_time),
             created_at: now,
         };
@@ -170,7 +182,8 @@ impl Tables {
 
     pub(super) fn add(&mut self, message: u64, endpoint: EndpointId, state: DeliveryState, now: Millis) -> u64 {
         let number = self.number();
-        self.deliveries.insert(number, Delivery::new(message, endpoint, state, now));
+        let order_key = self.messages.get(&message).and_then(|stored| stored.order_key.clone());
+        self.deliveries.insert(number, Delivery::new(message, endpoint, state, order_key, now));
         self.by_message.entry(message).or_default().insert(endpoint, number);
         self.index(number);
         self.refresh(endpoint);
@@ -206,10 +219,35 @@ impl Tables {
     pub(super) fn change(&mut self, number: u64, change: impl FnOnce(&mut Delivery)) {
         self.unindex(number);
         let Some(delivery) = self.deliveries.get_mut(&number) else { return };
+        let was_awaited = delivery.is_awaited();
         change(delivery);
         let endpoint = delivery.endpoint;
+        let ended = if was_awaited && !delivery.is_awaited() { delivery.order_key.clone() } else { None };
         self.index(number);
         self.refresh(endpoint);
+        if let Some(key) = ended {
+            self.release(endpoint, &key);
+        }
+    }
+
+    /// Makes the first delivery with an order key due again, if it waited for another one.
+    fn release(&mut self, endpoint: EndpointId, key: &Arc<str>) {
+        let first = self.keys.range((endpoint, key.clone(), 0)..=(endpoint, key.clone(), u64::MAX)).next();
+        let Some(number) = first.map(|(.., number)| *number) else { return };
+        let is_parked = |one: &&Delivery| one.state == DeliveryState::Pending && one.due_at == PARKED_DUE;
+        if self.delivery(number).filter(is_parked).is_some() {
+            self.change(number, |delivery| delivery.due_at = delivery.created_at);
+        }
+    }
+
+    /// Returns whether a delivery is behind another one with its order key, and whether one is being sent beside it.
+    pub(super) fn turn(&self, number: u64, delivery: &Delivery, now: Millis) -> (bool, bool) {
+        let Some(key) = &delivery.order_key else { return (false, false) };
+        let all = (delivery.endpoint, key.clone(), 0)..=(delivery.endpoint, key.clone(), u64::MAX);
+        let first = self.keys.range(all.clone()).next();
+        let mut sending = self.sending_keys.range(all).filter(|(.., other)| *other != number);
+        let is_leased = |other: u64| self.delivery(other).is_some_and(|other| other.is_leased(now));
+        (first.is_some_and(|(.., first)| *first < number), sending.any(|(.., other)| is_leased(*other)))
     }
 
     /// Changes the state of those of an endpoint's deliveries that are in one of some states.
@@ -240,7 +278,10 @@ impl Tables {
             state: delivery.state,
             attempt: delivery.attempt,
             created_at: to_time(delivery.created_at),
-            due_at: (delivery.state == DeliveryState::Pending).then(|| shown_due(delivery.due_at, delivery.created_at)),
+            due_at: match delivery.state {
+                DeliveryState::Pending => shown_due(delivery.due_at, delivery.created_at),
+                _ => None,
+            },
         })
     }
 
@@ -330,6 +371,13 @@ impl Tables {
         if matches!(delivery.state, DeliveryState::Pending | DeliveryState::Sending) {
             self.waiting.insert(place);
         }
+        if let Some(key) = delivery.order_key.clone().filter(|_| delivery.is_awaited()) {
+            let place = (delivery.endpoint, key, number);
+            if delivery.state == DeliveryState::Sending {
+                self.sending_keys.insert(place.clone());
+            }
+            self.keys.insert(place);
+        }
         if delivery.state == DeliveryState::Sending {
             self.sending.insert(place);
             self.lease_ends.insert((delivery.due_at, number));
@@ -342,6 +390,11 @@ impl Tables {
         self.waiting.remove(&place);
         self.sending.remove(&place);
         self.lease_ends.remove(&(delivery.due_at, number));
+        if let Some(key) = delivery.order_key.clone() {
+            let place = (delivery.endpoint, key, number);
+            self.keys.remove(&place);
+            self.sending_keys.remove(&place);
+        }
     }
 
     /// Updates the time at which an endpoint is looked at: when something of it may be leased.

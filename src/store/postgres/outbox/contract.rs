@@ -1,6 +1,6 @@
 use std::{any::Any, sync::Arc};
 
-use super::{deliveries, dispatch, endpoints, event_types, finish, lease, listen, messages, purge, stats};
+use super::{deliveries, dispatch, endpoints, event_types, finish, lease, messages, purge, stats};
 use crate::{
     boxed::BoxFuture,
     error::StoreError,
@@ -10,7 +10,7 @@ use crate::{
         LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
         OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
     },
-    store::postgres::store::PostgresStore,
+    store::postgres::{listen::listen, store::PostgresStore},
 };
 
 #[deny(clippy::missing_trait_methods)]
@@ -85,7 +85,8 @@ impl OutboxQueue for PostgresStore {
     }
 
     fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
-        Box::pin(listen::listen(&self.inner.outbox, wake))
+        let outbox = &self.inner.outbox;
+        Box::pin(listen(&outbox.server, &outbox.channel, wake))
     }
 
     fn notify(&self) {

@@ -144,9 +144,27 @@ pub(super) async fn resend(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, 
 }
 
 pub(super) async fn cancel(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, StoreError> {
+    const CONTEXT: &str = "cancel a delivery";
+
     let values = [Value::from(&*outbox.server.lock_timeout), Value::from(seq(id)), outbox.offset()];
-    let rows = outbox.ask("cancel a delivery", &outbox.statements.cancel, &values).await?;
-    Ok(!rows.is_empty())
+    let rows = outbox.ask(CONTEXT, &outbox.statements.cancel, &values).await?;
+    if !rows.is_empty() {
+        return Ok(true);
+    }
+    let deadline = outbox.deadline().await?;
+    let done = transaction!(outbox, deadline, CONTEXT, tx => cancel_in_turn(outbox, &mut tx, id))?;
+    if done {
+        outbox.announce();
+    }
+    Ok(done)
+}
+
+/// Cancels a delivery with an order key, after which the next one with that key is due.
+async fn cancel_in_turn(outbox: &Outbox, tx: &mut Tx, id: SentDeliveryId) -> Result<bool, sqlx::Error> {
+    // What is decided under the lock is read after it.
+    tx.all(&outbox.statements.lock_of_delivery, &[Value::from(seq(id))]).await?;
+    let values = [outbox.offset(), Value::from(seq(id))];
+    Ok(!tx.all(&outbox.statements.cancel_in_turn, &values).await?.is_empty())
 }
 
 pub(super) async fn recover(

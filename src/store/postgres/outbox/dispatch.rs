@@ -12,7 +12,7 @@ use crate::{
         policy::{Batch, digest, matching, tenant},
     },
     store::{
-        columns::{count, outbox_id},
+        columns::{self, count, outbox_id},
         postgres::{
             error::{in_transaction, no_answer, store_error},
             statement::{Mode, Statement, Value},
@@ -72,7 +72,7 @@ pub(super) async fn dispatch_to(
     message: Message,
 ) -> Result<Option<SentDeliveryId>, StoreError> {
     let deadline = outbox.deadline().await?;
-    let (endpoint, digest) = (endpoint.to_string(), digest(&message));
+    let (endpoint, digest, labels) = (endpoint.to_string(), digest(&message), columns::labels_text(message.labels()));
     let values = [
         outbox.offset(),
         Value::from(&*outbox.server.lock_timeout),
@@ -84,6 +84,8 @@ pub(super) async fn dispatch_to(
         Value::from(message.payload().get()),
         Value::from(&digest),
         Value::Int(message.timestamp().map(from_time)),
+        Value::Text(labels.as_deref()),
+        Value::Text(message.order_key_name()),
     ];
     let look = async || {
         for _ in 0..TRIES {
@@ -191,6 +193,9 @@ async fn ask(
     let happened: Vec<_> = of().map(|message| Some(from_time(message.timestamp()?).to_string())).collect();
     let patterns: Vec<_> = of().map(|message| matching(message.event_type()).join(" ")).collect();
 
+    let labels: Vec<_> = of().map(|message| columns::labels_text(message.labels())).collect();
+
+    let order_keys: Vec<_> = of().map(Message::order_key_name).collect();
     let tenants: Vec<_> = of().map(|message| Some(tenant(message))).collect();
     let ids: Vec<_> = of().map(|message| Some(message.message_id().as_str())).collect();
     let event_types: Vec<_> = of().map(|message| Some(message.event_type())).collect();
@@ -198,6 +203,7 @@ async fn ask(
     let payloads: Vec<_> = of().map(|message| Some(message.payload().get())).collect();
     let digests: Vec<_> = places.iter().map(|place| &batch.message(*place).1[..]).collect();
     let happened: Vec<_> = happened.iter().map(Option::as_deref).collect();
+    let labels: Vec<_> = labels.iter().map(Option::as_deref).collect();
     let patterns: Vec<_> = patterns.iter().map(|patterns| Some(&**patterns)).collect();
     let values = [
         outbox.offset(),
@@ -210,6 +216,8 @@ async fn ask(
         Value::ManyBytes(&digests),
         Value::ManyTexts(&happened),
         Value::ManyTexts(&patterns),
+        Value::ManyTexts(&labels),
+        Value::ManyTexts(&order_keys),
     ];
     way.all(&outbox.statements.dispatch, &values).await
 }

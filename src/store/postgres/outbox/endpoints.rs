@@ -46,7 +46,8 @@ async fn create_in(
 
     let id = draft.id.to_string();
     let settings = Settings::new(&draft.settings);
-    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata, labels] =
+        settings.values();
     let values = [
         outbox.offset(),
         Value::from(i64::from(most)),
@@ -62,6 +63,7 @@ async fn create_in(
         api_version,
         in_order,
         metadata,
+        labels,
     ];
     tx.first(&outbox.statements.create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
@@ -157,9 +159,11 @@ async fn change_in(
     changed.settings.rate_limit = settings.rate_limit;
     note(outbox, tx, &changed, &health, changed.disabled).await?;
     let (id, settings) = (id.to_string(), Settings::new(settings));
-    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata] = settings.values();
+    let [url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata, labels] =
+        settings.values();
     let id = Value::from(&*id);
-    let values = [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata];
+    let values =
+        [id, url, events, description, style, key, sealed, rate_limit, api_version, in_order, metadata, labels];
     tx.all(&outbox.statements.change, &values).await?;
     Ok(Fenced::Applied)
 }
@@ -285,7 +289,7 @@ impl<'a> Settings<'a> {
         Self { settings, texts: columns::settings(settings) }
     }
 
-    fn values(&self) -> [Value<'_>; 10] {
+    fn values(&self) -> [Value<'_>; 11] {
         let settings = self.settings;
         [
             Value::from(&*settings.url),
@@ -298,6 +302,7 @@ impl<'a> Settings<'a> {
             Value::Text(settings.api_version.as_deref()),
             Value::from(i64::from(settings.in_order)),
             Value::Text(self.texts.metadata.as_deref()),
+            Value::Text(self.texts.labels.as_deref()),
         ]
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     error::StoreError,
     observe,
     send::{
-        DisabledReason, Fenced, Finish, LeaseToken, SentDeliveryId,
+        DeliveryState, DisabledReason, Fenced, Finish, LeaseToken, SentDeliveryId,
         policy::{Attempted, Finished, Receiver, counted, finish as decide},
     },
     store::{
@@ -83,7 +83,9 @@ async fn finish_in(
         }
     }
     let whose = (row.text("delivery_tenant")?, row.text("delivery_endpoint")?);
-    write(outbox, tx, (id, attempt, now), (&finished, end), found.as_ref(), whose).await?;
+    let waits = matches!(finished.state, DeliveryState::Pending | DeliveryState::Held);
+    let ended = row.optional_text("delivery_order_key")?.filter(|_| !waits);
+    write(outbox, tx, (id, attempt, now), (&finished, end), found.as_ref(), (whose, ended.as_deref())).await?;
     Ok((Fenced::Applied, finished.disabled))
 }
 
@@ -93,7 +95,7 @@ async fn write(
     (id, attempt, now): (SentDeliveryId, u32, i64),
     (finished, end): (&Finished, &Finish),
     found: Option<&Found>,
-    (tenant, of): (&str, &str),
+    ((tenant, of), order_key): ((&str, &str), Option<&str>),
 ) -> Result<(), sqlx::Error> {
     let counted = counted(end, now);
     let endpoint = found.map(|found| found.endpoint.id.to_string());
@@ -128,6 +130,7 @@ async fn write(
         Value::Int(counted.map(|counted| counted.hour.into())),
         Value::Int(counted.map(|counted| counted.end.number().into())),
         Value::Int(counted.map(|counted| counted.bucket.into())),
+        Value::Text(order_key),
     ];
     tx.all(&outbox.statements.finish_write, &values).await.map(drop)
 }

@@ -10,7 +10,9 @@ use crate::{
     observe,
     send::{
         EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, LeasedDelivery, Leases,
-        policy::{MESSAGE_RESTS, MOST_DUE, Served, UNREADABLE_RESTS, Waiting, full_tenants, lease_end, plan},
+        policy::{
+            MESSAGE_RESTS, MOST_DUE, MOST_PARKED, Served, UNREADABLE_RESTS, Waiting, full_tenants, lease_end, plan,
+        },
     },
     store::{
         columns::{self, Columns, count, seq},
@@ -193,9 +195,30 @@ async fn gather(
         tx.all(&outbox.statements.take_back, &[Value::from(now), Value::ManyTexts(&in_order)]).await?;
     }
 
-    let ids: Vec<_> = locked.keys().map(EndpointId::to_string).collect();
+    let all: Vec<_> = locked.keys().copied().collect();
+    read_waiting(outbox, tx, locked, (&all, MOST_DUE), now).await?;
+    let is_behind = |locked: &&Waiting| locked.due.iter().any(|due| due.is_behind);
+    let behind: Vec<_> = locked.values().filter(is_behind).map(|locked| locked.endpoint.id).collect();
+    if !behind.is_empty() {
+        read_waiting(outbox, tx, locked, (&behind, MOST_PARKED), now).await?;
+    }
+    Ok(())
+}
+
+/// Reads what waits for some of the endpoints that are locked.
+async fn read_waiting(
+    outbox: &Outbox,
+    tx: &mut Tx,
+    locked: &mut HashMap<EndpointId, Waiting>,
+    (ids, most): (&[EndpointId], u32),
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    for id in ids {
+        locked.entry(*id).and_modify(|waiting| waiting.due.clear());
+    }
+    let ids: Vec<_> = ids.iter().map(EndpointId::to_string).collect();
     let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
-    let values = [Value::from(now), Value::ManyTexts(&ids), Value::from(i64::from(MOST_DUE))];
+    let values = [Value::from(now), Value::ManyTexts(&ids), Value::from(i64::from(most))];
     for row in tx.all(&outbox.statements.waiting, &values).await? {
         let id = row.text("endpoint")?;
         let Some(waiting) = id.parse().ok().and_then(|id: EndpointId| locked.get_mut(&id)) else { continue };
@@ -220,6 +243,7 @@ async fn take(
 ) -> Result<Vec<LeasedDelivery>, sqlx::Error> {
     let picked: Vec<_> = served.iter().flat_map(|one| &one.leased).map(|due| seq(due.id)).collect();
     let gone: Vec<_> = served.iter().flat_map(|one| &one.gone).map(|due| seq(due.id)).collect();
+    let parked: Vec<_> = served.iter().flat_map(|one| &one.parked).map(|due| seq(due.id)).collect();
     let token = request.token.to_bytes();
     let ids: Vec<_> = served.iter().map(|one| one.endpoint.id.to_string()).collect();
     let ids: Vec<_> = ids.iter().map(|id| Some(&**id)).collect();
@@ -246,6 +270,7 @@ async fn take(
         Value::ManyInts(&urgent),
         Value::ManyInts(&look_at),
         Value::ManyInts(&gone),
+        Value::ManyInts(&parked),
     ];
     let rows = tx.all(&outbox.statements.take, &values).await?;
     let mut contents = HashMap::new();

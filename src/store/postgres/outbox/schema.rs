@@ -13,5 +13,8 @@ pub(super) const OUTBOX: Part = Part {
         Migration { version: 5, oldest_reader: 3, sql: include_str!("../migrations/outbox_5.sql") },
         Migration { version: 6, oldest_reader: 3, sql: include_str!("../migrations/outbox_6.sql") },
         Migration { version: 7, oldest_reader: 3, sql: include_str!("../migrations/outbox_7.sql") },
+        Migration { version: 8, oldest_reader: 3, sql: include_str!("../migrations/outbox_8.sql") },
+        // The versions before know no order keys.
+        Migration { version: 9, oldest_reader: 9, sql: include_str!("../migrations/outbox_9.sql") },
     ],
 };

@@ -6,16 +6,13 @@ use std::sync::{
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
-use super::{
-    notify::{self, Notifier},
-    schema::OUTBOX,
-    statements::Statements,
-};
+use super::{schema::OUTBOX, statements::Statements};
 use crate::{
     clock::Millis,
     error::StoreError,
     store::postgres::{
         error::store_error,
+        notify::{self, Notifier},
         server::Server,
         statement::{Statement, Value},
         tx::{self, is_conflict},
@@ -43,7 +40,7 @@ impl Outbox {
         Self {
             statements: Statements::new(&server.tables),
             begin: tx::begin_text(&server.lock_timeout, server.timeout).into(),
-            channel: server.tables.channel(server.lock_salt).into(),
+            channel: server.tables.channel("outbox", server.lock_salt).into(),
             notifier: notifies.then(Notifier::default),
             checked: AtomicBool::new(false),
             looked_at: AtomicI64::new(NEVER),

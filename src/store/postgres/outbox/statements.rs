@@ -62,7 +62,7 @@ macro_rules! statements {
                         "SELECT * FROM {outbox_messages} WHERE tenant = $1::text AND id = $2::text",
                     ),
                     messages: statement(
-                        "SELECT seq, id, event_type, tenant, version, happened_at, created_at FROM {outbox_messages} \
+                        "SELECT seq, id, event_type, tenant, version, labels, order_key, happened_at, created_at FROM {outbox_messages} \
                          WHERE tenant = $1::text AND (created_at, seq) < ($2::bigint, $3::bigint) \
                          ORDER BY created_at DESC, seq DESC LIMIT $4::bigint",
                     ),
@@ -94,6 +94,7 @@ macro_rules! statements {
 
 statements! {
     cancel,
+    cancel_in_turn,
     change,
     clock_deliveries,
     clock_endpoints,
@@ -115,6 +116,7 @@ statements! {
     finish_write,
     lock,
     lock_idle,
+    lock_of_delivery,
     look,
     move_begin,
     move_on,

@@ -12,7 +12,10 @@ use crate::{
     clock::{Millis, after},
     error::StoreError,
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, record::Record},
-    store::sqlite::{error::in_transaction, mailbox::Mailbox, setup::Setup},
+    store::{
+        mailbox::Mailbox,
+        sqlite::{error::in_transaction, setup::Setup},
+    },
 };
 
 /// What the clones of a store share for its claims.
@@ -29,8 +32,8 @@ impl Claims {
         Self {
             sql: Arc::new(Sql::new(&setup.prefix)),
             setup: setup.clone(),
-            reader: Mailbox::new("reader", limit),
-            writer: Mailbox::new("writer", limit),
+            reader: Mailbox::new("reader of the SQLite store", limit),
+            writer: Mailbox::new("writer of the SQLite store", limit),
         }
     }
 

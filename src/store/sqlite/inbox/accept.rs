@@ -46,7 +46,7 @@ pub(super) async fn accept(
                 let standing = Standing::arrived(waits(connection, prefix, order_key.as_deref(), 0).await?, now);
                 insert(connection, prefix, &request.consumer, event, &standing, now).await?;
             }
-            Accepted::Rearmed => {
+            Accepted::Rearmed { .. } => {
                 let Some(mut row) = row else { continue };
                 row.standing.rearm(waits(connection, prefix, order_key.as_deref(), row.seq).await?, now);
                 rearm(connection, prefix, event, &row, now).await?;

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use sqlx::SqliteConnection;
 
 use super::rows::{EventRow, STANDING, find, go_on, number, number_of, query, waits};
@@ -17,9 +19,11 @@ pub(super) async fn change(
     let mut rows = Vec::new();
     match selection {
         Selection::Ids(ids) => {
+            // Each once, the oldest first.
+            let ids: BTreeSet<_> = ids.iter().map(|id| number_of(*id)).collect();
             for id in ids {
-                if is_of(connection, prefix, consumer, number_of(*id)).await? {
-                    rows.extend(find(connection, prefix, number_of(*id)).await?);
+                if is_of(connection, prefix, consumer, id).await? {
+                    rows.extend(find(connection, prefix, id).await?);
                 }
             }
         }

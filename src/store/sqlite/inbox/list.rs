@@ -2,10 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::rows::{number, number_of, query, state};
+use super::rows::{corrupt, number, number_of, query, state};
 use crate::{
     clock::{Millis, to_time},
-    inbox::{Content, EventState, InboxId, InboxQuery, InboxRecord, InboxStats, policy::NEVER},
+    idempotency::ClaimKey,
+    inbox::{Content, EventState, InboxId, InboxQuery, InboxRecord, InboxStats, STATS_COUNTED, policy::NEVER},
 };
 
 const COLUMNS: &str =
@@ -33,10 +34,12 @@ pub(super) async fn event(
     prefix: &str,
     id: InboxId,
 ) -> Result<Option<InboxRecord>, sqlx::Error> {
-    let text = format!("SELECT {COLUMNS}, head, body FROM {{}}inbox_events WHERE seq = ?");
+    let text = format!("SELECT {COLUMNS}, head, body, key FROM {{}}inbox_events WHERE seq = ?");
     let Some(row) = query(prefix, &text).bind(number_of(id)).fetch_optional(connection).await? else { return Ok(None) };
     let mut record = record(&row)?;
     let (head, body): (Option<&str>, Option<Vec<u8>>) = (row.try_get(11)?, row.try_get(12)?);
+    let key: &[u8] = row.try_get(13)?;
+    record.key = Some(ClaimKey::from_bytes(key.try_into().map_err(|_| corrupt("a key is not of 16 bytes"))?));
     record.content = head.zip(body).map(|(head, body)| Content::new(head.into(), body.into()));
     Ok(Some(record))
 }
@@ -79,18 +82,43 @@ pub(super) async fn stats(
 ) -> Result<InboxStats, sqlx::Error> {
     let mut counts = Vec::new();
     for state in [EventState::Pending, EventState::Working, EventState::Dead] {
-        let row = query(prefix, "SELECT count(*) FROM {}inbox_events WHERE consumer = ? AND state = ?")
+        let row = query(prefix, COUNT)
             .bind(consumer.to_owned())
             .bind(number(state))
+            .bind(i64::try_from(STATS_COUNTED).unwrap_or(i64::MAX))
             .fetch_one(&mut *connection)
             .await?;
         counts.push(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default());
     }
-    let row = query(prefix, "SELECT min(accepted_at) FROM {}inbox_events WHERE consumer = ? AND state <= 1")
-        .bind(consumer.to_owned())
-        .fetch_one(connection)
-        .await?;
+    let row = query(prefix, OLDEST).bind(consumer.to_owned()).fetch_one(connection).await?;
     let oldest: Option<Millis> = row.try_get(0)?;
     let oldest = oldest.map(|at| Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or_default()));
     Ok(InboxStats::new(counts[0], counts[1], counts[2], oldest))
+}
+
+/// Each walks an index, and no further than to a limit.
+const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM {}inbox_events WHERE consumer = ? AND state = ? LIMIT ?)";
+const OLDEST: &str = "SELECT min(accepted_at) FROM {}inbox_events WHERE consumer = ? AND state <= 1";
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+    use super::{COUNT, OLDEST};
+    use crate::store::sqlite::inbox::schema::INBOX;
+
+    #[tokio::test]
+    async fn figures_are_read_from_indexes_alone() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for statement in (INBOX.migrations)("").into_iter().flat_map(|migration| migration.statements) {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        }
+        for text in [COUNT, OLDEST] {
+            let explain = format!("EXPLAIN QUERY PLAN {}", text.replace("{}", ""));
+            let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+
+            assert!(plan.iter().any(|step| step.contains("COVERING INDEX inbox_events_")), "{text}: {plan:?}");
+        }
+    }
 }

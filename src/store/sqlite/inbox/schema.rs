@@ -2,12 +2,15 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&INBOX];
 
-pub(super) const INBOX: Part = Part { name: "inbox", version: 1, migrations };
+pub(super) const INBOX: Part = Part { name: "inbox", version: 2, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
-    vec![Migration { needs: 1, statements: with_prefix(FIRST) }]
+    vec![
+        Migration { needs: 1, statements: with_prefix(FIRST) },
+        Migration { needs: 1, statements: with_prefix(SECOND) },
+    ]
 }
 
 /// The states are numbers, so that the indexes of what has not ended stay small: 0 and 1.
@@ -46,3 +49,7 @@ const FIRST: &[&str] = &[
     "CREATE INDEX {}inbox_events_full ON {}inbox_events (consumer, due_at) WHERE state > 1 AND state < 4 AND has_content = 1",
     "CREATE INDEX {}inbox_events_dead ON {}inbox_events (consumer, due_at) WHERE state = 4",
 ];
+
+/// Finds the oldest that has not ended, and counts those up to a limit.
+const SECOND: &[&str] =
+    &["CREATE INDEX {}inbox_events_waiting ON {}inbox_events (consumer, accepted_at) WHERE state <= 1"];

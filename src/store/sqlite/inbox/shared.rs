@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    store::sqlite::{mailbox::Mailbox, setup::Setup},
+    store::{mailbox::Mailbox, sqlite::setup::Setup},
 };
 
 /// What the clones of a store share for its inbox.
@@ -18,7 +18,7 @@ pub(in crate::store::sqlite) struct Inbox {
 impl Inbox {
     /// A call waits for its answer for `limit`, at the very most.
     pub(in crate::store::sqlite) fn new(setup: &Setup, limit: Duration) -> Self {
-        Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("inbox", limit) }
+        Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("inbox of the SQLite store", limit) }
     }
 
     pub(in crate::store::sqlite) async fn close(&self) {

@@ -246,7 +246,7 @@ pub(super) async fn cancel(session: &mut Session<'_>, id: SentDeliveryId) -> Res
 
 /// A page of a tenant's messages in the order in which they were dispatched, and what one endpoint has of them. No
 /// payload is read: whether there is one is in the head of its row.
-const PAGE: &str = "SELECT m.seq, m.event_type, m.payload IS NOT NULL AS has_content, m.addressed, \
+const PAGE: &str = "SELECT m.seq, m.event_type, m.labels, m.payload IS NOT NULL AS has_content, m.addressed, \
                     d.seq AS delivery, d.state FROM {}outbox_messages m \
                     LEFT JOIN {}outbox_deliveries d ON d.message = m.seq AND d.endpoint = ?1 \
                     WHERE m.tenant = ?2 AND (m.created_at, m.seq) > (?3, ?4) AND m.created_at < ?5 \
@@ -344,8 +344,8 @@ async fn begin_again(
     .await?;
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-             SELECT m.seq, ?, m.event_type, ?, ?, ?, ? \
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key) \
+             SELECT m.seq, ?, m.event_type, ?, ?, ?, ?, m.order_key \
              FROM json_each(?) j CROSS JOIN {}outbox_messages m ON m.seq = j.value",
     )
     .bind(endpoint.tenant.to_string())

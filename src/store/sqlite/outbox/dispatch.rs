@@ -1,4 +1,4 @@
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sqlx::{Row, SqliteConnection};
 
@@ -8,10 +8,10 @@ use crate::{
     error::StoreError,
     send::{
         Dispatched, EndpointId, Message, SentDeliveryId,
-        policy::{Batch, digest, tenant, wants},
+        policy::{Batch, digest, labelled, tenant, wants},
     },
     store::{
-        columns::{count, outbox_id},
+        columns::{self, count, outbox_id},
         sqlite::error::{in_transaction, store_error},
     },
 };
@@ -137,21 +137,34 @@ async fn wanted<'e, 'm>(
     connection: &mut SqliteConnection,
     prefix: &str,
     message: &'m Message,
-    endpoints: &'e mut HashMap<&'m str, Vec<(String, String)>>,
+    endpoints: &'e mut HashMap<&'m str, Vec<Candidate>>,
 ) -> Result<Vec<&'e str>, sqlx::Error> {
     let of_tenant = match endpoints.entry(tenant(message)) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => {
-            let rows = query(prefix, "SELECT id, events FROM {}outbox_endpoints WHERE tenant = ? AND disabled IS NULL")
-                .bind(tenant(message).to_owned())
-                .fetch_all(connection)
-                .await?;
-            let rows = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+            let statement = "SELECT id, events, labels FROM {}outbox_endpoints WHERE tenant = ? AND disabled IS NULL";
+            let rows = query(prefix, statement).bind(tenant(message).to_owned()).fetch_all(connection).await?;
+            // Where labels cannot be read, nobody knows what the endpoint asks for.
+            let rows = rows.iter().map(|row| {
+                let labels = columns::labels(row.try_get(2)?);
+                Ok(Candidate { id: row.try_get(0)?, events: row.try_get(1)?, labels: labels.ok() })
+            });
             entry.insert(rows.collect::<Result<_, sqlx::Error>>()?)
         }
     };
-    let wanted = of_tenant.iter().filter(|(_, events)| wants(events.split(' '), message.event_type()));
-    Ok(wanted.map(|(id, _)| id.as_str()).collect())
+    let wanted = of_tenant.iter().filter(|one| {
+        let labels = one.labels.as_ref();
+        wants(one.events.split(' '), message.event_type())
+            && labels.is_some_and(|labels| labelled(labels, message.labels()))
+    });
+    Ok(wanted.map(|one| one.id.as_str()).collect())
+}
+
+/// An enabled endpoint, and what it asks for.
+struct Candidate {
+    id: String,
+    events: String,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 async fn look_up(
@@ -182,8 +195,8 @@ async fn insert(
     let inserted = query(
         prefix,
         "INSERT INTO {}outbox_messages \
-         (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at, labels, order_key) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(tenant(message).to_owned())
     .bind(message.message_id().to_string())
@@ -194,6 +207,8 @@ async fn insert(
     .bind(digest.to_vec())
     .bind(message.timestamp().map_or(now, from_time))
     .bind(now)
+    .bind(columns::labels_text(message.labels()))
+    .bind(message.order_key_name().map(str::to_owned))
     .execute(&mut *connection)
     .await?;
     Ok(inserted.last_insert_rowid())
@@ -214,14 +229,15 @@ async fn add(
     let list = serde_json::to_string(endpoints).expect("texts can be written as JSON");
     query(
         prefix,
-        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
-         SELECT ?, ?, ?, value, 0, ?, ? FROM json_each(?)",
+        "INSERT INTO {}outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at, order_key) \
+         SELECT ?, ?, ?, value, 0, ?, ?, ? FROM json_each(?)",
     )
     .bind(seq)
     .bind(tenant(message).to_owned())
     .bind(message.event_type().to_owned())
     .bind(now)
     .bind(now)
+    .bind(message.order_key_name().map(str::to_owned))
     .bind(list)
     .execute(connection)
     .await

@@ -20,7 +20,7 @@ use crate::{
 
 const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
                        failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order, metadata";
+                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order, metadata, labels";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -35,8 +35,8 @@ pub(super) async fn create(
     let done = query(
         prefix,
         "INSERT INTO {}outbox_endpoints \
-         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at, in_order, metadata) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?14 \
+         (id, tenant, url, events, description, style, sealing_key, sealed, rate_limit, api_version, created_at, in_order, metadata, \
+         labels) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?14, ?15 \
          WHERE (SELECT count(*) FROM (SELECT 1 FROM {}outbox_endpoints WHERE tenant = ?2 LIMIT ?12)) < ?12",
     )
     .bind(draft.id.to_string())
@@ -53,6 +53,7 @@ pub(super) async fn create(
     .bind(i64::from(most))
     .bind(settings.in_order)
     .bind(texts.metadata)
+    .bind(texts.labels)
     .execute(&mut *tx)
     .await
     .map_err(|error| store_error(context, error))?;
@@ -198,7 +199,7 @@ pub(super) async fn change(
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
-         rate_limit = ?, api_version = ?, in_order = ?, metadata = ?, revision = revision + 1 WHERE id = ?",
+         rate_limit = ?, api_version = ?, in_order = ?, metadata = ?, labels = ?, revision = revision + 1 WHERE id = ?",
     )
     .bind(settings.url)
     .bind(texts.events)
@@ -210,6 +211,7 @@ pub(super) async fn change(
     .bind(settings.api_version)
     .bind(settings.in_order)
     .bind(texts.metadata)
+    .bind(texts.labels)
     .bind(id.to_string())
     .execute(&mut *tx)
     .await

@@ -17,7 +17,10 @@ use crate::{
     observe,
     send::{
         DeliveryState, EndpointId, FAILURES_TO_REST, IN_FLIGHT, LeaseRequest, Leases, Message,
-        policy::{Due, MESSAGE_RESTS, MOST_DUE, Served, Shares, Waiting, full_tenants, lease_end, serve},
+        policy::{
+            Due, MESSAGE_RESTS, MOST_DUE, MOST_PARKED, PARKED_DUE, Served, Shares, Waiting, full_tenants, lease_end,
+            serve,
+        },
     },
     store::{
         columns::{self, Columns, count, seq},
@@ -55,7 +58,7 @@ pub(super) async fn lease(
         move_on(connection, prefix, &idle).await?;
     }
     let mut shares = Shares::new(request, candidates.iter().map(|candidate| candidate.proven));
-    let mut leased = Vec::new();
+    let (mut leased, mut has_served) = (Vec::new(), false);
     let mut contents = HashMap::new();
     for candidate in &candidates {
         let Candidate { proven, tenant, .. } = candidate;
@@ -71,6 +74,7 @@ pub(super) async fn lease(
         shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), *proven, tenant);
         let taken = take(connection, prefix, request, &served, now).await?;
         note(connection, prefix, candidate, &served, now).await?;
+        has_served = true;
         for (due, message) in taken {
             let content = match contents.entry(message) {
                 Entry::Occupied(entry) => entry.into_mut(),
@@ -82,9 +86,11 @@ pub(super) async fn lease(
             }
         }
     }
-    let next_due = match leased.is_empty() {
-        true => next_due(connection, prefix, now).await?,
-        false => None,
+    let next_due = match (leased.is_empty(), has_served) {
+        (true, false) => next_due(connection, prefix, now).await?,
+        // There may be more behind what was cancelled or put aside.
+        (true, true) => Some(Duration::ZERO),
+        (false, _) => None,
     };
     Ok(Leases::new(leased, next_due))
 }
@@ -117,7 +123,10 @@ async fn gather(
         }
         take_back(connection, prefix, id, now).await?;
     }
-    waiting.due = due(connection, prefix, id, now).await?;
+    waiting.due = due(connection, prefix, id, now, MOST_DUE).await?;
+    if waiting.due.iter().any(|due| due.is_behind) {
+        waiting.due = due(connection, prefix, id, now, MOST_PARKED).await?;
+    }
     waiting.later = later(connection, prefix, id, now).await?;
     waiting.look_at = candidate.look_at;
     Ok(Some(waiting))
@@ -247,17 +256,24 @@ async fn later(
 
 /// The first deliveries of an endpoint that are due. Whether a message has its payload is in the head of its row.
 const DUE: &str = "SELECT d.seq, d.attempt, d.due_at, d.created_at, d.resent_after, m.created_at AS dispatched_at, \
-     m.payload IS NOT NULL AS has_content \
+     m.payload IS NOT NULL AS has_content, d.order_key, \
+     d.order_key IS NOT NULL AND EXISTS (\
+     SELECT 1 FROM {}outbox_deliveries o INDEXED BY {}outbox_deliveries_keys WHERE o.endpoint = d.endpoint \
+     AND o.order_key = d.order_key AND o.order_key IS NOT NULL AND o.state IN (0, 1, 2) AND o.seq < d.seq) AS is_behind, \
+     d.order_key IS NOT NULL AND EXISTS (\
+     SELECT 1 FROM {}outbox_deliveries o INDEXED BY {}outbox_deliveries_sending_keys WHERE o.endpoint = d.endpoint \
+     AND o.order_key = d.order_key AND o.order_key IS NOT NULL AND o.state = 1 AND o.due_at > ?2 AND o.seq <> d.seq) AS is_beside \
      FROM {}outbox_deliveries d LEFT JOIN {}outbox_messages m ON m.seq = d.message \
-     WHERE d.endpoint = ? AND d.state IN (0, 1) AND d.due_at <= ? ORDER BY d.due_at, d.seq LIMIT ?";
+     WHERE d.endpoint = ?1 AND d.state IN (0, 1) AND d.due_at <= ?2 ORDER BY d.due_at, d.seq LIMIT ?3";
 
 async fn due(
     connection: &mut SqliteConnection,
     prefix: &str,
     id: EndpointId,
     now: Millis,
+    most: u32,
 ) -> Result<Vec<Due>, StoreError> {
-    let rows = query(prefix, DUE).bind(id.to_string()).bind(now).bind(i64::from(MOST_DUE)).fetch_all(connection).await;
+    let rows = query(prefix, DUE).bind(id.to_string()).bind(now).bind(i64::from(most)).fetch_all(connection).await;
     rows.and_then(|rows| rows.iter().map(columns::due).collect()).map_err(|error| store_error(CONTEXT, error))
 }
 
@@ -317,6 +333,18 @@ async fn take(
         .await
         .map_err(failed)?;
     }
+    if !served.parked.is_empty() {
+        query(
+            prefix,
+            "UPDATE {}outbox_deliveries SET state = 0, due_at = ?, token = NULL \
+             WHERE seq IN (SELECT value FROM json_each(?))",
+        )
+        .bind(PARKED_DUE)
+        .bind(numbers(&served.parked))
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    }
     if served.leased.is_empty() {
         return Ok(Vec::new());
     }
@@ -334,7 +362,7 @@ async fn take(
     .map_err(failed)?;
     let messages = rows.iter().map(|row| Ok((row.int("seq")?, row.int("message")?)));
     let messages = messages.collect::<Result<HashMap<_, _>, _>>().map_err(failed)?;
-    Ok(served.leased.iter().filter_map(|due| Some((*due, *messages.get(&seq(due.id))?))).collect())
+    Ok(served.leased.iter().filter_map(|due| Some((due.clone(), *messages.get(&seq(due.id))?))).collect())
 }
 
 /// The numbers of deliveries, as a list for a statement.
@@ -381,7 +409,7 @@ async fn put_back(
 async fn content(connection: &mut SqliteConnection, prefix: &str, message: i64) -> Result<Option<Message>, StoreError> {
     let row = query(
         prefix,
-        "SELECT tenant, id, event_type, version, payload, happened_at FROM {}outbox_messages WHERE seq = ?",
+        "SELECT tenant, id, event_type, version, labels, order_key, payload, happened_at FROM {}outbox_messages WHERE seq = ?",
     )
     .bind(message)
     .fetch_one(connection)

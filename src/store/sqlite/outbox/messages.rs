@@ -7,7 +7,7 @@ use crate::{
     store::{columns, sqlite::error::store_error},
 };
 
-const COLUMNS: &str = "seq, id, event_type, tenant, version, happened_at, created_at";
+const COLUMNS: &str = "seq, id, event_type, tenant, version, labels, order_key, happened_at, created_at";
 
 pub(super) async fn get(
     session: &mut Session<'_>,

@@ -2,12 +2,22 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 7, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 9, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
-    // The versions before the third find their way by an index that it drops.
-    let steps = [(1, FIRST), (1, SECOND), (3, THIRD), (3, FOURTH), (3, FIFTH), (3, SIXTH), (3, SEVENTH)];
+    // The versions before the third find their way by an index that it drops; those before the ninth know no order keys.
+    let steps = [
+        (1, FIRST),
+        (1, SECOND),
+        (3, THIRD),
+        (3, FOURTH),
+        (3, FIFTH),
+        (3, SIXTH),
+        (3, SEVENTH),
+        (3, EIGHTH),
+        (9, NINTH),
+    ];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
 }
@@ -188,6 +198,30 @@ const SIXTH: &[&str] = &[
 /// What was given up is few, and is looked for over all tenants.
 const SEVENTH: &[&str] =
     &["CREATE INDEX {}outbox_deliveries_given_up ON {}outbox_deliveries (state) WHERE state IN (4, 5)"];
+
+const EIGHTH: &[&str] = &[
+    // Pairs of name and value, each on a line; nothing where there are none.
+    "ALTER TABLE {}outbox_endpoints ADD COLUMN labels TEXT",
+    "ALTER TABLE {}outbox_messages ADD COLUMN labels TEXT",
+];
+
+/// One at a time of those with the same order key.
+const NINTH: &[&str] = &[
+    "ALTER TABLE {}outbox_messages ADD COLUMN order_key TEXT",
+    "ALTER TABLE {}outbox_deliveries ADD COLUMN order_key TEXT",
+    // Those that have not ended, in their order; and of these the ones that are being sent.
+    "CREATE INDEX {}outbox_deliveries_keys ON {}outbox_deliveries (endpoint, order_key) \
+             WHERE order_key IS NOT NULL AND state IN (0, 1, 2)",
+    "CREATE INDEX {}outbox_deliveries_sending_keys ON {}outbox_deliveries (endpoint, order_key) \
+             WHERE order_key IS NOT NULL AND state = 1",
+    // When one has ended, whatever ended it, the next one is due.
+    "CREATE TRIGGER {}outbox_deliveries_ended AFTER UPDATE OF state ON {}outbox_deliveries \
+             WHEN new.order_key IS NOT NULL AND new.state > 2 AND old.state IN (0, 1, 2) BEGIN \
+             UPDATE {}outbox_deliveries SET due_at = created_at WHERE state = 0 AND due_at = 9223372036854775807 AND seq = (\
+             SELECT d.seq FROM {}outbox_deliveries d INDEXED BY {}outbox_deliveries_keys \
+             WHERE d.endpoint = new.endpoint AND d.order_key = new.order_key AND d.order_key IS NOT NULL \
+             AND d.state IN (0, 1, 2) ORDER BY d.seq LIMIT 1); END",
+];
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::StoreError,
-    store::sqlite::{mailbox::Mailbox, setup::Setup},
+    store::{mailbox::Mailbox, sqlite::setup::Setup},
 };
 
 /// What the clones of a store share for its outbox.
@@ -20,7 +20,7 @@ pub(in crate::store::sqlite) struct Outbox {
 impl Outbox {
     /// A call waits for its answer for at most `limit`.
     pub(in crate::store::sqlite) fn new(setup: &Setup, limit: Duration) -> Self {
-        Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("outbox", limit) }
+        Self { access: Arc::new(Access::new(setup)), group: Mailbox::new("outbox of the SQLite store", limit) }
     }
 
     pub(in crate::store::sqlite) async fn close(&self) {

@@ -1,5 +1,5 @@
 -- $1 offset of the clock, $2 lock_timeout, $3 endpoint, $4 tenant, $5 id, $6 event type, $7 version, $8 payload,
--- $9 digest, $10 when it happened or nothing
+-- $9 digest, $10 when it happened or nothing, $11 labels, $12 order key
 WITH clock AS MATERIALIZED (
     SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now,
            set_config('lock_timeout', $2::text, true) AS lock_timeout
@@ -9,17 +9,17 @@ endpoint AS MATERIALIZED (
     WHERE e.id = $3::text AND e.tenant = $4::text AND e.disabled IS NULL
 ),
 fresh AS (
-    INSERT INTO {outbox_messages} (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at)
+    INSERT INTO {outbox_messages} (tenant, id, event_type, version, addressed, payload, digest, happened_at, created_at, labels, order_key)
     SELECT $4::text, $5::text, $6::text, $7::text, endpoint.id, $8::text, $9::bytea,
-           coalesce($10::bigint, clock.now), clock.now
+           coalesce($10::bigint, clock.now), clock.now, $11::text, $12::text
     FROM endpoint, clock
     ON CONFLICT (tenant, id) DO NOTHING
     RETURNING seq
 ),
 made AS (
-    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
+    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at, order_key)
     -- It goes before all else.
-    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, 0, clock.now FROM fresh, endpoint, clock
+    SELECT fresh.seq, $4::text, $6::text, endpoint.id, 0, 0, clock.now, $12::text FROM fresh, endpoint, clock
     RETURNING seq, endpoint
 ),
 urged AS (

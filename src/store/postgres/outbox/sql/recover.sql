@@ -5,8 +5,8 @@ WITH again AS (
     RETURNING 1
 ),
 missed AS (
-    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at)
-    SELECT m.seq, $3::text, m.event_type, $2::text, $4::bigint, $1::bigint, $1::bigint
+    INSERT INTO {outbox_deliveries} (message, tenant, event_type, endpoint, state, due_at, created_at, order_key)
+    SELECT m.seq, $3::text, m.event_type, $2::text, $4::bigint, $1::bigint, $1::bigint, m.order_key
     FROM {outbox_messages} AS m WHERE m.seq = ANY ($6::bigint[])
     ORDER BY m.seq
     ON CONFLICT (message, endpoint) DO NOTHING

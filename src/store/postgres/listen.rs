@@ -3,22 +3,21 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
-use super::shared::Outbox;
-use crate::store::postgres::statement::Mode;
+use super::{server::Server, statement::Mode};
 
 /// Listens on a connection of its own until it is dropped, and calls `wake` for each notification. A lost connection is
-/// opened again; workers find what was dispatched in the meantime when they next look.
-pub(super) async fn listen(outbox: &Outbox, wake: Box<dyn Fn() + Send + Sync + '_>) {
+/// opened again; workers find what was stored in the meantime when they next look.
+pub(super) async fn listen(server: &Server, channel: &str, wake: Box<dyn Fn() + Send + Sync + '_>) {
     // Behind a pooler that lends connections for one transaction, nobody can listen.
-    if outbox.server.mode == Mode::Simple {
+    if server.mode == Mode::Simple {
         return;
     }
     let mut pause = SHORTEST_PAUSE;
     loop {
-        if let Ok(mut listener) = connect(outbox).await {
+        if let Ok(mut listener) = connect(server, channel).await {
             pause = SHORTEST_PAUSE;
             wake();
-            while hear(outbox, &mut listener).await.is_ok() {
+            while hear(server, &mut listener).await.is_ok() {
                 wake();
             }
         }
@@ -27,9 +26,9 @@ pub(super) async fn listen(outbox: &Outbox, wake: Box<dyn Fn() + Send + Sync + '
     }
 }
 
-async fn connect(outbox: &Outbox) -> Result<PgListener, sqlx::Error> {
-    let options = outbox.server.pool.current().value.connect_options();
-    let timeout_of = outbox.server.timeout;
+async fn connect(server: &Server, channel: &str) -> Result<PgListener, sqlx::Error> {
+    let options = server.pool.current().value.connect_options();
+    let timeout_of = server.timeout;
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(timeout_of)
@@ -38,21 +37,21 @@ async fn connect(outbox: &Outbox) -> Result<PgListener, sqlx::Error> {
         .connect_lazy_with(options.as_ref().clone());
     let connect = async {
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(&outbox.channel).await?;
+        listener.listen(channel).await?;
         Ok(listener)
     };
     timeout(timeout_of, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 /// Waits for a notification. A connection that has been silent for long is tested.
-async fn hear(outbox: &Outbox, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+async fn hear(server: &Server, listener: &mut PgListener) -> Result<(), sqlx::Error> {
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
             // The driver has already opened another one if there is nothing.
             Ok(heard) => return heard.map(drop),
             Err(_) => {
                 let ping = sqlx::raw_sql("SELECT 1").execute(&mut *listener);
-                timeout(outbox.server.timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+                timeout(server.timeout, ping).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A transaction that has sent a `NOTIFY` holds a lock of the whole server from before its commit until the commit is
 //! on disk and at a synchronous replica, so no two such transactions share a flush. Therefore transactions that
-//! dispatch do not notify. A task sends one `NOTIFY` after their commits, on a connection of its own, for all of them
+//! store something do not notify. A task sends one `NOTIFY` after their commits, on a connection of its own, for all of them
 //! within [`PAUSE`]. It only saves time: workers also look regularly.
 
 use std::{

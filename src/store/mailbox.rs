@@ -84,7 +84,7 @@ impl<T: Send + 'static> Mailbox<T> {
     }
 
     fn unavailable(&self, what: &str) -> StoreError {
-        StoreError::new(StoreErrorKind::Unavailable, format!("the {} of the SQLite store {what}", self.name))
+        StoreError::new(StoreErrorKind::Unavailable, format!("the {} {what}", self.name))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Worker<T>> {

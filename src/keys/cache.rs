@@ -1,0 +1,215 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::watch;
+
+use super::{client::TIMEOUT, fetched::Key};
+use crate::{
+    boxed::{BoxError, BoxFuture, SharedError},
+    clock::Clock,
+    mutex::Mutex,
+};
+
+/// Fetches what has a name: the keys, or nothing if there is certainly nothing of this name.
+pub(super) type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<Option<Vec<Key>>, BoxError>> + Send + Sync;
+
+/// Remembers what was fetched, by name: of a set of keys the URL, of single keys their id, of certificates their URL.
+pub(super) struct Cache {
+    fetch: Box<Fetch>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<String, Entry>,
+    /// The fetches under way. Each runs in a task of its own, so that a client that hangs up stops none.
+    flights: HashMap<String, watch::Receiver<()>>,
+    /// When the last fetches began.
+    begun: VecDeque<SystemTime>,
+}
+
+/// What is known under one name.
+#[derive(Default, Clone)]
+struct Entry {
+    kept: Option<(Arc<[Key]>, SystemTime)>,
+    /// When it was found that there is nothing.
+    absent: Option<SystemTime>,
+    failed: Option<(SharedError, SystemTime)>,
+}
+
+/// What a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Known,
+    /// What is known did not match.
+    Newer,
+}
+
+/// What there is for a request.
+enum Found {
+    /// These keys; none if the request names one that does not exist.
+    Keys(Vec<Key>),
+    Error(BoxError),
+    /// Whoever fetches it tells when that is over.
+    Wait(watch::Receiver<()>),
+}
+
+impl Cache {
+    pub(super) fn new(fetch: Box<Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { fetch, clock, state: Mutex::default() })
+    }
+
+    /// Returns the keys of a name, of several those with this id. Returns none if there is no such key.
+    pub(super) async fn find(self: &Arc<Self>, name: &str, id: Option<&str>, need: Need) -> Result<Vec<Key>, BoxError> {
+        for may_fetch in [true, false] {
+            let found = self.look(name, id, need, may_fetch);
+            match found {
+                Found::Keys(keys) => return Ok(keys),
+                Found::Error(error) => return Err(error),
+                // An error says that the sender is gone, and so that the fetch is over.
+                Found::Wait(mut over) => _ = over.changed().await,
+            }
+        }
+        Err("the key was not fetched".into())
+    }
+
+    fn look(self: &Arc<Self>, name: &str, id: Option<&str>, need: Need, may_fetch: bool) -> Found {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let entry = state.entries.get(name).cloned().unwrap_or_default();
+        let mut usable = Vec::new();
+        if let Some((keys, since)) = &entry.kept {
+            let is_meant = |key: &&Key| id.is_none_or(|id| key.id.as_deref() == Some(id)) && key.is_valid(now);
+            let meant: Vec<Key> = keys.iter().filter(is_meant).cloned().collect();
+            let is_recent = is_within(COOLDOWN, *since, now);
+            let is_fresh = is_within(FRESH_FOR, *since, now) && !meant.is_empty() && need == Need::Known;
+            if is_recent || is_fresh || !may_fetch && entry.failed.is_none() {
+                return Found::Keys(meant);
+            }
+            if is_within(USABLE_FOR, *since, now) {
+                usable = meant;
+            }
+        }
+        if entry.absent.is_some_and(|since| is_within(COOLDOWN, since, now)) {
+            return Found::Keys(Vec::new());
+        }
+        // What is old is better than nothing, unless it was tried and did not match.
+        let or_else = |error: BoxError, usable: Vec<Key>| {
+            if usable.is_empty() { Found::Error(error) } else { Found::Keys(usable) }
+        };
+        if let Some((error, _)) = entry.failed.filter(|(_, since)| is_within(RETRY_AFTER, *since, now)) {
+            return or_else(error.into(), usable);
+        }
+        if let Some(over) = state.flights.get(name) {
+            let over = over.clone();
+            return if usable.is_empty() || need == Need::Newer { Found::Wait(over) } else { Found::Keys(usable) };
+        }
+        if !may_fetch {
+            return or_else("the key was not fetched".into(), usable);
+        }
+        state.begun.retain(|begun| is_within(COOLDOWN, *begun, now));
+        if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
+            return or_else("too many different keys were asked for; forged requests name keys".into(), usable);
+        }
+        state.begun.push_back(now);
+        let over = self.depart(&mut state, name);
+        if usable.is_empty() || need == Need::Newer { Found::Wait(over) } else { Found::Keys(usable) }
+    }
+
+    /// Begins a fetch, in a task of its own.
+    fn depart(self: &Arc<Self>, state: &mut State, name: &str) -> watch::Receiver<()> {
+        let (over, waits) = watch::channel(());
+        state.flights.insert(name.to_owned(), waits.clone());
+        let flight = Flight { cache: Arc::clone(self), name: name.to_owned(), result: None, _over: over };
+        tokio::spawn(async move {
+            let fetched = (flight.cache.fetch)(flight.name.clone());
+            flight.end(match tokio::time::timeout(TIMEOUT, fetched).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("the key was not fetched within {TIMEOUT:?}").into()),
+            });
+        });
+        waits
+    }
+
+    /// Writes down what a fetch came to.
+    fn land(&self, name: &str, result: Result<Option<Vec<Key>>, BoxError>) {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        state.flights.remove(name);
+        make_room(&mut state.entries, name);
+        let entry = state.entries.entry(name.to_owned()).or_default();
+        entry.failed = None;
+        match result {
+            Ok(Some(keys)) => *entry = Entry { kept: Some((keys.into(), now)), ..Entry::default() },
+            Ok(None) => *entry = Entry { absent: Some(now), ..Entry::default() },
+            Err(error) => entry.failed = Some((SharedError::new(error), now)),
+        }
+    }
+}
+
+/// A fetch under way. It ends when this is dropped, also by a panic of the client.
+struct Flight {
+    cache: Arc<Cache>,
+    name: String,
+    result: Option<Result<Option<Vec<Key>>, BoxError>>,
+    /// Dropped after the result was written down, which wakes everybody who waits.
+    _over: watch::Sender<()>,
+}
+
+impl Flight {
+    fn end(mut self, result: Result<Option<Vec<Key>>, BoxError>) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let result = self.result.take().unwrap_or_else(|| Err("the client of the keys panicked".into()));
+        self.cache.land(&self.name, result);
+    }
+}
+
+/// Drops the oldest name under which no key is known; if there is none, the oldest of all.
+fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
+    if entries.len() < CAPACITY || entries.contains_key(name) {
+        return;
+    }
+    let age = |entry: &Entry| {
+        let times =
+            [entry.kept.as_ref().map(|(_, since)| *since), entry.absent, entry.failed.as_ref().map(|(_, at)| *at)];
+        (entry.kept.is_some(), times.into_iter().flatten().max())
+    };
+    if let Some(oldest) = entries.iter().min_by_key(|(_, entry)| age(entry)).map(|(name, _)| name.clone()) {
+        entries.remove(&oldest);
+    }
+}
+
+/// Whether `now` is less than `span` after `since`. A clock that was set back makes nothing last longer.
+fn is_within(span: Duration, since: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(since).is_ok_and(|age| age < span)
+}
+
+/// How long keys are used without a look for newer ones. Senders publish a new key hours before they sign with it.
+const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long keys are used while newer ones cannot be fetched.
+const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often a key is looked for that was not found.
+const COOLDOWN: Duration = Duration::from_secs(30);
+
+/// How often is tried what has failed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How many fetches begin within the cooldown, whatever they are for.
+const MOST_FETCHES: usize = 10;
+
+/// How many fetches run at once.
+const MOST_AT_ONCE: usize = 4;
+
+/// How many names are remembered, with and without a key. A name has at most 2 KiB.
+const CAPACITY: usize = 256;

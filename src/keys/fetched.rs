@@ -1,0 +1,51 @@
+use std::{sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+
+use super::client::{KeyClient, LARGEST_ANSWER, too_large};
+use crate::{
+    boxed::BoxError,
+    secret::{Secret, Secrets},
+};
+
+/// A public key, in the text that a scheme reads.
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) id: Option<String>,
+    pub(super) text: Secret,
+    pub(super) from: Option<SystemTime>,
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Key {
+    pub(super) fn is_valid(&self, now: SystemTime) -> bool {
+        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// What a scheme checks with: these keys, or the certainty that there is none.
+pub(super) fn secrets(keys: &[Key]) -> Secrets {
+    if keys.is_empty() { Secrets::unknown_key() } else { keys.iter().map(|key| key.text.clone()).collect() }
+}
+
+/// Sends a request, and checks what no answer may be.
+pub(super) async fn send(client: Arc<dyn KeyClient>, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
+    let response = client.send(request).await?;
+    if response.body().len() > LARGEST_ANSWER {
+        return Err(too_large());
+    }
+    // Where a redirect leads to, nobody has allowed.
+    if response.status().is_redirection() {
+        return Err(format!("the answer is a redirect ({}), which is not followed", response.status()).into());
+    }
+    Ok(response)
+}
+
+/// Returns the body of a success.
+pub(super) fn succeeded(response: Response<Bytes>) -> Result<Bytes, BoxError> {
+    match response.status() {
+        StatusCode::OK => Ok(response.into_body()),
+        status => Err(format!("the answer has the status {status}").into()),
+    }
+}

@@ -1,0 +1,129 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Uri};
+
+use super::{
+    cache::{Cache, Need},
+    client::KeyClient,
+    fetched::{secrets, send, succeeded},
+    jwk::{self, KeyKind},
+};
+use crate::{
+    boxed::{BoxError, BoxFuture},
+    clock::{Clock, SystemClock},
+    error::{ConfigError, ConfigErrorKind},
+    head::RequestHead,
+    secret::{SecretSource, Secrets},
+};
+
+/// The keys of a sender that publishes a set of them (JWKS, RFC 7517, section 5).
+///
+/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key is tried.
+/// Otherwise all are, of which there must not be more than 4.
+///
+/// The set is fetched when the first request needs it, and again after an hour. A key that is not in it makes it fetch again, at
+/// most once in 30 seconds.
+///
+/// ```
+/// use tower_webhooks::{Scheme, WebhookLayer, keys::{HttpsKeyClient, JwksKeys, KeyKind}, scheme::Field};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = JwksKeys::new("https://acme.example/.well-known/jwks.json", HttpsKeyClient::new()?)?.kind(KeyKind::Rsa);
+/// let scheme = Scheme::rsa_sha256()
+///     .header("x-acme-token")
+///     .key_pem()
+///     .jwt()
+///     .key_id(Field::token_header("kid"))
+///     .hex_digest(Field::claim("body_sha256"));
+/// let layer = WebhookLayer::new(scheme, keys);
+/// # let _ = layer;
+/// # Ok(()) }
+/// ```
+pub struct JwksKeys {
+    url: Uri,
+    kind: Option<KeyKind>,
+    client: Arc<dyn KeyClient>,
+    clock: Arc<dyn Clock>,
+    cache: Arc<Cache>,
+}
+
+impl JwksKeys {
+    /// Creates a source for the set at a URL.
+    ///
+    /// # Errors
+    /// When `url` is not an `https` URL.
+    pub fn new(url: &str, client: impl KeyClient) -> Result<Self, ConfigError> {
+        let uri: Option<Uri> = url.parse().ok();
+        match uri.filter(|uri| uri.scheme_str() == Some("https") && uri.authority().is_some()) {
+            Some(uri) => Ok(Self::of(uri, None, Arc::new(client))),
+            None => {
+                let message = format!("`{url}` is not the URL of a set of keys, which begins with `https://`");
+                Err(ConfigError::new(ConfigErrorKind::Option, message))
+            }
+        }
+    }
+
+    /// Creates a source for the keys with which Google signs tokens of OpenID Connect, for
+    /// [`WebhookLayer::google_pubsub`](crate::WebhookLayer::google_pubsub).
+    pub fn google(client: impl KeyClient) -> Self {
+        Self::of(Uri::from_static("https://www.googleapis.com/oauth2/v3/certs"), Some(KeyKind::Rsa), Arc::new(client))
+    }
+
+    fn of(url: Uri, kind: Option<KeyKind>, client: Arc<dyn KeyClient>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let cache = cache(kind, Arc::clone(&client), Arc::clone(&clock));
+        Self { url, kind, client, clock, cache }
+    }
+
+    /// Uses keys of one kind only, where a set has others as well.
+    #[must_use]
+    pub fn kind(mut self, kind: KeyKind) -> Self {
+        self.kind = Some(kind);
+        self.cache = cache(self.kind, Arc::clone(&self.client), Arc::clone(&self.clock));
+        self
+    }
+
+    /// Sets the clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self.cache = cache(self.kind, Arc::clone(&self.client), Arc::clone(&self.clock));
+        self
+    }
+
+    async fn find(&self, head: RequestHead, need: Need) -> Result<Secrets, BoxError> {
+        let keys = self.cache.find(&self.url.to_string(), head.key_id(), need).await?;
+        Ok(secrets(&keys))
+    }
+}
+
+fn cache(kind: Option<KeyKind>, client: Arc<dyn KeyClient>, clock: Arc<dyn Clock>) -> Arc<Cache> {
+    let fetch = move |url: String| -> BoxFuture<'static, _> {
+        let client = Arc::clone(&client);
+        Box::pin(async move {
+            let body = succeeded(send(client, Request::get(url).body(Bytes::new())?).await?)?;
+            jwk::set(&body, kind).map(Some)
+        })
+    };
+    Cache::new(Box::new(fetch), clock)
+}
+
+impl SecretSource for JwksKeys {
+    fn secrets(&self, head: RequestHead) -> BoxFuture<'_, Result<Secrets, BoxError>> {
+        Box::pin(self.find(head, Need::Known))
+    }
+
+    fn refresh(&self, head: RequestHead, tried: Secrets) -> BoxFuture<'_, Result<Option<Secrets>, BoxError>> {
+        Box::pin(async move {
+            let newer = self.find(head, Need::Newer).await?;
+            Ok((!newer.holds_same(&tried)).then_some(newer))
+        })
+    }
+}
+
+impl fmt::Debug for JwksKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwksKeys").field("url", &self.url).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

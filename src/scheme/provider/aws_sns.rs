@@ -1,0 +1,170 @@
+//! Amazon SNS, by HTTP and HTTPS. Sources: "Verifying the signatures of Amazon SNS messages" (docs.aws.amazon.com/sns), and Amazon's
+//! own validator for JavaScript (aws/aws-js-sns-message-validator).
+//!
+//! `"Signature": <base64>` in the JSON body, RSA over the lines `<name>\n<value>\n` of these fields, in this order:
+//!
+//! - of a `Notification`: `Message`, `MessageId`, `Subject` if there is one, `Timestamp`, `TopicArn`, `Type`;
+//! - of a `SubscriptionConfirmation` and an `UnsubscribeConfirmation`: `Message`, `MessageId`, `SubscribeURL`, `Timestamp`, `Token`,
+//!   `TopicArn`, `Type`.
+//!
+//! The hash is SHA-1 in `"SignatureVersion": "1"`, which topics have by default, and SHA-256 in `"2"`. The certificate is at
+//! `SigningCertURL`.
+//!
+//! A duplicate, for SNS: the same `MessageId` ("Parsing Amazon SNS message formats": "A Universally Unique Identifier, unique for each
+//! message published. For a notification that Amazon SNS resends during a retry, the message ID of the original message is used").
+//!
+//! Quirks:
+//! 1. `MessageAttributes` and `UnsubscribeURL` are not signed.
+//! 2. A value may hold line feeds, so that the lines could be read in another way. Only `Message` may: then there is one reading, from both
+//!    ends.
+//! 3. A retry has the same timestamp, and SNS retries for hours or days: there is no window unless one is set.
+//! 4. The body is JSON with the content type `text/plain`. With raw message delivery there is no envelope and no signature: such a request is
+//!    rejected.
+
+use crate::{
+    error::{VerifyError, VerifyErrorKind},
+    json::Pointer,
+    scheme::{Field, SchemeBuilder, arrived::Arrived, content::Part, subject::named},
+    signature::Hashed,
+};
+
+pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
+    scheme
+        .json_pointer("/Signature")
+        .base64()
+        .key_url(Field::json("/SigningCertURL"), is_certificate)
+        .signs_parts([Part::AwsSns])
+        .timestamp(Field::json("/Timestamp"))
+        .unit(crate::scheme::TimestampUnit::Rfc3339)
+        .insecure_no_replay_window()
+        .id(Field::json("/MessageId"))
+        .event_type(Field::json("/Type"))
+        .account(Field::json("/TopicArn"))
+}
+
+/// The fields, in their order, and whether a notification has them and a confirmation.
+const FIELDS: [(&str, Has, Has); 8] = [
+    ("Message", Has::Always, Has::Always),
+    ("MessageId", Has::Always, Has::Always),
+    ("Subject", Has::Maybe, Has::Never),
+    ("SubscribeURL", Has::Never, Has::Always),
+    ("Timestamp", Has::Always, Has::Always),
+    ("Token", Has::Never, Has::Always),
+    ("TopicArn", Has::Always, Has::Always),
+    ("Type", Has::Always, Has::Always),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Always,
+    Maybe,
+    Never,
+}
+
+/// Whether a place of the body is signed in every message that has it.
+pub(crate) fn signs(pointer: &Pointer) -> bool {
+    matches!(pointer.tokens(), [name] if FIELDS.iter().any(|(field, ..)| field == name))
+}
+
+/// The signed text.
+pub(crate) fn text(arrived: Arrived<'_>) -> Result<Vec<u8>, VerifyError> {
+    let missing = |name| VerifyError::new(VerifyErrorKind::Missing).with_subject(named(name));
+    let pointers = FIELDS.map(|(name, ..)| Pointer::token(name));
+    let json = arrived.json().ok_or_else(|| missing("the message"))?;
+    // A value that is there twice, or is no scalar, could be read in two ways.
+    let values = crate::json::scalars(json, &pointers).map_err(|_| missing("the message"))?;
+    let kind = values.last().and_then(|kind| kind.as_deref());
+    let is_notification = match kind {
+        Some("Notification") => true,
+        Some("SubscriptionConfirmation" | "UnsubscribeConfirmation") => false,
+        Some(_) => return Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_subject(named("`Type`"))),
+        None => return Err(missing("`Type`")),
+    };
+    let mut text = Vec::with_capacity(json.len());
+    for ((name, of_notification, of_confirmation), value) in FIELDS.into_iter().zip(&values) {
+        let has = if is_notification { of_notification } else { of_confirmation };
+        match value {
+            _ if has == Has::Never => continue,
+            None if has == Has::Maybe => continue,
+            None => return Err(missing(name)),
+            Some(value) if name != "Message" && value.contains(['\n', '\r']) => {
+                return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named(name)));
+            }
+            Some(value) => {
+                for part in [name, "\n", value, "\n"] {
+                    text.extend_from_slice(part.as_bytes());
+                }
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Which hash a message says that it was signed with.
+pub(crate) fn hashed(arrived: Arrived<'_>) -> Result<Hashed, VerifyError> {
+    match arrived.scalar(&Pointer::token("SignatureVersion")).as_deref() {
+        Some("1") => Ok(Hashed::BySha1),
+        Some("2") => Ok(Hashed::AsDeclared),
+        _ => Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_subject(named("`SignatureVersion`"))),
+    }
+}
+
+/// Whether this is where SNS keeps a certificate. Nothing else is ever fetched.
+fn is_certificate(url: &str) -> bool {
+    let Some((region, path)) = host_of_sns(url) else { return false };
+    let Some(name) = path.strip_prefix("SimpleNotificationService-").and_then(|path| path.strip_suffix(".pem")) else {
+        return false;
+    };
+    !region.is_empty() && name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The region of a URL of SNS, and what stands behind the slash after its host.
+fn host_of_sns(url: &str) -> Option<(&str, &str)> {
+    let (host, path) = url.strip_prefix("https://sns.")?.split_once('/')?;
+    let region = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
+    let is_region = region.len() >= 3
+        && region.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !region.starts_with('-');
+    is_region.then_some((region, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_certificate;
+
+    const NAME: &str = "SimpleNotificationService-9c6465fa7f48f5cacd23014631ec1136.pem";
+
+    #[test]
+    fn only_a_certificate_of_sns_is_one() {
+        for host in
+            ["sns.us-east-1.amazonaws.com", "sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"]
+        {
+            assert!(is_certificate(&format!("https://{host}/{NAME}")), "{host}");
+        }
+        for url in [
+            format!("http://sns.us-east-1.amazonaws.com/{NAME}"),
+            format!("HTTPS://sns.us-east-1.amazonaws.com/{NAME}"),
+            format!("https://s3.amazonaws.com/bucket/{NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com.attacker.test/{NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com:8443/{NAME}"),
+            format!("https://user@sns.us-east-1.amazonaws.com/{NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com\\@attacker.test/{NAME}"),
+            format!("https://attacker.test/sns.us-east-1.amazonaws.com/{NAME}"),
+            format!("https://sns.attacker.test/.amazonaws.com/{NAME}"),
+            format!("https://sns.a.b.amazonaws.com/{NAME}"),
+            format!("https://sns..amazonaws.com/{NAME}"),
+            format!("https://sns.amazonaws.com/{NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com/?Action=ListTopics&x={NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com/{NAME}?x"),
+            format!("https://sns.us-east-1.amazonaws.com/{NAME}#x"),
+            format!("https://sns.us-east-1.amazonaws.com/a/../{NAME}"),
+            format!("https://sns.us-east-1.amazonaws.com//{NAME}"),
+            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-9C6465FA7F48F5CACD23014631EC1136.pem".into(),
+            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-9c.pem".into(),
+            "https://sns.us-east-1.amazonaws.com".into(),
+            String::new(),
+        ] {
+            assert!(!is_certificate(&url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+-- $1 lock_timeout, $2 event, $3 token, $4 end of the lease
+WITH settings AS MATERIALIZED (
+    SELECT set_config('lock_timeout', $1::text, true) AS lock_timeout
+)
+UPDATE {inbox_events} AS e SET due_at = $4::bigint
+FROM settings
+WHERE e.seq = $2::bigint AND e.state = 1 AND e.token = $3::bytea
+RETURNING e.seq

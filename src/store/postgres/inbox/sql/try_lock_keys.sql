@@ -1,0 +1,2 @@
+-- $1 numbers
+SELECT k.number FROM unnest($1::bigint[]) AS k (number) WHERE pg_try_advisory_xact_lock(k.number)
