@@ -132,6 +132,6 @@ mod tests {
         for text in ["", "11", &hex[1..], "whsec_ERERERERERERERERERERERERERERERERERERERERERE="] {
             assert!(SealingKey::parse(text).is_err(), "{text}");
         }
-        assert!(!format!("{:?}", key(0x11)).contains("17, 17"));
+        assert!(!format!("{:?}", SealingKey::from_bytes([0x11; 32]).unwrap()).contains("17, 17"));
     }
 }

@@ -2,7 +2,7 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 9, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 10, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
@@ -17,6 +17,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
         (3, SEVENTH),
         (3, EIGHTH),
         (9, NINTH),
+        (9, TENTH),
     ];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
@@ -221,6 +222,24 @@ const NINTH: &[&str] = &[
              SELECT d.seq FROM {}outbox_deliveries d INDEXED BY {}outbox_deliveries_keys \
              WHERE d.endpoint = new.endpoint AND d.order_key = new.order_key AND d.order_key IS NOT NULL \
              AND d.state IN (0, 1, 2) ORDER BY d.seq LIMIT 1); END",
+];
+
+/// The counts in the order in which they are summed, so that nothing is sorted.
+const TENTH: &[&str] = &[
+    "CREATE TABLE {}outbox_stats_in_order (\
+     tenant TEXT NOT NULL, \
+     hour INTEGER NOT NULL, \
+     endpoint TEXT NOT NULL, \
+     ended INTEGER NOT NULL, \
+     bucket INTEGER NOT NULL, \
+     count INTEGER NOT NULL, \
+     PRIMARY KEY (tenant, hour, ended, bucket, endpoint)) STRICT, WITHOUT ROWID",
+    "INSERT INTO {}outbox_stats_in_order (tenant, hour, endpoint, ended, bucket, count) \
+     SELECT tenant, hour, endpoint, ended, bucket, count FROM {}outbox_stats",
+    "DROP TABLE {}outbox_stats",
+    "ALTER TABLE {}outbox_stats_in_order RENAME TO {}outbox_stats",
+    "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour, ended, bucket)",
+    "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour, ended, bucket)",
 ];
 
 #[cfg(test)]
