@@ -248,6 +248,23 @@ pub(super) mod tests {
 
     use super::PARTS;
 
+    #[tokio::test]
+    async fn counts_are_kept_when_their_table_is_put_in_order() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for (place, migration) in super::migrations("a_").into_iter().enumerate() {
+            if place == 9 {
+                let count = "INSERT INTO a_outbox_stats (tenant, hour, endpoint, ended, bucket, count) VALUES ('acme', 7, 'ep_1', 0, 3, 5)";
+                sqlx::query(count).execute(&mut connection).await.unwrap();
+            }
+            for statement in migration.statements {
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+            }
+        }
+        let kept = "SELECT tenant || ' ' || hour || ' ' || endpoint || ' ' || ended || ' ' || bucket || ' ' || count FROM a_outbox_stats";
+        let kept: Vec<String> = sqlx::query_scalar(kept).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(kept, ["acme 7 ep_1 0 3 5"]);
+    }
+
     /// How SQLite goes about statements, step by step.
     pub(in super::super) async fn plans(statements: &[&str]) -> Vec<Vec<String>> {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
