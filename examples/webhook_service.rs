@@ -169,8 +169,7 @@ async fn main() -> Result<(), BoxError> {
                 let store = PostgresStore::options().clock_offset(clock.clone()).connect(&url).await?;
                 demo::fill(&dispatcher(store.clone())?, &store, &clock).await?;
             }
-            // Here the inbox is in a file of the process itself.
-            run(PostgresStore::connect(&url).await?, SqliteStore::connect(&sqlite).await?, is_demo).await
+            run(PostgresStore::connect(&url).await?, is_demo).await
         }
         url => {
             let url = url.unwrap_or(sqlite);
@@ -180,8 +179,7 @@ async fn main() -> Result<(), BoxError> {
                 demo::fill(&dispatcher(store.clone())?, &store, &clock).await?;
                 store.close().await;
             }
-            let store = SqliteStore::connect(&url).await?;
-            run(store.clone(), store, is_demo).await
+            run(SqliteStore::connect(&url).await?, is_demo).await
         }
     }
 }
@@ -192,11 +190,11 @@ fn yesterday() -> ClockOffset {
     clock
 }
 
-async fn run<S>(store: S, events: impl InboxStore, is_demo: bool) -> Result<(), BoxError>
+async fn run<S>(store: S, is_demo: bool) -> Result<(), BoxError>
 where
-    S: IdempotencyStore + OutboxStore + Clone,
+    S: IdempotencyStore + InboxStore + OutboxStore + Clone,
 {
-    let (webhooks, inbox) = (dispatcher(store.clone())?, inbox(events));
+    let (webhooks, inbox) = (dispatcher(store.clone())?, inbox(store.clone()));
     let app = app(&webhooks, &inbox, store)?;
     let address = server::serve_address();
     if is_demo || address.is_none() {

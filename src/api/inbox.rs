@@ -86,7 +86,7 @@ pub(super) enum EventStateName {
 pub(super) struct EventWithRequest {
     #[serde(flatten)]
     event: EventView,
-    /// Not there once it was dropped after its retention.
+    /// Not there once it was dropped after its retention, or where no key of this process opens it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     request: Option<RequestView>,

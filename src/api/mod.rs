@@ -43,6 +43,14 @@
 //! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 //! # Ok(()) }
 //! ```
+//!
+//! Without `authorize` it does not compile:
+//!
+//! ```compile_fail,E0061
+//! # fn app(webhooks: tower_webhooks::send::Dispatcher) -> axum::Router {
+//! tower_webhooks::api::router(webhooks)
+//! # }
+//! ```
 
 mod access;
 mod answer;

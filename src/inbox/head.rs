@@ -12,11 +12,11 @@ use crate::{
 
 /// The head of a request as it is kept: what its handler may see again.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptHead {
-    pub(super) method: String,
-    pub(super) uri: String,
+struct KeptHead {
+    method: String,
+    uri: String,
     #[serde(default)]
-    pub(super) headers: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     delivery: KeptDelivery,
 }
 

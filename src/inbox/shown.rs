@@ -2,12 +2,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Uri;
+use serde::Deserialize;
 
-use super::{
-    head::{KeptHead, bytes},
-    inbox::Inbox,
-    store::Content,
-};
+use super::{head::bytes, inbox::Inbox, store::Content};
 
 /// A stored request as people and programs may see it.
 pub(crate) struct ShownRequest {
@@ -19,11 +16,20 @@ pub(crate) struct ShownRequest {
     pub(crate) body: Bytes,
 }
 
+/// What of a kept head is shown. It is there also where the rest cannot be read.
+#[derive(Deserialize)]
+struct ShownHead {
+    method: String,
+    uri: String,
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+}
+
 impl ShownRequest {
     /// `None` if what was kept cannot be read.
     pub(crate) fn of(content: Content) -> Option<Self> {
         let Content { head, body } = content;
-        let KeptHead { method, uri, headers, .. } = serde_json::from_str(&head).ok()?;
+        let ShownHead { method, uri, headers } = serde_json::from_str(&head).ok()?;
         let path = uri.parse::<Uri>().ok()?.path().to_owned();
         let shown = |(name, value): (String, String)| {
             let value = bytes(&value).map_or(value, |bytes| String::from_utf8_lossy(&bytes).into_owned());

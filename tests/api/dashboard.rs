@@ -30,7 +30,8 @@ use tower_webhooks::{
 
 use crate::{inbox::Receiver, support::outbox};
 
-const HOSTILE: &str = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&";
+const HOSTILE: &str =
+    "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'& javascript:alert(1) \u{202e}gnp.exe";
 
 async fn authorize(head: Parts) -> Result<Access, Response> {
     match head.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()) {
@@ -275,6 +276,12 @@ async fn hostile_texts_are_shown_as_texts() {
         let answer = browser.get(page).await;
         assert!(!answer.text.contains("<script>") && !answer.text.contains("<img"), "{page}: {}", answer.text);
         assert!(!answer.text.contains(HOSTILE), "{page}");
+        let links = answer.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        for link in links {
+            // What comes from outside is not a link; where it is a part of one, it is encoded.
+            let is_ours = link.starts_with("/webhooks") || link.starts_with('#');
+            assert!(is_ours && !link.contains('\u{202e}'), "{page}: {link}");
+        }
         shown += usize::from(answer.text.contains("alert(1)"));
         let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");

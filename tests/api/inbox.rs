@@ -455,6 +455,8 @@ async fn an_event_whose_content_cannot_be_read_is_shown_without_it() {
         assert_eq!(read.status, StatusCode::OK, "{read:?}");
     }
     assert_eq!(receiver.client(OPERATOR).get("/inbox/1").await.json().get("request"), None);
+    let request = receiver.client(OPERATOR).get("/inbox/2").await.json()["request"].clone();
+    assert_eq!((&request["path"], &request["body"]), (&json!("/a"), &json!("\0\u{fffd}\u{fffd}\u{fffd}")), "{request}");
 }
 
 #[tokio::test]

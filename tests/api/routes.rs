@@ -305,7 +305,7 @@ async fn a_message_is_dispatched_delivered_and_sent_again() {
 // --- Who sees what ----------------------------------------------------------------------------------------------------
 
 /// Every operation of the document: method, path, and whether the path has a parameter.
-async fn operations(client: &Client) -> Vec<(String, String)> {
+pub(crate) async fn operations(client: &Client) -> Vec<(String, String)> {
     let document = client.get("/openapi.json").await.json();
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
@@ -315,7 +315,7 @@ async fn operations(client: &Client) -> Vec<(String, String)> {
 }
 
 /// A body that each operation takes, so that a rejection has no other reason than the one that is tested.
-fn body_for(method: &str, path: &str) -> Option<Value> {
+pub(crate) fn body_for(method: &str, path: &str) -> Option<Value> {
     Some(match (method, path) {
         ("GET" | "DELETE", _) => return None,
         ("POST", "/endpoints") => json!({ "url": "http://127.0.0.1:9999/hook" }),

@@ -81,4 +81,17 @@ const since = new Date(Date.now() - 3_600_000).toISOString();
 ok(await customer.POST("/endpoints/{id}/recover", { params: { path }, body: { since } }), 202);
 assert.equal((await customer.DELETE("/endpoints/{id}", { params: { path } })).response.status, 204);
 assert.equal((await customer.GET("/endpoints/{id}", { params: { path } })).response.status, 404);
+
+// What was received: listed, read with its request, discarded, replayed, and many at once. A customer may not.
+const events = ok(await customer.GET("/inbox", { params: { query: { state: "pending", limit: 2 } } }), 200);
+assert.equal(events.data.length, 2);
+const event = { id: events.data[0].id };
+const received = ok(await customer.GET("/inbox/{id}", { params: { path: event } }), 200);
+assert.equal(received.request?.path, "/in");
+assert.equal((await customer.POST("/inbox/{id}/discard", { params: { path: event }, body: {} })).response.status, 403);
+assert.equal(ok(await operator.POST("/inbox/{id}/discard", { params: { path: event }, body: {} }), 202).state, "discarded");
+assert.equal(ok(await operator.POST("/inbox/{id}/replay", { params: { path: event }, body: {} }), 202).state, "pending");
+const two = { ids: events.data.map(({ id }) => id) };
+assert.equal(ok(await operator.POST("/inbox/discard", { params: { query }, body: two }), 202).changed, 2);
+assert.equal(ok(await operator.POST("/inbox/replay", { body: { since } }), 202).changed, 0);
 console.log("the whole life of an endpoint");

@@ -2,7 +2,7 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 9, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 10, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
@@ -17,6 +17,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
         (3, SEVENTH),
         (3, EIGHTH),
         (9, NINTH),
+        (9, TENTH),
     ];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
@@ -223,11 +224,46 @@ const NINTH: &[&str] = &[
              AND d.state IN (0, 1, 2) ORDER BY d.seq LIMIT 1); END",
 ];
 
+/// The counts in the order in which they are summed, so that nothing is sorted.
+const TENTH: &[&str] = &[
+    "CREATE TABLE {}outbox_stats_in_order (\
+     tenant TEXT NOT NULL, \
+     hour INTEGER NOT NULL, \
+     endpoint TEXT NOT NULL, \
+     ended INTEGER NOT NULL, \
+     bucket INTEGER NOT NULL, \
+     count INTEGER NOT NULL, \
+     PRIMARY KEY (tenant, hour, ended, bucket, endpoint)) STRICT, WITHOUT ROWID",
+    "INSERT INTO {}outbox_stats_in_order (tenant, hour, endpoint, ended, bucket, count) \
+     SELECT tenant, hour, endpoint, ended, bucket, count FROM {}outbox_stats",
+    "DROP TABLE {}outbox_stats",
+    "ALTER TABLE {}outbox_stats_in_order RENAME TO {}outbox_stats",
+    "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour, ended, bucket)",
+    "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour, ended, bucket)",
+];
+
 #[cfg(test)]
 pub(super) mod tests {
     use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
     use super::PARTS;
+
+    #[tokio::test]
+    async fn counts_are_kept_when_their_table_is_put_in_order() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for (place, migration) in super::migrations("a_").into_iter().enumerate() {
+            if place == 9 {
+                let count = "INSERT INTO a_outbox_stats (tenant, hour, endpoint, ended, bucket, count) VALUES ('acme', 7, 'ep_1', 0, 3, 5)";
+                sqlx::query(count).execute(&mut connection).await.unwrap();
+            }
+            for statement in migration.statements {
+                sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+            }
+        }
+        let kept = "SELECT tenant || ' ' || hour || ' ' || endpoint || ' ' || ended || ' ' || bucket || ' ' || count FROM a_outbox_stats";
+        let kept: Vec<String> = sqlx::query_scalar(kept).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(kept, ["acme 7 ep_1 0 3 5"]);
+    }
 
     /// How SQLite goes about statements, step by step.
     pub(in super::super) async fn plans(statements: &[&str]) -> Vec<Vec<String>> {
