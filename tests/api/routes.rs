@@ -510,6 +510,18 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         ),
         (with("client_identity", json!({ "certificates": "-", "key": "-" })), "#/client_identity"),
         (with("client_identity", json!({ "certificates": "-" })), "#/client_identity"),
+        (
+            with(
+                "client_credentials",
+                json!({ "token_url": "https://10.0.0.1/", "client_id": "a", "client_secret": "b" }),
+            ),
+            "#/client_credentials/token_url",
+        ),
+        (
+            with("client_credentials", json!({ "token_url": "-", "client_id": "a", "client_secret": "b" })),
+            "#/client_credentials/token_url",
+        ),
+        (with("client_credentials", json!({ "client_id": "a" })), "#/client_credentials"),
         (with("ping", json!("yes")), "#/ping"),
     ] {
         let problem = acme.post("/endpoints", body.clone()).await.problem(422, "invalid");
