@@ -25,8 +25,8 @@ use super::{
 use crate::{
     secret::Secret,
     send::{
-        ClientIdentity, CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError, EndpointUrlErrorKind,
-        HeaderError, NewEndpoint, NewSecret, RateLimit, Style, Tenant,
+        ClientCredentials, ClientIdentity, CustomHeaders, Endpoint, EndpointId, EndpointUpdate, EndpointUrlError,
+        EndpointUrlErrorKind, HeaderError, NewEndpoint, NewSecret, RateLimit, Style, Tenant,
     },
 };
 
@@ -119,6 +119,9 @@ pub(super) struct NewEndpointInput {
     /// The certificate that its receiver is shown if it asks for one (mutual TLS). It is never shown again.
     #[schema(value_type = Option<IdentityInput>, write_only, nullable = false)]
     client_identity: Option<IdentityInput>,
+    /// How an access token for it is obtained, by the client credentials of OAuth 2.0. They are never shown again.
+    #[schema(value_type = Option<CredentialsInput>, write_only, nullable = false)]
+    client_credentials: Option<CredentialsInput>,
     /// How many attempts it takes in a second or a minute.
     #[schema(example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$", nullable = false)]
     rate_limit: Option<String>,
@@ -160,6 +163,25 @@ pub(super) struct IdentityInput {
     key: String,
 }
 
+/// The client credentials of OAuth 2.0 (RFC 6749, section 4.4).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClientCredentials)]
+pub(super) struct CredentialsInput {
+    /// Where the authorization server issues tokens: a URL that an endpoint could have.
+    #[schema(write_only, format = "uri", example = "https://login.example.com/token", max_length = 2048)]
+    token_url: String,
+    /// The id that it knows the sender by.
+    #[schema(write_only, min_length = 1, max_length = 256, pattern = "^[ -~]+$")]
+    client_id: String,
+    /// The secret that goes with the id.
+    #[schema(write_only, min_length = 1, max_length = 1024, pattern = "^[ -~]+$")]
+    client_secret: String,
+    /// The scope that is asked for.
+    #[schema(write_only, nullable = false, example = "webhooks")]
+    scope: Option<String>,
+}
+
 /// What is to be changed about an endpoint. What is left out stays as it is.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +207,10 @@ pub(super) struct UpdateInput {
     #[schema(value_type = Option<IdentityInput>, write_only)]
     #[serde(default, deserialize_with = "some")]
     client_identity: Option<Option<IdentityInput>>,
+    /// How an access token for it is obtained; `null` removes the credentials.
+    #[schema(value_type = Option<CredentialsInput>, write_only)]
+    #[serde(default, deserialize_with = "some")]
+    client_credentials: Option<Option<CredentialsInput>>,
     /// How many attempts it takes in a second or a minute; `null` removes the limit.
     #[schema(value_type = Option<String>, example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$")]
     #[serde(default, deserialize_with = "some")]
@@ -665,6 +691,9 @@ impl NewEndpointInput {
         if let Some(input) = self.client_identity {
             endpoint = endpoint.client_identity(identity(input)?);
         }
+        if let Some(input) = self.client_credentials {
+            endpoint = endpoint.client_credentials(credentials(input)?);
+        }
         if let Some(limit) = self.rate_limit {
             endpoint = endpoint.rate_limit(rate_limit(&limit)?);
         }
@@ -705,6 +734,11 @@ impl UpdateInput {
         match self.client_identity {
             Some(Some(input)) => update = update.client_identity(identity(input)?),
             Some(None) => update = update.no_client_identity(),
+            None => {}
+        }
+        match self.client_credentials {
+            Some(Some(input)) => update = update.client_credentials(credentials(input)?),
+            Some(None) => update = update.no_client_credentials(),
             None => {}
         }
         match self.rate_limit {
@@ -763,6 +797,16 @@ fn identity(input: IdentityInput) -> Result<ClientIdentity, Problem> {
     let key = Secret::new(input.key).map_err(|error| Problem::field("client_identity/key", error.to_string()))?;
     ClientIdentity::from_pem(input.certificates, key)
         .map_err(|error| Problem::field("client_identity", error.to_string()))
+}
+
+fn credentials(input: CredentialsInput) -> Result<ClientCredentials, Problem> {
+    let secret = Secret::new(input.client_secret)
+        .map_err(|error| Problem::field("client_credentials/client_secret", error.to_string()))?;
+    let credentials = ClientCredentials::new(&input.token_url, input.client_id, secret)?;
+    Ok(match input.scope {
+        Some(scope) => credentials.scope(scope)?,
+        None => credentials,
+    })
 }
 
 fn rate_limit(text: &str) -> Result<RateLimit, Problem> {

@@ -420,6 +420,8 @@ pub enum AttemptErrorKind {
     Status,
     /// The attempt did not end before its deadline.
     Timeout,
+    /// The endpoint's authorization server gave no access token. Nothing was sent to the endpoint.
+    Token,
     /// TLS failed in another way.
     Tls,
     /// The certificate has expired, or is not valid yet.
@@ -442,6 +444,7 @@ impl AttemptErrorKind {
         Self::RefusedDestination,
         Self::Status,
         Self::Timeout,
+        Self::Token,
         Self::Tls,
         Self::TlsExpired,
         Self::TlsName,
@@ -460,6 +463,7 @@ impl AttemptErrorKind {
             Self::RefusedDestination => "refused_destination",
             Self::Status => "status",
             Self::Timeout => "timeout",
+            Self::Token => "token",
             Self::Tls => "tls",
             Self::TlsExpired => "tls_expired",
             Self::TlsName => "tls_name",
@@ -499,6 +503,7 @@ impl fmt::Display for AttemptError {
             AttemptErrorKind::RefusedDestination => "the destination is not one that deliveries may go to",
             AttemptErrorKind::Status => "the answer's status is not a success",
             AttemptErrorKind::Timeout => "the attempt did not end before its deadline",
+            AttemptErrorKind::Token => "the endpoint's authorization server gave no access token",
             AttemptErrorKind::Tls => "TLS failed",
             AttemptErrorKind::TlsExpired => "the certificate has expired, or is not valid yet",
             AttemptErrorKind::TlsName => "the certificate is for another name",

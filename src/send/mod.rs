@@ -85,6 +85,7 @@ pub use self::{
     },
     retry::{NextStep, RetryPolicy},
     signing::{
+        credentials::ClientCredentials,
         custom_headers::{CustomHeaders, HeaderError, HeaderErrorKind},
         signer::Signer,
     },

@@ -262,8 +262,8 @@ async fn a_message_is_dispatched_delivered_and_sent_again() {
     operator.create(json!({ "url": url })).await;
     let working = outbox::Working::start(&webhooks);
 
-    let message =
-        json!({ "type": "order.completed", "data": { "order": 7 }, "id": "m-1", "timestamp": "2026-01-02T03:04:05Z" });
+    let message = json!({ "type": "order.completed", "data": { "order": 7 }, "id": "m-1", "timestamp": "2026-01-02T03:04:05Z",
+        "labels": { "region": "eu" }, "order_key": "order-7" });
     let sent = operator.post("/messages", message.clone()).await;
     assert_eq!(sent.status, StatusCode::ACCEPTED, "{sent:?}");
     assert_eq!(sent.json(), json!({ "id": "m-1", "deliveries": 1, "new": true }));
@@ -274,6 +274,13 @@ async fn a_message_is_dispatched_delivered_and_sent_again() {
 
     let read = operator.get("/messages/m-1").await.json();
     assert_eq!(read["data"], json!({ "order": 7 }));
+    assert_eq!((&read["labels"], &read["order_key"]), (&json!({ "region": "eu" }), &json!("order-7")));
+    for (field, wrong) in [("labels", json!({ "a b": "c" })), ("order_key", json!("")), ("order_key", json!("a\nb"))] {
+        let mut wrong_message = json!({ "type": "order.completed", "data": 7 });
+        wrong_message[field] = wrong;
+        let problem = operator.post("/messages", wrong_message).await.problem(422, "invalid");
+        assert_eq!(problem["errors"][0]["pointer"], format!("#/{field}"), "{problem}");
+    }
     assert_eq!(read["timestamp"], "2026-01-02T03:04:05.000Z");
     let list = operator.get("/messages").await.json();
     assert_eq!(list["data"][0]["id"], "m-1", "{list}");
@@ -535,6 +542,18 @@ async fn a_problem_names_the_field_and_nothing_is_changed() {
         ),
         (with("client_identity", json!({ "certificates": "-", "key": "-" })), "#/client_identity"),
         (with("client_identity", json!({ "certificates": "-" })), "#/client_identity"),
+        (
+            with(
+                "client_credentials",
+                json!({ "token_url": "https://10.0.0.1/", "client_id": "a", "client_secret": "b" }),
+            ),
+            "#/client_credentials/token_url",
+        ),
+        (
+            with("client_credentials", json!({ "token_url": "-", "client_id": "a", "client_secret": "b" })),
+            "#/client_credentials/token_url",
+        ),
+        (with("client_credentials", json!({ "client_id": "a" })), "#/client_credentials"),
         (with("ping", json!("yes")), "#/ping"),
     ] {
         let problem = acme.post("/endpoints", body.clone()).await.problem(422, "invalid");

@@ -24,6 +24,8 @@ mod sqlite;
 mod stores;
 #[cfg(all(feature = "axum", feature = "postgres", feature = "sqlite"))]
 mod storms;
+#[cfg(all(feature = "axum", feature = "postgres", feature = "sqlite"))]
+mod tokens;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,7 @@ use crate::{
             ids::{EndpointId, SentDeliveryId},
             rate_limit::RateLimit,
         },
-        signing::custom_headers::CustomHeaders,
+        signing::{credentials::ClientCredentials, custom_headers::CustomHeaders},
     },
 };
 
@@ -38,6 +38,7 @@ pub struct NewEndpoint {
     pub(crate) secret: Option<Secret>,
     pub(crate) headers: CustomHeaders,
     pub(crate) identity: Option<ClientIdentity>,
+    pub(crate) credentials: Option<ClientCredentials>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) api_version: Option<String>,
     pub(crate) in_order: bool,
@@ -63,6 +64,7 @@ impl NewEndpoint {
             secret: None,
             headers: CustomHeaders::default(),
             identity: None,
+            credentials: None,
             rate_limit: None,
             api_version: None,
             in_order: false,
@@ -134,6 +136,13 @@ impl NewEndpoint {
         self
     }
 
+    /// Sets how an access token for the endpoint is obtained, which deliveries have in `Authorization` (OAuth 2.0). The credentials are
+    /// sealed with the endpoint's secrets, and never shown again. The endpoint cannot have an `Authorization` header of its own.
+    pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
     /// Sets the maximum number of attempts in a second or a minute, over all workers. By default there is only the limit of 4
     /// at once. What exceeds the rate waits.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
@@ -181,6 +190,8 @@ pub struct EndpointUpdate {
     pub(crate) headers: Option<CustomHeaders>,
     /// The inner value is the new one.
     pub(crate) identity: Option<Option<ClientIdentity>>,
+    /// The inner value is the new one.
+    pub(crate) credentials: Option<Option<ClientCredentials>>,
     pub(crate) style: Option<Style>,
     /// The inner value is the new one.
     pub(crate) rate_limit: Option<Option<RateLimit>>,
@@ -264,6 +275,18 @@ impl EndpointUpdate {
     /// Removes the certificate: the receiver is shown that of the client, if there is one.
     pub fn no_client_identity(mut self) -> Self {
         self.identity = Some(None);
+        self
+    }
+
+    /// Changes how an access token for the endpoint is [obtained](NewEndpoint::client_credentials).
+    pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
+        self.credentials = Some(Some(credentials));
+        self
+    }
+
+    /// Removes the credentials: deliveries have no access token.
+    pub fn no_client_credentials(mut self) -> Self {
+        self.credentials = Some(None);
         self
     }
 

@@ -12,7 +12,7 @@ use crate::{
         error::{SendError, SendErrorKind},
         message::style::Style,
         outbox::store::{endpoint::Sealed, ids::EndpointId},
-        signing::{custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
+        signing::{credentials::ClientCredentials, custom_headers::CustomHeaders, echoes::Echoes, seal::Sealer},
     },
     signature::{Encoding, PrivateKey},
 };
@@ -25,6 +25,17 @@ pub(crate) struct Profile {
     /// There is none in what versions without identities have sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<KeptIdentity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credentials: Option<KeptCredentials>,
+}
+
+/// How a token for the endpoint is obtained.
+#[derive(Serialize, Deserialize)]
+struct KeptCredentials {
+    token_url: String,
+    client_id: String,
+    secret: String,
+    scope: Option<String>,
 }
 
 /// What the endpoint's receiver is shown, in PEM.
@@ -46,12 +57,18 @@ impl Drop for Profile {
         self.secrets.iter_mut().for_each(|kept| kept.secret.zeroize());
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
         self.identity.iter_mut().for_each(|kept| kept.key.zeroize());
+        self.credentials.iter_mut().for_each(|kept| kept.secret.zeroize());
     }
 }
 
 impl Profile {
     pub(crate) fn new(secret: &Secret) -> Result<Self, SendError> {
-        Ok(Self { secrets: vec![Kept { secret: text(secret)?, until: None }], headers: Vec::new(), identity: None })
+        Ok(Self {
+            secrets: vec![Kept { secret: text(secret)?, until: None }],
+            headers: Vec::new(),
+            identity: None,
+            credentials: None,
+        })
     }
 
     /// Makes `secret` the one that signs; those before it go on until `until`.
@@ -90,6 +107,7 @@ impl Profile {
         let mut echoes = Echoes::default();
         self.secrets.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
         self.headers.iter().for_each(|(name, value)| echoes.header(name, value.as_bytes()));
+        self.credentials.iter().for_each(|kept| echoes.secret(kept.secret.as_bytes()));
         echoes
     }
 
@@ -111,6 +129,38 @@ impl Profile {
         };
         self.identity = identity.map(kept).transpose()?;
         Ok(())
+    }
+
+    pub(crate) fn set_credentials(&mut self, credentials: Option<&ClientCredentials>) -> Result<(), SendError> {
+        // What is replaced is wiped.
+        self.credentials.iter_mut().for_each(|kept| kept.secret.zeroize());
+        let kept = |credentials: &ClientCredentials| {
+            Ok::<_, SendError>(KeptCredentials {
+                token_url: credentials.token_url.as_str().to_owned(),
+                client_id: credentials.client_id.clone(),
+                secret: text(&credentials.secret)?,
+                scope: credentials.scope.clone(),
+            })
+        };
+        self.credentials = credentials.map(kept).transpose()?;
+        Ok(())
+    }
+
+    /// Returns `true` if a token is sent where the endpoint has a header of its own.
+    pub(crate) fn authorizes_twice(&self) -> bool {
+        self.credentials.is_some() && self.headers.iter().any(|(name, _)| name == "authorization")
+    }
+
+    pub(crate) fn credentials(&self) -> Result<Option<ClientCredentials>, SendError> {
+        let load = |kept: &KeptCredentials| {
+            let secret = Secret::new(kept.secret.clone()).map_err(unreadable)?;
+            let credentials = ClientCredentials::new(&kept.token_url, &*kept.client_id, secret).map_err(unreadable)?;
+            match &kept.scope {
+                Some(scope) => credentials.scope(&**scope).map_err(unreadable),
+                None => Ok(credentials),
+            }
+        };
+        self.credentials.as_ref().map(load).transpose()
     }
 
     pub(crate) fn has_identity(&self) -> bool {

@@ -16,12 +16,14 @@ pub(super) use self::endpoint::Texts;
 pub(super) use self::{
     content::content,
     endpoint::{endpoint, settings},
-    labels::{labels, labels_text},
+    labels::labels_text,
     listing::Listing,
     records::{attempt, delivery, due, event_type, looked, message, outbox_id, seq},
     row::{Columns, corrupt, count},
     state::{number, state},
 };
-// PostgreSQL has the numbers in its statements.
+// PostgreSQL compares labels and has the numbers in its statements.
+#[cfg(feature = "sqlite")]
+pub(super) use self::labels::labels;
 #[cfg(feature = "sqlite")]
 pub(super) use self::state::{PENDING, SENDING};

@@ -7,7 +7,7 @@ use crate::{
         error::SendError,
         message::{api_versions::ApiVersions, message::check_text},
         outbox::{quotas::too_many, shared::Shared},
-        signing::profile::Profile,
+        signing::{credentials::ClientCredentials, profile::Profile},
     },
 };
 
@@ -27,9 +27,19 @@ impl Shared {
         if known { Ok(()) } else { Err(ApiVersions::unknown(version, versions).with_field("api_version")) }
     }
 
+    /// A token server is reached as an endpoint is.
+    pub(crate) fn check_credentials(&self, credentials: Option<&ClientCredentials>) -> Result<(), SendError> {
+        let Some(credentials) = credentials else { return Ok(()) };
+        self.check_destination(&credentials.token_url, "client_credentials/token_url")
+    }
+
     pub(crate) fn check_url(&self, url: &EndpointUrl) -> Result<(), SendError> {
+        self.check_destination(url, "url")
+    }
+
+    fn check_destination(&self, url: &EndpointUrl, field: &'static str) -> Result<(), SendError> {
         let invalid =
-            |cause: EndpointUrlError| SendError::invalid(cause.to_string()).with_field("url").with_source(cause);
+            |cause: EndpointUrlError| SendError::invalid(cause.to_string()).with_field(field).with_source(cause);
         self.policy.check(url).map_err(invalid)
     }
 }
@@ -59,6 +69,14 @@ pub(crate) fn check_identity(url: &EndpointUrl, profile: &Profile) -> Result<(),
     if profile.has_identity() && !url.is_https() {
         return Err(SendError::invalid("an endpoint with a client's identity needs a URL with `https`")
             .with_field("client_identity"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_authorization(profile: &Profile) -> Result<(), SendError> {
+    if profile.authorizes_twice() {
+        let text = "an endpoint with client credentials has no `Authorization` header of its own";
+        return Err(SendError::invalid(text).with_field("client_credentials"));
     }
     Ok(())
 }

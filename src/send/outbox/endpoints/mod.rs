@@ -28,7 +28,7 @@ use crate::{
         outbox::{
             dispatcher::Dispatcher,
             endpoint::{Endpoint, EndpointUpdate, NewEndpoint, NewSecret},
-            endpoints::check::{check_description, check_identity, check_metadata},
+            endpoints::check::{check_authorization, check_description, check_identity, check_metadata},
             quotas::too_many,
             shared::Shared,
             store::{
@@ -112,7 +112,10 @@ impl Endpoints<'_> {
         let mut profile = Profile::new(&secret)?;
         profile.set_headers(&endpoint.headers);
         profile.set_identity(endpoint.identity.as_ref())?;
+        profile.set_credentials(endpoint.credentials.as_ref())?;
+        self.0.shared.check_credentials(endpoint.credentials.as_ref())?;
         check_identity(&endpoint.url, &profile)?;
+        check_authorization(&profile)?;
         let sealed = profile.seal(&self.0.shared.sealer, id)?;
         let mut settings = EndpointSettings::new(endpoint.url.as_str(), endpoint.events, endpoint.style, sealed);
         settings.description = endpoint.description;
@@ -257,6 +260,9 @@ impl Endpoints<'_> {
         if let Some(version) = &update.api_version {
             self.0.shared.check_version(version.as_deref())?;
         }
+        if let Some(credentials) = &update.credentials {
+            self.0.shared.check_credentials(credentials.as_ref())?;
+        }
         if let Some(description) = &update.description {
             check_description(description)?;
         }
@@ -294,7 +300,12 @@ impl Endpoints<'_> {
                 check_labels(&settings.labels)?;
             }
             let is_plain = update.url.as_ref().is_some_and(|url| !url.is_https());
-            if update.style.is_some() || update.headers.is_some() || update.identity.is_some() || is_plain {
+            if update.style.is_some()
+                || update.headers.is_some()
+                || update.identity.is_some()
+                || update.credentials.is_some()
+                || is_plain
+            {
                 let Shared { sealer, clock, .. } = &*self.0.shared;
                 let mut profile = Profile::open(sealer, id, &settings.sealed)?;
                 if let Some(style) = update.style {
@@ -307,6 +318,10 @@ impl Endpoints<'_> {
                 if let Some(identity) = &update.identity {
                     profile.set_identity(identity.as_ref())?;
                 }
+                if let Some(credentials) = &update.credentials {
+                    profile.set_credentials(credentials.as_ref())?;
+                }
+                check_authorization(&profile)?;
                 if let Ok(url) = EndpointUrl::parse(&settings.url) {
                     check_identity(&url, &profile)?;
                 }

@@ -1,6 +1,6 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use tokio::time::Instant;
 
 use crate::{
@@ -33,6 +33,7 @@ use crate::{
                 places::{Place, Places},
             },
         },
+        signing::echoes::Echoes,
     },
 };
 
@@ -225,7 +226,26 @@ impl Jobs {
         request.identity.clone_from(&opened.identity);
         // The lease relies on the deadline, so it also holds for a transport that ignores it.
         let deadline = Instant::now() + shared.times.attempt + GRACE;
-        let error = match supervise(async { shared.transport.send(request).await }, || deadline).await {
+        let sending = async {
+            let Some(grant) = &opened.grant else { return shared.transport.send(request).await };
+            let identity = opened.identity.as_ref();
+            let token = match grant.value(&*shared.transport, identity, shared.times.attempt).await {
+                Ok(token) => token,
+                Err(error) => return AttemptResult::failed(error, clock::monotonic().saturating_sub(started)),
+            };
+            request.headers.insert(AUTHORIZATION, token.clone());
+            // Both together have the time of one attempt.
+            let left = (shared.times.attempt + started).saturating_sub(clock::monotonic());
+            let mut result = shared.transport.send(request.timeout(left)).await;
+            if result.status() == Some(StatusCode::UNAUTHORIZED) {
+                grant.refused(&token).await;
+            }
+            let mut echoes = Echoes::default();
+            echoes.header("authorization", token.as_bytes());
+            result.keep(|answer| echoes.take_out(answer));
+            result
+        };
+        let error = match supervise(sending, || deadline).await {
             Ok(result) => return result,
             // It is a failure like others: without a noted attempt the delivery would come back forever.
             Err(Stopped::Panicked) => {

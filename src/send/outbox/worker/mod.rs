@@ -4,6 +4,7 @@ pub(crate) mod jobs;
 mod opened;
 mod outcome;
 mod places;
+mod token;
 
 use std::{
     fmt,

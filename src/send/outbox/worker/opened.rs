@@ -1,5 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
+use super::token::Grant;
 use crate::{
     mutex::Mutex,
     net::{destination::EndpointUrl, identity::ClientIdentity},
@@ -17,6 +18,7 @@ pub(crate) struct Opened {
     pub(crate) headers: CustomHeaders,
     pub(crate) echoes: Echoes,
     pub(crate) identity: Option<ClientIdentity>,
+    pub(crate) grant: Option<Grant>,
 }
 
 /// The opened endpoints, so that keys are prepared once for each revision of an endpoint.
@@ -38,7 +40,8 @@ impl OpenedEndpoints {
             SendError::new(SendErrorKind::Sealing, "a stored secret cannot sign").with_source(cause)
         })?;
         let (headers, echoes, identity) = (profile.headers()?, profile.echoes(), profile.identity()?);
-        let new = Arc::new(Opened { url, signer, headers, echoes, identity });
+        let grant = profile.credentials()?.map(Grant::new);
+        let new = Arc::new(Opened { url, signer, headers, echoes, identity, grant });
         if opened.len() >= MOST_OPENED {
             opened.clear();
         }
