@@ -24,7 +24,9 @@ use tower_webhooks::{
 };
 
 use crate::support::{
+    key_pairs,
     key_server::{Here, KeyServer, Reply},
+    senders,
     tls::{self, Authority},
 };
 
@@ -302,6 +304,31 @@ async fn a_client_that_panics_is_503() {
     let app = app(Arc::new(Panics), &clock);
 
     assert_eq!(ask(&app, key.request(&clock)).await, UNREACHABLE);
+}
+
+/// fal names no key, so that each of its set is tried; and those of another kind are left out.
+#[tokio::test]
+async fn each_key_of_a_set_is_tried_where_a_request_names_none() {
+    let authority = Authority::new();
+    let okp = |pair: [&str; 2]| {
+        let bytes = data_encoding::BASE64.decode(pair[1].trim_start_matches("whpk_").as_bytes()).unwrap();
+        json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64URL_NOPAD.encode(&bytes)})
+    };
+    let keys = json!({"keys": [okp(key_pairs::PAIRS[1]), Pair::new("rsa").jwk(), okp(key_pairs::PAIRS[0])]});
+    let server =
+        KeyServer::start(authority.sign("rest.alpha.fal.ai", [2020, 2100]), Reply::json(keys.to_string())).await;
+    let clock = ManualClock::at_unix_seconds(senders::NOW);
+    let layer = WebhookLayer::fal(JwksKeys::fal(server.client(&authority)).clock(clock.clone())).with_clock(clock);
+    let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+    let request = |body: &str| {
+        let headers = senders::signature(tower_webhooks::Provider::FAL, r#"{"status":"OK"}"#);
+        let request = headers.iter().fold(Request::post("/"), |request, (name, value)| request.header(*name, value));
+        request.body(Body::from(body.to_owned())).unwrap()
+    };
+
+    assert_eq!(ask(&app, request(r#"{"status":"OK"}"#)).await, PASSES);
+    assert_eq!(ask(&app, request(r#"{"status":"KO"}"#)).await.1, Some(VerifyErrorKind::SignatureMismatch));
+    assert_eq!(server.asked(), 1);
 }
 
 #[tokio::test]
