@@ -394,3 +394,31 @@ async fn a_token_for_somebody_else_does_not_pass_and_without_an_audience_there_i
         assert_eq!(ask(&app, scene.key.request(&scene.clock)).await.0.is_success(), passes, "{aud} {email}");
     }
 }
+
+#[tokio::test]
+async fn the_tolerance_is_that_of_the_times_of_a_token() {
+    let scene = Scene::new().await;
+    let der = scene.key.pair.public_key().as_der().unwrap();
+    let secret = tower_webhooks::Secret::new(data_encoding::BASE64.encode(der.as_ref())).unwrap();
+    let request = || scene.key.request(&scene.clock);
+    let stale = (StatusCode::UNAUTHORIZED, Some(VerifyErrorKind::Stale));
+    for (tolerance, late, verdict) in [
+        // It is good for an hour, and by default for 5 seconds more.
+        (None, 3604, PASSES),
+        (None, 3606, stale),
+        (Some(60), 3659, PASSES),
+        (Some(60), 3661, stale),
+        (Some(0), 3601, stale),
+    ] {
+        let layer = WebhookLayer::google_pubsub(secret.clone())
+            .with_claim("aud", "https://example.com/push")
+            .with_claim("email", "push@example.com")
+            .with_clock(ManualClock::at_unix_seconds(NOW + late));
+        let layer = match tolerance {
+            Some(seconds) => layer.with_tolerance(Duration::from_secs(seconds)),
+            None => layer,
+        };
+        let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+        assert_eq!(ask(&app, request()).await, verdict, "{tolerance:?} {late}");
+    }
+}
