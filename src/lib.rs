@@ -3,7 +3,16 @@
 #![doc = include_str!("../README.md")]
 // The basic modules serve extractors, claims and test requests. In a build without some of these features, some
 // functions have no caller; only the build with all of them is checked for dead code.
-#![cfg_attr(not(all(feature = "axum", feature = "idempotency", feature = "testing")), allow(dead_code))]
+#![cfg_attr(
+    not(all(
+        feature = "idempotency",
+        feature = "message-signatures",
+        feature = "send",
+        feature = "testing",
+        feature = "axum"
+    )),
+    allow(dead_code)
+)]
 
 // In reading order: first the modules that every other module may import, then each layer after the ones that it uses.
 

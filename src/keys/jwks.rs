@@ -70,6 +70,12 @@ impl JwksKeys {
         Self::of(Uri::from_static("https://www.googleapis.com/oauth2/v3/certs"), Some(KeyKind::Rsa), Arc::new(client))
     }
 
+    /// Creates a source for the keys of fal, for [`WebhookLayer::fal`](crate::WebhookLayer::fal).
+    pub fn fal(client: impl KeyClient) -> Self {
+        let url = Uri::from_static("https://rest.alpha.fal.ai/.well-known/jwks.json");
+        Self::of(url, Some(KeyKind::Ed25519), Arc::new(client))
+    }
+
     fn of(url: Uri, kind: Option<KeyKind>, client: Arc<dyn KeyClient>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let cache = cache(kind, Arc::clone(&client), Arc::clone(&clock));

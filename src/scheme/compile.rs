@@ -293,7 +293,7 @@ impl SchemeBuilder {
         let body = self.whole_event
             || self.digest.is_some()
             || self.message.is_some()
-            || has(|part| matches!(part, Part::Body | Part::Fields(_)));
+            || has(|part| matches!(part, Part::Body | Part::BodySha256 | Part::Fields(_)));
         if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
@@ -448,7 +448,12 @@ impl TryFrom<SchemeBuilder> for Scheme {
 fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>) -> bool {
     let in_body = |places: Option<&Places>| places.is_some_and(|places| places.pointers().next().is_some());
     content.iter().any(|part| match part {
-        Part::AwsSns | Part::BodyCrc32 | Part::Fields(_) | Part::Json(_) | Part::JsonOrNothing(_) => true,
+        Part::AwsSns
+        | Part::BodyCrc32
+        | Part::BodySha256
+        | Part::Fields(_)
+        | Part::Json(_)
+        | Part::JsonOrNothing(_) => true,
         Part::Id => in_body(id),
         Part::Timestamp => in_body(timestamp),
         _ => false,

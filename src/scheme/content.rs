@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Body,
     /// The CRC-32 of the body, in decimal digits.
     BodyCrc32,
+    /// The SHA-256 of the body, in hexadecimal digits.
+    BodySha256,
     /// The id that the sender has given to this endpoint, which the application says.
     EndpointId,
     /// The fields of a form, in one of the ways of writing them.
@@ -61,6 +63,7 @@ impl Part {
             Self::AwsSns
             | Self::Body
             | Self::BodyCrc32
+            | Self::BodySha256
             | Self::Fields(_)
             | Self::Json(_)
             | Self::JsonOrNothing(_)
@@ -81,6 +84,7 @@ impl Part {
             Self::AwsSns
             | Self::Body
             | Self::BodyCrc32
+            | Self::BodySha256
             | Self::EndpointId
             | Self::Fields(_)
             | Self::Json(_)

@@ -54,10 +54,11 @@ pub(crate) fn rules(
         let Some(next) = content.get(index + 1) else { break };
         match part {
             Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => rules.push(Rule::ListedBeforeBody(index)),
-            // Nobody but the receiver chooses the id of its endpoint, and a checksum is the last part.
+            // Nobody but the receiver chooses the id of its endpoint, and what is made of the body is the last part.
             Part::AwsSns
             | Part::Body
             | Part::BodyCrc32
+            | Part::BodySha256
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt
@@ -98,6 +99,7 @@ pub(crate) fn rules(
                 Part::AwsSns
                 | Part::Body
                 | Part::BodyCrc32
+                | Part::BodySha256
                 | Part::EndpointId
                 | Part::Fields(_)
                 | Part::Header(_)
@@ -119,10 +121,11 @@ pub(crate) fn rules(
     for (index, part) in content.iter().enumerate().skip(body + 1) {
         let before = &content[index - 1];
         match part {
-            // Nobody but the receiver chooses the id of its endpoint, and a checksum is the last part.
+            // Nobody but the receiver chooses the id of its endpoint, and what is made of the body is the last part.
             Part::AwsSns
             | Part::Body
             | Part::BodyCrc32
+            | Part::BodySha256
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt

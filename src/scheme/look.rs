@@ -19,7 +19,7 @@ use crate::{
     form,
     head::Repeated,
     json::Pointer,
-    signature::Hashed,
+    signature::{Encoding, HashAlgorithm, Hashed, PlainHash},
 };
 
 /// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
@@ -203,6 +203,11 @@ impl Look<'_> {
             },
             Part::AwsSns => Some(Cow::Owned(aws_sns::text(self.arrived)?)),
             Part::BodyCrc32 => self.arrived.body.map(|body| Cow::Owned(paypal::checksum(body))),
+            Part::BodySha256 => self.arrived.body.map(|body| {
+                let mut hash = PlainHash::new(HashAlgorithm::Sha256);
+                hash.update(body);
+                Cow::Owned(Encoding::Hex.encode(hash.finish().as_bytes()).into_bytes())
+            }),
             Part::EndpointId => self.template.settings.endpoint_id.as_deref().map(|id| Cow::Borrowed(id.as_bytes())),
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),

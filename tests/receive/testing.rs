@@ -53,8 +53,8 @@ fn held_by_receiver(scheme: &Scheme) -> Secret {
 fn layer(scheme: Scheme) -> WebhookLayer {
     let secret_of_scheme = held_by_receiver(&scheme);
     let (signs_url, needs_token) = (scheme.signs_url(), scheme.needs_verify_token());
-    let sender = scheme.clone();
-    let layer = crate::support::senders::with_claims(WebhookLayer::new(scheme, secret_of_scheme), &sender);
+    let own = scheme.clone();
+    let layer = crate::support::senders::with_claims(WebhookLayer::new(scheme, secret_of_scheme), &own);
     let layer = if signs_url { layer.with_public_url(PUBLIC_URL) } else { layer };
     if needs_token { layer.with_verify_token(secret()) } else { layer }
 }

@@ -46,7 +46,7 @@ pub(crate) const RSA: [[&str; 2]; 3] = [
 /// The pairs of a scheme, if its sender has private keys. Those of Ed25519 are as Standard Webhooks writes them.
 fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
     match scheme {
-        "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "telnyx" => Some(&PAIRS),
+        "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "fal" | "telnyx" => Some(&PAIRS),
         "plaid" | "sendgrid" => Some(&P256),
         "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paddle-classic" | "paypal"
         | "wise" => Some(&RSA),
@@ -68,7 +68,7 @@ pub(crate) fn of_receiver(scheme: &str, number: usize, otherwise: &str) -> Strin
     let bytes = || data_encoding::BASE64.decode(public.trim_start_matches("whpk_").as_bytes()).expect("it is base64");
     match scheme {
         "discord-events" | "discord-interactions" => data_encoding::HEXLOWER.encode(&bytes()),
-        "telnyx" => public.trim_start_matches("whpk_").to_owned(),
+        "fal" | "telnyx" => public.trim_start_matches("whpk_").to_owned(),
         _ => public.to_owned(),
     }
 }

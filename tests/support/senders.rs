@@ -36,7 +36,7 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
         }
         "standard-webhooks-v1a" => "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         "discord-events" | "discord-interactions" => "d52880e28f61caa4c2a48a82e55f4751a92289a78009ea9f6532270c16ce8abe",
-        "telnyx" => "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        "fal" | "telnyx" => "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
         #[cfg(feature = "asymmetric")]
         "plaid" | "sendgrid" => key_pairs::P256[0][1],
         #[cfg(feature = "asymmetric")]
@@ -143,6 +143,16 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             let sign = |text: &str| rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, text);
             let token = public_token(r#"{"alg":"RS256","kid":"a-key","typ":"JWT"}"#, &claims, sign);
             vec![("authorization", format!("Bearer {token}"))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "fal" => {
+            let digest = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
+            vec![
+                ("x-fal-webhook-request-id", ID.to_owned()),
+                ("x-fal-webhook-user-id", "a-user".to_owned()),
+                ("x-fal-webhook-timestamp", now.clone()),
+                ("x-fal-webhook-signature", HEXLOWER.encode(&ed25519(&format!("{ID}\na-user\n{now}\n{digest}")))),
+            ]
         }
         #[cfg(feature = "asymmetric")]
         "paypal" => {

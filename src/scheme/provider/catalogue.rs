@@ -570,6 +570,34 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
+            /// The keys are fetched by `keys::JwksKeys::fal` (feature `remote-keys`), or one of them is passed in base64.
+            FAL fal "fal" "fal" ["x-fal-webhook-signature"] if "asymmetric" {
+                aliases: &["fal-ai"],
+                algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
+                scheme: |s| {
+                    let line = || Part::Literal("\n".to_owned());
+                    let header_of = |name| Part::Header(http::HeaderName::from_static(name));
+                    s.hex()
+                        .key_base64()
+                        .timestamp(header("x-fal-webhook-timestamp"))
+                        .signs_parts([
+                            header_of("x-fal-webhook-request-id"),
+                            line(),
+                            header_of("x-fal-webhook-user-id"),
+                            line(),
+                            Part::Timestamp,
+                            line(),
+                            Part::BodySha256,
+                        ])
+                        .id(header("x-fal-webhook-request-id"))
+                        .payload_or_envelope("/payload")
+                },
+                page: "https://fal.ai/docs/documentation/model-apis/inference/webhooks",
+                duplicates: Some(Undocumented),
+                evidence: ThirdParty,
+                // "it will retry 10 times in the span of 2 hours".
+                retries: Some(Duration::from_secs(2 * 3600)),
+            }
             FASTSPRING fastspring "fastspring" "FastSpring" ["x-fs-signature"] {
                 scheme: base64_body,
                 page: "https://developer.fastspring.com/reference/message-security",
