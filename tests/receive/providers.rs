@@ -474,7 +474,7 @@ async fn every_provider_takes_what_its_documentation_says_and_nothing_else() {
         assert_eq!(send(&path, &headers, body).await, StatusCode::OK, "{provider}");
         let other_body = send(&path, &headers, &body.replace("\"n\":1", "\"n\":2")).await;
         // PayPal signs a checksum, which tells a body that is not made for it.
-        let covers_body = Scheme::from(provider).covers_body() || provider == Provider::PAYPAL;
+        let covers_body = Scheme::from(provider).covers_body() || provider.name() == "paypal";
         assert_eq!(other_body == StatusCode::OK, !covers_body, "{provider}");
         let without = send("/in", &[], "{}").await;
         assert!(without == StatusCode::UNAUTHORIZED || without == StatusCode::FORBIDDEN, "{provider}: {without}");
