@@ -301,7 +301,8 @@ impl Inbox {
         loop {
             let step = self.shared.store.erase(self.consumer(), Arc::clone(&tenant), STEP).await?;
             erased += step;
-            if step < u64::from(STEP) {
+            // A step may change fewer than it found: a worker or the sender was faster.
+            if step == 0 {
                 return Ok(erased);
             }
         }
@@ -322,10 +323,13 @@ impl Inbox {
                 let mut changed = 0;
                 'all: loop {
                     let dead = self.stats().await?.dead;
-                    for _ in 0..=dead / u64::from(STEP) {
+                    let mut of_these = 0;
+                    while of_these <= dead {
                         let step = self.shared.store.change(self.consumer(), change, died.clone(), STEP).await?;
                         changed += step;
-                        if step < u64::from(STEP) {
+                        of_these += step;
+                        // As above.
+                        if step == 0 {
                             break 'all;
                         }
                     }

@@ -13,7 +13,7 @@ pub(crate) mod connection;
 mod dial;
 pub(crate) mod destination;
 pub(crate) mod error;
-#[cfg_attr(not(feature = "send"), allow(dead_code))] // For receivers alone.
+#[cfg_attr(not(feature = "send"), allow(dead_code, unreachable_pub))] // For receivers alone.
 pub(crate) mod identity;
 #[cfg_attr(not(feature = "send"), allow(dead_code))] // For receivers alone.
 pub(crate) mod idle;

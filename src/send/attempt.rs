@@ -50,17 +50,33 @@ use crate::{
 pub trait Transport: Send + Sync + 'static {
     /// Makes one attempt.
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult>;
+
+    /// Returns `true` if [`send`](Self::send) may also be given the request for an endpoint's access token, which contains the secret of
+    /// its [`ClientCredentials`](crate::send::ClientCredentials), and answers with the response of the token's server. By default it is
+    /// `false`: a transport that stores what it is given would store the secret. Attempts that need a token then fail with
+    /// [`Token`](AttemptErrorKind::Token).
+    fn fetches_tokens(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
         (**self).send(request)
     }
+
+    fn fetches_tokens(&self) -> bool {
+        (**self).fetches_tokens()
+    }
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
         (**self).send(request)
+    }
+
+    fn fetches_tokens(&self) -> bool {
+        (**self).fetches_tokens()
     }
 }
 

@@ -576,3 +576,51 @@ async fn no_call_walks_the_table_or_reads_more_than_it_needs() {
         async move { store.change("crm".into(), Change::Replay, Selection::DiedSince(since), 10).await }
     });
 }
+
+/// A snapshot that is older than an event with the order key does not see it, and nobody would make it due.
+#[tokio::test]
+async fn an_order_key_ends_at_read_committed_alone() {
+    let (_server, store) = new().await;
+    let order = key();
+    accept(&store, vec![ordered(order)]).await;
+    let request = lease(1);
+    let token = request.token;
+    let leased = store.lease(request).await.unwrap().events.remove(0);
+
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let begin = AssertSqlSafe(format!("BEGIN ISOLATION LEVEL {level}"));
+        let mut tx = store.pool().begin_with(begin).await.unwrap();
+        sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap();
+        accept(&store, vec![ordered(order)]).await;
+        let connection: &mut PgConnection = &mut tx;
+        let error = store.finish_in(connection, leased.id, token).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Rejected, "{level}: {error}");
+        tx.rollback().await.unwrap();
+    }
+    let mut tx = store.pool().begin().await.unwrap();
+    let connection: &mut PgConnection = &mut tx;
+    assert_eq!(store.finish_in(connection, leased.id, token).await.unwrap(), Fenced::Applied);
+    tx.commit().await.unwrap();
+    assert_eq!(store.lease(lease(9)).await.unwrap().events.len(), 1, "the next of the key");
+}
+
+/// An entry of an index is bounded, and a type is not.
+#[tokio::test]
+async fn an_event_with_a_very_long_type_is_stored() {
+    let (_server, store) = new().await;
+    // It does not compress well.
+    let long: String = (0..200).map(|_| format!("{:?}", token().to_bytes())).collect();
+    for event_type in [&long[..], "short"] {
+        let mut event = event(key());
+        event.event_type = Some(event_type.into());
+        assert!(matches!(accept(&store, vec![event]).await[..], [Accepted::New]));
+    }
+
+    let all = store.events("crm".into(), InboxQuery::default(), 10).await.unwrap();
+    assert_eq!(
+        all.iter().map(|event| event.event_type.as_deref()).collect::<Vec<_>>(),
+        [Some("short"), Some(&long[..])]
+    );
+    let short = store.events("crm".into(), InboxQuery::default().event_type("short"), 10).await.unwrap();
+    assert_eq!(short.len(), 1);
+}

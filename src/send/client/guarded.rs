@@ -68,6 +68,10 @@ impl Transport for GuardedClient {
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
         Box::pin(self.attempt(request))
     }
+
+    fn fetches_tokens(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for GuardedClient {

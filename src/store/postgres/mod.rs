@@ -39,6 +39,8 @@
 //!
 //! `InboxStore::finish_in` takes it too. If the event has an order key, the transaction holds that key's lock until its end, and
 //! events with the key that come meanwhile wait for it: call `Claim::complete_in` last, or `Claim::commit`.
+//! Such a transaction must be at read committed; at any other level the call is [`Rejected`](crate::error::StoreErrorKind::Rejected), because
+//! an event that has come since the transaction's snapshot would never be due.
 //!
 //! Another database that has tables of the same names cannot be distinguished from the right one: the workers of that
 //! database find what is written there.

@@ -200,6 +200,9 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     // What goes first may have to wait for its key. Then nothing else takes its place in a rest.
     let usual = Health { urgent: false, ..health }.room(in_flight, limit, now) as usize;
     let mut keys = HashSet::new();
+    // What goes on after these is due at once, so that nothing is put aside behind them.
+    let ending: HashSet<_> =
+        due.iter().filter(|due| !due.has_content).filter_map(|due| due.order_key.clone()).collect();
     let (mut leased, mut gone, mut parked, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::<Due>::new());
     for due in due {
         let is_urgent = due.due_at == URGENT_DUE;
@@ -214,7 +217,8 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
         if !due.has_content {
             gone.push(due);
         } else if is_keyed && due.is_behind && !is_urgent {
-            parked.push(due);
+            let goes_on = due.order_key.as_ref().is_some_and(|key| ending.contains(key));
+            if goes_on { left.push(due) } else { parked.push(due) }
         } else if turn && leased.len() < room {
             keys.extend(key.cloned());
             leased.push(due);

@@ -46,6 +46,11 @@ impl Grant {
         identity: Option<&ClientIdentity>,
         timeout: Duration,
     ) -> Result<HeaderValue, AttemptError> {
+        if !transport.fetches_tokens() {
+            return Err(
+                AttemptError::new(AttemptErrorKind::Token).with_source("the transport fetches no access tokens")
+            );
+        }
         let mut kept = self.kept.lock().await;
         let now = clock::monotonic();
         match &*kept {

@@ -78,6 +78,10 @@ async fn change_in(
             break;
         }
         let mut row = EventRow::read(row)?;
+        // It was armed again under another order key meanwhile, whose lock is not held.
+        if row.order_key.as_deref().is_some_and(|key| !keys.contains(&key)) {
+            continue;
+        }
         let mut of_key = row.order_key.as_ref().and_then(|key| unfinished.get_mut(key));
         let had_ended = row.standing.state.has_ended();
         let waits = of_key.as_deref().is_some_and(|count| *count - i64::from(!had_ended) > 0);

@@ -317,7 +317,13 @@ async fn finish_on(
     let order_key = row.order_key.clone().filter(|_| row.standing.state.has_ended());
     if let Some(key) = &order_key {
         let lock = [core.lock_of(key)];
-        core.statements.lock_keys.fetch_all(connection, mode, &[Value::ManyInts(&lock)]).await?;
+        let locked = core.statements.lock_keys.fetch_all(connection, mode, &[Value::ManyInts(&lock)]).await?;
+        // Others would not see the event that has come since the snapshot was taken, and it would wait forever.
+        let isolation = locked.first().map(|row| row.try_get::<String, _>("isolation")).transpose()?;
+        if isolation.as_deref() != Some("read committed") {
+            let reason = "an event with an order key ends only in a transaction of the isolation level read committed";
+            return Err(sqlx::Error::Configuration(reason.into()));
+        }
     }
     let fenced = write_ended(core, Way::Within(connection), &row, token, ending).await?;
     if let Some(key) = order_key.filter(|_| fenced == Fenced::Applied) {

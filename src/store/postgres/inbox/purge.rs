@@ -77,7 +77,8 @@ async fn erase_in(core: &Core, tx: &mut Tx, (consumer, tenant): (&str, &str), li
     if seqs.is_empty() {
         return Ok(0);
     }
-    let gone = tx.all(&core.statements.erase, &[Value::ManyInts(&seqs)]).await?;
+    let locked: Vec<_> = keys.iter().map(|key| &key[..]).collect();
+    let gone = tx.all(&core.statements.erase, &[Value::ManyInts(&seqs), Value::ManyBytes(&locked)]).await?;
     if !keys.is_empty() {
         let now = tx.first(&core.statements.look, &[core.offset(), Value::from(consumer)]).await?;
         let now = now.as_ref().map(|row: &PgRow| row.try_get("now")).ok_or(sqlx::Error::RowNotFound)??;

@@ -116,7 +116,11 @@ impl Shape {
             let others = others
                 .filter_map(|(other, value)| Some(format!(" AND e.{other} IS NOT DISTINCT FROM {}", value.as_ref()?)));
             let others: String = others.collect();
-            let index = if column == "state" { String::new() } else { format!(" AND e.{column} IS NOT NULL") };
+            let index = match column {
+                "state" => String::new(),
+                "event_type" => " AND e.event_type IS NOT NULL AND octet_length(e.event_type) <= 1024".to_owned(),
+                _ => format!(" AND e.{column} IS NOT NULL"),
+            };
             format!(
                 "SELECT {columns} FROM {{inbox_events}} AS e \
                  WHERE (e.consumer, e.{column}, e.seq) < ($1::text, {value}, $2::bigint) \

@@ -35,7 +35,9 @@ CREATE INDEX {index inbox_events_order} ON {inbox_events} (order_key, due_at, se
 CREATE INDEX {index inbox_events_guard} ON {inbox_events} (guard, guard_until) WHERE guard IS NOT NULL;
 -- In the order in which they are listed.
 CREATE INDEX {index inbox_events_state} ON {inbox_events} (consumer, state, seq);
-CREATE INDEX {index inbox_events_type} ON {inbox_events} (consumer, event_type, seq) WHERE event_type IS NOT NULL;
+-- An entry of an index is bounded, and a sender can put a text of any length in the place of a type.
+CREATE INDEX {index inbox_events_type} ON {inbox_events} (consumer, event_type, seq)
+    WHERE event_type IS NOT NULL AND octet_length(event_type) <= 1024;
 CREATE INDEX {index inbox_events_tenant} ON {inbox_events} (consumer, tenant, seq) WHERE tenant IS NOT NULL;
 -- These serve purge. Retentions are few, so that each is walked by itself, from what ended first.
 CREATE INDEX {index inbox_events_ended} ON {inbox_events} (consumer, retention, due_at) WHERE state IN (2, 3);
