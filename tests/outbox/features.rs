@@ -25,10 +25,10 @@ use tower_webhooks::{
     BoxFuture, Secret,
     clock::{ClockOffset, ManualClock},
     send::{
-        ApiVersions, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, CustomHeaders, DeliveryQuery,
-        DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointResponse, EndpointUpdate,
-        EventTypeDefinition, Message, NewEndpoint, Quotas, RateLimit, ResponseEnd, RetryPolicy, SealingKey, SendError,
-        SendErrorKind, Style, Transport,
+        ApiVersions, AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, ClientCredentials, CustomHeaders,
+        DeliveryQuery, DeliveryState, DestinationPolicy, Dispatcher, DispatcherBuilder, EndpointId, EndpointResponse,
+        EndpointUpdate, EventTypeDefinition, Message, NewEndpoint, Quotas, RateLimit, ResponseEnd, RetryPolicy,
+        SealingKey, SendError, SendErrorKind, Style, Transport,
     },
     store::MemoryOutbox,
 };
@@ -1287,4 +1287,44 @@ async fn a_redaction_that_panics_keeps_nothing_of_the_answer() {
     let builder = receivers.dispatcher().redact_answers(|_, _| panic!("a redaction of the test"));
 
     assert_eq!(kept(builder, endpoint).await, (Bytes::new(), Bytes::new()));
+}
+
+/// A transport may store what it is given, so it is not given the secret by which a token is obtained.
+#[tokio::test]
+async fn a_queue_is_not_given_the_client_secret_of_an_endpoint() {
+    #[derive(Clone, Default)]
+    struct Stored(Arc<Mutex<Vec<AttemptRequest>>>);
+
+    impl Transport for Stored {
+        fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
+            self.0.lock().unwrap().push(request);
+            Box::pin(std::future::ready(AttemptResult::answered(EndpointResponse::new(StatusCode::OK), Duration::ZERO)))
+        }
+    }
+
+    let stored = Stored::default();
+    let webhooks = Dispatcher::builder(MemoryOutbox::new())
+        .sealing_key(key(7))
+        .transport(stored.clone(), DestinationPolicy::default())
+        .poll_interval(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    let secret = Secret::new("the secret of a client").unwrap();
+    let credentials = ClientCredentials::new("https://login.example.com/token", "acme", secret).unwrap();
+    register(&webhooks, at("orders.queue.example").client_credentials(credentials)).await;
+    webhooks.dispatch(message("order.completed")).await.unwrap();
+    let working = Working::start(&webhooks);
+
+    let delivery = webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap().remove(0);
+    let attempt = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            if let Some(attempt) = webhooks.attempts(delivery.id).await.unwrap().pop() {
+                return attempt;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(attempt.await.unwrap().error.as_deref(), Some("token"));
+    assert!(stored.0.lock().unwrap().is_empty(), "nothing was given to the transport");
+    working.stop().await;
 }
