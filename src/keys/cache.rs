@@ -20,6 +20,8 @@ pub(super) type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<Option<Vec<K
 pub(super) struct Cache {
     fetch: Box<Fetch>,
     clock: Arc<dyn Clock>,
+    /// Whether a key that is not found any longer is forgotten at once.
+    forgets: bool,
     state: Mutex<State>,
 }
 
@@ -60,7 +62,12 @@ enum Found {
 
 impl Cache {
     pub(super) fn new(fetch: Box<Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { fetch, clock, state: Mutex::default() })
+        Arc::new(Self { fetch, clock, forgets: true, state: Mutex::default() })
+    }
+
+    /// Creates a cache of keys that stay where they are: one that was found is not gone because it is not found later.
+    pub(super) fn of_lasting_keys(fetch: Box<Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { fetch, clock, forgets: false, state: Mutex::default() })
     }
 
     /// Returns the keys of a name, of several those with this id. Returns none if there is no such key.
@@ -99,7 +106,8 @@ impl Cache {
         }
         // What is old is better than nothing, unless it was tried and did not match.
         let or_else = |error: BoxError, usable: Vec<Key>| {
-            if usable.is_empty() { Found::Error(error) } else { Found::Keys(usable) }
+            let was_tried = need == Need::Newer && id.is_none();
+            if usable.is_empty() || was_tried { Found::Error(error) } else { Found::Keys(usable) }
         };
         if let Some((error, _)) = entry.failed.filter(|(_, since)| is_within(RETRY_AFTER, *since, now)) {
             return or_else(error.into(), usable);
@@ -112,10 +120,13 @@ impl Cache {
             return or_else("the key was not fetched".into(), usable);
         }
         state.begun.retain(|begun| is_within(COOLDOWN, *begun, now));
-        if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
-            return or_else("too many different keys were asked for; forged requests name keys".into(), usable);
+        // A name that was found is not a forged one, and is fetched again whatever forged requests ask for.
+        if entry.kept.is_none() {
+            if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
+                return or_else("too many different keys were asked for; forged requests name keys".into(), usable);
+            }
+            state.begun.push_back(now);
         }
-        state.begun.push_back(now);
         let over = self.depart(&mut state, name);
         if usable.is_empty() || need == Need::Newer { Found::Wait(over) } else { Found::Keys(usable) }
     }
@@ -143,7 +154,15 @@ impl Cache {
         make_room(&mut state.entries, name);
         let entry = state.entries.entry(name.to_owned()).or_default();
         entry.failed = None;
+        let has_keys = entry.kept.as_ref().is_some_and(|(keys, _)| !keys.is_empty());
         match result {
+            // A sender that has shown keys and shows none now is out of order, or a proxy answers in its place.
+            Ok(Some(keys)) if keys.is_empty() && has_keys => {
+                entry.failed = Some((SharedError::new("the sender shows no usable key any longer".into()), now));
+            }
+            Ok(None) if has_keys && !self.forgets => {
+                entry.failed = Some((SharedError::new("the key that was there is not found any longer".into()), now));
+            }
             Ok(Some(keys)) => *entry = Entry { kept: Some((keys.into(), now)), ..Entry::default() },
             Ok(None) => *entry = Entry { absent: Some(now), ..Entry::default() },
             Err(error) => entry.failed = Some((SharedError::new(error), now)),

@@ -71,7 +71,7 @@ fn is_paypal(name: &str) -> bool {
 fn cache(client: Arc<dyn KeyClient>, is_name: fn(&str) -> bool, clock: Arc<dyn Clock>) -> Arc<Cache> {
     let fetch =
         move |url: String| -> BoxFuture<'static, _> { Box::pin(certificate::fetch(Arc::clone(&client), url, is_name)) };
-    Cache::new(Box::new(fetch), clock)
+    Cache::of_lasting_keys(Box::new(fetch), clock)
 }
 
 impl SecretSource for CertificateKeys {

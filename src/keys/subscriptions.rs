@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use tokio::sync::Semaphore;
 
 use super::{
     client::{KeyClient, TIMEOUT},
@@ -12,7 +13,8 @@ use crate::{boxed::BoxError, delivery::Delivery, json::Pointer};
 /// Confirms subscriptions of Amazon SNS, for [`WebhookLayer::with_confirmation`](crate::WebhookLayer::with_confirmation).
 ///
 /// SNS sends a `SubscriptionConfirmation` to an endpoint before anything else, and goes on once the URL in it has been called. The layer
-/// calls it if the message is verified, and its topic is in the list; nothing is called for another topic.
+/// calls it if the message is verified, and its topic is in the list. **A message of another topic, of whatever type, is rejected with 403:** SNS
+/// signs for all its customers, so that anybody can publish to a topic of their own and send you the result.
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient, SnsConfirmation}};
@@ -28,6 +30,7 @@ use crate::{boxed::BoxError, delivery::Delivery, json::Pointer};
 pub struct SnsConfirmation {
     client: Arc<dyn KeyClient>,
     topics: BTreeSet<String>,
+    calls: Arc<Semaphore>,
 }
 
 /// What is to be done with a verified message.
@@ -43,7 +46,7 @@ pub(crate) enum Asked {
 impl SnsConfirmation {
     /// Creates a confirmation of no topic.
     pub fn new(client: impl KeyClient) -> Self {
-        Self { client: Arc::new(client), topics: BTreeSet::new() }
+        Self { client: Arc::new(client), topics: BTreeSet::new(), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
     }
 
     /// Adds a topic, by its ARN.
@@ -56,13 +59,14 @@ impl SnsConfirmation {
     /// Returns what a verified message asks for.
     pub(crate) fn asked(&self, delivery: &Delivery) -> Asked {
         let pointers = ["Type", "TopicArn", "SubscribeURL"].map(Pointer::token);
-        let Ok(values) = crate::json::scalars(delivery.body(), &pointers) else { return Asked::Nothing };
+        let Ok(values) = crate::json::scalars(delivery.body(), &pointers) else { return Asked::Unwanted };
         let mut values = values.into_iter();
         let mut next = || values.next().flatten();
-        match (next().as_deref(), next(), next()) {
-            (Some("SubscriptionConfirmation"), Some(topic), Some(url))
-                if self.topics.contains(&*topic) && is_subscription(&url) =>
-            {
+        let (kind, topic, url) = (next(), next(), next());
+        match (kind.as_deref(), topic, url) {
+            // SNS signs for everybody, so a message of another topic may be anybody's.
+            (_, topic, _) if topic.as_ref().is_none_or(|topic| !self.topics.contains(&**topic)) => Asked::Unwanted,
+            (Some("SubscriptionConfirmation"), _, Some(url)) if is_subscription(&url) => {
                 Asked::Confirm(url.into_owned())
             }
             (Some("SubscriptionConfirmation"), ..) => Asked::Unwanted,
@@ -72,6 +76,7 @@ impl SnsConfirmation {
 
     /// Calls the URL.
     pub(crate) async fn confirm(self, url: String) -> Result<(), BoxError> {
+        let _call = self.calls.try_acquire().map_err(|_| "too many subscriptions are being confirmed")?;
         let request = Request::get(url).body(Bytes::new())?;
         let answer = tokio::time::timeout(TIMEOUT, send(self.client, request)).await;
         match answer.map_err(|_| format!("the subscription was not confirmed within {TIMEOUT:?}"))??.status() {
@@ -80,6 +85,9 @@ impl SnsConfirmation {
         }
     }
 }
+
+/// A confirmation that is sent again and again has no more calls at a time than this.
+const MOST_CALLS: usize = 4;
 
 /// Whether this is where SNS confirms subscriptions. Nothing else is ever called, although the URL is signed.
 fn is_subscription(url: &str) -> bool {

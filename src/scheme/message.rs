@@ -51,6 +51,9 @@ const DIGEST: &str = "content-digest";
 /// No sender covers more.
 const MOST_COMPONENTS: usize = 64;
 
+/// Each of them reads the whole query.
+const MOST_PARAMETERS: usize = 8;
+
 fn malformed(name: HeaderName) -> VerifyError {
     VerifyError::new(VerifyErrorKind::MalformedSignature).with_header(name)
 }
@@ -102,6 +105,11 @@ impl MessageSignature {
     pub(crate) fn check(&self, claimed: &Claimed, head: Head<'_>, now: SystemTime) -> Result<(), VerifyError> {
         let Claimed { input, .. } = claimed;
         if input.items.len() > MOST_COMPONENTS {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_header(INPUT));
+        }
+        let is_parameter =
+            |item: &&Item| item.bare_item.as_string().is_some_and(|name| name.as_str() == "@query-param");
+        if input.items.iter().filter(is_parameter).count() > MOST_PARAMETERS {
             return Err(VerifyError::new(VerifyErrorKind::TooLong).with_header(INPUT));
         }
         for (index, item) in input.items.iter().enumerate() {
@@ -199,6 +207,9 @@ fn component(item: &Item, head: Head<'_>, settings: &Settings) -> Result<String,
             (1, Some(wanted)) => decode(wanted.as_str()),
             _ => return Err(malformed(INPUT)),
         };
+        if query.is_some_and(|query| query.len() > LONGEST_HEADER) {
+            return Err(VerifyError::new(VerifyErrorKind::TooLong).with_subject(named("the query")));
+        }
         let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let mut values = pairs.filter(|(name, _)| decode(name) == wanted).map(|(_, value)| value);
         let value = values.next().ok_or_else(|| missing_component(name))?;

@@ -235,7 +235,7 @@ impl<L> WebhookLayer<L> {
 
     /// Confirms subscriptions, for Amazon SNS. A verified `SubscriptionConfirmation` is then answered without a handler: with 200
     /// once the sender has taken the confirmation, with 503 if it has not, and with 403 if the topic is not one of those that are
-    /// confirmed. Without it, a handler gets these messages as events of the type `SubscriptionConfirmation`.
+    /// confirmed. Verified messages of other topics are answered with 403 too, whatever their type. Without it, a handler gets these messages as events of the type `SubscriptionConfirmation`.
     ///
     /// [`layer`](Self::layer) panics with a scheme that has no subscriptions.
     #[cfg(feature = "remote-keys")]

@@ -335,9 +335,31 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
     assert_eq!(scene.ask(confirmation).await, Ok(String::new()));
     assert_eq!(asked("GET /?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us-east-1:123456789012:orders"), 3);
 
-    // Other messages go on to the handler.
+    // SNS signs the messages of everybody's topics.
+    let mut other = message("Notification");
+    other["TopicArn"] = "arn:aws:sns:us-east-1:210987654321:attackers".into();
+    assert_eq!(scene.ask(signed(other).to_string()).await, Err(VerifyErrorKind::HandshakeRejected));
+
+    // Other messages of the topic go on to the handler.
     assert!(scene.ask(signed(message("Notification")).to_string()).await.unwrap().starts_with("Notification"));
     assert!(scene.ask(signed(message("UnsubscribeConfirmation")).to_string()).await.unwrap().starts_with("Unsub"));
+}
+
+/// A certificate that was there is not gone because a proxy or a limit says so later.
+#[tokio::test]
+async fn a_certificate_that_is_not_found_any_longer_stays_in_use() {
+    let scene = Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys)).await;
+    let body = signed(message("Notification")).to_string();
+    assert!(scene.ask(body.clone()).await.is_ok());
+
+    for status in ["403 Forbidden", "404 Not Found"] {
+        scene.clock.advance(Duration::from_secs(2 * 3600));
+        scene.server.replies(Reply::Answer(status, String::new(), Bytes::new()));
+        for _ in 0..3 {
+            assert!(scene.ask(body.clone()).await.is_ok(), "{status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 #[test]

@@ -590,6 +590,7 @@ macro_rules! catalogue {
                             Part::BodySha256,
                         ])
                         .id(header("x-fal-webhook-request-id"))
+                        .account(header("x-fal-webhook-user-id"))
                         .payload_or_envelope("/payload")
                 },
                 page: "https://fal.ai/docs/documentation/model-apis/inference/webhooks",
