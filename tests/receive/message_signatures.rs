@@ -301,10 +301,22 @@ fn what_is_no_signature_is_refused_and_nothing_panics() {
         parts.headers.insert(name, HeaderValue::from_str(&format!("sig1=\"{long}\"")).unwrap());
         assert!(verdict(ours(), KEY, &parts, BODY).is_err());
     }
-    let many = format!("sig1=({});created={CREATED}", "\"x\" ".repeat(100));
-    let mut parts = right;
-    parts.headers.insert("signature-input", HeaderValue::from_str(&many).unwrap());
-    assert_eq!(verdict(ours(), KEY, &parts, BODY), Err(VerifyErrorKind::TooLong));
+    // Each parameter of the query that is signed reads the whole query.
+    let parameters = |count: usize| {
+        let names: String = (0..count).map(|number| format!(r#" "@query-param";name="a{number}""#)).collect();
+        format!("sig1=({}{names});created={CREATED}", COVERED.trim_matches(['(', ')']))
+    };
+    let long_query = format!("/in?a0=1&{}", "b&".repeat(10_000)).parse().unwrap();
+    for (uri, input) in [
+        (right.uri.clone(), format!("sig1=({});created={CREATED}", "\"x\" ".repeat(100))),
+        (right.uri.clone(), parameters(9)),
+        (long_query, parameters(1)),
+    ] {
+        let mut parts = right.clone();
+        parts.uri = uri;
+        parts.headers.insert("signature-input", HeaderValue::from_str(&input).unwrap());
+        assert_eq!(verdict(ours(), KEY, &parts, BODY), Err(VerifyErrorKind::TooLong), "{input}");
+    }
 }
 
 #[test]
