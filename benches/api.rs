@@ -102,6 +102,7 @@ struct Endpoint {
     api_version: Option<String>,
     in_order: bool,
     metadata: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     created_at: String,
 }
 
@@ -117,7 +118,7 @@ async fn show(State(pool): State<SqlitePool>, Path(id): Path<String>, headers: H
     }
     let statement = "SELECT id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, failures, \
                      failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, catching_up, epoch, url_epoch, \
-                     strikes, struck_at, slow_at, urgent, in_order, metadata FROM webhook_outbox_endpoints WHERE id = ?";
+                     strikes, struck_at, slow_at, urgent, in_order, metadata, labels FROM webhook_outbox_endpoints WHERE id = ?";
     let row = match sqlx::query(statement).bind(id).fetch_optional(&pool).await {
         Ok(Some(row)) => row,
         Ok(None) => return StatusCode::NOT_FOUND.into_response(),
@@ -136,6 +137,7 @@ fn endpoint(row: &sqlx::sqlite::SqliteRow) -> Result<(Endpoint, String), Box<dyn
     let disabled: Option<String> = row.try_get("disabled")?;
     let created_at = jiff::Timestamp::from_millisecond(row.try_get("created_at")?)?;
     let metadata: Option<String> = row.try_get("metadata")?;
+    let labels: Option<String> = row.try_get("labels")?;
     let revision: i64 = row.try_get("revision")?;
     let endpoint = Endpoint {
         id: row.try_get("id")?,
@@ -150,6 +152,7 @@ fn endpoint(row: &sqlx::sqlite::SqliteRow) -> Result<(Endpoint, String), Box<dyn
         api_version: row.try_get("api_version")?,
         in_order: row.try_get("in_order")?,
         metadata: metadata.map_or(Ok(BTreeMap::new()), |text| serde_json::from_str(&text))?,
+        labels: labels.map_or(Ok(BTreeMap::new()), |text| serde_json::from_str(&text))?,
         created_at: format!("{created_at:.3}"),
     };
     let tag = format!("\"{revision}.{}\"", endpoint.disabled_reason.as_deref().unwrap_or("enabled"));
