@@ -297,12 +297,13 @@ impl Inbox {
     /// When the store fails. Some may have been removed.
     pub async fn erase(&self, tenant: impl Into<Arc<str>>) -> Result<u64, StoreError> {
         let tenant = tenant.into();
-        let mut erased = 0;
+        let (mut erased, mut short) = (0, 0);
         loop {
             let step = self.shared.store.erase(self.consumer(), Arc::clone(&tenant), STEP).await?;
             erased += step;
-            // A step may change fewer than it found: a worker or the sender was faster.
-            if step == 0 {
+            // A step may change fewer than it found: a worker or the sender was faster. What comes all the time does not keep this going.
+            short += u32::from(step < u64::from(STEP));
+            if step == 0 || short == MOST_SHORT {
                 return Ok(erased);
             }
         }
@@ -360,6 +361,9 @@ impl Inbox {
 
 /// The number of events that one call changes.
 const STEP: u32 = 500;
+
+/// After so many calls that found fewer than that, what is left came meanwhile.
+const MOST_SHORT: u32 = 8;
 
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

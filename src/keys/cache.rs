@@ -192,7 +192,7 @@ impl Drop for Flight {
     }
 }
 
-/// Drops the oldest name under which no key is known; if there is none, the oldest of all.
+/// Drops the oldest name under which no key is known, or the oldest of all if every name has a key.
 fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
     if entries.len() < CAPACITY || entries.contains_key(name) {
         return;

@@ -24,7 +24,7 @@ impl Key {
     }
 }
 
-/// What a scheme checks with: these keys, or the certainty that there is none.
+/// Returns what a scheme checks with: these keys, or the statement that the sender has no such key.
 pub(super) fn secrets(keys: &[Key]) -> Secrets {
     if keys.is_empty() { Secrets::unknown_key() } else { keys.iter().map(|key| key.text.clone()).collect() }
 }

@@ -71,7 +71,32 @@ fn dictionary(head: Head<'_>, name: &HeaderName) -> Result<Dictionary, VerifyErr
     if text.is_empty() {
         return Err(missing(name));
     }
-    Parser::new(&text).parse::<Dictionary>().map_err(|_| malformed(name.clone()))
+    let dictionary = Parser::new(&text).parse().map_err(|_| malformed(name.clone()))?;
+    if repeats(&text, &dictionary) { Err(ambiguous(Subject::Header(name.clone()))) } else { Ok(dictionary) }
+}
+
+/// Whether a dictionary has a key twice, among its members or among parameters. A parser takes the last one (RFC 9651, sections 4.2.2 and
+/// 4.2.3.2); another one, which looks at the same request, may take the first.
+fn repeats(text: &[u8], dictionary: &Dictionary) -> bool {
+    let (mut members, mut parameters) = (1, 0);
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_in_string,
+            b'"' => is_in_string = !is_in_string,
+            b',' if !is_in_string => members += 1,
+            b';' if !is_in_string => parameters += 1,
+            _ => {}
+        }
+    }
+    let kept = dictionary.values().map(|entry| match entry {
+        ListEntry::Item(item) => item.params.len(),
+        ListEntry::InnerList(list) => {
+            list.params.len() + list.items.iter().map(|item| item.params.len()).sum::<usize>()
+        }
+    });
+    members != dictionary.len() || parameters != kept.sum::<usize>()
 }
 
 impl MessageSignature {
@@ -285,6 +310,9 @@ pub(crate) fn check_digest(sent: &[u8], body: &[u8]) -> Result<(), VerifyError> 
     }
     let malformed = || fault(VerifyErrorKind::MalformedSignature);
     let digests: Dictionary = Parser::new(sent).parse().map_err(|_| malformed())?;
+    if repeats(sent, &digests) {
+        return Err(fault(VerifyErrorKind::Ambiguous));
+    }
     let mut is_known = false;
     for (name, entry) in &digests {
         let digest = match name.as_str() {

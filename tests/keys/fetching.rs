@@ -318,8 +318,12 @@ async fn each_key_of_a_set_is_tried_where_a_request_names_none() {
     let server =
         KeyServer::start(authority.sign("rest.alpha.fal.ai", [2020, 2100]), Reply::json(keys.to_string())).await;
     let clock = ManualClock::at_unix_seconds(senders::NOW);
-    let layer = WebhookLayer::fal(JwksKeys::fal(server.client(&authority)).clock(clock.clone())).with_clock(clock);
-    let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+    let of_user = |id: &str| {
+        let keys = JwksKeys::fal(server.client(&authority)).clock(clock.clone());
+        let layer = WebhookLayer::fal(keys).with_endpoint_id(id).with_clock(clock.clone());
+        Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer))
+    };
+    let app: Router = of_user("test");
     let request = |body: &str| {
         let headers = senders::signature(tower_webhooks::Provider::FAL, r#"{"status":"OK"}"#);
         let request = headers.iter().fold(Request::post("/"), |request, (name, value)| request.header(*name, value));
@@ -329,6 +333,9 @@ async fn each_key_of_a_set_is_tried_where_a_request_names_none() {
     assert_eq!(ask(&app, request(r#"{"status":"OK"}"#)).await, PASSES);
     assert_eq!(ask(&app, request(r#"{"status":"KO"}"#)).await.1, Some(VerifyErrorKind::SignatureMismatch));
     assert_eq!(server.asked(), 1);
+    // The same keys sign for every user of fal.
+    let other: Router = of_user("somebody else");
+    assert_eq!(ask(&other, request(r#"{"status":"OK"}"#)).await.1, Some(VerifyErrorKind::SignatureMismatch));
 }
 
 #[tokio::test]

@@ -434,3 +434,33 @@ fn a_declaration_that_contradicts_itself_does_not_build() {
         assert!(WebhookLayer::try_new(scheme, Secret::new(KEY).unwrap()).is_err());
     }
 }
+
+/// Of two values under one key, parsers take different ones.
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    let digest = digest_of(BODY);
+    let params = format!("{COVERED};created={CREATED}");
+    let tag = BASE64.encode(&senders::hmac(KEY.as_bytes(), &base(&params, &digest)));
+    let with = |signatures: &[String], input: &str, digest: &str| {
+        let request = Request::post("/in?a=1").header("content-digest", digest).header("signature-input", input);
+        let request = signatures.iter().fold(request, |request, line| request.header("signature", line));
+        verdict(ours(), KEY, &request.body(()).unwrap().into_parts().0, BODY)
+    };
+    let (right, wrong) = (format!("sig1=:{tag}:"), "sig1=:AAAA:".to_owned());
+    let input = format!("sig1={params}");
+    let lines = |lines: &[&String]| lines.iter().map(|line| (*line).clone()).collect::<Vec<_>>();
+
+    assert_eq!(with(&lines(&[&right]), &input, &digest), Ok(()));
+    let other = "sig2=:AAAA:;a=\"x,y;\\\"z\"".to_owned();
+    assert_eq!(with(&lines(&[&other, &right]), &input, &digest), Ok(()), "another key, with marks in a text");
+    for twice in [lines(&[&wrong, &right]), lines(&[&right, &wrong]), vec![format!("{wrong}, {right}")]] {
+        assert_eq!(with(&twice, &input, &digest), Err(VerifyErrorKind::Ambiguous), "{twice:?}");
+    }
+    for input in [format!("{input}, {input}"), format!("{input};created={CREATED}")] {
+        assert_eq!(with(&lines(&[&right]), &input, &digest), Err(VerifyErrorKind::Ambiguous), "{input}");
+    }
+    let digests = format!("sha-256=:AAAA:, {digest}");
+    let params = format!("{COVERED};created={CREATED}");
+    let tag = BASE64.encode(&senders::hmac(KEY.as_bytes(), &base(&params, &digests)));
+    assert_eq!(with(&[format!("sig1=:{tag}:")], &input, &digests), Err(VerifyErrorKind::Ambiguous));
+}

@@ -147,11 +147,11 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
         #[cfg(feature = "asymmetric")]
         "fal" => {
             let digest = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
+            // The user's id is that which the receiver knows, and not that of `x-fal-webhook-user-id`.
             vec![
                 ("x-fal-webhook-request-id", ID.to_owned()),
-                ("x-fal-webhook-user-id", "a-user".to_owned()),
                 ("x-fal-webhook-timestamp", now.clone()),
-                ("x-fal-webhook-signature", HEXLOWER.encode(&ed25519(&format!("{ID}\na-user\n{now}\n{digest}")))),
+                ("x-fal-webhook-signature", HEXLOWER.encode(&ed25519(&format!("{ID}\ntest\n{now}\n{digest}")))),
             ]
         }
         #[cfg(feature = "asymmetric")]

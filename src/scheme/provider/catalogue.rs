@@ -570,7 +570,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
-            /// The keys are fetched by `keys::JwksKeys::fal` (feature `remote-keys`), or one of them is passed in base64.
+            /// The keys are fetched by `keys::JwksKeys::fal` (feature `remote-keys`), or one of them is passed in base64. fal signs for all its
+            /// users with them: pass your own user's id at fal, which is signed, with `with_endpoint_id`.
             FAL fal "fal" "fal" ["x-fal-webhook-signature"] if "asymmetric" {
                 aliases: &["fal-ai"],
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
@@ -583,14 +584,13 @@ macro_rules! catalogue {
                         .signs_parts([
                             header_of("x-fal-webhook-request-id"),
                             line(),
-                            header_of("x-fal-webhook-user-id"),
+                            Part::EndpointId,
                             line(),
                             Part::Timestamp,
                             line(),
                             Part::BodySha256,
                         ])
                         .id(header("x-fal-webhook-request-id"))
-                        .account(header("x-fal-webhook-user-id"))
                         .payload_or_envelope("/payload")
                 },
                 page: "https://fal.ai/docs/documentation/model-apis/inference/webhooks",

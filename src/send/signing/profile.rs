@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Profile {
     secrets: Vec<Kept>,
     headers: Vec<(String, String)>,
-    /// There is none in what versions without identities have sealed.
+    /// Versions without identities have sealed nothing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<KeptIdentity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -123,7 +123,7 @@ impl Drop for Answer {
     }
 }
 
-/// Why there is none (section 5.2).
+/// The error of a token request (section 5.2).
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
