@@ -86,8 +86,10 @@ impl Grammar {
         if value.len() > LONGEST_HEADER {
             return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
         }
-        let strongest =
-            self.keys.iter().find(|key| self.has_item(value, key.as_bytes())).filter(|_| self.first_key_alone);
+        let strongest = match self.first_key_alone {
+            true => self.keys.iter().find(|key| self.has_item(value, key.as_bytes())),
+            false => None,
+        };
         for (key, item) in self.items(value) {
             if key.is_some_and(|key| !self.keys.iter().any(|ours| ours.as_bytes() == key))
                 || strongest.is_some_and(|strongest| key != Some(strongest.as_bytes()))
@@ -160,7 +162,7 @@ pub(crate) fn split<'h>(text: &'h [u8], separator: Option<&'h str>) -> impl Iter
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     match what {
         [] => None,
-        [byte] => text.iter().position(|other| other == byte),
+        [byte] => memchr::memchr(*byte, text),
         _ => text.windows(what.len()).position(|window| window == what),
     }
 }

@@ -32,8 +32,8 @@ pub(crate) struct Verification {
     hashers: Hashers,
     /// The ids of the secrets, where signatures are told apart by them.
     ids: Vec<Option<Vec<u8>>>,
-    /// Of the body, where the head holds the one that was signed.
-    digest: Option<PlainHash>,
+    /// Of the body, where the head holds the one that was signed. In a box, since few schemes have one.
+    digest: Option<Box<PlainHash>>,
 }
 
 type Hashers = SmallVec<[(usize, Hasher); 1]>;
@@ -89,7 +89,7 @@ impl Verification {
             }
         }
         let Inspected { candidates, family, timestamp, timestamp_text } = inspected;
-        let digest = template.digest.as_ref().map(|_| PlainHash::new(HashAlgorithm::Sha256));
+        let digest = template.digest.as_ref().map(|_| Box::new(PlainHash::new(HashAlgorithm::Sha256)));
         let mut verification =
             Self { template: Arc::clone(template), candidates, family, timestamp, hashers, ids, digest };
         if !template.deferred {
@@ -118,9 +118,17 @@ impl Verification {
     }
 
     /// Hashes the rest, compares, and tells what is proven.
-    pub(crate) fn finish(self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<(Proof, usize), VerifyError> {
-        let Self { template, candidates, family, mut timestamp, hashers, ids, digest } = self;
-        let template = &*template;
+    ///
+    /// It is called once. What it holds is not moved for that: copies of keyed states would cost more than they are, and each would
+    /// have to be wiped.
+    pub(crate) fn finish(
+        &mut self,
+        head: Head<'_>,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(Proof, usize), VerifyError> {
+        let Self { template, candidates, family, timestamp, hashers, ids, digest } = self;
+        let (template, family, mut timestamp) = (&**template, *family, *timestamp);
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
@@ -137,7 +145,7 @@ impl Verification {
             let mut first = None;
             for item in &items {
                 let look = look(Arrived::whole(head, item.get().as_bytes()));
-                let index = compare(hashers.clone(), &ids, &look, None)?.ok_or_else(mismatch)?;
+                let index = compare(&mut hashers.clone(), ids, &look, None)?.ok_or_else(mismatch)?;
                 look.check_cuts(now)?;
                 first.get_or_insert(index);
             }
@@ -146,17 +154,17 @@ impl Verification {
             })?
         } else {
             let mut look = look(arrived);
-            let own = (!matches!(template.locate, Locate::Json(_))).then_some(&candidates);
+            let own = (!matches!(template.locate, Locate::Json(_))).then_some(&*candidates);
             // A forged request is compared with both texts, so that the time does not tell which one was right.
             let other = if template.either_port {
                 look.with_port = true;
-                let other = compare(hashers.clone(), &ids, &look, own)?;
+                let other = compare(&mut hashers.clone(), ids, &look, own)?;
                 look.with_port = false;
                 other
             } else {
                 None
             };
-            let index = compare(hashers, &ids, &look, own)?.or(other).ok_or_else(mismatch)?;
+            let index = compare(hashers, ids, &look, own)?.or(other).ok_or_else(mismatch)?;
             // After the comparison, so that a forged request costs no look at the body that its signature does not.
             if template.cuts_in_body() {
                 look.check_cuts(now)?;
@@ -164,9 +172,9 @@ impl Verification {
             if template.signs_challenges && is_challenge(&look)? {
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
             }
-            if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
+            if let Some((known, digest)) = template.digest.as_ref().zip(digest.take()) {
                 let sent = look.digest()?;
-                check_digest(known, sent.as_deref(), digest, body)?;
+                check_digest(known, sent.as_deref(), *digest, body)?;
                 // Of a request whose fields are signed, their text could be written into the URL, and a digest into that text. It is then
                 // not the end of the URL, where the sender puts it.
                 if known.needed == Needed::BesideForms
@@ -200,7 +208,7 @@ impl Verification {
 
 /// The number of the secret that made a signature over the text that `look` finds. Without `candidates` the signatures are in the body.
 fn compare(
-    mut hashers: Hashers,
+    hashers: &mut Hashers,
     ids: &[Option<Vec<u8>>],
     look: &Look<'_>,
     candidates: Option<&Candidates>,
@@ -210,7 +218,7 @@ fn compare(
     let text = if is_public {
         whole(look)?
     } else {
-        render(&mut hashers, look, if template.deferred { Render::All } else { Render::AfterBody })?;
+        render(hashers, look, if template.deferred { Render::All } else { Render::AfterBody })?;
         Vec::new()
     };
     let found;
@@ -224,7 +232,7 @@ fn compare(
     let hashed = look.hashed()?;
     // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
     let mut matched = None;
-    for (position, (index, hasher)) in hashers.into_iter().enumerate() {
+    for (position, (index, hasher)) in hashers.iter().enumerate() {
         if matched.is_some() && is_public {
             break;
         }
@@ -233,7 +241,7 @@ fn compare(
             None => hasher.matches(hashed, candidates, &text),
         };
         if matches && matched.is_none() {
-            matched = Some(index);
+            matched = Some(*index);
         }
     }
     Ok(matched)
@@ -297,14 +305,13 @@ impl Hasher {
     }
 
     /// Whether one of the signatures is right. What signs the whole text is given it; the others have seen it.
-    fn matches(self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
-        let right = match self {
-            Self::Hash(hash, _) => hash.finish(),
-            Self::Mac(mac) => mac.finish(),
-            Self::Public(key) => return candidates.iter().any(|signature| key.verify(hashed, text, signature)),
-            Self::Token(tag) => tag,
-        };
-        verify_any(candidates, &right)
+    fn matches(&self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
+        match self {
+            Self::Hash(hash, _) => verify_any(candidates, &hash.clone().finish()),
+            Self::Mac(mac) => verify_any(candidates, &mac.finish()),
+            Self::Public(key) => candidates.iter().any(|signature| key.verify(hashed, text, signature)),
+            Self::Token(tag) => verify_any(candidates, tag),
+        }
     }
 }
 
