@@ -57,7 +57,7 @@ fn run(recipe: &str, base: &str, secrets: [&str; 3]) -> Output {
 
 // What a reader copies has to work on the first try.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_recipes_of_the_readme_sign_as_their_senders_do() {
+async fn the_recipes_of_the_pages_sign_as_their_senders_do() {
     let secret = |text: &str| Secret::new(text).unwrap();
     let layers = [
         ("github", WebhookLayer::github(secret(GITHUB))),
@@ -75,9 +75,9 @@ async fn the_recipes_of_the_readme_sign_as_their_senders_do() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
 
-    let readme = read("README.md");
-    let recipes: Vec<_> = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let expected = ["github/issues.opened", "stripe/invoice.paid", "standard-webhooks/order.completed"];
+    let pages = ["README.md", "docs/local-development.md"].map(read).concat();
+    let recipes: Vec<_> = pages.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let expected = ["stripe/invoice.paid", "github/issues.opened", "standard-webhooks/order.completed"];
     assert_eq!(recipes.len(), expected.len());
     for (recipe, expected) in recipes.iter().zip(expected) {
         let answer = run(recipe, &base, [GITHUB, STRIPE, STANDARD]);
