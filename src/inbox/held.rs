@@ -26,7 +26,7 @@ pub(super) struct Held {
     pub(super) key: ClaimKey,
     pub(super) token: LeaseToken,
     pub(super) attempt: u32,
-    /// How long the worker holds an event without renewing it.
+    /// The length of the lease.
     length: Duration,
     times: Mutex<Times>,
     moved: Notify,
@@ -44,11 +44,12 @@ struct Times {
 /// How far the handler itself has taken the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldState {
-    /// It left it to the worker.
+    /// The handler left completing the event to the worker.
     Open,
-    /// It marked it in a transaction of its own, or began to, and only the store knows whether that was committed.
+    /// The handler marked the event in its own transaction, or began to. Only the store knows whether that was
+    /// committed.
     Doubtful,
-    /// It has committed it as done.
+    /// The handler has committed the event as done.
     Done,
 }
 
@@ -180,7 +181,7 @@ impl ClaimHandle for Held {
 
 /// A moment so much later, capped where the clock ends.
 pub(super) fn later(from: Instant, by: Duration) -> Instant {
-    /// Far enough, and never past what an instant can hold.
+    /// An instant this far away is never reached, and can still be represented on every platform.
     const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     from + by.min(FAR)
 }

@@ -1,6 +1,7 @@
-//! Seals what is stored of an event, and opens it: pure functions but for a random number.
+//! Seals and opens the content of an event. The functions are pure, apart from a random nonce.
 //!
-//! What is sealed takes the place of the body, and the head says by which key. So a store knows nothing of it.
+//! The sealed bytes take the place of the body, and the head names the key. So a store does not need to know about
+//! sealing.
 
 use std::{error, fmt, sync::Arc};
 

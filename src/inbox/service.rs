@@ -49,7 +49,7 @@ enum Taken {
     Failed,
     MissingId,
     Stored(Accepted),
-    /// Nobody handles its type.
+    /// No handler wants the event type.
     Unhandled,
 }
 
@@ -80,7 +80,7 @@ impl Shared {
         self.response(&verified, taken.1.get(index).copied())
     }
 
-    /// Stores the deliveries of one request together, and says what became of each.
+    /// Stores the deliveries of one request together, and returns the result for each.
     async fn take(&self, parts: &Parts, verified: &Verified, deliveries: &[Delivery]) -> Vec<Taken> {
         let mut taken = Vec::with_capacity(deliveries.len());
         let mut events = Vec::new();
@@ -146,7 +146,7 @@ impl Shared {
         taken
     }
 
-    /// Makes what is stored of a delivery.
+    /// Creates the event that is stored for a delivery.
     fn draft(&self, parts: &Parts, verified: &Verified) -> Result<EventDraft, Taken> {
         let settings = &self.settings;
         let delivery = &verified.delivery;
@@ -236,7 +236,7 @@ fn answer_name(accepted: Accepted) -> &'static str {
     }
 }
 
-/// Says that the answer is to a duplicate.
+/// Marks the answer to a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// As for claims.

@@ -11,7 +11,7 @@ pub(crate) struct ShownRequest {
     pub(crate) method: String,
     /// Without the query, in which some senders put a secret.
     pub(crate) path: String,
-    /// The headers that are kept. What is not UTF-8 in a value is replaced.
+    /// The stored headers. Bytes that are not UTF-8 are replaced.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
 }

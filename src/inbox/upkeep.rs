@@ -1,4 +1,4 @@
-//! Removes what is old, and counts what waits, beside a worker's handlers and without delaying them.
+//! Removes old events and counts waiting ones, concurrently with a worker's handlers.
 
 use std::time::Duration;
 
