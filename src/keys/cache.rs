@@ -20,7 +20,7 @@ pub(super) type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<Option<Vec<K
 pub(super) struct Cache {
     fetch: Box<Fetch>,
     clock: Arc<dyn Clock>,
-    /// Whether a key that is not found any longer is forgotten at once.
+    /// Whether a known key is forgotten at once when a fetch no longer finds it.
     forgets: bool,
     state: Mutex<State>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Cache {
 #[derive(Default)]
 struct State {
     entries: HashMap<String, Entry>,
-    /// The fetches under way. Each runs in a task of its own, so that a client that hangs up stops none.
+    /// The running fetches. Each has its own task, so that it continues if the client that has caused it disconnects.
     flights: HashMap<String, watch::Receiver<()>>,
     /// When the last fetches began.
     begun: VecDeque<SystemTime>,
@@ -38,7 +38,7 @@ struct State {
 #[derive(Default, Clone)]
 struct Entry {
     kept: Option<(Arc<[Key]>, SystemTime)>,
-    /// When it was found that there is nothing.
+    /// When a fetch last found no key.
     absent: Option<SystemTime>,
     failed: Option<(SharedError, SystemTime)>,
 }
@@ -47,16 +47,16 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Known,
-    /// What is known did not match.
+    /// The known keys did not match.
     Newer,
 }
 
 /// What there is for a request.
 enum Found {
-    /// These keys; none if the request names one that does not exist.
+    /// The keys to use; empty if the request names a key that does not exist.
     Keys(Vec<Key>),
     Error(BoxError),
-    /// Whoever fetches it tells when that is over.
+    /// A fetch is running; the receiver is notified at its end.
     Wait(watch::Receiver<()>),
 }
 
@@ -131,7 +131,7 @@ impl Cache {
         if usable.is_empty() || need == Need::Newer { Found::Wait(over) } else { Found::Keys(usable) }
     }
 
-    /// Begins a fetch, in a task of its own.
+    /// Begins a fetch in its own task.
     fn depart(self: &Arc<Self>, state: &mut State, name: &str) -> watch::Receiver<()> {
         let (over, waits) = watch::channel(());
         state.flights.insert(name.to_owned(), waits.clone());
@@ -146,7 +146,7 @@ impl Cache {
         waits
     }
 
-    /// Writes down what a fetch came to.
+    /// Stores the result of a fetch.
     fn land(&self, name: &str, result: Result<Option<Vec<Key>>, BoxError>) {
         let now = self.clock.now();
         let mut state = self.state.lock();
@@ -175,7 +175,7 @@ struct Flight {
     cache: Arc<Cache>,
     name: String,
     result: Option<Result<Option<Vec<Key>>, BoxError>>,
-    /// Dropped after the result was written down, which wakes everybody who waits.
+    /// Dropped after the result was stored, which wakes all waiting requests.
     _over: watch::Sender<()>,
 }
 
@@ -192,7 +192,7 @@ impl Drop for Flight {
     }
 }
 
-/// Drops the oldest name under which no key is known, or the oldest of all if every name has a key.
+/// Drops the oldest name without a key, or the oldest of all if every name has a key.
 fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
     if entries.len() < CAPACITY || entries.contains_key(name) {
         return;
@@ -207,24 +207,25 @@ fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
     }
 }
 
-/// Whether `now` is less than `span` after `since`. A clock that was set back makes nothing last longer.
+/// Returns `true` if `now` is less than `span` after `since`. If the clock was set back before `since`, it returns
+/// `false`, so that nothing lasts longer.
 fn is_within(span: Duration, since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < span)
 }
 
-/// How long keys are used without a look for newer ones. Senders publish a new key hours before they sign with it.
+/// How long keys are used before they are fetched again. Senders publish a new key hours before they sign with it.
 const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// How long keys are used while newer ones cannot be fetched.
 const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a key is looked for that was not found.
+/// The time after which a key that was not found is fetched again.
 const COOLDOWN: Duration = Duration::from_secs(30);
 
-/// How often is tried what has failed.
+/// The time after which a failed fetch is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How many fetches begin within the cooldown, whatever they are for.
+/// How many fetches begin within the cooldown, for all names together.
 const MOST_FETCHES: usize = 10;
 
 /// How many fetches run at once.

@@ -1,8 +1,8 @@
-//! The application's keys, with which it seals what it stores.
+//! The application's keys, with which stored secrets and contents are sealed (encrypted and authenticated).
 //!
-//! 1. What was sealed is opened by the same key, under the same name alone: it cannot be moved to another place.
-//! 2. A key has an id, which is stored with what it has sealed, so that keys can be changed.
-//! 3. No key is shown: not by `Debug`, and not in an error.
+//! 1. A sealed value can be opened only with the same key and for the same name, so it cannot be moved to another row.
+//! 2. A key has an id, which is stored with each sealed value, so that keys can be changed.
+//! 3. No key is shown by `Debug` or in an error.
 
 use std::fmt;
 
@@ -19,10 +19,11 @@ use crate::{
     signature::Encoding,
 };
 
-/// The application's key, with which the secrets of endpoints and the content of an inbox are sealed at rest (XChaCha20-Poly1305).
+/// The application's key, which encrypts the secrets of endpoints and the content of an inbox at rest
+/// (XChaCha20-Poly1305).
 ///
-/// It is 32 random bytes: `openssl rand -base64 32` creates them. Keep it apart from the database. Its id is derived from it,
-/// and is stored with what it has sealed, so that several keys can be in use during a change of keys.
+/// It is 32 random bytes: `openssl rand -base64 32` creates them. Do not store it in the database. Its id is derived
+/// from it and is stored with each sealed value, so that several keys can be in use while you change the key.
 ///
 /// ```
 /// use tower_webhooks::send::SealingKey;
@@ -43,7 +44,7 @@ impl SealingKey {
     /// Creates a key from its bytes.
     ///
     /// # Errors
-    /// When all bytes are white space, as in a key that was never set.
+    /// If all bytes are white space, as in a key that was never set.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
         let mut hash = Sha256::new();
         hash.update(b"tower-webhooks sealing key id");
@@ -55,7 +56,7 @@ impl SealingKey {
     /// Reads a key from text: base64 or hexadecimal.
     ///
     /// # Errors
-    /// When the text is not 32 bytes in one of these forms.
+    /// If the text is not 32 bytes in one of these forms.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let bytes = [Encoding::Hex, Encoding::Base64]
             .into_iter()
