@@ -41,7 +41,8 @@ pub(super) fn located(mut response: Response, place: &str) -> Response {
 pub(super) struct Page<T: ToSchema> {
     /// The rows.
     pub(super) data: Vec<T>,
-    /// Where the next page begins; `null` when this is the last one. Rows that are added meanwhile move nothing.
+    /// Where the next page begins; `null` if this is the last one. Rows that are added meanwhile do not shift the
+    /// pages.
     #[schema(required)]
     pub(super) next: Option<String>,
 }

@@ -62,13 +62,13 @@ fn empty() -> OpenApi {
     #[openapi(
         components(schemas(Problem)),
         tags(
-            (name = "endpoints", description = "Where webhooks are delivered to."),
+            (name = "endpoints", description = "The URLs to which webhooks are delivered."),
             (name = "messages", description = "What is delivered."),
             (name = "deliveries", description = "One message on its way to one endpoint, with every attempt."),
-            (name = "event types", description = "The catalogue of what can be subscribed to."),
-            (name = "stats", description = "How attempts ended, by the hour."),
-            (name = "inbox", description = "What was received, and is worked later."),
-            (name = "tenants", description = "Everything that one tenant has."),
+            (name = "event types", description = "The event types that endpoints can subscribe to."),
+            (name = "stats", description = "The outcomes of attempts, by the hour."),
+            (name = "inbox", description = "Webhooks that were received and are handled later."),
+            (name = "tenants", description = "All data of one tenant."),
         )
     )]
     struct Components;

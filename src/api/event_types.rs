@@ -26,7 +26,7 @@ pub(super) struct EventTypeEntry {
     name: String,
     /// What it means.
     description: String,
-    /// Of which version of the API it is.
+    /// The version of the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     version: Option<String>,
@@ -67,7 +67,7 @@ struct PutEventType {
     #[serde(default)]
     #[schema(max_length = 4096)]
     description: String,
-    /// Of which version of the API it is.
+    /// The version of the API.
     #[schema(pattern = "^[A-Za-z0-9._-]+$", max_length = 64)]
     version: Option<String>,
     /// What describes its payload, mostly a JSON Schema: a text, or any JSON value, which is kept as its text.

@@ -1,4 +1,4 @@
-//! The inboxes of a router, and whose events of them somebody may see.
+//! The inboxes of a router, and the events that a caller may see.
 
 use std::{str::FromStr, sync::Arc, time::SystemTime};
 
@@ -15,7 +15,7 @@ pub(crate) struct Inboxes(Vec<Inbox>);
 #[derive(Debug, Clone)]
 pub(crate) enum Whose {
     All,
-    /// One tenant's. An empty name means the events without a tenant.
+    /// The events of one tenant. An empty name selects the events without a tenant.
     Tenant(Arc<str>),
 }
 
@@ -43,7 +43,7 @@ impl FromStr for EventId {
 /// Which events are listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filters {
-    /// Of the inbox with this name.
+    /// Only events of the inbox with this name.
     pub(crate) consumer: Option<String>,
     pub(crate) state: Option<EventState>,
     pub(crate) event_type: Option<String>,
@@ -176,7 +176,8 @@ impl Inboxes {
         Ok(changed)
     }
 
-    /// The same for one tenant: a page of its dead letters at a time. What died again meanwhile is behind it, so that it ends.
+    /// The same for one tenant, a page of its dead letters at a time. Events that die again meanwhile are on earlier
+    /// pages, so that the loop ends.
     async fn change_of_tenant(
         &self,
         inbox: &Inbox,
@@ -228,5 +229,5 @@ async fn changed_in(inbox: &Inbox, change: Change, ids: Vec<InboxId>) -> Result<
     }
 }
 
-/// How many dead letters of a tenant are looked at together.
+/// How many dead letters of a tenant are read at a time.
 const STEP: u32 = 250;

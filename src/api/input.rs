@@ -46,7 +46,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
     match read.map_err(|_| Problem::too_slow(BODY_TIME))? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(BODY_LIMIT)),
-        Err(_) => Err(Problem::malformed("the body did not arrive whole")),
+        Err(_) => Err(Problem::malformed("the body is incomplete")),
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
     T::deserialize(deserializer).map(Some)
 }
 
-/// What serde says, without the place, which the pointer names.
+/// Returns serde's message without the place, which the JSON pointer names.
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

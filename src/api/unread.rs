@@ -1,4 +1,4 @@
-//! What a handler leaves of a request's body.
+//! The part of a request's body that a handler has not read.
 
 use std::{
     future::poll_fn,
