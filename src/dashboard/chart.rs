@@ -12,7 +12,7 @@ pub(super) struct Period {
     name: &'static str,
     label: &'static str,
     hours: u32,
-    /// How many hours a bar of a chart stands for.
+    /// How many hours a bar of a chart covers.
     step: usize,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct StatsView {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) attempts_text: String,
-    /// What the span is, where its name is not all of it.
+    /// An explanation of the span, if its name does not say everything.
     pub(super) span_note: Option<&'static str>,
     pub(super) latency_text: String,
 }

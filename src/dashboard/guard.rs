@@ -60,7 +60,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     protected(response)
 }
 
-/// What the browser is told about every page.
+/// Adds the headers that protect every page.
 fn protected(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -70,11 +70,12 @@ fn protected(mut response: Response) -> Response {
 
 /// The answer to a change that a page of another site asks for. Nobody was authorized yet.
 pub(super) fn cross_site() -> Response {
-    let text = "a page of another site may not change anything here";
+    let text = "a page of another site must not make changes";
     protected((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
-/// Where the application has nested the router: what stands before the path that the router sees.
+/// Returns the path at which the application has nested the router: the part of the original path before the router's
+/// own.
 fn base(parts: &Parts) -> String {
     let whole = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.path());
     match parts.uri.path() {
