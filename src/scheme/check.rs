@@ -59,18 +59,18 @@ pub(crate) enum Outcome {
     Delivery(Delivery),
 }
 
-/// What a request that passed is.
+/// The result of a successful verification.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {
     /// A verified delivery.
     Delivery(Delivery),
-    /// A handshake; this is what to answer.
+    /// A handshake, and its answer.
     Handshake(Answer),
 }
 
 impl Verdict {
-    /// The delivery, if it is one.
+    /// Returns the delivery, if it is one.
     pub fn into_delivery(self) -> Option<Delivery> {
         match self {
             Self::Delivery(delivery) => Some(delivery),
@@ -195,8 +195,8 @@ impl Scheme {
 impl Scheme {
     /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
     ///
-    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are the
-    /// caller's. A handshake is told apart from a delivery.
+    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are
+    /// the caller's task. The result says whether the request is a handshake or a delivery.
     ///
     /// # Errors
     /// When the request does not pass; with [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty,

@@ -25,10 +25,10 @@ use crate::{
 };
 
 impl SchemeBuilder {
-    /// Checks that the declaration is whole and makes a scheme of it.
+    /// Checks the declaration and creates the scheme.
     ///
     /// # Errors
-    /// When something is missing or contradicts something else; the message says what.
+    /// If something is missing, or two declarations contradict each other; the message says which.
     pub fn build(self) -> Result<Scheme, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
         let content = match &self.parts {

@@ -208,7 +208,7 @@ impl Keys<'_> {
     /// Checks an HMAC-SHA-256 in hex over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
-    /// When the claim is not of the form, or no secret made it.
+    /// If `claimed` does not have this form, or no secret matches.
     pub fn hmac_sha256_hex(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
         self.hmac(message, Encoding::Hex.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }
@@ -216,7 +216,7 @@ impl Keys<'_> {
     /// Checks an HMAC-SHA-256 in base64 over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
-    /// When the claim is not of the form, or no secret made it.
+    /// If `claimed` does not have this form, or no secret matches.
     pub fn hmac_sha256_base64(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
         self.hmac(message, Encoding::Base64.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }

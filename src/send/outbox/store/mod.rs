@@ -84,8 +84,8 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     rests for some minutes at a time, its deliveries use up no attempt, and an error is logged. Lists leave such rows out. An
 ///     attempt that began before is noted, whatever has happened to the row of its endpoint.
 /// 16. A delivery whose message has lost its content is cancelled when it would be leased. No attempt is counted.
-/// 17. What [`dispatch_to`](OutboxQueue::dispatch_to) makes, and what [`resend`](OutboxLog::resend) makes due, goes
-///     before else of its endpoint. It does not wait for the endpoint's rest or for the backlog of rule 14; while
+/// 17. What [`dispatch_to`](OutboxQueue::dispatch_to) creates, and what [`resend`](OutboxLog::resend) makes due, goes
+///     before everything else of its endpoint. It does not wait for the endpoint's rest or for the backlog of rule 14; while
 ///     nothing else may be leased, such deliveries are leased one at a time. Rule 4 and a rate limit still apply.
 /// 18. The numbers of a delivery's attempts go on when it is resent or recovered.
 ///     [`round_attempt`](crate::send::LeasedDelivery::round_attempt) starts again, and the first attempt after that is
