@@ -19,7 +19,8 @@ pub(crate) struct Key {
     /// The name that its certificate was checked for.
     host: String,
     address: SocketAddr,
-    /// As whom the client is known there: a request of somebody else must not be sent on the connection.
+    /// The client certificate that the receiver has seen on the connection. Requests of an endpoint with another one
+    /// must not be sent on it.
     identity: Option<IdentityId>,
 }
 

@@ -150,10 +150,10 @@ impl PostgresStoreOptions {
     /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does not need the test: it repeats a call whose
     /// connection turns out to be broken.
     ///
-    /// Handlers that hold every connection of the pool leave none for claims, which are then
-    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give the
-    /// store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's connection,
-    /// not its pool.
+    /// If handlers use all connections of the pool, none is left for claims, which are then
+    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give
+    /// the store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's
+    /// connection, not its pool.
     ///
     /// [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
     #[must_use]

@@ -21,7 +21,7 @@ use crate::error::StoreError;
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
 ///
 /// It opens two connections of its own, one that reads and one that writes, at its first use; they end with the last
-/// clone. The [module](super) documentation says what waits for what.
+/// clone. The [module](super) documentation explains its locks.
 ///
 /// ```
 /// use tower_webhooks::store::SqliteStore;
