@@ -42,7 +42,7 @@ impl Depth {
             has_dead: stats.dead > 0,
             oldest: match stats.oldest {
                 None => "nothing waits".to_owned(),
-                Some(age) => format!("the oldest came {} ago", duration(age)),
+                Some(age) => format!("the oldest arrived {} ago", duration(age)),
             },
         }
     }

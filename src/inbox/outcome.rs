@@ -76,9 +76,10 @@ impl Worked {
             Self::Responded { status, said } => (format!("the handler answered {status}").into(), said.retry_after),
             Self::CommitForgotten => ("the handler's transaction was not committed".into(), None),
             Self::Failed => ("the handler's service failed".into(), None),
-            Self::Misplaced => {
-                ("no handler of this inbox takes its type; another inbox of this name may have stored it".into(), None)
-            }
+            Self::Misplaced => (
+                "no handler of this inbox wants its event type; another inbox with this name may have stored it".into(),
+                None,
+            ),
             Self::Panicked => ("the handler panicked".into(), None),
             Self::TimedOut => ("the handler was stopped at its timeout".into(), None),
             Self::Unopened(reason) => (Arc::clone(reason), None),

@@ -299,7 +299,7 @@ impl Queue for Jobs {
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Job>, StoreError>> {
         Box::pin(async move {
             let token = LeaseToken::random().map_err(|cause| {
-                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+                StoreError::new(StoreErrorKind::Unavailable, "create a token for a lease").with_source(cause)
             })?;
             let consumer = Arc::clone(&self.shared.settings.consumer);
             let attempts = self.options.retries.attempts();
@@ -338,7 +338,7 @@ impl Queue for Jobs {
                     let random = getrandom::u64().unwrap_or(u64::MAX / 2);
                     Worked::Unopened(unopened.to_string().into()).ending(&self.options.retries, round_attempt, random)
                 }
-                Ok(None) => Ending::Dead { reason: "what is stored of it cannot be read".into() },
+                Ok(None) => Ending::Dead { reason: "the stored event cannot be read".into() },
                 Ok(Some((mut request, delivery))) => {
                     let working = observe::Working::begin(&delivery, &id, attempt);
                     let is_ours = self.shared.handler.handles(&delivery);

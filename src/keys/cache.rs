@@ -123,7 +123,7 @@ impl Cache {
         // A name that was found is not a forged one, and is fetched again whatever forged requests ask for.
         if entry.kept.is_none() {
             if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
-                return or_else("too many different keys were asked for; forged requests name keys".into(), usable);
+                return or_else("too many different keys were requested, possibly by forged requests".into(), usable);
             }
             state.begun.push_back(now);
         }
@@ -158,10 +158,10 @@ impl Cache {
         match result {
             // A sender that has shown keys and shows none now is out of order, or a proxy answers in its place.
             Ok(Some(keys)) if keys.is_empty() && has_keys => {
-                entry.failed = Some((SharedError::new("the sender shows no usable key any longer".into()), now));
+                entry.failed = Some((SharedError::new("the sender no longer publishes a usable key".into()), now));
             }
             Ok(None) if has_keys && !self.forgets => {
-                entry.failed = Some((SharedError::new("the key that was there is not found any longer".into()), now));
+                entry.failed = Some((SharedError::new("the sender no longer publishes the key".into()), now));
             }
             Ok(Some(keys)) => *entry = Entry { kept: Some((keys.into(), now)), ..Entry::default() },
             Ok(None) => *entry = Entry { absent: Some(now), ..Entry::default() },

@@ -86,7 +86,7 @@ impl HttpsKeyClient {
         let url = policy.endpoint(&head.uri.to_string())?;
         // Whatever the policy allows: a key that anybody on the way can replace is not a key.
         if !url.is_https() {
-            return Err("a key is fetched by https alone".into());
+            return Err("keys are only fetched by https".into());
         }
         let addresses = dialler.addresses(&url, policy).await.map_err(failed)?;
         let (_, mut connection) =

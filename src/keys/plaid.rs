@@ -109,7 +109,7 @@ impl Account {
             };
         }
         let body = succeeded(response)?;
-        let unreadable = || BoxError::from("the answer holds no key that can be read");
+        let unreadable = || BoxError::from("the answer contains no readable key");
         let Answer { key } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
         let dates = Dates::deserialize(&key).map_err(|_| unreadable())?;
         let mut key = jwk::one(key, Some(KeyKind::P256)).ok_or_else(unreadable)?;

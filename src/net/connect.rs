@@ -63,9 +63,9 @@ impl Dialler {
         let (address, mut stream): (_, Box<dyn Stream>) = if let Some(egress) = &self.egress {
             *stage = Stage::Proxy;
             let tunnel = egress.tunnel(&*self.resolver, addresses, self.timeout, &budget);
-            timeout(self.timeout, tunnel)
-                .await
-                .unwrap_or_else(|_| Err(DialError::new(DialErrorKind::Proxy, "the proxy gave no way in time")))?
+            timeout(self.timeout, tunnel).await.unwrap_or_else(|_| {
+                Err(DialError::new(DialErrorKind::Proxy, "the proxy did not open a tunnel in time"))
+            })?
         } else {
             *stage = Stage::Connect;
             let (address, stream) = timeout(self.timeout, dial(addresses, self.timeout))

@@ -76,7 +76,7 @@ impl SealingKey {
         let text = Secret::from_env(name)?;
         std::str::from_utf8(text.expose()).map_err(|_| error("a sealing key is text")).and_then(Self::parse).map_err(
             |cause| {
-                let message = format!("the environment variable `{name}` holds no sealing key");
+                let message = format!("the environment variable `{name}` contains no sealing key");
                 ConfigError::new(ConfigErrorKind::Secret, message).with_source(cause)
             },
         )

@@ -296,7 +296,7 @@ impl<L> WebhookLayer<L> {
         }
         #[cfg(feature = "remote-keys")]
         if self.config.confirmation.is_some() && !scheme.has_subscriptions() {
-            panic!("`{}` has no subscriptions to confirm; take `.with_confirmation(…)` away", scheme.name());
+            panic!("`{}` has no subscriptions to confirm; remove `.with_confirmation(…)`", scheme.name());
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
     }

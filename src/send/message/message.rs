@@ -362,7 +362,7 @@ impl fmt::Display for MessageError {
             }
             MessageErrorKind::Id => "a message id is 1 to 128 letters, digits, `_`, `-` and `:`",
             MessageErrorKind::Payload => "the payload cannot be written as JSON",
-            MessageErrorKind::Randomness => "the operating system gave no randomness for a message id",
+            MessageErrorKind::Randomness => "the operating system returned no random bytes for a message id",
             MessageErrorKind::TooLarge => "the payload is larger than 256 KiB; send a link to it instead",
         })
     }

@@ -74,7 +74,7 @@ impl PostgresStoreOptions {
     /// When it is not of the form of a [`Prefix`].
     pub fn schema(mut self, schema: &str) -> Result<Self, ConfigError> {
         let schema = schema.parse().map_err(|error: ConfigError| {
-            let message = format!("`{}` cannot be the store's schema", schema.escape_debug());
+            let message = format!("`{}` is not a valid name of a schema", schema.escape_debug());
             ConfigError::new(ConfigErrorKind::Name, message).with_source(error)
         })?;
         self.schema = Some(schema);

@@ -85,7 +85,7 @@ impl Queue for Jobs {
         Box::pin(async move {
             let shared = self.shared();
             let token = LeaseToken::random().map_err(|cause| {
-                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+                StoreError::new(StoreErrorKind::Unavailable, "create a token for a lease").with_source(cause)
             })?;
             let mut request = LeaseRequest::new(token, shared.times.lease, limit);
             // Half of the places, so that any number of slow new endpoints leaves the other half to others.

@@ -321,7 +321,8 @@ async fn finish_on(
         // Others would not see the event that has come since the snapshot was taken, and it would wait forever.
         let isolation = locked.first().map(|row| row.try_get::<String, _>("isolation")).transpose()?;
         if isolation.as_deref() != Some("read committed") {
-            let reason = "an event with an order key ends only in a transaction of the isolation level read committed";
+            let reason =
+                "an event with an order key can only end in a transaction at the isolation level read committed";
             return Err(sqlx::Error::Configuration(reason.into()));
         }
     }

@@ -295,13 +295,13 @@ pub(super) async fn note(
     .execute(connection)
     .await
     .map(drop)
-    .map_err(|error| store_error("note how an endpoint is doing", error))
+    .map_err(|error| store_error("store the health of an endpoint", error))
 }
 
 /// Lets something of an endpoint go before all else, which is due at [`URGENT_DUE`]. That it may be leased from then on is as
 /// `Health::ready_at` has it.
 pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delivery: i64) -> Result<(), StoreError> {
-    let failed = |error| store_error("let a delivery go first", error);
+    let failed = |error| store_error("move a delivery to the front", error);
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET urgent = 1, \
