@@ -90,6 +90,7 @@ impl Held {
     /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
     pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, crate::error::StoreError> {
         let before = Instant::now();
+        // `before` is taken before the call, so that the lease in the store ends at the computed time or later.
         let fenced = self.store.renew(self.id, self.token, lease).await?;
         match fenced {
             Fenced::Applied => self.set(|times| times.lease = times.lease.max(later(before, lease))),
@@ -121,7 +122,7 @@ impl ClaimHandle for Held {
     fn lost(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             loop {
-                // Registered before the look, so that no change between look and wait is missed.
+                // Registered before the check, so that no change between check and wait is missed.
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
                 if self.is_lost() {
@@ -139,8 +140,9 @@ impl ClaimHandle for Held {
                 return Ok(());
             }
             let before = Instant::now();
-            // The worker holds the event, for as long as it always does: a shorter lease would let another worker in beside it, and a longer
-            // one would outlive the worker. The handler is given its time, and never less than it has.
+            // The lease keeps its usual length: with a shorter one another worker could take the event meanwhile, and a
+            // longer one would delay the event if this worker dies. Only the handler's timeout is extended, and it is
+            // never shortened.
             match self.keep(self.length).await.map_err(ClaimError::store)? {
                 Fenced::Applied => {
                     self.set(|times| times.handler = times.handler.max(later(before, lease)));
@@ -165,7 +167,7 @@ impl ClaimHandle for Held {
                 }
                 Err(error) => {
                     if error.kind() == ClaimErrorKind::WrongTransaction {
-                        // Nothing was marked, so that the event is still the worker's to end.
+                        // Nothing was marked, so the worker still ends the event.
                         self.marks.fetch_sub(1, Ordering::SeqCst);
                     }
                     Err(error)

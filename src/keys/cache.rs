@@ -13,10 +13,11 @@ use crate::{
     mutex::Mutex,
 };
 
-/// Fetches what has a name: the keys, or nothing if there is certainly nothing of this name.
+/// Fetches the keys with a name. Returns `None` if there is certainly no key with this name.
 pub(super) type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<Option<Vec<Key>>, BoxError>> + Send + Sync;
 
-/// Remembers what was fetched, by name: of a set of keys the URL, of single keys their id, of certificates their URL.
+/// Keeps fetched keys by name. The name of a set of keys and of a certificate is its URL, and that of a single key its
+/// id.
 pub(super) struct Cache {
     fetch: Box<Fetch>,
     clock: Arc<dyn Clock>,
@@ -34,7 +35,7 @@ struct State {
     begun: VecDeque<SystemTime>,
 }
 
-/// What is known under one name.
+/// The facts about one name.
 #[derive(Default, Clone)]
 struct Entry {
     kept: Option<(Arc<[Key]>, SystemTime)>,
@@ -43,7 +44,7 @@ struct Entry {
     failed: Option<(SharedError, SystemTime)>,
 }
 
-/// What a request needs.
+/// Which keys a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Known,
@@ -51,7 +52,7 @@ pub(super) enum Need {
     Newer,
 }
 
-/// What there is for a request.
+/// The result of a look into the cache.
 enum Found {
     /// The keys to use; empty if the request names a key that does not exist.
     Keys(Vec<Key>),
@@ -65,19 +66,21 @@ impl Cache {
         Arc::new(Self { fetch, clock, forgets: true, state: Mutex::default() })
     }
 
-    /// Creates a cache of keys that stay where they are: one that was found is not gone because it is not found later.
+    /// Creates a cache of keys that are never withdrawn: a known key stays known if a later fetch does not find it.
     pub(super) fn of_lasting_keys(fetch: Box<Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { fetch, clock, forgets: false, state: Mutex::default() })
     }
 
     /// Returns the keys of a name, of several those with this id. Returns none if there is no such key.
     pub(super) async fn find(self: &Arc<Self>, name: &str, id: Option<&str>, need: Need) -> Result<Vec<Key>, BoxError> {
+        // The second round only reads the result of the fetch for which the first round has waited, so that a request
+        // waits for one fetch at most.
         for may_fetch in [true, false] {
             let found = self.look(name, id, need, may_fetch);
             match found {
                 Found::Keys(keys) => return Ok(keys),
                 Found::Error(error) => return Err(error),
-                // An error says that the sender is gone, and so that the fetch is over.
+                // An error means that the channel's sender was dropped, so the fetch has ended.
                 Found::Wait(mut over) => _ = over.changed().await,
             }
         }
@@ -92,6 +95,8 @@ impl Cache {
         if let Some((keys, since)) = &entry.kept {
             let is_meant = |key: &&Key| id.is_none_or(|id| key.id.as_deref() == Some(id)) && key.is_valid(now);
             let meant: Vec<Key> = keys.iter().filter(is_meant).cloned().collect();
+            // Even if recent keys did not match, they are not fetched again: otherwise each forged signature would
+            // cause a fetch.
             let is_recent = is_within(COOLDOWN, *since, now);
             let is_fresh = is_within(FRESH_FOR, *since, now) && !meant.is_empty() && need == Need::Known;
             if is_recent || is_fresh || !may_fetch && entry.failed.is_none() {
@@ -104,7 +109,7 @@ impl Cache {
         if entry.absent.is_some_and(|since| is_within(COOLDOWN, since, now)) {
             return Found::Keys(Vec::new());
         }
-        // What is old is better than nothing, unless it was tried and did not match.
+        // Old keys are better than none, unless they were tried and did not match.
         let or_else = |error: BoxError, usable: Vec<Key>| {
             let was_tried = need == Need::Newer && id.is_none();
             if usable.is_empty() || was_tried { Found::Error(error) } else { Found::Keys(usable) }
@@ -120,7 +125,8 @@ impl Cache {
             return or_else("the key was not fetched".into(), usable);
         }
         state.begun.retain(|begun| is_within(COOLDOWN, *begun, now));
-        // A name that was found is not a forged one, and is fetched again whatever forged requests ask for.
+        // The limits apply to unknown names only, which forged requests can invent. A known name is always fetched
+        // again.
         if entry.kept.is_none() {
             if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
                 return or_else("too many different keys were requested, possibly by forged requests".into(), usable);
@@ -156,7 +162,7 @@ impl Cache {
         entry.failed = None;
         let has_keys = entry.kept.as_ref().is_some_and(|(keys, _)| !keys.is_empty());
         match result {
-            // A sender that has shown keys and shows none now is out of order, or a proxy answers in its place.
+            // A sender that has published keys and now publishes none has a fault, or a proxy answers in its place.
             Ok(Some(keys)) if keys.is_empty() && has_keys => {
                 entry.failed = Some((SharedError::new("the sender no longer publishes a usable key".into()), now));
             }
@@ -170,7 +176,7 @@ impl Cache {
     }
 }
 
-/// A fetch under way. It ends when this is dropped, also by a panic of the client.
+/// A running fetch. It ends when this value is dropped, even if the client panics.
 struct Flight {
     cache: Arc<Cache>,
     name: String,

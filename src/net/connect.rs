@@ -37,6 +37,8 @@ impl Dialler {
         let found =
             look_up(&*self.resolver, url.host()).await.map_err(|cause| DialError::new(DialErrorKind::Dns, cause))?;
         let mut permitted: Vec<SocketAddr> = Vec::new();
+        // Canonical first, so that an IPv4 address inside an IPv6 one is checked as the IPv4 address. The number is
+        // limited after the check, so that forbidden addresses do not use up the tries.
         for address in found.iter().copied().map(canonical).filter(|address| policy.permits_address(*address)) {
             let address = SocketAddr::new(address, url.port());
             if permitted.len() < MOST_ADDRESSES && !permitted.contains(&address) {

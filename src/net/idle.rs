@@ -55,6 +55,7 @@ impl Idle {
         }
         keys.find_map(|key| {
             let connections = all.get_mut(&key)?;
+            // The last one first: it has waited for the shortest time, so its server is least likely to be closing it.
             let found = std::iter::from_fn(|| connections.pop()).find(|waiting| waiting.is_good(now));
             if connections.is_empty() {
                 all.remove(&key);

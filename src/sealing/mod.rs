@@ -46,6 +46,8 @@ impl SealingKey {
     /// # Errors
     /// If all bytes are white space, as in a key that was never set.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
+        // The id is stored in plain text. The prefix separates this hash from any other use of the key, and 8 bytes are
+        // enough to distinguish an application's keys.
         let mut hash = Sha256::new();
         hash.update(b"tower-webhooks sealing key id");
         hash.update(bytes);
@@ -58,6 +60,7 @@ impl SealingKey {
     /// # Errors
     /// If the text is not 32 bytes in one of these forms.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // 64 hexadecimal digits are also valid base64, but of 48 bytes: the length decides which form it is.
         let bytes = [Encoding::Hex, Encoding::Base64]
             .into_iter()
             .filter_map(|encoding| encoding.decode(text.as_bytes()).map(Zeroizing::new))
@@ -89,6 +92,8 @@ impl SealingKey {
 
     /// Seals bytes under a name: they are opened under no other one.
     pub(crate) fn seal(&self, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, RandomnessError> {
+        // A random nonce needs no counter that all processes would have to share. With 24 bytes, a collision is not to
+        // be expected.
         let mut nonce = [0; NONCE];
         RandomnessError::fill(&mut nonce)?;
         let sealed = self.cipher().encrypt(&nonce.into(), Payload { msg: plain, aad: name });

@@ -48,6 +48,7 @@ impl<T: Send + 'static> Mailbox<T> {
         let exchange = async {
             // If the queue is full, callers wait here, where they can still be dropped without any effect.
             sender.send(item(reply)).await.map_err(|_| self.unavailable("ended"))?;
+            // Dropped before the wait: the task ends with its last sender, and a caller that waits must not keep it alive.
             drop(sender);
             answer.await.map_err(|_| self.unavailable("ended before it answered"))?
         };

@@ -55,10 +55,10 @@ type StateOf<S, B> = State<
     <S as Service<Request<Full<Bytes>>>>::Error,
 >;
 
-/// What a request ends with.
+/// The result of a request.
 type Answered<R, E> = Result<Response<ResponseBody<R>>, E>;
 
-/// What a state came to: what the request ends with, or what comes next.
+/// The outcome of a state: the result of the request, or the next step.
 type Turned<S, B, R> = ControlFlow<Answered<R, <S as Service<Request<Full<Bytes>>>>::Error>, TurnOf<S, B>>;
 
 impl<S, B> ResponseFuture<S, B>
@@ -80,7 +80,8 @@ where
     type Output = Answered<R, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A panic of the application's becomes an answer. Afterwards nothing of the broken state is used again.
+        // A panic of the application is answered with 500. The broken state is then replaced, and nothing of it is used
+        // again.
         match caught(|| self.as_mut().advance(cx)) {
             Ok(poll) => poll,
             Err(Panicked) => {
@@ -98,6 +99,8 @@ where
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
                 this.state.as_mut().project_replace(State::Answered { rest, response: Some(response) });
+                // The next poll reads the rest of the body. It has to be requested, since this poll has registered no
+                // waker.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -140,7 +143,7 @@ where
                     (response, rest)
                 }
                 Turn::Reject(error, rest) => {
-                    // Kept for the case that the application's own response panics.
+                    // The rest of the body is kept in the state, in case the application's own response panics.
                     this.state.as_mut().project_replace(State::Answered { rest, response: None });
                     let kind = error.kind();
                     config.meter.rejected(kind);
@@ -158,7 +161,7 @@ where
     }
 }
 
-/// Goes on from a state, and returns what that came to, or what the request ends with.
+/// Polls a state, and returns the next step or the result of the request.
 fn turn<S, B, R>(
     config: &Arc<Config>,
     span: &ReceiveSpan,
@@ -204,6 +207,7 @@ where
             };
             return Poll::Ready(ControlFlow::Break(Ok(response.map(ResponseBody::own))));
         }
+        // Before the look-up is polled: a body that was dropped to make room cannot be verified any more.
         StateProjection::Refresh { mismatched: Some(mismatched), .. } if mismatched.kept.is_taken(cx) => {
             Turn::Reject(VerifyError::new(VerifyErrorKind::OverBudget), None)
         }
@@ -243,8 +247,8 @@ where
     }))
 }
 
-/// Goes on once the body has been read, or answers without the rest of it. `until` is when the body was to have ended, if it was
-/// waited for.
+/// Continues after the body was read, or answers without the rest of it. `until` is the deadline of the body, if there
+/// is one.
 fn after_body<S, B, R>(
     config: &Arc<Config>,
     result: Result<(), VerifyError>,
@@ -258,6 +262,7 @@ where
 {
     match result {
         Ok(()) => finish(config, reading),
+        // The body has ended early, so there is no rest to read.
         Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Reject(error, None),
         Err(error) => {
             let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
@@ -276,6 +281,7 @@ fn call<S, B, R>(
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
 {
+    // The instance that is polled here is the one that is called: another clone might not be ready.
     match passed.inner.poll_ready(cx) {
         Poll::Ready(Ok(())) => {
             let Passed { mut inner, request, delivery } = passed;

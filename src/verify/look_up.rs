@@ -9,7 +9,7 @@ use crate::{
     secret::{SecretSource, Secrets},
 };
 
-/// The answer of a source of secrets, for as long as it is waited for.
+/// The pending answer of a source of secrets.
 pub(super) type LookUp<T> = BoxFuture<'static, Result<T, BoxError>>;
 
 /// How long a source of secrets may take.

@@ -25,14 +25,15 @@ pin_project! {
         Secrets { future: LookUp<Secrets>, arriving: Option<Arriving<S, B>> },
         // The body is being read and hashed.
         Body { body: B, #[pin] timer: Option<Sleep>, reading: Reading<S> },
-        // The request is answered before its body's end, and what is left of the body is read and dropped. The response is there
-        // once it is made.
+        // The request is answered before the end of its body, and the rest of the body is read and dropped. The
+        // response is set once it exists.
         Answered { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
-        // No secret has matched, and the source is asked for newer ones; or the body names the key, which is asked for. The body is in memory, and may still be taken away.
+        // No secret has matched, and the source is asked for newer ones; or the body names the key, and the source is
+        // asked for it. The body is in memory, and may still be dropped to make room.
         Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
-        // The request has passed, and asks for the confirmation of a subscription, which is under way.
+        // The request was verified, and its subscription is being confirmed.
         Confirm { future: LookUp<()> },
-        // The request has passed, and waits for the inner service to be ready.
+        // The request was verified, and waits until the inner service is ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs.
         Inner { #[pin] future: F, handling: Handling },
@@ -42,7 +43,7 @@ pin_project! {
     }
 }
 
-/// A request whose body nobody has looked at.
+/// A request whose body has not been read.
 pub(super) struct Arriving<S, B> {
     pub(super) inner: S,
     pub(super) parts: Parts,
@@ -78,13 +79,13 @@ pub(super) struct Passed<S> {
     pub(super) delivery: Delivery,
 }
 
-/// What one step of the machine came to.
-// As for the state itself: it is moved once, and a box would be an allocation for every request.
+/// The result of one step of the state machine.
+// Not boxed, like the state itself: it is moved once, and a box would cost an allocation for every request.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Turn<S, B, F, A, E> {
     Answer(Response<Bytes>, Option<Rest<B>>),
     Next(State<S, B, F, A, E>),
-    /// Verified: the inner service is to be asked and called.
+    /// Verified: poll and call the inner service.
     Pass(Passed<S>),
     Reject(VerifyError, Option<Rest<B>>),
 }
@@ -113,7 +114,7 @@ impl<S, B> Arriving<S, B> {
 }
 
 impl<S, B, F, A, E> State<S, B, F, A, E> {
-    /// The delivery that the inner service has in hand.
+    /// Returns the delivery that the inner service handles.
     pub(super) fn handling(self: Pin<&mut Self>) -> Option<&mut Handling> {
         match self.project() {
             StateProjection::Inner { handling, .. } => Some(handling),
@@ -122,7 +123,7 @@ impl<S, B, F, A, E> State<S, B, F, A, E> {
         }
     }
 
-    /// Takes out the body that nobody reads: it waits for the secrets, or for the answer.
+    /// Takes the unread body out of the state: it waits for the secrets, or for the answer.
     pub(super) fn rest(self: Pin<&mut Self>, config: &Config) -> Option<Rest<B>>
     where
         B: Body,

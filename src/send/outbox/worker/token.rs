@@ -51,6 +51,7 @@ impl Grant {
                 AttemptError::new(AttemptErrorKind::Token).with_source("the transport fetches no access tokens")
             );
         }
+        // Locked during the request, so that attempts that need a token at the same time share one request.
         let mut kept = self.kept.lock().await;
         let now = clock::monotonic();
         match &*kept {
@@ -91,6 +92,8 @@ impl Grant {
 
     fn request(&self) -> AttemptRequest {
         let ClientCredentials { token_url, client_id, secret, scope } = &self.credentials;
+        // RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined, unlike in other uses of
+        // `Basic`.
         let encoded = |bytes: &[u8]| Zeroizing::new(form_urlencoded::byte_serialize(bytes).collect::<String>());
         let pair = Zeroizing::new(format!("{}:{}", *encoded(client_id.as_bytes()), *encoded(secret.expose())));
         let basic = Zeroizing::new(format!("Basic {}", Encoding::Base64.encode(pair.as_bytes())));
