@@ -158,7 +158,7 @@ where
     }
 }
 
-/// Lets through what the application allows, and notes who it is.
+/// Lets a request through if the application allows it, and stores the caller in the request.
 pub(super) async fn authorize(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match gate.authorize.authorize(parts.clone()).await {
@@ -176,14 +176,14 @@ pub(super) async fn authorize(State(gate): State<Arc<Gate>>, request: Request, n
     }
 }
 
-/// Who calls. It is there in every handler, because [`authorize`] stands in front of all of them.
+/// The caller. Every handler has it, because [`authorize`] runs before all of them.
 pub(super) struct Caller(pub(super) Access);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Without it nobody was authorized, whatever the reason.
+        // If it is missing, the caller was not authorized, for whatever reason.
         parts.extensions.get().cloned().map(Self).ok_or_else(Problem::internal)
     }
 }

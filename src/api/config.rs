@@ -49,7 +49,7 @@ pub struct Api {
     cross_site: CsrfLayer,
 }
 
-/// What stands in front of every route.
+/// The checks in front of every route.
 pub(super) struct Gate {
     pub(super) authorize: Box<dyn Authorize>,
     pub(super) repeats: Option<Repeats>,
@@ -66,7 +66,7 @@ pub(super) struct Shared {
     pub(super) if_match: IfMatch,
 }
 
-/// Whether an update has to name what it changes.
+/// Whether an update needs `If-Match`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfMatch {
     Optional,

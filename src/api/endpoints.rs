@@ -97,7 +97,7 @@ pub(super) enum StyleName {
     XWebhook,
 }
 
-/// An endpoint that is to be registered.
+/// An endpoint to register.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewEndpointInput {
@@ -184,7 +184,7 @@ pub(super) struct CredentialsInput {
     scope: Option<String>,
 }
 
-/// What is to be changed about an endpoint. What is left out stays as it is.
+/// Changes of an endpoint. Fields that are left out do not change.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EndpointUpdate)]
@@ -240,7 +240,7 @@ pub(super) struct UpdateInput {
     labels: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
-/// How a secret is to be rotated.
+/// The options of a rotation.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateInput {
@@ -267,14 +267,14 @@ pub(super) struct RecoverInput {
     until: Option<Time>,
 }
 
-/// What was recovered.
+/// The result of a recovery.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RecoveredView {
     /// How many deliveries are due again or were created.
     deliveries: u64,
 }
 
-/// Which example is to be sent.
+/// The example to send.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExampleInput {
@@ -284,7 +284,7 @@ pub(super) struct ExampleInput {
     event_type: String,
 }
 
-/// What was sent.
+/// The delivery that was created.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Pinged {
     /// The id of the delivery.

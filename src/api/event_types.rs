@@ -47,7 +47,7 @@ pub(super) struct Catalogue {
     data: Vec<EventTypeEntry>,
 }
 
-/// Event types that are to be added or replaced.
+/// Event types to add or replace.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutEventTypes {
@@ -56,7 +56,7 @@ pub(super) struct PutEventTypes {
     data: Vec<PutEventType>,
 }
 
-/// An event type that is to be added or replaced.
+/// An event type to add or replace.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PutEventType {

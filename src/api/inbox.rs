@@ -19,7 +19,7 @@ use super::{
 };
 use crate::inbox::{Change, EventState, InboxId, InboxRecord, ShownRequest};
 
-/// What the routes of the inbox share.
+/// The state that the routes of the inbox share.
 pub(super) struct Received {
     pub(super) inboxes: Inboxes,
     /// The maximum number of rows of a page.

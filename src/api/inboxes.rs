@@ -28,7 +28,7 @@ impl Whose {
     }
 }
 
-/// An id as it is shown, so that one event has one address.
+/// Parses an id only in the form in which it is shown, so that an event has only one URL.
 pub(crate) struct EventId(pub(crate) InboxId);
 
 impl FromStr for EventId {
@@ -200,7 +200,7 @@ impl Inboxes {
         }
     }
 
-    /// Counts what is there of all inboxes, or of the one with a name.
+    /// Counts the events of all inboxes, or of the one with a name.
     pub(crate) async fn stats(&self, consumer: Option<&str>) -> Result<InboxStats, StoreError> {
         let mut sum = InboxStats::default();
         for inbox in self.named(consumer) {
@@ -211,7 +211,8 @@ impl Inboxes {
         Ok(sum)
     }
 
-    /// Removes what is kept of a tenant, but for what is being worked. Returns how many events were removed, and whether some are left.
+    /// Removes the events of a tenant, except those that are being handled. Returns how many were removed, and whether
+    /// some are left.
     pub(crate) async fn erase(&self, tenant: &str) -> Result<(u64, bool), StoreError> {
         let mut removed = 0;
         for inbox in &self.0 {

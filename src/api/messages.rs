@@ -61,7 +61,7 @@ pub(super) struct MessageWithData {
     data: Option<Box<RawValue>>,
 }
 
-/// A message that is to be dispatched.
+/// A message to dispatch.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMessageInput {
@@ -159,7 +159,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     caller.operator()?;
     if let Some(Extension(RequestKey(key))) = key {
-        // The same request then is the same message, also where nobody knows what became of the first.
+        // A repeated request is then the same message, even if the outcome of the first one is unknown.
         input.id.get_or_insert_with(|| format!("msg_{:032x}", u128::from_be_bytes(key)));
     }
     let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;

@@ -59,7 +59,7 @@ impl Repeats {
         Self { store: Arc::new(store), purge: purge::Schedule::default() }
     }
 
-    /// Removes what has expired, once a minute and in steps.
+    /// Removes expired answers, once a minute and in steps.
     async fn tidy(&self) {
         if self.purge.is_due()
             && let Ok(removed) = bounded(self.store.purge(purge::STEP)).await
@@ -204,7 +204,7 @@ impl Claim<'_> {
     }
 }
 
-/// An answer as it is kept.
+/// An answer as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     status: u16,
@@ -239,7 +239,7 @@ fn restore(gate: &Gate, key: ClaimKey, stored: &StoredResponse) -> Option<Respon
             opened.map_err(|error| observe::api_failed(&error)).ok()?
         }
         (None, None) if content_type == PLAIN => zeroize::Zeroizing::new(stored.body.to_vec()),
-        // What could have been written by somebody else is not shown.
+        // An answer that somebody else could have written is not returned.
         _ => return None,
     };
     let kept: Kept = serde_json::from_slice(&plain).ok()?;

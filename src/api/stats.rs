@@ -20,7 +20,7 @@ use super::{
 };
 use crate::send::{AttemptEnd, Backlog, Counts, Endpoint, EndpointId, FAILURES_TO_REST, Hour, Stats};
 
-/// How attempts ended over a span of time, and what waits now.
+/// The outcomes of attempts in a time span, and the present backlog.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stats)]
 pub(super) struct StatsView {
@@ -79,7 +79,7 @@ struct LatencyView {
     p99: u64,
 }
 
-/// What waits to be sent.
+/// The deliveries that wait to be sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Backlog)]
 struct BacklogView {

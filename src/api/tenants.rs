@@ -22,7 +22,7 @@ pub(super) struct Everything {
     pub(super) inboxes: Inboxes,
 }
 
-/// What was erased.
+/// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
 struct Erased {
     /// How many rows were removed.

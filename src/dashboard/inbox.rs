@@ -117,7 +117,7 @@ struct ListPage {
     frame: Frame,
     depth: Option<Depth>,
     rows: Vec<Row>,
-    /// The tenant's name, where the reader chooses one.
+    /// The tenant's name, if the reader can select one.
     tenant: Option<String>,
     consumers: Vec<(String, bool)>,
     consumer: String,
@@ -302,7 +302,7 @@ async fn change(received: &Received, reader: &Reader, id: &str, change: Change) 
     done(reader, &format!("{INBOX}/{id}"), if changed { name(change) } else { "unchanged" })
 }
 
-/// What is ticked, or every dead letter of some hours.
+/// The selected events, or every dead letter of the last hours.
 #[derive(Deserialize)]
 pub(super) struct SelectionForm {
     #[serde(default)]

@@ -68,7 +68,7 @@ use crate::{
     send::Dispatcher,
 };
 
-/// What stands in front of every page.
+/// The checks in front of every page.
 struct Gate {
     authorize: Box<dyn Authorize>,
     offers: Offers,
@@ -81,17 +81,17 @@ struct Offers {
     inbox: bool,
 }
 
-/// What the pages of sending share.
+/// The state that the pages of sending share.
 struct Shared {
     webhooks: Dispatcher,
 }
 
-/// What the pages of the inbox share.
+/// The state that the pages of the inbox share.
 struct Received {
     inboxes: Inboxes,
 }
 
-/// What the overview is about.
+/// The parts of the overview.
 struct Everything {
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,

@@ -48,7 +48,7 @@ impl Frame {
         }
     }
 
-    /// Shows what a change did, which its redirect names.
+    /// Shows the result of a change, which the query of its redirect names.
     pub(super) fn told(mut self, done: Option<&str>) -> Self {
         self.notice = NOTICES.iter().find(|(name, _)| Some(*name) == done).map(|(_, notice)| Cow::Borrowed(*notice));
         self

@@ -87,7 +87,7 @@ impl Held {
         self.times.lock().handler
     }
 
-    /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
+    /// Extends the lease. If the store fails, the next call tries again: the lease holds until its end.
     pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, crate::error::StoreError> {
         let before = Instant::now();
         // `before` is taken before the call, so that the lease in the store ends at the computed time or later.
@@ -181,7 +181,7 @@ impl ClaimHandle for Held {
     }
 }
 
-/// A moment so much later, capped where the clock ends.
+/// Returns a later instant, limited so that it can be represented.
 pub(super) fn later(from: Instant, by: Duration) -> Instant {
     /// An instant this far away is never reached, and can still be represented on every platform.
     const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

@@ -305,7 +305,8 @@ impl Inbox {
         loop {
             let step = self.shared.store.erase(self.consumer(), Arc::clone(&tenant), STEP).await?;
             erased += step;
-            // A step may change fewer than it found: a worker or the sender was faster. What comes all the time does not keep this going.
+            // A step may change fewer events than it found, if a worker or the sender was faster. Events that keep
+            // arriving must not keep this loop running.
             short += u32::from(step < u64::from(STEP));
             if step == 0 || short == MOST_SHORT {
                 return Ok(erased);

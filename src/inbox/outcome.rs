@@ -25,7 +25,7 @@ pub(super) enum Worked {
     Unopened(Arc<str>),
 }
 
-/// What a response says beside its status.
+/// The facts of a response in addition to its status.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     discarded: Option<Arc<str>>,

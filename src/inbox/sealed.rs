@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::store::Content;
 use crate::{error::RandomnessError, idempotency::ClaimKey, sealing::SealingKey};
 
-/// The head of what is sealed.
+/// The head of a sealed content.
 #[derive(Serialize, Deserialize)]
 struct SealedHead<'a> {
     /// The id of the key.

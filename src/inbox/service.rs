@@ -43,7 +43,7 @@ impl Service<Request<Full<Bytes>>> for Inbox {
     }
 }
 
-/// What became of a delivery that came.
+/// The result for a delivery.
 #[derive(Clone, Copy)]
 enum Taken {
     Failed,

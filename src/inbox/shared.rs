@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{idempotency::MissingId, json::Pointer, sealing::SealingKey};
 
-/// What the clones of an inbox share with its workers.
+/// The state that the clones of an inbox share with its workers.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) store: Arc<dyn InboxStore>,

@@ -16,7 +16,7 @@ pub(crate) struct ShownRequest {
     pub(crate) body: Bytes,
 }
 
-/// What of a kept head is shown. It is there also where the rest cannot be read.
+/// The part of a stored head that is shown. It can be read even if the rest cannot.
 #[derive(Deserialize)]
 struct ShownHead {
     method: String,
@@ -26,7 +26,7 @@ struct ShownHead {
 }
 
 impl ShownRequest {
-    /// `None` if what was kept cannot be read.
+    /// Returns `None` if the stored head cannot be read.
     pub(crate) fn of(content: Content) -> Option<Self> {
         let Content { head, body } = content;
         let ShownHead { method, uri, headers } = serde_json::from_str(&head).ok()?;

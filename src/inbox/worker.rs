@@ -428,7 +428,7 @@ impl Jobs {
             tokio::time::sleep(lease / 3).await;
             match tokio::time::timeout(self.shared.settings.store_timeout, held.keep(lease)).await {
                 Ok(Ok(Fenced::Applied)) => {}
-                // Another has it. The handler is told by its claim, and goes on.
+                // Another worker has the event. The claim reports this to the handler, which continues.
                 Ok(Ok(Fenced::Stale)) => std::future::pending().await,
                 Ok(Err(error)) => observe::inbox_failed("renew", &error),
                 Err(_) => observe::inbox_failed("renew", &no_answer()),

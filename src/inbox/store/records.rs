@@ -109,7 +109,7 @@ pub struct EventDraft {
     pub fingerprint: Fingerprint,
     /// How long the key is remembered after the event has ended.
     pub retention: Duration,
-    /// What came.
+    /// The content.
     pub content: Content,
 }
 

@@ -46,7 +46,7 @@ pub struct PostgresStoreOptions {
     pub(super) mode: Mode,
     pub(super) clock_offset: ClockOffset,
     max_connections: u32,
-    #[cfg_attr(not(any(feature = "inbox", feature = "send")), allow(dead_code))] // Claims tell nobody.
+    #[cfg_attr(not(any(feature = "inbox", feature = "send")), allow(dead_code))] // Claims notify nobody.
     notifies: bool,
 }
 

@@ -118,7 +118,7 @@ impl SqliteStore {
 
     pub(super) fn new(options: SqliteStoreOptions, pool: SqlitePool) -> Self {
         let SqliteStoreOptions { application, prefix, busy_timeout, offset } = options;
-        // Long enough for one group before ours and our own, both of which wait for the lock as long as they may.
+        // Long enough for the group before ours and our own, each of which may wait for the lock until its timeout.
         // Anything longer is a hang.
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
         let setup = Setup {
