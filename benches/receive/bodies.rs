@@ -1,4 +1,4 @@
-//! What is sent: an invoice event as Stripe sends one, of a given size, and the types that it is read into.
+//! The bodies: an invoice event of a given size, as Stripe sends it, and the types into which it is parsed.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ pub(crate) const NOW: u64 = 1_753_900_000;
 /// What an HTTP server reads at once from a busy connection.
 const FRAME: usize = 16 * 1024;
 
-/// A delivery as it stands ready to be sent, any number of times.
+/// A prepared delivery, which can be sent any number of times.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) body: Bytes,
@@ -301,7 +301,7 @@ struct BorrowedPrice<'a> {
     unit_amount: Option<i64>,
 }
 
-/// The whole body again, for an application that does not look at the lines, which are nearly all of it.
+/// The whole body, for an application that does not read the lines, which are most of it.
 #[derive(Debug, Deserialize)]
 #[allow(dead_code)]
 pub(crate) struct ShortEvent {

@@ -26,7 +26,7 @@ use tower_webhooks::{
 
 use crate::bodies::{BorrowedEvent, Delivery, Event, Invoice, NOW, SECRET, ShortEvent};
 
-/// A route, and what it answers a request of its kind with.
+/// A route, and the status with which it answers.
 #[derive(Debug)]
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
@@ -35,7 +35,7 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Takes the bytes, and does nothing with them. The layer that does nothing stands where ours would.
+    /// Takes the bytes, and does nothing with them. A layer that does nothing is in the place of ours.
     pub(crate) fn bare() -> Self {
         async fn handler(body: Bytes) {
             black_box(body);
@@ -58,7 +58,7 @@ impl Contestant {
         Self::new("`Json<T>`, mostly skipped", Router::new().route("/hook", post(handler)))
     }
 
-    /// What somebody who knows axum and reads the provider's page writes: the bytes, one HMAC, one parse.
+    /// A handler by an experienced axum user who has read the provider's page: the bytes, one HMAC, one parse.
     pub(crate) fn by_hand() -> Self {
         async fn handler(State(hand): State<Hand>, headers: HeaderMap, body: Bytes) -> Response {
             if !hand.verifies(&headers, &body) {
@@ -80,7 +80,7 @@ impl Contestant {
         Self { name: "refused by hand", expects: StatusCode::UNAUTHORIZED, ..Self::by_hand() }
     }
 
-    /// Refuses without a look at anything: what the router and the answer cost by themselves.
+    /// Rejects every request without a check: the cost of the router and the answer.
     pub(crate) fn refused_blindly() -> Self {
         async fn handler() -> Response {
             refusal()
@@ -215,7 +215,7 @@ fn layer() -> WebhookLayer {
     WebhookLayer::stripe(Secret::new(SECRET).expect("the secret is one")).with_clock(ManualClock::at_unix_seconds(NOW))
 }
 
-/// What the hand-written handler knows.
+/// The state of the handler by hand.
 #[derive(Clone)]
 struct Hand {
     /// Keyed once. Most would key it for each request, and be slower.

@@ -1,4 +1,4 @@
-//! What the README and the guides show and say: recipes that work, tables and links that are true, and plain English.
+//! Tests of the README and the guides: recipes work, tables and links are correct, and the English is plain.
 
 use std::{
     collections::BTreeMap,
@@ -277,7 +277,7 @@ const UNCOMMON: &[(&str, &str)] = &[
 /// Words that are usual after "is no". Any other is a noun, for which "is not a" is usual.
 const AFTER_IS_NO: &[&str] = &["higher", "larger", "less", "longer", "lower", "more", "other", "smaller"];
 
-/// Returns what is not plain in a line, with what to write instead.
+/// Returns the unusual words of a line, with usual ones.
 fn uncommon(line: &str) -> Vec<String> {
     let line = line.to_lowercase();
     let is_word = |start: usize, length: usize| {
