@@ -381,8 +381,8 @@ impl Scheme {
         Ok(())
     }
 
-    /// Checks that everything that the application has said has an effect: whoever sets a replay window must not believe in one
-    /// that is not there.
+    /// Checks that every setting of the application has an effect: an application that sets a replay window must not
+    /// rely on one that is not there.
     pub(crate) fn check_unread(&self) -> Result<(), ConfigError> {
         let (settings, template) = match &self.kind {
             Kind::Custom { settings, .. } => (settings, None),

@@ -48,7 +48,7 @@ enum Hasher {
 }
 
 impl Verification {
-    /// Starts a check with the secrets that are right at `now`, and hashes what stands before the body.
+    /// Starts a check with the secrets that are valid at `now`, and hashes the text before the body.
     pub(crate) fn begin(
         template: &Arc<Template>,
         head: Head<'_>,
@@ -117,7 +117,7 @@ impl Verification {
         }
     }
 
-    /// Hashes the rest, compares, and tells what is proven.
+    /// Hashes the rest, compares the signatures, and returns what is proven.
     pub(crate) fn finish(self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<(Proof, usize), VerifyError> {
         let Self { template, candidates, family, mut timestamp, hashers, ids, digest } = self;
         let template = &*template;
@@ -147,7 +147,7 @@ impl Verification {
         } else {
             let mut look = look(arrived);
             let own = (!matches!(template.locate, Locate::Json(_))).then_some(&candidates);
-            // A forged request is compared with both texts, so that the time does not tell which one was right.
+            // A forged request is compared with both texts, so that the time does not reveal which one was correct.
             let other = if template.either_port {
                 look.with_port = true;
                 let other = compare(hashers.clone(), &ids, &look, own)?;
@@ -187,7 +187,7 @@ impl Verification {
             let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
-        // Where the id is signed in a body that is not, another value of the body must not hide it.
+        // If only the id in the body is signed, another value of the body must not replace it.
         if template.coverage.id && !template.coverage.body {
             let pointers = template.layout.beside_the_id();
             if !pointers.is_empty() && !arrived.reads(pointers) {

@@ -88,7 +88,7 @@ impl<'a> Checked<'a> {
         error.with_hint(hint)
     }
 
-    /// What is odd about secrets that cannot be used at all.
+    /// Returns a hint about secrets that cannot be used at all.
     pub(super) fn hint_about_secrets(self, secrets: &Secrets) -> Option<Hint> {
         let template = self.template()?;
         secrets.entries().iter().find_map(|entry| {
@@ -193,13 +193,14 @@ impl<'a> Checked<'a> {
         Some(Hint::new(HintKind::ExpiredSecret, text))
     }
 
-    /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
+    /// Returns a hint about the form of the secrets. There is none if another secret has the usual form: the unusual
+    /// one may be that of a command-line tool.
     fn odd_secrets(self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
         hints?.into_iter().next()
     }
 
-    /// What is odd about a secret, for this scheme.
+    /// Returns a hint about the form of a secret, for this scheme.
     fn odd_secret(self, secret: &Secret) -> Option<Hint> {
         let template = self.template()?;
         let (whole, secret) = (secret.expose(), template.key.strip(secret.expose()));

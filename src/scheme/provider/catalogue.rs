@@ -4,7 +4,7 @@
 //! differs from [`Entry::BLANK`]. The comment above it is that of the constructor; say there what weakens the scheme, and what else
 //! the layer needs. `scheme` is given a declaration with the algorithm and the signature headers. What several providers have in
 //! common is in `families`; one with quirks has a file of its own, which quotes its documentation.
-//! `duplicates` is what the sender's own page or source says that a duplicate is; every row has it.
+//! `duplicates` says what identifies a duplicate, according to the sender's own page or source; every row has it.
 //!
 //! The constants, [`Provider::ALL`], the constructors of [`WebhookLayer`](crate::WebhookLayer) and the table of docs/providers.md
 //! come from here. Whatever names one provider is not linked with the schemes of the others: only [`Provider::ALL`] names them all,
@@ -547,8 +547,8 @@ macro_rules! catalogue {
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
             }
-            /// Does not bind the body: time and type of an event are signed, and nothing else. The secret is the API key. The handler's answer must
-            /// be `Hello API Event Received`.
+            /// Does not cover the body: time and type of an event are signed, and nothing else. The secret is the API
+            /// key. The handler's answer must be `Hello API Event Received`.
             DROPBOX_SIGN dropbox_sign "dropbox-sign" "Dropbox Sign" [] {
                 scheme: dropbox_sign::declare,
                 page: "https://developers.hellosign.com/docs/events/walkthrough/",
@@ -620,7 +620,7 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body, in which the passcode is: whoever reads one request can send any other.
+            /// Does not cover the body, in which the passcode is: anyone who has seen one request can send any other.
             FIGMA figma "figma" "Figma" [] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.json_pointer("/passcode").event_type(json("/event_type")),
@@ -726,8 +726,8 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 deadline: seconds(10),
             }
-            /// Does not bind the body: GitLab shows the secret token itself, and whoever reads one request can send any other. The
-            /// token is compared in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
+            /// Does not cover the body: GitLab shows the secret token itself, and anyone who has seen one request can
+            /// send any other. The token is compared in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
             GITLAB_TOKEN gitlab_token "gitlab-token" "GitLab, secret token" ["x-gitlab-token"] {
                 aliases: &["gitlab"],
                 algorithm: Algorithm::Token,
@@ -755,11 +755,11 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
-            /// Does not bind the body: the token of a request that somebody has read can be sent with any other body while it is valid,
-            /// which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature `remote-keys`); or pass one of them.
-            /// The token must be for this subscription: `with_claim("aud", …)` takes its audience, and `with_claim("email", …)` its
-            /// service account. Others get tokens of Google as well. The payload is `/message`, whose `data` is base64; without it, the
-            /// whole body.
+            /// Does not cover the body: the token of a request that somebody has read can be sent with any other body
+            /// while it is valid, which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature
+            /// `remote-keys`); or pass one of them. The token must be for this subscription: `with_claim("aud", …)`
+            /// takes its audience, and `with_claim("email", …)` its service account. Others get tokens of Google as
+            /// well. The payload is `/message`, whose `data` is base64; without it, the whole body.
             GOOGLE_PUBSUB google_pubsub "google-pubsub" "Google Cloud Pub/Sub push" ["authorization"] if "asymmetric" {
                 aliases: &["google-pubsub-push"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
@@ -999,7 +999,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
-            /// Does not bind the body: token and time are signed, and nothing of the event. The token is the delivery's id.
+            /// Does not cover the body: token and time are signed, and nothing of the event. The token is the
+            /// delivery's id.
             MAILGUN mailgun "mailgun" "Mailgun" [] {
                 scheme: mailgun::declare,
                 page: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
@@ -1293,9 +1294,10 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
-            /// Does not bind the body: a checksum of it is signed (CRC-32), and anybody can write another body with the same checksum. Whoever
-            /// has read one request can send others. The certificate is fetched by `keys::CertificateKeys::paypal` (feature `remote-keys`), or
-            /// its public key is passed as PEM. The id of the webhook is set with `with_endpoint_id`.
+            /// Does not cover the body: a checksum of it is signed (CRC-32), and anybody can write another body with
+            /// the same checksum. Anyone who has seen one request can send others. The certificate is fetched by
+            /// `keys::CertificateKeys::paypal` (feature `remote-keys`), or its public key is passed as PEM. The id of
+            /// the webhook is set with `with_endpoint_id`.
             PAYPAL paypal "paypal" "PayPal" ["paypal-transmission-sig"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| paypal::declare(s).key_pem(),
