@@ -1,4 +1,4 @@
-//! What the management API costs beside a handler that is written by hand and asks the same: the life cycle of one request, on SQLite.
+//! Compares a request to the management API with a handler that is written by hand and runs the same query, on SQLite.
 //!
 //! ```text
 //! cargo bench --all-features --bench api                  all of it, in half a minute
@@ -7,7 +7,7 @@
 //!
 //! docs/performance.md says what is measured, and how to read it.
 #![allow(missing_docs, clippy::print_stdout)] // It prints tables.
-#![allow(clippy::unwrap_used)] // It may end where a server must not.
+#![allow(clippy::unwrap_used)] // A bench may panic.
 
 #[path = "support/table.rs"]
 mod table;
@@ -57,7 +57,7 @@ fn main() {
     let ratio = rounds_of(rounds, &mut [&mut ours, &mut theirs]);
     table.row("GET /endpoints/{id} / a handler by hand with the same query: Sqlite", ratio, Some(1.5));
     let allocations = |app: &Router| {
-        // What the connection's own thread allocates is not counted, and is the same for both.
+        // Allocations of the connection's own thread are not counted; they are the same for both.
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         allocation_counter::measure(|| {
             runtime.block_on(ask(app, &path));
@@ -75,7 +75,8 @@ async fn authorize(head: Parts) -> Result<Access, StatusCode> {
     }
 }
 
-/// The management API, with an endpoint in it. Nobody is limited: a bench calls more often than a customer may.
+/// The management API, with one endpoint. The rate limit is removed, since a bench calls more often than a customer
+/// may.
 async fn ours(url: &str) -> (Router, String) {
     let store = SqliteStore::connect(url).await.unwrap();
     let key = SealingKey::from_bytes([7; 32]).unwrap();
@@ -106,7 +107,7 @@ struct Endpoint {
     created_at: String,
 }
 
-/// The handler that somebody would write for the same table: the same columns, the same checks of who asks, the same JSON.
+/// A handler written by hand for the same table: the same columns, the same authorization, the same JSON.
 async fn by_hand(url: &str) -> Router {
     let pool = SqlitePoolOptions::new().max_connections(1).connect(url).await.unwrap();
     Router::new().route("/hooks/endpoints/{id}", get(show)).with_state(pool)

@@ -1,13 +1,13 @@
-//! What it costs to run a handler once, beside the same work without it or done by hand.
+//! Compares a handler with idempotency with the same handler without it, and with the same work written by hand.
 //!
 //! ```text
 //! cargo bench --all-features --bench idempotency             prints the table of docs/performance.md
 //! cargo bench --all-features --bench idempotency -- --quick  one round: does it still run?
 //! ```
 //!
-//! Contestants take turns in short batches; each round gives a ratio, and the median of all rounds is told.
+//! The contestants run alternately in short batches. Each round gives a ratio, and the median of all rounds is printed.
 #![allow(clippy::print_stdout)] // It prints a table.
-#![allow(clippy::unwrap_used, clippy::unit_arg)] // It may end where a server must not.
+#![allow(clippy::unwrap_used, clippy::unit_arg)] // A bench may panic.
 
 use std::{
     collections::HashMap,
@@ -236,7 +236,7 @@ struct Invoice {
 
 // Stores
 
-/// The record of somebody who writes it down in a map of their own.
+/// A record in a plain map, written by hand.
 #[allow(dead_code)]
 struct Bare {
     is_done: bool,
@@ -332,7 +332,7 @@ fn sqlite(runtime: &Runtime, rounds: usize) -> Ratio {
     rounds_of(rounds, &mut [&mut ours, &mut theirs])
 }
 
-/// One connection, so that nobody waits for another one's lock: the best case of two transactions each.
+/// One connection, so that no transaction waits for a lock: the best case for two transactions each.
 async fn bare_table(url: &str) -> SqlitePool {
     let options: SqliteConnectOptions = url.parse().unwrap();
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);

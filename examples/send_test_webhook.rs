@@ -7,8 +7,8 @@
 //!         stripe invoice.paid http://localhost:3000/webhooks/stripe
 //!
 //! Options: `--id ID`, `--body FILE`, `--header 'name: value'`, `--public-url https://…`. Without arguments it starts a
-//! server with a route for every provider, and sends each a valid webhook and a forged one. The README has `curl` lines
-//! for the same.
+//! server with a route for every provider, and sends each a valid webhook and a forged one. README.md and
+//! docs/local-development.md have `openssl` and `curl` lines for the same.
 
 #![allow(clippy::print_stdout)] // An example prints its results.
 

@@ -1,4 +1,4 @@
-//! What the crate answers by itself: the one table of its bodies, and `Retry-After`.
+//! The answers of the crate itself: the table of their bodies, and `Retry-After`.
 //!
 //! Each body is one fixed line of JSON. It says no more than the status, since whoever is rejected may be an attacker.
 

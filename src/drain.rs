@@ -1,17 +1,19 @@
-//! What is left of the body of a request that has been answered without it.
+//! Reads and drops the rest of a request's body after the request was rejected.
 //!
-//! A server that closes a connection on which bytes still arrive resets it, and whoever is still sending then loses the answer
-//! as well: a proxy reports 502 in its place and may count a failure of the server. So the rest of the body is read and dropped.
+//! If a server closes a connection on which bytes still arrive, the connection is reset, and a client that is still
+//! sending loses the answer: a proxy then reports 502 and may count a failure of the server. So the rest of the body is
+//! read and dropped.
 //!
 //! Rules:
 //! 1. Nothing is kept: each frame is dropped before the next one is asked for.
-//! 2. What is on its way is read before the answer. A sender that is silent has its answer at once: nothing has arrived for
-//!    [`AT_ONCE`], or nothing more for [`SILENCE`].
-//! 3. After the answer to a silent sender the rest is read in a task of its own, until the sender has been silent for
-//!    [`LINGER`]. There is no other place for it: hyper drops a response's body with the last byte of its length, and reads a
-//!    request only as long as somebody polls its body. HTTP/2 needs none, since it can say that it wants no more.
+//! 2. Bytes that are on their way are read before the answer. A sender that pauses gets its answer at once: nothing has
+//!    arrived for [`AT_ONCE`], or nothing more for [`SILENCE`].
+//! 3. After the answer to a sender that pauses, the rest is read in a separate task, until nothing has arrived for
+//!    [`LINGER`]. It has to be a task: hyper drops a response's body with the last byte of its length, and reads a
+//!    request only while its body is polled. HTTP/2 does not need this, since a server can ask the client there to stop
+//!    sending a body.
 //! 4. Bytes and time are bounded. If more comes than the bound, the connection is closed.
-//! 5. A sender that asks first (`Expect: 100-continue`) is not told to go on: its body is never polled.
+//! 5. A sender with `Expect: 100-continue` does not get a 100: its body is never polled.
 
 use std::{
     future::poll_fn,

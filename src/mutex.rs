@@ -1,7 +1,8 @@
 //! A mutex that ignores poisoning.
 //!
-//! The standard library's mutex is poisoned by a panic of whoever holds it, so that everybody after that panics as well. What is kept under
-//! a lock here is valid after each statement, and one panic must not end all later requests.
+//! If a thread panics while it holds the standard library's mutex, the mutex is poisoned, and all later users panic as
+//! well. The data under a lock in this crate is valid after each statement, and one panic must not end all later
+//! requests.
 
 use std::sync::{self, MutexGuard, PoisonError};
 

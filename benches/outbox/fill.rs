@@ -29,7 +29,7 @@ fn endpoint_id(kind: Kind) -> &'static str {
     }
 }
 
-/// Lets the database know what it has.
+/// Updates the statistics of the database.
 pub(crate) fn settle(kind: Kind) -> &'static str {
     match kind {
         Kind::Postgres => "VACUUM ANALYZE",

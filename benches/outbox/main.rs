@@ -8,7 +8,7 @@
 //!
 //! docs/performance.md says what is measured, and how to read it.
 #![allow(missing_docs, clippy::print_stdout)] // It prints tables.
-#![allow(clippy::unwrap_used)] // It may end where a server must not.
+#![allow(clippy::unwrap_used)] // A bench may panic.
 
 mod fill;
 #[allow(dead_code)] // It serves the tests first.
@@ -64,7 +64,7 @@ fn main() {
         for outbox in [&without, &beside] {
             runtime.block_on(async {
                 outbox.register("acme").await;
-                // What was filled in is found and noted once.
+                // The first look finds the inserted rows and notes them.
                 for _ in 0..waiting / 500 + 5 {
                     outbox.lease().await;
                 }
@@ -234,7 +234,7 @@ impl Outbox {
         leases.deliveries.iter().map(|leased| (leased.id, token)).collect()
     }
 
-    /// The time of the leases alone, of one delivery each.
+    /// The time of the leases only, each of one delivery.
     async fn leases(&self, count: u32) -> Duration {
         let mut took = Duration::ZERO;
         for _ in 0..count {

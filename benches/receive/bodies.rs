@@ -91,7 +91,7 @@ const TYPE: &str = "invoice.paid";
 /// What an HTTP server reads at once from a busy connection.
 const FRAME: usize = 16 * 1024;
 
-/// A delivery as it stands ready to be sent, any number of times.
+/// A prepared delivery, which can be sent any number of times.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) body: Bytes,

@@ -31,7 +31,7 @@ use crate::{
     types::{BorrowedEvent, Event, Invoice},
 };
 
-/// A route, and what it answers a request of its kind with.
+/// A route, and the status with which it answers.
 #[derive(Debug)]
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
@@ -40,7 +40,7 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Takes the bytes, and does nothing with them. The layer that does nothing stands where ours would.
+    /// Takes the bytes, and does nothing with them. A layer that does nothing is in the place of ours.
     pub(crate) fn bare() -> Self {
         async fn handler(body: Bytes) {
             black_box(body);
@@ -120,7 +120,7 @@ impl Contestant {
         Self { name: "refused by hand", expects: StatusCode::UNAUTHORIZED, ..Self::by_hand::<Event>(Sender::Stripe) }
     }
 
-    /// Refuses without a look at anything: what the router and the answer cost by themselves.
+    /// Rejects every request without a check: the cost of the router and the answer.
     pub(crate) fn refused_blindly() -> Self {
         async fn handler() -> Response {
             refusal()
@@ -254,7 +254,7 @@ fn layer(sender: Sender) -> WebhookLayer {
     layer.with_clock(ManualClock::at_unix_seconds(NOW))
 }
 
-/// What the hand-written handler knows.
+/// The state of the handler by hand.
 #[derive(Clone)]
 struct Hand {
     /// Keyed once. Most would key it for each request, and be slower.

@@ -1,4 +1,5 @@
-//! How it is measured: contestants take turns in short batches, each round gives a ratio, and the median round is told.
+//! The measurement: the contestants run alternately in short batches, each round gives a ratio, and the median is
+//! printed.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -76,7 +77,7 @@ pub(crate) fn ratios(all: &mut [Contestant], delivery: &Delivery, rounds: usize,
     // The first two rounds warm up caches, branch predictors and the allocator.
     for round in 0..rounds + 2 {
         for turn in 0..all.len() {
-            // Nobody always comes after the same one.
+            // The order changes, so that no contestant always follows the same one.
             let index = (turn + round) % all.len();
             let contestant = &all[index];
             let requests: Vec<_> = (0..batch).map(|_| contestant.request(delivery)).collect();

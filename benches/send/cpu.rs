@@ -1,8 +1,9 @@
-//! What this process has taken of the CPU.
+//! The CPU time of this process.
 
 use std::{fs, thread, time::Duration};
 
-/// The CPU time of this thread. What a thread has taken is written down when it gives the CPU up, so it does for a moment.
+/// Returns the CPU time of this thread. The system updates it when a thread gives up the CPU, so this thread sleeps for
+/// a moment first.
 pub(crate) fn of_this_thread() -> Duration {
     thread::sleep(Duration::from_micros(1));
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells what a thread has taken");

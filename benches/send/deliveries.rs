@@ -1,4 +1,5 @@
-//! How many deliveries an outbox and one worker make in a second, from the first lease to the last note.
+//! Measures how many deliveries an outbox and one worker make in a second, from the first lease to the last stored
+//! result.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! What a fan-out holds in memory while all of its attempts are in flight.
+//! Measures the memory of a fan-out while all of its attempts are in flight.
 
 use std::{
     collections::HashSet,
@@ -45,7 +45,7 @@ fn least_held(endpoints: usize, payload: usize) -> Held {
     runs.min_by_key(|held| held.bytes).expect("there are some")
 }
 
-/// What a worker and a store in memory hold beyond what was there before the first lease.
+/// The memory of a worker and a store, compared with the time before the first lease.
 fn held(endpoints: usize, payload: usize) -> Held {
     // A thread that has opted out counts nothing, and only what its own thread allocates is counted.
     let run = move || {
@@ -106,7 +106,7 @@ async fn dispatched(
     webhooks
 }
 
-/// Never answers, and tells where the bodies are in memory.
+/// A transport that never answers, and records the addresses of the bodies.
 #[derive(Clone, Default)]
 struct Parking(Arc<Parked>);
 

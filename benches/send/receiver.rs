@@ -34,7 +34,7 @@ impl Receiver {
         Self { process, ports }
     }
 
-    /// Where the endpoint of this number is. There may be more endpoints than receivers.
+    /// Returns the URL of the endpoint with this number. There may be more endpoints than receivers.
     pub(crate) fn url(&self, endpoint: usize) -> String {
         format!("http://127.0.0.1:{}/hook/{endpoint}", self.ports[endpoint % self.ports.len()])
     }

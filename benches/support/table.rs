@@ -20,14 +20,14 @@ impl Ratio {
     }
 }
 
-/// Lets both take turns, and tells the ratio of the first to the second in the median round.
+/// Runs both alternately, and returns the ratio of the first to the second in the median round.
 pub(crate) fn rounds_of(rounds: usize, contestants: &mut [&mut dyn FnMut() -> Duration; 2]) -> Ratio {
     let mut ratios = Vec::with_capacity(rounds);
     // The first two rounds warm up caches, branch predictors and the allocator.
     for round in 0..rounds + 2 {
         let mut times = [Duration::ZERO; 2];
         for turn in 0..2 {
-            // Nobody always comes after the other one.
+            // The order changes, so that none always follows the other.
             let index = (turn + round) % 2;
             times[index] = contestants[index]();
         }
@@ -38,7 +38,7 @@ pub(crate) fn rounds_of(rounds: usize, contestants: &mut [&mut dyn FnMut() -> Du
     Ratio::of(ratios)
 }
 
-/// What has been measured, line by line.
+/// The results, line by line.
 #[derive(Debug)]
 pub(crate) struct Table {
     title: String,
@@ -79,7 +79,7 @@ impl Table {
         self.notes.push(note.into());
     }
 
-    #[allow(clippy::print_stdout)] // It is what a bench is for.
+    #[allow(clippy::print_stdout)] // A bench prints its results.
     pub(crate) fn print(&self) {
         println!("{}\n", self.title);
         println!("| {:<66} | {:<26} | {:<5} | {:<14} |", "measure", "ratio", "reach", "");

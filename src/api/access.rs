@@ -46,7 +46,8 @@ pub enum Role {
     Owner,
 }
 
-/// Who calls, as [`Authorize`] found out: a role, and the one tenant that it is about, if it is about one.
+/// The identity of a caller, as [`Authorize`] has determined it: a role, and the tenant to which it is limited, if it
+/// is.
 ///
 /// ```
 /// use tower_webhooks::api::{Access, Role};
@@ -62,18 +63,18 @@ pub struct Access {
 }
 
 impl Access {
-    /// Creates the access of a customer to what the tenant has. In an application without tenants the name is empty.
+    /// Creates the access of a customer to the tenant's data. In an application without tenants the name is empty.
     pub fn owner(tenant: impl Into<Arc<str>>) -> Self {
         Self { role: Role::Owner, tenant: Some(tenant.into()) }
     }
 
-    /// Creates the access of an operator to what all tenants have. The query parameter `tenant` says which tenant a list or a
-    /// new endpoint or message is about; without it that is what names no tenant.
+    /// Creates the access of an operator to the data of all tenants. The query parameter `tenant` selects the tenant of
+    /// a list, or of a new endpoint or message; without it, that is the data without a tenant.
     pub fn operator() -> Self {
         Self { role: Role::Operator, tenant: None }
     }
 
-    /// Creates the access of an operator to what one tenant has.
+    /// Creates the access of an operator to the data of one tenant.
     pub fn operator_of(tenant: impl Into<Arc<str>>) -> Self {
         Self { role: Role::Operator, tenant: Some(tenant.into()) }
     }
@@ -87,7 +88,7 @@ impl Access {
         self.tenant.as_ref()
     }
 
-    /// Returns the one tenant that it is about; `None` if it is about all of them.
+    /// Returns the tenant to which the access is limited; `None` if it is not limited.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -99,10 +100,10 @@ impl fmt::Debug for Access {
     }
 }
 
-/// Decides who a request comes from, or rejects it with a response of its own, such as 401 or a redirect to a login page.
+/// Determines who sends a request, or rejects it with a response of its own, such as 401 or a redirect to a login page.
 ///
-/// It is given the head of the request, with the extensions that layers outside have put there. Any function of that shape
-/// is one:
+/// It gets the head of the request, with the extensions that outer layers have added. A function with this signature
+/// implements the trait:
 ///
 /// ```
 /// use axum::http::{StatusCode, header::COOKIE, request::Parts};
@@ -157,7 +158,7 @@ where
     }
 }
 
-/// Lets through what the application allows, and notes who it is.
+/// Lets a request through if the application allows it, and stores the caller in the request.
 pub(super) async fn authorize(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     match gate.authorize.authorize(parts.clone()).await {
@@ -175,14 +176,14 @@ pub(super) async fn authorize(State(gate): State<Arc<Gate>>, request: Request, n
     }
 }
 
-/// Who calls. It is there in every handler, because [`authorize`] stands in front of all of them.
+/// The caller. Every handler has it, because [`authorize`] runs before all of them.
 pub(super) struct Caller(pub(super) Access);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Without it nobody was authorized, whatever the reason.
+        // If it is missing, the caller was not authorized, for whatever reason.
         parts.extensions.get().cloned().map(Self).ok_or_else(Problem::internal)
     }
 }
@@ -225,7 +226,7 @@ impl Caller {
                 self.operator()?;
                 Ok(true)
             }
-            (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may ask for all of them")),
+            (true, Some(_), _) => Err(Problem::forbidden("only an operator of all tenants may list all tenants")),
             (true, None, Some(_)) => Err(Problem::impossible("all_tenants", "leave out `tenant`, or this parameter")),
         }
     }

@@ -41,12 +41,13 @@ pub(super) fn located(mut response: Response, place: &str) -> Response {
 pub(super) struct Page<T: ToSchema> {
     /// The rows.
     pub(super) data: Vec<T>,
-    /// Where the next page begins; `null` when this is the last one. Rows that are added meanwhile move nothing.
+    /// Where the next page begins; `null` if this is the last one. Rows that are added meanwhile do not shift the
+    /// pages.
     #[schema(required)]
     pub(super) next: Option<String>,
 }
 
-/// Cuts rows, of which there is one more than a page may have if there is a next page, and says where that begins.
+/// Cuts the rows to a page. One row more than a page has means that there is a next page; its begin is returned.
 pub(super) fn next<T>(rows: &mut Vec<T>, limit: u32, place: impl FnOnce(&T) -> String) -> Option<String> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;

@@ -18,7 +18,7 @@ use crate::{
     send::{Dispatcher, EndpointId, RateLimit},
 };
 
-/// The management API and its options: [`router`](Self::router) is what an application nests.
+/// The management API and its options. [`router`](Self::router) creates the router that an application nests.
 ///
 /// ```
 /// use axum::http::request::Parts;
@@ -49,24 +49,24 @@ pub struct Api {
     cross_site: CsrfLayer,
 }
 
-/// What stands in front of every route.
+/// The checks in front of every route.
 pub(super) struct Gate {
     pub(super) authorize: Box<dyn Authorize>,
     pub(super) repeats: Option<Repeats>,
     pub(super) limits: Option<Limits>,
-    /// What seals the answers that are kept.
+    /// The dispatcher whose keys seal stored answers.
     pub(super) sealing: Option<Dispatcher>,
 }
 
 /// What every route of sending needs.
 pub(super) struct Shared {
     pub(super) webhooks: Dispatcher,
-    /// The endpoints of which what they missed is being recovered in this process.
+    /// The endpoints for which a recovery is running in this process.
     pub(super) recovering: Mutex<HashSet<EndpointId>>,
     pub(super) if_match: IfMatch,
 }
 
-/// Whether an update has to name what it changes.
+/// Whether an update needs `If-Match`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfMatch {
     Optional,
@@ -74,12 +74,12 @@ pub(super) enum IfMatch {
 }
 
 impl Api {
-    /// Creates the API over a dispatcher. `authorize` decides who each request comes from: see [`Authorize`].
+    /// Creates the API for a dispatcher. `authorize` determines who sends each request: see [`Authorize`].
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
         Self::of(Some(webhooks), authorize)
     }
 
-    /// Creates the API of an application that only receives: its routes are those of the inbox. More inboxes, see
+    /// Creates the API for an application that only receives, with the routes of an inbox. Add further inboxes by
     /// [`with_inbox`](Self::with_inbox).
     pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
         let mut api = Self::of(None, authorize);
@@ -97,48 +97,52 @@ impl Api {
         Self { gate, webhooks, inboxes: Inboxes::default(), if_match: IfMatch::Optional, cross_site: CsrfLayer::new() }
     }
 
-    /// Adds the routes of an inbox: operators see, replay and discard its events, and owners see those of their tenant. Several inboxes
-    /// show as one list.
+    /// Adds the routes of an inbox: operators see, replay and discard its events, and owners see those of their tenant.
+    /// The events of several inboxes are in one list.
     ///
     /// # Errors
-    /// If another inbox of this router has the same name, or is not in the same store: an event is named by its number in the store.
+    /// If another inbox of this router has the same name, or is in another store: an event's id is its number in the
+    /// store.
     pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
         self.inboxes.add(inbox)?;
         Ok(self)
     }
 
-    /// Sets the store that remembers requests with an `Idempotency-Key`, for 24 hours: the same request again is answered
-    /// with the first answer, and does nothing. Answers are sealed with the dispatcher's sealing key, since some show a
-    /// secret; without a dispatcher there is neither a key nor a secret, and they are kept as they are. The key is known for its caller's role and tenant, and for the store's application name, alone.
+    /// Sets the store that remembers requests with an `Idempotency-Key` for 24 hours: if the same request arrives
+    /// again, it gets the first answer and has no effect. Stored answers are sealed with the dispatcher's sealing key,
+    /// since some contain a secret. Without a dispatcher no answer contains a secret, and they are not sealed. A key
+    /// belongs to the caller's role and tenant, and to the store's application name.
     ///
-    /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
+    /// Without a store, a request with such a key is rejected with 400, since its repetition would not be recognised.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
         self.gate.repeats = Some(Repeats::new(store));
         self
     }
 
-    /// Limits how often the owners of one tenant may call, all of them together: more is rejected with 429 and `Retry-After`. By default
-    /// it is 100 calls in a second. Each process counts for itself. Operators are not limited.
+    /// Sets how often the owners of one tenant may call, all of them together; 100 calls in a second by default.
+    /// Further calls are rejected with 429 and `Retry-After`. Each process counts for itself. Operators are not
+    /// limited.
     pub fn with_rate_limit(mut self, limit: RateLimit) -> Self {
         self.gate.limits = Some(Limits::new(limit));
         self
     }
 
-    /// Lets owners call as often as they like, as where a proxy in front limits them.
+    /// Removes the limit of calls, for example if a proxy in front limits them.
     pub fn without_rate_limit(mut self) -> Self {
         self.gate.limits = None;
         self
     }
 
-    /// Requires `If-Match` of every request that changes an endpoint: without it the answer is 428. By default the last one
-    /// wins.
+    /// Requires `If-Match` in every request that changes an endpoint: without it the answer is 428. By default the last
+    /// change wins.
     pub fn with_required_if_match(mut self) -> Self {
         self.if_match = IfMatch::Required;
         self
     }
 
-    /// Lets pages of another origin make changes here, as a browser names it: `https://console.example.com`, in lower case,
-    /// without a default port and without a path. The application answers preflight requests (CORS) itself.
+    /// Allows pages of another origin to make changes. Write the origin as a browser does:
+    /// `https://console.example.com`, in lower case, without a default port and without a path. The application answers
+    /// preflight requests (CORS) itself.
     ///
     /// # Errors
     /// If the text is not an origin.
@@ -193,8 +197,9 @@ impl fmt::Debug for Api {
     }
 }
 
-/// As many rows as a page of a dispatcher has by default.
+/// The default page size of a dispatcher.
 const PAGE: u32 = 250;
 
-/// In a second. It is more than people and scripts of one customer need, and less than what a database has trouble with.
+/// Calls in a second. This is more than the people and scripts of one customer need, and less than would overload a
+/// database.
 const CALLS: u32 = 100;

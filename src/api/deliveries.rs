@@ -30,7 +30,7 @@ pub(super) struct DeliveryView {
     /// The event type of its message.
     #[serde(rename = "type")]
     event_type: String,
-    /// Whose it is. Not there in an application without tenants.
+    /// The tenant. Absent in an application without tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<String>,
@@ -38,11 +38,11 @@ pub(super) struct DeliveryView {
     endpoint: String,
     #[schema(value_type = StateName)]
     state: &'static str,
-    /// How many attempts were begun since it was made.
+    /// How many attempts were begun since the delivery was created.
     attempts: u32,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
-    /// When a pending one is due.
+    /// When a pending delivery is due.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     due_at: Option<Time>,
 }
@@ -65,20 +65,21 @@ pub(super) enum StateName {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub(super) struct AttemptView {
-    /// Which attempt it was, from 1 since the delivery was made.
+    /// The number of the attempt, from 1.
     attempt: u32,
-    /// Whether somebody asked for it, by resending or recovering the delivery.
+    /// Whether the attempt was requested, by resending or recovering the delivery.
     manual: bool,
     #[schema(value_type = String, format = DateTime)]
     ended_at: Time,
     /// The status that the endpoint answered.
     #[schema(required)]
     status: Option<u16>,
-    /// The class of the failure; `null` when it was delivered.
+    /// The reason of the failure; `null` if the attempt delivered.
     #[schema(required)]
     error: Option<String>,
     duration_ms: u64,
-    /// The start of what the endpoint answered. What is not UTF-8 is replaced. Any text at all: escape it.
+    /// The beginning of the endpoint's answer, with bytes that are not UTF-8 replaced. It may be any text: escape it
+    /// before you show it.
     answer: String,
 }
 
@@ -93,30 +94,30 @@ pub(super) struct Attempts {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    /// Whose deliveries, for an operator of all tenants.
+    /// The tenant, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
-    /// Those of all tenants together; only an operator of all tenants may ask for them. They are in any state, `refused` or `exhausted`,
-    /// and are not looked for by endpoint, message or type.
+    /// `true` lists the deliveries of all tenants; only an operator of all tenants may use it. They can be filtered by
+    /// the states `refused` and `exhausted`, but not by endpoint, message or type.
     #[param(value_type = Option<bool>)]
     all_tenants: Option<String>,
-    /// Those of one endpoint.
+    /// Only deliveries to this endpoint.
     #[param(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
     endpoint: Option<String>,
-    /// Those in one state.
+    /// Only deliveries in this state.
     #[param(value_type = Option<StateName>)]
     state: Option<String>,
-    /// Those of messages of one event type.
+    /// Only deliveries of messages with this event type.
     #[serde(rename = "type")]
     #[param(rename = "type", value_type = Option<String>, max_length = 128, pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$")]
     event_type: Option<String>,
-    /// Those of one message.
+    /// Only deliveries of this message.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_:-]{1,128}$")]
     message: Option<String>,
-    /// Where the page begins: `next` of the page before it, which is the id of a delivery.
+    /// Where the page begins: the `next` of the previous page, which is the id of a delivery.
     #[param(value_type = Option<String>, pattern = "^dlv_[0-9]{1,18}$")]
     before: Option<String>,
-    /// How many rows it has at most; 50 by default.
+    /// The maximum number of rows; 50 by default.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_147_483_647)]
     limit: Option<String>,
 }
@@ -193,7 +194,7 @@ pub(super) async fn attempts(
 
 /// Send a delivery again
 ///
-/// At once, with all its attempts before it. One that waits for a retry does not wait any longer.
+/// It is due at once, and keeps its earlier attempts. A delivery that waits for a retry does not wait any longer.
 #[utoipa::path(
     post, path = "/deliveries/{id}/resend", tag = "deliveries", operation_id = "resend_delivery",
     params(DeliveryParameter, IdempotencyKey), request_body = Nothing,
@@ -229,7 +230,8 @@ pub(super) async fn cancel(
         .await
 }
 
-/// Shows what became of a delivery. What could not be done with one that is there is a conflict with its state.
+/// Shows a changed delivery. If it exists but could not be changed, its state does not allow the change, which is a
+/// conflict.
 async fn changed(
     tenant: &Tenant,
     id: SentDeliveryId,

@@ -15,7 +15,7 @@ use super::{
     tenants::{self, Everything},
 };
 
-/// Every route of what is sent, with its entry in the OpenAPI document.
+/// Every route for sending, with its entry in the OpenAPI document.
 pub(super) fn sending() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
         .routes(routes!(endpoints::list, endpoints::create))
@@ -39,7 +39,7 @@ pub(super) fn sending() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(stats::of_tenant))
 }
 
-/// The same of what is received.
+/// The same for receiving.
 pub(super) fn receiving() -> OpenApiRouter<Arc<Received>> {
     OpenApiRouter::new()
         .routes(routes!(inbox::list))
@@ -62,13 +62,13 @@ fn empty() -> OpenApi {
     #[openapi(
         components(schemas(Problem)),
         tags(
-            (name = "endpoints", description = "Where webhooks are delivered to."),
+            (name = "endpoints", description = "The URLs to which webhooks are delivered."),
             (name = "messages", description = "What is delivered."),
             (name = "deliveries", description = "One message on its way to one endpoint, with every attempt."),
-            (name = "event types", description = "The catalogue of what can be subscribed to."),
-            (name = "stats", description = "How attempts ended, by the hour."),
-            (name = "inbox", description = "What was received, and is worked later."),
-            (name = "tenants", description = "Everything that one tenant has."),
+            (name = "event types", description = "The event types that endpoints can subscribe to."),
+            (name = "stats", description = "The outcomes of attempts, by the hour."),
+            (name = "inbox", description = "Webhooks that were received and are handled later."),
+            (name = "tenants", description = "All data of one tenant."),
         )
     )]
     struct Components;
@@ -84,7 +84,8 @@ fn empty() -> OpenApi {
     document
 }
 
-/// The document as it is served. It names the place where the application has nested the router, which shows with a request.
+/// The document as it is served. It contains the path at which the application has nested the router, which is only
+/// known from a request.
 #[derive(Clone)]
 pub(super) struct Document(Arc<str>);
 
@@ -113,5 +114,5 @@ impl Document {
     }
 }
 
-/// Stands where the place is put in.
+/// The placeholder for this path.
 const PLACE: &str = "{place}";

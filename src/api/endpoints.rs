@@ -36,7 +36,7 @@ use crate::{
 pub(super) struct EndpointView {
     #[schema(example = "ep_0123456789abcdef0123456789abcdef")]
     id: String,
-    /// Whose it is. Not there in an application without tenants.
+    /// The tenant. Absent in an application without tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<String>,
@@ -45,12 +45,12 @@ pub(super) struct EndpointView {
     /// Which event types it wants: names, `prefix.*` (or with `/` or `:` before the `*`), or `*` for all.
     #[schema(example = json!(["order.*"]))]
     events: Vec<String>,
-    /// Whether it gets deliveries.
+    /// Whether the endpoint gets deliveries.
     enabled: bool,
-    /// Why it gets none: `asked`, `failing` or `gone`.
+    /// Why the endpoint is disabled: `asked`, `failing` or `gone`.
     #[schema(required)]
     disabled_reason: Option<&'static str>,
-    /// What its owner wrote about it.
+    /// A description by the owner.
     description: String,
     /// How deliveries are signed.
     #[schema(value_type = StyleName)]
@@ -63,7 +63,7 @@ pub(super) struct EndpointView {
     api_version: Option<String>,
     /// Whether its deliveries are made one at a time and in the order of their messages.
     in_order: bool,
-    /// What the application or the owner keeps with it, by name.
+    /// Texts that the application or the owner has stored with the endpoint, by name.
     metadata: BTreeMap<String, String>,
     /// The labels that messages must have, by name. Without any it gets messages with any labels.
     labels: BTreeMap<String, String>,
@@ -77,10 +77,10 @@ pub(super) struct EndpointView {
 pub(super) struct EndpointWithSecret {
     #[serde(flatten)]
     endpoint: EndpointView,
-    /// The secret with which deliveries are verified: it is shown in this answer alone. In the style `standard-webhooks-v1a`
+    /// The secret with which deliveries are verified. Only this answer shows it. In the style `standard-webhooks-v1a`
     /// it is the public key.
     secret: String,
-    /// The delivery of the ping, where one was asked for and could be made.
+    /// The id of the ping's delivery, if a ping was requested and could be created.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     ping: Option<String>,
@@ -97,35 +97,37 @@ pub(super) enum StyleName {
     XWebhook,
 }
 
-/// An endpoint that is to be registered.
+/// An endpoint to register.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewEndpointInput {
     /// Where deliveries go: `https`, on port 443 or 8443, to a public address.
     #[schema(format = "uri", example = "https://example.com/hook", max_length = 2048)]
     url: String,
-    /// Which event types it wants: names, `prefix.*` (or with `/` or `:` before the `*`), or `*` for all, which is what it gets without this field.
+    /// Which event types it wants: names, `prefix.*` (or with `/` or `:` before the `*`), or `*` for all. The default
+    /// is `*`.
     #[schema(example = json!(["order.*"]), min_items = 1)]
     events: Option<Vec<String>>,
-    /// What its owner writes about it.
+    /// A description by the owner.
     #[serde(default)]
     #[schema(max_length = 1024)]
     description: String,
-    /// Headers that its deliveries have beside those of the signature, such as an `Authorization` for a gateway. They are
-    /// never shown again.
+    /// Headers of the deliveries in addition to those of the signature, such as an `Authorization` for a gateway. They
+    /// are never shown again.
     #[serde(default)]
     #[schema(write_only)]
     headers: BTreeMap<String, String>,
-    /// The certificate that its receiver is shown if it asks for one (mutual TLS). It is never shown again.
+    /// The client certificate for this receiver, if it asks for one (mutual TLS). It is never shown again.
     #[schema(value_type = Option<IdentityInput>, write_only, nullable = false)]
     client_identity: Option<IdentityInput>,
-    /// How an access token for it is obtained, by the client credentials of OAuth 2.0. They are never shown again.
+    /// The client credentials with which an access token for the deliveries is obtained (OAuth 2.0). They are never
+    /// shown again.
     #[schema(value_type = Option<CredentialsInput>, write_only, nullable = false)]
     client_credentials: Option<CredentialsInput>,
     /// How many attempts it takes in a second or a minute.
     #[schema(example = "10/s", pattern = "^[1-9][0-9]*/(s|min)$", nullable = false)]
     rate_limit: Option<String>,
-    /// A secret that its owner has already, 24 to 64 bytes long. Without it one is drawn.
+    /// A secret that the owner has chosen, 24 to 64 bytes long. By default a random one is generated.
     #[schema(write_only, nullable = false)]
     secret: Option<String>,
     /// How deliveries are signed.
@@ -137,15 +139,15 @@ pub(super) struct NewEndpointInput {
     /// Whether its deliveries are made one at a time and in the order of their messages.
     #[serde(default)]
     in_order: bool,
-    /// What the application or the owner keeps with it: texts by name.
+    /// Texts that the application or the owner stores with the endpoint, by name.
     #[serde(default)]
     #[schema(schema_with = metadata::schema, required = false)]
     metadata: BTreeMap<String, String>,
-    /// The labels that messages must have: it gets those of its event types that have each of them, with the same value.
+    /// The labels that messages must have: the endpoint gets messages that have all of them with the same values.
     #[serde(default)]
     #[schema(schema_with = metadata::labels_schema, required = false)]
     labels: BTreeMap<String, String>,
-    /// Whether it is sent a ping at once.
+    /// Whether a ping is sent at once.
     #[serde(default)]
     ping: bool,
 }
@@ -168,21 +170,21 @@ pub(super) struct IdentityInput {
 #[serde(deny_unknown_fields)]
 #[schema(as = ClientCredentials)]
 pub(super) struct CredentialsInput {
-    /// Where the authorization server issues tokens: a URL that an endpoint could have.
+    /// The URL at which the authorization server issues tokens. The rules for URLs of endpoints apply.
     #[schema(write_only, format = "uri", example = "https://login.example.com/token", max_length = 2048)]
     token_url: String,
-    /// The id that it knows the sender by.
+    /// The client id of the sender at the authorization server.
     #[schema(write_only, min_length = 1, max_length = 256, pattern = "^[ -~]+$")]
     client_id: String,
-    /// The secret that goes with the id.
+    /// The client secret.
     #[schema(write_only, min_length = 1, max_length = 1024, pattern = "^[ -~]+$")]
     client_secret: String,
-    /// The scope that is asked for.
+    /// The scope to request.
     #[schema(write_only, nullable = false, example = "webhooks")]
     scope: Option<String>,
 }
 
-/// What is to be changed about an endpoint. What is left out stays as it is.
+/// Changes of an endpoint. Fields that are left out do not change.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = EndpointUpdate)]
@@ -191,23 +193,23 @@ pub(super) struct UpdateInput {
     #[schema(format = "uri", example = "https://example.com/hook", max_length = 2048, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     url: Option<String>,
-    /// Which event types it wants.
+    /// The event types that the endpoint wants.
     #[schema(example = json!(["order.*"]), min_items = 1, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     events: Option<Vec<String>>,
-    /// What its owner writes about it.
+    /// A description by the owner.
     #[schema(max_length = 1024, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     description: Option<String>,
-    /// All headers that its deliveries have beside those of the signature.
+    /// All headers of the deliveries in addition to those of the signature.
     #[schema(write_only, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     headers: Option<BTreeMap<String, String>>,
-    /// The certificate that its receiver is shown if it asks for one (mutual TLS); `null` removes it.
+    /// The client certificate for this receiver, if it asks for one (mutual TLS); `null` removes it.
     #[schema(value_type = Option<IdentityInput>, write_only)]
     #[serde(default, deserialize_with = "some")]
     client_identity: Option<Option<IdentityInput>>,
-    /// How an access token for it is obtained; `null` removes the credentials.
+    /// The client credentials with which an access token is obtained; `null` removes them.
     #[schema(value_type = Option<CredentialsInput>, write_only)]
     #[serde(default, deserialize_with = "some")]
     client_credentials: Option<Option<CredentialsInput>>,
@@ -227,25 +229,26 @@ pub(super) struct UpdateInput {
     #[schema(nullable = false)]
     #[serde(default, deserialize_with = "some")]
     in_order: Option<bool>,
-    /// The entries of its metadata that are to be set, or removed with `null`; `null` in their place removes all.
+    /// Entries of the metadata to set, or to remove if the value is `null`; `null` instead of the object removes all.
     #[schema(schema_with = metadata::patch_schema, required = false)]
     #[serde(default, deserialize_with = "some")]
     metadata: Option<Option<BTreeMap<String, Option<String>>>>,
-    /// The labels that messages must have, that are to be set, or removed with `null`; `null` in their place removes all.
+    /// Labels that messages must have, to set, or to remove if the value is `null`; `null` instead of the object
+    /// removes all.
     #[schema(schema_with = metadata::labels_patch_schema, required = false)]
     #[serde(default, deserialize_with = "some")]
     labels: Option<Option<BTreeMap<String, Option<String>>>>,
 }
 
-/// How a secret is to be rotated.
+/// The options of a rotation.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateInput {
-    /// For how long the secrets before it sign as well; 24 hours by default, 30 days at most.
+    /// For how long deliveries are also signed with the previous secrets; 24 hours by default, 30 days at most.
     #[schema(minimum = 0, maximum = 2_592_000, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     overlap_seconds: Option<u32>,
-    /// A secret that its owner has chosen, 24 to 64 bytes long. Without it one is drawn.
+    /// A secret that the owner has chosen, 24 to 64 bytes long. By default a random one is generated.
     #[schema(write_only, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     secret: Option<String>,
@@ -258,20 +261,20 @@ pub(super) struct RecoverInput {
     /// Messages that were dispatched at this time or later.
     #[schema(value_type = String, format = DateTime)]
     since: Time,
-    /// Messages that were dispatched before this time. Without it the span goes on to the present.
+    /// Messages that were dispatched before this time; now by default.
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     #[serde(default, deserialize_with = "some")]
     until: Option<Time>,
 }
 
-/// What was recovered.
+/// The result of a recovery.
 #[derive(Serialize, ToSchema)]
 pub(super) struct RecoveredView {
-    /// How many deliveries are due again or were made.
+    /// How many deliveries are due again or were created.
     deliveries: u64,
 }
 
-/// Which example is to be sent.
+/// The example to send.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExampleInput {
@@ -281,10 +284,10 @@ pub(super) struct ExampleInput {
     event_type: String,
 }
 
-/// What was sent.
+/// The delivery that was created.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Pinged {
-    /// The delivery of what was sent.
+    /// The id of the delivery.
     #[schema(example = "dlv_42")]
     delivery: String,
 }
@@ -293,16 +296,16 @@ pub(super) struct Pinged {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    /// Whose endpoints, for an operator of all tenants.
+    /// The tenant, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
-    /// Those of all tenants together; only an operator of all tenants may ask for them.
+    /// `true` lists the endpoints of all tenants; only an operator of all tenants may use it.
     #[param(value_type = Option<bool>)]
     all_tenants: Option<String>,
-    /// Where the page begins: `next` of the page before it.
+    /// Where the page begins: the `next` of the previous page.
     #[param(value_type = Option<String>, pattern = "^ep_[0-9a-f]{32}$")]
     after: Option<String>,
-    /// How many rows it has at most; 50 by default.
+    /// The maximum number of rows; 50 by default.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_147_483_647)]
     limit: Option<String>,
 }
@@ -311,7 +314,7 @@ pub(super) struct ListParameters {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TenantParameter {
-    /// Whose it is to be, for an operator of all tenants.
+    /// The tenant of the new object, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub(super) tenant: Option<String>,
 }
@@ -340,14 +343,14 @@ pub(super) async fn list(
 
 /// Register an endpoint
 ///
-/// The answer shows the secret, and nothing else will.
+/// Only this answer shows the secret.
 #[utoipa::path(
     post, path = "/endpoints", tag = "endpoints", operation_id = "create_endpoint", params(TenantParameter, IdempotencyKey),
     request_body = NewEndpointInput,
     responses(
         (status = 201, description = "It is registered.", body = EndpointWithSecret, headers(
             ("ETag" = String, description = "The state of the endpoint."),
-            ("Location" = String, description = "Where it is, relative to this route."),
+            ("Location" = String, description = "The URL of the new object, relative to this route."),
         )),
         Always, BadBody, Quota,
     ),
@@ -371,7 +374,7 @@ pub(super) async fn create(
         (status = 200, description = "The endpoint.", body = EndpointView, headers(
             ("ETag" = String, description = "The state of the endpoint."),
         )),
-        (status = 304, description = "It is what `If-None-Match` names."),
+        (status = 304, description = "The endpoint still matches `If-None-Match`."),
         Always, NoSuch,
     ),
 )]
@@ -391,7 +394,8 @@ pub(super) async fn get(
 
 /// Change an endpoint
 ///
-/// As a merge patch (RFC 7396): what is left out stays as it is. Deliveries that wait are sent by the new settings.
+/// The body is a merge patch (RFC 7396): fields that are left out do not change. Waiting deliveries are sent with the
+/// new settings.
 #[utoipa::path(
     patch, path = "/endpoints/{id}", tag = "endpoints", operation_id = "update_endpoint",
     params(EndpointParameter, IfMatchHeader), request_body = UpdateInput,
@@ -440,8 +444,8 @@ pub(super) async fn delete(
 
 /// Rotate the secret
 ///
-/// Until the overlap has passed, deliveries are signed with the new secret and with those before it. The answer shows the new
-/// one, and nothing else will.
+/// Until the overlap has passed, deliveries are signed with the new secret and with the previous ones. Only this answer
+/// shows the new secret.
 #[utoipa::path(
     post, path = "/endpoints/{id}/rotate-secret", tag = "endpoints", operation_id = "rotate_secret",
     params(EndpointParameter, IdempotencyKey), request_body = RotateInput,
@@ -449,7 +453,7 @@ pub(super) async fn delete(
         (status = 200, description = "The endpoint and its new secret.", body = EndpointWithSecret, headers(
             ("ETag" = String, description = "The state of the endpoint."),
         )),
-        Always, NoSuch, BadBody, (status = 412, description = "Others changed the endpoint all the while.", body = Problem,
+        Always, NoSuch, BadBody, (status = 412, description = "The endpoint was changed by others at the same time.", body = Problem,
             content_type = "application/problem+json"),
     ),
 )]
@@ -474,7 +478,7 @@ pub(super) async fn rotate_secret(
 
 /// Enable an endpoint
 ///
-/// What was held for it is due at once. To enable one that is enabled changes nothing.
+/// Held deliveries are due at once. If the endpoint is enabled already, nothing changes.
 #[utoipa::path(
     post, path = "/endpoints/{id}/enable", tag = "endpoints", operation_id = "enable_endpoint",
     params(EndpointParameter, IdempotencyKey), request_body = Nothing,
@@ -500,7 +504,8 @@ pub(super) async fn enable(
 
 /// Disable an endpoint
 ///
-/// What waits for it is held, and new messages make no deliveries for it. To disable one that is disabled changes nothing.
+/// Waiting deliveries are held, and no deliveries are created for new messages. If the endpoint is disabled already,
+/// nothing changes.
 #[utoipa::path(
     post, path = "/endpoints/{id}/disable", tag = "endpoints", operation_id = "disable_endpoint",
     params(EndpointParameter, IdempotencyKey), request_body = Nothing,
@@ -524,8 +529,8 @@ pub(super) async fn disable(
 
 /// Ping an endpoint
 ///
-/// Sends a message of the type `endpoint.ping`, whatever it subscribes to. Within ten seconds there is one ping; a second
-/// call returns the delivery of the first.
+/// Sends a message of the type `endpoint.ping`, whatever the endpoint subscribes to. At most one ping is sent in ten
+/// seconds; a second call returns the delivery of the first.
 #[utoipa::path(
     post, path = "/endpoints/{id}/ping", tag = "endpoints", operation_id = "ping_endpoint",
     params(EndpointParameter, IdempotencyKey), request_body = Nothing,
@@ -544,8 +549,8 @@ pub(super) async fn ping(
 
 /// Send an example to an endpoint
 ///
-/// Sends the example that the catalogue has of an event type, whatever the endpoint subscribes to. The id of the message contains
-/// `:example:`. Within ten seconds an example is sent once; a second call returns the delivery of the first.
+/// Sends the catalogue's example of an event type, whatever the endpoint subscribes to. The id of the message contains
+/// `:example:`. An example is sent at most once in ten seconds; a second call returns the delivery of the first.
 #[utoipa::path(
     post, path = "/endpoints/{id}/send-example", tag = "endpoints", operation_id = "send_example",
     params(EndpointParameter, IdempotencyKey), request_body = ExampleInput,
@@ -564,7 +569,8 @@ pub(super) async fn send_example(
 
 /// Recover what an endpoint missed
 ///
-/// Makes due what failed for good, and what was never made because the endpoint was disabled or not registered.
+/// Sends deliveries again that failed for good, and those that were not created because the endpoint was disabled or
+/// not registered.
 #[utoipa::path(
     post, path = "/endpoints/{id}/recover", tag = "endpoints", operation_id = "recover_endpoint",
     params(EndpointParameter, IdempotencyKey), request_body = RecoverInput,
@@ -597,7 +603,7 @@ struct Recovering<'a> {
 impl<'a> Recovering<'a> {
     fn begin(shared: &'a Shared, id: EndpointId) -> Result<Self, Problem> {
         let begun = shared.recovering.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        let detail = "what this endpoint missed is being recovered already";
+        let detail = "a recovery of this endpoint is running already";
         if begun { Ok(Self { shared, id }) } else { Err(Problem::conflict("in_flight", detail)) }
     }
 }
@@ -621,7 +627,7 @@ pub(super) struct EndpointParameter {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)] // It is there for the document.
 pub(super) struct IfMatchHeader {
-    /// The `ETag` of the endpoint that was read: it is changed only if nobody else has changed it since.
+    /// The `ETag` of the endpoint: it is changed only if nobody else has changed it since it was read.
     #[param(rename = "If-Match", value_type = Option<String>)]
     if_match: Option<String>,
 }
@@ -630,7 +636,8 @@ pub(super) struct IfMatchHeader {
 #[into_params(parameter_in = Header)]
 #[allow(dead_code)] // It is there for the document.
 pub(super) struct IdempotencyKey {
-    /// Any text that is new for each new request. The same request again is answered with the first answer, for 24 hours.
+    /// A text that is unique for each new request, such as a UUID. If the same request arrives again within 24 hours,
+    /// it gets the first answer and has no effect.
     #[param(rename = "Idempotency-Key", value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     idempotency_key: Option<String>,
 }
@@ -822,8 +829,8 @@ fn secret(text: String) -> Result<Secret, Problem> {
     Secret::new(text).map_err(|error| Problem::field("secret", error.to_string()))
 }
 
-/// In seconds: a day, in which the owner of an endpoint can change its secret.
+/// In seconds: a day is enough for the owner of an endpoint to change its secret.
 const DEFAULT_OVERLAP: u32 = 24 * 60 * 60;
 
-/// In seconds: 30 days. An old secret that signs for longer is not rotated.
+/// In seconds: 30 days. A secret that stays valid for longer is not really rotated.
 const LONGEST_OVERLAP: u32 = 30 * 24 * 60 * 60;

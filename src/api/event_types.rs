@@ -26,7 +26,7 @@ pub(super) struct EventTypeEntry {
     name: String,
     /// What it means.
     description: String,
-    /// Of which version of the API it is.
+    /// The version of the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     version: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct Catalogue {
     data: Vec<EventTypeEntry>,
 }
 
-/// Event types that are to be added or replaced.
+/// Event types to add or replace.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PutEventTypes {
@@ -56,7 +56,7 @@ pub(super) struct PutEventTypes {
     data: Vec<PutEventType>,
 }
 
-/// An event type that is to be added or replaced.
+/// An event type to add or replace.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PutEventType {
@@ -67,7 +67,7 @@ struct PutEventType {
     #[serde(default)]
     #[schema(max_length = 4096)]
     description: String,
-    /// Of which version of the API it is.
+    /// The version of the API.
     #[schema(pattern = "^[A-Za-z0-9._-]+$", max_length = 64)]
     version: Option<String>,
     /// What describes its payload, mostly a JSON Schema: a text, or any JSON value, which is kept as its text.

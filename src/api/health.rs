@@ -15,7 +15,8 @@ use crate::{
     send::{Backlog, Dispatcher, Scope},
 };
 
-/// From when on [`health`] says that something is overdue. By default nothing is, and only a store that cannot be reached is told of.
+/// The limits above which [`health`] answers `overdue`. By default there are none, and only a store that does not
+/// answer is reported.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,34 +35,35 @@ pub struct HealthLimits {
 }
 
 impl HealthLimits {
-    /// Sets how long an endpoint may have something due of which no worker takes anything. It grows where no worker runs, or where the
-    /// workers have too much to do; what an endpoint is to blame for does not count.
+    /// Sets for how long an endpoint may have due deliveries without a worker that takes any of them. The value grows
+    /// if no worker runs, or if the workers have too much to do; delays that an endpoint causes itself do not count.
     pub fn unserved(mut self, longest: Duration) -> Self {
         self.unserved = Some(longest);
         self
     }
 
-    /// Sets how long the oldest delivery may have been due. It also grows for an endpoint that is slower than what is dispatched to it.
+    /// Sets how long the oldest delivery may have been due. The value also grows if an endpoint is slower than messages
+    /// are dispatched to it.
     pub fn oldest_due(mut self, longest: Duration) -> Self {
         self.oldest_due = Some(longest);
         self
     }
 
-    /// Sets how many deliveries may wait; they are counted up to 10,000 ([`BACKLOG_COUNTED`](crate::send::BACKLOG_COUNTED)), so that a
-    /// limit above that is never passed.
+    /// Sets how many deliveries may wait. They are counted up to 10,000
+    /// ([`BACKLOG_COUNTED`](crate::send::BACKLOG_COUNTED)), so a limit above this number has no effect.
     pub fn waiting(mut self, most: u32) -> Self {
         self.waiting = Some(most);
         self
     }
 
-    /// Sets how many events may wait or be worked in the inboxes, all of them together.
+    /// Sets how many events may be pending or working, in all inboxes together.
     pub fn inbox_waiting(mut self, most: u64) -> Self {
         self.inbox_waiting = Some(most);
         self
     }
 
-    /// Sets how long ago the oldest event that has not ended may have been accepted. One event that fails again and again raises it too, for
-    /// as long as its retries take.
+    /// Sets how long ago the oldest event that has not ended may have been accepted. A single event that fails
+    /// repeatedly raises this value too, for as long as it is retried.
     pub fn inbox_oldest(mut self, longest: Duration) -> Self {
         self.inbox_oldest = Some(longest);
         self
@@ -81,8 +83,8 @@ impl HealthLimits {
     }
 }
 
-/// Creates the handler of a health check over what is sent: [`Health`] with its defaults. It answers 200 if the store answers and nothing
-/// is over the limits, and 503 otherwise.
+/// Creates the handler of a health check for sending. It answers 200 if the store answers and no limit is exceeded, and
+/// 503 otherwise. [`Health`] has more options.
 ///
 /// ```
 /// use std::time::Duration;
@@ -98,8 +100,8 @@ pub fn health(webhooks: Dispatcher, limits: HealthLimits) -> impl Fn() -> Health
     Health::new(webhooks).with_limits(limits).handler()
 }
 
-/// A health check over what is sent, what waits in inboxes, or both. Mount its [handler](Self::handler) where probes and monitoring reach it;
-/// it needs no authorization, and shows a few numbers of all tenants together and nothing else.
+/// A health check for sending, for inboxes, or for both. Mount its [handler](Self::handler) where probes and monitoring
+/// reach it. It needs no authorization, since it shows only a few totals over all tenants.
 ///
 /// ```
 /// use std::time::Duration;
@@ -118,8 +120,9 @@ pub fn health(webhooks: Dispatcher, limits: HealthLimits) -> impl Fn() -> Health
 ///  "inbox":{"pending":3,"working":1,"dead":0,"oldest_seconds":2}}
 /// ```
 ///
-/// `status` is `ok`, `overdue` or `unavailable`. The stores are asked at most once a second, by one request at a time, and have 5 seconds to
-/// answer. Do not use it as a liveness probe that restarts the process: a restart helps neither a database nor a backlog.
+/// `status` is `ok`, `overdue` or `unavailable`. The stores are asked at most once a second, by one request at a time,
+/// and have 5 seconds to answer. Do not use it as a liveness probe that restarts the process: a restart does not mend a
+/// database or shorten a backlog.
 #[must_use]
 pub struct Health {
     webhooks: Option<Dispatcher>,
@@ -128,12 +131,12 @@ pub struct Health {
 }
 
 impl Health {
-    /// Creates a health check over what is sent.
+    /// Creates a health check for sending.
     pub fn new(webhooks: Dispatcher) -> Self {
         Self { webhooks: Some(webhooks), inboxes: Inboxes::default(), limits: HealthLimits::default() }
     }
 
-    /// Creates a health check of an application that only receives.
+    /// Creates a health check for an application that only receives.
     pub fn for_inbox(inbox: Inbox) -> Self {
         Self { webhooks: None, inboxes: Inboxes::of(inbox), limits: HealthLimits::default() }
     }
@@ -141,7 +144,7 @@ impl Health {
     /// Adds an inbox.
     ///
     /// # Errors
-    /// If another inbox has the same name, or is not in the same store, as in [`Api::with_inbox`](super::Api::with_inbox).
+    /// If another inbox has the same name, or is in another store, as in [`Api::with_inbox`](super::Api::with_inbox).
     pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
         self.inboxes.add(inbox)?;
         Ok(self)
@@ -260,8 +263,8 @@ struct InboxView {
     oldest_seconds: u64,
 }
 
-/// For how long an answer of the store is shown again: anybody may ask, and the store has other work.
+/// How long an answer of the store is cached, since anyone can send requests.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// As long as other calls of the API wait. Probes give up sooner or about then.
+/// The same as for other calls of the API. Most probes time out sooner or at about this time.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::inbox::{Change, EventState, InboxId, InboxRecord, ShownRequest};
 
-/// What the routes of the inbox share.
+/// The state that the routes of the inbox share.
 pub(super) struct Received {
     pub(super) inboxes: Inboxes,
-    /// How many rows a page has at most.
+    /// The maximum number of rows of a page.
     pub(super) page: u32,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct EventView {
     /// The name of its inbox.
     #[schema(example = "inbox")]
     consumer: String,
-    /// Who sent it.
+    /// The provider that has sent the event.
     #[schema(example = "stripe")]
     provider: String,
-    /// Whose it is. Not there if the sender's secret names no tenant.
+    /// The tenant. Absent if the source of secrets names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<String>,
-    /// The id that its sender gave it.
+    /// The sender's id.
     #[schema(required)]
     delivery: Option<String>,
     /// Its event type.
@@ -56,14 +56,14 @@ pub(super) struct EventView {
     /// When it was accepted, or accepted again.
     #[schema(value_type = String, format = DateTime)]
     accepted_at: Time,
-    /// When a pending event is due, or a working one would be if its worker were gone. A pending one without it waits for another one with
-    /// its order key.
+    /// When a pending event is due, or when a working event is due again if its worker has died. A pending event
+    /// without this field waits for another one with its order key.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     due_at: Option<Time>,
-    /// When it was done, discarded or dead.
+    /// When the event was done, discarded or dead.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     ended_at: Option<Time>,
-    /// Why it is not done: what its handler or the inbox said last.
+    /// Why the event is not done: the last reason from its handler or the inbox.
     #[schema(required)]
     reason: Option<String>,
 }
@@ -86,7 +86,7 @@ pub(super) enum EventStateName {
 pub(super) struct EventWithRequest {
     #[serde(flatten)]
     event: EventView,
-    /// Not there once it was dropped after its retention, or where no key of this process opens it.
+    /// Absent after its retention, or if this process does not have the key to open it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     request: Option<RequestView>,
@@ -100,9 +100,9 @@ struct RequestView {
     method: String,
     /// The path of its URL, without the query.
     path: String,
-    /// The headers that the inbox keeps. Signatures are not among them.
+    /// The stored headers. Signatures are not among them.
     headers: Vec<HeaderView>,
-    /// The body. What is not UTF-8 is replaced. Any text at all: escape it.
+    /// The body, with bytes that are not UTF-8 replaced. It may be any text: escape it before you show it.
     body: String,
 }
 
@@ -119,15 +119,15 @@ struct HeaderView {
 #[serde(deny_unknown_fields)]
 #[schema(as = InboxSelection)]
 pub(super) struct SelectionInput {
-    /// These events, in any state that allows it.
+    /// The ids of the events.
     #[serde(default, deserialize_with = "some")]
     #[schema(min_items = 1, max_items = 250, nullable = false, example = json!(["42", "43"]))]
     ids: Option<Vec<String>>,
-    /// The dead letters that died at this time or later.
+    /// Selects the dead letters that died at this time or later.
     #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     since: Option<Time>,
-    /// Only those of the inbox with this name.
+    /// Only events of the inbox with this name.
     #[serde(default, deserialize_with = "some")]
     #[schema(nullable = false, max_length = 256)]
     consumer: Option<String>,
@@ -137,7 +137,7 @@ pub(super) struct SelectionInput {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangedEvents)]
 pub(super) struct Changed {
-    /// Those that are there and whose state allowed it.
+    /// How many events were changed: those that exist and whose state allows it.
     changed: u64,
 }
 
@@ -148,20 +148,20 @@ pub(super) struct ListParameters {
     /// Whose events, for an operator of all tenants; without it those of all. An empty value means the events without a tenant.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
-    /// Those of the inbox with this name.
+    /// Only events of the inbox with this name.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     consumer: Option<String>,
-    /// Those in one state.
+    /// Only events in this state.
     #[param(value_type = Option<EventStateName>)]
     state: Option<String>,
-    /// Those of one event type.
+    /// Only events with this type.
     #[serde(rename = "type")]
     #[param(rename = "type", value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
-    /// Where the page begins: `next` of the page before it, which is the id of an event.
+    /// Where the page begins: the `next` of the previous page, which is the id of an event.
     #[param(value_type = Option<String>, pattern = "^(0|[1-9][0-9]{0,17})$")]
     before: Option<String>,
-    /// How many rows it has at most; 50 by default.
+    /// The maximum number of rows; 50 by default.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_147_483_647)]
     limit: Option<String>,
 }
@@ -245,7 +245,7 @@ pub(super) async fn get(
 
 /// Replay an event
 ///
-/// It is due at once, and its attempts count from 1. It has to be done, discarded or dead. Only an operator may do it.
+/// The event is due at once, and its attempts count from 1. It has to be done, discarded or dead. Only for operators.
 #[utoipa::path(
     post, path = "/inbox/{id}/replay", tag = "inbox", operation_id = "replay_inbox_event",
     params(EventParameter, IdempotencyKey), request_body = Nothing,
@@ -257,13 +257,13 @@ pub(super) async fn replay(
     Id(EventId(id)): Id<EventId>,
     _: OptionalInput<Nothing>,
 ) -> Result<Response, Problem> {
-    let detail = "the event cannot be replayed: it has not ended, or what came is no longer kept";
+    let detail = "the event cannot be replayed: it has not ended, or its content is no longer kept";
     change_one(&received, &caller, id, Change::Replay, detail).await
 }
 
 /// Discard an event
 ///
-/// It will not be worked. It has to be pending or dead. Only an operator may do it.
+/// The event will not be handled. It has to be pending or dead. Only for operators.
 #[utoipa::path(
     post, path = "/inbox/{id}/discard", tag = "inbox", operation_id = "discard_inbox_event",
     params(EventParameter, IdempotencyKey), request_body = Nothing,
@@ -362,7 +362,7 @@ async fn change_many(
             inboxes.change(&whose, consumer, change, ids).await?
         }
         (None, Some(Time(since))) => inboxes.change_since(&whose, consumer, change, since).await?,
-        (Some(_), Some(_)) | (None, None) => return Err(Problem::field("", "either `ids` or `since` is there")),
+        (Some(_), Some(_)) | (None, None) => return Err(Problem::field("", "send either `ids` or `since`")),
     };
     Ok(json(StatusCode::ACCEPTED, &Changed { changed }))
 }
@@ -376,7 +376,7 @@ fn no_such_inbox(inboxes: &Inboxes) -> String {
     format!("there is no such inbox; there is {}", names.join(", "))
 }
 
-/// A text to look for. No store has to find one with characters that it cannot keep.
+/// Checks the text of a filter. Texts with characters that a store cannot keep are rejected.
 fn text<'a>(name: &'static str, text: Option<&'a str>) -> Result<Option<&'a str>, Problem> {
     match text {
         Some(text) if text.chars().count() > LONGEST_TEXT || text.chars().any(char::is_control) => {
@@ -430,7 +430,7 @@ impl EventView {
     }
 }
 
-/// As many rows as a page has: what somebody selects by hand.
+/// The largest page, since people select events on one page.
 const MOST_IDS: usize = 250;
 
 /// In characters: as long as the name of a tenant, and longer than an event type of any known sender.

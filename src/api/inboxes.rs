@@ -1,4 +1,4 @@
-//! The inboxes of a router, and whose events of them somebody may see.
+//! The inboxes of a router, and the events that a caller may see.
 
 use std::{str::FromStr, sync::Arc, time::SystemTime};
 
@@ -15,7 +15,7 @@ pub(crate) struct Inboxes(Vec<Inbox>);
 #[derive(Debug, Clone)]
 pub(crate) enum Whose {
     All,
-    /// One tenant's. An empty name means the events without a tenant.
+    /// The events of one tenant. An empty name selects the events without a tenant.
     Tenant(Arc<str>),
 }
 
@@ -28,7 +28,7 @@ impl Whose {
     }
 }
 
-/// An id as it is shown, so that one event has one address.
+/// Parses an id only in the form in which it is shown, so that an event has only one URL.
 pub(crate) struct EventId(pub(crate) InboxId);
 
 impl FromStr for EventId {
@@ -43,7 +43,7 @@ impl FromStr for EventId {
 /// Which events are listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filters {
-    /// Of the inbox with this name.
+    /// Only events of the inbox with this name.
     pub(crate) consumer: Option<String>,
     pub(crate) state: Option<EventState>,
     pub(crate) event_type: Option<String>,
@@ -176,7 +176,8 @@ impl Inboxes {
         Ok(changed)
     }
 
-    /// The same for one tenant: a page of its dead letters at a time. What died again meanwhile is behind it, so that it ends.
+    /// The same for one tenant, a page of its dead letters at a time. Events that die again meanwhile are on earlier
+    /// pages, so that the loop ends.
     async fn change_of_tenant(
         &self,
         inbox: &Inbox,
@@ -199,7 +200,7 @@ impl Inboxes {
         }
     }
 
-    /// Counts what is there of all inboxes, or of the one with a name.
+    /// Counts the events of all inboxes, or of the one with a name.
     pub(crate) async fn stats(&self, consumer: Option<&str>) -> Result<InboxStats, StoreError> {
         let mut sum = InboxStats::default();
         for inbox in self.named(consumer) {
@@ -210,7 +211,8 @@ impl Inboxes {
         Ok(sum)
     }
 
-    /// Removes what is kept of a tenant, but for what is being worked. Returns how many events were removed, and whether some are left.
+    /// Removes the events of a tenant, except those that are being handled. Returns how many were removed, and whether
+    /// some are left.
     pub(crate) async fn erase(&self, tenant: &str) -> Result<(u64, bool), StoreError> {
         let mut removed = 0;
         for inbox in &self.0 {
@@ -228,5 +230,5 @@ async fn changed_in(inbox: &Inbox, change: Change, ids: Vec<InboxId>) -> Result<
     }
 }
 
-/// How many dead letters of a tenant are looked at together.
+/// How many dead letters of a tenant are read at a time.
 const STEP: u32 = 250;

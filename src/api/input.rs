@@ -46,7 +46,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Problem> {
     match read.map_err(|_| Problem::too_slow(BODY_TIME))? {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(BODY_LIMIT)),
-        Err(_) => Err(Problem::malformed("the body did not arrive whole")),
+        Err(_) => Err(Problem::malformed("the body is incomplete")),
     }
 }
 
@@ -73,7 +73,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    // What is wrong, and where, is found out by a second and slower look.
+    // A second and slower parse finds out what is invalid, and where.
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         return Err(Problem::malformed(format!("the body is not JSON: {error}")));
     }
@@ -97,12 +97,12 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
     }
 }
 
-/// A field that is there has a value: `null` is one only where the type says so.
+/// A field that is present must have a value: `null` is one only if the type allows it.
 pub(super) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// What serde says, without the place, which the pointer names.
+/// Returns serde's message without the place, which the JSON pointer names.
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {

@@ -17,9 +17,10 @@ pub(super) struct Limits {
 
 #[derive(Default)]
 struct Callers {
-    /// When each tenant has everything back. What has passed says nothing, and is removed now and then.
+    /// When each tenant has its full allowance again. Times that have passed have no effect, and are removed from time
+    /// to time.
     full_at: HashMap<Arc<str>, Duration>,
-    /// At how many tenants those that say nothing are looked for.
+    /// The number of tenants at which entries without effect are removed.
     sweep_at: usize,
 }
 
@@ -56,7 +57,7 @@ impl Limits {
     }
 }
 
-/// How many tenants are kept without looking whether they say something.
+/// The number of tenants below which entries without effect are not removed.
 const FEW: usize = 1024;
 
 #[cfg(test)]

@@ -29,16 +29,16 @@ pub(super) struct MessageView {
     #[serde(rename = "type")]
     #[schema(example = "order.completed")]
     event_type: String,
-    /// Whose it is. Not there in an application without tenants.
+    /// The tenant. Absent in an application without tenants.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tenant: Option<String>,
-    /// The version of the API that shaped its data.
+    /// The version of the API whose structure the data has.
     #[schema(required)]
     version: Option<String>,
-    /// Its labels, by which endpoints choose messages.
+    /// The labels by which endpoints select messages.
     labels: BTreeMap<String, String>,
-    /// Its order key: each endpoint gets those with the same key one at a time and in order.
+    /// The order key. Each endpoint gets messages with the same key one at a time and in order.
     #[schema(required)]
     order_key: Option<String>,
     /// When it happened.
@@ -55,13 +55,13 @@ pub(super) struct MessageView {
 pub(super) struct MessageWithData {
     #[serde(flatten)]
     message: MessageView,
-    /// Its data; not there once it was dropped after its retention.
+    /// The data. Absent after its retention.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = any, required = false)]
     data: Option<Box<RawValue>>,
 }
 
-/// A message that is to be dispatched.
+/// A message to dispatch.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMessageInput {
@@ -69,20 +69,21 @@ pub(super) struct NewMessageInput {
     #[serde(rename = "type")]
     #[schema(example = "order.completed", pattern = r"^[A-Za-z0-9_-]+([./:][A-Za-z0-9_-]+)*$", max_length = 128)]
     event_type: String,
-    /// What endpoints get: any JSON, at most 256 KiB of it.
+    /// The data that endpoints get: any JSON value of at most 256 KiB.
     #[schema(schema_with = any, example = json!({ "order": 7 }))]
     data: Box<RawValue>,
-    /// Its id: the same message again changes nothing. Without it one is drawn.
+    /// The id of the message: if the same message is dispatched again, nothing changes. By default a random id is
+    /// generated.
     #[schema(pattern = "^[A-Za-z0-9_:-]+$", max_length = 128, nullable = false)]
     id: Option<String>,
-    /// The version of the API that shaped its data.
+    /// The version of the API whose structure the data has.
     #[schema(pattern = "^[A-Za-z0-9._-]+$", max_length = 64, nullable = false)]
     version: Option<String>,
-    /// Its labels, by which endpoints choose messages. They are not part of what endpoints get.
+    /// The labels by which endpoints select messages. Endpoints do not get them.
     #[serde(default)]
     #[schema(schema_with = metadata::labels_schema, required = false)]
     labels: BTreeMap<String, String>,
-    /// Its order key: each endpoint gets those with the same key one at a time and in the order of dispatch.
+    /// The order key. Each endpoint gets messages with the same key one at a time and in the order of dispatch.
     #[schema(pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", max_length = 128, nullable = false, example = "invoice-7")]
     order_key: Option<String>,
     /// When it happened; now by default.
@@ -95,9 +96,9 @@ pub(super) struct NewMessageInput {
 #[schema(as = DispatchedMessage)]
 pub(super) struct Dispatched {
     id: String,
-    /// How many deliveries there are of it: one for each endpoint that wanted it.
+    /// The number of deliveries: one for each endpoint that wants the message.
     deliveries: u32,
-    /// Whether it was not there before.
+    /// Whether the message is new.
     new: bool,
 }
 
@@ -105,13 +106,13 @@ pub(super) struct Dispatched {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
-    /// Whose messages, for an operator of all tenants.
+    /// The tenant, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
-    /// Where the page begins: `next` of the page before it.
+    /// Where the page begins: the `next` of the previous page.
     #[param(value_type = Option<String>, pattern = "^[0-9]{1,18}-[0-9]{1,18}$")]
     before: Option<String>,
-    /// How many rows it has at most; 50 by default.
+    /// The maximum number of rows; 50 by default.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 2_147_483_647)]
     limit: Option<String>,
 }
@@ -137,13 +138,14 @@ pub(super) async fn list(
 
 /// Dispatch a message
 ///
-/// It is durable when this returns. The same message again, with its id, changes nothing. Only an operator may do it.
+/// The message is durable when the answer is sent. If the same message is dispatched again under its id, nothing
+/// changes. Only for operators.
 #[utoipa::path(
     post, path = "/messages", tag = "messages", operation_id = "create_message", params(TenantParameter, IdempotencyKey),
     request_body = NewMessageInput,
     responses(
         (status = 202, description = "It is stored.", body = Dispatched, headers(
-            ("Location" = String, description = "Where it is, relative to this route."),
+            ("Location" = String, description = "The URL of the new object, relative to this route."),
         )),
         Always, BadBody,
     ),
@@ -157,7 +159,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     caller.operator()?;
     if let Some(Extension(RequestKey(key))) = key {
-        // The same request then is the same message, also where nobody knows what became of the first.
+        // A repeated request is then the same message, even if the outcome of the first one is unknown.
         input.id.get_or_insert_with(|| format!("msg_{:032x}", u128::from_be_bytes(key)));
     }
     let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;

@@ -1,21 +1,22 @@
-//! The management API: an [`axum::Router`] with which customers register and manage their endpoints, and operators see and
-//! mend what is sent and what waits in an inbox. The application nests it where it likes.
+//! The management API: an [`axum::Router`] with which customers register and manage their endpoints, and operators
+//! inspect, resend and replay what is sent and what waits in an inbox. The application nests it at a path of its
+//! choice.
 //!
 //! Rules:
-//! 1. No request is served that [`Authorize`] has not allowed. There is no router without it. `GET /openapi.json` alone is
-//!    open: it describes the API and nothing else.
-//! 2. A handler sees the tenant that `Authorize` named and no other. Ids of other tenants are answered like ids that do not
+//! 1. A request is served only if [`Authorize`] has allowed it, which is required. Only `GET /openapi.json` is open: it
+//!    describes the API and shows no data.
+//! 2. A handler sees only the tenant that `Authorize` has named. Ids of other tenants are answered like ids that do not
 //!    exist: 404.
-//! 3. A secret is in the answer of the request that made it, and in no other, with `Cache-Control: no-store`.
-//! 4. Every error is a problem document (RFC 9457) that names the field by JSON pointer and says what would be right. What
-//!    failed inside is in the log, and not in the answer.
-//! 5. A write needs `Content-Type: application/json`, and is rejected when the browser says that a page of another site makes
-//!    it. So the router is safe behind a session cookie.
-//! 6. A write runs to its end once it has begun, whether or not its client waits for the answer.
-//! 7. Fields and query parameters that the API does not know are rejected.
+//! 3. Only the answer to the request that creates a secret contains it, with `Cache-Control: no-store`.
+//! 4. Every error is a problem document (RFC 9457) that names the field by its JSON pointer and says what is valid. The
+//!    causes of internal errors are in the log, and not in the answer.
+//! 5. A write needs `Content-Type: application/json`, and is rejected if the browser says that a page of another site
+//!    sends it. So a session cookie is safe for authentication.
+//! 6. A write that has begun runs to its end, even if its client disconnects.
+//! 7. Unknown fields and query parameters are rejected.
 //! 8. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
 //!
-//! It does not authenticate anybody, terminate TLS, or limit how often requests may come that `Authorize` rejects.
+//! The API does not authenticate callers, terminate TLS, or limit the rate of requests that `Authorize` rejects.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -82,7 +83,7 @@ pub use self::{
 };
 use crate::send::Dispatcher;
 
-/// Creates the router of the management API with its defaults: [`Api`] has its options.
+/// Creates the router of the management API with its defaults. [`Api`] has the options.
 ///
 /// # Examples
 /// See the [module](self).

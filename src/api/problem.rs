@@ -25,7 +25,7 @@ use crate::{
     "errors": [{ "pointer": "#/url", "detail": "the URL has to begin with `https://`" }]
 }))]
 pub(super) struct Problem {
-    /// `about:blank`: the title is that of the status, and `code` says more.
+    /// Always `about:blank`, so the title is the phrase of the status; see `code`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The phrase of the status.
@@ -33,12 +33,12 @@ pub(super) struct Problem {
     /// The status code.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What went wrong, as a word for programs.
+    /// The kind of the error, as a word for programs.
     #[schema(example = "invalid")]
     code: &'static str,
-    /// What went wrong, as a sentence for people.
+    /// A description of the error for people.
     detail: String,
-    /// Which fields or parameters are wrong.
+    /// The invalid fields or parameters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Fault>,
     #[serde(skip)]
@@ -57,7 +57,7 @@ struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     parameter: Option<&'static str>,
-    /// What would be right.
+    /// What is valid.
     detail: String,
 }
 
@@ -87,7 +87,7 @@ impl Problem {
         problem
     }
 
-    /// The same with 400: what was sent is not of a form that could be valid.
+    /// The same with 400, for requests whose form is invalid.
     pub(super) fn bad_request(mut self) -> Self {
         self.status = StatusCode::BAD_REQUEST.as_u16();
         self.title = "Bad Request";
@@ -118,7 +118,7 @@ impl Problem {
     }
 
     pub(super) fn cross_site() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site may not change anything here")
+        Self::new(StatusCode::FORBIDDEN, "cross_site", "a page of another site must not make changes")
     }
 
     pub(super) fn not_found(what: &str) -> Self {
@@ -134,7 +134,7 @@ impl Problem {
     }
 
     pub(super) fn stale() -> Self {
-        let detail = "the endpoint is not what `If-Match` names; read it again";
+        let detail = "the endpoint does not match `If-Match`; read it again";
         Self::new(StatusCode::PRECONDITION_FAILED, "stale", detail)
     }
 
@@ -264,34 +264,34 @@ macro_rules! problems {
 }
 
 problems! {
-    /// Of every route behind `Authorize`.
+    /// For every route behind `Authorize`.
     Always {
         "401": "Not authorized; the body is the application's.",
-        "403": "Not allowed to this caller, or asked for by a page of another site.",
+        "403": "Not allowed for this caller, or sent by a page of another site.",
         "429": "The tenant calls too often.",
         "500": "The request could not be handled.",
-        "503": "The store cannot be reached now.",
+        "503": "The store cannot be reached.",
     }
-    /// Of routes with query parameters.
+    /// For routes with query parameters.
     BadQuery { "400": "A query parameter is unknown or invalid." }
-    /// Of routes with parameters that have to fit each other.
-    BadSpan { "422": "A query parameter has a value that cannot be, such as a span of time that ends before it begins." }
-    /// Of routes with an id.
-    NoSuch { "404": "There is no such thing, or it is another tenant's." }
-    /// Of routes that take a body.
+    /// For routes with parameters that have to fit each other.
+    BadSpan { "422": "A query parameter has an invalid value, such as a time span that ends before it begins." }
+    /// For routes with an id.
+    NoSuch { "404": "It does not exist, or it belongs to another tenant." }
+    /// For routes that take a body.
     BadBody {
         "400": "The body is not JSON, or a parameter is invalid.",
         "408": "The body did not arrive in time.",
-        "409": "A request with this `Idempotency-Key` is being handled, or the state of things does not allow it.",
+        "409": "A request with this `Idempotency-Key` is being handled, or the present state does not allow this.",
         "413": "The body is too large.",
         "415": "The body is not `application/json`.",
         "422": "A field is invalid, or the `Idempotency-Key` was used for another request.",
     }
-    /// Of routes that add to what has a quota.
-    Quota { "429": "There are as many as there may be, or the tenant calls too often." }
-    /// Of routes that look at `If-Match`.
+    /// For routes that create something that has a quota.
+    Quota { "429": "The quota is used up, or the tenant calls too often." }
+    /// For routes that use `If-Match`.
     Precondition {
-        "412": "The endpoint is not what `If-Match` names.",
+        "412": "The endpoint does not match `If-Match`.",
         "428": "The application requires `If-Match`.",
     }
 }
@@ -305,7 +305,7 @@ fn described((status, description): (&str, &str)) -> (String, RefOr<utoipa::open
     if matches!(status, "429" | "503") {
         let seconds = HeaderBuilder::new()
             .schema(Some(Object::with_type(utoipa::openapi::schema::Type::Integer)))
-            .description(Some("After how many seconds to try again."))
+            .description(Some("The number of seconds after which to try again."))
             .build();
         response = response.header("Retry-After", seconds);
     }
@@ -314,8 +314,8 @@ fn described((status, description): (&str, &str)) -> (String, RefOr<utoipa::open
 
 const CONTENT_TYPE: &str = "application/problem+json";
 
-/// In seconds: a store that is down or busy is mostly there again soon.
+/// In seconds: a store that is down or busy usually recovers soon.
 const RETRY_AFTER: u64 = 1;
 
-/// In seconds: a quota is only free again once somebody has removed something.
+/// In seconds: a quota has room again only after somebody has removed something.
 const QUOTA_RETRY_AFTER: u64 = 60;

@@ -17,7 +17,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Decoding replaces what is not UTF-8, and would so take one text for another.
+        // Decoding replaces bytes that are not UTF-8, so that one text could be taken for another.
         let query = parts.uri.query().unwrap_or_default();
         if percent_encoding::percent_decode_str(query).decode_utf8().is_err() {
             return Err(Problem::query("the query is not UTF-8"));
@@ -50,5 +50,5 @@ pub(super) fn limit(text: Option<&str>, most: u32) -> Result<u32, Problem> {
 /// What every client can count to.
 const LARGEST_LIMIT: u32 = i32::MAX.unsigned_abs();
 
-/// How many rows a page has where the client says nothing: what a screen shows.
+/// The number of rows of a page if the client does not say: as many as a screen shows.
 const DEFAULT_LIMIT: u32 = 50;

@@ -38,7 +38,7 @@ pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let wrong =
-        || Problem::parameter("Idempotency-Key", "the header is there once, with 1 to 255 visible ASCII characters");
+        || Problem::parameter("Idempotency-Key", "the header must occur once, with 1 to 255 visible ASCII characters");
     let text = value.to_str().map_err(|_| wrong())?.trim();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let visible = text.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
@@ -59,7 +59,7 @@ impl Repeats {
         Self { store: Arc::new(store), purge: purge::Schedule::default() }
     }
 
-    /// Removes what has expired, once a minute and in steps.
+    /// Removes expired answers, once a minute and in steps.
     async fn tidy(&self) {
         if self.purge.is_due()
             && let Ok(removed) = bounded(self.store.purge(purge::STEP)).await
@@ -84,7 +84,7 @@ pub(super) async fn once(gate: &Arc<Gate>, key: String, request: Request, next: 
 
 async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(Repeats { store, .. }) = &gate.repeats else {
-        return Err(Problem::parameter("Idempotency-Key", "this application keeps no record of repeated requests"));
+        return Err(Problem::parameter("Idempotency-Key", "this application does not store idempotency keys"));
     };
     let (mut parts, body) = request.into_parts();
     let body = input::read(body).await?;
@@ -130,8 +130,8 @@ async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Re
     Ok(answer)
 }
 
-/// What a key is known by: the application's name in the store, the caller's role and tenant, and the key itself. An operator of
-/// all tenants has keys of its own, apart from those of every tenant.
+/// Returns the key of the claim: the application's name in the store, the caller's role and tenant, and the
+/// `Idempotency-Key`. The keys of an operator of all tenants are separate from those of each tenant.
 fn claim_key(store: &dyn IdempotencyStore, access: &Access, key: &str) -> ClaimKey {
     let role = match access.role() {
         Role::Operator => "idempotency-key of an operator",
@@ -144,7 +144,7 @@ fn claim_key(store: &dyn IdempotencyStore, access: &Access, key: &str) -> ClaimK
     }
 }
 
-/// Waits for the store, and not forever.
+/// Waits for the store, for a limited time.
 async fn bounded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
     match timeout(STORE_TIMEOUT, call).await {
         Ok(Ok(done)) => Ok(done),
@@ -166,7 +166,7 @@ struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// Waits for an answer, and holds the claim for as long as that takes.
+    /// Waits for an answer, and renews the claim meanwhile.
     async fn renewed<T>(&self, answer: impl Future<Output = T>) -> T {
         let renewals = async {
             loop {
@@ -204,7 +204,7 @@ impl Claim<'_> {
     }
 }
 
-/// An answer as it is kept.
+/// An answer as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     status: u16,
@@ -239,7 +239,7 @@ fn restore(gate: &Gate, key: ClaimKey, stored: &StoredResponse) -> Option<Respon
             opened.map_err(|error| observe::api_failed(&error)).ok()?
         }
         (None, None) if content_type == PLAIN => zeroize::Zeroizing::new(stored.body.to_vec()),
-        // What could have been written by somebody else is not shown.
+        // An answer that somebody else could have written is not returned.
         _ => return None,
     };
     let kept: Kept = serde_json::from_slice(&plain).ok()?;
@@ -252,7 +252,7 @@ fn restore(gate: &Gate, key: ClaimKey, stored: &StoredResponse) -> Option<Respon
     Some(response)
 }
 
-/// What makes two requests the same: method, path, query and body.
+/// Returns a fingerprint of method, path, query and body. Requests with the same fingerprint are the same.
 fn fingerprint(parts: &http::request::Parts, body: &[u8]) -> Fingerprint {
     let mut hash = Sha256::new();
     let uri = parts.extensions.get::<axum::extract::OriginalUri>().map_or(&parts.uri, |original| &original.0);
@@ -271,23 +271,23 @@ fn fingerprint(parts: &http::request::Parts, body: &[u8]) -> Fingerprint {
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What of an answer is kept beside its body.
+/// The headers of an answer that are stored with its body.
 const KEPT: &[HeaderName] = &[header::CACHE_CONTROL, header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 
-/// Stands before the name of the sealing key, in place of a content type.
+/// The prefix of the sealing key's id, in the place of a content type.
 const SEALED: &str = "sealed:";
 
-/// Stands there where nothing is sealed.
+/// The value in its place if the answer is not sealed.
 const PLAIN: &str = "plain";
 
 /// In characters: a UUID has 36.
 const LONGEST_KEY: usize = 255;
 
-/// How long a request holds its key without renewing it: as long as a claim of a delivery.
+/// The lease of a request's key: the same as for the claim of a delivery.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// How long a key is known: what the public APIs that have such keys promise.
+/// How long a key is remembered: as long as in other public APIs with such keys.
 const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long one call of the store is waited for, as in a layer's claims.
+/// The timeout of one call of the store, as for the claims of deliveries.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -20,14 +20,14 @@ use super::{
 };
 use crate::send::{AttemptEnd, Backlog, Counts, Endpoint, EndpointId, FAILURES_TO_REST, Hour, Stats};
 
-/// How attempts ended over a span of time, and what waits now.
+/// The outcomes of attempts in a time span, and the present backlog.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Stats)]
 pub(super) struct StatsView {
     /// The beginning of the first hour.
     #[schema(value_type = String, format = DateTime)]
     since: Time,
-    /// The end of the span that was asked for, or now.
+    /// The end of the requested span, or now.
     #[schema(value_type = String, format = DateTime)]
     until: Time,
     #[serde(flatten)]
@@ -50,22 +50,22 @@ pub(super) struct EndpointStatsView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Counts)]
 struct CountsView {
-    /// How many attempts there were: the sum of the five counts.
+    /// The number of attempts: the sum of the five counts.
     attempts: u64,
-    /// Those that were answered with a 2xx.
+    /// Attempts that were answered with a 2xx.
     delivered: u64,
-    /// Those that failed and are tried again.
+    /// Attempts that failed and are retried.
     retried: u64,
-    /// Those that the endpoint refused for good.
+    /// Attempts whose answer was final for their delivery.
     refused: u64,
-    /// Those that failed and were the last of their delivery.
+    /// Attempts that failed and were the last ones of their delivery.
     exhausted: u64,
-    /// Those that were answered with 410.
+    /// Attempts that were answered with 410.
     gone: u64,
     /// The share of the attempts that delivered, from 0 to 1.
     #[schema(required, minimum = 0.0, maximum = 1.0)]
     success_rate: Option<f64>,
-    /// How long the attempts took.
+    /// The duration of the attempts.
     #[schema(required)]
     latency_ms: Option<LatencyView>,
 }
@@ -79,13 +79,14 @@ struct LatencyView {
     p99: u64,
 }
 
-/// What waits to be sent.
+/// The deliveries that wait to be sent.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Backlog)]
 struct BacklogView {
-    /// How many deliveries are pending or being sent; 10,000 where there are more.
+    /// How many deliveries are pending or being sent, counted up to 10,000.
     waiting: u32,
-    /// How long the oldest of them has been due, in seconds: not while its endpoint is disabled, rests, or is kept to its rate.
+    /// How long the oldest of them has been due, in seconds, not counting time in which its endpoint is disabled,
+    /// rests, or is at its rate limit.
     oldest_due_seconds: u64,
 }
 
@@ -107,7 +108,7 @@ struct CircuitView {
     state: &'static str,
     /// How many attempts in a row have failed since the last success.
     failures: u32,
-    /// Since when it has failed without a success.
+    /// Since when the endpoint has failed without a success.
     #[schema(required, value_type = Option<String>, format = DateTime)]
     failing_since: Option<Time>,
 }
@@ -138,10 +139,10 @@ pub(super) struct SpanParameters {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StatsParameters {
-    /// Whose attempts, for an operator of all tenants.
+    /// The tenant, for an operator of all tenants.
     #[param(value_type = Option<String>, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     tenant: Option<String>,
-    /// Those of all tenants together; only an operator of all tenants may ask for them.
+    /// `true` counts the attempts of all tenants; only an operator of all tenants may use it.
     #[param(value_type = Option<bool>)]
     all_tenants: Option<String>,
     /// The beginning; 24 hours before the end by default. The whole hour in which it lies is counted.
@@ -152,9 +153,10 @@ pub(super) struct StatsParameters {
     until: Option<String>,
 }
 
-/// Read how attempts ended
+/// Read the outcomes of attempts
 ///
-/// By the hour, over all endpoints of a tenant, with what waits now. Attempts of endpoints that were removed are counted too.
+/// By the hour, over all endpoints of a tenant, with the present backlog. Attempts of endpoints that were removed are
+/// counted too.
 #[utoipa::path(
     get, path = "/stats", tag = "stats", operation_id = "get_stats", params(StatsParameters),
     responses((status = 200, description = "How attempts ended.", body = StatsView), Always, BadQuery, BadSpan),
@@ -170,9 +172,9 @@ pub(super) async fn of_tenant(
     Ok(json(StatusCode::OK, &StatsView::of(&stats, &span)))
 }
 
-/// Read how attempts to an endpoint ended
+/// Read the outcomes of attempts to an endpoint
 ///
-/// By the hour, with what waits for it now and whether its circuit is closed.
+/// By the hour, with the endpoint's present backlog and the state of its circuit.
 #[utoipa::path(
     get, path = "/endpoints/{id}/stats", tag = "stats", operation_id = "get_endpoint_stats",
     params(EndpointParameter, SpanParameters),

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::send::Endpoint;
 
-/// The entity tag of an endpoint (RFC 9110, section 8.8.3): its revision, and why it is disabled. Nothing else of what is
-/// shown of it changes.
+/// The entity tag of an endpoint (RFC 9110, section 8.8.3): its revision, and why it is disabled. Nothing else that is
+/// shown of an endpoint can change.
 pub(super) fn of(endpoint: &Endpoint) -> String {
     format!("\"{}.{}\"", endpoint.revision(), endpoint.disabled().map_or("enabled", |reason| reason.as_str()))
 }

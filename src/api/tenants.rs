@@ -22,19 +22,21 @@ pub(super) struct Everything {
     pub(super) inboxes: Inboxes,
 }
 
-/// What was erased.
+/// The result of an erasure.
 #[derive(Debug, Serialize, ToSchema)]
 struct Erased {
     /// How many rows were removed.
     rows: u64,
-    /// Whether an inbox still has events of the tenant, which were being worked or came meanwhile: erase the tenant again.
+    /// Whether an inbox still has events of the tenant, which were being handled or arrived meanwhile. If so, erase the
+    /// tenant again.
     events_left: bool,
 }
 
 /// Erase a tenant
 ///
-/// Removes everything that the tenant has: endpoints with their secrets, messages, deliveries and attempts, and the events in an inbox
-/// that are not being worked at the moment. Only an operator may do it. Stop dispatching and receiving for the tenant before.
+/// Removes all data of the tenant: endpoints with their secrets, messages, deliveries and attempts, and the events in
+/// an inbox that are not being handled at the moment. Only for operators. Stop dispatching and receiving for the tenant
+/// first.
 #[utoipa::path(
     delete, path = "/tenants/{name}", tag = "tenants", operation_id = "erase_tenant",
     params(("name" = String, Path, description = "The name of the tenant.", min_length = 1, max_length = 256)),

@@ -1,4 +1,4 @@
-//! What a handler leaves of a request's body.
+//! The part of a request's body that a handler has not read.
 
 use std::{
     future::poll_fn,
@@ -23,7 +23,7 @@ use crate::{
     mutex::Mutex,
 };
 
-/// Reads and drops what is left of a request's body before the answer goes: see [`drain`](crate::drain).
+/// Reads and drops the rest of a request's body before the answer is sent: see [`drain`](crate::drain).
 pub(crate) async fn drop_rest(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -49,7 +49,7 @@ pub(crate) async fn drop_rest(request: Request, next: Next) -> Response {
     response
 }
 
-/// A body that comes back if it is dropped before its end.
+/// A body that is given back if a handler drops it before its end.
 struct Lent {
     body: Option<Body>,
     is_polled: bool,

@@ -10,7 +10,7 @@ use http::Method;
 use super::{config::Gate, input, problem::Problem, repeat};
 use crate::observe;
 
-/// Stands around every route: rejects writes that are not JSON, and lets a write that has begun run to its end.
+/// Middleware around every route: it rejects writes that are not JSON, and lets a write that has begun run to its end.
 pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let method = request.method();
     if method.is_safe() {
@@ -20,7 +20,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     if *method != Method::DELETE && !input::is_json(request.headers()) {
         return Problem::content_type().into_response();
     }
-    // When the client hangs up, the server drops this future; the task goes on.
+    // If the client disconnects, the server drops this future, but the task continues.
     let task = tokio::spawn(async move {
         match repeat::key(&request) {
             Ok(Some(key)) => repeat::once(&gate, key, request, next).await,

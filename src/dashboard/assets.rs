@@ -4,7 +4,8 @@ use axum::{Router, response::IntoResponse, routing::get};
 use http::header;
 use sha2::{Digest, Sha256};
 
-/// The files of the pages, which are part of the program. They are the same for everybody, so that nobody is asked who they are.
+/// The files of the pages, which are a part of the program. They are the same for everybody, so they need no
+/// authorization.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let file = |name: &str, kind: &'static str, text: &'static str| {
         let headers = [
@@ -20,7 +21,7 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .merge(file("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")))
 }
 
-/// The names, with a part of the hash of what is in the files.
+/// The names, with a part of the hash of the files' content.
 pub(super) static STYLE: LazyLock<String> = LazyLock::new(|| name("css", STYLE_TEXT));
 pub(super) static SCRIPT: LazyLock<String> = LazyLock::new(|| name("js", SCRIPT_TEXT));
 

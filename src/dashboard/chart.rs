@@ -12,7 +12,7 @@ pub(super) struct Period {
     name: &'static str,
     label: &'static str,
     hours: u32,
-    /// How many hours a bar of a chart stands for.
+    /// How many hours a bar of a chart covers.
     step: usize,
 }
 
@@ -28,7 +28,7 @@ impl Period {
 
     pub(super) const DAY: Self = Self::ALL[2];
 
-    /// The period of a name; a day where it is another one.
+    /// Returns the period with a name, or a day for an unknown name.
     pub(super) fn of(name: Option<&str>) -> Self {
         Self::ALL.into_iter().find(|period| Some(period.name) == name).unwrap_or(Self::DAY)
     }
@@ -66,12 +66,12 @@ pub(super) struct StatsView {
     pub(super) from: String,
     pub(super) to: String,
     pub(super) attempts_text: String,
-    /// What the span is, where its name is not all of it.
+    /// An explanation of the span, if its name does not say everything.
     pub(super) span_note: Option<&'static str>,
     pub(super) latency_text: String,
 }
 
-/// A bar of a chart: what it stands for, and where its parts are.
+/// A bar of a chart: the hours that it covers, and the places of its parts.
 pub(super) struct Bar {
     pub(super) from: String,
     pub(super) counts: (String, String, String),
@@ -158,7 +158,7 @@ fn bar(place: usize, start: SystemTime, counts: &Counts, most: u64) -> Bar {
     let parts = [counts.ended(AttemptEnd::Delivered), counts.ended(AttemptEnd::Retried), failed(counts)];
     let mut top = 100.0;
     let [good, warn, bad] = parts.map(|part| {
-        // What is there is seen, however little it is.
+        // A value that is not zero is always visible, however small it is.
         let height = if part == 0 { 0.0 } else { (part as f64 / most.max(1) as f64 * 100.0).max(1.5) };
         top -= height;
         (round(top.max(0.0)), round(height))
@@ -177,7 +177,7 @@ fn bar(place: usize, start: SystemTime, counts: &Counts, most: u64) -> Bar {
     }
 }
 
-/// The path of a percentile, with gaps where there was nothing.
+/// The path of a percentile, with gaps for hours without attempts.
 fn line(steps: &[(SystemTime, Counts)], of: f64, slowest: Duration) -> String {
     use std::fmt::Write as _;
 

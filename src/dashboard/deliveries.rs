@@ -104,7 +104,7 @@ pub(super) struct Filters {
 struct ListPage {
     frame: Frame,
     rows: Vec<Row>,
-    /// The tenant's name, where the reader chooses one.
+    /// The tenant's name, if the reader can select one.
     tenant: Option<String>,
     states: Vec<(&'static str, bool)>,
     event_type: String,
@@ -213,7 +213,7 @@ struct Page {
     frame: Frame,
     row: Row,
     url: String,
-    /// What the endpoint's owner wrote about it.
+    /// The description of the endpoint.
     description: String,
     attempts: Vec<AttemptRow>,
     data: Option<String>,

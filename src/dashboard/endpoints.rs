@@ -127,7 +127,7 @@ struct Page {
     recent: Vec<DeliveryRow>,
     all: String,
     secret: Option<String>,
-    /// The event types of which there is an example to send.
+    /// The event types that have an example to send.
     examples: Vec<String>,
 }
 

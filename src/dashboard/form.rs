@@ -26,5 +26,5 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-/// In bytes: the forms have a field or two, or the numbers of the events of a page.
+/// In bytes: forms have one or two fields, or the ids of the events of a page.
 const FORM_LIMIT: usize = 4096;

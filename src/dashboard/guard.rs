@@ -17,7 +17,7 @@ use crate::{
     send::{Dispatcher, Endpoint, EndpointId, Scope, Tenant},
 };
 
-/// Who looks at a page, and where the application has nested the dashboard.
+/// The reader of a page, and the path at which the application has nested the dashboard.
 #[derive(Clone)]
 pub(super) struct Reader {
     pub(super) access: Access,
@@ -25,7 +25,8 @@ pub(super) struct Reader {
     pub(super) offers: Offers,
 }
 
-/// Stands around every page: lets through what the application allows and what a page of ours asks for, and shows what went wrong.
+/// Middleware around every page: it lets a request through if the application allows it and, for a change, if one of
+/// our pages has sent it. It renders the pages of errors.
 pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let access = match gate.authorize.authorize(parts.clone()).await {
@@ -60,7 +61,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     protected(response)
 }
 
-/// What the browser is told about every page.
+/// Adds the headers that protect every page.
 fn protected(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -68,13 +69,14 @@ fn protected(mut response: Response) -> Response {
     response
 }
 
-/// The answer to a change that a page of another site asks for. Nobody was authorized yet.
+/// The answer to a change that a page of another site sends. It is given before the authorization.
 pub(super) fn cross_site() -> Response {
-    let text = "a page of another site may not change anything here";
+    let text = "a page of another site must not make changes";
     protected((StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
-/// Where the application has nested the router: what stands before the path that the router sees.
+/// Returns the path at which the application has nested the router: the part of the original path before the router's
+/// own.
 fn base(parts: &Parts) -> String {
     let whole = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.path());
     match parts.uri.path() {
@@ -110,7 +112,7 @@ impl Reader {
             (Some(own), None) => Ok(Whose::Tenant(own.into())),
             (Some(own), Some(named)) if own == named => Ok(Whose::Tenant(own.into())),
             (Some(_), Some(_)) => Err(Fault::not_found("tenant")),
-            // A field that is left empty names nobody.
+            // An empty field selects no tenant.
             (None, None | Some("")) => Ok(Whose::All),
             (None, Some(named)) => Ok(Whose::Tenant(named.into())),
         }
@@ -141,7 +143,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        // Without it nobody was authorized, whatever the reason.
+        // If it is missing, the reader was not authorized, for whatever reason.
         parts.extensions.get().cloned().ok_or_else(Fault::internal)
     }
 }

@@ -42,7 +42,7 @@ impl Depth {
             has_dead: stats.dead > 0,
             oldest: match stats.oldest {
                 None => "nothing waits".to_owned(),
-                Some(age) => format!("the oldest came {} ago", duration(age)),
+                Some(age) => format!("the oldest arrived {} ago", duration(age)),
             },
         }
     }
@@ -51,7 +51,7 @@ impl Depth {
 /// An event as pages show it.
 pub(super) struct Row {
     pub(super) id: String,
-    /// Its type, or what stands in its place.
+    /// The event type, or a text in its place.
     pub(super) title: String,
     pub(super) delivery: String,
     pub(super) tenant: String,
@@ -117,7 +117,7 @@ struct ListPage {
     frame: Frame,
     depth: Option<Depth>,
     rows: Vec<Row>,
-    /// The tenant's name, where the reader chooses one.
+    /// The tenant's name, if the reader can select one.
     tenant: Option<String>,
     consumers: Vec<(String, bool)>,
     consumer: String,
@@ -227,7 +227,7 @@ struct RequestView {
     line: String,
     headers: Vec<(String, String)>,
     body: String,
-    /// What is said if only its beginning is shown.
+    /// A note, if only the beginning of the body is shown.
     cut: Option<String>,
 }
 
@@ -302,7 +302,7 @@ async fn change(received: &Received, reader: &Reader, id: &str, change: Change) 
     done(reader, &format!("{INBOX}/{id}"), if changed { name(change) } else { "unchanged" })
 }
 
-/// What is ticked, or every dead letter of some hours.
+/// The selected events, or every dead letter of the last hours.
 #[derive(Deserialize)]
 pub(super) struct SelectionForm {
     #[serde(default)]
@@ -378,7 +378,7 @@ fn event_id(text: &str) -> Option<InboxId> {
     text.parse().ok().map(|EventId(id)| id)
 }
 
-/// Whether a store can look for a text.
+/// Returns `true` if a store can search for this text.
 fn is_text(text: &str) -> bool {
     text.chars().count() <= LONGEST_TEXT && !text.chars().any(char::is_control)
 }
@@ -386,7 +386,7 @@ fn is_text(text: &str) -> bool {
 /// How many rows a page of the list has.
 const ROWS: u32 = 50;
 
-/// In bytes: the largest payload that sending takes, and more than anybody reads.
+/// In bytes: the largest payload for sending, and more than anybody reads.
 const SHOWN_BODY: usize = 256 * 1024;
 
 /// In hours: as long as dead letters are kept by default.

@@ -1,17 +1,18 @@
-//! The dashboard: pages on which operators see what is sent and what waits in an inbox, and repair it, and customers see what became of
-//! theirs. An [`axum::Router`] that the application nests where it likes.
+//! The dashboard: pages on which operators inspect, resend and replay what is sent and what waits in an inbox, and on
+//! which customers see the state of their endpoints. It is an [`axum::Router`] that the application nests at a path of
+//! its choice.
 //!
 //! Rules:
-//! 1. No page is served that [`Authorize`] has not allowed; it is that of the management API. What another tenant has
-//!    looks like what does not exist.
-//! 2. An owner reads, and changes nothing: it is the view of a customer. An operator may change what the pages offer.
-//! 3. What comes from outside (URLs, payloads, headers, answers, names) is escaped by the templates, in all places. The pages load nothing from
-//!    other hosts, and the `Content-Security-Policy` allows neither inline scripts nor inline styles.
-//! 4. A change is a POST that a page of this origin has sent; others are rejected.
-//! 5. Everything works without script. With it the figures stay fresh.
-//! 6. A secret is on the page that answers the rotation, and on no other.
+//! 1. A page is served only if [`Authorize`] has allowed it; the trait is that of the management API. The data of other
+//!    tenants look as if they did not exist.
+//! 2. An owner (the view of a customer) can read, and cannot change anything. An operator can use all actions.
+//! 3. The templates escape everything that comes from other parties: URLs, payloads, headers, answers, names. The pages
+//!    load nothing from other hosts, and the `Content-Security-Policy` allows neither inline scripts nor inline styles.
+//! 4. A change is a POST from a page of this origin; others are rejected.
+//! 5. Everything works without JavaScript. With it, the figures are refreshed.
+//! 6. A new secret is shown only on the page that answers its rotation.
 //!
-//! It does not log anybody in. Behind a session cookie, set the cookie's `SameSite` anyway.
+//! The dashboard has no login of its own. If you use a session cookie, set its `SameSite` in addition.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -67,7 +68,7 @@ use crate::{
     send::Dispatcher,
 };
 
-/// What stands in front of every page.
+/// The checks in front of every page.
 struct Gate {
     authorize: Box<dyn Authorize>,
     offers: Offers,
@@ -80,23 +81,23 @@ struct Offers {
     inbox: bool,
 }
 
-/// What the pages of sending share.
+/// The state that the pages of sending share.
 struct Shared {
     webhooks: Dispatcher,
 }
 
-/// What the pages of the inbox share.
+/// The state that the pages of the inbox share.
 struct Received {
     inboxes: Inboxes,
 }
 
-/// What the overview is about.
+/// The parts of the overview.
 struct Everything {
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,
 }
 
-/// Creates the router of the dashboard over what is sent: [`Dashboard`] also has pages of an inbox.
+/// Creates the router of a dashboard for sending. [`Dashboard`] can also have the pages of an inbox.
 ///
 /// # Examples
 /// See the [module](self).
@@ -107,7 +108,8 @@ where
     Dashboard::new(webhooks, authorize).router()
 }
 
-/// The dashboard over what is sent, what waits in inboxes, or both: [`router`](Self::router) is what an application nests.
+/// The dashboard for sending, for inboxes, or for both. [`router`](Self::router) creates the router that an application
+/// nests.
 ///
 /// ```
 /// use axum::{Router, http::{StatusCode, request::Parts}};
@@ -126,21 +128,23 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Creates the dashboard over a dispatcher. `authorize` decides who each request comes from, as for the management API: an owner of a
-    /// tenant sees the tenant's pages and changes nothing, an operator sees and repairs what its access is about.
+    /// Creates the dashboard for a dispatcher. `authorize` determines who sends each request, as for the management
+    /// API. An owner can read the pages of the tenant, and an operator can use all actions for the tenants of the
+    /// access.
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
         Self { authorize: Box::new(authorize), webhooks: Some(webhooks), inboxes: Inboxes::default() }
     }
 
-    /// Creates the dashboard of an application that only receives.
+    /// Creates the dashboard for an application that only receives.
     pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
         Self { authorize: Box::new(authorize), webhooks: None, inboxes: Inboxes::of(inbox) }
     }
 
-    /// Adds the pages of an inbox. Several inboxes show as one list.
+    /// Adds the pages of an inbox. The events of several inboxes are in one list.
     ///
     /// # Errors
-    /// If another inbox of this router has the same name, or is not in the same store: an event is named by its number in the store.
+    /// If another inbox of this router has the same name, or is in another store: an event's id is its number in the
+    /// store.
     pub fn with_inbox(mut self, inbox: Inbox) -> Result<Self, ConfigError> {
         self.inboxes.add(inbox)?;
         Ok(self)
@@ -148,8 +152,8 @@ impl Dashboard {
 
     /// Creates the router.
     ///
-    /// Nest it at a path of its own; the pages find out where that is. A proxy in front must not cut the path, and must pass `Host` and
-    /// `Origin` on unchanged.
+    /// Nest it at a path of its own; the pages determine this path themselves. A proxy must not remove it, and must
+    /// pass `Host` and `Origin` on unchanged.
     pub fn router<S>(self) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,

@@ -57,7 +57,7 @@ struct Page {
     whose: String,
     sent: Option<Sent>,
     inbox: Option<InInbox>,
-    /// What this process receives: of no tenant in particular, so only who sees all of them sees it.
+    /// What this process receives. It does not belong to one tenant, so only an operator of all tenants sees it.
     process: Option<Process>,
 }
 
@@ -71,7 +71,7 @@ struct Sent {
 
 /// What is in the inboxes.
 struct InInbox {
-    /// Of no tenant in particular.
+    /// Over all tenants.
     depth: Option<Depth>,
     recent: Vec<EventRow>,
     all: &'static str,

@@ -48,7 +48,7 @@ impl Frame {
         }
     }
 
-    /// Shows what a change did, which its redirect names.
+    /// Shows the result of a change, which the query of its redirect names.
     pub(super) fn told(mut self, done: Option<&str>) -> Self {
         self.notice = NOTICES.iter().find(|(name, _)| Some(*name) == done).map(|(_, notice)| Cow::Borrowed(*notice));
         self
@@ -182,7 +182,7 @@ impl From<SendError> for Fault {
             SendErrorKind::Stale => Self::new(StatusCode::CONFLICT, "Somebody else has changed it; try again."),
             SendErrorKind::Store => {
                 observe::api_failed(&error);
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached now; try again.")
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached; try again.")
             }
             _ => {
                 observe::api_failed(&error);
@@ -195,12 +195,12 @@ impl From<SendError> for Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         observe::api_failed(&error);
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached now; try again.")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The store cannot be reached; try again.")
     }
 }
 
 impl IntoResponse for Fault {
-    /// The guard puts the page in its place.
+    /// A placeholder: the guard replaces it with the page.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);

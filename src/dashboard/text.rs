@@ -40,7 +40,7 @@ pub(super) fn number(number: u64) -> String {
     text
 }
 
-/// A duration as briefly as it can be told.
+/// Returns a short text for a duration.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -59,7 +59,8 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     labels.join(", ")
 }
 
-/// JSON with line breaks. Nothing else of it is changed: neither the order of fields, nor how a number or a character is written.
+/// Returns JSON with line breaks. Nothing else is changed: the order of fields and the form of numbers and characters
+/// stay the same.
 pub(super) fn pretty(text: &str) -> String {
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return text.to_owned();
@@ -105,7 +106,7 @@ pub(super) fn pretty(text: &str) -> String {
                 shown.push(one);
             }
         }
-        // What is deep in itself would be mostly blanks.
+        // Deeply nested values would be mostly blanks.
         if shown.len() > most {
             return text.to_owned();
         }
@@ -113,7 +114,7 @@ pub(super) fn pretty(text: &str) -> String {
     shown
 }
 
-/// A share in per cent. Only what is whole is called 100 %.
+/// Returns a share in per cent. It is 100 % only if it is not rounded.
 pub(super) fn share(share: Option<f64>) -> String {
     match share {
         None => NOTHING.to_owned(),
@@ -122,7 +123,7 @@ pub(super) fn share(share: Option<f64>) -> String {
     }
 }
 
-/// What stands where there is nothing to show.
+/// The text in a place without a value.
 pub(super) const NOTHING: &str = "–";
 
 /// A path with parameters; those that are empty are left out.

@@ -15,18 +15,18 @@ use crate::{
 pub(crate) struct Layout {
     pub(super) provider: Arc<str>,
     pub(super) payload: Pointer,
-    /// Whether the envelope is the payload where there is nothing at its pointer.
+    /// Whether the envelope is the payload if the body does not have the payload's place.
     pub(super) or_envelope: bool,
     /// How forms are read, where the sender sends them.
     pub(super) form: Option<Form>,
-    /// Where the array of a batch is. The body's pointers are then those of an item.
+    /// The place of the array of a batch. The other pointers then apply to an item.
     pub(super) batch: Option<Pointer>,
     fields: [Option<Places>; FIELDS],
     /// Which facts may be in the head, so that most are not looked for in every request.
     in_head: [bool; FIELDS],
     /// What the sender's count begins with on the first attempt.
     first_attempt: u32,
-    /// What the mode's field holds for live data.
+    /// The value of the mode's field for live data.
     live: String,
     /// Every pointer of every field, in their order.
     pub(super) pointers: Vec<Pointer>,

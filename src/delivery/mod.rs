@@ -31,8 +31,8 @@ use crate::{
 
 /// What is known about a verified delivery. Cheap to clone.
 ///
-/// It exists only because a scheme's check passed. What its provider puts in the body is read on first use, and is `None`
-/// where the body is neither JSON nor a form that the scheme can read.
+/// It exists only if a scheme's check has passed. Facts in the body are read on first use, and are `None` if the body
+/// is neither JSON nor a form that the scheme can read.
 ///
 /// # Examples
 /// ```
@@ -68,16 +68,16 @@ pub struct Delivery(Arc<Inner>);
 struct Inner {
     layout: Arc<Layout>,
     head: HeadFacts,
-    /// What is parsed: as signed, but where the application has turned an old payload into a newer one.
+    /// The body to parse: the signed body, or the result of an upcaster.
     body: Bytes,
-    /// What was signed, where that is something else.
+    /// The signed body, if it is another one.
     signed: Option<Bytes>,
     proof: Proof,
     tenant: Option<Arc<str>>,
     facts: OnceLock<Facts>,
-    /// Where the head alone says it.
+    /// The id, if it is in the head.
     head_id: OnceLock<Option<DeliveryId>>,
-    /// What a form holds, for a scheme that is sent forms.
+    /// The content of a form, for a scheme with forms.
     content: OnceLock<Content>,
 }
 
@@ -192,7 +192,8 @@ impl Delivery {
         self.0.proof.secret_index
     }
 
-    /// Returns `true` if the signature covers the body. Otherwise anybody who has read one true request can change what it says.
+    /// Returns `true` if the signature covers the body. Otherwise anyone who has seen one genuine request can change
+    /// its content.
     pub fn covers_body(&self) -> bool {
         self.0.proof.coverage.body
     }

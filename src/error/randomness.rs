@@ -1,12 +1,12 @@
 use std::{error::Error, fmt};
 
-/// The operating system gave no randomness, so no id or token can be created. Its own error is the `source()`.
+/// The operating system returned no random bytes, so no id or token can be created. Its own error is the `source()`.
 ///
 /// ```
 /// use tower_webhooks::error::RandomnessError;
 ///
 /// fn report(error: &RandomnessError) {
-///     assert_eq!(error.to_string(), "the operating system gave no randomness");
+///     assert_eq!(error.to_string(), "the operating system returned no random bytes");
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl RandomnessError {
 
 impl fmt::Display for RandomnessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the operating system gave no randomness")
+        f.write_str("the operating system returned no random bytes")
     }
 }
 

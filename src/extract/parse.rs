@@ -103,7 +103,7 @@ pub(super) fn json_bytes(delivery: &Delivery) -> Result<&[u8], EventRejection> {
         Document::Json(json) => Ok(json),
         Document::Unread(cause) => Err(unread(delivery, cause)),
         Document::Fields(_) => {
-            let message = "the body is a form whose fields are the payload, and holds no JSON".to_owned();
+            let message = "the body is a form whose fields are the payload, and contains no JSON".to_owned();
             Err(reject(delivery, EventRejectionKind::Mismatch, String::new(), message, None))
         }
     }

@@ -92,7 +92,7 @@ impl EventRejection {
         Self(Arc::new(Inner {
             kind: EventRejectionKind::Unhandled,
             path: String::new(),
-            message: "no variant is for this event type".into(),
+            message: "no variant matches this event type".into(),
             source: None,
         }))
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{error::StoreError, fencing::Fenced, observe, verify::Verified};
 
-/// Where one delivery is claimed, and where its outcome is recorded: each call to the store that its job makes.
+/// Claims one delivery and records its outcome: all calls of the store that its job makes.
 pub(super) struct Desk<'a> {
     pub(super) context: &'a Arc<Context>,
     pub(super) verified: &'a Verified,
@@ -33,7 +33,7 @@ pub(super) enum Claimed {
     Unclaimed,
 }
 
-/// What the guard says of a delivery whose own claim is held.
+/// The result of the guard for a delivery whose own claim is held.
 enum Guarded {
     /// Equal bytes were handled under another id.
     Done,
@@ -57,13 +57,17 @@ impl Desk<'_> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            // Again with the token that holds it, a claim keeps its attempt and gets a new lease.
+            // If this token holds the claim from an earlier round, the attempt stays the same and the lease is renewed.
+            // Taken before the call, so that the lease in the store ends at the computed time or later, and never
+            // earlier.
             let claimed_at = Instant::now();
             let lease = after(claimed_at, self.context.lease);
             let (status, retry_after) = match self.ask(key, token).await {
                 Ok(ClaimOutcome::Acquired { attempt }) => match self.guard(&mut guard, token, request).await {
                     Guarded::Done => {
                         observe::replay_suspected(self.provider(), "suppressed");
+                        // Its own id is recorded as done too, since the guard's window may end before the sender's
+                        // retries do.
                         let completion = Completion::new(self.subject.retention);
                         if self.complete(key, token, completion.clone()).await.is_none() {
                             self.later(token, lease, Note::Complete(key, completion));
@@ -115,7 +119,8 @@ impl Desk<'_> {
                     if self.context.store_down == StoreDown::RunUnclaimed {
                         return Claimed::Unclaimed;
                     }
-                    // Whether the claim was made is unknown. If it was, it is not to be left until its lease ends.
+                    // It is unknown whether the claim was made. If it was, it is released in the background, so that
+                    // the next delivery does not wait for its lease to end.
                     self.release_later(key, token, lease);
                     return Claimed::Answer(answers::unavailable());
                 }
@@ -130,7 +135,7 @@ impl Desk<'_> {
         self.context.store.claim(claim).await
     }
 
-    /// Whether a duplicate in flight is answered now, and how. `None` where it waits and asks again.
+    /// Returns the status with which a duplicate in flight is answered now, or `None` if it waits and asks again.
     fn wait(&self, begun: Instant, pause: Duration) -> Option<StatusCode> {
         match self.context.in_flight {
             InFlight::Wait(longest) if begun.elapsed() + pause <= longest => None,
@@ -144,7 +149,8 @@ impl Desk<'_> {
         (pause * 2).min(Duration::from_secs(1))
     }
 
-    /// Claims the body too, where the application guards against replays under other ids. The delivery's own claim is held.
+    /// Claims the body too, if the application guards against replays under other ids. The delivery's own claim is held
+    /// already.
     async fn guard(&self, guard: &mut Option<Guard>, token: ClaimToken, request: &Request<Full<Bytes>>) -> Guarded {
         let GuardedBy::SecondClaim(window) = self.subject.guard else { return Guarded::Free };
         let lease = after(Instant::now(), self.context.lease);
@@ -170,7 +176,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Marks a claimed delivery as done; `None` when the store could not be told.
+    /// Marks a claimed delivery as done. Returns `None` if the store failed.
     pub(super) async fn complete(&self, key: ClaimKey, token: ClaimToken, completion: Completion) -> Option<Fenced> {
         match self.context.store.complete(key, token, completion).await {
             Ok(fenced) => Some(fenced),
@@ -188,7 +194,7 @@ impl Desk<'_> {
         }
     }
 
-    /// Tries to give a claim back, without anybody waiting for it. If that fails, the lease ends it.
+    /// Releases a claim in the background. If that fails, the claim ends with its lease.
     fn release_later(&self, key: ClaimKey, token: ClaimToken, lease: Instant) {
         self.later(token, lease, Note::Release(key));
     }
@@ -205,16 +211,16 @@ impl Desk<'_> {
         }
     }
 
-    /// Counts equal bytes that have run under an id, and now come without one.
+    /// Counts equal bytes that have run under an id, and now arrive without one.
     pub(super) fn suspect_replay_without_id(&self) {
         if !self.verified.delivery.id_is_signed() && self.context.bodies.get(&self.fingerprint).is_some() {
             observe::replay_suspected(self.provider(), "run");
         }
     }
 
-    /// Counts equal bytes under another id, where the id is not signed.
+    /// Counts equal bytes under another id, if the id is not signed.
     fn suspect_replay(&self, key: ClaimKey, attempt: u32) {
-        /// As long as an id is remembered by default would be better, and larger; a replay tends to come soon.
+        /// Shorter than ids are remembered, to save memory: most replays arrive soon.
         const WINDOW: Duration = Duration::from_secs(60 * 60);
         if self.verified.delivery.id_is_signed() || attempt > 1 {
             return;
@@ -228,7 +234,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn remember(&self, key: ClaimKey, fingerprint: Fingerprint, response: Option<Arc<StoredResponse>>) {
-        /// Whoever forces a repetition by deleting a record should not have to wait for long.
+        /// If somebody deletes a record so that its delivery runs again, this cache must not prevent that for long.
         const LONGEST: Duration = Duration::from_secs(10 * 60);
         self.context.done.insert(key, Known { fingerprint, response }, self.subject.retention.min(LONGEST));
     }

@@ -24,7 +24,7 @@ use crate::{
     verify::Verified,
 };
 
-/// One request on its way through claim, handler and record. It goes on when nobody waits for its answer any more.
+/// One request from its claim through the handler to its record. It continues if the client has disconnected.
 pub(super) struct Job<S> {
     pub(super) context: Arc<Context>,
     pub(super) verified: Verified,
@@ -41,7 +41,7 @@ where
     pub(super) async fn run(self, reply: Reply<R, S::Error>) {
         let context = Arc::clone(&self.context);
         let introduced = self.introduced();
-        // The request and its body are gone when this returns.
+        // This frees the request and its body before the store is called for upkeep.
         self.deliver(reply).await;
         if let Some((key, consumer, provider)) = introduced {
             introduce(&context.store, key, &consumer, &provider).await;
@@ -54,7 +54,8 @@ where
         }
     }
 
-    /// What the store is now and then told about who claims here, where the application has no name.
+    /// Returns what to write into the store about the program that claims here, if that is due and the application has
+    /// no name.
     fn introduced(&self) -> Option<(ClaimKey, String, String)> {
         let Self { context, verified, subject, request, .. } = self;
         if subject.key.is_none() || context.store.application().is_some() {

@@ -21,7 +21,7 @@ use crate::{
     verify::{Acknowledged, ResponseBody},
 };
 
-/// The answer's way back; nobody may be waiting any more.
+/// The channel for the answer. The client may have disconnected.
 pub(super) type Reply<R, E> = oneshot::Sender<Result<Response<ResponseBody<R>>, E>>;
 
 /// How a handler ended.
@@ -42,7 +42,7 @@ impl Desk<'_> {
             Ran::Responded(response) if response.status().is_success() => response,
             failed => {
                 if let Some(held) = held {
-                    // Before the answer leaves, so that a repetition runs at once.
+                    // Released before the answer is sent, so that the sender's retry runs at once.
                     self.give_back(held).await;
                 }
                 let answer = match failed {
@@ -88,14 +88,16 @@ impl Desk<'_> {
                 return send(reply, answer);
             }
         };
+        // Recorded before the answer: if the process dies between the two, the sender retries, and its duplicate is
+        // recognised.
         if held.state() != HeldState::Done {
             let mut completion = Completion::new(held.retention);
             completion.response.clone_from(&stored);
             match self.complete(held.key, held.token, completion.clone()).await {
                 Some(Fenced::Applied) => held.done(),
                 Some(Fenced::Stale) => observe::overtaken(self.provider()),
-                // The handler's effect is there; the record is what is missing. Until it is made, a duplicate would run again once
-                // the lease has passed.
+                // The handler has succeeded, and only the record is missing. Until it is written, a duplicate runs
+                // again when the lease has ended.
                 None => self.later(held.token, held.lease_end(), Note::Complete(held.key, completion)),
             }
         }
@@ -104,7 +106,7 @@ impl Desk<'_> {
         let _ = reply.send(Ok(response));
     }
 
-    /// Lets the guard know that the delivery is handled, now or in the background.
+    /// Completes the guard, now or in the background.
     async fn complete_guard(&self, held: &Held) {
         let Some(guard) = held.unmarked_guard() else { return };
         if self.complete(guard.key, held.token, Completion::new(guard.window)).await.is_none() {
@@ -112,8 +114,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Releases a claim whose handler has failed, and its guard with it. Where the handler has committed the claim all
-    /// the same, the effect is there, and the same bytes would be a replay: then the guard is completed.
+    /// Releases a claim whose handler has failed, together with its guard. If the handler has committed the claim
+    /// anyway, its effect is done, and the same bytes would be a replay: the guard is then completed.
     async fn give_back(&self, held: &Held) {
         let state = held.state();
         if state == HeldState::Done {
@@ -128,6 +130,8 @@ impl Desk<'_> {
             self.release(guard.key, held.token, held.lease_end()).await;
             return;
         }
+        // A claim that could be released was not done. If it could not be released, the handler may have committed it,
+        // and the store knows whether it did.
         let found = match self.context.store.release(held.key, held.token).await {
             Ok(Fenced::Applied) => Ok(Fenced::Stale),
             Ok(Fenced::Stale) => self.context.store.is_done(held.key, held.token).await,
@@ -143,13 +147,13 @@ impl Desk<'_> {
         }
     }
 
-    /// Releases a claim of which it is unknown whether it is done. If it is, this changes nothing but its guard.
+    /// Releases a claim that may be done already. If it is, only its guard changes.
     fn decide_later(&self, held: &Held) {
         let note = held.guard.map_or(Note::Release(held.key), |guard| Note::Decide(held.key, guard));
         self.later(held.token, held.lease_end(), note);
     }
 
-    /// Keeps a small response for duplicates, where the application wants that and the record is still to be made.
+    /// Keeps a small response for duplicates, if the application wants this and the record is not written yet.
     async fn store_response<R>(
         &self,
         held: &Held,
@@ -159,7 +163,7 @@ impl Desk<'_> {
         R: Body<Data = Bytes, Error: Into<BoxError>>,
     {
         if response.extensions().get::<Acknowledged>().is_some() && self.verified.prescribes_success() {
-            // The sender has its own form of success, in which a duplicate is answered as well.
+            // The sender prescribes a form of success, which duplicates get too.
             return Ok((response, None));
         }
         let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());

@@ -12,7 +12,7 @@ use crate::{boxed::BoxFuture, delivery::Delivery, mutex::Mutex, panics::caught};
 #[derive(Clone)]
 pub(super) struct Handler {
     call: Arc<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, Worked> + Send + Sync>,
-    /// Whether it would handle a delivery, where that can be known before it runs.
+    /// Returns whether the service would handle a delivery. Returns `true` if this is unknown before the service runs.
     handles: Arc<dyn Fn(&Delivery) -> bool + Send + Sync>,
 }
 
@@ -56,7 +56,7 @@ impl Handler {
     }
 }
 
-/// An event router knows it. Of any other service it is not known.
+/// Only an event router knows this in advance.
 #[cfg(feature = "axum")]
 fn handles<S: 'static>(service: &S) -> Arc<dyn Fn(&Delivery) -> bool + Send + Sync> {
     let service: &dyn std::any::Any = service;

@@ -10,7 +10,7 @@ use crate::{
     verify::stored_request,
 };
 
-/// The head of a request as it is kept: what its handler may see again.
+/// The stored head of a request, from which the request for the handler is restored.
 #[derive(Debug, Serialize, Deserialize)]
 struct KeptHead {
     method: String,
@@ -20,7 +20,7 @@ struct KeptHead {
     delivery: KeptDelivery,
 }
 
-/// What is kept of a request that has passed.
+/// Returns the stored content of a verified request.
 pub(super) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -> Content {
     let kept = headers.iter().flat_map(|name| {
         parts.headers.get_all(name).iter().map(|value| (name.as_str().to_owned(), text(value.as_bytes())))
@@ -35,7 +35,7 @@ pub(super) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -
     Content::new(head.into(), delivery.body().clone())
 }
 
-/// The request that passed, with the delivery in it. `None` if what was kept cannot be read.
+/// Restores the verified request, with the delivery in it. Returns `None` if the stored content cannot be read.
 pub(super) fn restore(content: Content) -> Option<(Request<Full<Bytes>>, Delivery)> {
     let Content { head, body } = content;
     let head: KeptHead = serde_json::from_str(&head).ok()?;

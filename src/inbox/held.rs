@@ -26,7 +26,7 @@ pub(super) struct Held {
     pub(super) key: ClaimKey,
     pub(super) token: LeaseToken,
     pub(super) attempt: u32,
-    /// How long the worker holds an event without renewing it.
+    /// The length of the lease.
     length: Duration,
     times: Mutex<Times>,
     moved: Notify,
@@ -44,11 +44,12 @@ struct Times {
 /// How far the handler itself has taken the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeldState {
-    /// It left it to the worker.
+    /// The handler left completing the event to the worker.
     Open,
-    /// It marked it in a transaction of its own, or began to, and only the store knows whether that was committed.
+    /// The handler marked the event in its own transaction, or began to. Only the store knows whether that was
+    /// committed.
     Doubtful,
-    /// It has committed it as done.
+    /// The handler has committed the event as done.
     Done,
 }
 
@@ -86,9 +87,10 @@ impl Held {
         self.times.lock().handler
     }
 
-    /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
+    /// Extends the lease. If the store fails, the next call tries again: the lease holds until its end.
     pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, crate::error::StoreError> {
         let before = Instant::now();
+        // `before` is taken before the call, so that the lease in the store ends at the computed time or later.
         let fenced = self.store.renew(self.id, self.token, lease).await?;
         match fenced {
             Fenced::Applied => self.set(|times| times.lease = times.lease.max(later(before, lease))),
@@ -120,7 +122,7 @@ impl ClaimHandle for Held {
     fn lost(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             loop {
-                // Registered before the look, so that no change between look and wait is missed.
+                // Registered before the check, so that no change between check and wait is missed.
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
                 if self.is_lost() {
@@ -138,8 +140,9 @@ impl ClaimHandle for Held {
                 return Ok(());
             }
             let before = Instant::now();
-            // The worker holds the event, for as long as it always does: a shorter lease would let another worker in beside it, and a longer
-            // one would outlive the worker. The handler is given its time, and never less than it has.
+            // The lease keeps its usual length: with a shorter one another worker could take the event meanwhile, and a
+            // longer one would delay the event if this worker dies. Only the handler's timeout is extended, and it is
+            // never shortened.
             match self.keep(self.length).await.map_err(ClaimError::store)? {
                 Fenced::Applied => {
                     self.set(|times| times.handler = times.handler.max(later(before, lease)));
@@ -164,7 +167,7 @@ impl ClaimHandle for Held {
                 }
                 Err(error) => {
                     if error.kind() == ClaimErrorKind::WrongTransaction {
-                        // Nothing was marked, so that the event is still the worker's to end.
+                        // Nothing was marked, so the worker still ends the event.
                         self.marks.fetch_sub(1, Ordering::SeqCst);
                     }
                     Err(error)
@@ -178,9 +181,9 @@ impl ClaimHandle for Held {
     }
 }
 
-/// A moment so much later, capped where the clock ends.
+/// Returns a later instant, limited so that it can be represented.
 pub(super) fn later(from: Instant, by: Duration) -> Instant {
-    /// Far enough, and never past what an instant can hold.
+    /// An instant this far away is never reached, and can still be represented on every platform.
     const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     from + by.min(FAR)
 }

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{error::StoreError, idempotency::MissingId, json::Pointer, observe, sealing::SealingKey};
 
-/// Answers a delivery when it is stored, and has it worked later: see the [module](super).
+/// Stores a delivery, answers, and lets a worker handle it later: see the [module](super).
 ///
-/// It stands inside a [`WebhookLayer`](crate::WebhookLayer), in the place of the service that would have handled the event. Clones are one
-/// inbox, and fit into an application's state.
+/// It is a service for the inside of a [`WebhookLayer`](crate::WebhookLayer), in the place of the service that would
+/// have handled the event. Clones share one inbox, and can be kept in an application's state.
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -67,14 +67,14 @@ pub struct Inbox {
     pub(super) shared: Arc<Shared>,
 }
 
-/// The name of an inbox that was given none.
+/// The name of an inbox without a name of its own.
 const DEFAULT_CONSUMER: &str = "inbox";
 const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the content of what is done is kept, to be looked at or replayed.
+/// How long the content of a done event is kept, so that it can be read or replayed.
 const DEFAULT_CONTENT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Dead letters are what somebody still has to look at.
+/// Longer than other content, since somebody still has to look at dead letters.
 const DEFAULT_DEAD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// What handlers may need and no secret is in. Signatures are not kept.
+/// Headers that handlers may need. None of them contains a secret or a signature.
 const DEFAULT_HEADERS: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::USER_AGENT,
@@ -83,11 +83,11 @@ const DEFAULT_HEADERS: [HeaderName; 4] = [
 ];
 
 impl Inbox {
-    /// Keeps events in `store` until `service` has handled them: an `EventRouter` with its state, a handler's
-    /// service, a whole `Router`.
+    /// Creates an inbox that keeps events in `store` until `service` has handled them. The service is an `EventRouter`
+    /// with its state, a handler, or a whole `Router`.
     ///
-    /// Types that an `EventRouter` does not handle are acknowledged and not stored. It has to be passed itself for that, and not inside
-    /// of another service.
+    /// If `service` is an `EventRouter`, event types that it does not handle are acknowledged and not stored. This does
+    /// not work for an `EventRouter` inside another service.
     pub fn new<S, R>(store: impl InboxStore, service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
@@ -112,27 +112,27 @@ impl Inbox {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Names the inbox, `inbox` by default. **Two inboxes in one store need two names**: a worker takes every event of its name, and
-    /// gives it to its own service. The name is part of what an event is known by, so another one makes the sender's repetitions
-    /// new.
+    /// Sets the name of the inbox, `inbox` by default. **Two inboxes in one store need two names**: a worker takes
+    /// every event of its name, and passes it to its own service. The name is a part of an event's key, so after a
+    /// change of the name, duplicates of earlier deliveries count as new.
     #[must_use]
     pub fn with_consumer(self, name: impl Into<Arc<str>>) -> Self {
         self.with(|settings| settings.consumer = name.into())
     }
 
-    /// Keeps these headers too, for handlers that read them. By default `content-type`, `user-agent`, `traceparent` and `tracestate` are
-    /// kept. A header that holds a secret should not be.
+    /// Stores these headers too, for handlers that read them. By default `content-type`, `user-agent`, `traceparent`
+    /// and `tracestate` are stored. Do not add a header that contains a secret.
     #[must_use]
     pub fn with_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.headers.extend(names))
     }
 
-    /// Works the events with the same text or number at this JSON pointer in the body one after the other, in the order in which they were
-    /// accepted: `/data/object/customer`. An event that fails holds up those behind it until it is done, discarded or dead. Events without that place
-    /// wait for nobody.
+    /// Handles events that have the same text or number at this JSON pointer in the body, such as
+    /// `/data/object/customer`, one after the other, in the order in which they were accepted. An event that fails
+    /// delays the later ones until it is done, discarded or dead. Events without this place do not wait.
     ///
     /// # Panics
-    /// When `pointer` is not a JSON pointer.
+    /// If `pointer` is not a JSON pointer.
     #[must_use]
     #[track_caller]
     pub fn with_order_key(self, pointer: &str) -> Self {
@@ -140,30 +140,31 @@ impl Inbox {
         self.with(|settings| settings.order_key = Some(parsed))
     }
 
-    /// Sets how many events may wait or be worked. Others are answered with 503 and `Retry-After`, so that their senders keep them. By default
-    /// there is no limit. With one, each call of the store counts what has not ended, no further than to the limit: a limit of 100,000 costs
-    /// some milliseconds for each event that comes.
+    /// Sets how many events may be pending or working. Further ones are answered with 503 and `Retry-After`, so that
+    /// their senders retry. By default there is no limit. With a limit, each call of the store counts the events that
+    /// have not ended, up to the limit: a limit of 100,000 costs some milliseconds for each event that arrives.
     #[must_use]
     pub fn with_depth_limit(self, events: u64) -> Self {
         self.with(|settings| settings.depth_limit = Some(events))
     }
 
-    /// Sets what becomes of a delivery without an id; by default the scheme decides, as for
-    /// [claims](crate::idempotency::IdempotencyLayer::with_missing_id). Under [`MissingId::Skip`] each is an event of its own.
+    /// Sets what happens to a delivery without an id; by default the scheme decides, as for
+    /// [claims](crate::idempotency::IdempotencyLayer::with_missing_id). With [`MissingId::Skip`] each such delivery is
+    /// a new event.
     #[must_use]
     pub fn with_missing_id(self, choice: MissingId) -> Self {
         self.with(|settings| settings.missing_id = Some(choice))
     }
 
-    /// Takes equal bytes under another id for a replay, for `window`, where the provider does not sign the id. **Two true events with
-    /// equal bytes become one.**
+    /// If the provider does not sign the id, treats a body with equal bytes under another id as a replay, for `window`.
+    /// **Two genuine events with equal bytes then count as one.**
     #[must_use]
     pub fn with_replay_guard(self, window: Duration) -> Self {
         self.with(|settings| settings.replay_guard = Some(window))
     }
 
-    /// Sets how long the id of an event is remembered after it has ended. By default that is 7 days, or longer where the provider
-    /// repeats longer.
+    /// Sets how long the id of an event is remembered after it has ended; by default 7 days, or longer if the provider
+    /// retries for longer.
     #[must_use]
     pub fn with_retention(self, retention: Duration) -> Self {
         self.with(|settings| settings.retention = Some(retention))
@@ -187,12 +188,14 @@ impl Inbox {
         self.with(|settings| settings.store_timeout = timeout)
     }
 
-    /// Seals what is stored of each event from now on with this key: the body, the URL and the headers that are kept. What events are found by
-    /// is not sealed: provider, tenant, the sender's id and the event type, digests of keys, and a short fingerprint of the body.
+    /// Seals the body, the URL and the stored headers of each event from now on with this key. Not sealed are the
+    /// columns by which events are found: provider, tenant, the sender's id and the event type, digests of keys, and a
+    /// short fingerprint of the body.
     ///
-    /// The first key seals. Further calls add keys that open what they have sealed. To change the key: add the new one as the second in
-    /// all processes, then make it the first, and remove the old one when nothing is kept that it has sealed. An event that no key opens is tried
-    /// again as one that fails, and is then dead. What was stored before there was a key is worked like other events.
+    /// The first key seals. Further calls add keys that open what they have sealed. To change the key: add the new one
+    /// as the second in all processes, then make it the first, and remove the old one when no event is left that it has
+    /// sealed. An event that no key opens is retried like one that fails, and is then dead. Events that were stored
+    /// without a key are handled as usual.
     ///
     /// ```
     /// use tower_webhooks::{EventRouter, Inbox, inbox::SealingKey, store::MemoryInbox};
@@ -216,7 +219,8 @@ impl Inbox {
         self.shared.store.events(self.consumer(), query, limit).await
     }
 
-    /// Returns an event, with its content if that is still kept and can be opened. `None` if it is not one of this inbox.
+    /// Returns an event, with its content if that is still kept and can be opened. Returns `None` if this inbox does
+    /// not have the event.
     ///
     /// # Errors
     /// When the store fails.
@@ -234,8 +238,8 @@ impl Inbox {
         Ok(record)
     }
 
-    /// Makes an event due again that has ended: its attempts count from 1. Returns `false` if it is not there, has not ended, or its content is no
-    /// longer kept.
+    /// Makes an event that has ended due again; its attempts count from 1. Returns `false` if the event does not exist,
+    /// has not ended, or its content is no longer kept.
     ///
     /// # Errors
     /// When the store fails.
@@ -243,7 +247,7 @@ impl Inbox {
         Ok(self.change(Change::Replay, Selection::Ids(vec![id])).await? > 0)
     }
 
-    /// Replays several events. Returns how many.
+    /// Replays several events. Returns how many were replayed.
     ///
     /// # Errors
     /// When the store fails. Some may have been replayed.
@@ -251,7 +255,7 @@ impl Inbox {
         self.change(Change::Replay, Selection::Ids(ids.into_iter().collect())).await
     }
 
-    /// Replays every dead letter that died at `since` or later. Returns how many.
+    /// Replays every dead letter that died at `since` or later. Returns how many were replayed.
     ///
     /// # Errors
     /// When the store fails. Some may have been replayed.
@@ -259,7 +263,7 @@ impl Inbox {
         self.change(Change::Replay, Selection::DiedSince(since)).await
     }
 
-    /// Discards an event that waits or is dead. Returns `false` if it is not there, is being worked, or has ended otherwise.
+    /// Discards an event that is pending or dead. Returns `false` if it does not exist or is in another state.
     ///
     /// # Errors
     /// When the store fails.
@@ -267,7 +271,7 @@ impl Inbox {
         Ok(self.change(Change::Discard, Selection::Ids(vec![id])).await? > 0)
     }
 
-    /// Discards several events. Returns how many.
+    /// Discards several events. Returns how many were discarded.
     ///
     /// # Errors
     /// When the store fails. Some may have been discarded.
@@ -275,7 +279,7 @@ impl Inbox {
         self.change(Change::Discard, Selection::Ids(ids.into_iter().collect())).await
     }
 
-    /// Discards every dead letter that died at `since` or later. Returns how many.
+    /// Discards every dead letter that died at `since` or later. Returns how many were discarded.
     ///
     /// # Errors
     /// When the store fails. Some may have been discarded.
@@ -283,7 +287,7 @@ impl Inbox {
         self.change(Change::Discard, Selection::DiedSince(since)).await
     }
 
-    /// Counts what waits, is being worked and is dead.
+    /// Counts the events that are pending, working and dead.
     ///
     /// # Errors
     /// When the store fails.
@@ -291,7 +295,7 @@ impl Inbox {
         self.shared.store.stats(self.consumer()).await
     }
 
-    /// Removes everything that is kept of a tenant, but for what is being worked. Returns how many events that were.
+    /// Removes all events of a tenant, except those that are being handled. Returns how many were removed.
     ///
     /// # Errors
     /// When the store fails. Some may have been removed.
@@ -301,7 +305,8 @@ impl Inbox {
         loop {
             let step = self.shared.store.erase(self.consumer(), Arc::clone(&tenant), STEP).await?;
             erased += step;
-            // A step may change fewer than it found: a worker or the sender was faster. What comes all the time does not keep this going.
+            // A step may change fewer events than it found, if a worker or the sender was faster. Events that keep
+            // arriving must not keep this loop running.
             short += u32::from(step < u64::from(STEP));
             if step == 0 || short == MOST_SHORT {
                 return Ok(erased);
@@ -362,7 +367,7 @@ impl Inbox {
 /// The number of events that one call changes.
 const STEP: u32 = 500;
 
-/// After so many calls that found fewer than that, what is left came meanwhile.
+/// After this many calls that found fewer than [`STEP`] events, the remaining ones have arrived meanwhile.
 const MOST_SHORT: u32 = 8;
 
 impl fmt::Debug for Inbox {

@@ -1,33 +1,33 @@
-//! Answer first, work later: a durable inbox that loses nothing.
+//! A durable inbox: answer a delivery at once, and handle it later.
 //!
-//! Senders want an answer within seconds, and many handlers take longer or fail. An [`Inbox`] takes the place of the service that would
-//! have handled the event. It stores the verified delivery, answers when that is durable, and an [`InboxWorker`] has it handled by that same
-//! service, again and again until it succeeds.
+//! Senders want an answer within seconds, and many handlers take longer or fail. An [`Inbox`] takes the place of the service that
+//! would have handled the event: it stores the verified delivery durably and answers. Later an [`InboxWorker`] passes it to that same
+//! service, and retries if it fails.
 //!
 //! | case | what happens |
 //! |---|---|
-//! | an event comes | 202, or what the sender prescribes, after a durable commit |
-//! | it comes again | the same answer; it is not stored twice |
-//! | it comes again and is dead | it is worked again |
-//! | nobody handles its type | 200; it is not stored |
-//! | the store is down, or full, or too much waits | 503 and `Retry-After` |
+//! | an event arrives | 202, or what the sender prescribes, after a durable commit |
+//! | it arrives again | the same answer; it is not stored twice |
+//! | it arrives again and is dead | it is handled again |
+//! | no handler wants its type | 200; it is not stored |
+//! | the store is down or full, or too many events wait | 503 and `Retry-After` |
 //! | the handler answers 2xx | done |
-//! | the handler says [`Discard`](crate::Discard) | discarded, with its reason |
-//! | it says [`Retry`](crate::Retry), fails, panics or runs out of time | worked again, after a wait |
+//! | the handler returns [`Discard`](crate::Discard) | discarded, with its reason |
+//! | it returns [`Retry`](crate::Retry), fails, panics or times out | retried after a wait |
 //! | the payload does not fit the handler's type | dead at once, with the reason |
 //! | the last attempt fails | dead |
-//! | the process is killed | worked again when the lease ends |
+//! | the process is killed | handled again when the lease ends |
 //!
 //! Rules:
-//! 1. Nothing is stored before the signature has passed, and no header that holds a signature is stored.
-//! 2. A success leaves only after a durable commit, or for an event that was stored before.
-//! 3. An event is worked at least once. Its effect happens once where it commits in the same transaction as its end:
+//! 1. Nothing is stored before the signature was verified, and no header with a signature is stored.
+//! 2. A success is sent only after a durable commit, or for an event that was stored before.
+//! 3. An event is handled at least once. Its effect happens once if it commits in the same transaction as the end of the event:
 //!    [`Claim::commit`](crate::Claim::commit).
-//! 4. A worker whose lease has ended, and whose event another was given, changes nothing.
-//! 5. What a handler sees as verified was verified when it came. Whoever can write into the store's tables can make such an event.
+//! 4. If a worker's lease has ended and another worker has taken the event, the first worker's result changes nothing.
+//! 5. An event counts as verified because it was verified when it arrived. Whoever can write into the store's tables can forge events.
 //!
-//! What this module does not do: keep the order of events, unless [`with_order_key`](Inbox::with_order_key) asks for it, and seal what it
-//! stores, unless it is given [a key](Inbox::with_sealing_key).
+//! This module does not keep the order of events, unless [`with_order_key`](Inbox::with_order_key) is set, and does not seal what it
+//! stores, unless it has [a key](Inbox::with_sealing_key).
 
 mod handler;
 mod head;

@@ -1,4 +1,4 @@
-//! The inboxes of this process that have workers, so that no two of one name share a store.
+//! The inboxes of this process that have workers, so that two of the same name over one store are detected.
 
 use std::sync::{Arc, Weak};
 

@@ -1,4 +1,4 @@
-//! What becomes of an event by what its handler did: a pure function.
+//! Decides how an attempt ends from what its handler did: a pure function.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use crate::{observe::Outcome, outcome::Discard};
 /// How a handler ended.
 #[derive(Debug)]
 pub(super) enum Worked {
-    /// It marked the event in a transaction that was not committed, and said that it was done.
+    /// The handler marked the event in a transaction that was not committed, and returned a success.
     CommitForgotten,
     Failed,
-    /// Its type has no handler here. It had one where it was stored, so it is not done.
+    /// The event type has no handler here. It had one when the event was stored, so the event is not done.
     Misplaced,
     Panicked,
     Responded {
@@ -21,11 +21,11 @@ pub(super) enum Worked {
         said: Said,
     },
     TimedOut,
-    /// What is stored of it was sealed with a key that is not here.
+    /// The stored event was sealed with a key that this process does not have.
     Unopened(Arc<str>),
 }
 
-/// What a response says beside its status.
+/// The facts of a response in addition to its status.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     discarded: Option<Arc<str>>,
@@ -76,9 +76,10 @@ impl Worked {
             Self::Responded { status, said } => (format!("the handler answered {status}").into(), said.retry_after),
             Self::CommitForgotten => ("the handler's transaction was not committed".into(), None),
             Self::Failed => ("the handler's service failed".into(), None),
-            Self::Misplaced => {
-                ("no handler of this inbox takes its type; another inbox of this name may have stored it".into(), None)
-            }
+            Self::Misplaced => (
+                "no handler of this inbox wants its event type; another inbox with this name may have stored it".into(),
+                None,
+            ),
             Self::Panicked => ("the handler panicked".into(), None),
             Self::TimedOut => ("the handler was stopped at its timeout".into(), None),
             Self::Unopened(reason) => (Arc::clone(reason), None),
@@ -96,7 +97,7 @@ fn short(text: &str) -> Arc<str> {
     text.char_indices().nth(LONGEST).map_or(text, |(end, _)| &text[..end]).into()
 }
 
-/// A handler that asks for more is asking for a dead letter.
+/// A longer wait would keep the event forever.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The rules of an inbox: what becomes of an event, as pure functions.
+//! The rules of an inbox, as pure functions.
 //!
-//! A store gathers what a rule needs to know, the rule decides, and the store writes what was decided, all in one transaction. Times
+//! A store reads what a rule needs, the rule decides, and the store writes the result, all in one transaction. Times
 //! are [`Millis`] of the store's clock, which the caller reads once for each transaction.
 //!
 //! | method | gathers | decides |
@@ -11,8 +11,8 @@
 //! | `change` | the [`Standing`] | [`Standing::change`] |
 //! | `purge` | the [`Standing`] and the retention of its key | [`Standing::aged`]; a store with indexes may ask them the same |
 //!
-//! Whenever an event with an order key has ended, and no other one with that key is due, waits for a time or is being worked, the store
-//! takes the first of those that wait for it and [lets it go on](Standing::go_on).
+//! When an event with an order key has ended, and no other event with this key is due, waits for a retry or is being
+//! handled, the store takes the first event that waits for this key and [makes it due](Standing::go_on).
 
 use std::{collections::HashSet, time::Duration};
 
@@ -22,28 +22,28 @@ use crate::{
     queue::{Fenced, LeaseToken},
 };
 
-/// When an event is due that waits for another one with its order key: never, by itself.
+/// The due time of an event that waits for another one with its order key.
 pub const NEVER: Millis = Millis::MAX;
 
-/// Why an event is dead whose attempts all ended with their workers.
+/// The reason of a dead event each of whose attempts ended because its worker died.
 pub const EXHAUSTED: &str = "each attempt ended with its worker";
 
-/// How many events one lease finds dead, before it leaves the others to the next.
+/// How many events one lease marks as dead at most; the next lease continues.
 pub const MOST_EXHAUSTED: u64 = 1000;
 
-/// What changes about an event.
+/// The state of an event, as the rules read and change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Standing {
-    /// How it is doing.
+    /// Its state.
     pub state: EventState,
     /// When it is due, its lease ends, or it ended; [`NEVER`] while it waits for another one.
     pub due_at: Millis,
-    /// How often it was begun.
+    /// How many attempts were begun.
     pub attempt: u32,
-    /// How often it had been begun when it last came or was replayed.
+    /// How many attempts had been begun when the event last arrived or was replayed.
     pub spent: u32,
-    /// Who holds it, or who ended it.
+    /// The token that holds the event, or that ended it.
     pub token: Option<LeaseToken>,
 }
 
@@ -51,11 +51,11 @@ pub struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // There is no third.
 pub enum Leased {
-    /// It has been begun too often, and is dead.
+    /// All attempts are used up, and the event is dead.
     Exhausted,
-    /// It is given out, for this attempt in its round.
+    /// The event is leased.
     Taken {
-        /// From 1.
+        /// The number of the attempt since the event last arrived or was replayed, from 1.
         round_attempt: u32,
     },
 }
@@ -64,42 +64,43 @@ pub enum Leased {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store does each of them.
 pub enum Aged {
-    /// Nothing.
+    /// Nothing is removed.
     Keep,
-    /// Its content goes, its key stays.
+    /// The content is removed, and the key is kept.
     WithoutContent,
-    /// All of it goes.
+    /// The event is removed.
     Remove,
 }
 
 impl Standing {
-    /// Restores what a store has kept.
+    /// Restores the state that a store has kept.
     pub fn new(state: EventState, due_at: Millis, (attempt, spent): (u32, u32), token: Option<LeaseToken>) -> Self {
         Self { state, due_at, attempt, spent, token }
     }
 
-    /// Starts with an event that has just come. `waits` says that another one with its order key has not ended.
+    /// Creates the state of an event that has just arrived. `waits` is `true` if another event with its order key has
+    /// not ended.
     pub fn arrived(waits: bool, now: Millis) -> Self {
         Self::new(EventState::Pending, if waits { NEVER } else { now }, (0, 0), None)
     }
 
-    /// Makes an event that has ended wait again, with attempts that count from 1.
+    /// Makes an event that has ended pending again; its attempts count from 1.
     pub fn rearm(&mut self, waits: bool, now: Millis) {
         *self = Self { spent: self.attempt, attempt: self.attempt, ..Self::arrived(waits, now) };
     }
 
-    /// Returns `true` if the event may be given out.
+    /// Returns `true` if the event may be leased.
     pub fn is_due(&self, now: Millis) -> bool {
         !self.state.has_ended() && self.due_at <= now
     }
 
-    /// Returns `true` if the worker that held this event has not ended it: it may have died of it. A store gives such an event out alone, so
-    /// that the next death takes no other event's attempt.
+    /// Returns `true` if the worker that held this event has not ended it: the event may have killed the worker. A
+    /// store leases such an event alone, so that no other event loses an attempt if it kills the next worker.
     pub fn was_abandoned(&self) -> bool {
         self.state == EventState::Working
     }
 
-    /// Gives an event that is due to a token, or finds that it has been begun too often.
+    /// Leases a due event to a token, or marks it as dead if all attempts are used up.
     pub fn lease(&mut self, token: LeaseToken, lease: Duration, attempts: u32, now: Millis) -> Leased {
         let before = self.attempt.saturating_sub(self.spent);
         if before >= attempts {
@@ -111,7 +112,7 @@ impl Standing {
         Leased::Taken { round_attempt: before.saturating_add(1) }
     }
 
-    /// Holds it for longer.
+    /// Extends the lease.
     pub fn renew(&mut self, token: LeaseToken, lease: Duration, now: Millis) -> Fenced {
         if !self.is_held_by(token) {
             return Fenced::Stale;
@@ -138,13 +139,13 @@ impl Standing {
         Fenced::Applied
     }
 
-    /// Returns `Applied` if this token ended it as done.
+    /// Returns [`Fenced::Applied`] if this token has ended the event as done.
     pub fn is_done(&self, token: LeaseToken) -> Fenced {
         if self.state == EventState::Done && self.token == Some(token) { Fenced::Applied } else { Fenced::Stale }
     }
 
-    /// Replays or discards it. `waits` says that another one with its order key has not ended, `has_content` that what came is still
-    /// kept. Returns whether anything changed.
+    /// Replays or discards the event. `waits` is `true` if another event with its order key has not ended,
+    /// `has_content` if the content is still kept. Returns `true` if the event has changed.
     pub fn change(&mut self, change: Change, (waits, has_content): (bool, bool), now: Millis) -> bool {
         match change {
             Change::Replay if self.state.has_ended() && has_content => self.rearm(waits, now),
@@ -156,7 +157,7 @@ impl Standing {
         true
     }
 
-    /// Lets an event go on that waited for another one with its order key. Returns whether it did.
+    /// Makes an event due that waited for another one with its order key. Returns `true` if the event has changed.
     pub fn go_on(&mut self, now: Millis) -> bool {
         let waited = self.state == EventState::Pending && self.due_at == NEVER;
         if waited {
@@ -165,7 +166,7 @@ impl Standing {
         waited
     }
 
-    /// Decides what is kept of it. `retention` is that of its key.
+    /// Decides what is kept of the event. `retention` is that of its key.
     pub fn aged(&self, retention: Duration, keep: InboxRetention, now: Millis) -> Aged {
         if !self.state.has_ended() {
             return Aged::Keep;
@@ -195,43 +196,44 @@ impl Standing {
     }
 }
 
-/// Returns how many more events of a provider may be given out, where `given` have been in this call.
+/// Returns how many more events of a provider may be leased, if this call has leased `given` of them already.
 pub fn room_of_source(request: &InboxLease, provider: &str, given: u32) -> u32 {
     let Some(limit) = request.source_limit else { return u32::MAX };
     let held = request.held.iter().find(|(source, _)| **source == *provider).map_or(0, |(_, held)| *held);
     limit.saturating_sub(held).saturating_sub(given)
 }
 
-/// The end of a lease; never [`NEVER`], or it could not be taken over.
+/// The end of a lease. It is never [`NEVER`], since such a lease could not be taken over.
 fn held_until(now: Millis, lease: Duration) -> Millis {
     after(now, lease).min(NEVER - 1)
 }
 
-/// What a store knows of an event before it is stored.
+/// What a store has found about an event before it is stored.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Found {
-    /// The one with its key, the retention of that key, and whether it came with another body.
+    /// The stored event with the same key, the retention of that key, and whether the bodies differ.
     pub same: Option<(Standing, Duration, bool)>,
-    /// Whether its body is guarded under another key.
+    /// Whether a guard for its body exists under another key.
     pub is_guarded: bool,
 }
 
 impl Found {
-    /// Creates what is known.
+    /// Creates the facts about an event.
     pub fn new(same: Option<(Standing, Duration, bool)>, is_guarded: bool) -> Self {
         Self { same, is_guarded }
     }
 }
 
-/// Returns `true` if the event is stored: it was not there, or takes the place of the one that was.
+/// Returns `true` if the event has to be stored: it is new, or replaces the one that was stored.
 pub fn is_stored(answer: &Accepted) -> bool {
     matches!(answer, Accepted::New | Accepted::Rearmed { .. })
 }
 
-/// Decides what becomes of the events of one call. `unfinished` is how many of the consumer have not ended, where there is a limit.
+/// Decides about the events of one call. `unfinished` is the number of the consumer's events that have not ended; it is
+/// needed if there is a limit.
 ///
-/// [`Accepted::New`] of an event that was found replaces that one.
+/// If an event with the same key was found and the answer is [`Accepted::New`], the new event replaces it.
 pub fn accept(
     events: &[EventDraft],
     found: impl Fn(usize) -> Found,

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use crate::queue::full_jitter;
 
-/// When a failed event is worked again, and how often.
+/// When, and how often, a failed event is retried.
 ///
-/// A wait is drawn between 0 and a bound that doubles with each attempt (full jitter), so that events that failed together do not
-/// come back together.
+/// A wait is random, between 0 and a bound that doubles with each attempt (full jitter), so that events that failed
+/// together are not retried together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct InboxRetries {
 }
 
 impl InboxRetries {
-    /// Allows so many attempts; at least 1.
+    /// Creates retries with this many attempts, at least 1.
     pub fn new(attempts: u32) -> Self {
         Self { attempts: attempts.max(1), ..Self::default() }
     }
@@ -37,12 +37,12 @@ impl InboxRetries {
         self
     }
 
-    /// Returns how many attempts are made.
+    /// Returns the number of attempts.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Returns the longest wait after this attempt, from 1. `None` if it was the last one.
+    /// Returns the longest wait after this attempt, counted from 1. Returns `None` if it was the last one.
     pub fn bound(&self, attempt: u32) -> Option<Duration> {
         if attempt >= self.attempts {
             return None;

@@ -1,6 +1,7 @@
-//! Seals what is stored of an event, and opens it: pure functions but for a random number.
+//! Seals and opens the content of an event. The functions are pure, apart from a random nonce.
 //!
-//! What is sealed takes the place of the body, and the head says by which key. So a store knows nothing of it.
+//! The sealed bytes take the place of the body, and the head names the key. So a store does not need to know about
+//! sealing.
 
 use std::{error, fmt, sync::Arc};
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::store::Content;
 use crate::{error::RandomnessError, idempotency::ClaimKey, sealing::SealingKey};
 
-/// The head of what is sealed.
+/// The head of a sealed content.
 #[derive(Serialize, Deserialize)]
 struct SealedHead<'a> {
     /// The id of the key.
@@ -37,9 +38,11 @@ impl fmt::Display for Unopened {
 
 impl error::Error for Unopened {}
 
-/// Seals what came for the event of this key: it cannot be opened as that of another event.
+/// Seals the content of the event with this key. It cannot be opened as the content of another event.
 pub(super) fn seal(sealing: &SealingKey, of: ClaimKey, content: &Content) -> Result<Content, RandomnessError> {
     let Content { head, body } = content;
+    // Head and body are sealed as one text, so that neither can be exchanged alone. The length says where the body
+    // begins.
     let length = u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes();
     let plain = zeroize::Zeroizing::new([&length[..], head.as_bytes(), body].concat());
     let sealed = sealing.seal(&name(of), &plain)?;
@@ -47,7 +50,7 @@ pub(super) fn seal(sealing: &SealingKey, of: ClaimKey, content: &Content) -> Res
     Ok(Content::new(head.into(), sealed.into()))
 }
 
-/// Opens what was sealed for the event of this key. What was never sealed is returned as it is.
+/// Opens the sealed content of the event with this key. Unsealed content is returned unchanged.
 pub(super) fn open(keys: &[SealingKey], of: ClaimKey, content: Content) -> Result<Content, Unopened> {
     let Some(id) = sealed_by(&content) else { return Ok(content) };
     let Some(key) = keys.iter().find(|key| key.id() == id) else { return Err(Unopened::UnknownKey(id.into())) };
@@ -62,12 +65,13 @@ pub(super) fn open(keys: &[SealingKey], of: ClaimKey, content: Content) -> Resul
 
 /// The id of the key with which a content was sealed.
 fn sealed_by(content: &Content) -> Option<&str> {
-    // The head of what was not sealed has other names, and begins with another one.
+    // An unsealed head is an object that begins with another name, so it is never taken for a sealed one.
     let head = content.head.starts_with(r#"{"sealed":"#).then_some(&*content.head)?;
     Some(serde_json::from_str::<SealedHead<'_>>(head).ok()?.sealed)
 }
 
 fn name(of: ClaimKey) -> Vec<u8> {
+    // The prefix separates these names from the ids of endpoints, whose secrets the same keys may seal.
     [&b"event of an inbox "[..], &of.to_bytes()].concat()
 }
 

@@ -43,13 +43,13 @@ impl Service<Request<Full<Bytes>>> for Inbox {
     }
 }
 
-/// What became of a delivery that came.
+/// The result for a delivery.
 #[derive(Clone, Copy)]
 enum Taken {
     Failed,
     MissingId,
     Stored(Accepted),
-    /// Nobody handles its type.
+    /// No handler wants the event type.
     Unhandled,
 }
 
@@ -64,8 +64,9 @@ impl Shared {
             let taken = self.take(&parts, &verified, std::slice::from_ref(&verified.delivery)).await;
             return self.response(&verified, taken.first().copied());
         };
-        // Items come one after the other. The first that comes takes all of them, in one transaction, and the others find their results
-        // there; those of another inbox are not ours. After a failure the sender repeats all.
+        // The items of a batch arrive one after the other. The first one stores all of them in one transaction, and the
+        // others read their results here, unless another inbox has written them. After a failure the sender repeats the
+        // whole batch.
         let name = &self.settings.consumer;
         let known = batch.taken.lock().clone().and_then(|taken| taken.downcast::<(Arc<str>, Vec<Taken>)>().ok());
         let taken = match known.filter(|known| known.0 == *name) {
@@ -80,7 +81,7 @@ impl Shared {
         self.response(&verified, taken.1.get(index).copied())
     }
 
-    /// Stores the deliveries of one request together, and says what became of each.
+    /// Stores the deliveries of one request together, and returns the result for each.
     async fn take(&self, parts: &Parts, verified: &Verified, deliveries: &[Delivery]) -> Vec<Taken> {
         let mut taken = Vec::with_capacity(deliveries.len());
         let mut events = Vec::new();
@@ -92,7 +93,8 @@ impl Shared {
                 match self.draft(parts, &of_item) {
                     Ok(event) => {
                         events.push(event);
-                        // Until the store has answered.
+                        // A placeholder until the store has answered. `Full` is answered with 503, so that a missing
+                        // answer is never a success.
                         Taken::Stored(Accepted::Full)
                     }
                     Err(other) => other,
@@ -100,7 +102,7 @@ impl Shared {
             });
         }
         if taken.iter().any(|taken| matches!(taken, Taken::Failed | Taken::MissingId)) {
-            // All or nothing.
+            // Nothing is stored if one item cannot be, since the sender repeats the whole request.
             let failed = |taken| if matches!(taken, Taken::Stored(_)) { Taken::Failed } else { taken };
             return taken.into_iter().map(failed).collect();
         }
@@ -110,6 +112,7 @@ impl Shared {
         let mut request = AcceptRequest::new(Arc::clone(&self.settings.consumer), events);
         request.limit = self.settings.depth_limit;
         let provider = verified.delivery.provider();
+        // If the store accepts the events after this timeout, the sender's retry is a duplicate of them.
         let accepted = match tokio::time::timeout(self.settings.store_timeout, self.store.accept(request)).await {
             Ok(accepted) => accepted,
             Err(_) => Err(StoreError::new(StoreErrorKind::Unavailable, "accept events: no answer in time")),
@@ -124,12 +127,12 @@ impl Shared {
         };
         let stored = taken.iter_mut().zip(deliveries).filter(|(taken, _)| matches!(taken, Taken::Stored(_)));
         for (slot, delivery) in stored {
-            // A store that answers for fewer than it was given has not stored the others.
+            // If a store returns too few answers, the remaining events count as not stored.
             let Some(answer) = accepted.next() else {
                 *slot = Taken::Failed;
                 continue;
             };
-            // Whoever has a signed body can send it under an id that is not signed.
+            // Anyone who has a signed body can send it under an id that is not signed.
             let replaces = matches!(answer, Accepted::Rearmed { other_body: true }) && !delivery.id_is_signed();
             observe::accepted(provider, if replaces { "replaced" } else { answer_name(answer) });
             match answer {
@@ -146,7 +149,7 @@ impl Shared {
         taken
     }
 
-    /// Makes what is stored of a delivery.
+    /// Creates the event that is stored for a delivery.
     fn draft(&self, parts: &Parts, verified: &Verified) -> Result<EventDraft, Taken> {
         let settings = &self.settings;
         let delivery = &verified.delivery;
@@ -157,7 +160,7 @@ impl Shared {
         let by_sender = verified.retries_for().unwrap_or_default().max(DEFAULT_RETENTION);
         let mut retention = settings.retention.unwrap_or(by_sender);
         let by_scheme = if verified.bodies_are_unique() { MissingId::BodyDigest } else { MissingId::Skip };
-        // As for claims: a body never stands for an id where two events may have equal bytes.
+        // As for claims: the body is used as an id only if no two events have equal bytes.
         let of_event = match (delivery.id(), settings.missing_id.unwrap_or(by_scheme)) {
             (Some(id), _) => key(b'i', id.as_str().as_bytes()),
             (None, MissingId::BodyDigest) => {
@@ -166,6 +169,7 @@ impl Shared {
             }
             (None, MissingId::Reject) => return Err(Taken::MissingId),
             (None, _) => {
+                // Without an id, each delivery is a new event.
                 let mut random = [0; 16];
                 getrandom::fill(&mut random).map_err(|_| {
                     observe::no_randomness();
@@ -236,7 +240,7 @@ fn answer_name(accepted: Accepted) -> &'static str {
     }
 }
 
-/// Says that the answer is to a duplicate.
+/// Marks the answer to a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// As for claims.

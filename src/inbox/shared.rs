@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{idempotency::MissingId, json::Pointer, sealing::SealingKey};
 
-/// What the clones of an inbox share with its workers.
+/// The state that the clones of an inbox share with its workers.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) store: Arc<dyn InboxStore>,
@@ -30,6 +30,6 @@ pub(super) struct Settings {
     pub(super) depth_limit: Option<u64>,
     pub(super) order_key: Option<Pointer>,
     pub(super) store_timeout: Duration,
-    /// The first one seals, and each opens.
+    /// The first key seals, and all of them open.
     pub(super) sealing_keys: Vec<SealingKey>,
 }

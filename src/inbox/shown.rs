@@ -11,12 +11,12 @@ pub(crate) struct ShownRequest {
     pub(crate) method: String,
     /// Without the query, in which some senders put a secret.
     pub(crate) path: String,
-    /// The headers that are kept. What is not UTF-8 in a value is replaced.
+    /// The stored headers. Bytes that are not UTF-8 are replaced.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
 }
 
-/// What of a kept head is shown. It is there also where the rest cannot be read.
+/// The part of a stored head that is shown. It can be read even if the rest cannot.
 #[derive(Deserialize)]
 struct ShownHead {
     method: String,
@@ -26,7 +26,7 @@ struct ShownHead {
 }
 
 impl ShownRequest {
-    /// `None` if what was kept cannot be read.
+    /// Returns `None` if the stored head cannot be read.
     pub(crate) fn of(content: Content) -> Option<Self> {
         let Content { head, body } = content;
         let ShownHead { method, uri, headers } = serde_json::from_str(&head).ok()?;

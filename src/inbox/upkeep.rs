@@ -1,11 +1,12 @@
-//! Removes what is old, and counts what waits, beside a worker's handlers and without delaying them.
+//! Removes old events and counts waiting ones, concurrently with a worker's handlers.
 
 use std::time::Duration;
 
 use super::shared::Shared;
 use crate::{clock, observe, queue::full_jitter};
 
-/// Goes on for as long as it is polled. After each step it pauses for as long as the step took, so that it uses at most half of the time.
+/// Runs while it is polled. After each step it pauses for as long as the step took, so that it uses at most half of the
+/// time.
 pub(super) async fn run(shared: &Shared) {
     loop {
         match shared.store.stats(shared.settings.consumer.clone()).await {

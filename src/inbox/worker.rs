@@ -1,4 +1,4 @@
-//! The worker: it leases what is due, has it handled, and notes what became of it.
+//! The worker: it leases due events, runs their handlers, and stores the results.
 
 use std::{
     collections::BTreeMap,
@@ -39,16 +39,19 @@ use crate::{
     queue::{self, Fenced, LeaseToken, Queue, Room, Taken},
 };
 
-/// Works what an [`Inbox`](super::Inbox) has stored, until it is told to stop.
+/// Handles the events that an [`Inbox`](super::Inbox) has stored, until it is shut down.
 ///
-/// 1. A worker that is killed loses nothing: what it held is worked again when its lease ends.
-/// 2. A lease is renewed while its handler runs. A worker that was away for longer, and whose event was given to another, changes nothing.
-/// 3. A handler that takes longer than 2 s gives up its place to others, so that a few slow ones delay nobody; such places are as many as the others.
-/// 4. On shutdown it takes nothing new. Handlers have [a while](Self::with_drain) to end; then they are dropped, and their events are due at once
-///    for other workers.
+/// 1. If a worker is killed, no event is lost: the events that it held are handled again when their leases end.
+/// 2. A lease is renewed while its handler runs. If a worker could not renew it and another worker has taken the event,
+///    the first worker's result changes nothing.
+/// 3. A handler that takes longer than 2 s gives its place to others, so that a few slow handlers do not delay the
+///    rest. At most as many handlers as there are places do so.
+/// 4. On shutdown it starts no further events. Handlers may run for [a while](Self::with_drain) longer; then they are
+///    dropped, and their events are due at once for other workers.
 ///
-/// A handler sees method, original URI, the headers that are kept, the body, the [`Delivery`](crate::Delivery), a [`Claim`] and its state. What a server knows of
-/// a connection, and what outer layers put into a request, is not there: [`with_request`](Self::with_request) adds what handlers need.
+/// A handler gets the method, the original URI, the stored headers, the body, the [`Delivery`](crate::Delivery), a
+/// [`Claim`] and its state. It does not get facts about the connection, or extensions of outer layers: add what
+/// handlers need with [`with_request`](Self::with_request).
 ///
 /// ```
 /// use tower_webhooks::{EventRouter, Inbox, VerifiedEvent, store::MemoryInbox};
@@ -86,18 +89,18 @@ type Prepare = dyn Fn(&mut Request<Full<Bytes>>) + Send + Sync;
 /// How many handlers run at once.
 const DEFAULT_CONCURRENCY: usize = 32;
 const DEFAULT_POLL: Duration = Duration::from_secs(1);
-/// How long an event waits whose worker was killed.
+/// How long an event waits after its worker was killed.
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 /// No sender waits for a handler here.
 const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 
 impl Inbox {
-    /// Creates a worker that works what is stored. Any number of workers can run, in any number of processes.
+    /// Creates a worker for the stored events. Any number of workers can run, in any number of processes.
     ///
     /// # Panics
-    /// When another inbox of the same name, over the same store, has a worker in this process: each would take the events of the other.
-    /// [`with_consumer`](Self::with_consumer) names them.
+    /// If another inbox with the same name and the same store has a worker in this process: each would take the events
+    /// of the other. Set different names by [`with_consumer`](Self::with_consumer).
     #[track_caller]
     pub fn worker(&self) -> InboxWorker {
         if names::are_taken(&self.shared) {
@@ -131,38 +134,40 @@ impl InboxWorker {
         self
     }
 
-    /// Sets how many handlers run at once for the events of one provider, at least 1, so that those of a sender that are slow or many do not
-    /// take all places. Handlers that have given up their place count too. By default there is no limit.
+    /// Sets how many handlers run at once for the events of one provider, at least 1, so that a sender with slow or
+    /// many events does not occupy all places. Handlers that have given up their place count too. By default there is
+    /// no limit.
     #[must_use]
     pub fn with_source_limit(mut self, handlers: u32) -> Self {
         self.options.source_limit = Some(handlers.max(1));
         self
     }
 
-    /// Sets how often an idle worker looks for what other processes have stored; 1 s by default. What this process stores wakes it at once.
+    /// Sets how often an idle worker looks for events that other processes have stored; every 1 s by default. Events of
+    /// this process wake it at once.
     #[must_use]
     pub fn with_poll_interval(mut self, interval: Duration) -> Self {
         self.options.room.poll = interval;
         self
     }
 
-    /// Sets how long an event is held without being renewed; 60 s by default, at least 1 s. That is how long an event waits after its worker was
-    /// killed. It is renewed every third of it.
+    /// Sets the length of a lease; 60 s by default, at least 1 s. If a worker is killed, its events are handled again
+    /// after this time. A running worker renews a lease after a third of it.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease.max(Duration::from_secs(1));
         self
     }
 
-    /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is worked again later.
-    /// [`Claim::renew`] gives a handler more.
+    /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is retried later.
+    /// [`Claim::renew`] gives a handler more time.
     #[must_use]
     pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
         self.options.handler_timeout = timeout;
         self
     }
 
-    /// Sets how often a failed event is worked, and when; see [`InboxRetries`].
+    /// Sets when, and how often, a failed event is retried; see [`InboxRetries`].
     #[must_use]
     pub fn with_retries(mut self, retries: InboxRetries) -> Self {
         self.options.retries = retries;
@@ -176,15 +181,16 @@ impl InboxWorker {
         self
     }
 
-    /// Changes each request before its handler sees it: adds an extension, or a header that was not kept.
+    /// Sets a function that changes each request before its handler gets it, for example to add an extension or a
+    /// header that is not stored.
     #[must_use]
     pub fn with_request(mut self, prepare: impl Fn(&mut Request<Full<Bytes>>) + Send + Sync + 'static) -> Self {
         self.options.prepare = Some(Arc::new(prepare));
         self
     }
 
-    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the store does, that is logged, and it tries
-    /// again.
+    /// Handles events until `shutdown` is ready and the started handlers have ended. It never fails: if the store
+    /// fails, this is logged, and the worker tries again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { shared, options } = self;
         let (room, new_work, drain) = (options.room, Arc::clone(&shared.new_work), options.drain);
@@ -240,7 +246,7 @@ struct Jobs {
     shared: Arc<Shared>,
     options: Options,
     stopped: watch::Receiver<Stop>,
-    /// How many handlers have run for so long that they take no place.
+    /// How many handlers have run for so long that they do not occupy a place.
     aside: Arc<AtomicUsize>,
     sources: Sources,
 }
@@ -283,7 +289,7 @@ struct Job {
     of_source: OfSource,
     event: LeasedEvent,
     token: LeaseToken,
-    /// When the lease was asked for, which is no later than it began.
+    /// The time before the call of the store, so that the lease begins at this time or later.
     leased_at: Instant,
 }
 
@@ -293,7 +299,7 @@ impl Queue for Jobs {
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Job>, StoreError>> {
         Box::pin(async move {
             let token = LeaseToken::random().map_err(|cause| {
-                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+                StoreError::new(StoreErrorKind::Unavailable, "create a token for a lease").with_source(cause)
             })?;
             let consumer = Arc::clone(&self.shared.settings.consumer);
             let attempts = self.options.retries.attempts();
@@ -332,7 +338,7 @@ impl Queue for Jobs {
                     let random = getrandom::u64().unwrap_or(u64::MAX / 2);
                     Worked::Unopened(unopened.to_string().into()).ending(&self.options.retries, round_attempt, random)
                 }
-                Ok(None) => Ending::Dead { reason: "what is stored of it cannot be read".into() },
+                Ok(None) => Ending::Dead { reason: "the stored event cannot be read".into() },
                 Ok(Some((mut request, delivery))) => {
                     let working = observe::Working::begin(&delivery, &id, attempt);
                     let is_ours = self.shared.handler.handles(&delivery);
@@ -422,7 +428,7 @@ impl Jobs {
             tokio::time::sleep(lease / 3).await;
             match tokio::time::timeout(self.shared.settings.store_timeout, held.keep(lease)).await {
                 Ok(Ok(Fenced::Applied)) => {}
-                // Another has it. The handler is told by its claim, and goes on.
+                // Another worker has the event. The claim reports this to the handler, which continues.
                 Ok(Ok(Fenced::Stale)) => std::future::pending().await,
                 Ok(Err(error)) => observe::inbox_failed("renew", &error),
                 Err(_) => observe::inbox_failed("renew", &no_answer()),
@@ -430,7 +436,7 @@ impl Jobs {
         }
     }
 
-    /// Asks the store where a handler marked its event in a transaction and said that it was done.
+    /// Asks the store for the state if the handler marked its event in a transaction and returned a success.
     async fn confirmed(&self, held: &Held, worked: Worked) -> Worked {
         let is_success = matches!(&worked, Worked::Responded { status, .. } if status.is_success());
         if !is_success || held.state() != HeldState::Doubtful {
@@ -449,7 +455,7 @@ impl Jobs {
         Worked::CommitForgotten
     }
 
-    /// Notes what became of an event. If the store is down for longer, the event comes back when its lease ends.
+    /// Stores how an attempt ended. If the store is down for longer, the event is due again when its lease ends.
     async fn finish(&self, held: &Held, ending: Ending) {
         if held.state() == HeldState::Done {
             return;
@@ -492,10 +498,10 @@ impl Drop for Aside {
     }
 }
 
-/// How long a handler has its place.
+/// How long a handler occupies a place.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How often the store is asked to note something. With the pauses that is longer than a restart of it takes.
+/// How many times a result is offered to the store. With the pauses, this takes longer than a restart of the store.
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 

@@ -31,15 +31,15 @@ pub struct HttpsKeyClientBuilder {
 }
 
 impl HttpsKeyClientBuilder {
-    /// Sets the policy, which decides where keys may be fetched from; the public internet by default. Plain `http` is never
-    /// used, also if the policy allows it.
+    /// Sets the policy, which decides from where keys may be fetched; by default from the public internet. Plain `http`
+    /// is never used, even if the policy allows it.
     #[must_use]
     pub fn policy(mut self, policy: DestinationPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Sets another resolver than that of the operating system.
+    /// Sets the resolver; by default that of the operating system.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -60,10 +60,10 @@ impl HttpsKeyClientBuilder {
         self
     }
 
-    /// Builds the client, and logs what its policy opens beyond the public internet.
+    /// Builds the client. If its policy allows more than the public internet, this is logged.
     ///
     /// # Errors
-    /// When no certificate authority is trusted.
+    /// If no certificate authority is trusted.
     pub fn build(self) -> Result<HttpsKeyClient, ConfigError> {
         let roots = tls::roots(self.roots.as_deref())?;
         let egress = match self.egress {

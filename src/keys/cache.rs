@@ -13,14 +13,15 @@ use crate::{
     mutex::Mutex,
 };
 
-/// Fetches what has a name: the keys, or nothing if there is certainly nothing of this name.
+/// Fetches the keys with a name. Returns `None` if there is certainly no key with this name.
 pub(super) type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<Option<Vec<Key>>, BoxError>> + Send + Sync;
 
-/// Remembers what was fetched, by name: of a set of keys the URL, of single keys their id, of certificates their URL.
+/// Keeps fetched keys by name. The name of a set of keys and of a certificate is its URL, and that of a single key its
+/// id.
 pub(super) struct Cache {
     fetch: Box<Fetch>,
     clock: Arc<dyn Clock>,
-    /// Whether a key that is not found any longer is forgotten at once.
+    /// Whether a known key is forgotten at once when a fetch no longer finds it.
     forgets: bool,
     state: Mutex<State>,
 }
@@ -28,35 +29,35 @@ pub(super) struct Cache {
 #[derive(Default)]
 struct State {
     entries: HashMap<String, Entry>,
-    /// The fetches under way. Each runs in a task of its own, so that a client that hangs up stops none.
+    /// The running fetches. Each has its own task, so that it continues if the client that has caused it disconnects.
     flights: HashMap<String, watch::Receiver<()>>,
     /// When the last fetches began.
     begun: VecDeque<SystemTime>,
 }
 
-/// What is known under one name.
+/// The facts about one name.
 #[derive(Default, Clone)]
 struct Entry {
     kept: Option<(Arc<[Key]>, SystemTime)>,
-    /// When it was found that there is nothing.
+    /// When a fetch last found no key.
     absent: Option<SystemTime>,
     failed: Option<(SharedError, SystemTime)>,
 }
 
-/// What a request needs.
+/// Which keys a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Known,
-    /// What is known did not match.
+    /// The known keys did not match.
     Newer,
 }
 
-/// What there is for a request.
+/// The result of a look into the cache.
 enum Found {
-    /// These keys; none if the request names one that does not exist.
+    /// The keys to use; empty if the request names a key that does not exist.
     Keys(Vec<Key>),
     Error(BoxError),
-    /// Whoever fetches it tells when that is over.
+    /// A fetch is running; the receiver is notified at its end.
     Wait(watch::Receiver<()>),
 }
 
@@ -65,19 +66,21 @@ impl Cache {
         Arc::new(Self { fetch, clock, forgets: true, state: Mutex::default() })
     }
 
-    /// Creates a cache of keys that stay where they are: one that was found is not gone because it is not found later.
+    /// Creates a cache of keys that are never withdrawn: a known key stays known if a later fetch does not find it.
     pub(super) fn of_lasting_keys(fetch: Box<Fetch>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { fetch, clock, forgets: false, state: Mutex::default() })
     }
 
     /// Returns the keys of a name, of several those with this id. Returns none if there is no such key.
     pub(super) async fn find(self: &Arc<Self>, name: &str, id: Option<&str>, need: Need) -> Result<Vec<Key>, BoxError> {
+        // The second round only reads the result of the fetch for which the first round has waited, so that a request
+        // waits for one fetch at most.
         for may_fetch in [true, false] {
             let found = self.look(name, id, need, may_fetch);
             match found {
                 Found::Keys(keys) => return Ok(keys),
                 Found::Error(error) => return Err(error),
-                // An error says that the sender is gone, and so that the fetch is over.
+                // An error means that the channel's sender was dropped, so the fetch has ended.
                 Found::Wait(mut over) => _ = over.changed().await,
             }
         }
@@ -92,6 +95,8 @@ impl Cache {
         if let Some((keys, since)) = &entry.kept {
             let is_meant = |key: &&Key| id.is_none_or(|id| key.id.as_deref() == Some(id)) && key.is_valid(now);
             let meant: Vec<Key> = keys.iter().filter(is_meant).cloned().collect();
+            // Even if recent keys did not match, they are not fetched again: otherwise each forged signature would
+            // cause a fetch.
             let is_recent = is_within(COOLDOWN, *since, now);
             let is_fresh = is_within(FRESH_FOR, *since, now) && !meant.is_empty() && need == Need::Known;
             if is_recent || is_fresh || !may_fetch && entry.failed.is_none() {
@@ -104,7 +109,7 @@ impl Cache {
         if entry.absent.is_some_and(|since| is_within(COOLDOWN, since, now)) {
             return Found::Keys(Vec::new());
         }
-        // What is old is better than nothing, unless it was tried and did not match.
+        // Old keys are better than none, unless they were tried and did not match.
         let or_else = |error: BoxError, usable: Vec<Key>| {
             let was_tried = need == Need::Newer && id.is_none();
             if usable.is_empty() || was_tried { Found::Error(error) } else { Found::Keys(usable) }
@@ -120,10 +125,11 @@ impl Cache {
             return or_else("the key was not fetched".into(), usable);
         }
         state.begun.retain(|begun| is_within(COOLDOWN, *begun, now));
-        // A name that was found is not a forged one, and is fetched again whatever forged requests ask for.
+        // The limits apply to unknown names only, which forged requests can invent. A known name is always fetched
+        // again.
         if entry.kept.is_none() {
             if state.begun.len() >= MOST_FETCHES || state.flights.len() >= MOST_AT_ONCE {
-                return or_else("too many different keys were asked for; forged requests name keys".into(), usable);
+                return or_else("too many different keys were requested, possibly by forged requests".into(), usable);
             }
             state.begun.push_back(now);
         }
@@ -131,7 +137,7 @@ impl Cache {
         if usable.is_empty() || need == Need::Newer { Found::Wait(over) } else { Found::Keys(usable) }
     }
 
-    /// Begins a fetch, in a task of its own.
+    /// Begins a fetch in its own task.
     fn depart(self: &Arc<Self>, state: &mut State, name: &str) -> watch::Receiver<()> {
         let (over, waits) = watch::channel(());
         state.flights.insert(name.to_owned(), waits.clone());
@@ -146,7 +152,7 @@ impl Cache {
         waits
     }
 
-    /// Writes down what a fetch came to.
+    /// Stores the result of a fetch.
     fn land(&self, name: &str, result: Result<Option<Vec<Key>>, BoxError>) {
         let now = self.clock.now();
         let mut state = self.state.lock();
@@ -156,12 +162,12 @@ impl Cache {
         entry.failed = None;
         let has_keys = entry.kept.as_ref().is_some_and(|(keys, _)| !keys.is_empty());
         match result {
-            // A sender that has shown keys and shows none now is out of order, or a proxy answers in its place.
+            // A sender that has published keys and now publishes none has a fault, or a proxy answers in its place.
             Ok(Some(keys)) if keys.is_empty() && has_keys => {
-                entry.failed = Some((SharedError::new("the sender shows no usable key any longer".into()), now));
+                entry.failed = Some((SharedError::new("the sender no longer publishes a usable key".into()), now));
             }
             Ok(None) if has_keys && !self.forgets => {
-                entry.failed = Some((SharedError::new("the key that was there is not found any longer".into()), now));
+                entry.failed = Some((SharedError::new("the sender no longer publishes the key".into()), now));
             }
             Ok(Some(keys)) => *entry = Entry { kept: Some((keys.into(), now)), ..Entry::default() },
             Ok(None) => *entry = Entry { absent: Some(now), ..Entry::default() },
@@ -170,12 +176,12 @@ impl Cache {
     }
 }
 
-/// A fetch under way. It ends when this is dropped, also by a panic of the client.
+/// A running fetch. It ends when this value is dropped, even if the client panics.
 struct Flight {
     cache: Arc<Cache>,
     name: String,
     result: Option<Result<Option<Vec<Key>>, BoxError>>,
-    /// Dropped after the result was written down, which wakes everybody who waits.
+    /// Dropped after the result was stored, which wakes all waiting requests.
     _over: watch::Sender<()>,
 }
 
@@ -192,7 +198,7 @@ impl Drop for Flight {
     }
 }
 
-/// Drops the oldest name under which no key is known, or the oldest of all if every name has a key.
+/// Drops the oldest name without a key, or the oldest of all if every name has a key.
 fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
     if entries.len() < CAPACITY || entries.contains_key(name) {
         return;
@@ -207,24 +213,25 @@ fn make_room(entries: &mut HashMap<String, Entry>, name: &str) {
     }
 }
 
-/// Whether `now` is less than `span` after `since`. A clock that was set back makes nothing last longer.
+/// Returns `true` if `now` is less than `span` after `since`. If the clock was set back before `since`, it returns
+/// `false`, so that nothing lasts longer.
 fn is_within(span: Duration, since: SystemTime, now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < span)
 }
 
-/// How long keys are used without a look for newer ones. Senders publish a new key hours before they sign with it.
+/// How long keys are used before they are fetched again. Senders publish a new key hours before they sign with it.
 const FRESH_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// How long keys are used while newer ones cannot be fetched.
 const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a key is looked for that was not found.
+/// The time after which a key that was not found is fetched again.
 const COOLDOWN: Duration = Duration::from_secs(30);
 
-/// How often is tried what has failed.
+/// The time after which a failed fetch is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// How many fetches begin within the cooldown, whatever they are for.
+/// How many fetches begin within the cooldown, for all names together.
 const MOST_FETCHES: usize = 10;
 
 /// How many fetches run at once.

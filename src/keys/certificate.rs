@@ -28,7 +28,7 @@ pub(super) async fn fetch(
 /// Reads the first certificate of a chain, which is the sender's own.
 fn read(pem: &[u8], is_name: fn(&str) -> bool) -> Result<Key, BoxError> {
     let chain = Certificate::load_pem_chain(pem).map_err(|_| "the answer is not a certificate in PEM")?;
-    let certificate = chain.first().ok_or("the answer holds no certificate")?.tbs_certificate();
+    let certificate = chain.first().ok_or("the answer contains no certificate")?.tbs_certificate();
     let name = certificate.subject().common_name().ok().flatten().map(|name| name.value().into_owned());
     if !name.is_some_and(|name| is_name(&name)) {
         return Err("the certificate is not for the sender's name".into());

@@ -13,11 +13,11 @@ use crate::{
     secret::{SecretSource, Secrets},
 };
 
-/// The certificates with which a sender signs, each at a URL that a request names: of Amazon SNS and of PayPal.
+/// The certificates with which Amazon SNS or PayPal signs. Each request names the URL of its certificate.
 ///
-/// A URL must be that of the sender's certificates to the letter, or nothing is fetched. The certificate must be for the sender's
-/// name and valid at the time of the request. That it is the sender's follows from where it comes from: TLS with the sender's
-/// server is checked against the trusted authorities.
+/// A certificate is fetched only if its URL has exactly the form of the sender's certificate URLs. It must be for the
+/// sender's name and valid at the time of the request. Its chain is not verified: the TLS connection to the sender's
+/// server, which is verified against the trusted authorities, proves that it is the sender's.
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient}};
@@ -57,13 +57,14 @@ impl CertificateKeys {
     }
 }
 
-/// As Amazon's own library for Java knows them: one name for most regions, others for those of their own (`SnsMessageManager`).
+/// The names that Amazon's own library for Java accepts (`SnsMessageManager`): one for most regions, and others for
+/// some regions.
 fn is_sns(name: &str) -> bool {
     let own = name.strip_suffix(".amazonaws.com").or_else(|| name.strip_suffix(".amazonaws.com.cn"));
     own.is_some_and(|own| own == "sns" || own.starts_with("sns-"))
 }
 
-/// As PayPal's own library for Python has it.
+/// The names that PayPal's own library for Python accepts.
 fn is_paypal(name: &str) -> bool {
     name.ends_with(".paypal.com")
 }

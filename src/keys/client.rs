@@ -17,11 +17,11 @@ use crate::{
     },
 };
 
-/// Sends the requests with which keys are fetched. [`HttpsKeyClient`] is one; an application can have its own, for example to
-/// go through a service of its network, or for tests.
+/// Sends the requests with which keys are fetched. [`HttpsKeyClient`] is the usual implementation. An application can
+/// have its own, for example for tests, or to fetch through a service of its network.
 ///
-/// The sources of keys stop waiting after 5 seconds, and read at most 64 KiB of an answer. A client of its own should not
-/// follow redirects, and should not send a request to an address that the operator does not allow.
+/// The sources of keys stop waiting after 5 seconds, and use at most 64 KiB of an answer. Your own client should not
+/// follow redirects, and should connect only to addresses that the operator allows.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -45,7 +45,7 @@ pub trait KeyClient: Send + Sync + 'static {
     /// Sends a request, and returns the whole answer, whatever its status.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no answer.
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, BoxError>>;
 }
 
@@ -55,9 +55,9 @@ impl<C: KeyClient + ?Sized> KeyClient for Arc<C> {
     }
 }
 
-/// Fetches keys by `https` from the public internet. Each request has its own connection. Cheap to clone.
+/// Fetches keys by `https` from the public internet. Each request has its own connection. Clones are cheap.
 ///
-/// The name of a host is looked up once for a request, and only an address that is public is connected to.
+/// A request looks the host name up once, and connects only to a public address.
 #[derive(Clone)]
 pub struct HttpsKeyClient(pub(super) Arc<Inner>);
 
@@ -70,12 +70,12 @@ impl HttpsKeyClient {
     /// Creates a client that trusts the certificate authorities of the operating system.
     ///
     /// # Errors
-    /// When the operating system trusts no certificate authority.
+    /// If the operating system trusts no certificate authority.
     pub fn new() -> Result<Self, ConfigError> {
         Self::builder().build()
     }
 
-    /// Starts the settings of a client.
+    /// Creates a builder for a client with other settings.
     pub fn builder() -> HttpsKeyClientBuilder {
         HttpsKeyClientBuilder::default()
     }
@@ -86,7 +86,7 @@ impl HttpsKeyClient {
         let url = policy.endpoint(&head.uri.to_string())?;
         // Whatever the policy allows: a key that anybody on the way can replace is not a key.
         if !url.is_https() {
-            return Err("a key is fetched by https alone".into());
+            return Err("keys are only fetched by https".into());
         }
         let addresses = dialler.addresses(&url, policy).await.map_err(failed)?;
         let (_, mut connection) =

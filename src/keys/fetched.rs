@@ -24,18 +24,18 @@ impl Key {
     }
 }
 
-/// Returns what a scheme checks with: these keys, or the statement that the sender has no such key.
+/// Returns these keys as secrets, or the statement that the sender does not have the key.
 pub(super) fn secrets(keys: &[Key]) -> Secrets {
     if keys.is_empty() { Secrets::unknown_key() } else { keys.iter().map(|key| key.text.clone()).collect() }
 }
 
-/// Sends a request, and checks what no answer may be.
+/// Sends a request, and rejects a redirect and an answer that is too large.
 pub(super) async fn send(client: Arc<dyn KeyClient>, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError> {
     let response = client.send(request).await?;
     if response.body().len() > LARGEST_ANSWER {
         return Err(too_large());
     }
-    // Where a redirect leads to, nobody has allowed.
+    // A redirect could lead to an address that the operator does not allow.
     if response.status().is_redirection() {
         return Err(format!("the answer is a redirect ({}), which is not followed", response.status()).into());
     }

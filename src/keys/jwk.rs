@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fetched::Key;
 use crate::{boxed::BoxError, secret::Secret};
 
-/// A kind of public keys.
+/// A kind of public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyKind {

@@ -19,11 +19,11 @@ use crate::{
 
 /// The keys of a sender that publishes a set of them (JWKS, RFC 7517, section 5).
 ///
-/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key is tried.
-/// Otherwise all are, of which there must not be more than 4.
+/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key
+/// is tried. Otherwise all keys of the set are tried, which must not be more than 4.
 ///
-/// The set is fetched when the first request needs it, and again after an hour. A key that is not in it makes it fetch again, at
-/// most once in 30 seconds.
+/// The set is fetched when the first request needs it, and again after an hour. If a request names a key that is not in
+/// the set, it is fetched again, at most once in 30 seconds.
 ///
 /// ```
 /// use tower_webhooks::{Scheme, WebhookLayer, keys::{HttpsKeyClient, JwksKeys, KeyKind}, scheme::Field};
@@ -49,10 +49,10 @@ pub struct JwksKeys {
 }
 
 impl JwksKeys {
-    /// Creates a source for the set at a URL.
+    /// Creates a source for the set of keys at a URL.
     ///
     /// # Errors
-    /// When `url` is not an `https` URL.
+    /// If `url` is not an `https` URL.
     pub fn new(url: &str, client: impl KeyClient) -> Result<Self, ConfigError> {
         let uri: Option<Uri> = url.parse().ok();
         match uri.filter(|uri| uri.scheme_str() == Some("https") && uri.authority().is_some()) {
@@ -82,7 +82,7 @@ impl JwksKeys {
         Self { url, kind, client, clock, cache }
     }
 
-    /// Uses keys of one kind only, where a set has others as well.
+    /// Uses only keys of this kind, for a set that also has others.
     #[must_use]
     pub fn kind(mut self, kind: KeyKind) -> Self {
         self.kind = Some(kind);

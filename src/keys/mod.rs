@@ -1,17 +1,17 @@
 //! Public keys and certificates that senders publish, fetched from the network.
 //!
 //! Rules:
-//! 1. Only `https` addresses of the sender are fetched. A request can choose among the sender's keys, and never an address of
-//!    its own.
-//! 2. Redirects are not followed. An answer has at most 64 KiB, and is there within 5 seconds.
-//! 3. What was fetched is kept. Of simultaneous requests that need the same key, one fetches it and the others wait.
-//! 4. An unknown key is looked for again at most once in 30 seconds, so that forged requests do not become fetches. Known keys
-//!    are never dropped for unknown ones.
-//! 5. A key that could not be fetched is not an unknown key: the request is answered with 503, and the sender tries again. Keys
-//!    that are known stay in use meanwhile, for a day.
+//! 1. Only `https` addresses of the sender are fetched. A request can select one of the sender's keys, but cannot cause
+//!    a fetch from another address.
+//! 2. Redirects are not followed. An answer has at most 64 KiB, and must arrive within 5 seconds.
+//! 3. Fetched keys are kept. If simultaneous requests need the same key, it is fetched once.
+//! 4. An unknown key is fetched again at most once in 30 seconds, so that forged requests cannot cause many fetches.
+//!    Known keys are never dropped to make room for unknown ones.
+//! 5. If a key cannot be fetched, the request is answered with 503, so that the sender retries; it does not count as an
+//!    unknown key. Known keys stay in use meanwhile, for a day.
 //!
-//! Each source is a [`SecretSource`](crate::SecretSource), and takes the place of the secret. A public key that is known can be
-//! passed as a [`Secret`](crate::Secret) instead, without this module.
+//! Each source is a [`SecretSource`](crate::SecretSource), and is passed to a layer in the place of the secret. If you
+//! have the public key, you can pass it as a [`Secret`](crate::Secret) instead, and do not need this module.
 //!
 //! ```
 //! use tower_webhooks::{Secret, WebhookLayer, keys::{HttpsKeyClient, PlaidKeys}};

@@ -22,8 +22,8 @@ use crate::{
     secret::{Secret, SecretSource, Secrets},
 };
 
-/// The keys with which Plaid signs, for [`WebhookLayer::plaid`](crate::WebhookLayer::plaid). Each is fetched from Plaid's API by
-/// its id (`/webhook_verification_key/get`), with the credentials of the application.
+/// The keys with which Plaid signs, for [`WebhookLayer::plaid`](crate::WebhookLayer::plaid). Each is fetched by its id
+/// from Plaid's API (`/webhook_verification_key/get`), with the application's credentials.
 ///
 /// ```
 /// use tower_webhooks::{Secret, WebhookLayer, keys::{HttpsKeyClient, PlaidKeys}};
@@ -109,7 +109,7 @@ impl Account {
             };
         }
         let body = succeeded(response)?;
-        let unreadable = || BoxError::from("the answer holds no key that can be read");
+        let unreadable = || BoxError::from("the answer contains no readable key");
         let Answer { key } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
         let dates = Dates::deserialize(&key).map_err(|_| unreadable())?;
         let mut key = jwk::one(key, Some(KeyKind::P256)).ok_or_else(unreadable)?;
@@ -120,7 +120,7 @@ impl Account {
     }
 }
 
-/// Plaid's error codes are short words; anything else is not written into a log.
+/// Returns Plaid's error code for a log. Plaid's codes are short words, so any other text is left out.
 fn plain(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(64).collect()
 }

@@ -12,9 +12,10 @@ use crate::{boxed::BoxError, delivery::Delivery, json::Pointer};
 
 /// Confirms subscriptions of Amazon SNS, for [`WebhookLayer::with_confirmation`](crate::WebhookLayer::with_confirmation).
 ///
-/// SNS sends a `SubscriptionConfirmation` to an endpoint before anything else, and goes on once the URL in it has been called. The layer
-/// calls it if the message is verified, and its topic is in the list. **A message of another topic, of whatever type, is rejected with 403:** SNS
-/// signs for all its customers, so that anybody can publish to a topic of their own and send you the result.
+/// SNS first sends a `SubscriptionConfirmation` to an endpoint, and sends messages only after the URL in it was called.
+/// The layer calls the URL if the message is verified and its topic is in the list. **Messages of all other topics are
+/// rejected with 403, whatever their type:** SNS signs for all its customers, so anybody can publish to a topic of
+/// their own and send you the signed message.
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient, SnsConfirmation}};
@@ -35,16 +36,16 @@ pub struct SnsConfirmation {
 
 /// What is to be done with a verified message.
 pub(crate) enum Asked {
-    /// It does not ask for a confirmation.
+    /// The message does not ask for a confirmation.
     Nothing,
-    /// It asks for one that nobody wants.
+    /// The message belongs to a topic that is not in the list.
     Unwanted,
-    /// This URL is to be called.
+    /// The message asks for a confirmation by a call of this URL.
     Confirm(String),
 }
 
 impl SnsConfirmation {
-    /// Creates a confirmation of no topic.
+    /// Creates a confirmation without topics; add them with [`topic`](Self::topic).
     pub fn new(client: impl KeyClient) -> Self {
         Self { client: Arc::new(client), topics: BTreeSet::new(), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
     }
@@ -86,10 +87,10 @@ impl SnsConfirmation {
     }
 }
 
-/// A confirmation that is sent again and again has no more calls at a time than this.
+/// How many calls run at the same time, so that repeated confirmation requests cannot cause an unlimited number.
 const MOST_CALLS: usize = 4;
 
-/// Whether this is where SNS confirms subscriptions. Nothing else is ever called, although the URL is signed.
+/// Returns `true` if this is a URL of SNS that confirms subscriptions. No other URL is called, even if it is signed.
 fn is_subscription(url: &str) -> bool {
     let Some((host, query)) = url.strip_prefix("https://sns.").and_then(|rest| rest.split_once("/?")) else {
         return false;

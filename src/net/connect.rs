@@ -37,6 +37,8 @@ impl Dialler {
         let found =
             look_up(&*self.resolver, url.host()).await.map_err(|cause| DialError::new(DialErrorKind::Dns, cause))?;
         let mut permitted: Vec<SocketAddr> = Vec::new();
+        // Canonical first, so that an IPv4 address inside an IPv6 one is checked as the IPv4 address. The number is
+        // limited after the check, so that forbidden addresses do not use up the tries.
         for address in found.iter().copied().map(canonical).filter(|address| policy.permits_address(*address)) {
             let address = SocketAddr::new(address, url.port());
             if permitted.len() < MOST_ADDRESSES && !permitted.contains(&address) {
@@ -63,9 +65,9 @@ impl Dialler {
         let (address, mut stream): (_, Box<dyn Stream>) = if let Some(egress) = &self.egress {
             *stage = Stage::Proxy;
             let tunnel = egress.tunnel(&*self.resolver, addresses, self.timeout, &budget);
-            timeout(self.timeout, tunnel)
-                .await
-                .unwrap_or_else(|_| Err(DialError::new(DialErrorKind::Proxy, "the proxy gave no way in time")))?
+            timeout(self.timeout, tunnel).await.unwrap_or_else(|_| {
+                Err(DialError::new(DialErrorKind::Proxy, "the proxy did not open a tunnel in time"))
+            })?
         } else {
             *stage = Stage::Connect;
             let (address, stream) = timeout(self.timeout, dial(addresses, self.timeout))

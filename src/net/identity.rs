@@ -29,7 +29,7 @@ impl Identity {
             .collect::<Result<_, _>>()
             .map_err(|_| error("the certificates of the client's identity are not PEM"))?;
         if chain.is_empty() {
-            return Err(error("the client's identity holds no certificate in PEM"));
+            return Err(error("the client's identity contains no certificate in PEM"));
         }
         let mut key = self.key()?;
         let loaded = any_supported_type(&key);

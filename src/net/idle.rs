@@ -19,7 +19,8 @@ pub(crate) struct Key {
     /// The name that its certificate was checked for.
     host: String,
     address: SocketAddr,
-    /// As whom the client is known there: a request of somebody else must not be sent on the connection.
+    /// The client certificate that the receiver has seen on the connection. Requests of an endpoint with another one
+    /// must not be sent on it.
     identity: Option<IdentityId>,
 }
 
@@ -54,6 +55,7 @@ impl Idle {
         }
         keys.find_map(|key| {
             let connections = all.get_mut(&key)?;
+            // The last one first: it has waited for the shortest time, so its server is least likely to be closing it.
             let found = std::iter::from_fn(|| connections.pop()).find(|waiting| waiting.is_good(now));
             if connections.is_empty() {
                 all.remove(&key);

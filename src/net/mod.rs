@@ -1,4 +1,4 @@
-//! Connections that this crate makes itself: where they may go, and how they are made.
+//! Outgoing connections of this crate: their allowed destinations, and how they are established.
 //!
 //! Rules:
 //! 1. A URL and every address of its name are checked against a [`DestinationPolicy`](destination::DestinationPolicy) before anything

@@ -78,7 +78,7 @@ impl FromStr for EgressProxy {
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#']) {
             return Err(error(
-                "the URL of the egress proxy goes on after its port; in a password, `/`, `?` and `#` are escaped",
+                "the URL of the egress proxy does not end after its port; in a password, escape `/`, `?` and `#`",
             ));
         }
         // Cut off before anybody else reads it, so that no error of a parser can show it. The last `@` counts, as in the URL

@@ -51,6 +51,7 @@ pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> 
         Some(identity) => config.with_client_cert_resolver(identity.load()?),
         None => config.with_no_client_auth(),
     };
+    // The client speaks only HTTP/1.1; without this, a server could choose another protocol.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config).into())
 }
@@ -69,6 +70,7 @@ pub(crate) fn server_name(url: &EndpointUrl) -> Result<ServerName<'static>, Inva
     Ok(match url.host() {
         Host::Ipv4(address) => ServerName::IpAddress(IpAddr::V4(*address).into()),
         Host::Ipv6(address) => ServerName::IpAddress(IpAddr::V6(*address).into()),
+        // Certificates do not have the dot with which a fully qualified name may end.
         Host::Domain(name) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())?,
     })
 }

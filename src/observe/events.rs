@@ -425,7 +425,7 @@ pub(crate) fn inbox_replaced(provider: &str) {
 /// An inbox takes no more.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_full(provider: &str) {
-    warn!(target: TARGET, provider, "as many events wait in the inbox as it may hold; the sender is told to repeat this one");
+    warn!(target: TARGET, provider, "the limit of waiting events in the inbox is reached; the sender is asked to retry");
 }
 
 /// Events have been begun as often as allowed, and none of their workers has noted how they ended.
@@ -443,5 +443,5 @@ pub(crate) fn inbox_overtaken(event: &dyn std::fmt::Display) {
 /// A job of an inbox panicked outside of its handler.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_worker_panicked() {
-    error!(target: TARGET, "working an event panicked; it comes back when its lease ends, unless it was noted");
+    error!(target: TARGET, "an inbox worker panicked outside of a handler; its event is due again when its lease ends, unless the result was stored");
 }

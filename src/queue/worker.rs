@@ -97,8 +97,11 @@ pub(crate) async fn run<Q: Queue>(
         }
 
         let mut sleep = pin!(tokio::time::sleep(pause));
+        // After a failure neither new jobs nor ended ones cut the pause short; otherwise a busy worker would ask a
+        // failing store all the time.
         let may_look = failures == 0;
         let wake = poll_fn(|cx| {
+            // First, so that a worker whose jobs keep ending still stops.
             if shutdown.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Wake::Shutdown);
             }

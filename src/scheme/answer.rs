@@ -60,7 +60,7 @@ impl Answer {
         self.status
     }
 
-    /// Makes an HTTP response of it.
+    /// Converts the answer into an HTTP response.
     pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
         let mut response = Response::new(B::from(self.body));
         *response.status_mut() = self.status;

@@ -293,7 +293,8 @@ impl SchemeBuilder {
         self
     }
 
-    /// Adds another place of the JSON body that a signature may be in. All that are there count, and any may match.
+    /// Adds another place of the JSON body where a signature may be. All signatures that are present are tried, and one
+    /// that matches is enough.
     pub fn or_json_pointer(mut self, pointer: impl Into<Cow<'static, str>>) -> Self {
         match &mut self.locate {
             Some(RawLocate::Json(pointers)) => pointers.push(pointer.into()),
@@ -356,16 +357,18 @@ impl SchemeBuilder {
 
     /// Sets the signed text, with placeholders: `{body}` (the raw bytes), `{timestamp}` and `{id}` (as sent, from
     /// [`timestamp`](Self::timestamp) and [`id`](Self::id)), `{header:NAME}`, `{param:KEY}` (of the signature header),
-    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (nothing where it is absent), `{url}` (under the public URL), `{path}` (path and query), `{method}`, `{fields}`
-    /// (those of a form, sorted: each name and its value, with nothing between them), and for plain hashes `{secret}`.
+    /// `{query:KEY}`, `{json:/POINTER}`, `{json?:/POINTER}` (empty if it is absent), `{url}` (under the public URL),
+    /// `{path}` (path and query), `{method}`, `{fields}` (those of a form, sorted: each name and its value, without
+    /// separators), and for plain hashes `{secret}`.
     ///
-    /// What could be cut at another place without the text changing is rejected, since other values would then have the same
-    /// signature. A template whose parts nothing separates does not build, as with `{header:x-id}{body}`. In a request, a part
-    /// must not hold the literal that ends it; before a timestamp it may, unless another fresh timestamp follows. Where nothing
-    /// stands between a part and the timestamp, no timestamp may begin in the part; where nothing stands between `{url}` and
-    /// `{body}`, path and query must hold nothing that JSON begins with, and the body must begin like JSON or be empty.
+    /// If the signed text could be split into its parts in another way, other values would have the same signature. So
+    /// a template without separators between its parts, such as `{header:x-id}{body}`, does not build. In a request, a
+    /// part must not contain the literal that ends it. Before a timestamp it may, unless another fresh timestamp
+    /// follows. If there is no literal between a part and the timestamp, no timestamp may begin in the part. If there
+    /// is none between `{url}` and `{body}`, path and query must not contain a character with which JSON begins, and
+    /// the body must begin like JSON or be empty.
     ///
-    /// A signed id may have 512 bytes, another signed part of the head 4096.
+    /// A signed id may have at most 512 bytes, and another signed part of the head at most 4,096.
     ///
     /// # Examples
     /// ```
@@ -390,13 +393,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// The signature is a JSON Web Token (RFC 7519), whose claims are what is signed. Nothing else is: take a [`hex_digest`](Self::hex_digest) or the
-    /// like, so that a claim binds the body.
+    /// Declares that the signature is a JSON Web Token (RFC 7519). It signs only its claims: to cover the body, declare
+    /// a digest of it, such as [`hex_digest`](Self::hex_digest).
     ///
     /// The algorithm is the scheme's: HS256 for [`Scheme::hmac_sha256`](crate::Scheme::hmac_sha256), HS512 for
-    /// [`hmac_sha512`](crate::Scheme::hmac_sha512), and likewise RS256, RS512 and EdDSA. A token that names another one is rejected. `exp`, `nbf` and
-    /// `iat` are checked where they are there, with 5 seconds for clocks that are apart;
-    /// [`required_claim`](Self::required_claim) says which must be there.
+    /// [`hmac_sha512`](crate::Scheme::hmac_sha512), and likewise RS256, RS512 and EdDSA. A token that names another one
+    /// is rejected. `exp`, `nbf` and `iat` are checked if they are present, with a tolerance of 5 seconds for clocks
+    /// that differ; [`required_claim`](Self::required_claim) makes a claim mandatory.
     ///
     /// # Examples
     /// ```
@@ -468,7 +471,7 @@ impl SchemeBuilder {
         self.header("signature").timestamp(Field::param("created"))
     }
 
-    /// Sets the label of the signature that is looked at, such as `sig1`, where a request may have several.
+    /// Sets the label of the signature that is verified, such as `sig1`, for a sender whose requests may have several.
     #[cfg(feature = "message-signatures")]
     pub fn message_label(mut self, label: impl Into<String>) -> Self {
         if let Some(message) = &mut self.message {
@@ -477,7 +480,7 @@ impl SchemeBuilder {
         self
     }
 
-    /// Sets the `tag` that the signature must have, by which it is found where a request has several.
+    /// Sets the `tag` of the signature that is verified, for a sender whose requests may have several.
     #[cfg(feature = "message-signatures")]
     pub fn message_tag(mut self, tag: impl Into<String>) -> Self {
         if let Some(message) = &mut self.message {
@@ -486,9 +489,9 @@ impl SchemeBuilder {
         self
     }
 
-    /// Replaces the components that a signature must cover, in the place of the method and the target. What is not covered can be
-    /// changed by whoever has one genuine request: without the target, it can be sent to another route. The digest of a body is always
-    /// needed.
+    /// Sets the components that a signature must cover, instead of the method and the target. Anyone who has one
+    /// genuine request can change what is not covered; for example, without the target, it can be sent to another
+    /// route. The digest of a body is always required.
     #[cfg(feature = "message-signatures")]
     pub fn insecure_message_components<N: Into<String>>(mut self, components: impl IntoIterator<Item = N>) -> Self {
         if let Some(message) = &mut self.message {
@@ -497,13 +500,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// A claim of the token must be there and hold this text.
+    /// Requires a claim of the token to have this value.
     pub fn claim(mut self, name: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
         self.claims.push((name.into(), Some(text.into())));
         self
     }
 
-    /// A claim of the token must be there, whatever it holds.
+    /// Requires a claim of the token, with any value.
     pub fn required_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.claims.push((name.into(), None));
         self
@@ -516,21 +519,22 @@ impl SchemeBuilder {
         self
     }
 
-    /// A claim of the token must be the URL that the sender called, which starts with that of
+    /// Requires a claim of the token to be the URL that the sender called, which starts with that of
     /// [`with_public_url`](crate::WebhookLayer::with_public_url).
     pub fn url_claim(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.url_claim = Some((name.into(), UrlClaim::Itself));
         self
     }
 
-    /// What is signed holds the SHA-256 of the body here, in hexadecimal digits: in a claim, or in a signed header or parameter of the query.
-    /// It is compared in constant time, and must be there. Only where the fields of a form are signed (`{fields}`), it is for other bodies.
+    /// Sets the place of the body's SHA-256, in hexadecimal digits: a claim, or a signed header or query parameter. It
+    /// is compared in constant time, and must be present. If the fields of a form are signed (`{fields}`), it is
+    /// required only for bodies that are not forms.
     pub fn hex_digest(mut self, field: Field) -> Self {
         self.digest = Some((field, Encoding::Hex));
         self
     }
 
-    /// As [`hex_digest`](Self::hex_digest), in base64 with its padding.
+    /// As [`hex_digest`](Self::hex_digest), in base64 with padding.
     pub fn base64_digest(mut self, field: Field) -> Self {
         self.digest = Some((field, Encoding::Base64));
         self

@@ -24,7 +24,7 @@ use crate::{
     secret::Secrets,
 };
 
-/// What the head of a request calls for.
+/// The next step after the check of the head.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// A handshake that is answered from the head alone.
@@ -52,25 +52,25 @@ enum CheckKind {
     Skipped(Kind),
 }
 
-/// What a request that passed came to.
+/// The result for a verified request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Answer(Answer),
     Delivery(Delivery),
 }
 
-/// What a request that passed is.
+/// The result of a successful verification.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {
     /// A verified delivery.
     Delivery(Delivery),
-    /// A handshake; this is what to answer.
+    /// A handshake, and its answer.
     Handshake(Answer),
 }
 
 impl Verdict {
-    /// The delivery, if it is one.
+    /// Returns the delivery, if it is one.
     pub fn into_delivery(self) -> Option<Delivery> {
         match self {
             Self::Delivery(delivery) => Some(delivery),
@@ -112,13 +112,14 @@ impl Scheme {
         Ok(Step::Verify(inspected))
     }
 
-    /// As [`inspect`](Self::inspect), where the application has turned verification off: methods and handshakes only.
+    /// As [`inspect`](Self::inspect), if the application has turned verification off: only methods and handshakes are
+    /// checked.
     pub(crate) fn inspect_unverified(&self, head: Head<'_>, now: SystemTime) -> Result<Step, VerifyError> {
         match &self.kind {
             Kind::Custom { code, .. } if !code.methods().contains(head.method()) => {
                 return Err(VerifyError::new(VerifyErrorKind::MethodNotAllowed));
             }
-            // What it would reject passes; what it answers is answered.
+            // Requests that it would reject pass, and handshakes that it answers are answered.
             Kind::Custom { code, .. } => {
                 if let Ok(Plan::Answer(answer)) = code.inspect(head, now) {
                     return Ok(Step::Answer(answer));
@@ -160,7 +161,8 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.names_key_in_body())
     }
 
-    /// As [`key_id`](Self::key_id), where the body has it. Nothing is worth a look-up that cannot be signed by any key.
+    /// As [`key_id`](Self::key_id), for a name in the body. A request that no key can have signed must not cause a
+    /// look-up.
     pub(crate) fn key_id_in_body(&self, head: Head<'_>, body: &[u8]) -> Result<Option<String>, VerifyError> {
         let Kind::Declared(template) = &self.kind else { return Ok(None) };
         let look = template.look(Arrived::whole(head, body));
@@ -195,8 +197,8 @@ impl Scheme {
 impl Scheme {
     /// Verifies a request outside of any HTTP server: in a queue consumer, or a function that is called by a platform.
     ///
-    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are the
-    /// caller's. A handshake is told apart from a delivery.
+    /// `head` is the sender's request head, `body` the raw body, never a re-serialised one. Body limit and deadline are
+    /// the caller's task. The result says whether the request is a handshake or a delivery.
     ///
     /// # Errors
     /// When the request does not pass; with [`SecretUnavailable`](VerifyErrorKind::SecretUnavailable) when `secrets` is empty,
@@ -317,7 +319,7 @@ impl Template {
         }))
     }
 
-    /// What a request that passed is: a signed handshake, or a delivery.
+    /// Returns what a verified request is: a signed handshake, or a delivery.
     fn outcome(
         &self,
         head: Head<'_>,
@@ -375,7 +377,7 @@ fn custom_outcome(code: &dyn CustomScheme, binding: Binding, body: Bytes, ring: 
     Outcome::Delivery(Delivery::given(Arc::new(layout), facts, body, proof, tenant))
 }
 
-/// Rejects a body that is not what was serialised, unless the sender signs it so.
+/// Rejects a body with a `Content-Encoding`, unless the sender signs the encoded bytes.
 fn check_encoding(head: Head<'_>, signed: bool) -> Result<(), VerifyError> {
     let is_plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if signed || head.headers().get_all(header::CONTENT_ENCODING).iter().all(is_plain) {

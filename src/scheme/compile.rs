@@ -25,10 +25,10 @@ use crate::{
 };
 
 impl SchemeBuilder {
-    /// Checks that the declaration is whole and makes a scheme of it.
+    /// Checks the declaration and creates the scheme.
     ///
     /// # Errors
-    /// When something is missing or contradicts something else; the message says what.
+    /// If something is missing, or two declarations contradict each other; the message says which.
     pub fn build(self) -> Result<Scheme, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
         let content = match &self.parts {
@@ -128,7 +128,7 @@ impl SchemeBuilder {
         }))
     }
 
-    /// Where the scheme keeps what it says about a delivery.
+    /// Creates the layout: the places of the facts about a delivery.
     fn layout(&self, families: usize, payload: Pointer, id: Option<Places>) -> Result<Layout, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
@@ -267,7 +267,7 @@ impl SchemeBuilder {
         }))
     }
 
-    /// Checks that the parts fit, and tells what the signature binds.
+    /// Checks that the parts fit, and returns what the signature covers.
     fn check(
         &self,
         content: &[Part],
@@ -374,7 +374,7 @@ impl SchemeBuilder {
         Ok(())
     }
 
-    /// Checks what is said of the timestamp, and returns whether it is signed.
+    /// Checks the declaration of the timestamp, and returns whether it is signed.
     fn check_timestamp(&self, content: &[Part], timestamp: Option<&Places>) -> Result<bool, ConfigError> {
         let body = content.iter().any(|part| matches!(part, Part::Body));
         let in_signed_body =
@@ -420,7 +420,7 @@ impl SchemeBuilder {
     }
 }
 
-/// Whether the signed text holds what is in a place.
+/// Returns `true` if the signed text contains the value of a place.
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {

@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Header(HeaderName),
     Id,
     Json(Pointer),
-    /// The same, or nothing where it is absent.
+    /// The same, or empty if it is absent.
     JsonOrNothing(Pointer),
     /// The token that is the signature, without its own signature.
     Jwt,
@@ -124,7 +124,7 @@ pub(crate) enum Listed {
 /// No sender lists more headers.
 pub(crate) const MOST_LISTED: usize = 64;
 
-/// What a part of the signed text must not hold, by its place in the text.
+/// What a part of the signed text must not contain, with the part's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// The fixed text before it, of which it would be the end.

@@ -8,7 +8,7 @@ use crate::{error::VerifyError, head::Head};
 /// A scheme in code, for a sender that the builder cannot declare.
 ///
 /// Each method is a pure function: it does no I/O, does not read a clock, and returns the same result for the same
-/// arguments. The middleware does the rest: the order, the limits, the early rejections and the statuses.
+/// arguments. The middleware reads the body, applies limits, and answers.
 ///
 /// ```
 /// use std::time::SystemTime;

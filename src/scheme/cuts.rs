@@ -1,21 +1,24 @@
-//! Where a signed text could be cut in another way.
+//! Checks that a signed text can be split into its parts in only one way.
 //!
-//! A signature covers a text, not its parts: where two requests have other parts and the same text, one signature passes for
-//! both. So each part that a sender or an attacker may write has a rule that says where it ends, or the scheme does not build.
+//! A signature covers a text, not its parts: if two requests have different parts but the same text, one signature is
+//! valid for both. So each part that a sender or an attacker can choose has a rule that says where it ends, or the
+//! scheme does not build.
 //!
-//! 1. A text without `{body}` is read from its beginning. One with it is read from both sides, and the body is what is left. So is one with a
-//!    part that may hold anything, in the body's place.
-//! 2. A literal, the public base of a URL, and the secret of a plain hash, which nobody can write into a part, end what stands
-//!    beside them. The part must not hold them.
-//! 3. A date has one form; if its zone may be missing, it is followed by a literal that cannot be a part of a date. Of
-//!    a number only one length can be fresh: within a window, which a third of all time since 1970 would have to fit
-//!    into otherwise, no fresh number begins or ends with another.
-//! 4. Between `{url}` and `{body}` it is the body's first byte that says where it begins, as JSON's do.
+//! 1. A text without `{body}` is read from its beginning. A text with it is read from both sides, and the rest is the
+//!    body. The same holds for a text with another part that may contain anything, in the place of the body.
+//! 2. A literal, the public base of a URL, and the secret of a plain hash (which an attacker cannot write into a part)
+//!    end the parts next to them. Such a part must not contain them.
+//! 3. A date has one form; if its zone may be missing, it is followed by a literal that cannot be a part of a date.
+//!    Within a window, all fresh numbers have the same length, since the window would otherwise have to span a third of
+//!    the time since 1970. So no fresh number begins or ends with another.
+//! 4. Between `{url}` and `{body}` the first byte of the body, which is one with which JSON begins, says where the body
+//!    begins.
 //!
 //! 5. A number without a window ends where the digits do, so that what follows must not begin with one.
-//! 6. The fields of a form have no ends in the texts that senders sign; this is the senders' weakness, which the docs of each say.
+//! 6. In the texts that senders sign, nothing separates the fields of a form. This is a weakness of these senders,
+//!    which the docs of each mention.
 //!
-//! Each rule looks at a byte a few times at most, and is applied before anything is hashed.
+//! Each rule reads a byte a few times at most, and is applied before anything is hashed.
 
 use std::{
     borrow::Cow,
@@ -273,7 +276,7 @@ impl Look<'_> {
         }
     }
 
-    /// The text of a part that has arrived. Of a URL it is what stands after the base.
+    /// Returns the text of a part. For a URL it is the text after the base.
     fn known<'p>(&'p self, part: &'p Part) -> Option<Cow<'p, [u8]>> {
         match part {
             Part::Url => Some(match self.template.settings.target(self.arrived.head) {
@@ -382,7 +385,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Counts what the rules look at, for the test that bounds it.
+/// Counts the bytes that the rules read, for the test that limits their number.
 #[inline]
 fn look_at(bytes: usize) {
     #[cfg(test)]
@@ -416,7 +419,7 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    /// What stands in a header that somebody wants to be dear: dots, digits, dates, and what nearly is one.
+    /// Header values that are meant to be expensive to check: dots, digits, dates, and texts that almost are dates.
     fn dear() -> impl Strategy<Value = String> {
         let token = prop_oneof![
             Just("."),

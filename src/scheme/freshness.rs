@@ -21,7 +21,7 @@ pub enum TimestampUnit {
     Seconds,
     /// Milliseconds since the Unix epoch, digits only.
     Milliseconds,
-    /// A date and time as HTTP headers have it (RFC 9110, section 5.6.7), in the form that senders must write:
+    /// A date and time as in HTTP headers (RFC 9110, section 5.6.7), in the form that senders have to use:
     /// `Sun, 06 Nov 1994 08:49:37 GMT`.
     HttpDate,
     /// A date and time of RFC 3339, with its `T` and with a `Z` or an offset.

@@ -20,7 +20,7 @@ use crate::{
     signature::{ED25519_LENGTH, PublicAlgorithm, Tag, token_tag},
 };
 
-/// What the head of a request came to.
+/// The result of checking the head of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Inspected {
     pub(crate) candidates: Candidates,
@@ -75,7 +75,7 @@ impl Template {
         // One that is there twice is ambiguous.
         look.digest()?;
         if !self.deferred {
-            // What is signed and in the head must be there; it is cheaper to say so before the body is read.
+            // Signed parts of the head must be present. It is cheaper to check this before the body is read.
             look.render(Render::All, &mut |_| {})?;
         }
         look.check_cuts(now)?;
@@ -96,7 +96,7 @@ impl Template {
         if id.len() > LONGEST_KEY_ID {
             return Err(fault(VerifyErrorKind::TooLong));
         }
-        // What is not text is the id of no key.
+        // A value that is not text cannot be the id of a key.
         let id = String::from_utf8(id.into_owned()).map_err(|_| fault(VerifyErrorKind::UnknownKey))?;
         match self.key_url {
             Some(is_own) if !is_own(&id) => Err(fault(VerifyErrorKind::UnknownKey)),
@@ -104,7 +104,7 @@ impl Template {
         }
     }
 
-    /// Checks what the token says that is the signature, and returns its claims.
+    /// Checks the token, if the signature is one, and returns its claims.
     fn check_token(&self, head: Head<'_>, family: usize, now: SystemTime) -> Result<Option<Vec<u8>>, VerifyError> {
         let Some(jwt) = &self.jwt else { return Ok(None) };
         let malformed = || VerifyError::new(VerifyErrorKind::MalformedSignature);
@@ -127,7 +127,7 @@ impl Template {
         let stamp = freshness.unit.parse(text).ok_or_else(|| {
             VerifyError::new(VerifyErrorKind::MalformedTimestamp).with_subject(named("the timestamp"))
         })?;
-        // What the application asks for also holds for a scheme that is declared without a window.
+        // A window that the application sets also applies to a scheme that is declared without one.
         if let Some(tolerance) = self.tolerance() {
             check(stamp, now, tolerance)?;
         }
@@ -150,7 +150,7 @@ impl Template {
                     Some(encoding) => Cow::Owned(encoding.decode(text)?),
                     None => Cow::Borrowed(text),
                 };
-                // An empty token is what a sender without a secret sends.
+                // A sender without a secret sends an empty token.
                 return (!token.is_empty()).then(|| token_tag(&token));
             }
             Algorithm::Unsigned => return None,
@@ -239,7 +239,7 @@ impl Template {
         Ok(true)
     }
 
-    /// What the head says about the delivery, for its metadata.
+    /// Reads the facts about the delivery from the head.
     pub(crate) fn head_facts(&self, head: Head<'_>, family: usize) -> HeadFacts {
         let look = Look {
             template: self,

@@ -24,7 +24,7 @@ use crate::{
     signature::{HashAlgorithm, MacAlgorithm, PlainHash, Tag, verify_any},
 };
 
-/// What a scheme says about its tokens.
+/// The declaration of a scheme's tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Jwt {
     /// Which name of the scheme's algorithm a token has.
@@ -39,7 +39,7 @@ pub(crate) struct Jwt {
     pub(crate) url: Option<(Cow<'static, str>, UrlClaim)>,
 }
 
-/// What a claim says of the URL.
+/// How a claim contains the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UrlClaim {
     /// Its SHA-256 in hexadecimal digits.
@@ -101,7 +101,7 @@ struct Times {
     nbf: Option<u64>,
 }
 
-/// What is there must be readable: `null` is not an absence.
+/// A claim that is present must be readable: `null` does not count as absent.
 fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -194,7 +194,7 @@ fn check_times(claims: &[u8], leeway: Duration, now: SystemTime) -> Result<(), V
     }
 }
 
-/// Clocks are kept by the network, and are apart by less. What the application sets as the tolerance replaces it.
+/// Synchronised clocks differ by less. A tolerance that the application sets replaces it.
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

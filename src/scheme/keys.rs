@@ -23,7 +23,7 @@ pub(crate) struct KeyRing {
     decoy: Option<Unknown>,
 }
 
-/// What one secret became.
+/// The key that a secret was converted to.
 #[derive(Clone)]
 pub(crate) enum KeyState {
     Mac(MacState),
@@ -63,8 +63,8 @@ impl KeyRing {
         Self { secrets: Secrets::none(), states: Vec::new(), shortest: usize::MAX, decoy: None }
     }
 
-    /// A key that nobody signs with, for a tenant that does not exist: checking with it takes as long as with any
-    /// other. The request is rejected whatever the result is, since this key is not a secret.
+    /// A decoy key for a tenant that does not exist, with which nobody signs: checking with it takes as long as with
+    /// any other. The request is rejected whatever the result is, since this key is not a secret.
     pub(crate) fn decoy(template: Option<&Template>, unknown: Unknown) -> Self {
         // Also a public key that Ed25519 takes: the base point (RFC 8032, section 5.1).
         let mut key = [0x66; 32];
@@ -208,7 +208,7 @@ impl Keys<'_> {
     /// Checks an HMAC-SHA-256 in hex over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
-    /// When the claim is not of the form, or no secret made it.
+    /// If `claimed` does not have this form, or no secret matches.
     pub fn hmac_sha256_hex(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
         self.hmac(message, Encoding::Hex.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }
@@ -216,7 +216,7 @@ impl Keys<'_> {
     /// Checks an HMAC-SHA-256 in base64 over `message`, and returns the index of the secret that matches.
     ///
     /// # Errors
-    /// When the claim is not of the form, or no secret made it.
+    /// If `claimed` does not have this form, or no secret matches.
     pub fn hmac_sha256_base64(&self, message: &[&[u8]], claimed: &[u8]) -> Result<usize, VerifyError> {
         self.hmac(message, Encoding::Base64.decode_tag(claimed, MacAlgorithm::Sha256.length()))
     }

@@ -20,7 +20,8 @@ use crate::{
 
 /// How one sender signs. Cheap to clone.
 ///
-/// It comes from a [`Provider`](super::Provider), from a declaration that begins with one of the methods below, or from a [`CustomScheme`].
+/// Create one from a [`Provider`](super::Provider), from a declaration that begins with one of the methods below, or
+/// from a [`CustomScheme`].
 ///
 /// ```
 /// use tower_webhooks::{Provider, Scheme};
@@ -52,19 +53,21 @@ impl Scheme {
         SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha512))
     }
 
-    /// Begins the declaration of a scheme with Ed25519 (RFC 8032): the sender signs with a private key that nobody else has,
-    /// and the secret of this scheme is the public one, whose 32 bytes [`key_hex`](SchemeBuilder::key_hex) and its like read.
-    /// It is a [`Secret`] so that all that is said of secrets holds for it, rotation first; nothing is lost when it is seen.
+    /// Begins the declaration of a scheme with Ed25519 (RFC 8032): the sender signs with a private key that nobody else
+    /// has, and the secret of this scheme is the public key, whose 32 bytes are read by
+    /// [`key_hex`](SchemeBuilder::key_hex) or a similar method. It is passed as a [`Secret`], so that it can be rotated
+    /// like a secret, although it need not be kept secret.
     ///
-    /// A key of small order, under which anybody could sign, fails at start. As each key is tried with each signature, there
-    /// are at most 4 keys, and a request with more than 4 signatures is rejected.
+    /// A key of small order, with which anybody could sign, is an error at start. Since each key is tried with each
+    /// signature, there are at most 4 keys, and a request with more than 4 signatures is rejected.
     #[cfg(feature = "asymmetric")]
     pub fn ed25519() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::Ed25519))
     }
 
-    /// Begins the declaration of a scheme with ECDSA over P-256 and SHA-256 (FIPS 186-5), whose signatures are in DER. The secret is the
-    /// public key, as [`key_pem`](SchemeBuilder::key_pem) reads it; what [`ed25519`](Self::ed25519) says of keys holds for it.
+    /// Begins the declaration of a scheme with ECDSA over P-256 and SHA-256 (FIPS 186-5), whose signatures are in DER.
+    /// The secret is the public key, as [`key_pem`](SchemeBuilder::key_pem) reads it; the limits of
+    /// [`ed25519`](Self::ed25519) apply.
     #[cfg(feature = "asymmetric")]
     pub fn ecdsa_p256() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP256))
@@ -77,54 +80,54 @@ impl Scheme {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha256))
     }
 
-    /// Begins the declaration of a scheme with RSASSA-PSS, SHA-512 and a salt of 64 bytes (RFC 8017), which HTTP message signatures have.
-    /// The secret is the public key, as of [`rsa_sha256`](Self::rsa_sha256).
+    /// Begins the declaration of a scheme with RSASSA-PSS, SHA-512 and a salt of 64 bytes (RFC 8017), as in HTTP
+    /// message signatures. The secret is the public key, as for [`rsa_sha256`](Self::rsa_sha256).
     #[cfg(feature = "asymmetric")]
     pub fn rsa_pss_sha512() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaPssSha512))
     }
 
-    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key, as of
-    /// [`rsa_sha256`](Self::rsa_sha256).
+    /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-512 (RFC 8017). The secret is the public key,
+    /// as for [`rsa_sha256`](Self::rsa_sha256).
     #[cfg(feature = "asymmetric")]
     pub fn rsa_sha512() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::RsaSha512))
     }
 
-    /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but it has no future.
+    /// Begins the declaration of a scheme with HMAC-SHA-1. No forgery of it is known, but SHA-1 is deprecated.
     pub fn insecure_hmac_sha1() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Mac(MacAlgorithm::Sha1))
     }
 
-    /// Begins the declaration of a scheme with plain SHA-256 over a text that holds the secret. Where the secret stands
-    /// first, a signed text can be continued by anyone (length extension); prefer another scheme if the sender has one.
+    /// Begins the declaration of a scheme with plain SHA-256 over a text that contains the secret. If the secret comes
+    /// first, anyone can append to a signed text (length extension). Prefer another scheme if the sender has one.
     pub fn insecure_hash_sha256() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha256))
     }
 
-    /// Begins the declaration of a scheme with plain SHA-1 over a text that holds the secret.
+    /// Begins the declaration of a scheme with plain SHA-1 over a text that contains the secret.
     pub fn insecure_hash_sha1() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Hash(HashAlgorithm::Sha1))
     }
 
-    /// Begins the declaration of a scheme whose sender shows the secret itself. It does not bind the body: whoever reads
-    /// one request can send any other. Compared in constant time, whatever its length.
+    /// Begins the declaration of a scheme whose sender sends the secret itself. It does not cover the body: anyone who
+    /// has seen one request can send any other. The comparison takes constant time, for any length.
     pub fn insecure_token() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Token)
     }
 
-    /// Begins the declaration of a scheme with basic authentication (RFC 7617); the secret is `user:password`. It does not
-    /// bind the body.
+    /// Begins the declaration of a scheme with basic authentication (RFC 7617); the secret is `user:password`. It does
+    /// not cover the body.
     pub fn insecure_basic() -> SchemeBuilder {
         Self::insecure_token().header("authorization").prefix("Basic ").base64()
     }
 
-    /// Begins the declaration of a scheme that proves nothing at all. Whoever knows the URL can send anything.
+    /// Begins the declaration of a scheme without any check. Anyone who knows the URL can send anything.
     pub fn insecure_unsigned() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Unsigned)
     }
 
-    /// Takes a scheme that is written in code.
+    /// Creates a scheme that is written in code.
     pub fn custom(scheme: impl CustomScheme) -> Self {
         Self { kind: Kind::Custom { code: Arc::new(scheme), settings: Settings::default() } }
     }
@@ -133,8 +136,8 @@ impl Scheme {
         Self { kind: Kind::Declared(Arc::new(template)) }
     }
 
-    /// Replaces how far a signed timestamp may be from the current time, in either direction. Zero means zero and does not switch
-    /// the check off.
+    /// Sets how far a signed timestamp may be from the current time, in either direction. Zero does not turn the check
+    /// off: the timestamp must then be exact.
     #[must_use]
     pub fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.settings_mut().tolerance = Some(tolerance);
@@ -144,31 +147,32 @@ impl Scheme {
     /// Sets the public base of this server's URLs, such as `https://example.com`, for a scheme that signs the URL.
     ///
     /// # Errors
-    /// When `base` is not an http or https URL with a host and without a query.
+    /// If `base` is not an http or https URL with a host and without a query.
     pub fn with_public_url(mut self, base: &str) -> Result<Self, ConfigError> {
         self.settings_mut().public_url = Some(PublicUrl::parse(base)?);
         Ok(self)
     }
 
-    /// Says that a proxy puts `received` in the place of `public` at the beginning of the path, for a scheme that signs the URL.
-    /// The path that the sender called is then put back. A path that does not begin with `received` stays as it is.
+    /// Declares that a proxy replaces `public` by `received` at the beginning of the path, for a scheme that signs the
+    /// URL. Verification then uses the path that the sender called. A path that does not begin with `received` is not
+    /// changed.
     ///
     /// # Errors
-    /// When one of the two is not the beginning of a path, or both are the same.
+    /// If one of the two is not the beginning of a path, or both are the same.
     pub fn with_replaced_prefix(mut self, received: &str, public: &str) -> Result<Self, ConfigError> {
         self.settings_mut().replaced_prefix = Some(ReplacedPrefix::parse(received, public)?);
         Ok(self)
     }
 
-    /// Sets the token that an unsigned handshake must show.
+    /// Sets the token that an unsigned handshake must contain.
     #[must_use]
     pub fn with_verify_token(mut self, token: Secret) -> Self {
         self.settings_mut().verify_token = Some(token);
         self
     }
 
-    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token. It replaces what was set
-    /// for the same claim.
+    /// Sets the value that a claim of the token must have, for a scheme whose signature is a token. It replaces an
+    /// earlier value for the same claim.
     #[must_use]
     pub fn with_claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         let (name, text) = (name.into(), text.into());
@@ -178,7 +182,8 @@ impl Scheme {
         self
     }
 
-    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it: of PayPal the id of the webhook.
+    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it. For PayPal it is the id of
+    /// the webhook.
     #[must_use]
     pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
         self.settings_mut().endpoint_id = Some(id.into());
@@ -200,7 +205,7 @@ impl Scheme {
         }
     }
 
-    /// Whether the signature binds the body.
+    /// Returns `true` if the signature covers the body.
     pub fn covers_body(&self) -> bool {
         match &self.kind {
             Kind::Custom { code, .. } => code.covers_body(),
@@ -208,12 +213,14 @@ impl Scheme {
         }
     }
 
-    /// Whether the signature binds the delivery's id. A [`CustomScheme`] says so for each delivery.
+    /// Returns `true` if the signature covers the delivery's id. With a [`CustomScheme`], this can differ for each
+    /// delivery: see its [`Binding`](super::Binding).
     pub fn id_is_signed(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.coverage.id)
     }
 
-    /// Whether the signature binds a timestamp. A [`CustomScheme`] says so for each delivery.
+    /// Returns `true` if the signature covers a timestamp, which is checked. With a [`CustomScheme`], this can differ
+    /// for each delivery: see its [`Binding`](super::Binding).
     pub fn timestamp_is_signed(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.coverage.timestamp)
     }
@@ -325,7 +332,7 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.needs_verify_token())
     }
 
-    /// Returns the claims of the token whose text only the application knows, so that the scheme needs
+    /// Returns the claims of the token whose values only the application knows. The scheme needs
     /// [`with_claim`](Self::with_claim) for each.
     pub fn needed_claims(&self) -> &'static [&'static str] {
         match &self.kind {
@@ -340,13 +347,13 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.signs_endpoint_id())
     }
 
-    /// Returns `true` if the sender asks for the confirmation of subscriptions, as Amazon SNS does.
+    /// Returns `true` if the sender requires a confirmation of subscriptions, such as Amazon SNS.
     pub fn has_subscriptions(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.has_subscriptions())
     }
 
-    /// Returns `true` if a request names the key that signed it. Its [`SecretSource`](crate::SecretSource) finds the name in
-    /// [`RequestHead::key_id`](crate::RequestHead::key_id).
+    /// Returns `true` if a request names the key that signed it. A [`SecretSource`](crate::SecretSource) gets the name
+    /// in [`RequestHead::key_id`](crate::RequestHead::key_id).
     pub fn names_key(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.key_id.is_some())
     }
@@ -374,8 +381,8 @@ impl Scheme {
         Ok(())
     }
 
-    /// Checks that everything that the application has said has an effect: whoever sets a replay window must not believe in one
-    /// that is not there.
+    /// Checks that every setting of the application has an effect: an application that sets a replay window must not
+    /// rely on one that is not there.
     pub(crate) fn check_unread(&self) -> Result<(), ConfigError> {
         let (settings, template) = match &self.kind {
             Kind::Custom { settings, .. } => (settings, None),

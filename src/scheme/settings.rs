@@ -8,7 +8,7 @@ use crate::{
     secret::Secret,
 };
 
-/// What the application adds to a scheme.
+/// The settings that the application adds to a scheme.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) tolerance: Option<Duration>,
@@ -68,7 +68,7 @@ impl ReplacedPrefix {
         Ok(Self { received, public })
     }
 
-    /// A path that does not have the received prefix came another way, and stays as it is.
+    /// A path without the received prefix has not come through this proxy, and is not changed.
     fn put_back<'h>(&self, target: &'h str) -> Cow<'h, str> {
         match target.strip_prefix(&*self.received) {
             Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => {

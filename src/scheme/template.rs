@@ -24,12 +24,12 @@ use crate::{
 /// A declared scheme: everything about how one sender signs, as data. Built by [`SchemeBuilder`](super::SchemeBuilder).
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    /// What the application has added.
+    /// The settings of the application.
     pub(crate) settings: Settings,
     pub(crate) layout: Arc<Layout>,
     pub(crate) algorithm: Algorithm,
     pub(crate) locate: Locate,
-    /// Whether a signature header may stand on several lines, each of which counts.
+    /// Whether the signature header may have several lines, each of which counts.
     pub(crate) every_line: bool,
     pub(crate) grammar: Grammar,
     /// `None` for a token that is written as it is.
@@ -59,7 +59,7 @@ pub(crate) struct Template {
     pub(crate) items: Option<Pointer>,
     /// Whether the sender may sign the URL with the port that its scheme has anyway.
     pub(crate) either_port: bool,
-    /// Whether the sender sends nothing but forms.
+    /// Whether the sender only sends forms.
     #[cfg_attr(not(feature = "testing"), allow(dead_code))]
     pub(crate) forms_alone: bool,
     /// What keeps the content from being cut in another way.
@@ -79,7 +79,7 @@ pub(crate) struct Template {
     pub(crate) rejected: StatusCode,
     pub(crate) body_limit: usize,
     pub(crate) retention: Option<Duration>,
-    /// Whether a body stands for its event.
+    /// Whether a body identifies its event.
     #[cfg_attr(not(feature = "idempotency"), allow(dead_code))]
     pub(crate) unique_bodies: bool,
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.

@@ -48,7 +48,7 @@ enum Hasher {
 }
 
 impl Verification {
-    /// Starts a check with the secrets that are right at `now`, and hashes what stands before the body.
+    /// Starts a check with the secrets that are valid at `now`, and hashes the text before the body.
     pub(crate) fn begin(
         template: &Arc<Template>,
         head: Head<'_>,
@@ -195,7 +195,7 @@ impl Verification {
             let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
-        // Where the id is signed in a body that is not, another value of the body must not hide it.
+        // If only the id in the body is signed, another value of the body must not replace it.
         if template.coverage.id && !template.coverage.body {
             let pointers = template.layout.beside_the_id();
             if !pointers.is_empty() && !arrived.reads(pointers) {

@@ -1,8 +1,8 @@
-//! The application's keys, with which it seals what it stores.
+//! The application's keys, with which stored secrets and contents are sealed (encrypted and authenticated).
 //!
-//! 1. What was sealed is opened by the same key, under the same name alone: it cannot be moved to another place.
-//! 2. A key has an id, which is stored with what it has sealed, so that keys can be changed.
-//! 3. No key is shown: not by `Debug`, and not in an error.
+//! 1. A sealed value can be opened only with the same key and for the same name, so it cannot be moved to another row.
+//! 2. A key has an id, which is stored with each sealed value, so that keys can be changed.
+//! 3. No key is shown by `Debug` or in an error.
 
 use std::fmt;
 
@@ -19,10 +19,11 @@ use crate::{
     signature::Encoding,
 };
 
-/// The application's key, with which the secrets of endpoints and the content of an inbox are sealed at rest (XChaCha20-Poly1305).
+/// The application's key, which encrypts the secrets of endpoints and the content of an inbox at rest
+/// (XChaCha20-Poly1305).
 ///
-/// It is 32 random bytes: `openssl rand -base64 32` creates them. Keep it apart from the database. Its id is derived from it,
-/// and is stored with what it has sealed, so that several keys can be in use during a change of keys.
+/// It is 32 random bytes: `openssl rand -base64 32` creates them. Do not store it in the database. Its id is derived
+/// from it and is stored with each sealed value, so that several keys can be in use while you change the key.
 ///
 /// ```
 /// use tower_webhooks::send::SealingKey;
@@ -43,8 +44,10 @@ impl SealingKey {
     /// Creates a key from its bytes.
     ///
     /// # Errors
-    /// When all bytes are white space, as in a key that was never set.
+    /// If all bytes are white space, as in a key that was never set.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self, ConfigError> {
+        // The id is stored in plain text. The prefix separates this hash from any other use of the key, and 8 bytes are
+        // enough to distinguish an application's keys.
         let mut hash = Sha256::new();
         hash.update(b"tower-webhooks sealing key id");
         hash.update(bytes);
@@ -55,8 +58,9 @@ impl SealingKey {
     /// Reads a key from text: base64 or hexadecimal.
     ///
     /// # Errors
-    /// When the text is not 32 bytes in one of these forms.
+    /// If the text is not 32 bytes in one of these forms.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // 64 hexadecimal digits are also valid base64, but of 48 bytes: the length decides which form it is.
         let bytes = [Encoding::Hex, Encoding::Base64]
             .into_iter()
             .filter_map(|encoding| encoding.decode(text.as_bytes()).map(Zeroizing::new))
@@ -75,7 +79,7 @@ impl SealingKey {
         let text = Secret::from_env(name)?;
         std::str::from_utf8(text.expose()).map_err(|_| error("a sealing key is text")).and_then(Self::parse).map_err(
             |cause| {
-                let message = format!("the environment variable `{name}` holds no sealing key");
+                let message = format!("the environment variable `{name}` contains no sealing key");
                 ConfigError::new(ConfigErrorKind::Secret, message).with_source(cause)
             },
         )
@@ -88,6 +92,8 @@ impl SealingKey {
 
     /// Seals bytes under a name: they are opened under no other one.
     pub(crate) fn seal(&self, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, RandomnessError> {
+        // A random nonce needs no counter that all processes would have to share. With 24 bytes, a collision is not to
+        // be expected.
         let mut nonce = [0; NONCE];
         RandomnessError::fill(&mut nonce)?;
         let sealed = self.cipher().encrypt(&nonce.into(), Payload { msg: plain, aad: name });

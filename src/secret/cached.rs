@@ -18,19 +18,20 @@ use crate::{
     mutex::Mutex,
 };
 
-/// Remembers the answers of another [`SecretSource`], so that not every request is a look-up.
+/// Caches the answers of another [`SecretSource`], so that not every request causes a look-up.
 ///
-/// The key says what an answer depends on: usually the tenant that the path names, or the host. Requests with equal keys share
-/// an answer, so everything that the source decides by must be in the key.
+/// The key says what an answer depends on: usually the tenant that the path names, or the host. Requests with equal
+/// keys share an answer, so the key must contain every fact that the source uses.
 ///
-/// - **One look-up at a time.** Of simultaneous requests with one key, one asks; the others wait and share its answer, also if
-///   that is an error.
-/// - **A rotation is noticed.** If no kept secret matches a signature, the source is asked again and the request is verified
-///   with its answer. To keep forged requests from becoming look-ups, this happens at most once in [`cooldown`](Self::cooldown)
-///   for each key.
+/// - **One look-up at a time.** Simultaneous requests with one key share one look-up and its answer, even if that is an
+///   error.
+/// - **A rotation is noticed.** If no kept secret matches a signature, the source is asked again and the request is
+///   verified with its answer. Since forged requests could cause many look-ups, this happens at most once in
+///   [`cooldown`](Self::cooldown) for each key.
 /// - **Only secrets are kept.** Errors, [`Secrets::none`] and [`Secrets::unknown_tenant`] are not, so that a new tenant's first
 ///   delivery finds its secret; nor are secrets that have all ended.
-/// - **Memory is bounded**: a flood of made-up tenants costs look-ups and no memory, whatever the length of the keys.
+/// - **Memory is bounded**: many made-up tenants cause look-ups but take no more memory, whatever the length of the
+///   keys.
 ///
 /// ```
 /// use std::time::Duration;

@@ -73,7 +73,7 @@ impl Secret {
             ConfigError::new(ConfigErrorKind::Secret, format!("the environment variable `{name}` {state}"))
         })?;
         Self::new(text).map_err(|cause| {
-            let message = format!("the environment variable `{name}` holds no usable secret");
+            let message = format!("the environment variable `{name}` contains no usable secret");
             ConfigError::new(ConfigErrorKind::Secret, message).with_source(cause)
         })
     }
@@ -86,7 +86,7 @@ impl Secret {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let failed = |cause: crate::boxed::BoxError| {
-            let message = format!("the file `{}` holds no usable secret", path.display());
+            let message = format!("the file `{}` contains no usable secret", path.display());
             ConfigError::new(ConfigErrorKind::Secret, message).with_source(cause)
         };
         let bytes = Zeroizing::new(std::fs::read(path).map_err(|cause| failed(cause.into()))?);

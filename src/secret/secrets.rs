@@ -45,17 +45,17 @@ impl Secrets {
         Self::from(current)
     }
 
-    /// Creates an empty list: the tenant exists, or may exist, and has no secret. Its requests are rejected with 503 and an
-    /// error event, since a secret that is missing by mistake must not turn deliveries away for good. A list whose secrets
-    /// have all ended is treated in the same way.
+    /// Creates an empty list: the tenant exists, or may exist, and has no secret. Its requests are rejected with 503
+    /// and an error event, so that senders retry: the secret may be missing by mistake. A list whose secrets have all
+    /// expired is treated in the same way.
     pub fn none() -> Self {
         Self::default()
     }
 
     /// Creates the answer of a source that is certain that the tenant does not exist.
     ///
-    /// Its requests are rejected like forged ones: with the same status and body, after the body has been read and compared.
-    /// They are logged at debug level with the reason `unknown_tenant`. Where the tenant may exist, use
+    /// Its requests are rejected like forged ones: with the same status and body, after the body has been read and
+    /// compared. They are logged at debug level with the reason `unknown_tenant`. If the tenant may exist, use
     /// [`none`](Self::none) or return an error.
     pub fn unknown_tenant() -> Self {
         Self { unknown: Some(Unknown::Tenant), ..Self::default() }

@@ -6,7 +6,7 @@ use crate::{
     head::RequestHead,
 };
 
-/// Provides the secrets of a request: constants, or a look-up by what the request's head says.
+/// A source of secrets: constants, or a look-up for each request by its head.
 ///
 /// It is implemented for [`Secret`], [`Secrets`], arrays and vectors of secrets, and for closures:
 ///
@@ -32,7 +32,7 @@ use crate::{
 /// | returns [`Secrets::none`], or secrets that have all ended, or one that the scheme cannot use | is rejected with 503 |
 /// | fails, panics, or takes longer than 5 s | is rejected with 503 |
 ///
-/// Each 503 has a `Retry-After` and an error event, so that the sender tries again and the operator learns of it.
+/// Each 503 has a `Retry-After`, so that the sender retries, and logs an error event for the operator.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of secrets",
     label = "expected a `Secret`, several of them, or a closure from `RequestHead` to a future of `Secrets`",
@@ -48,8 +48,8 @@ pub trait SecretSource: Send + Sync + 'static {
     /// Looks up newer secrets, after none of `tried` matched the signature of a request with this head. The request is then
     /// verified again with what it returns. `None`, the default, means that there is nothing newer.
     ///
-    /// A source that keeps answers implements it, as [`CachedSecrets`](super::CachedSecrets) does; and limits how often, since
-    /// anybody can send wrong signatures.
+    /// A source that caches answers should implement it, as [`CachedSecrets`](super::CachedSecrets) does, and limit how
+    /// often it looks up, since anybody can send wrong signatures.
     ///
     /// # Errors
     /// As [`secrets`](Self::secrets).

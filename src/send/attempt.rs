@@ -9,8 +9,8 @@ use crate::{
     observe::AttemptEnd,
 };
 
-/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient), which sends by HTTP, is the one to use. Tests have their own, and so have
-/// applications that put deliveries on a queue.
+/// Makes attempts. [`GuardedClient`](crate::send::GuardedClient) sends over HTTP and is the default. Implement this
+/// trait for tests, or to put deliveries on a queue.
 ///
 /// Every attempt returns a result, and ends by its deadline. Your own transport has to ensure both:
 /// [`deliver`](crate::send::deliver) does not end an attempt itself, and a worker ends it a moment after the deadline.
@@ -51,10 +51,10 @@ pub trait Transport: Send + Sync + 'static {
     /// Makes one attempt.
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult>;
 
-    /// Returns `true` if [`send`](Self::send) may also be given the request for an endpoint's access token, which contains the secret of
-    /// its [`ClientCredentials`](crate::send::ClientCredentials), and answers with the response of the token's server. By default it is
-    /// `false`: a transport that stores what it is given would store the secret. Attempts that need a token then fail with
-    /// [`Token`](AttemptErrorKind::Token).
+    /// Returns `true` if [`send`](Self::send) also accepts requests for an endpoint's access token and returns the
+    /// response of the token server. Such a request contains the secret of the endpoint's
+    /// [`ClientCredentials`](crate::send::ClientCredentials). The default is `false`, since a transport that stores its
+    /// requests would store the secret. Attempts that need a token then fail with [`Token`](AttemptErrorKind::Token).
     fn fetches_tokens(&self) -> bool {
         false
     }
@@ -80,7 +80,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// One HTTP try of a delivery: a POST of `body` with signed headers.
+/// One attempt at a delivery: a POST request with a body and signed headers.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,7 +114,7 @@ impl AttemptRequest {
         self
     }
 
-    /// Sets the identity that the receiver is shown, in place of that of the transport.
+    /// Sets the client certificate for the receiver, in place of that of the transport.
     #[must_use]
     pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
         self.identity = Some(identity);
@@ -238,7 +238,7 @@ impl AttemptResult {
 
 /// What an attempt means for its delivery.
 ///
-/// The list is complete: a [`RetryPolicy`](crate::send::RetryPolicy) decides on these and nothing else.
+/// The list is complete: a [`RetryPolicy`](crate::send::RetryPolicy) decides by these outcomes only.
 ///
 /// ```
 /// use http::StatusCode;
@@ -365,7 +365,7 @@ impl fmt::Debug for EndpointResponse {
     }
 }
 
-/// How the body of an answer ended. It decides nothing; the status decides.
+/// How the body of an answer ended. It has no effect on the outcome, which depends only on the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseEnd {
@@ -436,7 +436,7 @@ pub enum AttemptErrorKind {
     Status,
     /// The attempt did not end before its deadline.
     Timeout,
-    /// The endpoint's authorization server gave no access token. Nothing was sent to the endpoint.
+    /// No access token could be obtained from the endpoint's authorization server. Nothing was sent to the endpoint.
     Token,
     /// TLS failed in another way.
     Tls,

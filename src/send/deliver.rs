@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What an attempt needs to know of an endpoint: where it is, how it is signed to, and its own headers.
+/// The destination of a delivery without a database: the URL, the signer, and the endpoint's own headers.
 ///
 /// ```
 /// use tower_webhooks::{Secret, send::{Signer, Target}};
@@ -48,7 +48,7 @@ impl Target {
         self
     }
 
-    /// Sets the identity that the receiver is shown if it asks for one, in place of that of the client.
+    /// Sets the client certificate that the receiver gets if it asks for one, in place of that of the client.
     #[must_use]
     pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
         self.identity = Some(identity);
@@ -78,9 +78,10 @@ impl Target {
 /// Sends a message to one endpoint, without a database: four attempts within about 40 seconds, each of 10 s at most
 /// ([`RetryPolicy::short`]).
 ///
-/// A `Retry-After` of up to a minute is waited for; a longer one ends the attempts.
+/// It waits for a `Retry-After` of up to a minute; a longer one ends the attempts.
 ///
-/// It lasts as long as the caller waits. If the process ends before that, the message is lost; use an outbox to keep it.
+/// It runs only while the caller waits. If the process ends before that, the message is lost; use an outbox if it must
+/// not be.
 ///
 /// Dropping the future ends the attempts, also in the middle of one.
 ///

@@ -57,7 +57,7 @@ pub enum SendErrorKind {
     Invalid,
     /// The endpoint, delivery or event type does not exist.
     NotFound,
-    /// The operating system gave no randomness.
+    /// The operating system has returned no random bytes.
     Randomness,
     /// The secrets of an endpoint were sealed with a key that is missing, or were changed after they were sealed.
     Sealing,

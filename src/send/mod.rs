@@ -9,12 +9,12 @@
 //! 4. A 2xx means delivered. A [`RetryPolicy`], which is a pure function, decides whether and when anything else is tried again.
 //! 5. Logs and `Debug` never contain secrets, payloads or custom headers.
 //!
-//! There are two ways to send. [`deliver`] needs no database, and lasts as long as its caller waits. A [`Dispatcher`] keeps
-//! endpoints, messages and attempts in an outbox, and [`SendWorker`]s deliver what is due:
+//! There are two ways to send. [`deliver`] needs no database, and runs only while its caller waits. A [`Dispatcher`]
+//! keeps endpoints, messages and attempts in an outbox, from which [`SendWorker`]s deliver:
 //!
 //! 6. A dispatched message is delivered at least once to each endpoint that wanted it, or is in the log as given up.
 //! 7. Endpoints do not delay each other: each has its share of the attempts in flight, over all workers.
-//! 8. The secrets of endpoints are sealed with the application's key, and shown once.
+//! 8. The secrets of endpoints are sealed with the application's key. A secret is shown only once.
 //!
 //! ```no_run
 //! use serde_json::json;

@@ -12,9 +12,8 @@ use tokio::{
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// The sender to a task that answers what it gets. The first call starts the task. If the task has died, for example
-/// with its runtime, the next call starts it again. It ends when the queue is dropped or closed, after it has done what
-/// waits.
+/// The channel to a task that answers calls. The first call starts the task. If the task has died, for example with its
+/// runtime, the next call starts it again. It ends when the queue is dropped or closed, after it has done what waits.
 pub(super) struct Mailbox<T> {
     name: &'static str,
     /// The maximum time that a call waits for its answer.
@@ -48,6 +47,7 @@ impl<T: Send + 'static> Mailbox<T> {
         let exchange = async {
             // If the queue is full, callers wait here, where they can still be dropped without any effect.
             sender.send(item(reply)).await.map_err(|_| self.unavailable("ended"))?;
+            // Dropped before the wait: the task ends with its last sender, and a caller that waits must not keep it alive.
             drop(sender);
             answer.await.map_err(|_| self.unavailable("ended before it answered"))?
         };
@@ -56,7 +56,7 @@ impl<T: Send + 'static> Mailbox<T> {
             .unwrap_or_else(|_| Err(self.unavailable("did not answer in time")))
     }
 
-    /// Lets the task finish what it got, and rejects everything from now on.
+    /// Lets the task answer the calls that it has received, and rejects further calls.
     pub(super) async fn close(&self) {
         let worker = std::mem::replace(&mut *self.lock(), Worker::Closed);
         if let Worker::Running(sender, task) = worker {

@@ -41,7 +41,7 @@ impl FromStr for Prefix {
             return refuse("does not begin with a lower-case letter");
         }
         if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
-            return refuse("holds something other than `a` to `z`, `0` to `9` and `_`");
+            return refuse("contains a character other than `a` to `z`, `0` to `9` and `_`");
         }
         if RESERVED.iter().any(|reserved| name.starts_with(reserved)) {
             return refuse("is reserved by the database");

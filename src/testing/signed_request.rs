@@ -289,8 +289,8 @@ impl SignedRequest {
         self
     }
 
-    /// Sets the text of a claim, for a scheme whose signature is a token: the same as that of the layer. The claims that a layer
-    /// needs have the text `test` otherwise.
+    /// Sets the value of a claim, for a scheme whose signature is a token: the same as that of the layer. The claims
+    /// that a layer needs have the text `test` otherwise.
     pub fn claim(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.scheme = self.scheme.with_claim(name, text);
         self

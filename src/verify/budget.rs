@@ -1,12 +1,13 @@
 //! A bound for the bytes of bodies that are held at once, over all requests of a layer and its clones.
 //!
 //! Rules:
-//! 1. Counted is what is allocated, from the first byte until the last owner of the body drops it: the handler, a task that
-//!    goes on when the client has hung up, whoever has cloned the bytes.
-//! 2. Nobody can shut the others out. Where there is no room, the body that has cost most so far gives way (the bytes
-//!    that are held for it, times its age), if it has cost more than the one that asks. Only bodies that nobody has
-//!    verified give way, while they are read or wait for newer secrets: a verified body belongs to the application.
-//! 3. An eighth is kept for small bodies: large ones together have no more than the rest. One alone may have it all.
+//! 1. The allocated memory of a body counts from its first byte until the last owner of the bytes drops them: the
+//!    handler, a task that continues after the client has disconnected, or any clone of the bytes.
+//! 2. One client cannot block the others. If there is no room, the body with the highest cost (its bytes times its age)
+//!    is dropped, if its cost is higher than that of the body that needs room. Only unverified bodies are dropped,
+//!    while they are read or wait for newer secrets: a verified body belongs to the application.
+//! 3. An eighth is reserved for small bodies: all large ones together get at most the rest. A single large body may use
+//!    all of it.
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::mutex::Mutex;
 
-/// The bound, and who holds what.
+/// The limit, and the bodies that use it.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
@@ -38,9 +39,10 @@ struct State {
     /// All bytes that are held, and those of them that belong to large bodies.
     used: usize,
     large: usize,
-    /// The bodies that may give way: they are being read, or wait for newer secrets.
+    /// The bodies that may be dropped: they are being read, or wait for newer secrets.
     readers: HashMap<u64, Reader>,
-    /// Pieces that no body uses now; with what is used they are within the limit. None are kept when nobody reads.
+    /// Pieces that no body uses at the moment; together with the used ones they are within the limit. None are kept
+    /// while no body is read.
     spare: Spare,
     next: u64,
 }
@@ -50,34 +52,34 @@ struct Reader {
     bytes: usize,
     since: Instant,
     slot: Arc<Slot>,
-    /// The body has been read, so that its bytes are given back by [`Held`].
+    /// The body has been read completely. [`Held`] then frees its part of the limit.
     is_whole: bool,
 }
 
-/// What has been read of one body. Others may take it away.
+/// The part of one body that has been read. It may be dropped to make room for others.
 #[derive(Debug, Default)]
 struct Slot(Mutex<Content>);
 
 #[derive(Debug, Default)]
 struct Content {
     pieces: Pieces,
-    /// Whoever has taken the body away has also given its bytes back.
+    /// The body was dropped, and its part of the limit was freed.
     is_taken: bool,
-    /// The task that reads, to be told that its body was taken away.
+    /// Wakes the task that reads, if its body was dropped.
     waker: Option<Waker>,
 }
 
-/// One body that is being read. Its bytes are given back on drop.
+/// One body that is being read. Its part of the limit is freed on drop.
 #[derive(Debug)]
 pub(super) struct Share {
     budget: Arc<Budget>,
     id: u64,
     slot: Arc<Slot>,
-    /// What the state held of a body that has been read, and cannot give way now.
+    /// The entry of a body that has been read and cannot be dropped at the moment.
     read: Option<Reader>,
 }
 
-/// A body had to give way, or there was no room for it.
+/// A body was dropped to make room, or there was no room for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OverBudget;
 

@@ -73,7 +73,8 @@ where
     type Output = Answered<R, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // A panic of the application's becomes an answer. Afterwards nothing of the broken state is used again.
+        // A panic of the application is answered with 500. The broken state is then replaced, and nothing of it is used
+        // again.
         match caught(|| self.as_mut().advance(cx)) {
             Ok(poll) => poll,
             Err(Panicked) => {
@@ -141,7 +142,7 @@ where
     }
 }
 
-/// Goes on from a state, and returns what that came to, or what the request ends with.
+/// Polls a state, and returns the next step or the result of the request.
 fn turn<S, B, R>(
     config: &Arc<Config>,
     span: &ReceiveSpan,
@@ -184,6 +185,7 @@ where
             };
             return Poll::Ready(ControlFlow::Break(Ok(response.map(ResponseBody::own))));
         }
+        // Before the look-up is polled: a body that was dropped to make room cannot be verified any more.
         StateProjection::Refresh { mismatched: Some(mismatched), .. } if mismatched.kept.is_taken(cx) => {
             Turn::Reject(VerifyError::new(VerifyErrorKind::OverBudget), None)
         }

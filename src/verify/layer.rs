@@ -209,7 +209,8 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Sets the text that a claim of the token must have, for a scheme whose signature is a token, such as the audience (`aud`).
+    /// Sets the value that a claim of the token must have, such as the audience (`aud`), for a scheme whose signature
+    /// is a token.
     ///
     /// ```
     /// use tower_webhooks::{Scheme, Secret, WebhookLayer, scheme::Field};
@@ -225,17 +226,18 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it: of PayPal the id of the webhook, as its
-    /// dashboard shows it.
+    /// Sets the id that the sender has given to this endpoint, for a scheme that signs it. For PayPal it is the id of
+    /// the webhook, which its dashboard shows.
     #[must_use]
     pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
         self.config.scheme = self.config.scheme.with_endpoint_id(id);
         self
     }
 
-    /// Confirms subscriptions, for Amazon SNS. A verified `SubscriptionConfirmation` is then answered without a handler: with 200
-    /// once the sender has taken the confirmation, with 503 if it has not, and with 403 if the topic is not one of those that are
-    /// confirmed. Verified messages of other topics are answered with 403 too, whatever their type. Without it, a handler gets these messages as events of the type `SubscriptionConfirmation`.
+    /// Sets how subscriptions of Amazon SNS are confirmed. A verified `SubscriptionConfirmation` then does not reach a
+    /// handler. It is answered with 200 if the call of SNS succeeded, with 503 if it failed, and with 403 if its topic
+    /// is not in the list. Other verified messages of topics that are not in the list are answered with 403 too.
+    /// Without this method, a handler gets confirmations as events of the type `SubscriptionConfirmation`.
     ///
     /// [`layer`](Self::layer) panics with a scheme that has no subscriptions.
     #[cfg(feature = "remote-keys")]
@@ -294,7 +296,7 @@ impl<L> WebhookLayer<L> {
         }
         #[cfg(feature = "remote-keys")]
         if self.config.confirmation.is_some() && !scheme.has_subscriptions() {
-            panic!("`{}` has no subscriptions to confirm; take `.with_confirmation(…)` away", scheme.name());
+            panic!("`{}` has no subscriptions to confirm; remove `.with_confirmation(…)`", scheme.name());
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
     }

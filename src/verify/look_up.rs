@@ -9,7 +9,7 @@ use crate::{
     secret::{SecretSource, Secrets},
 };
 
-/// The answer of a source of secrets, for as long as it is waited for.
+/// The pending answer of a source of secrets.
 pub(super) type LookUp<T> = BoxFuture<'static, Result<T, BoxError>>;
 
 /// How long a source of secrets may take.
@@ -38,7 +38,7 @@ fn guarded<T: 'static>(work: impl Future<Output = Result<T, BoxError>> + Send + 
         match supervise(work, || until).await {
             Ok(answer) => answer,
             Err(Stopped::Panicked) => Err("the source of secrets panicked".into()),
-            Err(Stopped::TimedOut) => Err(format!("the source of secrets gave no answer within {TIMEOUT:?}").into()),
+            Err(Stopped::TimedOut) => Err(format!("the source of secrets did not answer within {TIMEOUT:?}").into()),
         }
     })
 }

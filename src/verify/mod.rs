@@ -6,7 +6,7 @@
 //!    and dropped, so that the answer arrives.
 //! 2. The body is limited in size and in time, and hashed as it arrives. Memory is not allocated because of
 //!    `Content-Length` alone.
-//! 3. Every rejection is a response. The network is told a status and one fixed line, the operator the reason: it is in the
+//! 3. Every rejection is a response with a status and one fixed line. The reason is for the operator: it is in the
 //!    response's extensions as a [`VerifyError`](crate::VerifyError), and in one log event.
 //! 4. Errors of the inner service pass through unchanged; its panic is answered with 500 instead of closing the
 //!    connection.

@@ -15,8 +15,8 @@ use crate::boxed::BoxError;
 
 /// The service of [`WebhookLayer`](super::WebhookLayer).
 ///
-/// The request's body must be `Send + Unpin + 'static`, since what is left of a body that is rejected may be read in a task of its own. The
-/// bodies of hyper and axum are. A body that is not `Unpin` is boxed:
+/// The request's body must be `Send + Unpin + 'static`, since the rest of a rejected body may be read in a separate
+/// task. The bodies of hyper and axum have these bounds. A body that is not `Unpin` is boxed:
 ///
 /// ```
 /// use std::{convert::Infallible, time::Duration};
@@ -61,8 +61,8 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, B>;
 
-    /// Always ready: whether the inner service is, is asked once a request has passed. What a limit of concurrency inside
-    /// hands out is then held by verified requests alone, and not by bodies that drip.
+    /// Always ready. The inner service is polled only after a request was verified, so that unverified requests with
+    /// slow bodies do not take the permits of an inner concurrency limit.
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }

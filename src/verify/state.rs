@@ -31,7 +31,7 @@ pin_project! {
         Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Mismatched> },
         // The request has passed, and asks for the confirmation of a subscription, which is under way.
         Confirm { future: LookUp<()> },
-        // The request has passed, and waits for the inner service to be ready.
+        // The request was verified, and waits until the inner service is ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs.
         Inner { #[pin] future: F, handling: Handling },
@@ -107,7 +107,7 @@ impl<S, B> Arriving<S, B> {
 }
 
 impl<S, B, F, A, E> State<S, B, F, A, E> {
-    /// The delivery that the inner service has in hand.
+    /// Returns the delivery that the inner service handles.
     pub(super) fn handling(self: Pin<&mut Self>) -> Option<&mut Handling> {
         match self.project() {
             StateProjection::Inner { handling, .. } => Some(handling),

@@ -60,7 +60,7 @@ async fn a_body_with_one_changed_bit_is_refused() {
     }
 }
 
-// The same JSON in other bytes: what is signed is the bytes.
+// The same JSON in other bytes: the signature covers the bytes.
 #[tokio::test]
 async fn a_body_that_means_the_same_in_other_bytes_is_refused() {
     let signed = "{\"id\":\"evt_1\",\"name\":\"caf\u{e9}\",\"n\":1.0}\n";
@@ -150,7 +150,7 @@ async fn an_unsigned_body_is_never_parsed() {
     }
 }
 
-// What is signed and wrong is refused with a status and one line, which hold nothing of the body.
+// A signed but invalid body is rejected with a status and one line, which contain nothing of the body.
 #[tokio::test]
 async fn a_signed_body_that_is_not_json_is_400_without_a_word_of_it() {
     let bodies: [&[u8]; 11] = [
@@ -523,7 +523,7 @@ async fn a_verified_body_of_more_than_two_mebibytes_reaches_bytes_and_json() {
     }
 }
 
-// What a refusal costs is bounded by the limit, however many there are.
+// The cost of a rejection is bounded by the limit, however many there are.
 #[tokio::test]
 async fn many_large_bodies_with_wrong_signatures_are_all_refused() {
     const LIMIT: usize = 256 * 1024;

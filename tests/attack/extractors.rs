@@ -556,7 +556,7 @@ impl tower_webhooks::scheme::CustomScheme for Broken {
     }
 }
 
-// The sender acts on what the handler says, so that nothing is made of it.
+// The sender acts on the handler's answer, so the layer does not change it.
 #[tokio::test]
 async fn a_handlers_own_answer_passes_as_it_is() {
     let handler = async |Path(status): Path<u16>| {
@@ -687,7 +687,7 @@ async fn a_spent_budget_is_503_with_a_time_to_come_back_and_is_given_back() {
             async move {
                 running.notify_one();
                 release.notified().await;
-                // As long as somebody has the bytes they are held.
+                // The bytes count for as long as an owner holds them.
                 drop(body);
             }
         }
@@ -713,7 +713,7 @@ async fn a_spent_budget_is_503_with_a_time_to_come_back_and_is_given_back() {
     assert!(refused.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     assert_eq!((small.0, first.status, after.status), (200, 200, 200));
 
-    // A client that goes away gives back what it held, too.
+    // If a client disconnects, its bytes are freed too.
     for _ in 0..5 {
         let mut gone = server.connect().await;
         gone.send(&slow[..slow.len() - 1]).await;

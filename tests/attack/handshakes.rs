@@ -359,7 +359,7 @@ fn a_word_about_a_challenge_on_another_handshake_does_not_build() {
     }
 }
 
-// Whoever writes `with_tolerance` on a scheme without a timestamp believes in a window that is not there.
+// An application that calls `with_tolerance` with a scheme without a timestamp expects a window that does not exist.
 #[test]
 fn an_option_without_an_effect_stops_the_application_at_its_start() {
     let token = || Secret::new(TOKEN).unwrap();

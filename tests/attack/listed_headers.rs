@@ -1,4 +1,4 @@
-//! Signatures over headers that the request itself lists: what an attacker does to the list and to what it names.
+//! Signatures over headers that the request itself lists: an attacker changes the list and the listed headers.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! Signatures with public keys: what is almost one, keys under which anybody could sign, and the bound of the work.
+//! Signatures with public keys: almost valid signatures, keys with which anybody could sign, and the limit of the work.
 
 use std::time::{Duration, SystemTime};
 

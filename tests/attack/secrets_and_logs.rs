@@ -527,7 +527,7 @@ async fn deliveries_that_mismatch_at_once_share_one_look_up() {
     assert_eq!(counting.asked(), 2);
 }
 
-// Whoever forges a request and hangs up must not keep the next delivery from being looked up.
+// If a client forges a request and disconnects, the look-up for the next delivery must still work.
 #[tokio::test]
 async fn a_second_look_up_that_is_dropped_does_not_count() {
     let (counting, clock) = (Counting::default(), ManualClock::at_unix_seconds(NOW));
@@ -826,7 +826,7 @@ async fn a_test_secret_signs_test_data_and_nothing_else() {
         (TEST, r#"{"livemode":false}"#, 200),
         (TEST, r#"{"livemode":true}"#, 401),
         (TEST, r#"{"livemode":"true"}"#, 401),
-        // What does not say may be live; and of two answers nobody knows which one counts.
+        // A delivery that does not say may be live. If it says it twice, it is unknown which one counts.
         (TEST, "{}", 401),
         (TEST, "not JSON", 401),
         (TEST, r#"{"livemode":null}"#, 401),

@@ -26,7 +26,7 @@ fn with_values(sender: Sender, values: &[&[u8]]) -> Vec<Line> {
     lines
 }
 
-// Somebody leaves the header out and hopes that the check is then left out as well.
+// An attacker leaves the header out, in the hope that the check is left out too.
 #[tokio::test]
 async fn a_request_without_a_signature_is_refused_before_its_body() {
     for sender in Sender::ALL {
@@ -251,7 +251,7 @@ async fn hex_may_be_of_either_case_and_base64_may_not() {
     }
 }
 
-// Whoever may name the algorithm names the weakest.
+// If the request could name the algorithm, an attacker would name the weakest.
 #[tokio::test]
 async fn the_sender_of_a_request_does_not_choose_the_algorithm() {
     let github = Receiver::new(Sender::GitHub).await;
@@ -285,7 +285,7 @@ async fn the_sender_of_a_request_does_not_choose_the_algorithm() {
     slack.finish().await;
 }
 
-// A weaker signature beside the strong one is a way down for whoever can leave the strong one out.
+// If a weaker signature counted in addition, an attacker could leave the strong one out.
 #[tokio::test]
 async fn a_sha_1_signature_passes_only_where_it_was_chosen_by_its_insecure_name() {
     // RFC 2202 has no vector for this body; the tag is made with the crate `hmac` over SHA-1.

@@ -1,4 +1,4 @@
-//! Signatures that are JSON Web Tokens: what an attacker writes into a token, and what a declaration may say.
+//! Signatures that are JSON Web Tokens: tokens of an attacker, and declarations.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! The bytes of a secret in somebody else's hands.
+//! Code outside of the crate that reads the bytes of a secret.
 
 use tower_webhooks::Secret;
 

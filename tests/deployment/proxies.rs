@@ -1,6 +1,5 @@
-//! Real reverse proxies between sender and receiver: that refusals arrive, and what becomes of signatures. `docs/proxies.md` says
-
-//! what is shown here.
+//! Real reverse proxies between sender and receiver: rejections arrive, and signatures verify as `docs/proxies.md`
+//! says.
 
 use std::sync::{
     Arc,
@@ -62,7 +61,7 @@ impl Front {
         Self { proxy, receivers, runs }
     }
 
-    /// Sends a request on a connection of its own, all of it before the answer is read.
+    /// Sends a request on a new connection, and reads the answer after all of it was sent.
     async fn send(&self, request: &[u8]) -> Option<Answer> {
         let mut raw = Raw::connect(self.proxy.address).await;
         raw.send(request).await;
@@ -327,7 +326,7 @@ mod once {
             let body = format!(r#"{{"order":{number},"action":"opened"}}"#).into_bytes();
             let id = format!("id-{number}");
             let replayed = format!("other-{number}");
-            // The sender's copies and repetitions; and what somebody has recorded, under another id, without one, with two.
+            // Duplicates from the sender, and replays by an attacker: under another id, without one, and with two.
             let ids: [&[&str]; 6] = [&[&id], &[&id], &[&id], &[&replayed], &[], &[&id, &id]];
             for ids in ids {
                 let mut headers = Sender::GitHub.sign(&body);

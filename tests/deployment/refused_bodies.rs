@@ -1,4 +1,4 @@
-//! What becomes of a body that is refused before it was read: nothing of it is kept, and its sender gets its answer.
+//! Bodies of requests that are rejected before they were read: no part of them is kept, and the sender gets the answer.
 //!
 
 //! `tests/deployment/proxies.rs` has the same with real proxies between sender and receiver.

@@ -1,6 +1,5 @@
-//! The server of the examples, which `docs/operating.md` tells people to copy: it waits for nobody for ever, and stops
-
-//! without dropping what is under way.
+//! The server of the examples, which `docs/operating.md` recommends to copy: it limits how long it waits for clients,
+//! and stops without dropping running requests.
 
 #[path = "../../examples/support/server.rs"]
 mod server;

@@ -1,4 +1,4 @@
-//! What is answered, and what is stored.
+//! The answers of the inbox, and the events that it stores.
 
 use std::{sync::Arc, time::Duration};
 

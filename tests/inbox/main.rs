@@ -1,4 +1,4 @@
-//! The inbox: what is answered at once and worked later.
+//! The inbox, which answers at once and handles events later.
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 

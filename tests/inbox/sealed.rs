@@ -1,4 +1,4 @@
-//! What is stored is sealed, by choice, on every store.
+//! Stored events are sealed if a key is set, in every store.
 
 use std::sync::Arc;
 

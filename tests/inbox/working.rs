@@ -1,4 +1,4 @@
-//! What becomes of events: retries, dead letters, leases, order, shutdown.
+//! How events end: retries, dead letters, leases, order, shutdown.
 
 use std::{sync::Arc, time::Duration};
 

@@ -34,7 +34,7 @@ async fn authorize(head: Parts) -> Result<Access, StatusCode> {
     }
 }
 
-/// Serves the API with a worker until the runtime ends, and tells where it is.
+/// Serves the API with a worker until the runtime ends, and returns its URL.
 async fn serve_api(folder: &Path) -> String {
     let store = SqliteStore::connect(&format!("sqlite://{}/app.db", folder.display())).await.unwrap();
     let webhooks = outbox::quick(store.clone()).build().unwrap();

@@ -1,4 +1,4 @@
-//! What a request costs in allocations, and what a refusal leaves alone. Counts are exact, so they belong in the gate; times
+//! Counts the allocations of requests and of rejections. Counts are exact, so they belong in the gate; times
 
 //! do not, and are in `benches/receive`.
 

@@ -1,4 +1,4 @@
-//! The memory budget: nobody shuts the others out, and what is held is counted as long as it is held.
+//! The memory budget: one client cannot block the others, and bytes are counted for as long as they are held.
 
 #[path = "../../examples/support/server.rs"]
 mod server;

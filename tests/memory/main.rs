@@ -1,4 +1,4 @@
-//! What a request costs in allocations, and what many of them hold.
+//! The allocations of a request, and the memory that many of them hold.
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 

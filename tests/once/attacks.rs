@@ -328,7 +328,7 @@ async fn a_copy_in_flight_is_told_to_come_again_or_waits_by_choice() {
     assert_eq!(web.shop.runs.of("a").attempts, [1]);
 }
 
-/// A flood of ten times what the memory store holds drops no claim that is held.
+/// Ten times as many deliveries as the memory store has room for do not drop a claim that is held.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_the_memory_store_loses_no_delivery_that_is_being_handled() {
     let store = MemoryStore::with_capacity(50);

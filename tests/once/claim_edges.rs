@@ -1,4 +1,4 @@
-//! What a handler, a store or the clock can do to a claim that its row of the table does not foresee.
+//! Unusual things that a handler, a store or the clock can do to a claim.
 
 use std::{
     future::pending,
@@ -333,7 +333,7 @@ async fn a_hundred_deliveries_without_a_handler_leave_no_task_behind() {
 
 // A guard against replays
 
-/// Whoever has recorded a delivery can leave out what is not signed.
+/// An attacker who has recorded a delivery can leave out the parts that are not signed.
 #[tokio::test]
 async fn the_guard_knows_a_body_that_comes_without_an_id() {
     let nothing: &[&str] = &[];

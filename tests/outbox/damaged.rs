@@ -1,4 +1,4 @@
-//! Rows that cannot be read, as after a rollback to an older version, stop nothing but themselves.
+//! Rows that cannot be read, for example after a rollback to an older version, do not affect other rows.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Endpoints, the outbox and its workers, against receivers on loopback: nothing is lost, nobody is in anybody's way.
+//! Endpoints, the outbox and its workers, with receivers on loopback: no delivery is lost, and endpoints do not delay
+//! each other.
 
 use std::{
     path::{Path, PathBuf},
@@ -274,7 +275,7 @@ async fn what_is_dispatched_in_a_transaction_is_there_if_that_is_committed() {
     assert_eq!(webhooks.dispatch_in(&mut tx, message(2)).await.unwrap_err().kind(), SendErrorKind::Store);
 }
 
-/// Another file of an application's with an outbox of its own in it: what is put there would never be sent from here.
+/// Another file of the application, with its own outbox: messages that are written there would never be sent from here.
 #[tokio::test]
 async fn a_transaction_of_another_file_is_refused_though_it_has_our_tables() {
     let (place, other) = (Place::new(), Place::new());
@@ -295,7 +296,7 @@ async fn a_transaction_of_another_file_is_refused_though_it_has_our_tables() {
     tx.commit().await.unwrap();
 }
 
-/// The numbers of deliveries are easily guessed, so whoever shows one must be able to tell whose it is.
+/// The ids of deliveries can be guessed, so a record has to name the tenant.
 #[tokio::test]
 async fn a_delivery_tells_whose_it_is() {
     let place = Place::new();

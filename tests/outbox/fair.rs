@@ -1,4 +1,5 @@
-//! Endpoints that answer quickly once and then hang, however many and whoever's, are in nobody's way.
+//! Endpoints that answer quickly once and then hang do not delay others, however many they are and whatever their
+//! tenants.
 
 use std::{
     collections::HashMap,

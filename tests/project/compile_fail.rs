@@ -1,4 +1,4 @@
-//! Mistakes that must not compile, and what the compiler says about them.
+//! Mistakes that must not compile, and the compiler's messages about them.
 //!
 
 //! `TRYBUILD=overwrite cargo test --test project compile_fail` writes the messages anew. They are those of the gate's toolchain.

@@ -1,4 +1,4 @@
-//! What the default build pulls in, and which compiler it asks for.
+//! The dependencies of the default build, and the compiler that it needs.
 //!
 //! Rules:
 //! 1. Without features of their own choosing, users get no HTTP client, no database driver and no TLS.

@@ -1,4 +1,4 @@
-//! What the README and the guides show and say: recipes that work, tables and links that are true, and plain English.
+//! Tests of the README and the guides: recipes work, tables and links are correct, and the English is plain.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ fn run(recipe: &str, base: &str, secrets: [&str; 3]) -> Output {
 
 // What a reader copies has to work on the first try.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_recipes_of_the_readme_sign_as_their_senders_do() {
+async fn the_recipes_of_the_pages_sign_as_their_senders_do() {
     let secret = |text: &str| Secret::new(text).unwrap();
     let layers = [
         ("github", WebhookLayer::github(secret(GITHUB))),
@@ -75,9 +75,9 @@ async fn the_recipes_of_the_readme_sign_as_their_senders_do() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
 
-    let readme = read("README.md");
-    let recipes: Vec<_> = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let expected = ["github/issues.opened", "stripe/invoice.paid", "standard-webhooks/order.completed"];
+    let pages = ["README.md", "docs/local-development.md"].map(read).concat();
+    let recipes: Vec<_> = pages.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let expected = ["stripe/invoice.paid", "github/issues.opened", "standard-webhooks/order.completed"];
     assert_eq!(recipes.len(), expected.len());
     for (recipe, expected) in recipes.iter().zip(expected) {
         let answer = run(recipe, &base, [GITHUB, STRIPE, STANDARD]);
@@ -277,7 +277,7 @@ const UNCOMMON: &[(&str, &str)] = &[
 /// Words that are usual after "is no". Any other is a noun, for which "is not a" is usual.
 const AFTER_IS_NO: &[&str] = &["higher", "larger", "less", "longer", "lower", "more", "other", "smaller"];
 
-/// Returns what is not plain in a line, with what to write instead.
+/// Returns the unusual words of a line, with usual ones.
 fn uncommon(line: &str) -> Vec<String> {
     let line = line.to_lowercase();
     let is_word = |start: usize, length: usize| {

@@ -1,4 +1,5 @@
-//! The handshakes of the catalogue's providers, through the real layer in a real router: what is answered, and to whom it is not.
+//! The handshakes of the built-in providers, through the real layer in a real router: which requests are answered, and
+//! which are not.
 
 use axum::{
     Router,

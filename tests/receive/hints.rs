@@ -1,4 +1,4 @@
-//! What the operator is told to be likely wrong: each test makes one mistake.
+//! The hints for the operator: each test makes one mistake.
 
 use std::time::Duration;
 

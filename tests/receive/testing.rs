@@ -1,4 +1,4 @@
-//! What the `testing` feature builds, through the real layer.
+//! The requests that the `testing` feature builds, through the real layer.
 
 use std::{
     sync::{Arc, Mutex},

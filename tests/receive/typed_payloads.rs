@@ -1,4 +1,4 @@
-//! Types of one's own as payloads: what a sender adds, and large numbers.
+//! Payloads as types of the application: fields that a sender adds later, and large numbers.
 
 use axum::{
     Router,

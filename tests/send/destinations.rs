@@ -1,4 +1,4 @@
-//! Where deliveries may go: every way to write an address that is nobody's on the internet, and every way to a name.
+//! Where deliveries may go: every notation of an address that is not public, and every way to a name.
 
 use std::{
     io::Write,

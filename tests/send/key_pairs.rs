@@ -1,4 +1,4 @@
-//! Endpoints that are signed to with private keys: what their owners see, and what they verify with.
+//! Endpoints with private keys: what their owners see, and the keys with which they verify.
 
 use std::{sync::Mutex, time::Duration};
 

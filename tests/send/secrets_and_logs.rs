@@ -249,7 +249,7 @@ async fn no_error_of_sending_shows_a_secret() {
     printed.holds_nothing_hidden();
 }
 
-/// Tells at compile time whether a type implements a trait, and lets a test say that it does not.
+/// Finds out at compile time whether a type implements a trait, so that a test can assert that it does not.
 macro_rules! implements {
     ($type:ty: $trait:path) => {{
         #[allow(dead_code)] // Where the answer is yes, nobody asks here.

@@ -32,7 +32,7 @@ pub(crate) fn counts(short: u32, long: u32) -> u32 {
     if env::var_os("TOWER_WEBHOOKS_LONG").is_some_and(|value| value == "1") { long } else { short }
 }
 
-/// Claims one delivery `claims` times at once, each with its own token, and tells the attempts that were acquired.
+/// Claims one delivery `claims` times at once, each with its own token, and returns the attempts that were acquired.
 pub(crate) async fn race<S: IdempotencyStore + Clone>(stores: &[S], number: u32, claims: usize) -> Vec<u32> {
     let barrier = Arc::new(Barrier::new(claims));
     let mut tasks = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Keeps what is counted.
+//! A recorder for counters.
 
 use std::{
     collections::BTreeMap,

@@ -27,7 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Tells whether the big counts were asked for.
+/// Returns `true` if the large counts were requested.
 pub(crate) fn long() -> bool {
     std::env::var_os("TOWER_WEBHOOKS_LONG").is_some_and(|value| value == "1")
 }

@@ -166,7 +166,7 @@ impl Passage {
     }
 }
 
-/// Serves until the process is ended, and tells its address on the first line of its output.
+/// Serves until the process is killed, and prints its address on the first line of its output.
 ///
 /// Without an `effect` of its own, a handler writes a line to the file of effects, and leaves its claim to the middleware.
 pub(crate) async fn serve(role: Role, store: impl IdempotencyStore, effect: Option<Box<Effect>>) {
@@ -259,7 +259,7 @@ impl Drop for Process {
     }
 }
 
-/// Sends each delivery once, all at the same time, and tells which were acknowledged.
+/// Sends each delivery once, all at the same time, and returns those that were acknowledged.
 async fn send_all(address: SocketAddr, ids: &[String]) -> Vec<String> {
     let mut tasks = JoinSet::new();
     for id in ids.iter().cloned() {

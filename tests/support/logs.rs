@@ -1,4 +1,4 @@
-//! Keeps what is logged, so that a test can look for what must not be there.
+//! Keeps log events, so that a test can search them for texts that must not be there.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What the tests of several topics share. Each binary takes what it needs.
+//! Helpers that the tests of several topics share. Each binary uses those that it needs.
 
 #![allow(dead_code, unused_imports)]
 

@@ -41,7 +41,7 @@ impl PostgresServer {
         })
     }
 
-    /// Starts a server of this test's own. It would lose what a power cut takes, which no test waits for.
+    /// Starts a private server for this test. It does not sync to disk, since no test cuts the power.
     pub(crate) fn start() -> Self {
         Self::start_with("fsync=off")
     }
@@ -95,7 +95,7 @@ impl PostgresServer {
         panic!("PostgreSQL is not ready after 10 s: {}", fs::read_to_string(&log).unwrap_or_default());
     }
 
-    /// Creates an empty database and tells its URL.
+    /// Creates an empty database and returns its URL.
     pub(crate) async fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -108,7 +108,7 @@ impl PostgresServer {
         self.url(&name)
     }
 
-    /// Tells where the server listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -130,7 +130,7 @@ impl PostgresServer {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
-    /// Starts a PgBouncer before the server that hands out its connections by the transaction, and tells its port.
+    /// Starts a PgBouncer in front of the server, which assigns connections per transaction, and returns its port.
     pub(crate) fn transaction_pooler(&self) -> (Server, u16) {
         let port = free_port();
         let folder = self.folder.path().join(format!("pooler-{port}"));

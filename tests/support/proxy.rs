@@ -17,7 +17,7 @@ use tokio::{
     time::sleep,
 };
 
-/// What the proxy does with its connections, old and new.
+/// What the proxy does with its open and new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Nothing.
@@ -67,7 +67,7 @@ impl Proxy {
         Self { address, fault, trips, open, task }
     }
 
-    /// Tells where the proxy listens.
+    /// Returns the address on which the proxy listens.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
@@ -86,7 +86,7 @@ impl Proxy {
         self.set(Fault::None);
     }
 
-    /// Tells how often a client has sent something and the server has answered, since the last time it was asked.
+    /// Returns how often a client has sent something and the server has answered, since the last call.
     pub(crate) fn take_trips(&self) -> u32 {
         self.trips.swap(0, Ordering::SeqCst)
     }

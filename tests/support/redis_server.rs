@@ -49,12 +49,12 @@ impl RedisServer {
         self.server = Some(run(self.port, &self.arguments, self.folder.path()));
     }
 
-    /// Tells where the server listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Tells the server's URL.
+    /// Returns the server's URL.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }

@@ -1,4 +1,4 @@
-//! Certificate authorities of a test's own, and TLS servers that hold what they sign.
+//! Certificate authorities for tests, and TLS servers with certificates that they sign.
 
 use std::{io, sync::Arc};
 
@@ -15,7 +15,7 @@ use tower_webhooks::Secret;
 #[cfg(feature = "send")]
 use super::receiver::{Receiver, read_request};
 
-/// A certificate authority, and what it signs.
+/// A certificate authority, and its certificates.
 pub(crate) struct Authority {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
     certificate: CertificateDer<'static>,

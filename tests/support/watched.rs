@@ -1,4 +1,4 @@
-//! A store that counts the calls of another one, and makes them fail where it is told to.
+//! A store that counts the calls of another one, and can make them fail.
 
 use std::{
     any::Any,
@@ -14,7 +14,7 @@ use tower_webhooks::{
     idempotency::{ClaimKey, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, IdempotencyStore},
 };
 
-/// What a store is asked.
+/// The calls of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
     Claim,
@@ -29,7 +29,7 @@ pub(crate) enum Call {
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It has taken effect, and its caller is told that it failed.
+    /// The call takes effect, but its caller gets an error.
     After,
     /// It has not taken effect.
     Before,

@@ -1,4 +1,4 @@
-//! What has an order key goes one by one.
+//! Rule 22: deliveries with one order key are leased one at a time.
 
 use std::{collections::BTreeSet, time::Duration};
 

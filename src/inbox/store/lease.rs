@@ -3,23 +3,23 @@ use std::{sync::Arc, time::Duration};
 use super::records::{Content, InboxId};
 use crate::{idempotency::ClaimKey, queue::LeaseToken};
 
-/// What a worker asks for.
+/// A worker's request for events.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InboxLease {
-    /// Whose events.
+    /// The consumer whose events are leased.
     pub consumer: Arc<str>,
-    /// Who will hold them.
+    /// The token that will hold the events.
     pub token: LeaseToken,
-    /// For how long.
+    /// The length of the lease.
     pub lease: Duration,
-    /// How many at most.
+    /// The maximum number of events.
     pub limit: u32,
-    /// How often an event may be begun before it is dead.
+    /// The number of attempts after which an event is dead.
     pub attempts: u32,
-    /// How many events of one provider may be held by whoever asks.
+    /// How many events of one provider the worker may hold.
     pub source_limit: Option<u32>,
-    /// How many events of each provider are held already by whoever asks, where there is such a limit.
+    /// How many events of each provider the worker holds already, if there is such a limit.
     pub held: Vec<(Arc<str>, u32)>,
 }
 
@@ -30,20 +30,20 @@ impl InboxLease {
     }
 }
 
-/// What was leased.
+/// The result of a lease.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct InboxLeases {
-    /// The events.
+    /// The leased events.
     pub events: Vec<LeasedEvent>,
-    /// How long until another one of the consumer is due. `None` if none waits for a time.
+    /// The time until another event of the consumer is due. `None` if no event waits for a time.
     pub next_due: Option<Duration>,
-    /// How many events were found dead, since they had been begun too often.
+    /// How many events have become dead, because all their attempts were used up.
     pub exhausted: u64,
 }
 
 impl InboxLeases {
-    /// Creates what is returned to a worker.
+    /// Creates the result of a lease.
     pub fn new(events: Vec<LeasedEvent>, next_due: Option<Duration>, exhausted: u64) -> Self {
         Self { events, next_due, exhausted }
     }
@@ -53,24 +53,24 @@ impl InboxLeases {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LeasedEvent {
-    /// Which.
+    /// The id of the event.
     pub id: InboxId,
-    /// What it is known by.
+    /// The key of the event.
     pub key: ClaimKey,
-    /// How often it was begun, with this time.
+    /// The number of this attempt.
     pub attempt: u32,
-    /// The same since it last came, or was last replayed: what the limit counts.
+    /// The number of this attempt since the event last arrived or was replayed, which the limit applies to.
     pub round_attempt: u32,
-    /// Who sent it.
+    /// The name of the provider.
     pub provider: Arc<str>,
-    /// What came.
+    /// The content.
     pub content: Content,
-    /// How long ago it was accepted.
+    /// The time since the event was accepted.
     pub age: Duration,
 }
 
 impl LeasedEvent {
-    /// Creates an event that is given out.
+    /// Creates a leased event.
     pub fn new(
         id: InboxId,
         key: ClaimKey,
@@ -87,31 +87,31 @@ impl LeasedEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store does each of them.
 pub enum Ending {
-    /// It will never be worked by itself: it becomes a dead letter.
+    /// The event becomes a dead letter: it is not retried unless it is replayed.
     Dead {
         /// Why, for the operator.
         reason: Arc<str>,
     },
-    /// The handler gave it up.
+    /// The handler discarded the event.
     Discarded {
         /// Why, for the operator.
         reason: Arc<str>,
     },
-    /// It was handled.
+    /// The event was handled.
     Done,
-    /// It is due again after a wait.
+    /// The event is due again after a wait.
     Retry {
-        /// How long, from now.
+        /// The wait, from now.
         wait: Duration,
         /// Why, for the operator.
         reason: Arc<str>,
     },
-    /// The worker stops: it is due at once, and the attempt does not count.
+    /// The worker stops. The event is due at once, and the attempt does not count.
     Returned,
 }
 
 impl Ending {
-    /// Returns why the event is not done, where a reason was given.
+    /// Returns the reason why the event is not done, if there is one.
     pub fn reason(&self) -> Option<Arc<str>> {
         match self {
             Self::Dead { reason } | Self::Discarded { reason } | Self::Retry { reason, .. } => Some(Arc::clone(reason)),

@@ -46,18 +46,18 @@ impl FromStr for InboxId {
     }
 }
 
-/// What came: the facts of its head, written by this crate and read by it alone, and the body.
+/// The content of an event: the facts of its head, in a form that only this crate reads, and the body.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Content {
-    /// JSON, in which every fact has its name.
+    /// The facts, as a JSON object.
     pub head: Arc<str>,
-    /// The signed body; of an item of a batch, the item.
+    /// The signed body; for an item of a batch, the item.
     pub body: Bytes,
 }
 
 impl Content {
-    /// Restores what a store has kept.
+    /// Restores the content that a store has kept.
     pub fn new(head: Arc<str>, body: Bytes) -> Self {
         Self { head, body }
     }
@@ -70,13 +70,13 @@ impl fmt::Debug for Content {
     }
 }
 
-/// A body that counts as a replay under any other key, for a while.
+/// A guard against replays: for a while, the same body under another key counts as a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Guard {
     /// The key of the body.
     pub key: ClaimKey,
-    /// For how long, from its acceptance.
+    /// How long the guard holds, from the acceptance of the event.
     pub window: Duration,
 }
 
@@ -91,7 +91,7 @@ impl Guard {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EventDraft {
-    /// What it is known by.
+    /// The key that identifies the event.
     pub key: ClaimKey,
     /// Who sent it.
     pub provider: Arc<str>,
@@ -99,22 +99,22 @@ pub struct EventDraft {
     pub tenant: Option<Arc<str>>,
     /// The sender's id.
     pub delivery_id: Option<Arc<str>>,
-    /// What happened.
+    /// The event type.
     pub event_type: Option<Arc<str>>,
-    /// Events with one order key, which is made of the consumer too, are worked one after the other.
+    /// The order key, which includes the consumer. Events with the same key are handled one after the other.
     pub order_key: Option<ClaimKey>,
-    /// What keeps its body from being stored under another key.
+    /// The guard against replays, if there is one.
     pub guard: Option<Guard>,
-    /// What tells its body from another one under the same key.
+    /// The fingerprint of the body, by which another body under the same key is detected.
     pub fingerprint: Fingerprint,
-    /// How long its key is remembered after it has ended.
+    /// How long the key is remembered after the event has ended.
     pub retention: Duration,
-    /// What came.
+    /// The content.
     pub content: Content,
 }
 
 impl EventDraft {
-    /// Creates an event with what every one has.
+    /// Creates an event with the fields that every event has.
     pub fn new(key: ClaimKey, provider: Arc<str>, retention: Duration, content: Content) -> Self {
         let fingerprint = Fingerprint::of(&content.body);
         Self {
@@ -136,11 +136,11 @@ impl EventDraft {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AcceptRequest {
-    /// Whose they are.
+    /// The consumer, which is the name of the inbox.
     pub consumer: Arc<str>,
     /// The events.
     pub events: Vec<EventDraft>,
-    /// How many events of the consumer may wait or be worked.
+    /// How many events of the consumer may be pending or working.
     pub limit: Option<u64>,
 }
 
@@ -151,37 +151,37 @@ impl AcceptRequest {
     }
 }
 
-/// What became of an event that came.
+/// The result of accepting an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store says which of them it is.
 pub enum Accepted {
-    /// It is there already.
+    /// The event is stored already.
     Duplicate {
-        /// Whether it came with another body then.
+        /// Whether the stored event has another body.
         other_body: bool,
     },
-    /// There is no room for it. Nothing of its call is stored.
+    /// The limit is reached. No event of the call is stored.
     Full,
-    /// It was not there.
+    /// The event was not stored before.
     New,
-    /// It was dead, and is due again, with what came now.
+    /// The event was dead, and is due again with the new content.
     Rearmed {
-        /// Whether that is another body than the one that died.
+        /// Whether the dead event had another body.
         other_body: bool,
     },
-    /// Its body was stored under another key.
+    /// The same body was stored under another key.
     Replay,
 }
 
-/// An event as it is shown.
+/// An event, as it is listed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InboxRecord {
-    /// Its number.
+    /// The number of the event.
     pub id: InboxId,
     /// Whose it is.
     pub consumer: Arc<str>,
-    /// What it is known by, of a single event.
+    /// The key that identifies the event; only if a single event was requested.
     pub key: Option<ClaimKey>,
     /// Who sent it.
     pub provider: Arc<str>,
@@ -189,24 +189,25 @@ pub struct InboxRecord {
     pub tenant: Option<Arc<str>>,
     /// The sender's id.
     pub delivery_id: Option<Arc<str>>,
-    /// What happened.
+    /// The event type.
     pub event_type: Option<Arc<str>>,
-    /// How it is doing.
+    /// The state.
     pub state: EventState,
-    /// How often it was begun.
+    /// How many attempts were begun.
     pub attempt: u32,
     /// When it was accepted, or accepted again.
     pub accepted_at: SystemTime,
-    /// When it is due, its lease ends, or it ended. `None` while it waits for another with its order key.
+    /// When the event is due, its lease ends, or it has ended. `None` while it waits for another event with its order
+    /// key.
     pub due_at: Option<SystemTime>,
-    /// Why it is not done.
+    /// The reason why the event is not done.
     pub reason: Option<Arc<str>>,
-    /// What came, of a single event whose content is still kept.
+    /// The content, if it is still kept; only if a single event was requested.
     pub content: Option<Content>,
 }
 
 impl InboxRecord {
-    /// Creates a record of an event that was never begun.
+    /// Creates a record of an event without attempts.
     pub fn new(id: InboxId, consumer: Arc<str>, provider: Arc<str>, accepted_at: SystemTime) -> Self {
         Self {
             id,
@@ -226,43 +227,43 @@ impl InboxRecord {
     }
 }
 
-/// Which events are listed. The default lists all.
+/// A filter for lists of events. The default lists all.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct InboxQuery {
-    /// In this state.
+    /// Only events in this state.
     pub state: Option<EventState>,
-    /// Of this type.
+    /// Only events of this type.
     pub event_type: Option<Arc<str>>,
-    /// Of this tenant.
+    /// Only events of this tenant.
     pub tenant: Option<Arc<str>>,
-    /// Before this one: the last of the page before.
+    /// Only events before this one, which is the last one of the previous page.
     pub before: Option<InboxId>,
 }
 
 impl InboxQuery {
-    /// Lists those in this state.
+    /// Selects events in this state.
     #[must_use]
     pub fn state(mut self, state: EventState) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// Lists those of this type.
+    /// Selects events of this type.
     #[must_use]
     pub fn event_type(mut self, event_type: impl Into<Arc<str>>) -> Self {
         self.event_type = Some(event_type.into());
         self
     }
 
-    /// Lists those of this tenant.
+    /// Selects events of this tenant.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(tenant.into());
         self
     }
 
-    /// Goes on after this one.
+    /// Selects events before this one, for the next page.
     #[must_use]
     pub fn before(mut self, id: InboxId) -> Self {
         self.before = Some(id);
@@ -270,62 +271,62 @@ impl InboxQuery {
     }
 }
 
-/// What somebody does to events by hand.
+/// A change of events by an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store does both.
 pub enum Change {
-    /// They will not be worked.
+    /// The events will not be handled.
     Discard,
-    /// They are due again, and their attempts count from 1.
+    /// The events are due again, and their attempts count from 1.
     Replay,
 }
 
-/// To which events it is done.
+/// The events that a change applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)] // A store finds each of them.
 pub enum Selection {
-    /// The dead letters that died at this time or later, the oldest event first.
+    /// The dead letters that died at this time or later, starting with the oldest event.
     DiedSince(SystemTime),
-    /// These.
+    /// The events with these ids.
     Ids(Vec<InboxId>),
 }
 
-/// How long events are kept after they have ended, in addition to the retention of each one's key.
+/// How long content and dead letters are kept after an event has ended. Each event's key has its own retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxRetention {
-    /// The content of those that are done or discarded.
+    /// How long the content of done and discarded events is kept.
     pub content: Duration,
-    /// Dead letters, with their content.
+    /// How long dead letters are kept, with their content.
     pub dead: Duration,
 }
 
 impl InboxRetention {
-    /// Keeps content, and dead letters, for so long.
+    /// Creates a retention with these times.
     pub fn new(content: Duration, dead: Duration) -> Self {
         Self { content, dead }
     }
 }
 
-/// How far [`InboxStats`] counts the events of a state, so that to count costs little however many there are.
+/// The number up to which [`InboxStats`] counts the events of a state, so that counting stays cheap.
 pub const STATS_COUNTED: u64 = 100_000;
 
-/// What there is of a consumer. None of the numbers is larger than [`STATS_COUNTED`]: that many are that many or more.
+/// The numbers of a consumer's events. Each is counted up to [`STATS_COUNTED`], which then means that many or more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxStats {
-    /// How many wait.
+    /// How many events are pending.
     pub pending: u64,
-    /// How many are being worked.
+    /// How many events are working.
     pub working: u64,
-    /// How many are dead.
+    /// How many events are dead.
     pub dead: u64,
-    /// How long ago the oldest that has not ended was accepted.
+    /// The time since the oldest event that has not ended was accepted.
     pub oldest: Option<Duration>,
 }
 
 impl InboxStats {
-    /// Creates the figures.
+    /// Creates the numbers.
     pub fn new(pending: u64, working: u64, dead: u64, oldest: Option<Duration>) -> Self {
         Self { pending, working, dead, oldest }
     }

@@ -1,16 +1,16 @@
-/// How an event is doing.
+/// The state of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // A store keeps each of them.
 pub enum EventState {
-    /// It failed for good, and waits for somebody to look at it.
+    /// All attempts failed; the event is kept so that an operator can replay or discard it.
     Dead,
-    /// It was given up, by its handler or by hand.
+    /// The event was discarded by its handler or by an operator.
     Discarded,
-    /// It was handled.
+    /// The event was handled.
     Done,
-    /// It waits to be worked.
+    /// The event waits for a worker.
     Pending,
-    /// A worker holds it.
+    /// A worker handles the event.
     Working,
 }
 
@@ -29,12 +29,13 @@ impl EventState {
         }
     }
 
-    /// Returns the state of this name.
+    /// Returns the state with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Returns `true` if the event has ended: nothing becomes of it by itself.
+    /// Returns `true` if the event has ended: its state does not change unless it is replayed, or sent again when it is
+    /// dead.
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Dead | Self::Discarded | Self::Done)
     }

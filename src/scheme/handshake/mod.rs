@@ -14,7 +14,7 @@ use crate::{
     signature::{Encoding, MacAlgorithm},
 };
 
-/// A request that does not deliver an event but checks that the receiver is the right one.
+/// A request by which a sender checks that the receiver owns the URL. It does not deliver an event.
 ///
 /// There is a constructor for each kind of handshake. A signed handshake is answered only after the signature was
 /// verified; an unsigned one is answered by its head.
@@ -44,7 +44,7 @@ pub struct Handshake {
     when: Option<(Field, Option<Cow<'static, str>>)>,
     verify_token: Option<Cow<'static, str>>,
     reply: Reply<Field>,
-    /// A word about the answer that this kind of handshake has no use for.
+    /// The name of an option of the answer that this kind of handshake does not support.
     misplaced: Option<&'static str>,
 }
 
@@ -68,7 +68,7 @@ impl Handshake {
     /// secret can answer.
     ///
     /// Unless it is [`signed`](Self::signed), anyone can send it, and for HMAC-SHA-256 schemes the answer is made with
-    /// the key that signs deliveries. These rules prevent that somebody obtains the signature of a delivery in this
+    /// the key that signs deliveries. These rules prevent anyone from obtaining the signature of a delivery in this
     /// way:
     ///
     /// 1. A challenge must be a token of at most 256 letters, digits and `-._~+/:`, with `=` at its end. Anything else is rejected.

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use crate::{field::Places, scheme::answer::Answer, signature::Encoding};
 
-/// What a handshake is answered. `F` is where something of the request is.
+/// The answer to a handshake. `F` is the type of a place in the request.
 #[derive(Debug, Clone)]
 pub(super) enum Reply<F> {
     AllowOrigin,

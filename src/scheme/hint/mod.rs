@@ -1,13 +1,14 @@
-//! What is likely wrong with a request that did not pass.
+//! The likely cause of a rejection.
 //!
 //! Rules:
 //! 1. A hint is for the operator. It never reaches the network, and holds nothing of the sender's: no payload, no secret, no
 //!    signature, no header that is not named in the scheme or the catalogue. Where the URL is signed, it has the path and the keys of the
 //!    query, which every access log has too, cut to a length and without the query's values.
-//! 2. It is worked out on the way to a rejection and nowhere else, from what is in memory. Its cost is bounded: a look at each
-//!    header's name, at values of at most 4 KiB, at the body once for a line break where the sender's have some, and, where a secret has ended, one MAC more over the body, whatever the
-//!    number of secrets and signatures. So a forged request costs at most one MAC more than the secrets in use. With public
-//!    keys it is one verification for each signature, of which there are at most 4.
+//! 2. It is determined only for rejected requests, from data in memory. Its cost is bounded: a look at each header's
+//!    name, at values of at most 4 KiB, at the body once for a line break where the sender's have some, and, where a
+//!    secret has ended, one MAC more over the body, whatever the number of secrets and signatures. So a forged request
+//!    costs at most one MAC more than the secrets in use. With public keys it is one verification for each signature,
+//!    of which there are at most 4.
 //! 3. The answer does not depend on it. The extra MAC is made for every wrong signature or for none, and compared in
 //!    constant time like all others.
 
@@ -87,7 +88,7 @@ impl<'a> Checked<'a> {
         error.with_hint(hint)
     }
 
-    /// What is odd about secrets that cannot be used at all.
+    /// Returns a hint about secrets that cannot be used at all.
     pub(super) fn hint_about_secrets(self, secrets: &Secrets) -> Option<Hint> {
         let template = self.template()?;
         secrets.entries().iter().find_map(|entry| {
@@ -192,13 +193,14 @@ impl<'a> Checked<'a> {
         Some(Hint::new(HintKind::ExpiredSecret, text))
     }
 
-    /// What is odd about the secrets. One that looks right beside it explains an odd one: that of a command-line tool, say.
+    /// Returns a hint about the form of the secrets. There is none if another secret has the usual form: the unusual
+    /// one may be that of a command-line tool.
     fn odd_secrets(self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();
         hints?.into_iter().next()
     }
 
-    /// What is odd about a secret, for this scheme.
+    /// Returns a hint about the form of a secret, for this scheme.
     fn odd_secret(self, secret: &Secret) -> Option<Hint> {
         let template = self.template()?;
         let (whole, secret) = (secret.expose(), template.key.strip(secret.expose()));

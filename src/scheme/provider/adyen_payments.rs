@@ -12,7 +12,7 @@
 //! 2. Eight fields are signed, and nothing else: what decides must be among them.
 //! 3. The merchant's reference may hold anything, also the `:` that ends it. The fields on both sides of it hold none, so that the
 //!    text has one reading.
-//! 4. No time is signed: an item can be sent again by whoever holds it.
+//! 4. No time is signed: anyone who has an item can send it again.
 
 use http::StatusCode;
 

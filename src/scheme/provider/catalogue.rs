@@ -4,7 +4,7 @@
 //! differs from [`Entry::BLANK`]. The comment above it is that of the constructor; say there what weakens the scheme, and what else
 //! the layer needs. `scheme` is given a declaration with the algorithm and the signature headers. What several providers have in
 //! common is in `families`; one with quirks has a file of its own, which quotes its documentation.
-//! `duplicates` is what the sender's own page or source says that a duplicate is; every row has it.
+//! `duplicates` says what identifies a duplicate, according to the sender's own page or source; every row has it.
 //!
 //! The constants, [`Provider::ALL`], the constructors of [`WebhookLayer`](crate::WebhookLayer) and the table of docs/providers.md
 //! come from here. Whatever names one provider is not linked with the schemes of the others: only [`Provider::ALL`] names them all,
@@ -51,7 +51,7 @@ macro_rules! catalogue {
                 batch: Some("/items"),
                 evidence: Documentation,
             }
-            /// Does not bind the whole body: eight fields of each item are signed, and nothing else. A delivery
+            /// Does not cover the whole body: eight fields of each item are signed, and nothing else. A delivery
             /// holds many events, in `/notificationItems`, each of which must be rightly signed.
             ADYEN_PAYMENTS adyen_payments "adyen-payments" "Adyen, payments" [] {
                 aliases: &["adyen-standard"],
@@ -122,8 +122,8 @@ macro_rules! catalogue {
                 batch: Some("/events"),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
-            /// `Authorization` header. A delivery holds many events, in an array.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is the whole
+            /// value of the `Authorization` header. A delivery holds many events, in an array.
             AUTH0 auth0 "auth0" "Auth0 log streams" ["authorization"] {
                 algorithm: Algorithm::Token,
                 page: "https://auth0.com/docs/customize/log-streams/custom-log-streams",
@@ -147,10 +147,11 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
-            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
-            /// subscriptions. Check the topic: it is the delivery's account. Messages of topics with `SignatureVersion` 1, the default of SNS,
-            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
+            /// Does not cover the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate
+            /// is fetched by `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as
+            /// PEM. `with_confirmation` confirms subscriptions. Check the topic: it is the delivery's account. Messages
+            /// of topics with `SignatureVersion` 1, the default of SNS, are signed with SHA-1; `aws_sns_v2` takes
+            /// version 2 alone. Raw message delivery is not signed, and is rejected.
             AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
                 aliases: &["sns"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
@@ -167,7 +168,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
+            /// `user:password`.
             AZURE_DEVOPS azure_devops "azure-devops" "Azure DevOps service hooks" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).id(json("/id")).event_type(json("/eventType")),
@@ -219,7 +221,7 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "braintree 3.40.0",
             }
-            /// Does not bind the body: whoever reads one request can send any other.
+            /// Does not cover the body: anyone who has seen one request can send any other.
             BRAZE braze "braze" "Braze Currents" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.prefix("Bearer "),
@@ -229,7 +231,7 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other.
+            /// Does not cover the body: anyone who has seen one request can send any other.
             BREVO brevo "brevo" "Brevo" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.prefix("Bearer ").event_type(json("/event")),
@@ -250,7 +252,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
-            /// Does not bind the body: whoever reads one request can send any other. Prefer [`buildkite`](Self::buildkite).
+            /// Does not cover the body: anyone who has seen one request can send any other. Prefer
+            /// [`buildkite`](Self::buildkite).
             BUILDKITE_TOKEN buildkite_token "buildkite-token" "Buildkite, token" ["x-buildkite-token"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-buildkite-event")),
@@ -281,7 +284,8 @@ macro_rules! catalogue {
                 duplicates: Some(RepeatedBodies),
                 evidence: Documentation,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
+            /// `user:password`.
             CHARGEBEE chargebee "chargebee" "Chargebee" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).id(json("/id")).event_type(json("/event_type")).api_version(json("/api_version")),
@@ -344,9 +348,10 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the access token behind `Bearer `,
-            /// where the sender has one that stays the same. It also answers the OPTIONS request by which a sender asks for leave to
-            /// deliver, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is the access
+            /// token behind `Bearer `, where the sender has one that stays the same. It also answers the OPTIONS
+            /// request by which a sender asks for leave to deliver, which anyone can send; put the layer on the route
+            /// with `post(handler).layer(…)`, which sees it.
             CLOUDEVENTS cloudevents "cloudevents" "CloudEvents HTTP webhooks" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: cloudevents::declare,
@@ -354,7 +359,7 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
-            /// Does not bind the body: whoever reads one request can send any other.
+            /// Does not cover the body: anyone who has seen one request can send any other.
             CLOUDFLARE_NOTIFICATIONS cloudflare_notifications "cloudflare-notifications" "Cloudflare Notifications" ["cf-webhook-auth"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(json("/alert_type")),
@@ -482,8 +487,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
-            /// passed. Discord wants 204 for a delivery.
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, after its
+            /// signature was verified. Discord wants 204 for a delivery.
             DISCORD_EVENTS discord_events "discord-events" "Discord webhook events" ["x-signature-ed25519"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::events,
@@ -493,8 +498,9 @@ macro_rules! catalogue {
                 deadline: seconds(3),
                 retries: minutes(10),
             }
-            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, once its signature has
-            /// passed. Discord sends wrong signatures on purpose and wants 401 for them, which is what it gets.
+            /// The secret is the application's public key, in hexadecimal digits. It also answers a ping, after its
+            /// signature was verified. Discord sends wrong signatures on purpose and wants 401 for them, which is what
+            /// it gets.
             DISCORD_INTERACTIONS discord_interactions "discord-interactions" "Discord interactions" ["x-signature-ed25519"] if "asymmetric" {
                 aliases: &["discord"],
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
@@ -506,7 +512,8 @@ macro_rules! catalogue {
                 own_vectors: "discord-interactions 4.4.0",
                 deadline: seconds(3),
             }
-            /// The secret is used as it is shown, although it looks like base64. There is one signature header for each active key.
+            /// The secret is not decoded, although it looks like base64. There is one signature header for each active
+            /// key.
             DOCUSIGN docusign "docusign" "DocuSign Connect" ["x-docusign-signature-1"] {
                 scheme: |s| base64_body(s).numbered_headers("x-docusign-signature-").event_type(json("/event")),
                 page: "https://developers.docusign.com/platform/webhooks/connect/hmac/",
@@ -526,9 +533,9 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// It also answers Dropbox's GET challenge, which anyone may ask.
+            /// It also answers Dropbox's GET challenge, which anyone can send.
             ///
-            /// Dropbox signs the body alone, which has no id and no time. A delivery that was overheard can be replayed.
+            /// Dropbox signs the body alone, which has no id and no time. A recorded delivery can be replayed.
             ///
             /// The body names the accounts that have changed and nothing else, so that it is the same for every change: with idempotency
             /// each delivery runs. Do not choose `MissingId::BodyDigest` here, nor a replay guard.
@@ -540,8 +547,8 @@ macro_rules! catalogue {
                 other_vectors: "nuxt-webhook-validators 0.2.12",
                 deadline: seconds(10),
             }
-            /// Does not bind the body: time and type of an event are signed, and nothing else. The secret is the API key. The handler's answer must
-            /// be `Hello API Event Received`.
+            /// Does not cover the body: time and type of an event are signed, and nothing else. The secret is the API
+            /// key. The handler's answer must be `Hello API Event Received`.
             DROPBOX_SIGN dropbox_sign "dropbox-sign" "Dropbox Sign" [] {
                 scheme: dropbox_sign::declare,
                 page: "https://developers.hellosign.com/docs/events/walkthrough/",
@@ -613,7 +620,7 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body, in which the passcode is: whoever reads one request can send any other.
+            /// Does not cover the body, in which the passcode is: anyone who has seen one request can send any other.
             FIGMA figma "figma" "Figma" [] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.json_pointer("/passcode").event_type(json("/event_type")),
@@ -673,7 +680,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
+            /// `user:password`.
             ///
             /// The body of an automation's webhook is what its administrator wrote, as JSON or as a form whose fields are the payload. Choose no
             /// XML as its encoding, which is rejected.
@@ -685,7 +693,7 @@ macro_rules! catalogue {
                 duplicates: Some(RepeatedBodies),
                 evidence: ThirdParty,
             }
-            /// It also answers the challenge of a new subscription, once its signature has passed.
+            /// It also answers the challenge of a new subscription, after its signature was verified.
             FRONT front "front" "Front application webhooks" ["x-front-signature"] {
                 scheme: front::declare,
                 page: "https://dev.frontapp.com/docs/application-webhooks",
@@ -700,7 +708,7 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
-            /// GitHub signs the body alone: neither the delivery's id nor a time. A delivery that was overheard can be replayed.
+            /// GitHub signs the body alone: neither the delivery's id nor a time. A recorded delivery can be replayed.
             GITHUB github "github" "GitHub" ["x-hub-signature-256"] {
                 scheme: github::declare,
                 page: "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
@@ -718,8 +726,8 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 deadline: seconds(10),
             }
-            /// Does not bind the body: GitLab shows the secret token itself, and whoever reads one request can send any other. The
-            /// token is compared in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
+            /// Does not cover the body: GitLab shows the secret token itself, and anyone who has seen one request can
+            /// send any other. The token is compared in constant time. Prefer [`gitlab_signing`](Self::gitlab_signing).
             GITLAB_TOKEN gitlab_token "gitlab-token" "GitLab, secret token" ["x-gitlab-token"] {
                 aliases: &["gitlab"],
                 algorithm: Algorithm::Token,
@@ -747,11 +755,11 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
-            /// Does not bind the body: the token of a request that somebody has read can be sent with any other body while it is valid,
-            /// which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature `remote-keys`); or pass one of them.
-            /// The token must be for this subscription: `with_claim("aud", …)` takes its audience, and `with_claim("email", …)` its
-            /// service account. Others get tokens of Google as well. The payload is `/message`, whose `data` is base64; without it, the
-            /// whole body.
+            /// Does not cover the body: the token of a request that somebody has read can be sent with any other body
+            /// while it is valid, which is an hour. The keys are Google's, by `keys::JwksKeys::google` (feature
+            /// `remote-keys`); or pass one of them. The token must be for this subscription: `with_claim("aud", …)`
+            /// takes its audience, and `with_claim("email", …)` its service account. Others get tokens of Google as
+            /// well. The payload is `/message`, whose `data` is base64; without it, the whole body.
             GOOGLE_PUBSUB google_pubsub "google-pubsub" "Google Cloud Pub/Sub push" ["authorization"] if "asymmetric" {
                 aliases: &["google-pubsub-push"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
@@ -773,7 +781,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The body is empty: what has changed is fetched.
+            /// Does not cover the body: anyone who has seen one request can send any other. The body is empty: what has
+            /// changed is fetched.
             GOOGLE_WORKSPACE_CHANNELS google_workspace_channels "google-workspace-channels" "Google Calendar and Drive channels" ["x-goog-channel-token"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-goog-resource-state")),
@@ -836,8 +845,9 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
             }
-            /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs no time.
-            /// HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service.
+            /// The secret is the app's client secret. The signature is a plain hash, which version 3 replaces: it signs
+            /// no time. HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
+            /// panics at start.
             HUBSPOT_V2 hubspot_v2 "hubspot-v2" "HubSpot, version 2" ["x-hubspot-signature"] {
                 algorithm: Algorithm::Hash(HashAlgorithm::Sha256),
                 scheme: hubspot::version_2,
@@ -846,9 +856,10 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
             }
-            /// The secret is the app's client secret. HubSpot signs the URL: add [`with_public_url`](Self::with_public_url), without
-            /// which the layer wraps no service. Register a URL without percent-encoding: HubSpot decodes some of it before it signs.
-            /// A delivery holds many events, in an array.
+            /// The secret is the app's client secret. HubSpot signs the URL: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. Register a URL
+            /// without percent-encoding: HubSpot decodes some of it before it signs. A delivery holds many events, in
+            /// an array.
             HUBSPOT_V3 hubspot_v3 "hubspot-v3" "HubSpot, version 3" ["x-hubspot-signature-v3"] {
                 scheme: hubspot::version_3,
                 page: "https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
@@ -858,7 +869,7 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@hubspot/api-client 13.5.0",
             }
-            /// Does not bind the body: whoever reads one request can send any other.
+            /// Does not cover the body: anyone who has seen one request can send any other.
             HUGGINGFACE huggingface "huggingface" "Hugging Face" ["x-webhook-secret"] {
                 algorithm: Algorithm::Token,
                 page: "https://huggingface.co/docs/hub/webhooks",
@@ -988,7 +999,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
-            /// Does not bind the body: token and time are signed, and nothing of the event. The token is the delivery's id.
+            /// Does not cover the body: token and time are signed, and nothing of the event. The token is the
+            /// delivery's id.
             MAILGUN mailgun "mailgun" "Mailgun" [] {
                 scheme: mailgun::declare,
                 page: "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
@@ -1005,8 +1017,9 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "mailtrap 4.10.0",
             }
-            /// These are the signatures in `MessageBird-Signature-JWT`. MessageBird signs the URL: add [`with_public_url`](Self::with_public_url), without
-            /// which the layer wraps no service. A token is of HS256, HS384 or HS512.
+            /// These are the signatures in `MessageBird-Signature-JWT`. MessageBird signs the URL: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. A token is of
+            /// HS256, HS384 or HS512.
             MESSAGEBIRD messagebird "messagebird" "MessageBird" ["messagebird-signature-jwt"] {
                 scheme: |s| s
                     .jwt()
@@ -1025,9 +1038,10 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "messagebird 4.0.1",
             }
-            /// Mandrill signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD
-            /// request by which a URL is checked, which anyone may ask; put the layer on the route with `post(handler).layer(…)`, which sees it. A
-            /// delivery holds many events, in an array, or none.
+            /// Mandrill signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer panics
+            /// at start. It also answers the HEAD request by which a URL is checked, which anyone can send; put the
+            /// layer on the route with `post(handler).layer(…)`, which sees it. A delivery holds many events, in an
+            /// array, or none.
             MANDRILL mandrill "mandrill" "Mailchimp Transactional (Mandrill)" ["x-mandrill-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| s
@@ -1043,12 +1057,12 @@ macro_rules! catalogue {
             /// These are Facebook, Instagram, Messenger, Threads and WhatsApp. The secret is the app's.
             ///
             /// Meta confirms a subscription by GET with a token of your choice: add
-            /// [`with_verify_token`](Self::with_verify_token), without which the layer wraps no service, and put the layer on the
-            /// route with `post(handler).layer(…)`, which sees the GET.
+            /// [`with_verify_token`](Self::with_verify_token), without which the layer panics at start, and put the
+            /// layer on the route with `post(handler).layer(…)`, which sees the GET.
             ///
-            /// Meta signs the body alone, which has no id and no time of its own. A delivery that was overheard can be replayed. Whether
-            /// two events can have equal bodies is not documented, so with idempotency each delivery runs, unless
-            /// `IdempotencyLayer::with_missing_id` says otherwise.
+            /// Meta signs the body alone, which has no id and no time of its own. A recorded delivery can be replayed.
+            /// Whether two events can have equal bodies is not documented, so with idempotency each delivery runs,
+            /// unless `IdempotencyLayer::with_missing_id` says otherwise.
             ///
             /// ```
             /// use axum::{Router, routing::post};
@@ -1144,8 +1158,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// Nylas confirms an endpoint by a GET challenge, which anyone may ask. Of a compressed notification it signs the
-            /// compressed bytes, which are not decoded here.
+            /// Nylas confirms an endpoint by a GET challenge, which anyone can send. Of a compressed notification it
+            /// signs the compressed bytes, which are not decoded here.
             NYLAS nylas "nylas" "Nylas, version 3" ["x-nylas-signature"] {
                 scheme: nylas::declare,
                 page: "https://developer.nylas.com/docs/v3/notifications/",
@@ -1155,8 +1169,9 @@ macro_rules! catalogue {
                 evidence: ThirdParty,
                 deadline: seconds(10),
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
-            /// `Authorization` header. It also answers the GET that verifies a hook, which anyone may ask.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is the whole
+            /// value of the `Authorization` header. It also answers the GET that verifies a hook, which anyone can
+            /// send.
             OKTA okta "okta" "Okta event hooks" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: okta::declare,
@@ -1232,7 +1247,7 @@ macro_rules! catalogue {
             }
             /// This is version 3. A wrong signature is answered with 403, so that it is not repeated.
             ///
-            /// PagerDuty signs no time. A delivery that was overheard can be replayed, under its own id.
+            /// PagerDuty signs no time. A recorded delivery can be replayed, under its own id.
             /// The secret is the account's public key, as PEM. These are the alerts of Paddle Classic; [`paddle`](Self::paddle) is for Paddle Billing.
             PADDLE_CLASSIC paddle_classic "paddle-classic" "Paddle Classic" [] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha1),
@@ -1279,9 +1294,10 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Documentation,
             }
-            /// Does not bind the body: a checksum of it is signed (CRC-32), and anybody can write another body with the same checksum. Whoever
-            /// has read one request can send others. The certificate is fetched by `keys::CertificateKeys::paypal` (feature `remote-keys`), or
-            /// its public key is passed as PEM. The id of the webhook is set with `with_endpoint_id`.
+            /// Does not cover the body: a checksum of it is signed (CRC-32), and anybody can write another body with
+            /// the same checksum. Anyone who has seen one request can send others. The certificate is fetched by
+            /// `keys::CertificateKeys::paypal` (feature `remote-keys`), or its public key is passed as PEM. The id of
+            /// the webhook is set with `with_endpoint_id`.
             PAYPAL paypal "paypal" "PayPal" ["paypal-transmission-sig"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| paypal::declare(s).key_pem(),
@@ -1299,7 +1315,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
+            /// `user:password`.
             PIPEDRIVE pipedrive "pipedrive" "Pipedrive" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/meta/entity").joined(json("/meta/action"))),
@@ -1325,8 +1342,8 @@ macro_rules! catalogue {
                 deadline: Some(Duration::from_secs(10)),
                 retries: Some(Duration::from_secs(24 * 3600)),
             }
-            /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no service. The secret is an auth token.
-            /// Where a name or a value of a field ends is not signed.
+            /// Plivo signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer panics at
+            /// start. The secret is an auth token. Where a name or a value of a field ends is not signed.
             PLIVO plivo "plivo" "Plivo, version 3" ["x-plivo-signature-v3", "x-plivo-signature-ma-v3"] {
                 scheme: plivo::declare,
                 page: "https://www.plivo.com/docs/voice/concepts/signature-validation",
@@ -1349,7 +1366,8 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@portone/server-sdk 0.19.0",
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
+            /// `user:password`.
             POSTMARK postmark "postmark" "Postmark" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/RecordType")),
@@ -1381,8 +1399,8 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 deadline: seconds(1),
             }
-            /// Give both signing keys, the current and the next one. QStash signs the URL: add [`with_public_url`](Self::with_public_url), without which the
-            /// layer wraps no service.
+            /// Give both signing keys, the current and the next one. QStash signs the URL: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start.
             QSTASH qstash "qstash" "Upstash QStash" ["upstash-signature"] {
                 aliases: &["upstash-qstash"],
                 scheme: |s| s
@@ -1456,8 +1474,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
-            /// `Authorization` header.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is the whole
+            /// value of the `Authorization` header.
             REVENUECAT revenuecat "revenuecat" "RevenueCat" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.id(json("/event/id")).event_type(json("/event/type")).api_version(json("/api_version")),
@@ -1545,8 +1563,8 @@ macro_rules! catalogue {
             }
             /// The secret is the app's client secret.
             ///
-            /// Shopify signs the body alone: neither the delivery's id nor its topic, its shop or a time. A delivery that was overheard
-            /// can be replayed, also as another topic's or another shop's.
+            /// Shopify signs the body alone: neither the delivery's id nor its topic, its shop or a time. A recorded
+            /// delivery can be replayed, also as another topic's or another shop's.
             SHOPIFY shopify "shopify" "Shopify" ["x-shopify-hmac-sha256", "shopify-hmac-sha256"] {
                 scheme: shopify::declare,
                 page: "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
@@ -1564,7 +1582,7 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Library,
             }
-            /// It also answers `url_verification`, once its signature has passed.
+            /// It also answers `url_verification`, after its signature was verified.
             SLACK slack "slack" "Slack" ["x-slack-signature"] {
                 scheme: slack::declare,
                 page: "https://docs.slack.dev/authentication/verifying-requests-from-slack",
@@ -1589,10 +1607,10 @@ macro_rules! catalogue {
                 evidence: Library,
                 deadline: seconds(3),
             }
-            /// Square signs the notification URL: add [`with_public_url`](Self::with_public_url), without which the layer wraps no
-            /// service.
+            /// Square signs the notification URL: add [`with_public_url`](Self::with_public_url), without which the
+            /// layer panics at start.
             ///
-            /// Square signs no time. A delivery that was overheard can be replayed, under its own id.
+            /// Square signs no time. A recorded delivery can be replayed, under its own id.
             ///
             /// ```
             /// use axum::{Router, routing::post};
@@ -1653,8 +1671,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the whole value of the
-            /// `Authorization` header that you configure.
+            /// Does not cover the body: anyone who has seen one request can send any other. The secret is the whole
+            /// value of the `Authorization` header that you configure.
             STRAPI strapi "strapi" "Strapi" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(header("x-strapi-event").or(json("/event"))),
@@ -1717,7 +1735,7 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// Does not bind the body: whoever reads one request can send any other.
+            /// Does not cover the body: anyone who has seen one request can send any other.
             TELEGRAM telegram "telegram" "Telegram Bot API" ["x-telegram-bot-api-secret-token"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.id(json("/update_id")),
@@ -1750,9 +1768,9 @@ macro_rules! catalogue {
                 evidence: ThirdParty,
             }
             /// The secret is the application's OAuth secret. Trello signs the callback URL behind the body: add
-            /// [`with_public_url`](Self::with_public_url), without which the layer wraps no service. It also answers the HEAD request
-            /// by which Trello checks a callback URL, which anyone may ask; put the layer on the route with `post(handler).layer(…)`,
-            /// which sees it.
+            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. It also answers the
+            /// HEAD request by which Trello checks a callback URL, which anyone can send; put the layer on the route
+            /// with `post(handler).layer(…)`, which sees it.
             TRELLO trello "trello" "Trello" ["x-trello-webhook"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: trello::declare,
@@ -1760,8 +1778,9 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// The secret is the account's auth token. Twilio signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
-            /// wraps no service. Where a name or a value of a field ends is not signed.
+            /// The secret is the account's auth token. Twilio signs the URL: add
+            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. Where a name or a
+            /// value of a field ends is not signed.
             TWILIO twilio "twilio" "Twilio" ["x-twilio-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: twilio::declare,
@@ -1778,8 +1797,8 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
             }
-            /// It also answers `webhook_callback_verification`, once its signature has passed. A revocation is a delivery of type
-            /// `revocation`, without an event.
+            /// It also answers `webhook_callback_verification`, after its signature was verified. A revocation is a
+            /// delivery of type `revocation`, without an event.
             TWITCH twitch "twitch" "Twitch EventSub" ["twitch-eventsub-message-signature"] {
                 scheme: twitch::declare,
                 page: "https://dev.twitch.tv/docs/eventsub/handling-webhook-events/",
@@ -1917,7 +1936,7 @@ macro_rules! catalogue {
             }
             /// This is the style of many in-house senders, `X-Webhook-Signature: sha256=…`.
             ///
-            /// No time is checked. A delivery that was overheard can be replayed, under its own id.
+            /// No time is checked. A recorded delivery can be replayed, under its own id.
             X_WEBHOOK x_webhook "x-webhook" "X-Webhook style" ["x-webhook-signature"] {
                 scheme: x_webhook::declare,
                 duplicates: Some(Event),
@@ -1950,7 +1969,7 @@ macro_rules! catalogue {
                 evidence: Documentation,
                 deadline: seconds(15),
             }
-            /// It also answers `endpoint.url_validation`, once its signature has passed.
+            /// It also answers `endpoint.url_validation`, after its signature was verified.
             ///
             /// Zoom sends no id. The time of the event is in the body, in milliseconds, so that a delivery is known by its body.
             ZOOM zoom "zoom" "Zoom" ["x-zm-signature"] {

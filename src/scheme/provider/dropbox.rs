@@ -7,7 +7,7 @@
 //! changes have the same bytes. There is nothing to tell a repetition by, and a handler that fetches what is new needs nothing.
 //!
 //! Quirks:
-//! 1. The challenge is echoed to whoever asks, as plain text that no browser may take for anything else.
+//! 1. The challenge is echoed to anyone, as plain text with a header that keeps browsers from interpreting it.
 //! 2. A delivery has neither id nor type: it lists the accounts that have changed, and the changes are fetched.
 //!    So its bytes are the same for every change of the same accounts, and a body never stands for an event: with idempotency
 //!    each delivery runs.

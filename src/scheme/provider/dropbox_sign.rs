@@ -5,8 +5,8 @@
 //! `HMAC-SHA-256(API key, event_time event_type)`, nothing between the two.
 //!
 //! Quirks:
-//! 1. The hash covers time and type, and nothing of what happened: whoever holds one event can write any other of that time and type. Ask
-//!    the API for what it is about.
+//! 1. The hash covers time and type, and no other content: anyone who has one event can forge any other with this time
+//!    and type. Fetch the object of the event from the API.
 //! 2. The time is that of the event, which a retry has again hours later, so that no window is set.
 //! 3. The answer to an event is `Hello API Event Received`, word for word; anything else is a failure. The handler's own answer must be that.
 

@@ -5,28 +5,29 @@ use crate::{scheme::template::Algorithm, signature::MacAlgorithm};
 
 /// One row of the catalogue.
 pub(super) struct Entry {
-    /// In kebab-case; it stands in store keys and never changes.
+    /// In kebab-case. It is a part of store keys and must never change.
     pub(super) name: &'static str,
-    /// As the sender writes it.
+    /// The sender's name, as the sender writes it.
     pub(super) title: &'static str,
     /// The constructor of `WebhookLayer`.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(super) constructor: &'static str,
-    /// Other names that parse to it.
+    /// Other names that [`FromStr`](std::str::FromStr) accepts.
     pub(super) aliases: &'static [&'static str],
-    /// Where the signature is, if it is in a header: the first of these that is there.
+    /// The headers of the signature, if it is in a header: the first one that is present counts.
     pub(super) headers: &'static [&'static str],
     pub(super) algorithm: Algorithm,
-    /// What algorithm and headers do not say.
+    /// The rest of the declaration, after algorithm and headers.
     pub(super) scheme: fn(SchemeBuilder) -> SchemeBuilder,
     pub(super) page: &'static str,
-    /// What a duplicate is, as the sender's own pages or source say it. A row without an answer does not pass the tests.
+    /// What identifies a duplicate, according to the sender's own documentation or source. A test fails for a row
+    /// without it.
     pub(super) duplicates: Option<Duplicates>,
     pub(super) evidence: Evidence,
-    /// The sender's own library whose verdicts on the vectors in `tests/vectors` are agreed with.
+    /// The sender's own library that gives the same results as this crate for the vectors in `tests/vectors`.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(super) own_vectors: &'static str,
-    /// The library of somebody else, likewise.
+    /// The same for a library that is not the sender's.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(super) other_vectors: &'static str,
     /// Where a request may hold several events, by JSON pointer.
@@ -35,7 +36,8 @@ pub(super) struct Entry {
     pub(super) retries: Option<Duration>,
 }
 
-/// What a provider's entry was written from: where its algorithm, its headers, its signed text and the form of its key were read.
+/// The source of a provider's entry: where its algorithm, its headers, its signed text and the form of its key were
+/// read.
 ///
 /// ```
 /// use tower_webhooks::{Provider, scheme::Evidence};
@@ -53,10 +55,10 @@ pub enum Evidence {
     ThirdParty,
 }
 
-/// What a duplicate is for a provider: what its id identifies, or what there is instead of an id.
+/// What identifies a duplicate of a provider: an id, or something else if there is no id.
 ///
-/// Idempotency follows it: an id that is the same at each attempt is the key of a claim, and a body stands for its event only
-/// where no two events have equal bodies. In all other cases each delivery runs.
+/// Idempotency uses it: an id that is the same at each attempt is the key of a claim, and the body is the key if no two
+/// events have equal bodies. In all other cases each delivery runs.
 ///
 /// ```
 /// use tower_webhooks::{Provider, scheme::Duplicates};
@@ -70,16 +72,16 @@ pub enum Duplicates {
     Event,
     /// The id is that of one delivery to one endpoint, and the same at each attempt.
     Delivery,
-    /// What the sender calls an id is another one at each attempt, or two events may share it. It is not taken for an id.
+    /// The sender's id changes at each attempt, or two events may share it. It is not used as an id.
     Attempt,
-    /// A delivery has no id. It holds several events, each with an id of its own, which the handler looks at.
+    /// A delivery has no id. It contains several events, each with its own id, which the handler has to compare.
     Items,
-    /// There is no id. No two events have equal bodies, so that a delivery is known by its body.
+    /// There is no id. No two events have equal bodies, so the body identifies a delivery.
     UniqueBodies,
     /// There is no id, and the body does not identify the event: two events can have equal bodies, or only the handler can recognise a
     /// duplicate, by its content.
     RepeatedBodies,
-    /// The sender documents nothing. An id that the entry has nevertheless is used.
+    /// The sender's documentation does not say. If the entry has an id, it is used.
     Undocumented,
 }
 

@@ -6,7 +6,7 @@
 //! header"). It is the event's: a redelivery has it again, and so have the deliveries of one event to several hooks.
 //!
 //! Quirks:
-//! 1. Neither id nor event type nor time is signed: whoever overhears a delivery can replay it, under any id.
+//! 1. Id, event type and time are not signed: anyone who has seen a delivery can replay it, under any id.
 //! 2. `X-Hub-Signature` with SHA-1 is sent beside it, and ignored.
 //! 3. The type is the header's with the body's `action`, as in `issues.opened`; `ping` has no action.
 //! 4. With the content type `application/x-www-form-urlencoded`, which GitHub preselects, the form is signed as it is, and the

@@ -8,7 +8,8 @@
 //! `webhook-id` equals. It is that of one hook's delivery: two hooks on one URL have two of them for one event.
 //!
 //! Quirks:
-//! 1. The secret token is sent as it is and binds nothing. Whoever reads one request can send any other.
+//! 1. The secret token is sent in plain text and does not cover the body. Anyone who has seen one request can send any
+//!    other.
 //! 2. Both tokens may be set, and both headers are then sent; each scheme looks at its own.
 //! 3. The signing token is `whsec_` and the base64 of 32 bytes.
 //! 4. `Idempotency-Key` is the same on every attempt, and `webhook-id` equals it. `X-Gitlab-Event-UUID` is shared by the

@@ -6,8 +6,8 @@
 //! A duplicate, for Mailgun: the same `token`, which shall not be honored again ("cache the token value locally").
 //!
 //! Quirks:
-//! 1. Token and time are signed, and nothing of the event: whoever holds one delivery can write any other. The token is the delivery's
-//!    id, since it alone is signed: with idempotency one delivery cannot become two.
+//! 1. Token and time are signed, and nothing of the event: anyone who has one delivery can forge any other. The token
+//!    is the delivery's id, since it alone is signed: with idempotency one delivery cannot become two.
 //! 2. `parent-signature`, which subaccounts send too, is one with the key of the account above.
 //! 3. The window is that of the library of others with which the vectors were made, 15 minutes: Mailgun names none.
 //! 4. After 406 Mailgun does not repeat a delivery.

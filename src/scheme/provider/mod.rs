@@ -92,12 +92,12 @@ impl Provider {
         self.0.page
     }
 
-    /// Returns what the entry was written from.
+    /// Returns the source of the entry.
     pub fn evidence(self) -> Evidence {
         self.0.evidence
     }
 
-    /// Returns what a duplicate is for this sender, which decides what idempotency does with its deliveries.
+    /// Returns what identifies a duplicate of this sender, which determines how idempotency treats its deliveries.
     pub fn duplicates(self) -> Duplicates {
         self.0.duplicates.unwrap_or(Duplicates::Undocumented)
     }
@@ -175,7 +175,7 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What to say of a name that nobody has, with those that are written nearly like it.
+/// The message for an unknown name, with similar names.
 fn unknown(text: &str) -> String {
     const CLOSEST: usize = 5;
     let text: String = text.chars().take(64).collect();

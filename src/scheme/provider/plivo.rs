@@ -7,7 +7,8 @@
 //! 1. `X-Plivo-Signature-Ma-V3` is a signature with the main account's token, `X-Plivo-Signature-V3` one with that of the account which a request
 //!    belongs to. Either passes.
 //! 2. A header may hold several signatures, joined with a comma.
-//! 3. Where a name or a value of a field ends is not signed, so that a value can be moved into a name by whoever holds a request.
+//! 3. The ends of names and values of fields are not signed, so anyone who has a request can move text from a value
+//!    into a name.
 //! 4. The nonce is not kept: a request can be sent again.
 
 use http::{HeaderName, Method};

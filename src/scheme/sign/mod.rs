@@ -29,7 +29,7 @@ use crate::{
     signature::{Encoding, HashAlgorithm, PlainHash, PrivateKey},
 };
 
-/// What is to be signed. Facts are put where the scheme has its place for them.
+/// The request to sign. Facts are written to the scheme's places for them.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsigned {
     pub(crate) method: Option<Method>,
@@ -143,7 +143,7 @@ impl Scheme {
         }
     }
 
-    /// What the receiver holds where the sender signs with `secret`: the same, or the public key.
+    /// Returns the receiver's secret for a sender that signs with `secret`: the same, or the public key.
     pub(crate) fn secret_of_receiver(&self, secret: &Secret) -> Result<Secret, ConfigError> {
         let Kind::Declared(template) = &self.kind else { return Ok(secret.clone()) };
         let Algorithm::Public(algorithm) = template.algorithm else { return Ok(secret.clone()) };
@@ -256,7 +256,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Puts the digest of the body where the scheme has its place for it.
+    /// Writes the digest of the body to the scheme's place for it.
     fn place_digest(&mut self) -> Result<(), ConfigError> {
         let Some(digest) = &self.template.digest else { return Ok(()) };
         let needed = match digest.needed {

@@ -56,7 +56,7 @@ impl GuardedClient {
         Self::builder().build()
     }
 
-    /// Starts the settings of a client.
+    /// Creates a builder for a client with other settings.
     pub fn builder() -> GuardedClientBuilder {
         GuardedClientBuilder::default()
     }
@@ -70,7 +70,7 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Sets another resolver than that of the operating system.
+    /// Sets the resolver; by default that of the operating system.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.resolver = Arc::new(resolver);
@@ -95,9 +95,10 @@ impl GuardedClientBuilder {
     /// Sets a proxy through which everything is sent. By default no proxy is used, and the environment's proxy variables are never
     /// used.
     ///
-    /// The policy still applies: the client looks up a receiver's name, checks every address, and asks the proxy for a tunnel to
-    /// one that it checked. The proxy learns the address, the port, and what anybody on the network path sees; TLS is with the
-    /// receiver. The operator chooses the proxy's own address, and the policy does not apply to it.
+    /// The policy still applies: the client looks up a receiver's name, checks every address, and asks the proxy for a
+    /// tunnel to one of these addresses. The proxy sees the address, the port, and what anybody on the network path
+    /// sees; TLS is between the client and the receiver. The operator chooses the proxy's own address, and the policy
+    /// does not apply to it.
     ///
     /// The error for a proxy that cannot be reached, refuses, or misbehaves is [`AttemptErrorKind::Proxy`](crate::send::AttemptErrorKind).
     ///
@@ -119,8 +120,8 @@ impl GuardedClientBuilder {
     /// (PKCS#8, PKCS#1 or SEC 1), not encrypted. Its text is wiped when the last clone of the [`Secret`] is dropped. The key
     /// that rustls makes of it lives as long as the client.
     ///
-    /// Whoever registers an endpoint can ask for the certificate. So it should only show who sends, and must not give access to
-    /// anything else. An egress proxy does not get it.
+    /// Anyone who registers an endpoint can ask for the certificate. So it should only identify the sender, and must
+    /// not give access to anything else. An egress proxy does not get it.
     ///
     /// ```no_run
     /// use tower_webhooks::{Secret, send::GuardedClient};
@@ -158,7 +159,7 @@ impl GuardedClientBuilder {
         self
     }
 
-    /// Builds the client, and logs what its policy opens beyond the public internet.
+    /// Builds the client. If its policy allows more than the public internet, this is logged.
     ///
     /// # Errors
     /// When no certificate authority is trusted, when the `User-Agent` is not a header value, and when the certificate or key of the

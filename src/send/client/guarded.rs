@@ -9,7 +9,8 @@ use crate::{
     send::attempt::{AttemptError, AttemptErrorKind, AttemptRequest, AttemptResult, Transport},
 };
 
-/// Sends deliveries to destinations that its policy allows, and nowhere else. It is cheap to clone; clones share connections.
+/// The client that sends deliveries, only to destinations that its policy allows. It is cheap to clone; clones share
+/// connections.
 ///
 /// ```
 /// use std::time::Duration;

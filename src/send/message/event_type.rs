@@ -3,7 +3,7 @@ use crate::send::{
     message::message::{check_text, is_event_type, is_version},
 };
 
-/// An entry of the catalogue of event types, which tells customers what the application sends.
+/// An entry of the catalogue of event types, from which customers see what the application sends.
 ///
 /// ```
 /// use tower_webhooks::send::EventTypeDefinition;

@@ -100,9 +100,10 @@ impl Message {
         self
     }
 
-    /// Sets a label, by which endpoints can choose messages beside their event type: see
-    /// [`NewEndpoint::label`](crate::send::NewEndpoint::label). Labels are not part of what is sent. A dispatcher accepts at most 16;
-    /// a name has 1 to 40 letters, digits, `_`, `-` and `.`, and a value 1 to 100 characters, none of them a control character.
+    /// Sets a label, by which endpoints can select messages in addition to the event type: see
+    /// [`NewEndpoint::label`](crate::send::NewEndpoint::label). Labels are not sent. A dispatcher accepts at most 16; a
+    /// name has 1 to 40 letters, digits, `_`, `-` and `.`, and a value 1 to 100 characters, none of them a control
+    /// character.
     ///
     /// ```
     /// # use tower_webhooks::send::{Message, MessageError};
@@ -116,9 +117,10 @@ impl Message {
         self
     }
 
-    /// Sets the order key, such as `invoice-7`. Each endpoint gets the messages of its tenant with the same key one at a time and in the
-    /// order of dispatch: one that fails delays those after it with its key until it is delivered or given up, and no others. A
-    /// dispatcher accepts 1 to 128 characters without control characters. The key is not part of what is sent.
+    /// Sets the order key, such as `invoice-7`. Each endpoint gets the messages of its tenant with the same key one at
+    /// a time and in the order of dispatch: a message that fails delays later ones with the same key until it is
+    /// delivered or given up, and no others. A dispatcher accepts 1 to 128 characters without control characters. The
+    /// key is not sent.
     #[must_use]
     pub fn order_key(mut self, key: impl Into<Arc<str>>) -> Self {
         self.order_key = Some(key.into());
@@ -329,7 +331,7 @@ pub enum MessageErrorKind {
     Id,
     /// The payload cannot be written as JSON.
     Payload,
-    /// The operating system gave no randomness for an id.
+    /// The operating system has returned no random bytes for an id.
     Randomness,
     /// The payload is larger than 256 KiB.
     TooLarge,
@@ -360,7 +362,7 @@ impl fmt::Display for MessageError {
             }
             MessageErrorKind::Id => "a message id is 1 to 128 letters, digits, `_`, `-` and `:`",
             MessageErrorKind::Payload => "the payload cannot be written as JSON",
-            MessageErrorKind::Randomness => "the operating system gave no randomness for a message id",
+            MessageErrorKind::Randomness => "the operating system returned no random bytes for a message id",
             MessageErrorKind::TooLarge => "the payload is larger than 256 KiB; send a link to it instead",
         })
     }

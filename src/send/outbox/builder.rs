@@ -31,8 +31,8 @@ use crate::{
     },
 };
 
-/// The settings of a [`Dispatcher`]. Only the way in which secrets are kept has to be chosen. docs/defaults.md gives the reason for
-/// each number.
+/// The settings of a [`Dispatcher`]. Only one is required: a [sealing key](Self::sealing_key), or [plain
+/// secrets](Self::with_insecure_plain_secrets). docs/defaults.md gives the reason for each default number.
 ///
 /// ```
 /// use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct DispatcherBuilder {
 }
 
 impl Dispatcher {
-    /// Starts the settings of a dispatcher on a store.
+    /// Creates a builder for a dispatcher with this store.
     pub fn builder(store: impl OutboxStore) -> DispatcherBuilder {
         DispatcherBuilder::new(Arc::new(store))
     }
@@ -163,9 +163,9 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets how long what has ended is kept: contents, which are payloads and answers, and the rows of messages, deliveries and
-    /// attempts; 30 and 90 days by default, long enough to look into a complaint. Nothing can be sent again without its
-    /// content.
+    /// Sets how long contents (payloads and answers) and rows (of messages, deliveries and attempts) are kept after a
+    /// message has ended; 30 and 90 days by default, long enough to look into a complaint. A message cannot be sent
+    /// again after its content was removed.
     pub fn retention(mut self, content: Duration, rows: Duration) -> Self {
         self.times.retention.content = content;
         self.times.retention.rows = rows;
@@ -200,13 +200,14 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets a function that gets what is about to be kept of an answer, and returns what is kept instead: at most its first
-    /// 16 KiB. It is for data that only the application knows to be private, such as the card numbers of its customers, which
-    /// receivers may repeat.
+    /// Sets a function that redacts answers before they are stored. It gets the beginning of an answer (at most 16
+    /// KiB), and returns the bytes to store instead. Use it for private data that receivers may repeat, such as card
+    /// numbers of customers.
     ///
-    /// The endpoint's own secrets and the values of its headers are removed before, and so is everything that looks like `whsec_…`
-    /// in an answer to a [`GuardedClient`]. By default the rest is kept. Hooks see what is kept. A worker calls the function, so it
-    /// must not block. If it panics, that is logged, and nothing of the answer is kept.
+    /// The endpoint's own secrets and the values of its headers are removed before, and so is everything that looks
+    /// like `whsec_…` in an answer to a [`GuardedClient`]. By default the rest is stored. Hooks get the stored bytes. A
+    /// worker calls the function, so it must not block. If it panics, that is logged, and nothing of the answer is
+    /// stored.
     pub fn redact_answers(mut self, redact: impl Fn(&Endpoint, Bytes) -> Bytes + Send + Sync + 'static) -> Self {
         self.hooks.redact = Some(Arc::new(redact));
         self
@@ -225,7 +226,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets a hook that is called when a delivery was answered with a 2xx, after that was noted.
+    /// Sets a hook that is called when a delivery was answered with a 2xx, after the result was stored.
     ///
     /// A worker calls the hook, so it must not block. If it panics, that is logged, and changes nothing. It is not called if the
     /// process ends between the two. The same is true of every hook.
@@ -234,7 +235,7 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets a hook that is called for each attempt that did not deliver, after that was noted.
+    /// Sets a hook that is called for each attempt that did not deliver, after the result was stored.
     pub fn on_attempt_failed(mut self, hook: impl Fn(&Attempted<'_>) + Send + Sync + 'static) -> Self {
         self.hooks.attempt_failed = Some(Arc::new(hook));
         self

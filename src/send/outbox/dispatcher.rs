@@ -136,8 +136,9 @@ impl Dispatcher {
         receipts(&messages, dispatched)?.first().copied().ok_or_else(unanswered)
     }
 
-    /// Makes workers look for work now: those of this process, and those of other processes if the store can notify them. Call it
-    /// after the commit of what [`dispatch_in`](Self::dispatch_in) wrote. All other methods do this themselves.
+    /// Makes workers look for due deliveries now: those of this process, and those of other processes if the store can
+    /// notify them. Call it after you have committed a transaction with [`dispatch_in`](Self::dispatch_in). All other
+    /// methods do this themselves.
     pub fn wake(&self) {
         self.shared.wake();
         self.shared.store.notify();
@@ -229,7 +230,8 @@ impl Dispatcher {
         Ok(self.shared.store.attempts(id).await?)
     }
 
-    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all tenants, of one, or of one endpoint.
+    /// Reads the outcomes of attempts in a time span, by the hour, and the present backlog: of all tenants, of one, or
+    /// of one endpoint.
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.
@@ -240,7 +242,7 @@ impl Dispatcher {
         Ok(stats::collect(hours, &cells, backlog))
     }
 
-    /// Reads what waits to be sent: of all tenants, of one, or of one endpoint.
+    /// Reads the backlog: of all tenants, of one, or of one endpoint.
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) if the tenant's name holds a NUL; and as the store fails.
@@ -278,9 +280,9 @@ impl Dispatcher {
         if cancelled { Ok(()) } else { Err(SendError::new(SendErrorKind::NotFound, message)) }
     }
 
-    /// Removes everything that a tenant has: endpoints with their secrets, messages, deliveries and attempts. Returns the number
-    /// of rows. It works in small steps until nothing is left. What is being sent at that moment may still arrive. Stop
-    /// dispatching for the tenant first.
+    /// Removes all data of a tenant: endpoints with their secrets, messages, deliveries and attempts. Returns the
+    /// number of removed rows. It works in small steps until nothing is left. A delivery that is being sent at that
+    /// moment may still arrive. Stop dispatching for the tenant first.
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when the name is empty, since that would erase everything in an application without

@@ -93,17 +93,18 @@ impl NewEndpoint {
         self
     }
 
-    /// Sets the metadata: texts by name that the application or the owner keeps with the endpoint, such as a plan or a region. They are
-    /// shown, and nothing is decided by them. There are at most 20; a name has 1 to 40 characters, none of them a control character, and a
-    /// value at most 500.
+    /// Sets the metadata: named texts that the application or the owner stores with the endpoint, such as a plan or a
+    /// region. They have no effect on deliveries. There are at most 20; a name has 1 to 40 characters, none of them a
+    /// control character, and a value at most 500.
     pub fn metadata<K: Into<String>, V: Into<String>>(mut self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
         self.metadata = entries.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         self
     }
 
-    /// Adds a label that messages must have. The endpoint then gets those messages of its event types that have each of its labels with
-    /// the same value, also of its own types such as `endpoint.disabled`, which have no labels; pings and examples are sent anyway. By
-    /// default it gets messages with any labels. The bounds are those of [`Message::label`](crate::send::Message::label).
+    /// Adds a label that messages must have. An endpoint with labels gets only messages of its event types that have
+    /// all of these labels with the same values. So it does not get `endpoint.disabled`, which has no labels; pings and
+    /// examples are sent anyway. By default an endpoint gets messages with any labels. The limits are those of
+    /// [`Message::label`](crate::send::Message::label).
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
         self
@@ -129,15 +130,16 @@ impl NewEndpoint {
         self
     }
 
-    /// Sets the certificate that the endpoint's receiver is shown if it asks for one (mutual TLS), in place of that of the client. It is
-    /// sealed with the endpoint's secrets, and never shown again. The URL has to be `https`.
+    /// Sets the client certificate for this endpoint's receiver, if it asks for one (mutual TLS), in place of that of
+    /// the client. It is sealed with the endpoint's secrets, and never shown again. The URL has to be `https`.
     pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Sets how an access token for the endpoint is obtained, which deliveries have in `Authorization` (OAuth 2.0). The credentials are
-    /// sealed with the endpoint's secrets, and never shown again. The endpoint cannot have an `Authorization` header of its own.
+    /// Sets the credentials with which an access token is obtained; deliveries have the token in `Authorization` (OAuth
+    /// 2.0). The credentials are sealed with the endpoint's secrets, and never shown again. The endpoint must not have
+    /// its own `Authorization` header.
     pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
         self.credentials = Some(credentials);
         self
@@ -266,19 +268,19 @@ impl EndpointUpdate {
         self
     }
 
-    /// Changes the [certificate](NewEndpoint::client_identity) that the endpoint's receiver is shown.
+    /// Changes the [client certificate](NewEndpoint::client_identity) for the endpoint's receiver.
     pub fn client_identity(mut self, identity: ClientIdentity) -> Self {
         self.identity = Some(Some(identity));
         self
     }
 
-    /// Removes the certificate: the receiver is shown that of the client, if there is one.
+    /// Removes the endpoint's client certificate: the receiver gets that of the client, if there is one.
     pub fn no_client_identity(mut self) -> Self {
         self.identity = Some(None);
         self
     }
 
-    /// Changes how an access token for the endpoint is [obtained](NewEndpoint::client_credentials).
+    /// Changes the [credentials](NewEndpoint::client_credentials) with which an access token is obtained.
     pub fn client_credentials(mut self, credentials: ClientCredentials) -> Self {
         self.credentials = Some(Some(credentials));
         self

@@ -8,7 +8,7 @@ use crate::send::{
 
 /// The catalogue of a [`Dispatcher`]'s event types, which [`Dispatcher::event_types`] returns.
 ///
-/// Customers read it. It decides nothing: a message is dispatched whether or not its type is in the catalogue.
+/// It informs customers, and has no other effect: a message is dispatched whether or not its type is in the catalogue.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")] mod example {

@@ -44,7 +44,7 @@ pub struct Attempted<'a> {
     pub endpoint: EndpointId,
     /// The number of the attempt, from 1. It goes on when the delivery is sent again.
     pub attempt: u32,
-    /// Whether somebody asked for it by resending or recovering the delivery.
+    /// Whether the attempt was requested, by resending or recovering the delivery.
     pub manual: bool,
     /// How the attempt ended.
     pub result: &'a AttemptResult,

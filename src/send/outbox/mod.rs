@@ -1,4 +1,4 @@
-//! The outbox: endpoints, what is dispatched to them, and the worker that delivers it.
+//! The outbox: endpoints, the messages that are dispatched to them, and the worker that delivers.
 
 #[cfg(feature = "api")]
 mod answers;

@@ -1,4 +1,4 @@
-//! Removes what is old, beside a worker's attempts and without delaying them.
+//! Removes old rows, concurrently with a worker's attempts.
 
 use std::time::Duration;
 

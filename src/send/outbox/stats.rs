@@ -6,8 +6,8 @@ use std::{
 use super::store::stats::{AttemptEnd, Backlog, LATENCY_BUCKETS, StatsCell, bucket_bound, hour_of};
 use crate::send::error::SendError;
 
-/// How attempts ended over a span of time, hour by hour, and what waits now: [`Tenant::stats`](crate::send::Tenant::stats) and
-/// [`Dispatcher::stats`](crate::send::Dispatcher::stats) read it.
+/// The outcomes of attempts in a time span, hour by hour, and the present backlog.
+/// [`Tenant::stats`](crate::send::Tenant::stats) and [`Dispatcher::stats`](crate::send::Dispatcher::stats) return it.
 ///
 /// The counts are kept as long as the rows of deliveries: [`Retention::rows`](crate::send::Retention::rows).
 ///
@@ -37,7 +37,7 @@ pub struct Hour {
     counts: Counts,
 }
 
-/// How attempts ended, and how long they took.
+/// The outcomes and durations of attempts.
 ///
 /// ```
 /// use tower_webhooks::send::Stats;
@@ -68,7 +68,7 @@ impl Stats {
         &self.total
     }
 
-    /// Returns what waits at this moment.
+    /// Returns the present backlog.
     pub fn backlog(&self) -> Backlog {
         self.backlog
     }
@@ -80,7 +80,7 @@ impl Hour {
         self.start
     }
 
-    /// Returns how the attempts of this hour ended.
+    /// Returns the counts of this hour.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }

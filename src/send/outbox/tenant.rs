@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// The endpoints, messages and deliveries of one tenant, and of nobody else.
+/// The endpoints, messages and deliveries of one tenant only.
 ///
 /// [`Dispatcher::tenant`] creates it. It does not find ids of other tenants, so its callers do not have to compare tenants. It is
 /// cheap to clone.
@@ -124,8 +124,8 @@ impl Tenant {
         Ok(self.dispatcher.shared.store.deliveries(self.name.clone(), query, limit).await?)
     }
 
-    /// Reads how attempts ended over a span of time, by the hour, and what waits now: of all endpoints of the tenant, or of one. For an
-    /// endpoint of another tenant there is nothing.
+    /// Reads the outcomes of attempts in a time span, by the hour, and the present backlog: of all endpoints of the
+    /// tenant, or of one. For an endpoint of another tenant all counts are zero.
     ///
     /// # Errors
     /// As [`Dispatcher::stats`].
@@ -164,7 +164,7 @@ impl Tenant {
         self.dispatcher.cancel(id).await
     }
 
-    /// Removes everything that the tenant has, as [`Dispatcher::erase_tenant`] does. Returns the number of rows.
+    /// Removes all data of the tenant, as [`Dispatcher::erase_tenant`] does. Returns the number of removed rows.
     ///
     /// # Errors
     /// As [`Dispatcher::erase_tenant`].
@@ -282,7 +282,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().disable(id).await
     }
 
-    /// Removes an endpoint, and cancels what waits for it.
+    /// Removes an endpoint, and cancels its waiting deliveries.
     ///
     /// # Errors
     /// As [`Endpoints::delete`](crate::send::Endpoints::delete).
@@ -309,7 +309,7 @@ impl TenantEndpoints<'_> {
         self.0.dispatcher.endpoints().send_example(id, event_type).await
     }
 
-    /// Sends what an endpoint missed in a span of time. Returns the number of deliveries.
+    /// Sends what an endpoint missed in a time span. Returns the number of deliveries.
     ///
     /// # Errors
     /// As [`Endpoints::recover`](crate::send::Endpoints::recover).

@@ -6,11 +6,12 @@ use crate::{
     send::error::SendError,
 };
 
-/// How a token for an endpoint is obtained: the client credentials of OAuth 2.0 (RFC 6749, section 4.4).
+/// The credentials with which an access token for an endpoint is obtained: the client credentials grant of OAuth 2.0
+/// (RFC 6749, section 4.4).
 ///
-/// The worker asks the authorization server for an access token, with the client's id and secret in an `Authorization: Basic` header (section
-/// 2.3.1), and sends it with each delivery as `Authorization: Bearer` (RFC 6750). The token server is reached as an endpoint is, so
-/// its URL has to be one that deliveries may go to.
+/// The worker asks the authorization server for an access token, with the client's id and secret in an
+/// `Authorization: Basic` header (section 2.3.1), and sends it with each delivery as `Authorization: Bearer` (RFC
+/// 6750). The destination policy for endpoints applies to the token server too.
 ///
 /// ```
 /// use tower_webhooks::{Secret, send::{ClientCredentials, NewEndpoint}};
@@ -54,7 +55,7 @@ impl ClientCredentials {
         Ok(Self { token_url, client_id, secret, scope: None })
     }
 
-    /// Sets the scope that is asked for: names with a space between them.
+    /// Sets the scope to request: names with a space between them.
     ///
     /// # Errors
     /// [`Invalid`](crate::send::SendErrorKind::Invalid) when it is not 1 to 1,024 characters of visible ASCII other than `"` and `\`, in names
@@ -79,7 +80,7 @@ impl fmt::Debug for ClientCredentials {
     }
 }
 
-/// As RFC 6749 has ids and secrets in appendix A.
+/// Returns `true` if an id or secret has the characters that RFC 6749 allows (appendix A).
 fn fits(text: &[u8], most: usize) -> bool {
     (1..=most).contains(&text.len()) && text.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -1,4 +1,4 @@
-//! How an endpoint is signed to: the signer, and the secrets and headers of an endpoint, as they are sealed and kept.
+//! Signing: the signer, and the sealed secrets and headers of an endpoint.
 
 pub(crate) mod credentials;
 pub(crate) mod custom_headers;

@@ -11,7 +11,7 @@ pub(in crate::store) struct Listing {
     moves: HashMap<EndpointId, DeliveryState>,
     /// The endpoints whose deliveries are no longer in the wanted state, whatever their rows say.
     pub(in crate::store) leaving: Vec<String>,
-    /// What is to be read in addition to the wanted ones, since it will be in the wanted state.
+    /// The deliveries to read in addition, since they are being moved to the wanted state.
     pub(in crate::store) coming: Vec<DeliveryQuery>,
 }
 

@@ -1,7 +1,7 @@
 //! Reads records of the outbox from the rows of either SQL driver, by the names of their columns.
 //!
-//! The two databases have the same columns under the same names, in types of their own. What this version cannot read, since a
-//! newer one wrote it or it is damaged, is an error of that row alone.
+//! Both databases have columns with the same names, with their own types. If this version cannot read a row, because a
+//! newer version wrote it or because it is damaged, only this row is an error.
 
 mod row;
 mod content;

@@ -21,7 +21,8 @@ pub(in crate::store) fn outbox_id(seq: i64) -> Result<SentDeliveryId, Error> {
     u64::try_from(seq).map(SentDeliveryId::from_u64).map_err(|_| corrupt("invalid number of a delivery"))
 }
 
-/// Returns the number of the delivery with an id; one that no row has, where the id is too large for any.
+/// Returns the number of the delivery with an id. If the id is too large for a row, it returns a number that no row
+/// has.
 pub(in crate::store) fn seq(id: SentDeliveryId) -> i64 {
     i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
 }
@@ -101,8 +102,8 @@ pub(in crate::store) fn event_type(row: &impl Columns) -> Result<EventTypeDefini
     Ok(event_type)
 }
 
-/// Reads a message at which `recover` looks, and the number of the endpoint's delivery of it, if there is one. Returns `None` where the
-/// row says what this version does not know.
+/// Reads a message at which `recover` looks, and the number of the endpoint's delivery of it, if there is one. Returns
+/// `None` if the row has a value that this version does not know.
 pub(in crate::store) fn looked(row: &impl Columns) -> Result<Option<(Option<i64>, Looked<'_>)>, Error> {
     let mut looked = Looked::new(row.text("event_type")?);
     looked.has_content = row.flag("has_content")?;

@@ -1,11 +1,10 @@
-//! Claims in this process: there is nothing to install, and nothing outlives a restart.
+//! A store in the memory of this process: it needs no server, and forgets everything at a restart.
 //!
 //! 1. It holds a bounded number of records. A record that is pending within its lease is never dropped. If all records
 //!    are, a new claim is rejected with [`StoreErrorKind::Full`](crate::error::StoreErrorKind::Full), which the sender
 //!    sees as 503.
-//! 2. When it is full, the record that has been done or released for longest makes room. A duplicate of *that* delivery
-//!    that comes later runs again: duplicates are detected for as long as the bound allows, not for as long as the
-//!    retention says.
+//! 2. When it is full, the record that has been done or released for longest is dropped. A later duplicate of *that*
+//!    delivery runs again. So the capacity can shorten the time for which duplicates are detected.
 //! 3. A restart forgets everything, and a second process does not see the records of the first. If that matters, use a
 //!    store that writes to disk.
 //!

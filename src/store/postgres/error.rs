@@ -4,7 +4,7 @@ use sqlx::Error;
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// Converts an error of the driver or the server to what it means for the caller.
+/// Converts an error of the driver or the server to an error with a kind for the caller.
 pub(super) fn store_error(error: Error, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match &error {
         Error::Database(database) => database.code().map_or(StoreErrorKind::Rejected, |code| kind_of(&code)),
@@ -70,7 +70,7 @@ pub(super) fn has_code(error: &Error, code: &str) -> bool {
 /// A row is locked for longer than `lock_timeout`.
 pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// The isolation level does not let this transaction see what has just been committed.
+/// At this isolation level, the transaction does not see rows that have just been committed.
 pub(super) const SERIALIZATION_FAILURE: &str = "40001";
 
 /// "PostgreSQL Error Codes", appendix A of the manual.

@@ -8,7 +8,7 @@ use super::{server::Server, statement::Mode};
 /// Listens on a connection of its own until it is dropped, and calls `wake` for each notification. A lost connection is
 /// opened again; workers find what was stored in the meantime when they next look.
 pub(super) async fn listen(server: &Server, channel: &str, wake: Box<dyn Fn() + Send + Sync + '_>) {
-    // Behind a pooler that lends connections for one transaction, nobody can listen.
+    // Behind a pooler that assigns connections per transaction, listening is not possible.
     if server.mode == Mode::Simple {
         return;
     }

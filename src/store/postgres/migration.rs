@@ -3,8 +3,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use super::{error::has_code, statement::Tables};
 use crate::error::{StoreError, StoreErrorKind};
 
-/// What is migrated together: the tables of one purpose. A build has those of its features, so their versions are counted
-/// apart.
+/// Tables that are migrated together. A build has the groups of its features, so their versions are counted apart.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: &'static str,
@@ -48,7 +47,7 @@ pub(super) struct Versions {
     oldest_reader: i32,
 }
 
-/// What the version means for this version of the crate.
+/// The result of comparing the schema's version with this version of the crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
     /// This version of the crate works with them, perhaps beside a newer one.

@@ -5,11 +5,11 @@
 //!    also while an application's transaction holds the claim's row or another instance is claiming it.
 //! 2. The server's clock decides; the clocks of the instances do not matter.
 //! 3. [`PostgresStore::connect`] migrates, [`PostgresStoreOptions::from_pool`] and
-//!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], as often and from as many
-//!    instances as you like. The tables `webhook_claims` and `webhook_migrations` are made, with the feature `send` also
-//!    `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves`, with the feature
-//!    `inbox` also `webhook_inbox_events` (another prefix by [`PostgresStoreOptions::table_prefix`]); `_sqlx_migrations` is never touched. A build without the feature and one with
-//!    it share a database.
+//!    [`PostgresStore::connect_without_migrating`] do not: call [`PostgresStore::migrate`], which is safe at any time
+//!    and from several instances. It creates the tables `webhook_claims` and `webhook_migrations`, with the feature
+//!    `send` also `webhook_outbox_endpoints`, `_messages`, `_deliveries`, `_attempts`, `_event_types` and `_moves`,
+//!    with the feature `inbox` also `webhook_inbox_events` (another prefix by [`PostgresStoreOptions::table_prefix`]);
+//!    `_sqlx_migrations` is never changed. Builds with different features can share a database.
 //! 4. Migrations within a minor version only add, so the old and the new version of this crate share the tables during a
 //!    rolling deploy. A schema that this version cannot work with is
 //!    [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema).
@@ -18,10 +18,10 @@
 //!
 //! # What the guarantee rests on
 //! A commit that the server has acknowledged stays. With `synchronous_commit = off`, or after a failover to an
-//! asynchronous standby, the last marks may be gone, and their deliveries run again when the sender repeats them.
+//! asynchronous standby, the last commits may be lost, and their deliveries run again when the sender repeats them.
 //!
-//! If a claim meets another one at the same moment, before the row of the other can be read, the outcome is in flight
-//! with the caller's own fingerprint and lease: the true ones cannot be read without waiting.
+//! If two claims of one delivery arrive at the same moment, the second one is answered as in flight before it can read
+//! the row of the first, with its own fingerprint and lease: the real ones could only be read by waiting.
 //!
 //! # Transactions of the application
 //! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::PgConnection` of the same
@@ -37,27 +37,28 @@
 //! `Busy`, and this one has to be rolled back. A transaction that has dispatched does not wake a worker; call
 //! `Dispatcher::wake` after its commit.
 //!
-//! `InboxStore::finish_in` takes it too. If the event has an order key, the transaction holds that key's lock until its end, and
-//! events with the key that come meanwhile wait for it: call `Claim::complete_in` last, or `Claim::commit`.
-//! Such a transaction must be at read committed; at any other level the call is [`Rejected`](crate::error::StoreErrorKind::Rejected), because
-//! an event that has come since the transaction's snapshot would never be due.
+//! `InboxStore::finish_in` takes it too. If the event has an order key, the transaction holds that key's lock until its
+//! end, and events with the key that come meanwhile wait for it: call `Claim::complete_in` last, or `Claim::commit`.
+//! Such a transaction must be at read committed; at any other level the call is
+//! [`Rejected`](crate::error::StoreErrorKind::Rejected), because an event that has arrived since the transaction's
+//! snapshot would never become due.
 //!
 //! Another database that has tables of the same names cannot be distinguished from the right one: the workers of that
 //! database find what is written there.
 //!
 //! # Workers
 //! `OutboxQueue::lease` skips what another worker has locked, so any number of them share the outbox without waiting
-//! for each other. A worker with nothing to do asks one statement that writes nothing; a batch takes six round trips,
-//! whatever its size, and noting an attempt takes four.
+//! for each other. A worker with nothing to do sends one statement, which writes nothing. A batch takes six round
+//! trips, whatever its size, and storing the result of an attempt takes four.
 //!
-//! The same holds for `InboxStore::lease`. An event that is accepted takes one statement, which events that come at the same time
-//! share, and that is one commit for all of them; a batch, a guard, an order key or a depth limit take a transaction of five.
-//! Calls that are simultaneous can exceed a depth limit by what they bring together.
+//! The same holds for `InboxStore::lease`. An event that is accepted takes one statement, which events that come at the
+//! same time share, and that is one commit for all of them; a batch, a guard, an order key or a depth limit take a
+//! transaction of five. Simultaneous calls can together exceed a depth limit.
 //!
-//! A dispatch, and an event that is accepted, notifies workers with `NOTIFY` after its commit, on a connection of its own, and once for all that was
-//! stored within some milliseconds: a transaction that notifies shares its flush with no other one. Each worker
-//! listens on one connection of its own, beside the pool; if that is lost, it looks every second anyway, and connects
-//! again. [`PostgresStoreOptions::without_notify`] turns this off.
+//! After the commit of a dispatch or of an accepted event, workers are notified with `NOTIFY` on a separate connection,
+//! once for everything that was stored within some milliseconds: a transaction with a `NOTIFY` cannot share its flush
+//! to disk with others. Each worker listens on one connection in addition to the pool. If it is lost, the worker
+//! reconnects, and meanwhile looks for work every second. [`PostgresStoreOptions::without_notify`] turns this off.
 //!
 //! Rows of events and deliveries change three times and more. Keep autovacuum on, and transactions short: while an old one is
 //! open, PostgreSQL keeps every version of the rows that changed since, and each look for work has to skip them.

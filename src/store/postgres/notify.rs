@@ -25,7 +25,8 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    /// Has one `NOTIFY` sent soon. `start` makes the task if there is none, or if it has died with its runtime.
+    /// Requests a `NOTIFY`, which is sent soon. `start` creates the task if there is none, or if it has died with its
+    /// runtime.
     pub(super) fn notify<F>(&self, start: impl FnOnce(mpsc::Receiver<()>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -100,7 +101,7 @@ async fn tell(
 
 async fn close(connection: Option<PgConnection>, limit: Duration) {
     if let Some(connection) = connection {
-        // The connection is dropped, whether or not the server is told.
+        // The connection is dropped even if the server cannot be told.
         let _ = timeout(limit, connection.close()).await;
     }
 }

@@ -46,7 +46,7 @@ pub struct PostgresStoreOptions {
     pub(super) mode: Mode,
     pub(super) clock_offset: ClockOffset,
     max_connections: u32,
-    #[cfg_attr(not(any(feature = "inbox", feature = "send")), allow(dead_code))] // Claims tell nobody.
+    #[cfg_attr(not(any(feature = "inbox", feature = "send")), allow(dead_code))] // Claims notify nobody.
     notifies: bool,
 }
 
@@ -74,7 +74,7 @@ impl PostgresStoreOptions {
     /// When it is not of the form of a [`Prefix`].
     pub fn schema(mut self, schema: &str) -> Result<Self, ConfigError> {
         let schema = schema.parse().map_err(|error: ConfigError| {
-            let message = format!("`{}` cannot be the store's schema", schema.escape_debug());
+            let message = format!("`{}` is not a valid name of a schema", schema.escape_debug());
             ConfigError::new(ConfigErrorKind::Name, message).with_source(error)
         })?;
         self.schema = Some(schema);
@@ -150,10 +150,10 @@ impl PostgresStoreOptions {
     /// `PgPoolOptions::test_before_acquire(false)` saves it. The store does not need the test: it repeats a call whose
     /// connection turns out to be broken.
     ///
-    /// Handlers that hold every connection of the pool leave none for claims, which are then
-    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give the
-    /// store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's connection,
-    /// not its pool.
+    /// If handlers use all connections of the pool, none is left for claims, which are then
+    /// [`Unavailable`](crate::error::StoreErrorKind::Unavailable) within the timeout. Size the pool for both, or give
+    /// the store connections of its own with [`connect`](Self::connect): [`complete_in`] needs the application's
+    /// connection, not its pool.
     ///
     /// [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
     #[must_use]

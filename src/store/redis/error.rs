@@ -4,7 +4,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::{StoreError, StoreErrorKind};
 
-/// Converts an error of the driver or the server to what it means for the caller.
+/// Converts an error of the driver or the server to an error with a kind for the caller.
 pub(super) fn store_error(error: RedisError, context: impl Into<Arc<str>>) -> StoreError {
     let kind = match error.kind() {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => StoreErrorKind::Unavailable,

@@ -23,7 +23,7 @@ use crate::{
     store::name::Prefix,
 };
 
-/// Where a task of the store gets its connection from.
+/// The source of a task's connection.
 ///
 /// For a file it opens one of its own, with the options of the pool: handlers that hold every connection of the
 /// application's pool then cannot keep the store from completing their claims. A database in memory cannot be opened a
@@ -39,7 +39,7 @@ pub(super) struct Connections {
     durability: Durability,
 }
 
-/// What a commit survives.
+/// The failures that a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     /// Also a power cut.
@@ -193,7 +193,7 @@ impl Connections {
 
     pub(super) async fn close(self) {
         if let Home::File(_, Some(kept)) = self.home {
-            // There is nobody left to report an error to, and nothing is lost: what was answered is committed.
+            // No caller is left to report an error to. Nothing is lost, since every answered call was committed.
             let _ = kept.connection.close().await;
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     error::{StoreError, StoreErrorKind},
 };
 
-/// Converts an error of the driver to what it means for the caller.
+/// Converts an error of the driver to an error with a kind for the caller.
 pub(super) fn store_error(context: impl Into<Arc<str>>, error: sqlx::Error) -> StoreError {
     StoreError::new(kind(&error), context).with_source(error)
 }

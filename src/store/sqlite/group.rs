@@ -12,7 +12,7 @@ pub(super) enum Group {
     Growing,
 }
 
-/// A task that writes what it is sent, in groups.
+/// A task that carries out the calls that it receives, in groups.
 pub(super) trait Committer {
     /// Something to write, and the caller that waits for its result.
     type Write;
@@ -55,7 +55,7 @@ pub(super) async fn commit<C: Committer>(committer: &mut C, mut writes: Vec<C::W
             }
             writes.into_iter().for_each(|write| C::fail(write, error.clone()));
         }
-        // One of them cannot be written, and all are rolled back. Each is written alone, so that only the bad one
+        // One of them cannot be written, and all were rolled back. Each is written alone, so that only the faulty one
         // fails.
         Err(_) => {
             let mut stopped: Option<StoreError> = None;

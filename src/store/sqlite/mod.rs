@@ -2,7 +2,7 @@
 //!
 //! 1. A claim that finds its delivery done or in flight is answered from a plain read, at once, even while the
 //!    application's own transaction holds the database's write lock.
-//! 2. Everything that writes is committed in groups: one task of the store takes what waits, decides it inside one
+//! 2. Writes are committed in groups: one task of the store takes the waiting calls, carries them out in one
 //!    `BEGIN IMMEDIATE` transaction, and answers after the commit. Under load many calls share one commit.
 //! 3. SQLite has one write lock. If it is held, a new claim waits for at most
 //!    [`busy_timeout`](SqliteStoreOptions::busy_timeout) (5 seconds by default) and then fails as
@@ -13,8 +13,8 @@
 //!    clock that jumps ahead ends leases early; the token then prevents a slow owner from completing what another one
 //!    has taken over.
 //! 5. Claims are committed with `synchronous = NORMAL` where the database is in WAL mode, as [`SqliteStore::connect`]
-//!    makes it: a killed process loses nothing; a power cut may lose the last commits, so that deliveries they marked
-//!    run again. What the application commits in its own transaction is as durable as its own connection makes it.
+//!    sets it: a killed process loses nothing; a power cut may lose the last commits, so that their deliveries run
+//!    again. The durability of the application's own transactions depends on its own connection.
 //!
 //! # In the application's transaction
 //! [`complete_in`](crate::idempotency::IdempotencyStore::complete_in) takes an `sqlx::SqliteConnection`, and
@@ -31,7 +31,7 @@
 //! processes at once, is safe.
 //!
 //! A migration only adds, and records the minimum version of the schema that a program must know to work with the
-//! result. A process with an older version of this crate continues to work beside a newer one as long as it knows that
+//! result. A process with an older version of this crate can work in parallel with a newer one if it knows that
 //! version, which is true for all versions with the same minor number. Every statement names its columns, so added
 //! columns do not matter. Beyond that it stops with [`Schema`](crate::error::StoreErrorKind::Schema).
 //!

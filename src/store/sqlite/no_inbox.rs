@@ -1,4 +1,4 @@
-//! What the store is without the feature `inbox`: nothing waits to be worked, and there are no tables for it.
+//! The store without the feature `inbox`: there are no events, and no tables for them.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use crate::{
     store::name::Prefix,
 };
 
-/// What the store and its tasks work with.
+/// The settings of the store and its tasks.
 #[derive(Clone)]
 pub(super) struct Setup {
     pub(super) pool: SqlitePool,
@@ -33,7 +33,7 @@ impl StoreClock {
     }
 }
 
-/// Where a database lives.
+/// The place of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     File,

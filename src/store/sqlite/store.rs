@@ -21,7 +21,7 @@ use crate::error::StoreError;
 /// Keeps claims in an SQLite database, shared by the processes of one machine. Clones share the connections.
 ///
 /// It opens two connections of its own, one that reads and one that writes, at its first use; they end with the last
-/// clone. The [module](super) documentation says what waits for what.
+/// clone. The [module](super) documentation explains its locks.
 ///
 /// ```
 /// use tower_webhooks::store::SqliteStore;
@@ -118,7 +118,7 @@ impl SqliteStore {
 
     pub(super) fn new(options: SqliteStoreOptions, pool: SqlitePool) -> Self {
         let SqliteStoreOptions { application, prefix, busy_timeout, offset } = options;
-        // Long enough for one group before ours and our own, both of which wait for the lock as long as they may.
+        // Long enough for the group before ours and our own, each of which may wait for the lock until its timeout.
         // Anything longer is a hang.
         let limit = busy_timeout.saturating_mul(2).saturating_add(Duration::from_secs(10));
         let setup = Setup {

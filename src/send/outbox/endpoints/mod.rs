@@ -91,7 +91,8 @@ impl Endpoints<'_> {
     /// The maximum length of a description in characters.
     pub const LONGEST_DESCRIPTION: usize = check::LONGEST_DESCRIPTION;
 
-    /// Registers an endpoint. The result shows its secret, which only a rotation can do again.
+    /// Registers an endpoint. The result shows its secret; later there is no way to read it, and only a rotation
+    /// creates a new one.
     ///
     /// # Errors
     /// [`Invalid`](SendErrorKind::Invalid) when deliveries may not go to its URL, or the tenant's name, a pattern, the secret,
@@ -163,9 +164,9 @@ impl Endpoints<'_> {
         self.dispatch_to(id, message).await
     }
 
-    /// Sends the [example](crate::send::EventTypeDefinition::example) of an event type of the catalogue to an endpoint, whatever its
-    /// patterns are, so that its owner can develop against it. It is an ordinary delivery of that type. The id of its message contains
-    /// `:example:`, by which a receiver can tell it from a real event.
+    /// Sends the [example](crate::send::EventTypeDefinition::example) of an event type of the catalogue to an endpoint,
+    /// whatever its patterns are, so that its owner can develop against it. It is an ordinary delivery of that type.
+    /// The id of its message contains `:example:`, so that a receiver can distinguish it from a real event.
     ///
     /// An example is sent to an endpoint at most once in ten seconds. Further calls return the same delivery.
     ///
@@ -332,7 +333,7 @@ impl Endpoints<'_> {
         .await
     }
 
-    /// Enables an endpoint. What was held for it is due at once.
+    /// Enables an endpoint. Its held deliveries are due at once.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
@@ -342,7 +343,7 @@ impl Endpoints<'_> {
         Ok(())
     }
 
-    /// Disables an endpoint. What waits for it is held, and new messages make no deliveries for it.
+    /// Disables an endpoint. Its waiting deliveries are held, and no deliveries are created for new messages.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
@@ -361,7 +362,7 @@ impl Endpoints<'_> {
         Ok(())
     }
 
-    /// Removes an endpoint, and cancels what waits for it.
+    /// Removes an endpoint, and cancels its waiting deliveries.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound), and when the store fails.
@@ -370,12 +371,13 @@ impl Endpoints<'_> {
         if there { Ok(()) } else { Err(SendError::not_found("endpoint")) }
     }
 
-    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: deliveries that were refused or
-    /// exhausted, and those that were never made since the endpoint was disabled or not registered. Cancelled deliveries stay
-    /// cancelled; [`resend`](Dispatcher::resend) can still send them. Returns the number of deliveries that it made due. Times are
-    /// those of the store, in milliseconds. `since..` includes the present.
+    /// Sends what an endpoint missed of the messages that were dispatched in a span of time: deliveries that were
+    /// refused or exhausted, and those that were not created because the endpoint was disabled or not registered.
+    /// Cancelled deliveries stay cancelled; [`resend`](Dispatcher::resend) can still send them. Returns the number of
+    /// deliveries that it made due. Times are those of the store, in milliseconds. `since..` includes the present.
     ///
-    /// It works in steps. What they have made due is delivered at the same time, at no more than twice the endpoint's usual rate.
+    /// It works in steps, and workers deliver the results of earlier steps meanwhile, at no more than twice the
+    /// endpoint's usual rate.
     ///
     /// # Errors
     /// [`NotFound`](SendErrorKind::NotFound); [`Invalid`](SendErrorKind::Invalid) when the span ends before it begins; and

@@ -35,7 +35,7 @@ pub struct Waiting {
     /// Its first deliveries that are due, by `due_at` and then by id: [`MOST_DUE`] of them, or all if there are fewer. If one of these
     /// [`is_behind`](Due::is_behind) another, [`MOST_PARKED`] of them.
     pub due: Vec<Due>,
-    /// Whether some that are due are left out of `due`, since somebody else has them locked at this moment.
+    /// Whether some due deliveries are missing in `due`, because another connection has locked them at this moment.
     pub is_partial: bool,
     /// When the first delivery becomes due that is not due yet.
     pub later: Option<Millis>,
@@ -55,8 +55,8 @@ impl Waiting {
 /// there are more.
 pub const MOST_DUE: u32 = IN_FLIGHT + 1;
 
-/// How many deliveries of an endpoint a store reads for [`plan`] where some of the first wait for others with their order
-/// keys: those are put aside, so that what is behind them is seen.
+/// How many deliveries of an endpoint a store reads for [`plan`] if some of the first ones wait for others with their
+/// order keys. [`plan`] marks those as parked, so that the next read finds the deliveries after them.
 pub const MOST_PARKED: u32 = 256;
 
 /// A delivery that is due: it is pending, or the lease of the worker that was sending it has passed.

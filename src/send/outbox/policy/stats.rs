@@ -12,15 +12,15 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counted {
-    /// In which [`hour`].
+    /// The [`hour`].
     pub hour: u32,
-    /// How it ended.
+    /// How the attempt ended.
     pub end: AttemptEnd,
-    /// How long it took: [`latency_bucket`].
+    /// The duration, as its [`latency_bucket`].
     pub bucket: u8,
 }
 
-/// Decides where an attempt is counted that has just ended. One that was not made is not counted.
+/// Decides where an attempt that has just ended is counted. An attempt that was not made is not counted.
 ///
 /// ```
 /// use std::time::Duration;

@@ -115,48 +115,48 @@ impl DeliveryRecord {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct DeliveryQuery {
-    /// Only those of one endpoint.
+    /// Only deliveries of this endpoint.
     pub endpoint: Option<EndpointId>,
-    /// Only those in one state.
+    /// Only deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Only those of one message.
+    /// Only deliveries of this message.
     pub message: Option<String>,
-    /// Only those of messages of one type.
+    /// Only deliveries of messages of this type.
     pub event_type: Option<String>,
-    /// Only those older than one.
+    /// Only deliveries older than this one.
     pub before: Option<SentDeliveryId>,
 }
 
 impl DeliveryQuery {
-    /// Selects those of one endpoint.
+    /// Selects the deliveries of one endpoint.
     #[must_use]
     pub fn endpoint(mut self, id: EndpointId) -> Self {
         self.endpoint = Some(id);
         self
     }
 
-    /// Selects those in one state.
+    /// Selects the deliveries in one state.
     #[must_use]
     pub fn state(mut self, state: DeliveryState) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// Selects those of the message with this id.
+    /// Selects the deliveries of the message with this id.
     #[must_use]
     pub fn message(mut self, id: impl Into<String>) -> Self {
         self.message = Some(id.into());
         self
     }
 
-    /// Selects those of messages of this type, which is a name and not a pattern.
+    /// Selects the deliveries of messages of this type, which is a name and not a pattern.
     #[must_use]
     pub fn event_type(mut self, name: impl Into<String>) -> Self {
         self.event_type = Some(name.into());
         self
     }
 
-    /// Selects those older than one. With the last of a page, this is the next page.
+    /// Selects the deliveries older than this one. With the last one of a page, this selects the next page.
     #[must_use]
     pub fn before(mut self, id: SentDeliveryId) -> Self {
         self.before = Some(id);
@@ -198,7 +198,7 @@ impl Recover {
 pub struct Recovered {
     /// The number of deliveries that it made due.
     pub deliveries: u64,
-    /// Where to go on. `None` if nothing is left.
+    /// Where the next call has to continue. `None` if nothing is left.
     pub next: Option<u64>,
 }
 
@@ -215,14 +215,14 @@ impl Recovered {
 pub struct AttemptRecord {
     /// The number of the attempt, from 1 since the delivery was made.
     pub attempt: u32,
-    /// Whether somebody asked for it by resending or recovering the delivery.
+    /// Whether the attempt was requested, by resending or recovering the delivery.
     pub manual: bool,
     /// When it ended.
     pub ended_at: SystemTime,
     /// The status that the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure, a word of [`AttemptErrorKind`](crate::send::AttemptErrorKind::as_str). `None` if
-    /// it was delivered.
+    /// The reason of the failure, a word of [`AttemptErrorKind`](crate::send::AttemptErrorKind::as_str). `None` if the
+    /// attempt delivered.
     pub error: Option<String>,
     /// How long it took. A store may keep whole milliseconds only.
     pub duration: Duration,

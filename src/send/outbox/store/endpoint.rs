@@ -49,7 +49,7 @@ pub struct EndpointSettings {
     pub api_version: Option<String>,
     /// Whether its deliveries are attempted one at a time and in order.
     pub in_order: bool,
-    /// What the application or the owner keeps with it, by name.
+    /// Texts that the application or the owner has stored with the endpoint, by name.
     pub metadata: BTreeMap<String, String>,
     /// The labels that a message must have, by name. If there are none, it gets messages with any labels.
     pub labels: BTreeMap<String, String>,
@@ -96,7 +96,7 @@ impl fmt::Debug for EndpointSettings {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EndpointDraft {
-    /// Its id. It is drawn first, since the secrets are sealed for it.
+    /// Its id. It is generated first, since the secrets are sealed for it.
     pub id: EndpointId,
     /// Its tenant, which is empty in an application without tenants.
     pub tenant: Arc<str>,

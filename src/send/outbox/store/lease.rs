@@ -17,8 +17,8 @@ pub struct LeaseRequest {
     pub limit: u32,
     /// The maximum number of deliveries of endpoints that are not proven.
     pub unproven: u32,
-    /// What the worker holds for each tenant. If it is set, a tenant with a name gets at most as many deliveries as places are left
-    /// after that, or one if it holds none.
+    /// What the worker holds for each tenant. If it is set, a tenant with a name gets at most as many deliveries as the
+    /// worker has free places afterwards, or one if it holds none.
     pub held: Option<Arc<[Held]>>,
 }
 
@@ -106,7 +106,7 @@ pub struct Finish {
     pub after: After,
     /// The status that the endpoint answered, if it did.
     pub status: Option<u16>,
-    /// The class of the failure, which is one of a fixed set.
+    /// The reason of the failure, which is one of a fixed set.
     pub error: Option<&'static str>,
     /// How long the attempt took.
     pub duration: Duration,
@@ -118,7 +118,7 @@ pub struct Finish {
     pub fault: Fault,
     /// The message that is dispatched if this disables the endpoint.
     pub notice: Option<Message>,
-    /// How long the endpoint asks for no requests at all.
+    /// For how long the endpoint asks the sender not to send any request.
     pub retry_after: Option<Duration>,
 }
 

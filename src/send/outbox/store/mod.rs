@@ -12,11 +12,12 @@ pub(crate) mod stats;
 
 use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue};
 
-/// Keeps endpoints, messages, and the deliveries that come of the two.
+/// A store for endpoints, messages, and the deliveries of messages to endpoints.
 ///
-/// It has four parts, by what they are for: [`OutboxEndpoints`], [`OutboxQueue`], [`OutboxLog`] and [`OutboxCatalogue`]. A type
-/// that implements all of them is an `OutboxStore`. `MemoryOutbox`, `SqliteStore` and `PostgresStore` are. To write another one,
-/// take the rules from [`policy`](crate::send::policy), and run `conformance::outbox` on it; `examples/custom_outbox.rs` shows how.
+/// It has four parts: [`OutboxEndpoints`], [`OutboxQueue`], [`OutboxLog`] and [`OutboxCatalogue`]. A type that
+/// implements all of them is an `OutboxStore`, such as `MemoryOutbox`, `SqliteStore` and `PostgresStore`. To write your
+/// own, use the rules of [`policy`](crate::send::policy), and test it with `conformance::outbox`;
+/// `examples/custom_outbox.rs` shows how.
 ///
 /// ```
 /// use tower_webhooks::{error::StoreError, send::{DeliveryQuery, DeliveryState, OutboxStore}};
@@ -83,9 +84,9 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     rests for some minutes at a time, its deliveries use up no attempt, and an error is logged. Lists leave such rows out. An
 ///     attempt that began before is noted, whatever has happened to the row of its endpoint.
 /// 16. A delivery whose message has lost its content is cancelled when it would be leased. No attempt is counted.
-/// 17. What [`dispatch_to`](OutboxQueue::dispatch_to) makes, and what [`resend`](OutboxLog::resend) makes due, goes before everything
-///     else of its endpoint. It waits neither for the endpoint's rest nor for the backlog of rule 14, and is leased one at a time
-///     where nothing else may be leased. Rule 4 and a rate limit hold.
+/// 17. What [`dispatch_to`](OutboxQueue::dispatch_to) creates, and what [`resend`](OutboxLog::resend) makes due, goes
+///     before everything else of its endpoint. It does not wait for the endpoint's rest or for the backlog of rule 14; while
+///     nothing else may be leased, such deliveries are leased one at a time. Rule 4 and a rate limit still apply.
 /// 18. The numbers of a delivery's attempts go on when it is resent or recovered.
 ///     [`round_attempt`](crate::send::LeasedDelivery::round_attempt) starts again, and the first attempt after that is
 ///     [`manual`](crate::send::AttemptRecord::manual).

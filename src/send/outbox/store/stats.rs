@@ -5,7 +5,7 @@ use std::{
 
 use super::{ids::EndpointId, lease::After};
 
-/// Whose attempts or deliveries are counted: those of all tenants, of one tenant, or of one endpoint.
+/// Which attempts or deliveries are counted: those of all tenants, of one tenant, or of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Scope {
@@ -106,7 +106,7 @@ impl StatsCell {
     }
 }
 
-/// What waits to be sent.
+/// The deliveries that wait to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Backlog {
@@ -115,8 +115,9 @@ pub struct Backlog {
     /// How long the oldest delivery has been due. Time in which its endpoint is disabled, rests, or waits for its rate
     /// does not count. Zero if nothing is due.
     pub oldest_due: Duration,
-    /// The same since the endpoint was last served, for the endpoint that has waited longest. An endpoint that is slow has old deliveries;
-    /// one that nobody serves is a fault of the workers.
+    /// How long the endpoint that has waited longest has had due deliveries without being served by a worker. A large
+    /// value means that no worker runs, or that the workers have too much to do; a slow endpoint alone does not raise
+    /// it.
     pub unserved: Duration,
 }
 

@@ -85,7 +85,7 @@ impl Queue for Jobs {
         Box::pin(async move {
             let shared = self.shared();
             let token = LeaseToken::random().map_err(|cause| {
-                StoreError::new(StoreErrorKind::Unavailable, "draw a token for a lease").with_source(cause)
+                StoreError::new(StoreErrorKind::Unavailable, "create a token for a lease").with_source(cause)
             })?;
             let mut request = LeaseRequest::new(token, shared.times.lease, limit);
             // Half of the places, so that any number of slow new endpoints leaves the other half to others.
@@ -240,6 +240,7 @@ impl Jobs {
             if result.status() == Some(StatusCode::UNAUTHORIZED) {
                 grant.refused(&token).await;
             }
+            // Some receivers repeat the headers of a request in their answer, which is stored.
             let mut echoes = Echoes::default();
             echoes.header("authorization", token.as_bytes());
             result.keep(|answer| echoes.take_out(answer));
@@ -264,10 +265,12 @@ impl Jobs {
     async fn finish(&self, leased: &Leased, mut finish: Finish) -> (Fenced, Option<DisabledReason>) {
         let shared = self.shared();
         finish.disable_after = shared.times.disable_after;
+        // After the lease another worker may have the delivery, and this result would change nothing.
         let until = clock::monotonic().saturating_add(shared.times.lease);
         let mut is_unknown = false;
         loop {
             match shared.store.finish(leased.id, leased.token, finish.clone()).await {
+                // An earlier try may have been applied although its answer was lost; this one is then stale.
                 Ok((Fenced::Stale, _)) if is_unknown => return self.noted(leased, &finish).await,
                 Ok(done) => return done,
                 Err(error) => {
@@ -287,6 +290,7 @@ impl Jobs {
         const NOT_OURS: (Fenced, Option<DisabledReason>) = (Fenced::Stale, None);
         let store = &self.shared().store;
         let Ok(attempts) = store.attempts(leased.id).await else { return NOT_OURS };
+        // Durations are compared in whole milliseconds, since a store may keep no more.
         let is_ours = attempts.last().is_some_and(|noted| {
             (noted.attempt, noted.status, noted.error.as_deref()) == (leased.attempt, finish.status, finish.error)
                 && millis(noted.duration) == millis(finish.duration)

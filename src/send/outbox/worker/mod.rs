@@ -1,4 +1,4 @@
-//! The worker: it leases what is due, makes the attempts, and notes how they end.
+//! The worker: it leases due deliveries, makes the attempts, and stores the results.
 
 pub(crate) mod jobs;
 mod opened;
@@ -21,16 +21,17 @@ use crate::{
     send::outbox::{dispatcher::Dispatcher, purge},
 };
 
-/// Delivers what is due, until it is told to stop.
+/// Delivers due messages, until it is shut down.
 ///
-/// 1. A worker that is killed loses nothing: what it held is delivered again, under the same id, when its lease ends.
-/// 2. An attempt that ends after its lease, when another worker has the delivery, changes nothing.
+/// 1. If a worker is killed, nothing is lost: the deliveries that it held are sent again, under the same ids, when
+///    their leases end.
+/// 2. If an attempt ends after its lease, and another worker has leased the delivery, its result changes nothing.
 /// 3. Endpoints that are new, or had an attempt that took longer than 2 s in the last ten minutes, have at most half of its places
 ///    together. An attempt that takes longer than 2 s gives up its place to others, and counts among that half.
 /// 4. A tenant with a name never has more places than are free. If it is alone, that is half of them. So there is always room for
 ///    other tenants.
-/// 5. On shutdown it takes nothing new, and ends when the attempts that it has begun are noted: after at most 15 seconds, unless
-///    the store is down.
+/// 5. On shutdown it begins no further attempts, and ends when the results of the running ones are stored: after at
+///    most 15 seconds, unless the store is down.
 ///
 /// ```
 /// # #[cfg(feature = "idempotency")]
@@ -84,7 +85,7 @@ pub struct SendWorker {
 }
 
 impl Dispatcher {
-    /// Creates a worker that delivers what is due. Any number of workers can run, in any number of processes.
+    /// Creates a worker. Any number of workers can run, in any number of processes.
     pub fn worker(&self) -> SendWorker {
         SendWorker::new(self.clone())
     }
@@ -95,8 +96,8 @@ impl SendWorker {
         Self { jobs: Arc::new(Jobs::new(dispatcher)) }
     }
 
-    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the store does, that is logged, and it tries
-    /// again.
+    /// Delivers until `shutdown` is ready and the running attempts have ended. It never fails: if the store fails, this
+    /// is logged, and the worker tries again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let shared = self.jobs.shared();
         let (room, new_work) = (shared.room, shared.new_work.clone());

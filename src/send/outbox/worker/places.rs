@@ -15,6 +15,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Places {
     /// The number of jobs of endpoints that are not proven, or slow at this moment.
+    // The counters are read and written with `Relaxed`: they only size the next request, and no other memory depends on
+    // them.
     unproven: AtomicU32,
     /// The number of slow jobs of proven endpoints, which no longer take a place.
     aside: AtomicU32,

@@ -51,6 +51,7 @@ impl Grant {
                 AttemptError::new(AttemptErrorKind::Token).with_source("the transport fetches no access tokens")
             );
         }
+        // Locked during the request, so that attempts that need a token at the same time share one request.
         let mut kept = self.kept.lock().await;
         let now = clock::monotonic();
         match &*kept {
@@ -91,6 +92,8 @@ impl Grant {
 
     fn request(&self) -> AttemptRequest {
         let ClientCredentials { token_url, client_id, secret, scope } = &self.credentials;
+        // RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined, unlike in other uses of
+        // `Basic`.
         let encoded = |bytes: &[u8]| Zeroizing::new(form_urlencoded::byte_serialize(bytes).collect::<String>());
         let pair = Zeroizing::new(format!("{}:{}", *encoded(client_id.as_bytes()), *encoded(secret.expose())));
         let basic = Zeroizing::new(format!("Basic {}", Encoding::Base64.encode(pair.as_bytes())));
@@ -165,16 +168,16 @@ const CODES: [&str; 6] = [
     "unsupported_grant_type",
 ];
 
-/// How long before its end a token is replaced; half of its life if that is less.
+/// How long before its expiry a token is replaced; half of its lifetime if that is less.
 const EARLY: Duration = Duration::from_secs(60);
 
-/// How long a token is kept that does not say how long it lives.
+/// The assumed lifetime of a token without `expires_in`.
 const UNKNOWN_LIFE: Duration = Duration::from_secs(300);
 
-/// A token that lives for longer is replaced anyway.
+/// A token with a longer lifetime is replaced after this time.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a failure is kept, so that the attempts of an endpoint do not ask one after the other.
+/// How long a failure is remembered, so that the attempts of an endpoint do not send one failing request each.
 const FAILED_FOR: Duration = Duration::from_secs(3);
 
 const LONGEST_TOKEN: usize = 8 * 1024;

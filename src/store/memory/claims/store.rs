@@ -16,8 +16,8 @@ use crate::{
 
 /// Keeps claims in this process. Clones share them.
 ///
-/// It is bounded, and its records do not outlive the process: a restart forgets what was done, and a copy that arrives
-/// after it runs again.
+/// It holds a limited number of records, and they are lost when the process ends: a duplicate that arrives after a
+/// restart runs again.
 ///
 /// ```
 /// use tower_webhooks::store::MemoryStore;

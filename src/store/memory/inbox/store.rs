@@ -12,9 +12,10 @@ use crate::{
     mutex::Mutex,
 };
 
-/// Keeps an inbox in this process, for tests: **what it has acknowledged ends with the process.** Clones share the events.
+/// An inbox in the memory of this process, for tests: **its events are lost when the process ends.** Clones share the
+/// events.
 ///
-/// Its calls look at every event that it holds.
+/// Each call reads all events.
 #[derive(Clone, Default)]
 pub struct MemoryInbox {
     tables: Arc<Mutex<Tables>>,

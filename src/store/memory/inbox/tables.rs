@@ -194,7 +194,7 @@ impl Tables {
         let Some(event) = self.events.get(&id).filter(|event| event.standing.state.has_ended()) else { return };
         let Some(order) = event.draft.order_key else { return };
         let is_of_key = |event: &Event| event.draft.order_key == Some(order) && !event.standing.state.has_ended();
-        // Where one of them is due or being worked already, the others go on waiting.
+        // If one of them is due or being handled already, the others continue to wait.
         if self.events.values().any(|event| is_of_key(event) && event.standing.due_at != NEVER) {
             return;
         }
@@ -333,7 +333,7 @@ impl Event {
     }
 }
 
-/// How many events of each provider are given out.
+/// How many events of each provider are leased.
 fn given_of(events: &[LeasedEvent]) -> HashMap<Arc<str>, u32> {
     events.iter().fold(HashMap::new(), |mut given, event| {
         *given.entry(Arc::clone(&event.provider)).or_default() += 1;

@@ -24,7 +24,7 @@ impl Tables {
         batch.answers(|place| became[place])
     }
 
-    /// Returns what is kept under a message's tenant and id: its number and its digest.
+    /// Returns the number and the digest of the stored message with this tenant and id.
     fn kept(&self, message: &Message) -> Option<(u64, [u8; 32])> {
         let found = self.find(tenant(message), message.message_id().as_str());
         found.map(|(number, stored)| (number, stored.digest))

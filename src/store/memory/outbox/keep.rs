@@ -1,4 +1,4 @@
-//! Removes what a tenant has, and what is old.
+//! Removes the data of a tenant, and old data.
 
 use bytes::Bytes;
 

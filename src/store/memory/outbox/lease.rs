@@ -41,7 +41,7 @@ impl Tables {
         }
         let next_due = match (leased.is_empty(), has_served) {
             (true, false) => self.next_due(now),
-            // There may be more behind what was cancelled or put aside.
+            // More deliveries may be due after those that were cancelled or parked.
             (true, true) => Some(now),
             (false, _) => None,
         };
@@ -49,7 +49,7 @@ impl Tables {
         Leases::new(leased, next_due.map(until))
     }
 
-    /// Gathers what waits for an endpoint.
+    /// Collects the waiting deliveries of an endpoint.
     fn waiting_of(&mut self, id: EndpointId, now: Millis) -> Option<Waiting> {
         if self.endpoints.get(&id)?.health.in_order {
             self.take_back(id, now);

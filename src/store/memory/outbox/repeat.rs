@@ -1,4 +1,4 @@
-//! What is sent again: what somebody resends, and what an endpoint missed.
+//! Sends deliveries again: by `resend`, and by `recover`.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! How attempts ended, and what waits.
+//! The outcomes of attempts, and the backlog.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -24,14 +24,14 @@ pub(super) struct Tables {
     by_id: HashMap<(String, String), u64>,
     /// The deliveries of each message, by their endpoints.
     by_message: BTreeMap<u64, BTreeMap<EndpointId, u64>>,
-    /// What is pending or sending, by when it is due.
+    /// Pending and sending deliveries, by due time.
     waiting: BTreeSet<(EndpointId, Millis, u64)>,
-    /// What is sending, by when its lease ends.
+    /// Sending deliveries, by the end of their leases.
     sending: BTreeSet<(EndpointId, Millis, u64)>,
     lease_ends: BTreeSet<(Millis, u64)>,
-    /// What has an order key and has not ended, by its number.
+    /// Deliveries with an order key that have not ended, by number.
     keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
-    /// What of it is sending.
+    /// Those of them that are being sent.
     sending_keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
     /// From when on something of an enabled endpoint may be leased, and the entry of each endpoint.
     looks: BTreeSet<(Millis, EndpointId)>,
@@ -39,7 +39,7 @@ pub(super) struct Tables {
     last: u64,
 }
 
-/// What is counted together: tenant, hour, endpoint, how the attempt ended, and its bucket of latency.
+/// The key of a count: tenant, hour, endpoint, outcome of the attempt, and bucket of latency.
 pub(super) type Counted = (Arc<str>, u32, EndpointId, AttemptEnd, u8);
 
 pub(super) struct Endpoint {
@@ -198,7 +198,7 @@ impl Tables {
         self.deliveries.iter().map(|(number, delivery)| (*number, delivery))
     }
 
-    /// Returns the due times of what waits for an endpoint, the earliest first.
+    /// Returns the due times of an endpoint's waiting deliveries, the earliest first.
     pub(super) fn due_times(&self, endpoint: EndpointId) -> impl Iterator<Item = Millis> {
         let of_it = self.waiting.range((endpoint, Millis::MIN, 0)..=(endpoint, Millis::MAX, u64::MAX));
         of_it.map(|(_, due_at, _)| *due_at)
@@ -240,7 +240,8 @@ impl Tables {
         }
     }
 
-    /// Returns whether a delivery is behind another one with its order key, and whether one is being sent beside it.
+    /// Returns whether an earlier delivery with the same order key has not ended, and whether another one with this key
+    /// is being sent.
     pub(super) fn turn(&self, number: u64, delivery: &Delivery, now: Millis) -> (bool, bool) {
         let Some(key) = &delivery.order_key else { return (false, false) };
         let all = (delivery.endpoint, key.clone(), 0)..=(delivery.endpoint, key.clone(), u64::MAX);
@@ -331,9 +332,9 @@ impl Tables {
         true
     }
 
-    // What a worker asks.
+    // The questions of a worker.
 
-    /// Returns the enabled endpoints of which something may be leased now, but for those that have no room.
+    /// Returns the enabled endpoints whose deliveries may be leased now, except those at their limit.
     pub(super) fn ready(&self, now: Millis) -> impl Iterator<Item = &Endpoint> {
         let ready = self.looks.iter().take_while(move |(at, _)| *at <= now);
         ready.filter_map(|(_, id)| self.endpoints.get(id))
@@ -397,7 +398,7 @@ impl Tables {
         }
     }
 
-    /// Updates the time at which an endpoint is looked at: when something of it may be leased.
+    /// Updates the time at which one of an endpoint's deliveries may be leased.
     fn refresh(&mut self, id: EndpointId) {
         if let Some(at) = self.looked_at.remove(&id) {
             self.looks.remove(&(at, id));

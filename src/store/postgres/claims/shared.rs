@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// What the clones of a store share for its claims.
+/// The state that the clones of a store share for claims.
 pub(in crate::store::postgres) struct Claims {
     server: Arc<Server>,
     /// Set once the tables were found to fit; until then each call looks.
@@ -95,7 +95,7 @@ impl Claims {
             // new statement can read it.
             result = self.server.fetch(deadline, &self.claim, &values).await;
         }
-        // Somebody is claiming it at this very moment, and their record cannot be read yet.
+        // Another process is claiming it at this moment, and its record cannot be read yet.
         let contended = ClaimOutcome::InFlight { retry_after: claim.lease, fingerprint: claim.fingerprint };
         match result {
             Ok(Some(row)) => outcome(&row, contended).map_err(|error| store_error(error, CONTEXT)),

@@ -34,7 +34,7 @@ pub(super) async fn accept(inbox: &Inbox, request: AcceptRequest) -> Result<Vec<
         let (event, accepted) = inbox.group.accept(core, request.consumer.clone(), event).await?;
         match accepted {
             Some(accepted) => return Ok(announced(core, vec![accepted])),
-            // What is there is dead or old: it is replaced under a lock.
+            // The stored event is dead or expired, so it has to be replaced under a lock.
             None => request.events.push(event),
         }
     }
@@ -56,7 +56,7 @@ fn announced(core: &Core, accepted: Vec<Accepted>) -> Vec<Accepted> {
     accepted
 }
 
-/// Nothing but the row of its key decides about such an event.
+/// Returns `true` if only the row with the same key decides about the event.
 fn is_simple(request: &AcceptRequest) -> bool {
     matches!(&request.events[..], [event] if event.order_key.is_none() && event.guard.is_none())
         && request.limit.is_none()
@@ -81,7 +81,7 @@ async fn accept_in(core: &Core, tx: &mut Tx, request: &AcceptRequest) -> Result<
     };
     let answers = policy::accept(events, found, room, looked.now);
 
-    // Those that come in one call wait for each other too.
+    // Events of one call wait for each other too.
     let mut comes = HashSet::new();
     let (mut fresh, mut old, mut armed) = (Vec::new(), (Vec::new(), Vec::new()), Vec::new());
     for ((event, answer), (row, _, waits)) in events.iter().zip(&answers).zip(&looked.events) {
@@ -125,7 +125,7 @@ async fn accept_in(core: &Core, tx: &mut Tx, request: &AcceptRequest) -> Result<
     Ok(answers)
 }
 
-/// What is known of events before they are stored.
+/// The facts about events before they are stored.
 struct Looked {
     now: Millis,
     unfinished: u64,

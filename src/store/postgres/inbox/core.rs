@@ -25,7 +25,7 @@ pub(super) struct Core {
     pub(super) begin: Box<str>,
     /// The channel on which workers are notified.
     pub(super) channel: Box<str>,
-    /// `None` if nobody is to be notified.
+    /// `None` if notifications are turned off.
     notifier: Option<Notifier>,
     /// Set once the tables were found to fit; until then each call looks.
     checked: AtomicBool,

@@ -1,4 +1,5 @@
-//! What comes at the same time is stored by one statement, so that it shares a round trip, a commit and a wait for the disk.
+//! Stores events that arrive at the same time with one statement, so that they share a round trip, a commit and a wait
+//! for the disk.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ struct Arrived {
     reply: oneshot::Sender<Result<Answer, StoreError>>,
 }
 
-/// The event comes back: one that is not decided by a statement needs a transaction.
+/// The event is returned, since it needs a transaction if the statement cannot decide about it.
 type Answer = (EventDraft, Option<Accepted>);
 
 impl Group {
@@ -43,7 +44,7 @@ impl Group {
     }
 }
 
-/// Stores what arrives, until nobody is left who could send more. While some groups are being stored, the next one grows.
+/// Stores arriving events until the last sender is dropped. While some groups are being stored, the next one grows.
 async fn run(core: Arc<Core>, mut arriving: mpsc::Receiver<Arrived>) {
     let mut storing = JoinSet::new();
     let mut left = None;
@@ -69,7 +70,7 @@ async fn run(core: Arc<Core>, mut arriving: mpsc::Receiver<Arrived>) {
     while storing.join_next().await.is_some() {}
 }
 
-/// Takes what has arrived: of different keys, and no more than one statement should carry. What does not fit is `left`.
+/// Takes arrived events with different keys, at most as many as one statement should carry. The rest is `left`.
 fn take(first: Arrived, arriving: &mut mpsc::Receiver<Arrived>, left: &mut Option<Arrived>) -> Vec<Arrived> {
     let (mut group, mut keys, mut bytes) = (Vec::new(), HashSet::new(), 0);
     let mut next = Some(first);
@@ -96,7 +97,7 @@ async fn store(core: &Core, group: Vec<Arrived>) {
         Ok(answers) => {
             for (arrived, answer) in group.into_iter().zip(answers) {
                 let Arrived { event, reply, .. } = arrived;
-                // Whoever was dropped meanwhile does not want to know.
+                // The caller may have been dropped meanwhile.
                 let _ = reply.send(Ok((event, answer)));
             }
         }
@@ -113,11 +114,13 @@ async fn store(core: &Core, group: Vec<Arrived>) {
     }
 }
 
-/// How many events one statement stores at most: enough that a round trip and a commit are little beside them.
+/// How many events one statement stores at most: enough to make each event's share of the round trip and the commit
+/// small.
 const MOST: usize = 64;
 
-/// How much of their bodies one statement carries, beside the last one.
+/// When the bodies of a statement reach this size, no further event is added.
 const MOST_BYTES: usize = 1 << 20;
 
-/// How many groups are stored at the same time: the first event that comes alone must not make all others wait for its commit.
+/// How many groups are stored at the same time: with one, all later events would wait for the commit of the first
+/// event.
 const MOST_AT_ONCE: usize = 2;

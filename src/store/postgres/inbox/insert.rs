@@ -19,10 +19,11 @@ use crate::{
 
 pub(super) const CONTEXT: &str = "accept events";
 
-/// Stores events, of different keys, about each of which nothing but the row of its key decides. `None` for one that needs a transaction.
+/// Stores events with different keys, about each of which only the row with its key decides. The answer is `None` if an
+/// event needs a transaction.
 ///
-/// What is not there is new: that is what [`policy::accept`] says of an event of which nothing was found, and it arrives as one that waits
-/// for nobody. It is the server that finds out, in the statement that stores the others.
+/// An event without a stored row is new, as [`policy::accept`] decides if nothing was found, and it does not wait for
+/// another one. The server checks this in the statement that stores the events.
 pub(super) async fn accept_simple(
     core: &Core,
     deadline: Instant,
@@ -53,14 +54,14 @@ pub(super) struct Draft<'a> {
     pub(super) waits: bool,
 }
 
-/// Where a statement runs.
+/// The place where a statement runs.
 pub(super) enum Way<'a> {
     /// As a transaction of its own.
     Alone(Instant),
     Within(&'a mut Tx),
 }
 
-/// Stores what is not there, and reads what is: a row for each event.
+/// Stores the events that are new, and reads the others: a row for each event.
 pub(super) async fn insert(core: &Core, way: Way<'_>, drafts: &[Draft<'_>]) -> Result<Vec<PgRow>, sqlx::Error> {
     let of = |list: fn(&EventDraft) -> Option<&Arc<str>>| -> Vec<Option<Cow<'_, str>>> {
         drafts.iter().map(|draft| list(draft.event).map(|text| kept(text))).collect()
@@ -120,7 +121,7 @@ pub(super) fn guard_of(event: &EventDraft) -> Option<ClaimKey> {
     event.guard.map(|guard| guard.key)
 }
 
-/// A key of each event; no bytes where it has none, since a list of bytes has no NULL.
+/// A key of each event; empty if it has none, since a list of byte strings has no NULL.
 pub(super) fn bytes_of<'e>(
     events: impl Iterator<Item = &'e EventDraft>,
     key: fn(&EventDraft) -> Option<ClaimKey>,

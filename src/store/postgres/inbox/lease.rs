@@ -38,7 +38,7 @@ pub(super) async fn lease(core: &Core, request: InboxLease) -> Result<InboxLease
     }
     let mut leases = transaction!(core, deadline, CONTEXT, tx => lease_in(core, &mut tx, &request, &consumer))?;
     if leases.events.is_empty() && leases.exhausted == 0 && leases.next_due == Some(Duration::ZERO) {
-        // Somebody holds the locks of what is due. The next look, soon, shows what is left.
+        // Other connections have locked the due events. The next look, soon, finds those that are left.
         leases.next_due = Some(SOON);
     }
     Ok(leases)
@@ -95,7 +95,7 @@ async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str
         }
         let ended = end(core, tx, exhausted, now).await?;
         leases.exhausted += ended;
-        // What stands behind a dead one may be due now.
+        // An event that waited for a dead one may be due now.
         if ended == 0 || is_alone {
             break;
         }
@@ -108,7 +108,7 @@ async fn lease_in(core: &Core, tx: &mut Tx, request: &InboxLease, consumer: &str
     Ok(leases)
 }
 
-/// What is given out of each source, where that is limited.
+/// The number of leased events of each provider, if that is limited.
 struct Held<'a> {
     limit: Option<i64>,
     sources: Vec<Cow<'a, str>>,
@@ -116,7 +116,7 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// What is held, and what has been given out in this call.
+    /// Counts the events that the worker holds, and those that this call has leased.
     fn of(request: &'a InboxLease, given: &'a [LeasedEvent]) -> Self {
         let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
         if request.source_limit.is_some() {
@@ -132,7 +132,7 @@ impl<'a> Held<'a> {
         self.sources.iter().map(|source| Some(&**source)).collect()
     }
 
-    /// When something is due.
+    /// Finds the time at which the next event is due.
     fn look<'v>(
         &'v self,
         core: &'v Core,
@@ -147,7 +147,7 @@ impl<'a> Held<'a> {
         (&core.statements.look_at_sources, values)
     }
 
-    /// What is due.
+    /// Finds due events.
     fn due<'v>(
         &'v self,
         core: &'v Core,
@@ -184,8 +184,9 @@ pub(super) fn text(head: &[u8]) -> Arc<str> {
     String::from_utf8_lossy(head).into()
 }
 
-/// Writes that events which are locked are dead, and lets those behind them go on. One whose order key somebody else decides about at this
-/// moment is left to the next look: to wait for that lock with rows locked could be a deadlock.
+/// Marks locked events as dead, and makes those that waited for them due. If another transaction holds the lock of an
+/// event's order key, the event is left to the next look: waiting for that lock while rows are locked could be a
+/// deadlock.
 async fn end(core: &Core, tx: &mut Tx, mut dead: Vec<EventRow>, now: Millis) -> Result<u64, sqlx::Error> {
     let numbers = core.locks(dead.iter().filter_map(|row| row.order_key.as_deref()));
     if !numbers.is_empty() {
@@ -202,7 +203,7 @@ async fn end(core: &Core, tx: &mut Tx, mut dead: Vec<EventRow>, now: Millis) -> 
     Ok(dead.len() as u64)
 }
 
-/// Writes how events are doing that are locked, and that nobody holds from now on.
+/// Writes the state of locked events, which no worker holds from now on.
 pub(super) async fn write<'r>(
     core: &Core,
     tx: &mut Tx,
@@ -275,7 +276,7 @@ pub(super) async fn finish(core: &Core, id: InboxId, token: LeaseToken, ending: 
         return Ok(Fenced::Stale);
     }
     if row.order_key.is_none() || !row.standing.state.has_ended() {
-        // Nothing but its row is decided about, and that is still its holder's.
+        // Only its row changes, and its holder still holds it.
         let ended = write_ended(core, Way::Alone(deadline), &row, token, &ending).await;
         return ended.map_err(|error| store_error(error, FINISH));
     }
@@ -321,7 +322,8 @@ async fn finish_on(
         // Others would not see the event that has come since the snapshot was taken, and it would wait forever.
         let isolation = locked.first().map(|row| row.try_get::<String, _>("isolation")).transpose()?;
         if isolation.as_deref() != Some("read committed") {
-            let reason = "an event with an order key ends only in a transaction of the isolation level read committed";
+            let reason =
+                "an event with an order key can only end in a transaction at the isolation level read committed";
             return Err(sqlx::Error::Configuration(reason.into()));
         }
     }
@@ -341,7 +343,7 @@ enum Way<'a> {
     Within(&'a mut PgConnection),
 }
 
-/// Writes what was decided about an event, if its holder still holds it.
+/// Writes the decision about an event, if its holder still holds it.
 async fn write_ended(
     core: &Core,
     way: Way<'_>,

@@ -7,7 +7,7 @@ use crate::{
     inbox::{EventDraft, EventState, InboxId, LeaseToken, policy::Standing},
 };
 
-/// The number of a state. What has not ended is 0 or 1, as the indexes say.
+/// The number of a state. Events that have not ended have 0 or 1, as the indexes require.
 pub(super) fn number(state: EventState) -> i64 {
     match state {
         EventState::Pending => 0,
@@ -81,7 +81,7 @@ pub(super) fn id_of(seq: i64) -> InboxId {
     InboxId::from_u64(u64::try_from(seq).unwrap_or_default())
 }
 
-/// Whole milliseconds, where a sum with a time must fit.
+/// Whole milliseconds, limited so that their sum with a time does not overflow.
 pub(super) fn bounded(duration: Duration) -> i64 {
     /// A thousand years.
     const LONGEST: i64 = 1000 * 365 * 24 * 60 * 60 * 1000;
@@ -92,7 +92,7 @@ pub(super) fn until(later: Millis, earlier: Millis) -> Duration {
     Duration::from_millis(u64::try_from(later.saturating_sub(earlier)).unwrap_or_default())
 }
 
-/// A text as it is kept: PostgreSQL's texts have no character 0, and senders may use it.
+/// Returns a text as it is stored: PostgreSQL's texts cannot contain the character NUL, which senders may use.
 pub(super) fn kept(text: &str) -> Cow<'_, str> {
     if text.contains(['\\', '\0']) {
         Cow::Owned(text.replace('\\', r"\\").replace('\0', r"\0"))
@@ -101,7 +101,7 @@ pub(super) fn kept(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text of which this was [`kept`].
+/// Returns the text from its stored form: the reverse of [`kept`].
 pub(super) fn restored(kept: &str) -> Arc<str> {
     if !kept.contains('\\') {
         return kept.into();

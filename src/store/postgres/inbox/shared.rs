@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{core::Core, group::Group};
 use crate::store::postgres::server::Server;
 
-/// What the clones of a store share for its inbox.
+/// The state that the clones of a store share for the inbox.
 pub(in crate::store::postgres) struct Inbox {
     pub(super) core: Arc<Core>,
     pub(super) group: Group,

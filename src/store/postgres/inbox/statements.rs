@@ -54,14 +54,14 @@ statements! {
 }
 
 impl Statements {
-    /// The statement of a list. Its values are the consumer, the event before, the limit, and what is wanted, in the order of the fields
-    /// of [`Shape`].
+    /// The statement of a list. Its values are the consumer, the event before the page, the limit, and the filters in
+    /// the order of the fields of [`Shape`].
     pub(super) fn list(&self, wanted: &InboxQuery) -> &Statement {
         &self.lists[Shape::of(wanted).index()]
     }
 }
 
-/// What a list asks for. Each has a statement of its own, so that each is planned for itself.
+/// The filters of a list. Each combination has its own statement, so that PostgreSQL plans each of them separately.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     state: bool,

@@ -161,7 +161,7 @@ pub(super) async fn cancel(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, 
 
 /// Cancels a delivery with an order key, after which the next one with that key is due.
 async fn cancel_in_turn(outbox: &Outbox, tx: &mut Tx, id: SentDeliveryId) -> Result<bool, sqlx::Error> {
-    // What is decided under the lock is read after it.
+    // The rows are read after the lock was taken, since the decision depends on them.
     tx.all(&outbox.statements.lock_of_delivery, &[Value::from(seq(id))]).await?;
     let values = [outbox.offset(), Value::from(seq(id))];
     Ok(!tx.all(&outbox.statements.cancel_in_turn, &values).await?.is_empty())

@@ -97,7 +97,7 @@ pub(super) async fn dispatch_to(
             if !row.try_get::<bool, _>("is_there")? || row.try_get::<bool, _>("is_known")? {
                 return Ok(None);
             }
-            // Somebody has just stored a message under the id. Now it can be read.
+            // Another process has just stored a message under the id, which can be read now.
         }
         Err(too_busy())
     };
@@ -157,7 +157,7 @@ async fn store_all(
         for (place, row) in left.iter().zip(&rows) {
             stored[*place] = read(row)?;
         }
-        // Somebody has just stored a message under one of the ids. Now it can be read.
+        // Another process has just stored a message under one of the ids, which can be read now.
         left.retain(|place| stored[*place].is_none());
     }
 

@@ -178,7 +178,7 @@ pub(super) async fn switch(
     let deadline = outbox.deadline().await?;
     let switched = transaction!(outbox, deadline, CONTEXT, tx => find_and_switch(outbox, &mut tx, id, disabled))?;
     let Some(moved) = switched else { return Ok(false) };
-    // From here on it is switched, for all who lease. What is too much for the rest of the time, `purge` goes on with.
+    // The switch takes effect here, for all workers. If the remaining rows take too long, `purge` continues with them.
     if disabled.is_none() && moved > 0 {
         outbox.announce();
     }
@@ -196,7 +196,8 @@ async fn find_and_switch(
     switch_in(outbox, tx, &found, disabled).await.map(Some)
 }
 
-/// Enables or disables an endpoint that is locked, and begins to resume or hold what waits for it. Returns how many that were.
+/// Enables or disables a locked endpoint, and begins to resume or hold its waiting deliveries. Returns how many it has
+/// moved.
 pub(super) async fn switch_in(
     outbox: &Outbox,
     tx: &mut Tx,
@@ -205,7 +206,8 @@ pub(super) async fn switch_in(
 ) -> Result<i64, sqlx::Error> {
     let mut health = found.health;
     let disabled = match disabled {
-        // The first reason stays. A count that goes on would have the endpoint rest when it is enabled again.
+        // The first reason is kept. The count is reset, since the endpoint would otherwise rest when it is enabled
+        // again.
         Some(reason) => Some(found.endpoint.disabled.unwrap_or(reason)),
         None => {
             health.enable();

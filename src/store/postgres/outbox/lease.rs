@@ -43,12 +43,12 @@ pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leas
         return Ok(Leases::new(Vec::new(), next_due));
     }
     let leased = transaction!(outbox, deadline, CONTEXT, tx => lease_in(outbox, &mut tx, &request, &look.candidates))?;
-    // Another worker holds the locks. The next look, soon, shows what it left.
+    // Another worker holds the locks. The next look, soon, finds the deliveries that it has left.
     let next_due = leased.is_empty().then_some(SOON);
     Ok(Leases::new(leased, next_due))
 }
 
-/// What a look without a lock finds.
+/// The result of a look without a lock.
 struct Look {
     now: Millis,
     /// The endpoints that have something due and room for it, those that waited longest first.
@@ -107,7 +107,7 @@ async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Res
 /// them. Returns the time until the first of them is to be looked at.
 async fn settle(outbox: &Outbox, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
     let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
-    // What is decided under the lock is read after it.
+    // The rows are read after the lock was taken, since the decision depends on them.
     let locked = tx.all(&outbox.statements.lock_idle, &[Value::ManyTexts(&ids)]).await?;
     let ids = locked.iter().map(|row| Ok(Some(row.try_get("id")?))).collect::<Result<Vec<_>, sqlx::Error>>()?;
     if ids.is_empty() {
@@ -139,8 +139,8 @@ async fn lease_in(
     take(outbox, tx, request, &served, now).await
 }
 
-/// Locks those of the endpoints that nobody else has locked. What waits for them is read after that: before the lock, another worker
-/// may have leased of it.
+/// Locks the endpoints that no other connection has locked. Their waiting deliveries are read afterwards: before the
+/// lock, another worker may have leased some of them.
 async fn lock(
     outbox: &Outbox,
     tx: &mut Tx,
@@ -175,7 +175,7 @@ async fn lock(
     Ok(Some((now, locked)))
 }
 
-/// Reads what waits for endpoints that are locked.
+/// Reads the waiting deliveries of locked endpoints.
 async fn gather(
     outbox: &Outbox,
     tx: &mut Tx,
@@ -186,7 +186,7 @@ async fn gather(
     let in_order: Vec<_> = in_order.collect();
     if !in_order.is_empty() {
         let in_order: Vec<_> = in_order.iter().map(|id| Some(&**id)).collect();
-        // What is not moved yet goes before what is dispatched meanwhile.
+        // Deliveries that are still to be moved go before those that are dispatched meanwhile.
         for row in tx.all(&outbox.statements.moved_on, &[Value::ManyTexts(&in_order)]).await? {
             if let Ok(id) = row.try_get::<&str, _>("endpoint")?.parse::<EndpointId>() {
                 locked.remove(&id);
@@ -205,7 +205,7 @@ async fn gather(
     Ok(())
 }
 
-/// Reads what waits for some of the endpoints that are locked.
+/// Reads the waiting deliveries of some of the locked endpoints.
 async fn read_waiting(
     outbox: &Outbox,
     tx: &mut Tx,
@@ -233,7 +233,7 @@ async fn read_waiting(
     Ok(())
 }
 
-/// Writes what was decided, and reads what is leased.
+/// Writes the decisions, and reads the leased deliveries.
 async fn take(
     outbox: &Outbox,
     tx: &mut Tx,

@@ -22,10 +22,10 @@ use crate::{
     },
 };
 
-const CONTEXT: &str = "move what waits for an endpoint";
+const CONTEXT: &str = "move the waiting deliveries of an endpoint";
 
-/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Returns how many
-/// that were; as many as a step has means that there may be more.
+/// Begins to move the waiting deliveries of an endpoint, inside the transaction that switches it, with the first step.
+/// Returns how many that were; as many as a step has means that there may be more.
 pub(super) async fn start(
     outbox: &Outbox,
     tx: &mut Tx,

@@ -36,7 +36,7 @@ pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> 
     let content = before(now, retention.content).max(rows);
     let most = Value::from(i64::from(limit));
 
-    // In the order in which rows stop being needed. A message that is still to be delivered to somebody is not touched.
+    // In the order in which rows stop being needed. A message with a delivery that has not ended is not changed.
     outbox.ask(CONTEXT, &statements.purge_strays, &[most]).await?;
     let (mut changed, is_due) = go_on_moving(outbox, limit).await?;
     for (statement, values) in [

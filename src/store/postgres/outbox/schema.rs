@@ -7,7 +7,7 @@ pub(super) const OUTBOX: Part = Part {
     steps: &[
         Migration { version: 1, oldest_reader: 1, sql: include_str!("../migrations/outbox_1.sql") },
         Migration { version: 2, oldest_reader: 1, sql: include_str!("../migrations/outbox_2.sql") },
-        // What the versions before make due by an update is not found at once by this one.
+        // If an earlier version makes a delivery due with an update, this version does not find it at once.
         Migration { version: 3, oldest_reader: 3, sql: include_str!("../migrations/outbox_3.sql") },
         Migration { version: 4, oldest_reader: 3, sql: include_str!("../migrations/outbox_4.sql") },
         Migration { version: 5, oldest_reader: 3, sql: include_str!("../migrations/outbox_5.sql") },

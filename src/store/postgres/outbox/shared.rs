@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What the clones of a store share for its outbox.
+/// The state that the clones of a store share for the outbox.
 pub(in crate::store::postgres) struct Outbox {
     pub(super) server: Arc<Server>,
     pub(super) statements: Statements,
@@ -27,7 +27,7 @@ pub(in crate::store::postgres) struct Outbox {
     pub(super) begin: Box<str>,
     /// The channel on which workers are notified.
     pub(super) channel: Box<str>,
-    /// `None` if nobody is to be notified.
+    /// `None` if notifications are turned off.
     notifier: Option<Notifier>,
     /// Set once the tables were found to fit; until then each call looks.
     checked: AtomicBool,

@@ -20,7 +20,7 @@ pub(super) async fn read(outbox: &Outbox, scope: Scope, since: u32, until: u32) 
     Ok(cells.into_iter().flatten().collect())
 }
 
-/// What a newer version counts is not known here.
+/// This version ignores outcomes that only a newer version knows.
 fn cell(row: &PgRow) -> Result<Option<StatsCell>, sqlx::Error> {
     let (hour, count): (i64, i64) = (row.try_get("hour")?, row.try_get("count")?);
     let (ended, bucket): (i16, i16) = (row.try_get("ended")?, row.try_get("bucket")?);

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What the clones of a store share for its claims.
+/// The state that the clones of a store share for claims.
 pub(in crate::store::sqlite) struct Claims {
     setup: Setup,
     sql: Arc<Sql>,

@@ -224,7 +224,7 @@ fn decide(changes: &[Change], found: &mut Found, now: Millis) -> (Vec<Answer>, H
             None => None,
         };
         match change {
-            // A claim that nobody waits for would delay its delivery for a whole lease.
+            // If the caller was dropped, the claim is not made: it would delay the delivery for a whole lease.
             Change::Claim(_, reply) if reply.is_closed() => Answer::Unwanted,
             Change::Claim(claim, _) => {
                 let outcome = match record {

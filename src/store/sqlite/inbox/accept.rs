@@ -84,7 +84,7 @@ async fn look_up(
     Ok((row, is_guarded))
 }
 
-/// Counts what has not ended, no further than to the limit.
+/// Counts the events that have not ended, up to the limit.
 async fn unfinished(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -137,7 +137,7 @@ async fn insert(
     .map(drop)
 }
 
-/// Puts what came now in the place of what is dead.
+/// Replaces a dead event by the new content.
 async fn rearm(
     connection: &mut SqliteConnection,
     prefix: &str,

@@ -36,7 +36,7 @@ pub(super) async fn change(
                 .bind(consumer.to_owned())
                 .bind(number(EventState::Dead))
                 .bind(from_time(*since))
-                // One that cannot be replayed must not stand in the way of others.
+                // An event that cannot be replayed must not block others.
                 .bind(change == Change::Discard)
                 .bind(i64::from(limit))
                 .fetch_all(&mut *connection)

@@ -44,12 +44,12 @@ pub(super) enum Answer {
     Unwanted,
 }
 
-/// Writes what it is sent, as much as waits in one transaction, until nobody is left who could send more.
+/// Carries out the calls that it receives, all waiting ones in one transaction, until the last sender is dropped.
 pub(super) async fn run(access: Arc<Access>, mut arriving: mpsc::Receiver<Write>) {
     let mut writes = Vec::with_capacity(MOST);
     while arriving.recv_many(&mut writes, MOST).await > 0 {
         let mut connections = access.writing.lock().await;
-        // Closed, and who waits here is told so by the answer that does not come.
+        // The connection is closed. The waiting callers get an error, since their reply channels are dropped.
         let Some(connections) = connections.as_mut() else { return };
         let mut incoming = Incoming { access: &access, connections, arriving: &mut arriving };
         commit(&mut incoming, std::mem::take(&mut writes)).await;
@@ -131,7 +131,7 @@ impl Write {
         now: Millis,
     ) -> Result<Answer, StoreError> {
         if self.reply.is_closed() && !matches!(self.call, Call::Finish(..)) {
-            // A call that was dropped is not begun. An event was handled anyway, so that is noted.
+            // A dropped call is not begun, except `finish`: the event was handled anyway, so the result is stored.
             return Ok(Answer::Unwanted);
         }
         let failed = |error| store_error(self.call.name(), error);
@@ -181,6 +181,6 @@ pub(super) fn mixed_up() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "the inbox of the SQLite store did not answer")
 }
 
-/// How many calls one transaction writes at most: enough that the wait for the disk is little beside them, and few enough that
-/// another process soon has its turn.
+/// How many calls one transaction carries out at most: enough to make each call's share of the wait for the disk small,
+/// and few enough that another process soon has its turn.
 const MOST: usize = 64;

@@ -81,7 +81,7 @@ pub(super) async fn lease(
             }
         }
         leases.exhausted += exhausted;
-        // What stands behind a dead one may be due now.
+        // An event that waited for a dead one may be due now.
         if exhausted == 0 || is_alone {
             break;
         }
@@ -102,7 +102,7 @@ async fn hold(connection: &mut SqliteConnection, prefix: &str, row: &EventRow) -
         .map(drop)
 }
 
-/// What is due, the first one first: of each source no more than its limit leaves.
+/// Returns the due events, the earliest first, and of each provider only as many as its limit allows.
 async fn due(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -125,7 +125,7 @@ async fn due(
     Ok(rows.into_iter().take(usize::try_from(room).unwrap_or_default()).map(|(.., row)| row).collect())
 }
 
-/// What is due, along an index, in its order.
+/// Returns the due events, in the order of an index.
 fn due_text(index: &str, source: &str) -> String {
     format!(
         "SELECT {STANDING}, key, accepted_at, head, body, provider FROM {{}}inbox_events INDEXED BY {{}}inbox_events_{index} \
@@ -133,7 +133,8 @@ fn due_text(index: &str, source: &str) -> String {
     )
 }
 
-/// The sources of which something has not ended and more may be given out, and how much. Steps from one to the next along an index.
+/// Returns the providers with events that have not ended and that are below their limit, and how many more may be
+/// leased. It steps from one provider to the next along an index.
 async fn sources(
     connection: &mut SqliteConnection,
     prefix: &str,

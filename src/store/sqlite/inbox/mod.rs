@@ -1,8 +1,8 @@
 //! The inbox in an SQLite database: one row for each event.
 //!
-//! One connection of the store's own writes it, with `synchronous = EXTRA`: what was accepted outlives a power cut. What is ended in the
-//! application's transaction is as safe as the application's connection makes it. Everything that writes is committed in groups by a
-//! task, so that many share one wait for the disk. What only reads has another connection.
+//! The store has its own connection for writes, with `synchronous = EXTRA`, so that accepted events survive a power
+//! cut. If an event ends in the application's transaction, its durability depends on the application's connection. One
+//! task commits writes in groups, so that many calls share one wait for the disk. Reads have another connection.
 
 mod accept;
 mod access;

@@ -20,7 +20,7 @@ pub(super) fn query<'q>(prefix: &str, text: &str) -> Query<'q, Sqlite, SqliteArg
     sqlx::query(AssertSqlSafe(text.replace("{}", prefix)))
 }
 
-/// The number of a state. What has not ended is 0 or 1, as the indexes say.
+/// The number of a state. Events that have not ended have 0 or 1, as the indexes require.
 pub(super) fn number(state: EventState) -> i64 {
     match state {
         EventState::Pending => 0,
@@ -151,7 +151,7 @@ pub(super) fn number_of(id: crate::inbox::InboxId) -> i64 {
     i64::try_from(id.to_u64()).unwrap_or(i64::MAX)
 }
 
-/// Whole milliseconds, where a sum with a time must fit.
+/// Whole milliseconds, limited so that their sum with a time does not overflow.
 pub(super) fn bounded(duration: Duration) -> i64 {
     /// A thousand years.
     const LONGEST: i64 = 1000 * 365 * 24 * 60 * 60 * 1000;

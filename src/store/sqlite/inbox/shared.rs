@@ -9,7 +9,7 @@ use crate::{
     store::{mailbox::Mailbox, sqlite::setup::Setup},
 };
 
-/// What the clones of a store share for its inbox.
+/// The state that the clones of a store share for the inbox.
 pub(in crate::store::sqlite) struct Inbox {
     pub(super) access: Arc<Access>,
     group: Mailbox<Write>,

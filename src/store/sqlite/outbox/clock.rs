@@ -28,7 +28,7 @@ const END: [&str; 2] = [
      WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000)",
 ];
 
-/// What was dispatched before the clock was set back, and not attempted since.
+/// Deliveries that were dispatched before the clock was set back, and not attempted since.
 const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq IN (\
      SELECT d.seq FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
      CROSS JOIN {}outbox_deliveries d INDEXED BY {}outbox_deliveries_waiting ON d.endpoint = e.id AND d.due_at > ?1 \
@@ -67,7 +67,8 @@ pub(super) fn went_back(leased_at: &AtomicI64, now: Millis) -> bool {
     leased_at.swap(now, Ordering::Relaxed) > now.saturating_add(TOLERATED)
 }
 
-/// Makes due what was dispatched before the clock was set back, and has endpoints with something due looked at.
+/// Makes deliveries due that were dispatched before the clock was set back, and makes workers look at endpoints with
+/// due deliveries.
 pub(super) async fn make_due(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
     for statement in [DISPATCHED, LOOKED_AT] {
         let done = query(prefix, statement).bind(now).execute(&mut *connection).await;

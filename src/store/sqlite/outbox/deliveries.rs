@@ -304,7 +304,8 @@ async fn page_of(
                 .bind(after)
                 .fetch_optional(&mut *connection)
                 .await?;
-            // If it was purged meanwhile, what was looked at is looked at again, and found as it is.
+            // If the message was purged meanwhile, the messages from `since` are read again. Those that were recovered
+            // already do not change.
             match row {
                 Some(row) => (row.try_get(0)?, after),
                 None => (since, 0),
@@ -379,7 +380,7 @@ mod tests {
         }
     }
 
-    /// Whatever is asked for, and whatever there is of it.
+    /// For every query, and for any number of rows.
     #[tokio::test]
     async fn no_list_reads_and_sorts_all_there_is() {
         let mut statements = vec![PAGE.to_owned()];

@@ -81,7 +81,7 @@ pub(super) async fn dispatch_to(
     outbox_id(seq).map(Some).map_err(failed)
 }
 
-/// What is known of a message before it is stored.
+/// The facts about a message before it is stored.
 #[derive(Clone, Copy, PartialEq)]
 enum Found {
     New,
@@ -144,7 +144,7 @@ async fn wanted<'e, 'm>(
         Entry::Vacant(entry) => {
             let statement = "SELECT id, events, labels FROM {}outbox_endpoints WHERE tenant = ? AND disabled IS NULL";
             let rows = query(prefix, statement).bind(tenant(message).to_owned()).fetch_all(connection).await?;
-            // Where labels cannot be read, nobody knows what the endpoint asks for.
+            // If its labels cannot be read, it is unknown which messages the endpoint wants.
             let rows = rows.iter().map(|row| {
                 let labels = columns::labels(row.try_get(2)?);
                 Ok(Candidate { id: row.try_get(0)?, events: row.try_get(1)?, labels: labels.ok() })
@@ -160,7 +160,7 @@ async fn wanted<'e, 'm>(
     Ok(wanted.map(|one| one.id.as_str()).collect())
 }
 
-/// An enabled endpoint, and what it asks for.
+/// An enabled endpoint, and the messages that it wants.
 struct Candidate {
     id: String,
     events: String,

@@ -66,7 +66,7 @@ pub(super) async fn get(session: &mut Session<'_>, id: EndpointId) -> Result<Opt
     Ok(found.map(|(endpoint, _)| endpoint))
 }
 
-/// What is found of an endpoint.
+/// The result of reading an endpoint.
 pub(super) enum Found {
     Missing,
     Readable(Box<EndpointRecord>, Health),
@@ -158,7 +158,7 @@ pub(super) async fn unreadable(session: &mut Session<'_>) -> Result<Vec<Endpoint
     }
 }
 
-/// Lets an endpoint rest whose row cannot be read, and tells the operator.
+/// Lets an endpoint whose row cannot be read rest, and logs it for the operator.
 pub(super) async fn rest_unreadable(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -220,7 +220,7 @@ pub(super) async fn change(
     Ok(Fenced::Applied)
 }
 
-/// Enables or disables an endpoint. Returns whether it is there, and whether there is more to move of what waits for it.
+/// Enables or disables an endpoint. Returns whether it exists, and whether more of its deliveries have to be moved.
 pub(super) async fn switch(
     session: &mut Session<'_>,
     id: EndpointId,
@@ -246,7 +246,7 @@ pub(super) async fn switch_in(
 ) -> Result<bool, StoreError> {
     let failed = |error| store_error("switch an endpoint", error);
     if disabled.is_none() {
-        // A count that goes on would have the endpoint rest when it is enabled again.
+        // The count is reset, since the endpoint would otherwise rest when it is enabled again.
         health.enable();
         note(connection, prefix, endpoint, &health, None).await?;
     }
@@ -261,7 +261,7 @@ pub(super) async fn switch_in(
     moves::start(connection, prefix, (&id, &endpoint.tenant), waits_as(disabled), now).await
 }
 
-/// Writes down how an endpoint is doing, from when on something of it may be leased, and when it was served if it just was.
+/// Stores the health of an endpoint, when its next delivery may be leased, and when it was served, if it was.
 pub(super) async fn note(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -295,13 +295,13 @@ pub(super) async fn note(
     .execute(connection)
     .await
     .map(drop)
-    .map_err(|error| store_error("note how an endpoint is doing", error))
+    .map_err(|error| store_error("store the health of an endpoint", error))
 }
 
 /// Lets something of an endpoint go before all else, which is due at [`URGENT_DUE`]. That it may be leased from then on is as
 /// `Health::ready_at` has it.
 pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delivery: i64) -> Result<(), StoreError> {
-    let failed = |error| store_error("let a delivery go first", error);
+    let failed = |error| store_error("move a delivery to the front", error);
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET urgent = 1, \
@@ -321,7 +321,7 @@ pub(super) async fn urge(connection: &mut SqliteConnection, prefix: &str, delive
         .map_err(failed)
 }
 
-/// Removes an endpoint. Returns whether it was there, and whether there is more to cancel of what waits for it.
+/// Removes an endpoint. Returns whether it existed, and whether more of its deliveries have to be cancelled.
 pub(super) async fn delete(session: &mut Session<'_>, id: EndpointId) -> Result<(bool, bool), StoreError> {
     let context = "delete an endpoint";
     let failed = |error| store_error(context, error);

@@ -19,7 +19,7 @@ const STEPS: [&str; 5] = [
      SELECT hour, endpoint, ended, bucket FROM {}outbox_stats WHERE tenant = ?1 LIMIT ?2)",
 ];
 
-/// Each step takes the write lock again, so that nobody waits for all of them.
+/// Each step takes the write lock again, so that others do not wait for all steps.
 pub(super) async fn erase(session: &mut Session<'_>, tenant: &str, limit: u32) -> Result<u64, StoreError> {
     let failed = |error| store_error("erase a tenant", error);
     let prefix = session.prefix;

@@ -51,7 +51,7 @@ pub(super) async fn finish(
     if let (Some(health), Found::Readable(endpoint, _)) = (finished.health, &found) {
         endpoints::note(connection, prefix, endpoint, &health, None).await?;
         if finished.disabled.is_some() {
-            // `purge` holds what is more than one step of what waits.
+            // If there are more waiting deliveries than one step can hold, `purge` holds the rest.
             endpoints::switch_in(connection, prefix, (endpoint, health), finished.disabled, now).await?;
             if let Some(notice) = &end.notice {
                 // If the notice is in conflict, the other message with its id says the same.

@@ -150,7 +150,7 @@ impl Write {
         now: Millis,
     ) -> Result<Answer, StoreError> {
         Ok(match self {
-            // A call that was dropped is not begun. An attempt was made anyway, so it is noted.
+            // A dropped call is not begun. The result of an attempt is stored anyway, since the attempt was made.
             Self::Dispatch(_, reply) if reply.is_closed() => Answer::Unwanted,
             Self::DispatchTo(.., reply) if reply.is_closed() => Answer::Unwanted,
             Self::Lease(_, reply) if reply.is_closed() => Answer::Unwanted,

@@ -88,14 +88,14 @@ pub(super) async fn lease(
     }
     let next_due = match (leased.is_empty(), has_served) {
         (true, false) => next_due(connection, prefix, now).await?,
-        // There may be more behind what was cancelled or put aside.
+        // More deliveries may be due after those that were cancelled or parked.
         (true, true) => Some(Duration::ZERO),
         (false, _) => None,
     };
     Ok(Leases::new(leased, next_due))
 }
 
-/// Gathers what waits for an endpoint, if something of it may be leased now.
+/// Collects the waiting deliveries of an endpoint, if one of them may be leased now.
 async fn gather(
     connection: &mut SqliteConnection,
     prefix: &str,
@@ -117,7 +117,7 @@ async fn gather(
         return Ok(None);
     }
     if health.in_order {
-        // What is still to be moved goes before what is dispatched in the meantime.
+        // Deliveries that are still to be moved go before those that are dispatched in the meantime.
         if moves::of_endpoint(connection, prefix, id).await? == Some(DeliveryState::Pending) {
             return Ok(None);
         }
@@ -150,12 +150,12 @@ const SEE: &str = "SELECT id, proven, found, look_at, tenant FROM (\
      WHERE e.disabled IS NULL AND e.look_at <= ?1 ORDER BY e.look_at LIMIT ?4) e) \
      WHERE found <> 1 AND place <= ?5 ORDER BY served_at, id";
 
-/// What a look finds.
+/// The result of a look.
 struct Seen {
     /// The endpoints that have something due and room for it, those that waited longest first. One without room is left
     /// out here already, otherwise many of them would take the places of all others for as long as they are slow.
     candidates: Vec<Candidate>,
-    /// Those that are to be looked at later.
+    /// The endpoints to look at later.
     idle: Vec<String>,
 }
 
@@ -454,7 +454,7 @@ mod tests {
     use super::{DUE, LATER, MOVE_ON, NEXT_DUE, SEE};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
-    /// A worker looks many times a second, so the cost of a look must not depend on what is not due.
+    /// A worker looks many times a second, so the cost of a look must not depend on deliveries that are not due.
     #[tokio::test]
     async fn no_look_reads_all_endpoints_or_deliveries() {
         for plan in plans(&[SEE, MOVE_ON, DUE, LATER, NEXT_DUE[0], NEXT_DUE[1]]).await {

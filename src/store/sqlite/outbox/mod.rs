@@ -1,7 +1,8 @@
 //! The outbox in an SQLite database: endpoints, messages, deliveries and attempts.
 //!
-//! One connection of the store's own writes it, with `synchronous = EXTRA`: what was dispatched outlives a power cut.
-//! What is dispatched in the application's transaction is as durable as the application's connection makes it.
+//! The store has its own connection for writes, with `synchronous = EXTRA`, so that dispatched messages survive a power
+//! cut. The durability of messages that are dispatched in the application's transaction depends on the application's
+//! connection.
 //!
 //! The frequent calls (`dispatch`, `lease`, `finish`) are committed in groups by a task, so that many share one wait
 //! for the disk. The others use the connection one after the other. Calls that only read have another connection, so

@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-const CONTEXT: &str = "move what waits for an endpoint";
+const CONTEXT: &str = "move the waiting deliveries of an endpoint";
 
-/// Begins to move what waits for an endpoint, inside the transaction that switches it, with the first step of it. Returns whether
-/// there is more.
+/// Begins to move the waiting deliveries of an endpoint, inside the transaction that switches it, with the first step.
+/// Returns whether there is more.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
     prefix: &str,

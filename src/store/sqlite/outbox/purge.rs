@@ -24,9 +24,9 @@ pub(super) enum Step {
     Content,
     /// Holds or cancels deliveries whose worker died and whose endpoint was disabled or deleted in the meantime.
     Died,
-    /// Cancels what was held for so long that nobody enables its endpoint any more.
+    /// Cancels deliveries that were held for so long that their endpoint will not be enabled again.
     LongHeld,
-    /// Moves what waits for endpoints that were disabled, enabled or deleted.
+    /// Moves the waiting deliveries of endpoints that were disabled, enabled or deleted.
     Moves,
     /// Removes old messages, their deliveries and attempts.
     Rows,
@@ -235,14 +235,14 @@ mod tests {
     use super::{ANSWERS, BLOCKS, DIED, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, REMOVE, STATS, UNBLOCKED, WINDOW};
     use crate::store::sqlite::outbox::schema::tests::plans;
 
-    /// Purge runs every minute, so its cost must not depend on what is not old.
+    /// Purge runs every minute, so its cost must not depend on rows that are not old.
     #[tokio::test]
     async fn no_step_reads_what_is_not_old() {
         let mut statements = vec![ANSWERS, BLOCKS, EMPTIED, EMPTY, LATER, LONG_HELD, NEVER, STATS, WINDOW];
         statements.extend(DIED.into_iter().chain(REMOVE).chain(UNBLOCKED));
         for plan in plans(&statements).await {
             let of_few = |step: &str| {
-                // An index of nothing but those that are to be changed.
+                // An index of only those rows that have to be changed.
                 step.contains("outbox_deliveries_unblocked") || step.starts_with("SCAN j")
             };
             assert!(!plan.iter().any(|step| step.starts_with("SCAN ") && !of_few(step)), "{plan:?}");

@@ -82,7 +82,7 @@ const FIRST: &[&str] = &[
     "CREATE INDEX {}outbox_deliveries_endpoint ON {}outbox_deliveries (endpoint, state, due_at)",
     // Ends with the number, so a tenant's are in it in the order in which they are listed.
     "CREATE INDEX {}outbox_deliveries_tenant ON {}outbox_deliveries (tenant)",
-    // Few at any time: what was delivered is not in it.
+    // The index has few rows at any time, since it does not contain delivered ones.
     "CREATE INDEX {}outbox_deliveries_active ON {}outbox_deliveries (endpoint) WHERE state IN (0, 1)",
     "CREATE INDEX {}outbox_deliveries_due ON {}outbox_deliveries (due_at) WHERE state IN (0, 1)",
     "CREATE INDEX {}outbox_deliveries_held ON {}outbox_deliveries (due_at) WHERE state = 2",
@@ -196,7 +196,7 @@ const SIXTH: &[&str] = &[
     "ALTER TABLE {}outbox_event_types ADD COLUMN example TEXT",
 ];
 
-/// What was given up is few, and is looked for over all tenants.
+/// Deliveries that were given up are few, and are listed over all tenants.
 const SEVENTH: &[&str] =
     &["CREATE INDEX {}outbox_deliveries_given_up ON {}outbox_deliveries (state) WHERE state IN (4, 5)"];
 

@@ -11,7 +11,7 @@ use crate::{
     store::{mailbox::Mailbox, sqlite::setup::Setup},
 };
 
-/// What the clones of a store share for its outbox.
+/// The state that the clones of a store share for the outbox.
 pub(in crate::store::sqlite) struct Outbox {
     pub(super) access: Arc<Access>,
     group: Mailbox<Write>,

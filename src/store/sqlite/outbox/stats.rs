@@ -64,7 +64,7 @@ pub(super) async fn read(
     for row in &rows {
         let number = |index| row.try_get::<i64, _>(index).map_err(failed);
         let (hour, ended, bucket, count) = (number(0)?, number(1)?, number(2)?, number(3)?);
-        // What a newer version counts is not known here.
+        // This version ignores outcomes that only a newer version knows.
         let (Ok(hour), Ok(ended), Ok(bucket)) = (hour.try_into(), ended.try_into(), bucket.try_into()) else {
             continue;
         };

@@ -56,9 +56,9 @@ pub trait OutboxLog: Send + Sync + 'static {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>>;
 
-    /// Reads up to `limit` deliveries of all tenants, the newest first: those before a place, in any state, or in one of those in which
-    /// a delivery was given up, [`Refused`](DeliveryState::Refused) and [`Exhausted`](DeliveryState::Exhausted). Nobody asks for those in
-    /// another state.
+    /// Reads up to `limit` deliveries of all tenants, the newest first: those before a place, in any state, or in one
+    /// of those in which a delivery was given up, [`Refused`](DeliveryState::Refused) and
+    /// [`Exhausted`](DeliveryState::Exhausted). It is not called with another state.
     ///
     /// # Errors
     /// When the store cannot be reached.
@@ -107,9 +107,9 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Makes due what an endpoint missed of the messages that were dispatched in a span of time: its refused and exhausted
-    /// deliveries, and those that were never made since it was disabled or did not exist. Cancelled deliveries stay cancelled. It
-    /// looks at up to `limit` messages in one transaction; [`Recovered::next`] is where to go on.
+    /// Makes due what an endpoint missed of the messages that were dispatched in a time span: its refused and exhausted
+    /// deliveries, and those that were not created because it was disabled or did not exist. Cancelled deliveries stay
+    /// cancelled. It looks at up to `limit` messages in one transaction; [`Recovered::next`] is where to go on.
     ///
     /// # Errors
     /// When the store cannot be reached.
@@ -135,14 +135,15 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Reads how many attempts ended in which way and how fast, in the hours from `since` to before `until`, in whole hours since the
-    /// Unix epoch. Cells of different endpoints are added up; the cells are in the order of their hours.
+    /// Reads the counts of attempts by outcome and duration, in the hours from `since` (included) to `until`
+    /// (excluded), in whole hours since the Unix epoch. Cells of different endpoints are added up; the cells are in the
+    /// order of their hours.
     ///
     /// # Errors
     /// When the store cannot be reached.
     fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
 
-    /// Reads what waits to be sent.
+    /// Reads the backlog.
     ///
     /// # Errors
     /// When the store cannot be reached.

@@ -105,7 +105,7 @@ pub trait OutboxQueue: Send + Sync + 'static {
     /// When the store cannot be reached; what was leased comes back when the lease ends.
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>>;
 
-    /// Notes how an attempt ended. Returns the reason if that disabled the endpoint.
+    /// Stores how an attempt ended. Returns the reason if that has disabled the endpoint.
     ///
     /// # Errors
     /// When the store cannot be reached. The delivery is then sent again when its lease ends, unless the call is repeated.
