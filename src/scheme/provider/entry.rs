@@ -19,6 +19,9 @@ pub(super) struct Entry {
     pub(super) algorithm: Algorithm,
     /// What algorithm and headers do not say.
     pub(super) scheme: fn(SchemeBuilder) -> SchemeBuilder,
+    /// Of a public key: whether the sender signs with it for one customer alone, so that a signature proves whose message it is.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(super) own_key: bool,
     pub(super) page: &'static str,
     /// What a duplicate is, as the sender's own pages or source say it. A row without an answer does not pass the tests.
     pub(super) duplicates: Option<Duplicates>,
@@ -93,6 +96,7 @@ impl Entry {
         headers: &[],
         algorithm: Algorithm::Mac(MacAlgorithm::Sha256),
         scheme: |scheme| scheme,
+        own_key: false,
         page: "",
         duplicates: None,
         evidence: Evidence::ThirdParty,
