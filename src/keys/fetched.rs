@@ -26,7 +26,10 @@ impl Key {
 
 /// Returns what a scheme checks with: these keys, or the statement that the sender has no such key.
 pub(super) fn secrets(keys: &[Key]) -> Secrets {
-    if keys.is_empty() { Secrets::unknown_key() } else { keys.iter().map(|key| key.text.clone()).collect() }
+    if keys.is_empty() {
+        return Secrets::unknown_key();
+    }
+    Secrets::from_iter(keys.iter().map(|key| key.text.clone())).published()
 }
 
 /// Sends a request, and checks what no answer may be.

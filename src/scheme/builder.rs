@@ -6,7 +6,7 @@ use super::{
     answer::Answer,
     content::Part,
     freshness::{JsonForm, TimestampUnit},
-    grammar::{Grammar, MOST_ASYMMETRIC},
+    grammar::Grammar,
     handshake::Handshake,
     jwt::UrlClaim,
     key_form::KeyForm,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     field::Field,
     form::Form,
-    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
+    signature::{Encoding, MOST_PUBLIC_KEYS, MacAlgorithm, PublicAlgorithm},
 };
 
 /// Declares how a sender signs, with a method for each fact.
@@ -132,7 +132,7 @@ impl SchemeBuilder {
             locate: None,
             every_line: false,
             grammar: match algorithm {
-                Algorithm::Public(_) => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
+                Algorithm::Public(_) => Grammar { most: MOST_PUBLIC_KEYS, ..Grammar::default() },
                 _ => Grammar::default(),
             },
             encoding: None,

@@ -288,6 +288,55 @@ async fn a_certificate_of_another_name_or_time_signs_nothing() {
     }
 }
 
+/// A certificate of the first key pair that `authority` has issued.
+fn issued(authority: &Authority, name: &str, years: [i32; 2]) -> String {
+    let der = BASE64.decode(RSA[0][0].as_bytes()).unwrap();
+    let der = PrivatePkcs8KeyDer::from(der);
+    let key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA256).unwrap();
+    authority.issue(name, years, &key)
+}
+
+#[tokio::test]
+async fn a_chain_is_checked_where_the_authorities_are_named() {
+    let name = "sns.amazonaws.com";
+    let (root, other) = (Authority::new(), Authority::new());
+    let (middle, expired) = (root.intermediate([2020, 2100]), root.intermediate([2020, 2021]));
+    let leaf = |authority: &Authority| issued(authority, name, [2026, 2028]);
+    let unavailable = Err(VerifyErrorKind::SecretUnavailable);
+    for (what, chain, verdict) in [
+        ("an authority's own", leaf(&root), Ok(())),
+        ("behind another authority", leaf(&middle) + &middle.pem, Ok(())),
+        ("without the authority between", leaf(&middle), unavailable),
+        ("of an authority whose certificate has ended", leaf(&expired) + &expired.pem, unavailable),
+        ("of another authority", leaf(&other) + &other.pem, unavailable),
+        ("self-signed", certificate(name, [2026, 2028]), unavailable),
+        ("in another order", middle.pem.clone() + &leaf(&middle), unavailable),
+        ("ended", issued(&root, name, [2020, 2021]), Err(VerifyErrorKind::UnknownKey)),
+    ] {
+        let scene = Scene::sns(|keys, _, _| {
+            WebhookLayer::aws_sns(keys.trusted_roots_pem(&root.pem).unwrap()).with_account(TOPIC)
+        })
+        .await;
+        scene.server.replies(Reply::Answer("200 OK", String::new(), Bytes::from(chain)));
+        let body = signed(message("Notification")).to_string();
+        assert_eq!(scene.ask(body).await.map(drop), verdict, "{what}");
+    }
+    let keys = CertificateKeys::aws_sns(Nobody);
+    assert!(keys.trusted_roots_pem("no certificate").is_err());
+}
+
+// A certificate with a key that can be broken says nothing.
+#[tokio::test]
+async fn a_certificate_with_a_weak_key_is_refused() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let scene = Scene::both().await;
+    let weak = Authority::new().issue("sns.amazonaws.com", [2026, 2028], &key);
+    scene.server.replies(Reply::Answer("200 OK", String::new(), Bytes::from(weak)));
+
+    let body = signed(message("Notification")).to_string();
+    assert_eq!(scene.ask(body).await, Err(VerifyErrorKind::SecretUnavailable));
+}
+
 #[tokio::test]
 async fn a_window_is_held_where_one_is_set() {
     let scene = Scene::sns(|keys, _, _| {
