@@ -37,6 +37,15 @@ pub(crate) fn body_not_covered(provider: &str) {
     );
 }
 
+/// Keys that a sender publishes are left out.
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(source: &str, reason: &'static str, count: usize) {
+    warn!(
+        target: TARGET, source, reason, count,
+        "keys that the sender publishes are not used; requests that they have signed are rejected"
+    );
+}
+
 /// A layer was built with a weak scheme.
 pub(crate) fn weak_scheme(provider: &str, weakness: &'static str) {
     warn!(target: TARGET, provider, "this scheme is weaker than it could be: {weakness}");

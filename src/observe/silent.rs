@@ -6,6 +6,9 @@ pub(crate) fn panicked(_provider: &str) {}
 
 pub(crate) fn body_not_covered(_provider: &str) {}
 
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(_source: &str, _reason: &'static str, _count: usize) {}
+
 pub(crate) fn weak_scheme(_provider: &str, _weakness: &'static str) {}
 
 pub(crate) fn not_verified(_provider: &str) {}

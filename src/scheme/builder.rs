@@ -6,17 +6,17 @@ use super::{
     answer::Answer,
     content::Part,
     freshness::{JsonForm, TimestampUnit},
-    grammar::{Grammar, MOST_ASYMMETRIC},
+    grammar::Grammar,
     handshake::Handshake,
     jwt::UrlClaim,
     key_form::KeyForm,
     message::MessageSignature,
-    template::Algorithm,
+    template::{Algorithm, SameAccount},
 };
 use crate::{
     field::Field,
     form::Form,
-    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
+    signature::{Encoding, MOST_PUBLIC_KEYS, MacAlgorithm, PublicAlgorithm},
 };
 
 /// Declares how a sender signs, with a method for each fact.
@@ -61,6 +61,7 @@ pub struct SchemeBuilder {
     /// Which URLs are those of the sender's certificates.
     pub(super) key_url: Option<fn(&str) -> bool>,
     /// Headers that must have one value.
+    pub(super) shared_key: Option<SameAccount>,
     pub(super) required_headers: Vec<(&'static str, &'static str)>,
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
@@ -131,7 +132,7 @@ impl SchemeBuilder {
             locate: None,
             every_line: false,
             grammar: match algorithm {
-                Algorithm::Public(_) => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
+                Algorithm::Public(_) => Grammar { most: MOST_PUBLIC_KEYS, ..Grammar::default() },
                 _ => Grammar::default(),
             },
             encoding: None,
@@ -140,6 +141,7 @@ impl SchemeBuilder {
             key_without: Vec::new(),
             key_id: None,
             key_url: None,
+            shared_key: None,
             required_headers: Vec::new(),
             secret_prefix: None,
             secret_length: None,
@@ -772,6 +774,32 @@ impl SchemeBuilder {
     /// [`Delivery::account`](crate::Delivery::account).
     pub fn account(mut self, field: Field) -> Self {
         self.account = Some(field);
+        self
+    }
+
+    /// Declares that the sender signs for all its customers with the same key. The layer then needs
+    /// [`with_account`](crate::WebhookLayer::with_account), and rejects the messages of other accounts. The field of
+    /// [`account`](Self::account) must be signed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// let scheme = Scheme::rsa_sha256().header("x-acme-signature").base64().key_pem().signs("{body}")
+    ///     .account(Field::json("/subscription_id"))
+    ///     .shared_key()
+    ///     .build()?;
+    /// assert!(scheme.needs_account());
+    /// # }
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn shared_key(self) -> Self {
+        self.shared_key_of(|wanted, found| wanted == found)
+    }
+
+    /// As [`shared_key`](Self::shared_key), where an account can be written in more than one way.
+    pub(crate) fn shared_key_of(mut self, is_same: SameAccount) -> Self {
+        self.shared_key = Some(is_same);
         self
     }
 

@@ -50,6 +50,7 @@ impl SchemeBuilder {
             ));
         }
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        self.check_account(&content)?;
         let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
         let families = Template::families(&locate);
@@ -94,6 +95,7 @@ impl SchemeBuilder {
             },
             key_id,
             key_url: self.key_url,
+            shared_key: self.shared_key,
             required_headers: self
                 .required_headers
                 .iter()
@@ -311,6 +313,23 @@ impl SchemeBuilder {
             first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
         });
         Ok(Coverage { body, id: id_is_signed, timestamp })
+    }
+
+    /// Checks that an account that is compared is signed: anybody could write another one.
+    fn check_account(&self, content: &[Part]) -> Result<(), ConfigError> {
+        if self.shared_key.is_none() {
+            return Ok(());
+        }
+        let account = self.account.as_ref().map(Field::compile).transpose()?;
+        let Some(account) = account.filter(|account| account.joined.is_none()) else {
+            return Err(error("`.shared_key()` needs `.account(…)` with one field, which says whose message it is"));
+        };
+        let in_body =
+            |place: &Place| matches!(place, Place::Json(_)) && (self.digest.is_some() || self.message.is_some());
+        if account.places.iter().all(|place| in_body(place) || is_signed(content, place)) {
+            return Ok(());
+        }
+        Err(error("the account is not signed, so that anybody could write another one; take `.shared_key()` away"))
     }
 
     /// Checks that algorithm, form of the key and handshakes fit.

@@ -31,10 +31,6 @@ pub(crate) type Candidates = SmallVec<[Tag; 1]>;
 /// No sender rotates more keys than this at once, and each one costs a comparison.
 pub(crate) const MOST_CANDIDATES: usize = 16;
 
-/// Of signatures with public keys no more than this, and as many keys: each pair of the two costs a verification, where a MAC
-/// is made once for all signatures. A rotation needs two.
-pub(crate) const MOST_ASYMMETRIC: usize = 4;
-
 /// No true signature header is longer.
 pub(crate) const LONGEST_HEADER: usize = 4096;
 

@@ -1,15 +1,13 @@
 use std::time::SystemTime;
 
-use super::{
-    grammar::MOST_ASYMMETRIC,
-    template::{Algorithm, Template},
-};
+use super::template::{Algorithm, Template};
 use crate::{
     delivery::{Delivery, Fact, Mode},
     error::{ConfigError, ConfigErrorKind, Hint, HintKind, VerifyError, VerifyErrorKind},
     secret::{Secret, Secrets, Unknown},
     signature::{
-        Encoding, MacAlgorithm, MacState, PublicAlgorithm, PublicKey, Tag, public_key_info, token_tag, verify_any,
+        Encoding, MOST_PUBLIC_KEYS, MacAlgorithm, MacState, PublicAlgorithm, PublicKey, Tag, public_key_info,
+        token_tag, verify_any,
     },
 };
 
@@ -41,7 +39,9 @@ impl KeyRing {
         if secrets.is_empty() && template.algorithm != Algorithm::Unsigned {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
-        if secrets.len() > MOST_ASYMMETRIC && matches!(template.algorithm, Algorithm::Public(_)) {
+        // What a sender publishes is not the application's choice: the keys that fit are used, and the others are not.
+        let takes_some = secrets.is_published() && matches!(template.algorithm, Algorithm::Public(_));
+        if secrets.len() > MOST_PUBLIC_KEYS && !takes_some && matches!(template.algorithm, Algorithm::Public(_)) {
             let message = "there are more than 4 public keys, each of which would be tried with each signature";
             return Err(ConfigError::new(ConfigErrorKind::Secret, message));
         }
@@ -50,10 +50,29 @@ impl KeyRing {
         }
         let mut shortest = usize::MAX;
         let mut states = Vec::with_capacity(secrets.len());
+        let (mut fit, mut unfit) = (0, None);
         for entry in secrets.entries() {
-            let key = template.key.decode(entry.secret.expose())?;
-            shortest = shortest.min(key.len());
-            states.push(KeyState::new(template.algorithm, &key)?);
+            let read = || {
+                let key = template.key.decode(entry.secret.expose())?;
+                Ok((key.len(), KeyState::new(template.algorithm, &key)?))
+            };
+            match read() {
+                // `Raw` is never used with public keys.
+                Ok(_) if takes_some && fit == MOST_PUBLIC_KEYS => states.push(KeyState::Raw),
+                Ok((length, state)) => {
+                    shortest = shortest.min(length);
+                    fit += 1;
+                    states.push(state);
+                }
+                Err(cause) if takes_some => {
+                    unfit = Some(cause);
+                    states.push(KeyState::Raw);
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        if let Some(cause) = unfit.filter(|_| fit == 0) {
+            return Err(cause);
         }
         Ok(Self { secrets, states, shortest, decoy: None })
     }

@@ -8,7 +8,7 @@ use super::{
     custom::CustomScheme,
     freshness::WIDEST_WINDOW,
     keys::KeyRing,
-    settings::{PublicUrl, ReplacedPrefix, Settings},
+    settings::{Accounts, PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
 use crate::{
@@ -190,6 +190,36 @@ impl Scheme {
         self
     }
 
+    /// Adds an account whose messages are accepted, for a sender that signs for all its customers with the same key. Messages of other
+    /// accounts are rejected. See [`needs_account`](Self::needs_account).
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Provider, Scheme};
+    ///
+    /// let scheme = Scheme::from(Provider::AWS_SNS_V2);
+    /// assert!(scheme.needs_account());
+    /// let scheme = scheme.with_account("arn:aws:sns:us-east-1:123456789012:orders");
+    /// # let _ = scheme;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<String>) -> Self {
+        match &mut self.settings_mut().accounts {
+            Accounts::These(accounts) => accounts.push(account.into()),
+            accounts @ Accounts::Any => *accounts = Accounts::These(vec![account.into()]),
+        }
+        self
+    }
+
+    /// Accepts the messages of every account. **Any customer of the sender can then send messages that pass**, so the application must
+    /// compare [`Delivery::account`](crate::Delivery::account) with the accounts that it knows.
+    #[must_use]
+    pub fn with_insecure_any_account(mut self) -> Self {
+        self.settings_mut().accounts = Accounts::Any;
+        self
+    }
+
     fn settings_mut(&mut self) -> &mut Settings {
         match &mut self.kind {
             Kind::Custom { settings, .. } => settings,
@@ -347,7 +377,22 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.signs_endpoint_id())
     }
 
-    /// Returns `true` if the sender requires a confirmation of subscriptions, such as Amazon SNS.
+    /// Returns `true` if the sender signs for all its customers with the same key, and names the customer in what it signs. The scheme then
+    /// needs [`with_account`](Self::with_account): a signature alone only proves that some customer of the sender caused the message.
+    pub fn needs_account(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.shared_key.is_some())
+    }
+
+    /// Returns `true` if the messages of every account are accepted.
+    #[cfg(feature = "remote-keys")]
+    pub(crate) fn accepts_any_account(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { settings, .. } => matches!(settings.accounts, Accounts::Any),
+            Kind::Declared(template) => matches!(template.settings.accounts, Accounts::Any),
+        }
+    }
+
+    /// Returns `true` if the sender asks for the confirmation of subscriptions, as Amazon SNS does.
     pub fn has_subscriptions(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.has_subscriptions())
     }
@@ -371,6 +416,14 @@ impl Scheme {
             return Err(
                 self.option("signs the id that the sender has given to this endpoint; add `.with_endpoint_id(…)`")
             );
+        }
+        if self.needs_account()
+            && matches!(&template.settings.accounts, Accounts::These(accounts) if accounts.is_empty())
+        {
+            return Err(self.option(
+                "is signed with the same key for all customers of the sender, so that anybody among them could send you messages; add \
+                 `.with_account(…)` with what names yours",
+            ));
         }
         let claims = &template.settings.claims;
         if let Some(name) = self.needed_claims().iter().find(|name| !claims.iter().any(|(known, _)| known == *name)) {
@@ -410,6 +463,10 @@ impl Scheme {
         }
         if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {
             return unread("does not sign the id of the endpoint", "with_endpoint_id");
+        }
+        let has_accounts = !matches!(&settings.accounts, Accounts::These(accounts) if accounts.is_empty());
+        if has_accounts && !self.needs_account() {
+            return unread("has a key of your own, or does not name the account in what it signs", "with_account");
         }
         if !settings.claims.is_empty() && template.is_none_or(|template| template.jwt.is_none()) {
             return unread("is not signed with a token", "with_claim");

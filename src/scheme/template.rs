@@ -39,6 +39,9 @@ pub(crate) struct Template {
     pub(crate) key_id: Option<Places>,
     /// Where that is the URL of a certificate, which URLs are those of the sender's.
     pub(crate) key_url: Option<fn(&str) -> bool>,
+    /// Where the sender signs for all its customers with the same key: whether an account that the application accepts is the one that a
+    /// message names.
+    pub(crate) shared_key: Option<SameAccount>,
     /// Headers that must have one value.
     pub(crate) required_headers: Vec<(HeaderName, &'static str)>,
     /// How the sender's secrets look, for hints.
@@ -85,6 +88,9 @@ pub(crate) struct Template {
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
+
+/// Compares an account that the application accepts with the one that a message names, in this order.
+pub(crate) type SameAccount = fn(&str, &str) -> bool;
 
 /// A digest of the body, SHA-256, that is signed in its place.
 #[derive(Debug, Clone)]

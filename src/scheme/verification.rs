@@ -11,11 +11,12 @@ use super::{
     keys::{KeyRing, KeyState},
     look::{Look, Piece, Render},
     message,
+    settings::Accounts,
     subject::named,
-    template::{Algorithm, BodyDigest, Locate, Needed, Template},
+    template::{Algorithm, BodyDigest, Locate, Needed, SameAccount, Template},
 };
 use crate::{
-    delivery::Proof,
+    delivery::{Fact, Proof},
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
@@ -195,7 +196,10 @@ impl Verification {
             let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
-        // If only the id in the body is signed, another value of the body must not replace it.
+        if let Some(is_same) = template.shared_key {
+            check_account(template, is_same, &look(arrived))?;
+        }
+        // Where the id is signed in a body that is not, another value of the body must not hide it.
         if template.coverage.id && !template.coverage.body {
             let pointers = template.layout.beside_the_id();
             if !pointers.is_empty() && !arrived.reads(pointers) {
@@ -204,6 +208,17 @@ impl Verification {
         }
         Ok((Proof { timestamp, secret_index: Some(index), coverage: template.coverage }, family))
     }
+}
+
+/// Checks that a verified message is about an account that the application accepts.
+fn check_account(template: &Template, is_same: SameAccount, look: &Look<'_>) -> Result<(), VerifyError> {
+    let Accounts::These(accounts) = &template.settings.accounts else { return Ok(()) };
+    let found = look.first(template.layout.places(Fact::Account))?;
+    let found = found.as_deref().and_then(|found| std::str::from_utf8(found).ok());
+    if found.is_some_and(|found| accounts.iter().any(|wanted| is_same(wanted, found))) {
+        return Ok(());
+    }
+    Err(VerifyError::new(VerifyErrorKind::OtherAccount))
 }
 
 /// The number of the secret that made a signature over the text that `look` finds. Without `candidates` the signatures are in the body.

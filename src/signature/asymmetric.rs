@@ -11,7 +11,11 @@ use aws_lc_rs::{
     },
 };
 
-use super::{ED25519_LENGTH, Hashed, PublicAlgorithm, encoding::Encoding, tag::Tag};
+use super::{
+    encoding::Encoding,
+    public::{ED25519_LENGTH, Hashed, PublicAlgorithm},
+    tag::Tag,
+};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, which verifies signatures. Cheap to clone.

@@ -93,6 +93,7 @@ where
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
                 this.state.set(State::Answered { rest, response: Some(response) });
+                // The next poll reads the rest of the body. It has to be requested, since this poll has registered no waker.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

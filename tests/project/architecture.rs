@@ -42,7 +42,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("sealing", &["signature"]),
     ("scheme", &["signature"]),
     ("net", &[]),
-    ("keys", &["net"]),
+    ("keys", &["net", "signature"]),
     ("verify", &["scheme", "keys"]),
     ("extract", &["scheme", "verify"]),
     ("route", &["scheme", "verify"]),

@@ -444,7 +444,7 @@ fn what_wise_publishes_passes() {
     const BODY: &str = r#"{"data":{"resource":{"id":49983981,"profile_id":16055450,"account_id":14124090,"type":"transfer"},"current_state":"incoming_payment_waiting","previous_state":null,"occurred_at":"2021-08-23T10:12:50Z"},"subscription_id":"90aa8e14-4ef1-4a56-861c-f3c9cde097ea","event_type":"transfers#state-change","schema_version":"2.0.0","sent_at":"2021-08-23T10:12:50Z"}"#;
     let secrets = tower_webhooks::Secrets::new(secret(KEY));
     let (head, ()) = http::Request::post("/").header("x-signature-sha256", SIGNATURE).body(()).unwrap().into_parts();
-    let scheme = Scheme::from(Provider::WISE);
+    let scheme = Scheme::from(Provider::WISE).with_account("90aa8e14-4ef1-4a56-861c-f3c9cde097ea");
     let now = std::time::UNIX_EPOCH;
 
     assert!(scheme.verify(&head, BODY, &secrets, now).is_ok());

@@ -222,6 +222,7 @@ fn every_flipped_byte_of_what_is_signed_is_refused() {
     let now = SystemClock.now();
     for scheme in schemes().into_iter().filter(|scheme| scheme.name() != "unsigned") {
         let scheme = scheme.with_public_url(PUBLIC_URL).unwrap();
+        let scheme = if scheme.needs_account() { scheme.with_insecure_any_account() } else { scheme };
         let scheme = if scheme.signs_endpoint_id() { scheme.with_endpoint_id("test") } else { scheme };
         let (name, secrets) = (scheme.name().to_owned(), Secrets::new(held_by_receiver(&scheme)));
         let request: Request<Bytes> =

@@ -59,6 +59,7 @@ pub(crate) fn layer(provider: Provider) -> WebhookLayer {
 
 /// Sets the claims and the endpoint id that only the application knows to what test requests hold.
 pub(crate) fn with_claims(layer: WebhookLayer, scheme: &Scheme) -> WebhookLayer {
+    let layer = if scheme.needs_account() { layer.with_insecure_any_account() } else { layer };
     let layer = if scheme.signs_endpoint_id() { layer.with_endpoint_id("test") } else { layer };
     scheme.needed_claims().iter().fold(layer, |layer, name| layer.with_claim(*name, "test"))
 }

@@ -147,11 +147,10 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not cover the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate
-            /// is fetched by `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as
-            /// PEM. `with_confirmation` confirms subscriptions. Check the topic: it is the delivery's account. Messages
-            /// of topics with `SignatureVersion` 1, the default of SNS, are signed with SHA-1; `aws_sns_v2` takes
-            /// version 2 alone. Raw message delivery is not signed, and is rejected.
+            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
+            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
+            /// subscriptions. SNS signs for all its customers with the same keys: name your topics with `with_account`. Messages of topics with `SignatureVersion` 1, the default of SNS,
+            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
             AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
                 aliases: &["sns"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
@@ -492,6 +491,7 @@ macro_rules! catalogue {
             DISCORD_EVENTS discord_events "discord-events" "Discord webhook events" ["x-signature-ed25519"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::events,
+                own_key: true,
                 page: "https://docs.discord.com/developers/events/webhook-events",
                 duplicates: Some(Undocumented),
                 evidence: Library,
@@ -505,6 +505,7 @@ macro_rules! catalogue {
                 aliases: &["discord"],
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::interactions,
+                own_key: true,
                 page: "https://docs.discord.com/developers/interactions/overview",
                 // An interaction is sent once.
                 duplicates: Some(Event),
@@ -635,10 +636,11 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@tryfinch/finch-api 10.7.0",
             }
-            /// The secret is the public key that Fireblocks publishes for the environment, as PEM.
+            /// The secret is the public key that Fireblocks publishes for the environment, as PEM. Fireblocks signs for all its customers with
+            /// it: name your workspace, which a message has at `tenantId`, with `with_account`.
             FIREBLOCKS_V1 fireblocks_v1 "fireblocks-v1" "Fireblocks, version 1" ["fireblocks-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
-                scheme: |s| base64_body(s).key_pem().event_type(json("/type")),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/type")).account(json("/tenantId")).shared_key(),
                 page: "https://developers.fireblocks.com/reference/validating-webhooks",
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
@@ -904,7 +906,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// The secret is the public key that Kick publishes, as PEM.
+            /// The secret is the public key that Kick publishes, as PEM. Kick signs for all its applications with it: name the broadcasters, by
+            /// their user ids, with `with_account`, or look at `Delivery::account` yourself.
             KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| s.base64()
@@ -913,7 +916,9 @@ macro_rules! catalogue {
                     .timestamp(header("kick-event-message-timestamp"))
                     .unit(Rfc3339)
                     .signs("{id}.{timestamp}.{body}")
-                    .event_type(header("kick-event-type")),
+                    .event_type(header("kick-event-type"))
+                    .account(json("/broadcaster/user_id"))
+                    .shared_key(),
                 page: "https://docs.kick.com/events/webhook-security",
                 duplicates: Some(Delivery),
                 evidence: ThirdParty,
@@ -1259,6 +1264,7 @@ macro_rules! catalogue {
                     .forms_alone(Form::fields())
                     .id(json("/alert_id"))
                     .event_type(json("/alert_name")),
+                own_key: true,
                 page: "https://developer.paddle.com/classic/webhook-reference/verifying-webhooks",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
@@ -1324,7 +1330,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM.
+            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM. Nothing that
+            /// is signed names the receiver: look up the item or the other object that a delivery is about in your own records.
             PLAID plaid "plaid" "Plaid" ["plaid-verification"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed),
                 scheme: |s| {
@@ -1544,6 +1551,7 @@ macro_rules! catalogue {
                     .key_pem()
                     .timestamp(header("x-twilio-email-event-webhook-timestamp"))
                     .signs("{timestamp}{body}"),
+                own_key: true,
                 page: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
                 // Each event has an `sg_event_id`.
                 duplicates: Some(Items),
@@ -1660,6 +1668,7 @@ macro_rules! catalogue {
             STANDARD_WEBHOOKS_V1A standard_webhooks_v1a "standard-webhooks-v1a" "Standard Webhooks with public keys, `v1a`" ["webhook-signature", "svix-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: standard_webhooks::v1a,
+                own_key: true,
                 page: "https://www.standardwebhooks.com",
                 duplicates: Some(Event),
                 evidence: Documentation,
@@ -1753,6 +1762,7 @@ macro_rules! catalogue {
                     .id(json("/data/id"))
                     .event_type(json("/data/event_type"))
                     .attempt(json("/meta/attempt"), 1),
+                own_key: true,
                 page: "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
                 // "Record the event identifier" and process idempotently ("Webhook Fundamentals").
                 duplicates: Some(Event),
@@ -1884,10 +1894,15 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each.
+            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each. Wise signs for all its customers
+            /// with it: name your subscriptions, by their ids, with `with_account`.
             WISE wise "wise" "Wise" ["x-signature-sha256"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
-                scheme: |s| base64_body(s).key_pem().event_type(json("/event_type")),
+                scheme: |s| base64_body(s)
+                    .key_pem()
+                    .event_type(json("/event_type"))
+                    .account(json("/subscription_id"))
+                    .shared_key(),
                 page: "https://docs.wise.com/api-docs/webhooks-notifications/event-handling",
                 duplicates: Some(Undocumented),
                 evidence: Library,

@@ -16,6 +16,7 @@ use super::{
     look::CONTENTFUL_LIST,
     message,
     scheme::{Kind, Scheme},
+    settings::Accounts,
     template::{Algorithm, Locate, Needed, Template},
 };
 use crate::{
@@ -323,6 +324,14 @@ impl Draft<'_> {
             if found.is_ok_and(|(found, _)| found.is_none_or(|found| found.is_empty())) {
                 self.edit_body(items, Value::Array(vec![Value::Object(Map::new())]))?;
             }
+        }
+        if let Accounts::These(accounts) = &template.settings.accounts
+            && let Some(account) = accounts.first()
+            && let Some(Place::Json(pointer)) =
+                template.layout.places(Fact::Account).and_then(|places| self.first(places))
+            && !self.holds(pointer)
+        {
+            self.edit_body(&pointer.clone(), account.as_str().into())?;
         }
         for part in &template.content {
             match part {
