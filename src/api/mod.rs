@@ -13,7 +13,8 @@
 //!    it. So the router is safe behind a session cookie.
 //! 6. A write runs to its end once it has begun, whether or not its client waits for the answer.
 //! 7. Fields and query parameters that the API does not know are rejected.
-//! 8. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
+//! 8. Payloads, answers and received requests are shown after the application's [redaction](Api::with_redaction), if it has one.
+//! 9. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
 //!
 //! It does not authenticate anybody, terminate TLS, or limit how often requests may come that `Authorize` rejects.
 //!
@@ -69,6 +70,7 @@ mod metadata;
 mod problem;
 mod query;
 mod repeat;
+pub(crate) mod shown;
 mod stats;
 mod tag;
 mod tenants;

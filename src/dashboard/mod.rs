@@ -9,7 +9,8 @@
 //!    other hosts, and the `Content-Security-Policy` allows neither inline scripts nor inline styles.
 //! 4. A change is a POST that a page of this origin has sent; others are rejected.
 //! 5. Everything works without script. With it the figures stay fresh.
-//! 6. A secret is on the page that answers the rotation, and on no other.
+//! 6. Payloads, answers and received requests are shown after the application's [redaction](Dashboard::with_redaction), if it has one.
+//! 7. A secret is on the page that answers the rotation, and on no other.
 //!
 //! It does not log anybody in. Behind a session cookie, set the cookie's `SameSite` anyway.
 //!
@@ -64,6 +65,7 @@ use crate::{
     api::{Authorize, inboxes::Inboxes, unread},
     error::ConfigError,
     inbox::Inbox,
+    redaction::Redaction,
     send::Dispatcher,
 };
 
@@ -83,17 +85,20 @@ struct Offers {
 /// What the pages of sending share.
 struct Shared {
     webhooks: Dispatcher,
+    redaction: Redaction,
 }
 
 /// What the pages of the inbox share.
 struct Received {
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 /// What the overview is about.
 struct Everything {
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 /// Creates the router of the dashboard over what is sent: [`Dashboard`] also has pages of an inbox.
@@ -123,18 +128,23 @@ pub struct Dashboard {
     authorize: Box<dyn Authorize>,
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 impl Dashboard {
     /// Creates the dashboard over a dispatcher. `authorize` decides who each request comes from, as for the management API: an owner of a
     /// tenant sees the tenant's pages and changes nothing, an operator sees and repairs what its access is about.
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
-        Self { authorize: Box::new(authorize), webhooks: Some(webhooks), inboxes: Inboxes::default() }
+        Self::of(Some(webhooks), Inboxes::default(), authorize)
     }
 
     /// Creates the dashboard of an application that only receives.
     pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
-        Self { authorize: Box::new(authorize), webhooks: None, inboxes: Inboxes::of(inbox) }
+        Self::of(None, Inboxes::of(inbox), authorize)
+    }
+
+    fn of(webhooks: Option<Dispatcher>, inboxes: Inboxes, authorize: impl Authorize) -> Self {
+        Self { authorize: Box::new(authorize), webhooks, inboxes, redaction: Redaction::new() }
     }
 
     /// Adds the pages of an inbox. Several inboxes show as one list.
@@ -146,6 +156,13 @@ impl Dashboard {
         Ok(self)
     }
 
+    /// Sets what is hidden of payloads, answers and received requests before they are shown, on all pages of this router. By default nothing
+    /// is.
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
     /// Creates the router.
     ///
     /// Nest it at a path of its own; the pages find out where that is. A proxy in front must not cut the path, and must pass `Host` and
@@ -154,15 +171,17 @@ impl Dashboard {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let Self { authorize, webhooks, inboxes } = self;
+        let Self { authorize, webhooks, inboxes, redaction } = self;
         let offers = Offers { sending: webhooks.is_some(), inbox: !inboxes.is_empty() };
         let gate = Arc::new(Gate { authorize, offers });
-        let mut pages = overview(Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone() });
+        let everything =
+            Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone(), redaction: redaction.clone() };
+        let mut pages = overview(everything);
         if let Some(webhooks) = webhooks {
-            pages = pages.merge(sending(Shared { webhooks }));
+            pages = pages.merge(sending(Shared { webhooks, redaction: redaction.clone() }));
         }
         if offers.inbox {
-            pages = pages.merge(receiving(Received { inboxes }));
+            pages = pages.merge(receiving(Received { inboxes, redaction }));
         }
         pages
             .fallback(|| async { Fault::not_found("page") })

@@ -83,7 +83,7 @@ pub(super) async fn show(
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(parameters) = parameters.map_err(|_| Fault::invalid("The address has a part that cannot be read."))?;
-    let Everything { webhooks, inboxes } = &*everything;
+    let Everything { webhooks, inboxes, redaction } = &*everything;
     let frame = Frame::new(&reader, "Overview", "Overview");
     let period = Period::of(parameters.period.as_deref());
     let sent = match webhooks {
@@ -95,7 +95,11 @@ pub(super) async fn show(
     } else {
         let recent = inboxes.list(&reader.whose(None)?, &Filters::default(), SHOWN).await?.records;
         let depth = if reader.sees_all() { Some(Depth::of(inboxes.stats(None).await?)) } else { None };
-        Some(InInbox { depth, recent: recent.iter().map(EventRow::of).collect(), all: INBOX })
+        Some(InInbox {
+            depth,
+            recent: recent.iter().map(|record| EventRow::of(record, redaction)).collect(),
+            all: INBOX,
+        })
     };
     let whose = match (reader.access.tenant(), sent.is_some(), inbox.is_some()) {
         (None, ..) => "All tenants.".to_owned(),

@@ -33,7 +33,7 @@ use crate::{inbox::Receiver, support::outbox};
 const HOSTILE: &str =
     "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'& javascript:alert(1) \u{202e}gnp.exe";
 
-async fn authorize(head: Parts) -> Result<Access, Response> {
+pub(crate) async fn authorize(head: Parts) -> Result<Access, Response> {
     match head.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()) {
         Some("operator") => Ok(Access::operator()),
         Some("operator of acme") => Ok(Access::operator_of("acme")),
@@ -49,13 +49,13 @@ fn dispatcher(store: impl OutboxStore) -> Dispatcher {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub(crate) text: String,
 }
 
-struct Browser {
+pub(crate) struct Browser {
     app: Router,
     who: &'static str,
 }
@@ -76,6 +76,10 @@ impl Browser {
         Self { app: Router::new().nest("/webhooks", Dashboard::for_inbox(inbox.clone(), authorize).router()), who }
     }
 
+    pub(crate) fn at(router: Router, who: &'static str) -> Self {
+        Self { app: Router::new().nest("/webhooks", router), who }
+    }
+
     fn of(&self, who: &'static str) -> Self {
         Self { app: self.app.clone(), who }
     }
@@ -90,12 +94,12 @@ impl Browser {
         Request::builder().method(method).uri(format!("/webhooks{path}")).header(header::COOKIE, self.who)
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
     }
 
     /// Sends a form, as a page of the dashboard does.
-    async fn post(&self, path: &str, form: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: impl Into<Body>) -> Answer {
         let request = self
             .request("POST", path)
             .header("sec-fetch-site", "same-origin")
@@ -127,7 +131,7 @@ async fn acme(webhooks: &Dispatcher) -> Acme {
 }
 
 /// Every route: method, path, whether it has an id, and whether its page shows something of the tenant.
-const PAGES: &[(&str, &str)] = &[
+pub(crate) const PAGES: &[(&str, &str)] = &[
     ("GET", ""),
     ("GET", "/endpoints"),
     ("GET", "/endpoints/{endpoint}"),

@@ -8,6 +8,7 @@ use crate::{
     net::destination::DestinationPolicy,
     observe,
     queue::Room,
+    redaction::Redaction,
     sealing::SealingKey,
     send::{
         attempt::Transport,
@@ -197,6 +198,17 @@ impl DispatcherBuilder {
     /// message unchanged.
     pub fn api_versions(mut self, versions: ApiVersions) -> Self {
         self.api_versions = Some(versions);
+        self
+    }
+
+    /// Sets what is hidden of answers before they are kept: its rules and functions about [`Place::Answer`]. Hooks see what is kept. What it
+    /// says of other places does not matter here: payloads are sent as they are.
+    ///
+    /// An answer of which only the beginning is kept is hidden as a whole if it has rules.
+    ///
+    /// [`Place::Answer`]: crate::redaction::Place::Answer
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.hooks.redaction = redaction;
         self
     }
 
