@@ -40,6 +40,7 @@
 //! ```
 
 mod assets;
+mod backlog;
 mod chart;
 mod deliveries;
 mod endpoints;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Everything,
+    backlog::BacklogView,
     chart::{PERIODS, Period, StatsView},
     deliveries::{Row, SHOWN},
     guard::Reader,
@@ -65,6 +66,8 @@ struct Page {
 struct Sent {
     periods: [(&'static str, String, bool); PERIODS],
     stats: StatsView,
+    /// What waited, which is noted for all tenants together.
+    backlog: Option<BacklogView>,
     recent: Vec<Row>,
     all: &'static str,
 }
@@ -118,9 +121,11 @@ async fn sent(webhooks: &Dispatcher, reader: &Reader, period: Period, home: &str
         true => webhooks.all_deliveries(DeliveryQuery::default(), SHOWN).await?,
         false => reader.tenant(webhooks, None)?.deliveries(DeliveryQuery::default(), SHOWN).await?,
     };
+    let backlog = if reader.sees_all() { Some(BacklogView::read(webhooks, period).await?) } else { None };
     Ok(Sent {
         periods: period.links(home),
         stats: StatsView::of(&stats, period),
+        backlog,
         recent: recent.iter().map(Row::of).collect(),
         all: DELIVERIES,
     })
