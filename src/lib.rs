@@ -38,6 +38,8 @@ mod drain;
 mod mutex;
 mod panics;
 mod observe;
+#[cfg(feature = "send")]
+pub mod redaction;
 
 mod signature;
 #[cfg(any(feature = "inbox", feature = "send"))]

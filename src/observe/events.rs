@@ -391,10 +391,10 @@ pub(crate) fn large_payload(event_type: &str, bytes: usize) {
     );
 }
 
-/// The application's redaction of an answer panicked.
+/// A redaction of the application panicked.
 #[cfg(feature = "send")]
 pub(crate) fn redaction_panicked() {
-    error!(target: TARGET, "the redaction of an answer panicked; the answer is not stored");
+    error!(target: TARGET, "a redaction panicked; what it was about to hide is neither stored nor shown");
 }
 
 /// A request to the API failed by a fault of the server.

@@ -32,6 +32,7 @@ const LEAVES: &[&str] = &[
     "outcome",
     "panics",
     "pattern",
+    "redaction",
     "secret",
     "transaction",
 ];
