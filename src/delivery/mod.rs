@@ -29,7 +29,7 @@ use crate::{
     json::{Pointer, Scalars, Unread},
 };
 
-/// What is known about a verified delivery. Cheap to clone.
+/// The facts about a verified delivery. Clones are cheap.
 ///
 /// It exists only if a scheme's check has passed. Facts in the body are read on first use, and are `None` if the body
 /// is neither JSON nor a form that the scheme can read.
@@ -124,14 +124,14 @@ impl Delivery {
         }))
     }
 
-    /// Makes a delivery of what was kept of it. `None` if that cannot be read.
+    /// Restores a delivery from its stored form. Returns `None` if that cannot be read.
     #[cfg(feature = "inbox")]
     pub(crate) fn restored(kept: KeptDelivery, body: Bytes) -> Option<Self> {
         let (layout, facts, proof, tenant) = kept.into_parts()?;
         Some(Self::given(Arc::new(layout), facts, body, proof, tenant))
     }
 
-    /// What is to be kept of it, beside its body.
+    /// Returns the facts to store in addition to its body.
     #[cfg(feature = "inbox")]
     pub(crate) fn kept(&self) -> KeptDelivery {
         KeptDelivery::of_parts(&self.0.layout, self.facts(), self.0.proof, self.tenant())

@@ -67,7 +67,7 @@ enum Broken {
     No,
     /// It has failed, and nothing was read since then. The number counts the turns that a reader was given.
     Now(io::Error, u8),
-    /// It has failed, and what was left to read was read.
+    /// It has failed, and the remaining bytes were read.
     Known(io::ErrorKind),
 }
 

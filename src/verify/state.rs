@@ -104,7 +104,7 @@ impl<S, B> Arriving<S, B> {
         head(&self.parts)
     }
 
-    /// Returns what is to be read of the body if the request is answered without it.
+    /// Returns the rest of the body to read, if the request is answered without it.
     pub(super) fn rest(self, config: &Config) -> Option<Rest<B>>
     where
         B: Body,

@@ -28,7 +28,7 @@ use crate::{
     secret::Secrets,
 };
 
-/// Looks at the head, and goes on to the body or to the source of secrets.
+/// Checks the head, and continues with the body or the source of secrets.
 pub(super) fn start<S, B>(config: &Config, inner: S, request: Request<B>) -> TurnOf<S, B>
 where
     S: Service<Request<Full<Bytes>>>,
@@ -68,7 +68,7 @@ where
     }
 }
 
-/// Goes on with what the source of secrets has answered.
+/// Continues with the answer of the source of secrets.
 pub(super) fn with_secrets<S, B>(
     config: &Config,
     secrets: Result<Secrets, BoxError>,
@@ -161,7 +161,7 @@ where
         return Turn::Next(State::Refresh { future, mismatched: Some(Box::new(mismatched)) });
     }
     let outcome = check.finish(head(&parts), body.clone());
-    // Whatever the decoy's check came to, after as much work as any other.
+    // The result of the check with the decoy key does not matter; it has taken as much work as any other.
     if let Some(error) = ring.end() {
         return Turn::Reject(error, None);
     }
@@ -216,7 +216,7 @@ fn named_head(config: &Config, parts: &mut Parts) -> RequestHead {
     host::request_head(parts).with_key_id(id)
 }
 
-/// Rejects, answers, or goes on to the inner service.
+/// Rejects, answers, or continues with the inner service.
 fn conclude<S, B, R>(
     config: &Arc<Config>,
     inner: S,
