@@ -132,7 +132,8 @@ impl Look<'_> {
         }
     }
 
-    /// The fields of the body, as they are signed. `None` where it is no form, and is not bound by a digest either.
+    /// Returns the fields of the body as they are signed, or `None` if the body is not a form and is not covered by a
+    /// digest either.
     fn fields(&self, fields: Fields) -> Result<Option<Vec<u8>>, VerifyError> {
         let Some(body) = self.arrived.body else { return Ok(None) };
         if self.digest()?.is_some() {

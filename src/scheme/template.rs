@@ -100,7 +100,7 @@ pub(crate) struct BodyDigest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needed {
     Always,
-    /// Where the body is no form, whose fields are signed.
+    /// For bodies that are not forms, of a scheme that signs the fields of forms.
     BesideForms,
     UnlessEmpty,
 }

@@ -266,8 +266,8 @@ impl Draft<'_> {
         let Some(encoding) = digest.encoding else {
             if let (false, Place::Header(name)) = (self.body.is_empty(), &digest.place) {
                 let text = message::digest(&self.body);
-                let value =
-                    HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its digest is no header"))?;
+                let value = HeaderValue::from_str(&text)
+                    .map_err(|_| self.scheme.unsignable("its digest is not a valid header value"))?;
                 self.headers.insert(name.clone(), value);
             }
             return Ok(());
