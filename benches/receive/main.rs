@@ -6,8 +6,8 @@
 //! cargo bench --bench receive -- --only NAME N     one contestant N times and no table, for a profiler
 //! ```
 //!
-//! docs/performance.md says what is measured, and how to read it. Times wobble, so they are told and not asserted; counts
-//! are exact, and a wrong one ends the run.
+//! docs/performance.md says what is measured, and how to read it. Times vary, so they are printed and not asserted;
+//! counts are exact, and a wrong one ends the run.
 #![allow(missing_docs, clippy::print_stdout)]
 
 mod bodies;

@@ -55,7 +55,7 @@ fn run(recipe: &str, base: &str, secrets: [&str; 3]) -> Output {
     output
 }
 
-// What a reader copies has to work on the first try.
+// A command that a reader copies must work on the first try.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_recipes_of_the_pages_sign_as_their_senders_do() {
     let secret = |text: &str| Secret::new(text).unwrap();
