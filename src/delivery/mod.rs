@@ -312,7 +312,7 @@ impl Delivery {
         if layout.pointers_in_payload || self.0.facts.get().is_some() { &[] } else { &layout.pointers }
     }
 
-    /// Takes what a walk over the body found at [`wanted`](Self::wanted).
+    /// Takes the values that a walk over the body found at [`wanted`](Self::wanted).
     pub(crate) fn note(&self, scalars: &Scalars<'_>) {
         if scalars.len() == self.0.layout.pointers.len() {
             self.0.facts.get_or_init(|| self.0.layout.facts(&self.0.head, scalars));
@@ -360,7 +360,7 @@ impl Delivery {
         };
         match scalars {
             Ok(scalars) => layout.facts(&self.0.head, &scalars),
-            // A body that cannot be read has no facts in it; whoever parses it is told why.
+            // A body that cannot be read contains no facts; the handler that parses it gets the reason.
             Err(unread) => {
                 let unread = if unread == Unread::NotJson && self.is_strange_form() { Unread::Form } else { unread };
                 Facts { unread: Some(unread), ..layout.facts(&self.0.head, &Scalars::new()) }

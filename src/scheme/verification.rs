@@ -30,7 +30,7 @@ pub(crate) struct Verification {
     family: usize,
     timestamp: Option<SystemTime>,
     hashers: Hashers,
-    /// The ids of the secrets, where signatures are told apart by them.
+    /// The ids of the secrets, if they select the signatures.
     ids: Vec<Option<Vec<u8>>>,
     /// Of the body, where the head holds the one that was signed.
     digest: Option<PlainHash>,

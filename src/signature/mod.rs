@@ -30,7 +30,7 @@ pub(crate) use self::{
     token::token_tag,
 };
 
-/// Which hash a request says that it was signed with, where a scheme has two.
+/// The hash that a request names, for a scheme with two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hashed {
     /// By the algorithm of the scheme.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// that the next one does not fit into: with many bodies at once the process would hold twice what is counted.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// One frame is kept as it is.
+    /// A single frame is kept without a copy.
     single: Option<Bytes>,
     full: Vec<Vec<u8>>,
     last: Vec<u8>,

@@ -118,7 +118,7 @@ fn is_certificate(url: &str) -> bool {
     !region.is_empty() && name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The region of a URL of SNS, and what stands behind the slash after its host.
+/// The region of a URL of SNS, and the text after the slash that follows its host.
 fn host_of_sns(url: &str) -> Option<(&str, &str)> {
     let (host, path) = url.strip_prefix("https://sns.")?.split_once('/')?;
     let region = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;

@@ -45,7 +45,7 @@ pub(crate) struct Unsigned {
     pub(crate) shape: Shape,
 }
 
-/// What the body is written as.
+/// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A form whose fields are the payload.
@@ -57,7 +57,7 @@ pub(crate) enum Shape {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    /// The whole body, as it is.
+    /// The whole body, unchanged.
     Body(Bytes),
     /// The payload; the envelope is built around it.
     Payload(Value),
@@ -182,11 +182,11 @@ struct Draft<'a> {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    /// Of the signature header, beside the signature itself.
+    /// Other items of the signature header.
     params: Vec<(String, String)>,
     body: Vec<u8>,
     shape: Shape,
-    /// The id of the first secret, where signatures are told apart by it.
+    /// The id of the first secret, if ids select the signatures.
     secret_id: Option<String>,
     /// Of the header of the token that is the signature, beside its algorithm.
     token_header: Map<String, Value>,
@@ -281,7 +281,7 @@ impl Draft<'_> {
         self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
     }
 
-    /// Puts into the token what the scheme wants there.
+    /// Adds the claims that the scheme requires to the token.
     fn place_claims(&mut self, now: SystemTime) -> Result<(), ConfigError> {
         let Some(jwt) = &self.template.jwt else { return Ok(()) };
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
