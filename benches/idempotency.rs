@@ -101,7 +101,7 @@ fn duplicates(runtime: &Runtime, rounds: usize) -> Ratio {
     rounds_of(rounds, &mut [&mut || timed(runtime, &once, requests()), &mut || timed(runtime, &verify, requests())])
 }
 
-// A whole request, beside what somebody writes who knows axum and reads the provider's page
+// A whole request, compared with a handler that is written by hand from the provider's documentation
 
 fn whole(runtime: &Runtime, rounds: usize) -> Ratio {
     async fn by_hand(State(key): State<Hmac<Sha256>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -222,7 +222,7 @@ async fn run_file(file: VectorFile, report: &mut Report) {
     }
 }
 
-/// Sends one request, and tells the verdict with its reason, or what is wrong whatever the verdict is.
+/// Sends one request. Returns the verdict and its reason, or an error that is not a verdict.
 async fn send(provider: Provider, vector: Vector) -> Result<(Verdict, String), String> {
     let body = BASE64.decode(vector.body_base64.as_bytes()).map_err(|error| format!("bad base64: {error}"))?;
     let body = Bytes::from(body);
@@ -300,7 +300,7 @@ fn request(
     let mut request = Request::builder().method(method).uri(target).body(Body::from(body)).ok()?;
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        // White space around a value is no part of it (RFC 9110, section 5.5).
+        // White space around a value is not part of it (RFC 9110, section 5.5).
         let value = HeaderValue::from_bytes(value.trim_matches([' ', '\t']).as_bytes()).ok()?;
         request.headers_mut().append(name, value);
     }

@@ -1,5 +1,5 @@
-//! What an outbox costs when there is much of something, as ratios to when there is nothing of it: endpoints that wait, deliveries
-//! that are held, a long log, slow commits. Both databases.
+//! The cost of an outbox under load, as ratios to an empty one: many waiting endpoints, many held deliveries, a long
+//! log, slow commits. In both databases.
 //!
 //! ```text
 //! cargo bench --all-features --bench outbox                  all of it, in some minutes
@@ -206,8 +206,8 @@ impl Outbox {
         }
     }
 
-    /// Waits until nobody else is at work in the database. A purge that was dropped with its worker holds its locks until the server
-    /// has rolled it back, and the next one skips what is locked.
+    /// Waits until no other session works in the database. A purge that was dropped with its worker holds its locks
+    /// until the server has rolled it back, and the next one skips locked rows.
     async fn until_unlocked(&self) {
         let Some(pool) = &self.postgres else { return };
         let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \

@@ -7,8 +7,8 @@
 //! benches/instructions.sh                          the instructions of one request without SHA-256, which do not wobble
 //! ```
 //!
-//! docs/performance.md says what is measured, and how to read it. Times wobble, so they are told and not asserted; counts
-//! are exact, and a wrong one ends the run.
+//! docs/performance.md says what is measured, and how to read it. Times vary, so they are printed and not asserted;
+//! counts are exact, and a wrong one ends the run.
 #![allow(missing_docs, clippy::print_stdout)]
 
 mod bodies;

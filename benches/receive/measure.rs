@@ -29,7 +29,7 @@ impl Plan {
         Table::new(format!("receive: medians of {} rounds and more, quartiles in brackets", self.rounds), self.is_quick)
     }
 
-    /// Rounds for a body of `size` bytes: more where they are short.
+    /// Rounds for a body of `size` bytes: more for small bodies.
     pub(crate) fn rounds_of(self, size: usize) -> usize {
         self.rounds
             * if size <= 1024 {

@@ -1,5 +1,5 @@
-//! What sending costs: of the client's own, as a ratio to what somebody would write with hyper-util; of a fan-out in memory;
-//! and how much an outbox and its worker deliver.
+//! The cost of sending: of the client, as a ratio to code by hand with hyper-util; of a fan-out, in memory; and the
+//! throughput of an outbox with its worker.
 //!
 //! ```text
 //! cargo bench --all-features --bench send                  all of it, in some minutes
@@ -7,8 +7,8 @@
 //! cargo bench --all-features --bench send -- client        one part: `client`, `fan-out` or `deliveries`
 //! ```
 //!
-//! docs/performance.md says what is measured, and how to read it. The receivers are a process of their own, so that what
-//! this process takes is the sender's alone. Linux is needed, which tells a thread's CPU time in a file.
+//! docs/performance.md says what is measured, and how to read it. The receivers are a process of their own, so that
+//! this process measures only the sender. It needs Linux, which reports a thread's CPU time in a file.
 #![allow(missing_docs, clippy::print_stdout)] // It prints tables.
 #![allow(clippy::unwrap_used)] // It may end where a server must not.
 

@@ -1,5 +1,5 @@
-//! Ratios of contestants that took turns, and the table that tells them. Times wobble, so they are told and not asserted;
-//! counts are exact, and a wrong one ends the run.
+//! Ratios of contestants that take turns, and the table that shows them. Times vary, so they are printed and not
+//! asserted; counts are exact, and a wrong one ends the run.
 #![allow(dead_code)] // Each bench uses a part of it.
 
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{boxed::BoxFuture, clock::ClockOffset, idempotency::IdempotencyStore};
 
-/// A store under test, and what the suite needs to know about it.
+/// A store under test, with the facts that the suite needs.
 ///
 /// If your store takes a [`ClockOffset`], use [`OffsetHarness`]. Otherwise implement this trait, and make records older
 /// in any way that your store allows, for example by an `UPDATE` that subtracts `by` from every deadline.

@@ -24,7 +24,7 @@ pub(crate) struct KeptDelivery {
     id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event_type: Option<String>,
-    /// How long the first part of the event type is, where it has two.
+    /// The length of the first part of the event type, if it has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event_type_first: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ impl KeptDelivery {
         }
     }
 
-    /// Returns what a delivery is made of. `None` if the pointer of the payload is not one.
+    /// Returns the parts of a delivery, or `None` if the pointer of the payload is invalid.
     pub(super) fn into_parts(self) -> Option<(Layout, Facts, Proof, Option<Arc<str>>)> {
         let mut layout = Layout::new(self.provider.into(), Pointer::parse(&self.payload)?, 1);
         layout.or_envelope = self.or_envelope;

@@ -10,14 +10,14 @@ use crate::{
     json::{Pointer, Scalars, Unread},
 };
 
-/// Where a scheme keeps what it says about a delivery.
+/// The places of a scheme's facts about a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Layout {
     pub(super) provider: Arc<str>,
     pub(super) payload: Pointer,
     /// Whether the envelope is the payload if the body does not have the payload's place.
     pub(super) or_envelope: bool,
-    /// How forms are read, where the sender sends them.
+    /// How forms are read, if the sender sends them.
     pub(super) form: Option<Form>,
     /// The place of the array of a batch. The other pointers then apply to an item.
     pub(super) batch: Option<Pointer>,
@@ -34,7 +34,7 @@ pub(crate) struct Layout {
     families: usize,
 }
 
-/// What a [`Layout`] has a place for.
+/// The facts for which a [`Layout`] has places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fact {
     Account = 0,
@@ -93,7 +93,7 @@ impl Layout {
         self.fields[fact as usize].is_some()
     }
 
-    /// Where the scheme keeps this fact.
+    /// Returns the places of this fact.
     pub(crate) fn places(&self, fact: Fact) -> Option<&Places> {
         self.fields[fact as usize].as_ref()
     }
@@ -112,7 +112,7 @@ impl Layout {
         self.form.as_ref()
     }
 
-    /// Keeps what the head says, by asking `look_up` for each place of it.
+    /// Reads the facts in the head, by calling `look_up` for each of their places.
     pub(crate) fn read_head(&self, family: usize, look_up: impl Fn(&Place) -> Option<HeadText>) -> HeadFacts {
         let mut facts = HeadFacts::new();
         for fact in Fact::ALL.into_iter().filter(|fact| self.in_head[*fact as usize]) {
@@ -225,7 +225,7 @@ impl Part {
     }
 }
 
-/// What the head says about a delivery: few, and mostly clones of header values, which share their bytes.
+/// The facts in the head: few, and mostly clones of header values, which share their bytes.
 pub(crate) type HeadFacts = SmallVec<[HeadFact; 2]>;
 
 #[derive(Clone)]
@@ -254,7 +254,7 @@ impl HeadText {
     }
 }
 
-/// What is known about a delivery, by name: as its scheme found it, or as it was stored.
+/// The facts about a delivery, by name: as its scheme has found them, or as they were stored.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub(super) account: Option<Box<str>>,

@@ -29,7 +29,7 @@ use crate::{
     json::{Pointer, Scalars, Unread},
 };
 
-/// What is known about a verified delivery. Cheap to clone.
+/// The facts about a verified delivery. Clones are cheap.
 ///
 /// It exists only if a scheme's check has passed. Facts in the body are read on first use, and are `None` if the body
 /// is neither JSON nor a form that the scheme can read.
@@ -124,14 +124,14 @@ impl Delivery {
         }))
     }
 
-    /// Makes a delivery of what was kept of it. `None` if that cannot be read.
+    /// Restores a delivery from its stored form. Returns `None` if that cannot be read.
     #[cfg(feature = "inbox")]
     pub(crate) fn restored(kept: KeptDelivery, body: Bytes) -> Option<Self> {
         let (layout, facts, proof, tenant) = kept.into_parts()?;
         Some(Self::given(Arc::new(layout), facts, body, proof, tenant))
     }
 
-    /// What is to be kept of it, beside its body.
+    /// Returns the facts to store in addition to its body.
     #[cfg(feature = "inbox")]
     pub(crate) fn kept(&self) -> KeptDelivery {
         KeptDelivery::of_parts(&self.0.layout, self.facts(), self.0.proof, self.tenant())
@@ -312,7 +312,7 @@ impl Delivery {
         if layout.pointers_in_payload || self.0.facts.get().is_some() { &[] } else { &layout.pointers }
     }
 
-    /// Takes what a walk over the body found at [`wanted`](Self::wanted).
+    /// Takes the values that a walk over the body found at [`wanted`](Self::wanted).
     pub(crate) fn note(&self, scalars: &Scalars<'_>) {
         if scalars.len() == self.0.layout.pointers.len() {
             self.0.facts.get_or_init(|| self.0.layout.facts(&self.0.head, scalars));
@@ -360,7 +360,7 @@ impl Delivery {
         };
         match scalars {
             Ok(scalars) => layout.facts(&self.0.head, &scalars),
-            // A body that cannot be read has no facts in it; whoever parses it is told why.
+            // A body that cannot be read contains no facts; the handler that parses it gets the reason.
             Err(unread) => {
                 let unread = if unread == Unread::NotJson && self.is_strange_form() { Unread::Form } else { unread };
                 Facts { unread: Some(unread), ..layout.facts(&self.0.head, &Scalars::new()) }

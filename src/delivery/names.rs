@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use crate::pattern::Subject;
 
-/// The id of a delivery: what the sender calls it, never empty.
+/// The id of a delivery, as the sender names it. It is never empty.
 ///
 /// ```
 /// use tower_webhooks::Delivery;

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-/// What a passed check proved.
+/// The result of a successful check.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Proof {
     pub(crate) timestamp: Option<SystemTime>,
@@ -8,7 +8,7 @@ pub(crate) struct Proof {
     pub(crate) coverage: Coverage,
 }
 
-/// What a scheme's signature binds.
+/// The facts that a scheme's signature covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
     pub(crate) body: bool,

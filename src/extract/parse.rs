@@ -71,7 +71,7 @@ fn by_event_type<'de, T: Deserialize<'de>>(delivery: &'de Delivery) -> Result<T,
     })
 }
 
-/// The JSON of the payload, and where it was.
+/// The JSON of the payload, and its place.
 fn content<'de, T: Deserialize<'de>>(
     delivery: &'de Delivery,
     body: &'de [u8],
@@ -118,7 +118,7 @@ fn subject(delivery: &Delivery) -> Subject<'_> {
     delivery.event_type().map(EventType::subject).unwrap_or_default()
 }
 
-/// Where a type was looked for.
+/// The place from which a type was parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// In the envelope, since there is nothing at the payload's pointer.

@@ -17,7 +17,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest time that a sender is asked to wait for a handler, which as a rule is done in much less than its lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The delivery is done already. The answer is the first one's, where it was kept.
+/// The delivery is done already. The answer is that of the first one, if it was stored.
 pub(super) fn already_processed(stored: Option<&StoredResponse>) -> Response<Bytes> {
     let mut response = match stored {
         Some(stored) => kept(stored),
@@ -32,7 +32,7 @@ pub(super) fn already_processed(stored: Option<&StoredResponse>) -> Response<Byt
     response
 }
 
-/// Somebody is handling the delivery.
+/// The delivery is being handled.
 pub(super) fn in_flight(status: StatusCode, rest_of_lease: Duration) -> Response<Bytes> {
     let mut response = Line::IN_FLIGHT.response(status);
     retry_after(&mut response, rest_of_lease.min(LONGEST_WAIT));

@@ -11,7 +11,7 @@ use crate::{
     fencing::Fenced,
 };
 
-/// The application's store, each call of which ends in time.
+/// The application's store, with a timeout for each call.
 #[derive(Clone)]
 pub(super) struct BoundedStore {
     store: Arc<dyn IdempotencyStore>,

@@ -12,7 +12,7 @@ use super::{
     store::{IdempotencyStore, StoredResponse},
 };
 
-/// What a layer was told, and what its services share.
+/// The settings of a layer, and the state that its services share.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) store: BoundedStore,
@@ -29,14 +29,14 @@ pub(super) struct Context {
     pub(super) handler_timeout: Duration,
     pub(super) retention: Option<Duration>,
     pub(super) in_flight: InFlight,
-    /// `None` where the scheme decides.
+    /// `None` if the scheme decides.
     pub(super) missing_id: Option<MissingId>,
     pub(super) replay_guard: Option<Duration>,
     pub(super) stored_responses: Option<usize>,
     pub(super) store_down: StoreDown,
 }
 
-/// What is remembered of a delivery that is done.
+/// The cached facts about a completed delivery.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) fingerprint: Fingerprint,
@@ -97,7 +97,7 @@ const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a done delivery is remembered, at least.
 pub(super) const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How long a body may stand for an id.
+/// How long a body may be used as an id.
 pub(super) const LONGEST_BODY_DIGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Entries of 100 bytes or so.
 const DEFAULT_CACHE: usize = 10_000;

@@ -29,7 +29,7 @@ pub(super) struct Held {
     pub(super) token: ClaimToken,
     pub(super) attempt: u32,
     pub(super) retention: Duration,
-    /// The claim of the body, where the application guards against replays.
+    /// The claim of the body, if the application guards against replays.
     pub(super) guard: Option<Guard>,
     times: Mutex<Times>,
     moved: Notify,
@@ -63,7 +63,7 @@ struct Times {
 pub(super) enum HeldState {
     /// It left the claim to the middleware.
     Open,
-    /// It began to mark the delivery, and was told that this failed, or did not wait for the answer.
+    /// The handler began to mark the delivery, and the call failed or its future was dropped.
     Doubtful,
     /// It marked the delivery in a transaction whose commit it kept for itself.
     Marked,
@@ -108,7 +108,7 @@ impl Held {
         self.times().handler
     }
 
-    /// The guard, where the delivery's own mark does not bring that of the guard with it.
+    /// The guard, if it was not marked together with the delivery.
     pub(super) fn unmarked_guard(&self) -> Option<Guard> {
         self.guard.filter(|_| !self.guard_is_marked.load(Ordering::SeqCst))
     }
@@ -211,7 +211,7 @@ impl ClaimHandle for Held {
             }
             match marked.map_err(ClaimError::store).and_then(|fenced| self.fenced(fenced)) {
                 Ok(()) => {
-                    // What is done stays done.
+                    // A completed claim stays completed.
                     let (open, marked) = (HeldState::Open as u8, HeldState::Marked as u8);
                     let _ = self.state.compare_exchange(open, marked, Ordering::SeqCst, Ordering::SeqCst);
                     Ok(())

@@ -5,10 +5,10 @@ use tokio::time::Instant;
 use super::{bounded::BoundedStore, key::ClaimKey};
 use crate::{mutex::Mutex, observe};
 
-/// When the store is next to be told which program claims for which consumer.
+/// When the name of the program that claims for a consumer has to be written to the store again.
 ///
-/// Two applications with one store and a route of the same name take each other's deliveries for done. Nothing in a claim tells
-/// them apart, so the names of their programs are compared, where the application has not named itself.
+/// If two applications share a store and have a route of the same name, each skips deliveries that the other has
+/// handled. Their claims do not differ, so the names of their programs are compared, if the application has no name.
 #[derive(Debug, Default)]
 pub(super) struct Introductions {
     // Consumers are names in the application's code: a few.

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{error::StoreError, fencing::Fenced, observe};
 
-/// What the store is still to be told about deliveries whose answers have gone: bounded in number and in bytes. A note holds
-/// keys, a token and what the record needs, and nothing of the request.
+/// Records that still have to be written to the store, for deliveries that were answered: limited in number and in
+/// bytes. A note contains keys, a token and the data of the record, and nothing else of the request.
 #[derive(Debug)]
 pub(super) struct Later {
     completions: Arc<Semaphore>,
@@ -25,18 +25,18 @@ pub(super) struct Later {
     calls: Arc<Semaphore>,
 }
 
-/// What is still to be done with a claim of `token`, until its lease ends.
+/// The pending change of a claim that `token` holds, until its lease ends.
 pub(super) struct Due {
     pub(super) token: ClaimToken,
     pub(super) lease: Instant,
     pub(super) note: Note,
 }
 
-/// What is to be done with a claim.
+/// The change of a claim.
 pub(super) enum Note {
     /// Its delivery was handled.
     Complete(ClaimKey, Completion),
-    /// Whether it is done is unknown: its guard follows what is found.
+    /// It is unknown whether the claim is done. The guard is changed in the same way as the claim.
     Decide(ClaimKey, Guard),
     /// It was not handled.
     Release(ClaimKey),
@@ -124,12 +124,12 @@ impl Note {
         Self::Complete(guard.key, Completion::new(guard.window))
     }
 
-    /// Whether a delivery that was handled may run again if the store is not told.
+    /// Returns `true` if a handled delivery may run again without this change.
     fn is_completion(&self) -> bool {
         matches!(self, Self::Complete(..) | Self::Decide(..))
     }
 
-    /// Calls the store, and returns what is to be written next.
+    /// Calls the store, and returns the next change to write.
     async fn tell(&self, store: &BoundedStore, token: ClaimToken) -> Result<Option<Self>, StoreError> {
         match self {
             Self::Complete(key, completion) => {

@@ -10,7 +10,7 @@ pub(crate) struct Schedule {
     last: Mutex<Option<Instant>>,
 }
 
-/// How often one process removes what has expired.
+/// How often one process removes expired records.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// How many records one step removes, so that no step holds the store for long.

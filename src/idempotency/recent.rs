@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::mutex::Mutex;
 
-/// What was seen of late: a bounded map whose entries end. Forgetting one is never wrong, only slower.
+/// A bounded map whose entries expire. If an entry is missing, nothing goes wrong; it only takes longer.
 pub(super) struct Recent<K, V> {
     capacity: usize,
     entries: Mutex<HashMap<K, (Instant, V)>>,
@@ -24,7 +24,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
         (Instant::now() < *until).then(|| value.clone())
     }
 
-    /// Remembers for `keep`, and forgets others where there is no room.
+    /// Adds an entry for the time `keep`, and removes others if there is no room.
     pub(super) fn insert(&self, key: K, value: V, keep: Duration) {
         if self.capacity == 0 {
             return;
@@ -35,7 +35,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Recent<K, V> {
             entries.retain(|_, (until, _)| now < *until);
         }
         if entries.len() >= self.capacity {
-            // Keys are hashes, and the map's own order is random: an eighth of it is as good as any other.
+            // Keys are hashes, and the order of the map is random, so any eighth of it can be removed.
             let some: Vec<K> = entries.keys().take(self.capacity.div_ceil(8)).copied().collect();
             some.iter().for_each(|key| {
                 entries.remove(key);

@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 use super::{ABANDONED_AFTER, ClaimOutcome, ClaimRequest, ClaimToken, Completion, Fenced, Fingerprint, StoredResponse};
 use crate::clock::{Millis, after};
 
-/// What a store keeps under the key of a delivery.
+/// The record of a delivery in a store.
 ///
 /// A key without a record was never claimed, or its record was purged: the first claim is [`Record::first`].
 #[derive(Debug, Clone, PartialEq)]

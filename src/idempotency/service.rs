@@ -86,8 +86,8 @@ impl<S> fmt::Debug for Idempotency<S> {
 
 /// The future of [`Idempotency`].
 ///
-/// It runs the handler itself, as long as it is polled. What is left when the answer is there, or when it is dropped since
-/// the client has hung up, goes on in a task of its own.
+/// It runs the handler itself while it is polled. The work that is left after the answer, or after the client has
+/// disconnected, continues in a separate task.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<R, E> {
     kind: Kind<R, E>,

@@ -25,7 +25,7 @@ use crate::{
 /// 2. A pending record whose lease has passed and a released one are claimed with `attempt + 1` and the new token and
 ///    fingerprint. A key without a record, or whose done record has expired, is claimed with attempt 1.
 /// 3. [`complete`](Self::complete), [`release`](Self::release) and [`renew`](Self::renew) act only on the record whose
-///    token is theirs (fencing); a passed lease alone does not take the record from its owner, only the next claim does.
+///    token they have (fencing); the end of a lease does not take the record from its owner, only the next claim does.
 ///    Otherwise they change nothing and say [`Stale`](Fenced::Stale).
 /// 4. Each is idempotent per token: `complete` of a record done by the same token, and `release` of one released by it,
 ///    is [`Applied`](Fenced::Applied). `renew` and `release` of a done record, and `complete` and `renew` of a released

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{host, observe, verify::Verified};
 
-/// What a request is about, as the store knows it.
+/// The keys of a request in the store.
 pub(super) struct Subject {
-    /// `None` where it runs without a claim, by the choice of the application or the scheme.
+    /// `None` if it runs without a claim, as the application or the scheme has chosen.
     pub(super) key: Option<ClaimKey>,
     pub(super) retention: Duration,
     pub(super) guard: GuardedBy,
@@ -30,7 +30,7 @@ pub(super) enum GuardedBy {
 }
 
 impl Subject {
-    /// Names what a request is about, or answers it.
+    /// Returns the keys of a request, or its answer.
     #[allow(clippy::result_large_err)] // The error is the answer, on its way out.
     pub(super) fn of(
         context: &Context,
@@ -40,7 +40,8 @@ impl Subject {
         let delivery = &verified.delivery;
         let default = verified.retries_for().unwrap_or_default().max(DEFAULT_RETENTION);
         let retention = context.retention.unwrap_or(default);
-        // Whoever replays a delivery leaves an id out that is not signed, or sends it twice, as easily as they change it.
+        // An attacker who replays a delivery can leave out an id that is not signed, or send it twice, as easily as
+        // change it.
         let is_bound = delivery.id().is_some() && delivery.id_is_signed();
         let window = context.replay_guard.filter(|_| !is_bound);
         let guard = window.map_or(GuardedBy::Nothing, GuardedBy::SecondClaim);
@@ -71,7 +72,8 @@ impl Subject {
     }
 }
 
-/// What a key is made of. The kinds are kept apart: a sender must not be able to name another delivery's body.
+/// What a key is made of. The kinds are part of the key, so that a sender cannot choose an id that is the key of
+/// another delivery's body.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Body = b'b' as isize,
@@ -80,7 +82,7 @@ pub(super) enum Kind {
     Program = b'p' as isize,
 }
 
-/// Who handles what comes: as the application says, else the route.
+/// Returns the consumer: the name that the application has set, or the route.
 pub(super) fn consumer<'a>(context: &'a Context, request: &'a Request<Full<Bytes>>) -> Option<Cow<'a, str>> {
     match &context.consumer {
         Some(name) => Some(Cow::Borrowed(name)),
@@ -88,7 +90,7 @@ pub(super) fn consumer<'a>(context: &'a Context, request: &'a Request<Full<Bytes
     }
 }
 
-/// The key of a delivery, or of its body. `None` where nobody says who handles it.
+/// Returns the key of a delivery, or of its body. Returns `None` if the consumer has no name.
 pub(super) fn key(
     context: &Context,
     verified: &Verified,

@@ -325,7 +325,7 @@ impl Inbox {
                 changed
             }
             died @ Selection::DiedSince(_) => {
-                // One that is replayed and dies again meanwhile must not keep this going for ever.
+                // An event that is replayed and dies again meanwhile must not keep this loop running forever.
                 let mut changed = 0;
                 'all: loop {
                     let dead = self.stats().await?.dead;

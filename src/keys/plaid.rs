@@ -40,7 +40,7 @@ pub struct PlaidKeys {
     cache: Arc<Cache>,
 }
 
-/// What a fetch needs.
+/// The data that a fetch needs.
 #[derive(Clone)]
 struct Account {
     client: Arc<dyn KeyClient>,
@@ -80,7 +80,7 @@ struct Answer {
     key: Value,
 }
 
-/// What Plaid says of a key beside the key itself.
+/// The facts that Plaid sends with a key.
 #[derive(Deserialize)]
 struct Dates {
     expired_at: Option<u64>,

@@ -14,7 +14,7 @@ pub(crate) enum DialErrorKind {
     Connect,
     /// The name has no address, or could not be looked up.
     Dns,
-    /// The connection broke, or what was received is not HTTP.
+    /// The connection broke, or the received bytes are not HTTP.
     Protocol,
     /// The egress proxy did not connect to the destination.
     Proxy,

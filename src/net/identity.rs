@@ -85,7 +85,7 @@ pub struct ClientIdentity {
     id: IdentityId,
 }
 
-/// The hash of an identity, by which it differs from others.
+/// The hash of an identity, which distinguishes it from others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct IdentityId([u8; 32]);
 

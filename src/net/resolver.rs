@@ -75,7 +75,7 @@ pub(crate) async fn look_up(resolver: &dyn Resolver, host: &Host<String>) -> io:
     if found.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(found) }
 }
 
-/// Runs a blocking function. It keeps its place until it is done, also if nobody waits for it any longer.
+/// Runs a blocking function. It keeps its place until it has ended, even if its caller was dropped.
 async fn bounded<T: Send + 'static>(
     places: &'static Semaphore,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,

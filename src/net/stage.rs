@@ -1,4 +1,4 @@
-/// What a request to a destination is waiting for.
+/// The step for which a request to a destination is waiting.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Stage {
     #[default]

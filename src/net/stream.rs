@@ -46,8 +46,8 @@ impl Default for Budget {
 pin_project! {
     /// A connection that ends when the budget is spent. It exceeds the budget by at most one read.
     ///
-    /// If it can no longer be written to, what the other side sent before it closed is read first: an alert of TLS, or an early
-    /// response, says more than a broken pipe.
+    /// If it can no longer be written to, the bytes that the other side sent before it closed are read first: an alert
+    /// of TLS, or an early response, says more than a broken pipe.
     pub(crate) struct Metered {
         #[pin]
         inner: TcpStream,
@@ -67,7 +67,7 @@ enum Broken {
     No,
     /// It has failed, and nothing was read since then. The number counts the turns that a reader was given.
     Now(io::Error, u8),
-    /// It has failed, and what was left to read was read.
+    /// It has failed, and the remaining bytes were read.
     Known(io::ErrorKind),
 }
 

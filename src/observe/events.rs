@@ -425,7 +425,7 @@ pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn Error + 'static)) {
     error!(target: TARGET, call, cause, "the inbox failed; what was acknowledged is not lost");
 }
 
-/// A dead event was replaced by another body that came under its id, which is not signed.
+/// A dead event was replaced by another body with the same id, which is not signed.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_replaced(provider: &str) {
     warn!(target: TARGET, provider, "a dead event was replaced by another body under its id, which is not signed: it may be a replay");

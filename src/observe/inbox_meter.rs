@@ -1,4 +1,5 @@
-//! What is counted of an inbox. Each is beside a commit of its store, so a key is made for each count.
+//! The counters of an inbox. Each count follows a commit of the store, so the cost of a new key for each does not
+//! matter.
 
 use std::time::Duration;
 

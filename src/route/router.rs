@@ -316,7 +316,7 @@ where
     }
 }
 
-/// Marks an answer that would be the same if the event came again.
+/// Marks an answer that would be the same if the event were sent again.
 fn undecoded(mut response: Response, reason: &str) -> Response {
     response.extensions_mut().insert(Undecoded { reason: reason.into() });
     response

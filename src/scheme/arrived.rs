@@ -7,7 +7,7 @@ use crate::{
     json::Pointer,
 };
 
-/// What has arrived of a request: its head, and its body once that has been read.
+/// The parts of a request that have arrived: its head, and its body once that has been read.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived<'r> {
     pub(crate) head: Head<'r>,

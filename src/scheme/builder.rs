@@ -118,7 +118,7 @@ pub(super) enum RawLocate {
     Query(Cow<'static, str>),
 }
 
-/// Larger events are unheard of, but where the provider documents them.
+/// Larger events are not known, except from providers that document them.
 pub(crate) const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
 /// What almost every sender's own library takes.
@@ -385,7 +385,7 @@ impl SchemeBuilder {
     ///     .build()?;
     /// assert!(scheme.covers_body() && scheme.timestamp_is_signed());
     ///
-    /// // Nothing says where the topic ends and the body begins.
+    /// // The end of the topic and the start of the body cannot be told apart.
     /// let mistake = Scheme::hmac_sha256().header("x-acme-signature").hex().signs("{header:x-acme-topic}{body}").build();
     /// assert!(mistake.is_err());
     /// # Ok::<(), tower_webhooks::ConfigError>(())
@@ -573,7 +573,7 @@ impl SchemeBuilder {
     /// ```
     /// use tower_webhooks::Scheme;
     ///
-    /// // The key of `acme_5257a8…` is what its hexadecimal digits stand for.
+    /// // The key of `acme_5257a8…` is the bytes that its hexadecimal digits encode.
     /// Scheme::hmac_sha256()
     ///     .header("x-acme-signature")
     ///     .hex()
@@ -999,13 +999,13 @@ impl SchemeBuilder {
         self
     }
 
-    /// The sender sends nothing but forms.
+    /// The sender sends only forms.
     pub(crate) fn forms_alone(mut self, form: Form) -> Self {
         self.forms_alone = true;
         self.form(form)
     }
 
-    /// What is signed holds the whole event, though not the whole body.
+    /// The signed text contains the whole event, but not the whole body.
     pub(crate) fn signs_whole_event(mut self) -> Self {
         self.whole_event = true;
         self

@@ -312,7 +312,7 @@ impl Template {
         if self.methods.contains(head.method()) || handshakes.clone().any(CompiledHandshake::is_signed) {
             return Ok(());
         }
-        // A method that only handshakes come by, and no handshake: somebody is trying.
+        // Only handshakes use this method, and this is not a handshake, so it is a probe.
         Err(VerifyError::new(match handshakes.next() {
             Some(_) => VerifyErrorKind::HandshakeRejected,
             None => VerifyErrorKind::MethodNotAllowed,

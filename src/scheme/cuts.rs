@@ -268,7 +268,7 @@ impl Look<'_> {
                 template.settings.target(self.arrived.head).as_bytes().iter().any(begins_json)
                     || self.arrived.body.is_some_and(|body| {
                         let first = body.first();
-                        // By GET nobody sends JSON.
+                        // A GET request has no JSON body.
                         let is_json = template.json_alone && *self.arrived.head.method() != Method::GET;
                         !is_json && first.is_some_and(|first| !begins_json(first) && !first.is_ascii_whitespace())
                     })
@@ -297,7 +297,7 @@ fn fixed<'t>(template: &'t Template, part: Option<&'t Part>) -> &'t str {
     }
 }
 
-/// Ids are short, so that this is mostly on the stack.
+/// Ids are short, so this is mostly on the stack.
 fn joined(pieces: [&[u8]; 4]) -> SmallVec<[u8; 128]> {
     let mut whole = SmallVec::new();
     pieces.iter().for_each(|piece| whole.extend_from_slice(piece));

@@ -48,7 +48,7 @@ pub enum JsonForm {
 pub(crate) struct Freshness {
     pub(crate) places: Places,
     pub(crate) unit: TimestampUnit,
-    /// `None` only where the application asked for it by its insecure name.
+    /// `None` only if the application chose that by its insecure name.
     pub(crate) tolerance: Option<Duration>,
     /// How it is written where it is in the body.
     pub(crate) json: JsonForm,
@@ -70,7 +70,7 @@ impl Freshness {
                 (true, JsonForm::Number) | (false, JsonForm::String) => return Err(malformed()),
                 (true, _) => serde_json::from_str::<Cow<'_, str>>(raw.get()).map_err(|_| malformed())?,
                 (false, _) if raw.get() == "null" => continue,
-                // The digits as they stand: nothing is lost in a floating point number.
+                // The digits as sent, so that no precision is lost in a floating point number.
                 (false, _) => Cow::Borrowed(raw.get()),
             };
             return Ok(Some(text));
@@ -125,7 +125,7 @@ impl TimestampUnit {
         }
     }
 
-    /// The length of the date that `text` begins with, if it begins with one. Of a number nothing says where it ends.
+    /// The length of the date at the start of `text`, if there is one. The format of a number does not show its end.
     pub(crate) fn date_length(self, text: &[u8]) -> Option<usize> {
         match self {
             Self::HttpDate => http_date(text),
@@ -223,7 +223,7 @@ fn digits(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// A wider window keeps nobody from sending a recorded delivery again, and numbers of several lengths would be fresh in it.
+/// A wider window does not stop a replay of a recorded delivery, and numbers of several lengths would be fresh in it.
 pub(crate) const WIDEST_WINDOW: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
@@ -285,7 +285,7 @@ mod tests {
         }
         assert_eq!(TimestampUnit::Seconds.parse("9".repeat(4000).as_bytes()), None);
         assert_eq!(TimestampUnit::Seconds.parse(b"1700000000"), Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)));
-        // The largest number parses and lies outside what the clock can hold, or far outside any window.
+        // The largest number parses, and is out of range for the clock or far outside any window.
         let _ = TimestampUnit::Seconds.parse(b"18446744073709551615");
     }
 

@@ -8,11 +8,11 @@ use crate::{
 /// How a signature header is built: a prefix, then one value or a list, of values or of pairs.
 #[derive(Debug, Clone)]
 pub(crate) struct Grammar {
-    /// Stands once before everything else, as in `sha256=…`.
+    /// Precedes the whole value once, as in `sha256=…`.
     pub(crate) prefix: Option<String>,
-    /// Stands between the items of a list.
+    /// Separates the items of a list.
     pub(crate) items: Option<String>,
-    /// Stands between key and value of an item.
+    /// Separates the key and the value of an item.
     pub(crate) pairs: Option<String>,
     /// The keys whose values are signatures; all others are skipped.
     pub(crate) keys: Vec<String>,
@@ -49,7 +49,7 @@ impl Default for Grammar {
 }
 
 impl Grammar {
-    /// What stands after the prefix; `None` when the prefix is not there.
+    /// The text after the prefix, or `None` without the prefix.
     pub(crate) fn strip<'h>(&self, value: &'h [u8]) -> Option<&'h [u8]> {
         match &self.prefix {
             Some(prefix) => value.strip_prefix(prefix.as_bytes()),
@@ -106,7 +106,7 @@ impl Grammar {
         self.items(value).any(|(key, _)| key == Some(wanted))
     }
 
-    /// Adds the signatures of the secret with this id, or of any where it has none.
+    /// Adds the signatures of the secret with this id, or of any secret without an id.
     pub(crate) fn collect_for(
         &self,
         value: &[u8],

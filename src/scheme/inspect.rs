@@ -134,7 +134,7 @@ impl Template {
         Ok(stamp)
     }
 
-    /// Decodes what one place holds into a tag.
+    /// Decodes the value of one place into a tag.
     pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
         if self.jwt.is_some() {
             return Token::parse(text)?.signature();

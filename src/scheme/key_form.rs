@@ -72,7 +72,7 @@ impl KeyText {
         rest
     }
 
-    /// What stands behind the prefix, which may be missing.
+    /// The text after the prefix, which may be missing.
     pub(crate) fn strip<'s>(&self, secret: &'s [u8]) -> &'s [u8] {
         let prefix = self.prefix.as_deref().unwrap_or_default();
         secret.strip_prefix(prefix.as_bytes()).unwrap_or(secret)
@@ -141,7 +141,7 @@ impl KeyForm {
     }
 }
 
-/// What is to be said of a secret whose prefix is that of another kind of key.
+/// The error text for a secret with the prefix of another kind of key.
 pub(crate) fn foreign_prefix(form: KeyForm, secret: &[u8]) -> Option<&'static str> {
     if form == KeyForm::PublicKeyInfo && secret.starts_with(b"-----BEGIN ") {
         let is_private = secret.windows(b"PRIVATE KEY".len()).take(32).any(|text| text == b"PRIVATE KEY");

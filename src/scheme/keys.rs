@@ -196,7 +196,7 @@ fn has_test(secrets: &Secrets) -> bool {
 }
 
 impl Unknown {
-    /// The error of a request of which it is said.
+    /// The error of a request with this rejection.
     pub(crate) fn error(self) -> VerifyError {
         VerifyError::new(match self {
             Self::Key => VerifyErrorKind::UnknownKey,

@@ -85,7 +85,7 @@ pub(crate) enum Render {
     BeforeBody,
 }
 
-/// A piece of the signed text as it is fed to a hash.
+/// A piece of the signed text, in the form that is hashed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Piece<'a> {
     Bytes(&'a [u8]),
@@ -132,7 +132,8 @@ impl Look<'_> {
         }
     }
 
-    /// The fields of the body, as they are signed. `None` where it is no form, and is not bound by a digest either.
+    /// Returns the fields of the body as they are signed, or `None` if the body is not a form and is not covered by a
+    /// digest either.
     fn fields(&self, fields: Fields) -> Result<Option<Vec<u8>>, VerifyError> {
         let Some(body) = self.arrived.body else { return Ok(None) };
         if self.digest()?.is_some() {
@@ -185,7 +186,7 @@ impl Look<'_> {
         Ok(Some(text))
     }
 
-    /// What the request says that the digest of its body is, as it was sent.
+    /// The digest of the body that the request declares, as sent.
     pub(crate) fn digest(&self) -> Result<Option<Cow<'_, [u8]>>, VerifyError> {
         match &self.template.digest {
             Some(digest) => self.in_head(&digest.place),
@@ -339,7 +340,7 @@ impl Look<'_> {
                 );
                 text.push(b'\n');
                 for (index, (name, value)) in headers.iter().enumerate() {
-                    // A value that holds what the next one begins with could end before it.
+                    // A value that contains the start of the next one would have two possible ends.
                     let next = headers.get(index + 1).map(|(next, _)| format!(";{next}:"));
                     let holds = |next: String| value.windows(next.len()).any(|window| window == next.as_bytes());
                     if next.is_some_and(holds) {

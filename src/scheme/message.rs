@@ -27,7 +27,7 @@ use crate::{
     signature::{Tag, verify_any},
 };
 
-/// What a scheme says about its signatures.
+/// The settings of a scheme for its signatures.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageSignature {
     /// The name of the scheme's algorithm (RFC 9421, section 6.2.2).
@@ -38,7 +38,7 @@ pub(crate) struct MessageSignature {
     pub(crate) components: Option<Vec<String>>,
 }
 
-/// One signature of a request, and what it says about itself.
+/// One signature of a request, with its parameters.
 pub(crate) struct Claimed {
     pub(crate) signature: Tag,
     input: InnerList,
@@ -58,7 +58,7 @@ fn malformed(name: HeaderName) -> VerifyError {
     VerifyError::new(VerifyErrorKind::MalformedSignature).with_header(name)
 }
 
-/// The dictionary in a header, which may stand on several lines.
+/// The dictionary in a header, which may be on several lines.
 fn dictionary(head: Head<'_>, name: &HeaderName) -> Result<Dictionary, VerifyError> {
     let mut text = Vec::new();
     for (index, line) in head.headers().get_all(name).iter().enumerate() {
@@ -341,7 +341,7 @@ pub(crate) fn digest(body: &[u8]) -> String {
 
 #[cfg(feature = "testing")]
 impl MessageSignature {
-    /// Returns what a request says about its signature: the covered components, and these parameters.
+    /// Returns the parameters of a request's signature: the covered components, and these.
     pub(crate) fn input(&self, has_query: bool, has_digest: bool, params: &[(String, String)]) -> String {
         let mut components: Vec<&str> = match &self.components {
             Some(components) => components.iter().map(String::as_str).collect(),

@@ -7,7 +7,8 @@ use crate::{
     signature::Tag,
 };
 
-/// What a scheme says about signatures of HTTP messages, in a build without `message-signatures`. A value of it cannot exist.
+/// The settings of a scheme for signatures of HTTP messages, in a build without `message-signatures`. A value of it
+/// cannot exist.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageSignature(());
 

@@ -308,7 +308,7 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.id.is_none())
     }
 
-    /// What the operator should know that the declaration weakens.
+    /// The warning for the operator about a weak declaration.
     pub(crate) fn weaknesses(&self) -> impl Iterator<Item = &'static str> {
         let (algorithm, window) = match &self.kind {
             Kind::Custom { .. } => (None, None),

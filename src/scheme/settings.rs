@@ -49,7 +49,7 @@ impl Settings {
         self.public_url.as_ref().map_or("", |url| &url.0)
     }
 
-    /// Returns what stands after the base.
+    /// Returns the text after the base.
     pub(crate) fn target<'h>(&self, head: Head<'h>) -> Cow<'h, str> {
         let target = head.uri().path_and_query().map_or("/", |target| target.as_str());
         match &self.replaced_prefix {
@@ -100,7 +100,7 @@ impl ReplacedPrefix {
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
-    /// The same with the port that its scheme has anyway, where it names none.
+    /// The same with the default port of its scheme, if it has no port.
     pub(crate) fn with_port(&self) -> Option<String> {
         let (scheme, rest) = self.0.split_once("://")?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

@@ -32,12 +32,12 @@ pub(crate) struct Template {
     /// Whether the signature header may have several lines, each of which counts.
     pub(crate) every_line: bool,
     pub(crate) grammar: Grammar,
-    /// `None` for a token that is written as it is.
+    /// `None` for a token that is written without encoding.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) key: KeyText,
     /// Where a request names the key that signed it.
     pub(crate) key_id: Option<Places>,
-    /// Where that is the URL of a certificate, which URLs are those of the sender's.
+    /// If that is the URL of a certificate: the URLs that belong to the sender.
     pub(crate) key_url: Option<fn(&str) -> bool>,
     /// Where the sender signs for all its customers with the same key: whether an account that the application accepts is the one that a
     /// message names.
@@ -52,11 +52,11 @@ pub(crate) struct Template {
     pub(crate) content: Vec<Part>,
     /// Whether `{body}` is a part of the content.
     pub(crate) hashes_body: bool,
-    /// Where the signature is a token, what that says.
+    /// If the signature is a token: its claims.
     pub(crate) jwt: Option<Jwt>,
-    /// Where the signature is that of an HTTP message, what it must cover.
+    /// If the signature is that of an HTTP message: the components that it must cover.
     pub(crate) message: Option<MessageSignature>,
-    /// Where the head holds a digest of the body.
+    /// The place of the body's digest in the head.
     pub(crate) digest: Option<BodyDigest>,
     /// Where the array is whose items have a signature each. What is signed is then looked for in an item.
     pub(crate) items: Option<Pointer>,
@@ -106,7 +106,7 @@ pub(crate) struct BodyDigest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needed {
     Always,
-    /// Where the body is no form, whose fields are signed.
+    /// For bodies that are not forms, of a scheme that signs the fields of forms.
     BesideForms,
     UnlessEmpty,
 }

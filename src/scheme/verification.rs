@@ -31,7 +31,7 @@ pub(crate) struct Verification {
     family: usize,
     timestamp: Option<SystemTime>,
     hashers: Hashers,
-    /// The ids of the secrets, where signatures are told apart by them.
+    /// The ids of the secrets, if they select the signatures.
     ids: Vec<Option<Vec<u8>>>,
     /// Of the body, where the head holds the one that was signed. In a box, since few schemes have one.
     digest: Option<Box<PlainHash>>,

@@ -56,10 +56,11 @@ pub struct CachedSecrets<S> {
 /// A digest of what an answer depends on: keys are text of the request's, which may be long.
 type Key = [u8; 32];
 
-/// What is known under one key.
+/// The facts about one key.
 #[derive(Default)]
 struct Slot {
-    /// How many look-ups have ended. Whoever waited while it grew shares the last result instead of asking in turn.
+    /// How many look-ups have ended. A request that waited while the number grew shares the last result instead of
+    /// looking up again.
     ended: AtomicU64,
     /// Held across a look-up on purpose: the others of this key wait here for its answer.
     state: tokio::sync::Mutex<State>,
@@ -68,7 +69,7 @@ struct Slot {
 #[derive(Default)]
 struct State {
     kept: Option<Kept>,
-    /// When the source was asked last, whatever came of it.
+    /// When the source was last asked, whatever the result.
     asked: Option<SystemTime>,
     last: Option<Result<Secrets, SharedError>>,
 }
@@ -139,14 +140,15 @@ impl<S: SecretSource> CachedSecrets<S> {
             _ => {}
         }
         let answer = self.source.secrets(head).await.map_err(SharedError::new);
-        // Not before: else whoever sends a wrong signature and hangs up would keep others from asking.
+        // Not earlier: otherwise a client that sends a wrong signature and disconnects would prevent the look-up for
+        // others.
         state.asked = Some(now);
         match &answer {
             Ok(secrets) if secrets.any_valid(now) => {
                 state.kept = Some(Kept { secrets: secrets.clone(), since: now });
             }
             Ok(_) => state.kept = None,
-            // What is kept is as good as before.
+            // The cached secrets are still valid.
             Err(_) => {}
         }
         state.last = Some(answer.clone());
@@ -172,8 +174,8 @@ impl<S: SecretSource> CachedSecrets<S> {
         Arc::clone(slots.entry(key).or_default())
     }
 
-    /// Drops what is of no use any more; and if that is not enough, the older half of what is kept. Slots in which somebody waits stay: there
-    /// are no more of them than requests.
+    /// Drops entries that have expired and, if that is not enough, the older half of the others. Slots with waiting
+    /// requests stay: there are no more of them than requests.
     fn make_room(&self, slots: &mut HashMap<Key, Arc<Slot>>) {
         let now = self.clock.now();
         let since = |slot: &Arc<Slot>| {
@@ -185,7 +187,7 @@ impl<S: SecretSource> CachedSecrets<S> {
         if slots.len() < self.capacity {
             return;
         }
-        // Those in which somebody waits take no place of those that are kept, or a flood of made-up tenants would empty the cache.
+        // Slots with waiting requests do not count; otherwise many made-up tenants would empty the cache.
         let mut ages: Vec<_> = slots.values().filter_map(since).collect();
         if ages.len() < self.capacity {
             return;

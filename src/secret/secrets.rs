@@ -26,7 +26,7 @@ pub struct Secrets {
     is_published: bool,
 }
 
-/// What a source is certain does not exist.
+/// The thing that certainly does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
     Key,
@@ -161,7 +161,7 @@ impl Secrets {
         self.entries.iter().any(|entry| entry.until.is_none_or(|until| now < until))
     }
 
-    /// What the source is certain does not exist, if it has no secrets for this reason.
+    /// Returns what certainly does not exist, if there are no secrets for this reason.
     pub(crate) fn unknown(&self) -> Option<Unknown> {
         self.unknown.filter(|_| self.entries.is_empty())
     }

@@ -424,7 +424,7 @@ pub enum AttemptErrorKind {
     Conversion,
     /// The name has no address, or could not be looked up.
     Dns,
-    /// The connection broke, or what was received is not HTTP.
+    /// The connection broke, or the received bytes are not HTTP.
     Protocol,
     /// The operator's egress proxy did not connect to the endpoint.
     Proxy,

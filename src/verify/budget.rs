@@ -83,7 +83,7 @@ pub(super) struct Share {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OverBudget;
 
-/// What is kept of a body while it is read, with and without a budget.
+/// The bytes of a body while it is read, with and without a budget.
 #[derive(Debug)]
 pub(super) enum Kept {
     Counted(Share),
@@ -268,7 +268,7 @@ impl Share {
             (reader, state.trim(self.budget.limit))
         };
         drop(surplus);
-        // Nobody can find it to take it away any more.
+        // It is no longer in the list, so it cannot be dropped any more.
         let body = std::mem::take(&mut self.slot.lock().pieces).into_bytes();
         let body = if reader.is_whole || body.is_empty() {
             body
@@ -311,7 +311,7 @@ impl Slot {
         self.0.lock()
     }
 
-    /// Takes away what has been read, and tells who reads.
+    /// Drops the bytes that were read, and wakes the task that reads.
     fn clear(&self) -> Pieces {
         let mut content = self.lock();
         content.is_taken = true;
@@ -324,7 +324,7 @@ impl Slot {
     }
 }
 
-/// A body that has been read, and what is counted for it.
+/// A body that was read completely, and its part of the limit.
 #[derive(Debug)]
 struct Held {
     budget: Arc<Budget>,

@@ -19,7 +19,7 @@ use crate::{
     secret::{SecretSource, Secrets},
 };
 
-/// What a layer was told, as its services need it.
+/// The settings of a layer, as its services need them.
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) scheme: Scheme,
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(super) confirmation: Option<crate::keys::SnsConfirmation>,
 }
 
-/// Where a request's keys come from.
+/// The source of a request's keys.
 #[derive(Clone)]
 pub(super) enum Keyring {
     Fixed(Arc<KeyRing>),

@@ -8,18 +8,18 @@ use bytes::Bytes;
 /// that the next one does not fit into: with many bodies at once the process would hold twice what is counted.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// One frame is kept as it is.
+    /// A single frame is kept without a copy.
     single: Option<Bytes>,
     full: Vec<Vec<u8>>,
     last: Vec<u8>,
 }
 
-/// Pieces that nobody uses, for the next body. Taken from here, they do not depend on which thread's heap has room.
+/// Unused pieces, for the next body. They are reused, so that it does not matter which thread's heap has room.
 pub(super) type Spare = Vec<Vec<u8>>;
 
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// What another frame takes.
+/// The bytes that another frame needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Growth {
     pub(super) bytes: usize,
@@ -39,7 +39,7 @@ impl Pieces {
         Self { single: Some(body), ..Self::default() }
     }
 
-    /// Takes out what is in one piece and was not copied.
+    /// Takes a body that is in one piece and was not copied.
     pub(super) fn take_single(&mut self) -> Option<Bytes> {
         self.single.take()
     }
@@ -104,7 +104,7 @@ impl Pieces {
         if self.full.is_empty() {
             return Bytes::from(self.last);
         }
-        // Each piece goes as soon as it is copied, so that the body is not there twice.
+        // Each piece is freed as soon as it was copied, so that the body is not in memory twice.
         let mut body = Vec::with_capacity(self.len());
         for piece in self.full.into_iter().chain([self.last]) {
             body.extend_from_slice(&piece);

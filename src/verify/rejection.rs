@@ -35,7 +35,7 @@ pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode 
     }
 }
 
-/// The answer to a request that did not pass. The scheme's `methods` are asked for only where they are told.
+/// Creates the answer to a rejected request. The scheme's `methods` are only determined if the answer contains them.
 pub(super) fn response(
     error: &VerifyError,
     rejected: StatusCode,
@@ -68,7 +68,7 @@ fn not_allowed(methods: &[Method]) -> Response<Bytes> {
     response
 }
 
-/// What a panicking handler is answered with.
+/// Creates the answer after a handler has panicked.
 pub(super) fn panicked() -> Response<Bytes> {
     internal()
 }

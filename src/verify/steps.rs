@@ -78,7 +78,7 @@ where
     }
 }
 
-/// Goes on with what the source of secrets has answered.
+/// Continues with the answer of the source of secrets.
 pub(super) fn with_secrets<S, B>(
     config: &Config,
     secrets: Result<Secrets, BoxError>,
@@ -263,7 +263,7 @@ fn named_head(config: &Config, parts: &mut Parts) -> RequestHead {
     host::request_head(parts).with_key_id(id)
 }
 
-/// Rejects, answers, or goes on to the inner service.
+/// Rejects, answers, or continues with the inner service.
 fn conclude<S, B, R>(
     config: &Arc<Config>,
     outcome: Result<Outcome, VerifyError>,

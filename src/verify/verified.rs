@@ -9,8 +9,8 @@ use http_body_util::Full;
 use super::config::Config;
 use crate::{delivery::Delivery, host};
 
-/// The mark of a success that the crate gives by itself, in a response's extensions: to a duplicate, to a type that nobody handles,
-/// to a discarded event. Where the sender prescribes what a success looks like, the middleware gives it that form.
+/// Marks, in a response's extensions, a success by the crate itself: for a duplicate, an unhandled event type or a
+/// discarded event. If the sender prescribes the form of a success, the middleware changes the response to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Acknowledged;
 
@@ -34,7 +34,7 @@ pub(crate) struct BatchItem {
 #[cfg(feature = "inbox")]
 pub(crate) struct Items {
     pub(crate) deliveries: Vec<Delivery>,
-    /// What the service that took them together made of each, for the requests that follow.
+    /// The results of a service that has handled all items together, for the requests of the other items.
     pub(crate) taken: crate::mutex::Mutex<Option<Arc<dyn std::any::Any + Send + Sync>>>,
 }
 
@@ -46,7 +46,7 @@ pub fn verified_delivery(extensions: &Extensions) -> Option<&Delivery> {
     extensions.get::<Verified>().map(|verified| &verified.delivery)
 }
 
-/// The mark of a verified request, in its extensions. Nobody outside can make one.
+/// The mark of a verified request, in its extensions. Code outside of this crate cannot create it.
 #[derive(Clone)]
 pub(crate) struct Verified {
     pub(crate) delivery: Delivery,
@@ -55,7 +55,7 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
-    /// Marks what a check of `config`'s scheme has passed: now, or before it was stored.
+    /// Creates the mark of a request that a check with `config`'s scheme has verified: now, or before it was stored.
     pub(super) fn new(delivery: Delivery, config: &Arc<Config>) -> Self {
         Self { delivery, config: Some(Arc::clone(config)) }
     }
@@ -72,7 +72,7 @@ impl Verified {
         Self { delivery, config: self.config.clone() }
     }
 
-    /// How long the sender may repeat a delivery, where that is known to be long.
+    /// How long the sender may retry a delivery, if that is known and long.
     #[cfg(feature = "idempotency")]
     pub(crate) fn retries_for(&self) -> Option<Duration> {
         self.config.as_ref().and_then(|config| config.scheme.retries_for())
@@ -101,7 +101,7 @@ pub(super) fn verified_request(mut parts: Parts, delivery: Delivery, config: &Ar
     request
 }
 
-/// A request that passed before it was stored. Whoever can write into the store can make one, and nobody else.
+/// A request that was verified before it was stored. Only someone who can write into the store can forge one.
 #[cfg(feature = "inbox")]
 pub(crate) fn stored_request(mut parts: Parts, delivery: Delivery) -> Request<Full<Bytes>> {
     let body = delivery.body().clone();

@@ -176,7 +176,7 @@ async fn a_test_send_goes_through_the_same_guard_and_is_limited() {
     let counted = hits.clone();
     let hook = post(move || async move { _ = counted.fetch_add(1, SeqCst) });
     let url = outbox::serve(Router::new().route("/hook", hook)).await;
-    // Registered where loopback was allowed; sent where it is not.
+    // The endpoint was registered by a dispatcher that allows loopback, and is sent by one that does not.
     let registered = Client::new(&dispatcher(store.clone()), "acme").create(json!({ "url": url })).await;
     let guarded = Dispatcher::builder(store).sealing_key(SealingKey::from_bytes([7; 32]).unwrap()).build().unwrap();
     guarded

@@ -1,6 +1,5 @@
-//! The dashboard through its router: who sees what, what is escaped, and what may be changed. A browser looks at it in
-
-//! `tests/interop/dashboard.rs`.
+//! Tests of the dashboard through its router: who sees what, what is escaped, and what may be changed.
+//! `tests/interop/dashboard.rs` tests it in a browser.
 
 use std::{
     pin::Pin,
@@ -286,7 +285,7 @@ async fn hostile_texts_are_shown_as_texts() {
         assert!(!answer.text.contains(HOSTILE), "{page}");
         let links = answer.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
         for link in links {
-            // What comes from outside is not a link; where it is a part of one, it is encoded.
+            // Text from outside never becomes a link; where it is part of one, it is encoded.
             let is_ours = link.starts_with("/webhooks") || link.starts_with('#');
             assert!(is_ours && !link.contains('\u{202e}'), "{page}: {link}");
         }
@@ -534,7 +533,7 @@ async fn an_operator_sees_depth_and_dead_letters_and_replays_and_discards_them()
     let discarded = operator.post(&format!("/inbox/{}/discard", dead[0]), "").await;
     assert!(discarded.headers[header::LOCATION].to_str().unwrap().ends_with("?done=discarded"), "{discarded:?}");
 
-    // What is ticked.
+    // Only the events that are ticked.
     let ticked = operator.post("/inbox/discard", format!("ids={}&ids={}", dead[1], good)).await;
     assert_eq!(ticked.headers[header::LOCATION], "/webhooks/inbox?done=discarded&count=2");
     assert_eq!((state(&dead[1]).await, state(&good).await), (EventState::Discarded, EventState::Discarded));
@@ -554,7 +553,7 @@ async fn an_operator_sees_depth_and_dead_letters_and_replays_and_discards_them()
     assert_eq!(customer.post("/inbox/discard", "hours=1").await.status, StatusCode::FORBIDDEN);
     assert_eq!(state(&dead[2]).await, EventState::Pending);
 
-    // Without sending there are no pages of it.
+    // An application that does not send has no pages about sending.
     assert_eq!(operator.get("/endpoints").await.status, StatusCode::NOT_FOUND);
     assert!(!operator.get("").await.text.contains("Success rate"));
     let sending = Browser::new(&dispatcher(MemoryOutbox::new()), "operator");
@@ -612,7 +611,7 @@ async fn a_change_is_asked_for_by_a_page_of_this_origin_alone() {
     assert_eq!(operator.get("/nothing").await.status, StatusCode::NOT_FOUND);
 }
 
-/// A body of which nothing comes.
+/// A body that never sends a byte.
 struct Stalled;
 
 impl http_body::Body for Stalled {

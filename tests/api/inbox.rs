@@ -29,7 +29,8 @@ fn secret(tenant: &str) -> Secret {
     Secret::new(format!("a secret of {tenant} for the tests")).unwrap()
 }
 
-/// An inbox whose handler takes orders of less than a thousand, and the route by which events come: their secret names their tenant.
+/// An inbox whose handler accepts orders of less than a thousand, and the route that receives the events. Each secret
+/// belongs to one tenant.
 pub(crate) struct Receiver {
     pub(crate) inbox: Inbox,
     app: Router,
@@ -173,13 +174,13 @@ async fn many_events_are_replayed_and_discarded_by_id_and_by_time() {
         answer.json()["changed"].as_u64().unwrap()
     };
 
-    // By id. What is unknown, or named twice, is passed over.
+    // By id. Ids that are unknown or repeated are skipped.
     let some = json!({ "ids": [all[0], all[1], "999999", all[0]] });
     assert_eq!(changed(operator.post("/inbox/replay", some).await), 2);
     assert_eq!(dead().await, 2);
     receiver.work().await;
 
-    // By time, of one tenant: by an operator of it, and by one of all that names it.
+    // By time, for one tenant: by an operator of that tenant, and by an operator of all tenants who names it.
     assert_eq!(
         changed(operator.post("/inbox/replay?tenant=globex", json!({ "since": "2026-01-01T00:00:00Z" })).await),
         1

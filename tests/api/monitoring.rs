@@ -1,6 +1,5 @@
-//! What docs/monitoring/ offers to Prometheus and Grafana: its files are read by the tools that they are for, and name no metric that the
-
-//! crate does not emit.
+//! What docs/monitoring/ offers to Prometheus and Grafana: its files are read by the tools that they are for, and name
+//! no metric that the crate does not emit.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -8,7 +7,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The names of metrics that stand in a text.
+/// The names of metrics in a text.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|one: char| !one.is_ascii_alphanumeric() && one != '_');
     words.filter(|word| word.starts_with("webhook_")).map(str::to_owned).collect()

@@ -1,6 +1,5 @@
-//! The management API through its router: the life cycle of an endpoint, who sees what, problems, repeated requests, pages, and
-
-//! the document that describes all of it.
+//! The management API through its router: the life cycle of an endpoint, who sees what, problems, repeated requests,
+//! pages, and the document that describes all of it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -386,14 +385,14 @@ async fn no_operation_of_the_document_shows_or_changes_what_is_anothers() {
             let by_role = answer.status == StatusCode::FORBIDDEN
                 && (path.starts_with("/tenants") || is_everybodys || for_operators);
             assert!(answer.status == StatusCode::NOT_FOUND || by_role, "{method} {path}: {answer:?}");
-            // What is another's looks like what is not there.
+            // Another tenant's object looks like one that does not exist.
             let unknown = path.replace("{id}", "ep_00000000000000000000000000000000").replace("{name}", "nobody");
             let unknown = globex.call(&method, &unknown, body.clone()).await;
             assert_eq!(unknown.status, answer.status, "{method} {path}: {unknown:?}");
             seen += 1;
         }
 
-        // A tenant that is named by somebody else.
+        // A tenant names another one in the query.
         if method == "GET" && !path.contains('{') && !path.starts_with("/event-types") {
             let answer = globex.call(&method, &format!("{address}?tenant=acme"), None).await;
             answer.problem(403, "forbidden");
@@ -670,7 +669,7 @@ async fn a_tenant_that_calls_too_often_is_429_and_others_are_not() {
     }
 }
 
-/// A body of which nothing ever arrives.
+/// A body that never sends a byte.
 struct Silence;
 
 impl http_body::Body for Silence {
@@ -884,7 +883,7 @@ async fn a_message_under_a_key_is_the_same_message_whatever_became_of_the_first_
     assert_eq!(Client::new(&webhooks, "acme").get("/messages").await.json()["data"].as_array().unwrap().len(), 1);
 }
 
-/// A store of claims that answers only as long as it is told to.
+/// A store of claims that stops answering when the test says so.
 struct Hanging(MemoryStore, std::sync::Arc<std::sync::atomic::AtomicBool>);
 
 impl Hanging {

@@ -103,7 +103,7 @@ async fn a_broken_byte_is_not_the_replacement_character() {
     }
 }
 
-// A sender may sign what is no text: its bytes are there for whoever wants them, and only a parser refuses.
+// A sender may sign a body that is not text. A handler can read its bytes; only a parser refuses them.
 #[tokio::test]
 async fn a_signed_body_that_is_no_text_is_there_raw_and_is_400_when_parsed() {
     let body = b"{\"n\":\"\xff\xfe\"}";
@@ -179,7 +179,8 @@ async fn a_signed_body_that_is_not_json_is_400_without_a_word_of_it() {
     }
 }
 
-// A form is read where the sender is known to post forms, and is an error of its own where not. It is never a success unread.
+// A form is read if the sender is known to post forms. Otherwise it is an error of its own kind, never a success that
+// nobody has read.
 #[tokio::test]
 async fn a_signed_form_is_read_or_refused_by_what_the_sender_posts() {
     let form = b"a=marker-7f3a&b=2";
@@ -200,7 +201,7 @@ async fn a_signed_form_is_read_or_refused_by_what_the_sender_posts() {
     }
 }
 
-// Depth is cheap to write and dear to follow.
+// Deep nesting is cheap to send and expensive to parse.
 #[tokio::test]
 async fn very_deep_json_is_refused_and_overflows_no_stack() {
     let deep: [Vec<u8>; 4] = [
@@ -252,7 +253,7 @@ async fn strange_keys_are_keys_like_any_other() {
     }
 }
 
-// Numbers at and beyond the edge of what a machine holds.
+// Numbers at and beyond the limits of the number types.
 #[tokio::test]
 async fn numbers_beyond_every_type_do_no_harm() {
     let digits = "7".repeat(50_000);
@@ -389,7 +390,8 @@ async fn an_encoded_body_is_415_before_it_is_read() {
     }
 }
 
-// Decompression outside the layer shows it other bytes than were signed; inside, it works on what has been verified.
+// Decompression outside the layer gives it other bytes than the signed ones. Inside the layer, it works on verified
+// bytes.
 #[tokio::test]
 async fn decompression_belongs_inside_the_layer() {
     let wire = gzip(BODY);
@@ -447,7 +449,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-// The type of the content decides nothing: no body is turned away, or turned into other text, because of it.
+// The content type has no effect: no body is refused or converted because of it.
 #[tokio::test]
 async fn the_content_type_neither_blocks_nor_changes_a_body() {
     let long = "x".repeat(3000);
@@ -476,7 +478,7 @@ async fn the_content_type_neither_blocks_nor_changes_a_body() {
     }
 }
 
-// Slack's interactive components: a form is signed as it is, and decoded by the handler.
+// Slack's interactive components: the form is signed as sent, and the handler decodes it.
 #[tokio::test]
 async fn a_signed_form_reaches_the_handler_as_it_was_signed() {
     let form = b"payload=%7B%22type%22%3A%22block_actions%22%7D&x=a+b";
@@ -493,7 +495,7 @@ async fn a_signed_form_reaches_the_handler_as_it_was_signed() {
     receiver.finish().await;
 }
 
-// The framework's own default of 2 MB must not cut what the layer has let through.
+// The framework's default limit of 2 MB must not apply to a body that the layer has accepted.
 #[tokio::test]
 async fn a_verified_body_of_more_than_two_mebibytes_reaches_bytes_and_json() {
     let body = format!(r#"{{"data":{{"object":{{}}}},"event":{{}},"fill":"{}"}}"#, "x".repeat(3 << 20)).into_bytes();

@@ -29,7 +29,7 @@ fn begin() -> SchemeBuilder {
 }
 
 fn declare(signs: &str) -> Result<Scheme, String> {
-    // A timestamp that is not signed does not build, so that it is declared only where it is.
+    // A scheme whose timestamp is not signed does not build, so it is declared only where it is signed.
     let scheme = if signs.contains("{timestamp}") {
         begin()
     } else {
@@ -65,7 +65,7 @@ fn parts_that_nothing_separates_do_not_build() {
         let error = declare(signs).expect_err(signs);
         assert!(error.contains("it is unclear where one ends"), "{signs}: {error}");
     }
-    // With a form, or anything else that may begin like a path, a body cannot be told from the end of a URL: see below.
+    // A form, or any other body that may begin like a path, cannot be distinguished from the end of a URL: see below.
     for signs in [
         "{header:x-a}.{body}",
         "{timestamp}{body}",
@@ -92,7 +92,7 @@ fn a_number_without_a_window_needs_something_beside_it() {
             let error = open(signs, unit).unwrap_err().to_string();
             assert!(error.contains("{timestamp}"), "{signs}: {error}");
         }
-        // A date says itself where it ends.
+        // The format of a date fixes its end.
         assert!(open(signs, TimestampUnit::Rfc3339).is_ok(), "{signs}");
         assert!(open(signs, TimestampUnit::HttpDate).is_ok(), "{signs}");
     }
@@ -140,7 +140,7 @@ fn the_catalogue_builds() {
     }
 }
 
-// A form begins like a URL goes on.
+// The start of a form may also be the continuation of a URL.
 #[test]
 fn a_form_directly_behind_a_url_does_not_build() {
     let scheme =
@@ -260,7 +260,7 @@ async fn a_part_of_the_body_is_looked_at_once_the_body_is_there() {
     server.stop().await;
 }
 
-// What is refused says which part it is about, and no more.
+// The reason of a refusal names the part, and contains nothing else of the request.
 #[test]
 fn the_reason_names_the_part() {
     let scheme = declare("{url}{body}").unwrap().with_public_url(BASE).unwrap();
@@ -324,7 +324,7 @@ impl Piece {
     }
 }
 
-/// What stands in a text, part by part.
+/// The parts of a text, in order.
 type Parts = Vec<(Piece, String)>;
 
 /// Every way in which `text` could be cut into these pieces.

@@ -97,7 +97,7 @@ async fn every_way_to_mount_the_layer_verifies_and_refuses() {
     }
 }
 
-// A server of hyper and tower alone.
+// A server that uses only hyper and tower.
 #[tokio::test]
 async fn a_stack_without_axum_verifies_and_refuses() {
     let service = ServiceBuilder::new().layer(Sender::Stripe.layer()).service(service_fn(
@@ -274,7 +274,7 @@ async fn an_unknown_event_type_reaches_a_plain_handler() {
     }
 }
 
-// A field is missing, or of another type, or there is nothing at all: the sender is told a status, the operator where.
+// A field is missing or has another type, or the body is empty: the sender sees only a status, and the log says where.
 #[tokio::test]
 async fn a_payload_that_does_not_fit_is_422_without_a_word_of_it_and_blocks_nothing() {
     let (logs, _guard) = Logs::capture();
@@ -298,7 +298,7 @@ async fn a_payload_that_does_not_fit_is_422_without_a_word_of_it_and_blocks_noth
     assert!(!text.contains("marker-7f3a"), "{text}");
 }
 
-// A key of the payload is somebody's text: it must not write lines of its own into a log, nor very long ones.
+// The keys of a payload are text from outside: they must not add lines to a log, or very long ones.
 #[tokio::test]
 async fn text_of_a_payload_forges_no_line_in_the_log() {
     #[derive(Deserialize)]
@@ -347,7 +347,7 @@ async fn the_log_of_a_payload_that_does_not_fit_claims_no_status() {
     assert!(!event.contains("status"), "{line}");
 }
 
-// An event that nobody handles is a success, so that a slip in a name loses events in silence. It is said once.
+// An event without a handler is a success, so a typing error in a name would lose events silently. The log warns once.
 #[tokio::test]
 async fn patterns_that_look_like_a_mistake_are_warned_of_once() {
     #[derive(Deserialize)]
@@ -406,7 +406,7 @@ async fn patterns_that_look_like_a_mistake_are_warned_of_once() {
     assert_eq!(warnings.len(), 6, "{warnings:#?}");
 }
 
-// A genuine event in a form that nobody can read must come again, and the log says what to do.
+// A genuine event in a format that cannot be read must be sent again, and the log says what to do.
 #[tokio::test]
 async fn a_form_that_the_scheme_does_not_declare_is_415_with_the_remedy() {
     let (logs, _guard) = Logs::capture();
@@ -454,7 +454,7 @@ async fn a_handler_that_panics_is_500_and_the_next_request_works() {
     assert!(!logs.text().contains("marker-7f3a"), "what the panic says is not logged by us");
 }
 
-// What is not the handler's may panic as well.
+// Other parts of the application than the handler may panic as well.
 #[tokio::test]
 async fn a_panic_of_any_part_of_the_application_is_500() {
     let source = |_: RequestHead| async { panic!("a source of secrets") };
@@ -643,7 +643,7 @@ async fn every_authentication_failure_is_answered_with_the_same_bytes() {
     }
 }
 
-// The operator finds the reason in the response's extensions, whoever made the response.
+// The reason is in the response's extensions, also if the application made the response.
 #[tokio::test]
 async fn the_reason_is_in_the_extensions_of_every_refusal() {
     let own = Sender::Stripe.layer().with_rejection_response(|error| {
@@ -756,7 +756,7 @@ async fn a_tenants_secret_verifies_at_its_own_path_only() {
 
 // --- The catalogue's promise ----------------------------------------------------------------------------------------------------
 
-// With verification off by its insecure name, what is left still holds.
+// The other limits still hold when verification is turned off by its insecure name.
 #[tokio::test]
 async fn without_verification_the_limits_and_methods_stay() {
     let (logs, _guard) = Logs::capture();
@@ -784,7 +784,7 @@ async fn without_verification_the_limits_and_methods_stay() {
 
         assert_eq!(send(&server, "/hook", &[], b"{}").await, (200, "None false".to_owned()), "{provider}");
         assert_eq!(send(&server, "/hook", &[], &[b'x'; 101]).await.0, 413, "{provider}");
-        // Some may be told to call by GET.
+        // Some senders can be configured to use GET.
         let by_any = ["contentful", "hubspot-v2", "hubspot-v3", "messagebird", "plivo", "twilio", "twilio-shared-key"];
         if by_any.contains(&provider.name()) {
             continue;

@@ -175,7 +175,7 @@ async fn a_peer_that_goes_away_in_mid_body_runs_no_handler() {
     }
 }
 
-// A sender that asks before it sends is told to go on only when the head has passed.
+// A sender with `Expect: 100-continue` is told to continue only after the check of the head.
 #[tokio::test]
 async fn a_client_that_asks_first_is_told_to_go_on_only_when_its_head_has_passed() {
     for sender in Sender::ALL {
@@ -198,7 +198,7 @@ async fn a_client_that_asks_first_is_told_to_go_on_only_when_its_head_has_passed
     }
 }
 
-// What is left of a body that was refused unread must not be taken for the next request.
+// The rest of a body that was refused before it was read must not be parsed as the next request.
 #[tokio::test]
 async fn the_unread_body_of_a_refused_request_is_not_the_next_request() {
     for sender in Sender::ALL {
@@ -267,7 +267,7 @@ async fn a_head_that_is_dripped_or_never_sent_is_cut_by_the_server() {
     server.stop().await;
 }
 
-// One byte now and then, for ever: the deadline is for the whole body and is not moved by what comes.
+// One byte now and then, forever. The deadline is for the whole body; arriving bytes do not extend it.
 #[tokio::test]
 async fn a_dripped_body_is_408_and_its_share_of_the_budget_comes_back() {
     for sender in Sender::ALL {
@@ -306,7 +306,7 @@ async fn drip<T>(raw: &mut serve::Raw) -> T {
 // Many connections that each hold a part of a body. The full number only in the long runs.
 #[tokio::test]
 async fn a_good_request_is_answered_beside_very_many_slow_ones() {
-    // Two open files for each, in a process that runs other tests beside this one.
+    // Each needs two open files, in a process that also runs other tests.
     let count = if long() { 5_000 } else { 200 };
     let receiver = Receiver::new(Sender::Stripe).await;
     let slow =
@@ -456,7 +456,7 @@ impl Body for Crumbs {
     }
 }
 
-// Trailers are signed by nobody: they neither disturb the check nor reach the handler as something that was verified.
+// Trailers are not signed: they do not disturb the check, and do not reach the handler as verified.
 #[tokio::test]
 async fn trailers_are_normal_and_change_nothing() {
     for sender in Sender::ALL {

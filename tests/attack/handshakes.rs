@@ -15,7 +15,7 @@ use crate::support::{serve, sign};
 const BODY: &[u8] = br#"{"id":"evt_1","type":"ping","data":{}}"#;
 const TOKEN: &str = "the token that both sides know";
 
-/// What a page could be made of, if it were taken for one.
+/// Text that would run in a browser if it were served as HTML.
 const SCRIPT: &str = "<script>alert(1)</script>";
 
 fn like_github() -> SchemeBuilder {
@@ -47,7 +47,7 @@ fn assert_plain(answer: &Received) {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
 }
 
-// A challenge that is echoed unverified tells anybody that the endpoint is whoever asked.
+// Echoing an unverified challenge would confirm the endpoint to anyone who asks.
 #[tokio::test]
 async fn slacks_challenge_is_echoed_only_when_it_is_rightly_signed() {
     let receiver = Receiver::new(Sender::Slack).await;
@@ -64,7 +64,7 @@ async fn slacks_challenge_is_echoed_only_when_it_is_rightly_signed() {
     receiver.finish().await;
 }
 
-// What is echoed is somebody's text, and must not become a page.
+// The echoed text comes from outside, and must not be served as HTML.
 #[tokio::test]
 async fn an_echoed_challenge_is_plain_text_whatever_it_holds() {
     let slack = Receiver::new(Sender::Slack).await;
@@ -217,7 +217,7 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-/// Asks for the MAC of a text, as an attacker who knows nothing but the URL.
+/// Asks for the MAC of a text, as an attacker who knows only the URL.
 async fn oracle(receiver: &Receiver, text: &str) -> Option<String> {
     let answer = ask(receiver, "GET", &format!("/hook?crc_token={}", escaped(text))).await;
     if answer.status != 200 {
@@ -542,7 +542,7 @@ impl CustomScheme for Custom {
     }
 }
 
-// The same rules hold for a scheme in code: what it answers itself runs no handler.
+// The same rules hold for a custom scheme: a request that it answers itself runs no handler.
 #[tokio::test]
 async fn a_custom_schemes_own_answers_run_no_handler() {
     let layer = WebhookLayer::new(Scheme::custom(Custom), Sender::GitHub.secret())

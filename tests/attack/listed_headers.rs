@@ -74,7 +74,7 @@ async fn a_list_in_the_signature_header_is_signed_and_read_in_one_way() {
     let headers = [("x-event-type", r#"t.{"a":1}"#), ("x-hook0-signature", &*signature)];
     assert_eq!(status(&router, PATH, &headers, r#"{"b":2}"#).await, StatusCode::UNAUTHORIZED);
 
-    // The stronger signature becomes a weaker one, and what it signs becomes the body.
+    // The stronger signature is presented as a weaker one, and its signed text as the body.
     let right = tag(&format!("{NOW}.x-event-id x-event-type.e1.user.created.{BODY}"));
     let weaker = format!("t={NOW},v0={right}");
     let headers = [whole[0], whole[1], ("x-hook0-signature", &*weaker)];
@@ -144,7 +144,7 @@ async fn a_list_in_a_header_holds_the_time_and_itself() {
     for path in ["/in?", "/in/", "/", "/in?x=1"] {
         assert_eq!(post(path, &right).await == StatusCode::OK, path == "/in?", "{path}");
     }
-    // What stands behind a second question mark is not signed.
+    // The text after a second question mark is not signed.
     assert_eq!(post("/in?x?y", &signed(list, &text, "/in?x")).await, StatusCode::UNAUTHORIZED);
 
     for (list, text) in [
@@ -156,7 +156,7 @@ async fn a_list_in_a_header_holds_the_time_and_itself() {
     ] {
         assert_eq!(post("/in", &signed(list, &text, "/in")).await, StatusCode::UNAUTHORIZED, "{list}");
     }
-    // A value takes in what the next header begins with.
+    // A value that contains the start of the next header.
     let list = "a-topic,b-topic,x-contentful-signed-headers,x-contentful-timestamp";
     let rest = format!("x-contentful-signed-headers:{list};x-contentful-timestamp:{now}");
     let headers = signed(list, &format!("a-topic:1;b-topic:2;b-topic:3;{rest}"), "/in");

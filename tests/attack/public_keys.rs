@@ -33,7 +33,7 @@ fn public(number: usize) -> Secret {
     secret(PAIRS[number][1])
 }
 
-/// What a scheme makes of a signature header, over the body above.
+/// The result of a signature header, for the body above.
 fn verdict(secrets: impl Into<Secrets>, signature: &str) -> Result<(), VerifyErrorKind> {
     let (head, ()) = Request::post("/hook")
         .header("webhook-id", ID)
@@ -189,7 +189,7 @@ fn other_senders_with_public_keys_are_declared() {
     assert!(verify(NOW, BODY));
     assert!(!verify(NOW + 1, BODY));
     assert!(!verify(NOW, "{}"));
-    // A public key is known to all: what is made with it as a secret proves nothing.
+    // Everyone knows a public key, so a MAC with it as the secret proves nothing.
     let challenge = Handshake::challenge(Field::query("token"), "response");
     assert!(discord().handshake(challenge).build().is_err());
     assert!(Scheme::hmac_sha256().header("x").hex().signs("{body}").key_standard_webhooks_public().build().is_err());
@@ -198,7 +198,7 @@ fn other_senders_with_public_keys_are_declared() {
 
 // --- ECDSA and RSA ------------------------------------------------------------------------------------------------------
 
-/// The receiver's keys of a provider with keys in PEM, and what one of them must be like.
+/// The receiver's keys for each provider that uses PEM, and the kind that they must have.
 const IN_PEM: [(Provider, &[[&str; 2]; 3], &str); 4] = [
     (Provider::SENDGRID, &key_pairs::P256, "P-256"),
     (Provider::WISE, &key_pairs::RSA, "RSA"),
@@ -251,7 +251,7 @@ fn schemes_with_keys_in_pem_say_what_is_wrong_with_their_declaration() {
     }
 }
 
-// A tenant that does not exist costs what one that exists costs, and is rejected like a forged request.
+// A request for a tenant that does not exist costs as much as for one that exists, and is rejected like a forged one.
 #[cfg(all(feature = "axum", feature = "testing"))]
 #[tokio::test]
 async fn a_tenant_that_does_not_exist_is_checked_with_a_key_that_nobody_has() {

@@ -1,7 +1,6 @@
-//! What a rejection from the head costs: no more than hashing what was sent, whatever it is, so that no header is worth sending to
-//! keep a server busy. Times are only compared with each other, in one run. With `TOWER_WEBHOOKS_LONG=1` headers are as long as
-
-//! hyper takes them.
+//! The cost of a rejection from the head: at most that of hashing the bytes sent, so that no header is worth sending to
+//! keep a server busy. Times are only compared with each other, in one run. With `TOWER_WEBHOOKS_LONG=1` headers are as
+//! long as hyper takes them.
 
 use std::{
     hint::black_box,

@@ -31,7 +31,7 @@ use crate::support::{logs, serve, sign};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"card":"marker-body-4111"}},"event":{}}"#;
 
-/// Every form in which a secret, or what it signs, might be written.
+/// Every form in which a secret, or a signature made with it, might be written.
 fn forms(bytes: &[u8]) -> Vec<String> {
     let mut forms = vec![
         BASE64.encode(bytes),
@@ -58,7 +58,7 @@ fn assert_hidden(what: &str, text: &str, hidden: &[String]) {
     }
 }
 
-// Somebody prints a configuration, a request's extensions, or an error.
+// An application prints a configuration, a request's extensions, or an error.
 #[tokio::test]
 async fn no_debug_form_shows_a_secret() {
     for sender in Sender::ALL {
@@ -435,7 +435,7 @@ async fn a_kept_secret_is_looked_up_again_after_its_time() {
     assert_eq!(status(&router, "/acme").await, 200);
 }
 
-// Made-up tenants cost look-ups and not memory: what was pushed out is asked for again.
+// Invented tenants cost look-ups but no memory: an evicted tenant is looked up again.
 #[tokio::test]
 async fn a_flood_of_made_up_tenants_does_not_grow_the_cache() {
     let counting = Counting::default();
@@ -550,7 +550,7 @@ async fn a_second_look_up_that_is_dropped_does_not_count() {
     assert_eq!(status_of(&router, "/acme", &signed_with(NEW_SECRET)).await, 200);
 }
 
-// A tenant signs up a moment after somebody has asked for it.
+// A tenant signs up just after a request for it was refused.
 #[tokio::test]
 async fn only_secrets_are_kept() {
     for (absent, expected) in [(Secrets::none as fn() -> Secrets, 503), (Secrets::unknown_tenant, 401)] {
@@ -570,7 +570,7 @@ async fn only_secrets_are_kept() {
     }
 }
 
-// What is kept ends when its secrets do, and not when its time is up.
+// A cached entry ends when its secrets expire, even if its own time is not over.
 #[tokio::test]
 async fn secrets_that_have_all_ended_are_looked_up_again() {
     let clock = ManualClock::at_unix_seconds(NOW);
@@ -598,7 +598,7 @@ async fn secrets_that_have_all_ended_are_looked_up_again() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
-// One path, many hosts: the key is what the source decides by.
+// One path, many hosts: the cache key is the part of the request that the source uses.
 #[tokio::test]
 async fn a_source_that_decides_by_the_host_does_not_mix_tenants() {
     fn host(head: &RequestHead) -> String {
@@ -790,7 +790,7 @@ async fn a_source_that_panics_is_503_and_named_in_the_log() {
     }
 }
 
-// Nobody looks at a source's secrets at start, and a warning for each request would be too much.
+// A source's secrets are not known at start, and a warning for each request would be too much.
 #[tokio::test]
 async fn a_short_secret_of_a_source_is_warned_of_once() {
     let (logs, _guard) = Logs::capture();
@@ -855,7 +855,7 @@ async fn a_test_secret_signs_test_data_and_nothing_else() {
     }
 }
 
-// A scheme that does not tell live from test cannot hold a test secret back.
+// A scheme without a mark for test mode cannot refuse a test secret.
 #[tokio::test]
 async fn a_test_secret_is_refused_where_nothing_says_what_is_live() {
     let secrets = || Secrets::new(Sender::GitHub.secret()).and_test(Secret::new("a test secret of GitHub's").unwrap());

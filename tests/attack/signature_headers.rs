@@ -78,7 +78,8 @@ async fn a_right_signature_that_is_cut_or_continued_is_refused_before_the_body()
             receiver.refuses_early(&sender.claiming(sender.value(&now(), &tag[..length]))).await;
         }
         for tail in ["0", "00", "=", "A", "AAAA", " "] {
-            // A space at the end of a value is no part of it (RFC 9110, section 5.5), so it goes before the tag as well.
+            // A space at the end of a value is not part of it (RFC 9110, section 5.5), so it is tested before the tag
+            // as well.
             receiver.refuses_early(&sender.claiming(sender.value(&now(), &format!(" {tag}{tail}")))).await;
             if tail != " " {
                 receiver.refuses_early(&sender.claiming(sender.value(&now(), &format!("{tag}{tail}")))).await;
@@ -139,7 +140,7 @@ async fn two_signature_headers_are_refused_before_the_body_whichever_is_right() 
         for values in [[&right, &wrong], [&wrong, &right], [&right, &right]] {
             receiver.refuses_early(&with_values(sender, &values.map(|value| value.as_bytes()))).await;
         }
-        // The same on one line, as a proxy may join them, where the header is no list.
+        // The same on one line, as a proxy may join them, for headers that are not lists.
         if matches!(sender, Sender::GitHub | Sender::Slack) {
             receiver.refuses_early(&with_values(sender, &[format!("{right}, {right}").as_bytes()])).await;
         }
@@ -419,7 +420,7 @@ async fn a_signature_by_a_guessable_key_is_refused() {
     }
 }
 
-// The text of a secret and the key that it stands for are two keys.
+// The text of a secret and the bytes that it encodes are two different keys.
 #[tokio::test]
 async fn a_secret_is_decoded_where_the_scheme_says_so_and_nowhere_else() {
     for sender in [Sender::StandardWebhooks, Sender::Svix] {
@@ -459,7 +460,7 @@ fn the_time_of_a_refusal_does_not_tell_which_byte_is_wrong() {
     assert!(told.is_empty(), "classes differ: {told:?}");
 }
 
-/// That the measurement sees what it looks for.
+/// The measurement itself must detect a comparison that leaks.
 #[test]
 fn the_time_of_a_comparison_that_ends_early_tells_which_byte_is_wrong() {
     if !long() {
@@ -508,7 +509,7 @@ fn times_of_refusals(values: &[String; 3], refuses: impl Fn(&http::request::Part
         for step in 0..3 {
             let class = (round + step) % 3;
             head.headers.insert(HEADER, http::HeaderValue::from_str(&values[class]).unwrap());
-            #[allow(clippy::disallowed_methods)] // What is measured is the machine's time.
+            #[allow(clippy::disallowed_methods)] // The real time is measured.
             let start = std::time::Instant::now();
             let refused = refuses(&head);
             times[class].push(start.elapsed().as_nanos() as f64);
@@ -603,7 +604,8 @@ fn a_secret_that_is_none_stops_the_application_at_its_start() {
     }
 }
 
-// The look-up of a secret fails, finds none, or finds what is no key: the sender may try again, and nothing is let through.
+// The look-up of a secret fails, finds none, or finds an unusable key: the sender may try again, and nothing is
+// accepted.
 #[tokio::test]
 async fn a_secret_that_is_missing_at_run_time_is_503_and_never_a_success() {
     type Answer = fn() -> Result<Secrets, BoxError>;

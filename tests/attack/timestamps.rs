@@ -55,7 +55,7 @@ async fn a_timestamp_beyond_every_number_is_refused_before_the_body() {
     }
 }
 
-// Everything that one number parser or another would take for the current second. All of it is rightly signed.
+// Texts that some number parser would accept as the current second. All are correctly signed.
 #[tokio::test]
 async fn a_timestamp_is_plain_digits_and_nothing_else() {
     for sender in Sender::STAMPING {
@@ -95,7 +95,7 @@ async fn a_timestamp_is_plain_digits_and_nothing_else() {
         receiver.finish().await;
     }
 
-    // In a list, a space is no part of the framing and stays where it is.
+    // In a list, a space is part of the value and stays where it is.
     let stripe = Receiver::new(Sender::Stripe).await;
     for text in [format!(" {NOW}"), format!("{NOW} "), format!("\t{NOW}")] {
         stripe.refuses_early(&Sender::Stripe.sign_at(&text, BODY)).await;

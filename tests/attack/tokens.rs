@@ -199,7 +199,7 @@ async fn a_token_binds_its_body_and_nothing_else_passes_with_it() {
         token(HEADER, &self::right(), b"another key"),
         token(&long, &self::right(), KEY.as_bytes()),
     ] {
-        // A server trims what stands around a value.
+        // A server trims white space around a value.
         if text.ends_with(' ') {
             continue;
         }

@@ -36,7 +36,7 @@ async fn status(server: &Server, target: &str, headers: &[Line]) -> u16 {
     server.send(&request("POST", target, headers, BODY)).await.expect("there is an answer").status
 }
 
-// Behind a proxy the request line holds another scheme, another host, or none; the configured base is what was called.
+// Behind a proxy the request line has another scheme or host, or none. The configured base is the URL that was called.
 #[tokio::test]
 async fn the_configured_public_base_is_what_the_sender_called() {
     let server = server(BASE).await;
@@ -85,7 +85,7 @@ async fn a_base_may_end_in_a_slash_and_have_a_path() {
     }
 }
 
-// Without a base nothing could be verified but what the client says of itself: the application does not start.
+// Without a base only the client's own statements could be verified, so the application does not start.
 #[test]
 fn a_scheme_that_signs_the_url_needs_a_base_at_start() {
     let layer = WebhookLayer::new(scheme(), Secret::new("an endpoint's signing key").unwrap());
@@ -99,7 +99,7 @@ fn a_scheme_that_signs_the_url_needs_a_base_at_start() {
     assert!(text.contains("with_public_url"), "{text}");
 }
 
-// What a client may write itself chooses no part of what is verified.
+// Headers that a client can write have no effect on the verified URL.
 #[tokio::test]
 async fn forwarded_headers_and_the_host_are_ignored() {
     let server = server(BASE).await;
@@ -127,7 +127,7 @@ async fn forwarded_headers_and_the_host_are_ignored() {
     }
 }
 
-// A request line may hold a whole URL, and HTTP/2 always has one. Path and query of it count, and nothing else.
+// A request line may contain a whole URL, and in HTTP/2 it always does. Only its path and query count.
 #[tokio::test]
 async fn a_whole_url_in_the_request_line_chooses_no_host() {
     let server = server(BASE).await;
@@ -259,7 +259,7 @@ async fn a_prefix_that_a_proxy_has_replaced_is_put_back() {
             ("/inner", "https://hooks.example.com/hooks"),
             ("/inner?a=/inner/", "https://hooks.example.com/hooks?a=/inner/"),
             ("/inner//x", "https://hooks.example.com/hooks//x"),
-            // Another path, which came another way.
+            // Another path, which is not from the request line.
             ("/innermost", "https://hooks.example.com/innermost"),
             ("/x/inner/", "https://hooks.example.com/x/inner/"),
             ("/INNER/", "https://hooks.example.com/INNER/"),

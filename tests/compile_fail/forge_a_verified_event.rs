@@ -1,4 +1,4 @@
-//! A verified event that nobody verified.
+//! An application must not be able to construct a verified event.
 
 use tower_webhooks::{Delivery, VerifiedBody, VerifiedEnvelope, VerifiedEvent};
 

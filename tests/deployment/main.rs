@@ -1,4 +1,5 @@
-//! The layer where it really runs: behind reverse proxies, on the example server, with bodies that are refused while they arrive.
+//! Tests of the layer in a deployment: behind reverse proxies, on the example server, and with bodies that are refused
+//! while they arrive.
 
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 

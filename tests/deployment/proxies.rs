@@ -171,7 +171,7 @@ async fn signatures_hold(setup: Setup) {
     front.stop().await;
 }
 
-/// URLs as nobody registers them, each with the setups behind which a signature over it is wrong.
+/// Unusual URLs, each with the setups that change it, so that a signature over it is wrong.
 const ODD_URLS: [(&str, &[Setup]); 6] = {
     use Setup::{Apache, Lighttpd, NginxWithUri};
     [
@@ -216,7 +216,7 @@ async fn a_prefix_that_nginx_replaces_is_put_back() {
     front.stop().await;
 }
 
-/// Headers of other kinds than senders mostly have.
+/// Headers with unusual names and values.
 async fn headers(setup: Setup) {
     let front = Front::new(setup).await;
     let sent = [("x_odd", "1"), ("x.odd", "2"), ("x-twice", "one"), ("x-twice", "two"), ("x-empty", "")];
@@ -280,7 +280,7 @@ mod once {
         }
     }
 
-    /// Sends a request until it is acknowledged, and returns what it was answered before.
+    /// Sends a request until it is acknowledged, and returns the statuses of the earlier answers.
     async fn deliver(address: std::net::SocketAddr, request: Vec<u8>, at_once: Arc<Semaphore>) -> Vec<u16> {
         let mut refused = Vec::new();
         for _ in 0..400 {
@@ -348,7 +348,7 @@ mod once {
                 .unwrap();
         let expected: Vec<_> = (0..i64::from(events)).map(|number| (number, 1)).collect();
         assert_eq!(effects, expected, "{in_flight:?}");
-        // What fails at first is told, and all else only has to come again.
+        // The handler's own failures have been answered 500; every other failure only had to be sent again.
         assert!(refused.iter().filter(|status| **status == 500).count() >= events as usize / 5, "{in_flight:?}");
         drop(proxy);
         first.stop().await;

@@ -1,6 +1,5 @@
 //! Bodies of requests that are rejected before they were read: no part of them is kept, and the sender gets the answer.
 //!
-
 //! `tests/deployment/proxies.rs` has the same with real proxies between sender and receiver.
 
 use std::{
@@ -35,7 +34,7 @@ const LATE: Duration = Duration::from_secs(10);
 /// Longer than the silence that is waited for before the answer, and shorter than the one after it.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Longer also than what is read of a body whose time is over, and shorter than the silence after the answer.
+/// Longer also than the time for which a refused body is read, and shorter than the silence after the answer.
 const LONG_PAUSE: Duration = Duration::from_millis(1600);
 
 fn with(mut headers: Vec<Line>, more: &[(&str, &str)]) -> Vec<Line> {
@@ -475,7 +474,7 @@ except OSError as error:
     receiver.finish().await;
 }
 
-// Without a socket: what is dropped is dropped before the next frame is asked for.
+// Without a socket: each frame is dropped before the next one is requested.
 #[tokio::test]
 async fn what_is_read_of_a_refused_body_takes_no_memory() {
     let layer = Sender::Stripe.layer().with_body_timeout(NEVER);
@@ -519,7 +518,7 @@ impl Body for Frames {
     }
 }
 
-// The clock stands still but for what is waited for.
+// The clock is paused and moves only when the test waits.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes_does_not_hold_the_answer() {
     struct Silent;

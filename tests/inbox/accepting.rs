@@ -242,7 +242,7 @@ async fn equal_bytes_under_another_unsigned_id_are_a_replay_where_the_applicatio
     drop(shop);
 }
 
-/// A store that hangs, or fails, until it is told not to.
+/// A store that hangs or fails until the test ends it.
 #[derive(Clone, Default)]
 struct Ill {
     store: MemoryInbox,
@@ -356,7 +356,7 @@ async fn an_inbox_without_a_layer_is_500_and_stores_nothing() {
     assert_eq!(inbox.stats().await.unwrap().pending, 0);
 }
 
-/// Whoever has one body that was signed can send it under the id of another event.
+/// Anyone who has one signed body can send it under the id of another event.
 #[cfg(all(feature = "metrics", feature = "tracing"))]
 #[tokio::test]
 async fn a_dead_event_that_is_replaced_under_an_unsigned_id_is_told() {

@@ -114,7 +114,7 @@ pub(crate) async fn an_effect_and_its_event_end_in_one_transaction_or_not_at_all
 
 const CHILD: &str = "TEST_INBOX_CHILD";
 
-/// What a child process opens. `None` in the test run itself.
+/// The URL that a child process opens. `None` in the test run itself.
 pub(crate) fn url_of_child() -> Option<String> {
     env::var(CHILD).ok()
 }
@@ -129,8 +129,8 @@ fn start_child(url: &str, test: &str, output: Stdio) -> Child {
         .unwrap()
 }
 
-/// A receiver in a process of its own: it tells its port, and has no worker, so that nothing ends an event before the kill.
-#[allow(clippy::print_stdout)] // It tells its port.
+/// A receiver in a process of its own. It prints its port, and has no worker, so that no event ends before the kill.
+#[allow(clippy::print_stdout)] // It prints its port.
 pub(crate) async fn serve(store: impl InboxStore) {
     let inbox = Inbox::new(store, EventRouter::new().on("*", ignore));
     let app = Router::new().route_service("/hook", WebhookLayer::stripe(secret()).layer(inbox));

@@ -70,7 +70,7 @@ fn ending(random: &mut Random) -> Ending {
     }
 }
 
-/// Makes one call, and returns what it answered as text. Ids are given in the same order by every store.
+/// Makes one call, and returns its answer as text. All stores number ids in the same order.
 async fn call(store: &dyn InboxStore, random: &mut Random, ids: u64) -> String {
     let consumer: Arc<str> = if random.chance(80) { "one" } else { "two" }.into();
     let id = InboxId::from_u64(random.below(ids) + 1);
@@ -112,7 +112,7 @@ async fn call(store: &dyn InboxStore, random: &mut Random, ids: u64) -> String {
     }
 }
 
-/// What there is, without its times, which differ by the pace of the machine.
+/// All events, without their times, which depend on the speed of the machine.
 async fn state(store: &dyn InboxStore) -> Vec<String> {
     let mut all = Vec::new();
     for consumer in ["one", "two"] {
@@ -157,10 +157,11 @@ async fn random_histories_are_answered_alike_by_every_store() {
                 assert_eq!(answers[0], *answer, "history {history}, call {number}: {log:#?}");
                 assert_eq!(ours, state(*store).await, "history {history}, after call {number}: {log:#?}");
             }
-            // What one call makes due is due before what the next one does, also where both take less than a millisecond.
+            // Events that one call makes due are due before those of the next call, even if both take less than a
+            // millisecond.
             offset.advance(Duration::from_millis(2));
             if random.chance(25) {
-                // Half a minute beside every limit, so that the pace of the machine decides nothing.
+                // Half a minute away from every limit, so that the speed of the machine has no effect.
                 offset.advance(MINUTE * u32::try_from(random.below(8)).unwrap() + MINUTE / 2);
             }
         }

@@ -1,4 +1,5 @@
-//! The inbox on a server: several workers and processes, races, a server that goes away, hangs, or is started again, and what it reads.
+//! Tests of the inbox in PostgreSQL: several workers and processes, races, a server that stops, hangs or restarts, and
+//! how much its statements read.
 
 use std::{
     collections::HashSet,
@@ -193,7 +194,7 @@ fn lease(limit: u32) -> InboxLease {
     InboxLease::new("crm".into(), token(), Duration::from_secs(600), limit, 10)
 }
 
-/// Of events with one order key that come, end and are discarded at the same time, there is always one that goes on, and never two.
+/// Events with one order key arrive, end and are discarded at the same time: exactly one of them can always proceed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_an_order_key_one_goes_on_whatever_happens_at_the_same_time() {
     let (_server, store) = new().await;
@@ -264,7 +265,8 @@ async fn of_bodies_that_come_at_the_same_time_one_passes_the_guard_and_of_keys_o
     }
 }
 
-/// What one call brings, others that come with it do not split or lose, and one that cannot be stored fails alone.
+/// Calls that are made at the same time do not lose or split each other's events, and one that cannot be stored fails
+/// alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_that_come_together_have_their_own_answers() {
     let (_server, store) = new().await;
@@ -305,7 +307,7 @@ async fn calls_that_come_together_have_their_own_answers() {
     assert_eq!((new, store.stats("crm".into()).await.unwrap().pending), (176, 177));
 }
 
-/// An event whose lease has ended while its handler's transaction is open is given to nobody else until that ends.
+/// An event whose lease has ended is not leased again while its handler's transaction is open.
 #[tokio::test]
 async fn what_a_transaction_has_ended_is_leased_to_nobody_before_it_ends() {
     let offset = ClockOffset::default();
@@ -352,7 +354,7 @@ async fn texts_that_the_server_does_not_have_come_back() {
 
 // --- telling ---------------------------------------------------------------------------------------------------------
 
-/// A worker that looks once an hour is told of what another process stores.
+/// A worker that polls once an hour is notified of the events that another process stores.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_of_other_processes_are_told() {
     let (_server, store) = new().await;
@@ -460,7 +462,7 @@ impl Measured {
     }
 
     async fn count(&self) -> (i64, i64) {
-        // A session tells what it has counted when it ends, if not before.
+        // A session reports its counts at its end at the latest.
         let ours = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name <> 'admin' AND backend_type = 'client backend'";
         while sqlx::query_scalar::<_, i64>(ours).fetch_one(&self.admin).await.unwrap() > 0 {
@@ -476,7 +478,7 @@ impl Measured {
     }
 }
 
-/// Every call, with values of its own, beside much of everything.
+/// Every call, with its own values, in full tables.
 #[tokio::test]
 async fn no_call_walks_the_table_or_reads_more_than_it_needs() {
     let all = if is_long() { 1_000_000 } else { 20_000 };
@@ -574,7 +576,7 @@ async fn no_call_walks_the_table_or_reads_more_than_it_needs() {
     });
 }
 
-/// A snapshot that is older than an event with the order key does not see it, and nobody would make it due.
+/// A snapshot that is older than an event with the order key does not see it, so the event would never become due.
 #[tokio::test]
 async fn an_order_key_ends_at_read_committed_alone() {
     let (_server, store) = new().await;

@@ -25,7 +25,7 @@ use tower_webhooks::{
 /// How long a machine may take for anything at all, before a test says that it hangs.
 pub(crate) const AGES: Duration = Duration::from_secs(60);
 
-/// What the handler does with an event of an id, in turn; then it succeeds.
+/// How the handler's attempts at an event end, in order; later attempts succeed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum End {
     Discard,
@@ -116,7 +116,7 @@ pub(crate) fn of_type(id: &str, event_type: &str) -> Request<Body> {
     SignedRequest::new(Provider::STRIPE, &secret()).uri("/hook").with_event(event_type, order).with_id(id).build()
 }
 
-/// What an application answered: status, body, whether it is a duplicate, and what it says of a retry.
+/// The application's answer: status, body, whether it marks a duplicate, and its `Retry-After`.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,

@@ -54,7 +54,7 @@ async fn a_full_and_a_locked_database_are_503_and_what_was_accepted_is_there_aft
     assert_eq!((hung.status, hung.retry_after.is_some()), (StatusCode::SERVICE_UNAVAILABLE, true));
     lock.rollback().await.unwrap();
 
-    // Whatever was answered 2xx is there; what was answered 503 comes again.
+    // Every event that was answered 2xx is stored; those that were answered 503 are sent again.
     until("the store answers again", async || send(&app, order("locked")).await.status == StatusCode::ACCEPTED).await;
     let worker = Running::start(inbox.worker());
     until_all_ended(&inbox).await;
@@ -80,7 +80,7 @@ async fn a_read_only_database_is_503() {
 #[tokio::test]
 async fn a_disk_that_takes_no_more_is_503_and_nothing_accepted_is_lost() {
     let (folder, shop) = (tempfile::tempdir().unwrap(), Shop::default());
-    // The limit of pages stands for a full disk: SQLite answers both with the same error.
+    // The limit of pages simulates a full disk: SQLite reports the same error for both.
     let pages: i64 = {
         drop(SqliteStore::connect(&url(&folder)).await.unwrap());
         let mut connection = SqliteConnection::connect(&url(&folder)).await.unwrap();

@@ -87,7 +87,8 @@ async fn postgres_keeps_the_contract_boxed_and_shared_and_by_other_names() {
     conformance::inbox(shared, by(&offset)).await;
 }
 
-/// The pooler gives each transaction another connection, so what is prepared or set for a session would be missing there.
+/// The pooler gives each transaction another connection, so statements and settings of a session would be missing
+/// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_keeps_the_contract_behind_a_transaction_pooler() {
     let (server, offset) = (PostgresServer::shared(), ClockOffset::default());

@@ -77,7 +77,7 @@ async fn retries_follow_the_schedule_and_what_the_handler_asks_for() {
         .await;
         let record = only(&inbox).await;
         if shop.runs().len() > run as usize {
-            // The wait that was drawn was over at once.
+            // The random wait was zero.
             assert_eq!(least, 0);
             continue;
         }

@@ -1,7 +1,6 @@
-//! What reads the OpenAPI document of the management API agrees with the running API: a linter, a fuzzer that knows the document,
-//! and a client that is generated from it.
+//! What reads the OpenAPI document of the management API agrees with the running API: a linter, a fuzzer that knows the
+//! document, and a client that is generated from it.
 //!
-
 //! The tools are in `tests/interop/`, with pinned versions. `tests/run.sh` installs them.
 
 use std::{
@@ -44,7 +43,7 @@ async fn serve_api(folder: &Path) -> String {
     url.replace("/hook", "/api")
 }
 
-/// An inbox with a few events, that nobody works.
+/// An inbox with a few events and no worker.
 async fn inbox(store: &SqliteStore) -> Inbox {
     let draft = |number: usize| {
         let head = r#"{"method":"POST","uri":"/in?token=x","headers":[["user-agent","Stripe/1.0"]],"delivery":{}}"#;
@@ -71,7 +70,7 @@ fn interop(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name)
 }
 
-/// Runs a program to its end, and panics with what it printed if it fails.
+/// Runs a program to its end, and panics with its output if it fails.
 async fn run(mut command: Command) -> String {
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -138,7 +137,7 @@ async fn a_generated_client_lives_the_whole_life_of_an_endpoint() {
     let file = document(&api, folder.path()).await;
     let hook = outbox::serve(Router::new().route("/hook", post(|| async {}))).await;
 
-    // The generated types stand beside the client, where its imports are found.
+    // The generated types are in the client's folder, where it imports them.
     let work = tempfile::tempdir_in(tools()).unwrap();
     for name in ["api_client.mjs", "tsconfig.json"] {
         fs::copy(interop(name), work.path().join(name)).unwrap();

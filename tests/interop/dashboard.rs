@@ -1,8 +1,7 @@
-//! The dashboard in a real browser: a headless Chromium is driven over a day of made-up deliveries, with and without script, on a phone
-//! and on a desk, in light and dark, and axe looks for what is not usable. It also makes the screenshots of docs/dashboard.md, where
-//! `TOWER_WEBHOOKS_SCREENSHOTS` names a folder for them.
+//! The dashboard in a real browser: a headless Chromium is driven over a day of made-up deliveries, with and without
+//! script, on a phone and on a desk, in light and dark, and axe checks that everyone can use it. It also makes the
+//! screenshots of docs/dashboard.md, where `TOWER_WEBHOOKS_SCREENSHOTS` names a folder for them.
 //!
-
 //! `tests/run.sh` installs the browser and axe.
 
 #[path = "../../examples/support/demo.rs"]

@@ -1,7 +1,6 @@
-//! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`. None of them
-//! knows `v1a`; that verifies with Node's own Ed25519.
+//! What we sign verifies with the official libraries: npm `standardwebhooks` and `svix`, PyPI `standardwebhooks`. None
+//! of them knows `v1a`; that verifies with Node's own Ed25519.
 //!
-
 //! Their receivers are in `tests/interop/`, with pinned versions. `tests/run.sh` installs the libraries.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
@@ -109,7 +108,7 @@ async fn the_official_libraries_accept_what_we_sign_and_refuse_what_is_changed()
         let delivered = deliver(&loopback_client(Duration::from_secs(10)), &target, &message()).await;
         assert!(delivered.is_ok(), "{program} {path}: {delivered:?}");
 
-        // During a rotation, whoever has one of the secrets verifies.
+        // During a rotation, a receiver with either secret can verify.
         for secrets in [[new, old], [old, new]] {
             let rotating = Signer::in_style(style, Secrets::from(secrets.map(secret))).unwrap();
             assert_eq!(status(&rotating, &url, |_| {}).await, 204, "{program} {path}");

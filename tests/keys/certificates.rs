@@ -208,7 +208,7 @@ async fn each_changed_byte_of_a_signed_field_is_refused() {
             assert_eq!(scene.ask(changed.to_string()).await.is_ok(), other == kind, "{kind} as {other}");
         }
     }
-    // What is not signed may change, as the constructor says.
+    // Unsigned parts may change, as the constructor's documentation says.
     let mut changed = signed(message("Notification"));
     changed["MessageAttributes"] = json!({"kind": {"Type": "String", "Value": "other"}});
     assert!(scene.ask(changed.to_string()).await.is_ok());
@@ -376,7 +376,7 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
     }
     assert_eq!(asked("ConfirmSubscription"), 0);
 
-    // It is answered without the handler, which would have said what it got.
+    // The layer answers without the handler, which would have returned the body.
     let confirmation = signed(message("SubscriptionConfirmation")).to_string();
     scene.server.replies(Reply::Answer("500 Internal Server Error", String::new(), Bytes::new()));
     assert_eq!(scene.ask(confirmation.clone()).await, Err(VerifyErrorKind::HandshakeFailed));
@@ -642,7 +642,7 @@ async fn a_certificate_of_another_host_or_another_algorithm_is_refused_without_a
     assert_eq!(scene.server.connections(), 0);
 }
 
-// What the constructor warns of: four bytes give any body the checksum of another one.
+// The constructor's documentation warns of this: four bytes give any body the checksum of another one.
 #[tokio::test]
 async fn a_body_with_the_same_checksum_passes_as_the_constructor_says() {
     let scene = paypal().await;

@@ -45,7 +45,7 @@ impl Pair {
     }
 
     fn jwk(&self) -> Value {
-        // RSAPublicKey (RFC 8017, appendix A.1.1): a sequence of two numbers, of which the first has 257 bytes here.
+        // RSAPublicKey (RFC 8017, appendix A.1.1): a sequence of two numbers. The first has 257 bytes here.
         let der = self.pair.public_key().as_ref();
         let n = BASE64URL_NOPAD.encode(&der[9..][..256]);
         let e = BASE64URL_NOPAD.encode(&der[der.len() - 3..]);

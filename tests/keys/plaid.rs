@@ -158,7 +158,7 @@ async fn a_flood_of_made_up_keys_is_a_few_fetches_and_known_keys_pass() {
     for number in 0..200 {
         let request = scene.request(&format!("made-up-{number}"), &scene.claims(), BODY);
         let kind = scene.ask(request).await.unwrap_err();
-        // What was not asked for is not known to be unknown.
+        // A key that was not requested is not known to be unknown.
         assert!(matches!(kind, VerifyErrorKind::UnknownKey | VerifyErrorKind::SecretUnavailable), "{kind:?}");
     }
 

@@ -1,6 +1,5 @@
-//! Counts the allocations of requests and of rejections. Counts are exact, so they belong in the gate; times
-
-//! do not, and are in `benches/receive`.
+//! Counts the allocations of requests and of rejections. Counts are exact, so they belong in the gate; times do not,
+//! and are in `benches/receive`.
 
 use std::{
     convert::Infallible,
@@ -86,7 +85,7 @@ fn what_the_head_condemns_is_refused_without_keeping_its_body() {
     }
 }
 
-/// What is done to a good request.
+/// A change to a good request.
 type Edit<'a> = &'a dyn Fn(&mut Request<Body>);
 
 /// The fewest allocations of several requests: the first may fill something that stays.
@@ -102,7 +101,7 @@ fn allocations(app: &Router, request: impl Fn() -> Request<Body>) -> u64 {
     (0..5).map(count).min().expect("there are five")
 }
 
-/// Answers a request of which all is there.
+/// Answers a request whose body has arrived completely.
 fn answer(app: &Router, request: Request<Body>) -> Response<Body> {
     let mut future = pin!(app.clone().oneshot(request));
     let Poll::Ready(Ok(response)) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {

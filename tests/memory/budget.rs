@@ -104,7 +104,7 @@ async fn attack(clients: usize, size: usize, budget: usize, length: Duration) ->
     seen
 }
 
-/// Sends all but the last byte under a signature that is wrong, and waits for what comes.
+/// Sends all but the last byte with a wrong signature, and waits for the answer.
 async fn stall(address: SocketAddr, size: usize) {
     let Ok(mut raw) = Raw::try_connect(address).await else { return };
     let wrong = Sender::Stripe.sign_at(&now(), b"another body");
@@ -146,7 +146,7 @@ impl Receiver {
         Self { child, address: address.expect("the child listens").parse().unwrap() }
     }
 
-    /// What the process has in memory, where the system tells.
+    /// The resident memory of the process, or 0 on systems that do not report it.
     fn resident(&self) -> usize {
         let Ok(status) = fs::read_to_string(format!("/proc/{}/status", self.child.id())) else { return 0 };
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
@@ -163,7 +163,7 @@ impl Drop for Receiver {
 
 async fn serve_as_a_child(budget: usize) {
     let layer = WebhookLayer::new(Sender::Stripe.provider(), Sender::Stripe.secret()).with_memory_budget(budget);
-    // Without optimisation nearly all of the time would go into hashing, and little into what is shown here.
+    // Without optimisation nearly all of the time would go into hashing, which is not tested here.
     let layer = if cfg!(debug_assertions) { layer.with_insecure_no_verification() } else { layer };
     let app = Router::new().route("/hook", post(async |_: VerifiedBody| {}).layer(layer));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -171,12 +171,12 @@ async fn serve_as_a_child(budget: usize) {
     {
         println!("\nlistens on {}", listener.local_addr().unwrap());
     }
-    // A child that is left alone ends by itself.
+    // An orphaned child ends by itself.
     let stop = sleep(Duration::from_secs(600));
     server::serve(listener, app, server::Limits::default(), stop).await;
 }
 
-// One request that drips is enough where the newcomer is the one to go.
+// If the budget refused new requests instead, one slow request would be enough to block it.
 #[tokio::test]
 async fn one_stalling_body_that_fills_the_budget_gives_way() {
     let layer = Sender::Stripe.layer().with_memory_budget(1_000_000);
@@ -200,7 +200,7 @@ async fn one_stalling_body_that_fills_the_budget_gives_way() {
 
 // --- Bodies that wait for newer secrets -----------------------------------------------------------------------------------
 
-/// A source whose look-up for newer secrets ends when it is told to.
+/// A source whose look-up for newer secrets ends when the test says so.
 struct Slow {
     asked: Arc<Notify>,
     goes_on: Arc<Notify>,
@@ -226,7 +226,8 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 /// The secret that the sender has changed to.
 const NEW: &str = "the secret that the sender has changed to";
 
-/// A server that counts 1,000,000 bytes and tells for what it rejected a request, and the two signals of its source.
+/// A server with a budget of 1,000,000 bytes that answers with the kind of a rejection, and the two signals of its
+/// source.
 async fn behind_a_slow_source() -> (Server, Arc<Notify>, Arc<Notify>) {
     let (asked, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let source = Slow { asked: Arc::clone(&asked), goes_on: Arc::clone(&goes_on) };

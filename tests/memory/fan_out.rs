@@ -54,7 +54,7 @@ async fn a_message_for_thousands_is_one_write_and_one_copy() {
     assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {endpoints} endpoints");
 }
 
-/// Takes its time, and holds what it sends.
+/// A slow transport that holds its requests.
 struct Parked {
     done: Arc<AtomicUsize>,
 }

@@ -1,5 +1,4 @@
-//! What a sender, a stranger or bad luck can do to idempotency, through a real server. Numbers are those of the list of
-
+//! Tests of idempotency against hostile senders and accidents, through a real server. Numbers are those of the list of
 //! attacks that the tests of this crate go through.
 
 use std::{
@@ -395,7 +394,7 @@ async fn old_and_new_secret_are_taken_until_the_old_one_is_revoked() {
 
     assert_eq!(client.send(by("/both", b"1", "the new secret of ours")).await.status, 200);
     assert_eq!(client.send(by("/both", b"2", "the old secret of ours")).await.status, 200);
-    // One delivery is one, whichever secret signed this copy of it.
+    // Copies of a delivery are one delivery, also if they are signed with different secrets.
     assert!(client.send(by("/both", b"2", "the new secret of ours")).await.is_replayed());
     assert_eq!(client.send(by("/one", b"1", "the new secret of ours")).await.status, 200);
     assert_eq!(client.send(by("/one", b"2", "the old secret of ours")).await.status, 401);

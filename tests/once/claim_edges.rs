@@ -82,7 +82,7 @@ fn store() -> Watched<MemoryStore> {
 
 // Renewing
 
-/// A lease that ends before the handler may lets a second run begin beside it.
+/// A lease that ends before the handler's time limit would allow a second run at the same time.
 #[tokio::test(start_paused = true)]
 async fn renewing_for_a_moment_does_not_shorten_the_lease() {
     let leases = Arc::new(Mutex::new(Vec::new()));
@@ -101,7 +101,7 @@ async fn renewing_for_a_moment_does_not_shorten_the_lease() {
     assert_eq!(*leases.lock().unwrap(), [60, 60, 80].map(Duration::from_secs));
 }
 
-/// Tells for how long claims were renewed.
+/// Notes for how long claims were renewed.
 struct Leases {
     inner: MemoryStore,
     renewed: Arc<Mutex<Vec<Duration>>>,
@@ -353,7 +353,7 @@ async fn the_guard_knows_a_body_that_comes_without_an_id() {
     }
 }
 
-/// The first to come is the one that runs, also where that is the one without an id.
+/// The first copy runs, also if it is the one without an id.
 #[tokio::test]
 async fn the_guard_remembers_a_body_that_came_without_an_id() {
     for choice in [MissingId::BodyDigest, MissingId::Skip] {
@@ -375,7 +375,7 @@ async fn the_guard_remembers_a_body_that_came_without_an_id() {
     }
 }
 
-/// An id of which one half is not signed can be sent again with another half, without it, or with the half twice.
+/// If one half of an id is not signed, a copy can have another half, none, or the half twice.
 #[tokio::test]
 async fn the_guard_is_not_passed_by_the_half_of_an_id_that_is_not_signed() {
     let scheme = || Scheme::hmac_sha256().header("x-hub-signature-256").prefix("sha256=").hex().signs("{body}");
@@ -410,7 +410,7 @@ async fn the_guard_is_not_passed_by_the_half_of_an_id_that_is_not_signed() {
                 let answer = app.clone().oneshot(request.body(Body::from(&body[..])).unwrap()).await.unwrap();
                 assert_eq!(answer.status(), StatusCode::OK, "{topics:?}");
             }
-            // Another event is another body, whatever stands beside it.
+            // An event with another body is another event, with any headers.
             let body = br#"{"id":"e-2"}"#;
             let request = Request::post("/hook").header("x-hub-signature-256", signature(body, SECRET));
             let request = request.header("x-topic", "paid-too").body(Body::from(&body[..])).unwrap();
@@ -433,7 +433,7 @@ async fn a_missing_id_that_is_to_be_refused_is_refused_with_a_guard_too() {
     assert_eq!(runs.load(SeqCst), 1);
 }
 
-/// With the guard alone to claim, a handler has a claim of its own all the same.
+/// A handler also has a claim if only the guard is claimed.
 #[tokio::test]
 async fn a_delivery_that_only_the_guard_claims_is_fenced_as_any_other() {
     let store = store();
@@ -519,7 +519,7 @@ async fn whoever_waits_for_equal_bytes_gets_their_outcome() {
     }
 }
 
-/// The first one fails, so that whoever waited runs: as its first attempt, with all of its time.
+/// The first copy fails, so the one that waited runs: as its own first attempt, with its full time.
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_equal_bytes_runs_if_those_fail() {
     let once = IdempotencyLayer::new(MemoryStore::new())
@@ -572,7 +572,7 @@ async fn renewing_a_claim_renews_its_guard() {
     assert_eq!(runs.load(SeqCst), 1);
 }
 
-/// Where the guard is somebody else's by now, the same event is being handled there too.
+/// If another process holds the guard by now, it is handling the same event.
 #[tokio::test]
 async fn renewing_says_that_the_claim_is_lost_when_the_guard_is() {
     let offset = ClockOffset::default();
@@ -681,7 +681,7 @@ async fn equal_bytes_that_come_without_an_id_are_told_without_a_guard() {
 
 // What is left to do when the answer has gone
 
-/// Bytes that tell when they are dropped.
+/// Bytes that count when they are dropped.
 struct Tracked(&'static [u8], Arc<AtomicU32>);
 
 impl AsRef<[u8]> for Tracked {
@@ -728,7 +728,7 @@ async fn a_record_that_waits_for_the_store_keeps_no_body() {
     }
 }
 
-/// However many deliveries are handled while the store is away, what waits for it is bounded, and so are the responses in it.
+/// While the store is unreachable, the records that wait for it are bounded in number, and their responses in bytes.
 #[tokio::test(start_paused = true)]
 async fn records_that_wait_for_the_store_are_bounded_in_number_and_in_bytes() {
     const LARGE: usize = 4 * 1024 * 1024;
@@ -756,7 +756,7 @@ async fn records_that_wait_for_the_store_are_bounded_in_number_and_in_bytes() {
         let length = axum::body::to_bytes(copy.into_body(), LARGE).await.unwrap().len();
         assert_eq!(length == LARGE, is_kept, "{id}");
     }
-    // What there was no room for runs again, once the lease has passed.
+    // A delivery whose record had no room runs again after its lease.
     assert!(is_replayed(&send(&app, "9000").await));
     assert_eq!(send(&app, "10099").await.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -775,7 +775,7 @@ async fn another_program_that_claims_for_the_same_consumer_is_told_once_an_hour(
     };
 
     let unnamed = app(None);
-    // Seconds before a delivery, and how often it has been told after it.
+    // Seconds before a delivery, and the number of warnings after it.
     for (id, (seconds, count)) in [(0, 0), (59, 0), (1, 1), (3_599, 1), (1, 2)].into_iter().enumerate() {
         tokio::time::advance(Duration::from_secs(seconds)).await;
         assert_eq!(send(&unnamed, &id.to_string()).await.status(), StatusCode::OK);
@@ -956,7 +956,7 @@ mod in_a_transaction {
                     sqlx::query("INSERT INTO effects VALUES (1)").execute(&mut *tx).await.unwrap();
                     return claim.commit(tx).await.unwrap();
                 }
-                // Somebody else writes meanwhile.
+                // Another connection writes in the meantime.
                 let other = database.begin_with("BEGIN IMMEDIATE").await.unwrap();
                 let mut tx = database.begin().await.unwrap();
                 let moment = Duration::from_millis(50);
@@ -995,7 +995,7 @@ mod in_a_transaction {
         assert!(is_replayed(&send(&app, "a").await));
     }
 
-    /// A process that dies right after the commit has told nobody of the guard: it is in the commit.
+    /// The guard is part of the commit, because the process may die right after it.
     #[tokio::test]
     async fn the_guard_is_committed_with_the_claim() {
         let (_folder, store, pool) = database().await;
@@ -1017,7 +1017,7 @@ mod in_a_transaction {
         assert_eq!(effects(&pool).await, 1);
     }
 
-    /// Whether it is done is unknown when the answer leaves; the guard follows what is found later.
+    /// It is not known yet whether the delivery is done when the answer is sent; the guard follows the later result.
     #[tokio::test]
     async fn the_guard_of_a_mark_that_cannot_be_checked_is_decided_when_the_store_is_back() {
         for is_committed in [false, true] {

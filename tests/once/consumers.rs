@@ -1,6 +1,5 @@
-//! Who handles a delivery, where no route says so: in a plain tower service, behind a nest and behind a fallback, over sockets. What the
-
-//! request says is never the answer, since its sender could write it in several ways.
+//! Tests of the consumer's name where no route gives one: in a plain tower service, behind a nest and behind a
+//! fallback, over sockets. It is never taken from the request, since the sender could write that in several ways.
 
 use std::{
     convert::Infallible,
@@ -52,7 +51,7 @@ fn plain(hook: &Hook, runs: &Arc<AtomicUsize>) -> Plain {
     BoxCloneSyncService::new(service)
 }
 
-/// Sends one delivery in each spelling, and returns what was answered.
+/// Sends one delivery in each spelling of the path, and returns the statuses.
 async fn statuses(server: &Server, paths: &[&str]) -> Vec<StatusCode> {
     let mut statuses = Vec::new();
     for path in paths {
@@ -72,7 +71,7 @@ async fn a_named_consumer_of_a_plain_service_runs_an_event_once_however_its_url_
     server.stop().await;
 }
 
-/// Without axum nobody could ever name it, which shows at start.
+/// Without axum no route can name the consumer, which is an error at start.
 #[cfg(not(feature = "axum"))]
 #[test]
 #[should_panic(expected = "nothing names who handles a delivery; call `.with_consumer(")]
@@ -80,7 +79,8 @@ fn a_plain_service_without_a_consumer_does_not_start() {
     plain(&hook(once()), &Arc::default());
 }
 
-/// With axum it may stand on a route, which only a request shows. Until it is named, nothing runs and nothing is acknowledged.
+/// With axum the layer may be on a route, which is known only when a request arrives. Without a name, nothing runs and
+/// nothing is acknowledged.
 #[cfg(feature = "axum")]
 mod with_axum {
     use axum::{Router, routing::post};
@@ -108,7 +108,7 @@ mod with_axum {
         server.stop().await;
     }
 
-    /// A layer around the whole application stands before its routes.
+    /// A layer around the whole application runs before the routes are matched.
     #[tokio::test]
     async fn a_layer_around_an_application_knows_none_of_its_routes() {
         for (name, expected, ran) in [(None, StatusCode::INTERNAL_SERVER_ERROR, 0), (Some("orders"), StatusCode::OK, 1)]

@@ -59,7 +59,7 @@ async fn applications_are_apart_by_their_names() {
     once::applications_are_apart_by_their_names(unnamed, [named("billing"), named("billing")], named("crm")).await;
 }
 
-/// Nobody else can be in it.
+/// No other program can use it.
 #[tokio::test]
 async fn programs_are_not_introduced_in_memory() {
     let key = ClaimKey::new("/hook", "github", None, b"p");

@@ -1,10 +1,9 @@
-//! Random histories of deliveries, failures, crashes and outages beside a reference that a reader can check by eye: every
-//! answer is foretold, no event is acknowledged and never run, and nothing of a request is kept when it is over.
+//! Random histories of deliveries, failures, crashes and outages beside a reference that a reader can check by eye:
+//! every answer is predicted, every acknowledged event has run, and nothing of a request is kept after it.
 //!
-//! Deliveries come with an id, without one, or with two; with bodies that repeat; of API versions that somebody has named and of
-//! others; alone and in batches, whose items end in different ways and of which a crash leaves a part; with a guard against replays
-
-//! and without. Handlers overlap, renew their claims, and end in every way there is.
+//! Deliveries come with an id, without one, or with two; with bodies that repeat; of API versions that a handler names
+//! and of others; alone and in batches, whose items end in different ways and of which a crash leaves a part; with a
+//! guard against replays and without. Handlers overlap, renew their claims, and end in every way there is.
 
 use std::{
     any::Any,
@@ -52,7 +51,7 @@ use crate::support::{
 /// How the application has set things up.
 #[derive(Debug, Clone, Copy)]
 struct Setup {
-    /// `None` where the scheme decides.
+    /// `None` for the choice of the scheme.
     missing_id: Option<MissingId>,
     bodies_are_unique: bool,
     has_guard: bool,
@@ -60,7 +59,7 @@ struct Setup {
     signs_items: bool,
 }
 
-/// What a delivery says of its id.
+/// The id of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Id {
     Absent,
@@ -82,7 +81,7 @@ struct Item {
     body: u8,
 }
 
-/// What an item or a delivery is, to whoever claims it.
+/// The parts of an item or a delivery that matter for its claim.
 #[derive(Debug, Clone, Copy)]
 struct Subject {
     id: Id,
@@ -90,7 +89,7 @@ struct Subject {
     id_is_signed: bool,
 }
 
-/// What the bytes are. An item holds its id itself; without one its bytes are those of a delivery that comes alone.
+/// The bytes. An item contains its id itself; without one its bytes are those of a single delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Content {
     id: Option<u8>,
@@ -132,7 +131,7 @@ enum End {
     /// A call of the store fails, after so many of its kind that do not. The handler succeeds, or fails where the call is one
     /// that gives a claim back.
     StoreFails(Call, usize, Failure),
-    /// The commit is made, and nobody can say so.
+    /// The commit is made, but this cannot be confirmed.
     StoreFailsAtCheck,
 }
 
@@ -141,7 +140,7 @@ enum End {
 const LEASE: u32 = 12;
 const GUARD: u32 = 50;
 const RETENTION: u32 = 100;
-/// A body stands for an id for no longer, whatever the retention.
+/// A body that replaces an id is kept for this long, also with a longer retention.
 const BODY: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -179,7 +178,7 @@ struct Run {
     guard: Option<Key>,
 }
 
-/// What becomes of a delivery that comes.
+/// The reference's decision about a delivery.
 enum Verdict {
     Answered(u16),
     Runs(Run),
@@ -194,7 +193,7 @@ struct Reference {
 
 impl Reference {
     fn keys(&self, subject: Subject) -> Result<(Option<Key>, Option<Key>), u16> {
-        // Nobody can send a delivery under another id where the id is signed.
+        // If the id is signed, a delivery cannot be sent under another id.
         let is_bound = subject.id_is_signed && matches!(subject.id, Id::Is(_));
         let guard = (self.setup.has_guard && !is_bound).then_some(Key::Guard(subject.content));
         let by_scheme = if self.setup.bodies_are_unique { MissingId::BodyDigest } else { MissingId::Skip };
@@ -206,7 +205,8 @@ impl Reference {
         }
     }
 
-    /// What a delivery must be answered, or which attempt must run for it. `failing`: so many claims succeed, then one fails.
+    /// Returns the answer that a delivery must get, or the attempt that must run for it. With `failing`, so many claims
+    /// succeed, then one fails.
     fn arrives(&mut self, subject: Subject, failing: Option<(usize, Failure)>) -> Verdict {
         let (key, guard) = match self.keys(subject) {
             Ok(keys) => keys,
@@ -289,7 +289,7 @@ impl Reference {
 
     fn renews(&mut self, run: Run) -> bool {
         let until = self.now + LEASE;
-        // The guard first: if that is somebody else's, the claim is lost as it is.
+        // The guard first: if another process holds it, the claim stays as it is, and is lost.
         for key in [run.guard, run.key].into_iter().flatten() {
             if !self.is_held(key, run.number) {
                 return false;
@@ -316,7 +316,7 @@ impl Reference {
     }
 }
 
-// The store, with transactions that hold nothing but marks.
+// The store, with transactions that contain only marks.
 
 #[derive(Clone)]
 struct Ledger {
@@ -417,7 +417,7 @@ impl IdempotencyStore for Ledger {
 
 // The application.
 
-/// What a handler at work is told.
+/// A command to a running handler.
 enum Command {
     End(End),
     Renew(oneshot::Sender<bool>),
@@ -493,10 +493,10 @@ fn days(days: u32) -> Duration {
     Duration::from_secs(24 * 60 * 60) * days
 }
 
-/// What the lease exceeds the handler's timeout by.
+/// How much longer the lease is than the handler's timeout.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// A body that tells when it is dropped.
+/// A body that counts when it is dropped.
 struct Tracked(Vec<u8>, Arc<AtomicUsize>);
 
 impl AsRef<[u8]> for Tracked {
@@ -577,7 +577,7 @@ impl History {
         }
         let hook = WebhookLayer::new(scheme, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
         let items = WebhookLayer::new(batch, Secret::new(SECRET).unwrap()).with_idempotency(once.clone());
-        // Whatever its version, and in whatever form it comes, somebody handles it.
+        // Deliveries of every version and form have a handler.
         let events = EventRouter::new().on_version("order.paid", ["0"], handler).on("order.*", handler);
         let app = Router::new()
             .route("/hook", post(events).layer(hook))
@@ -588,7 +588,7 @@ impl History {
         Self { setup, offset, store, once, world, begun, app, reference, requests, bodies, open }
     }
 
-    /// Sends a delivery, and tells what its handler is to be told by.
+    /// Sends a delivery, and returns the channel for commands to its handler.
     fn send(&mut self, delivery: Delivery) -> (mpsc::UnboundedSender<Command>, JoinHandle<u16>) {
         self.requests += 1;
         let (commands, received) = mpsc::unbounded_channel();
@@ -713,7 +713,7 @@ impl History {
                 self.reference.now += days_;
             }
         }
-        // What is left to the background is done, by the clock of a paused runtime.
+        // The background work ends, by the clock of a paused runtime.
         assert_eq!(self.once.drain(Duration::from_secs(600)).await, self.open.len());
         self.store.heal();
         self.store.inner().hangs.store(0, SeqCst);
@@ -730,7 +730,7 @@ impl History {
         }
     }
 
-    /// Does what another process would have done up to its handler, and returns what it would hold then.
+    /// Makes the calls of another process up to its handler, and returns the claim that it would hold.
     async fn crash(&mut self, subject: Subject) -> Option<(Run, ClaimToken)> {
         let (key, guard) = self.reference.keys(subject).ok()?;
         let token = ClaimToken::random().unwrap();
@@ -753,7 +753,7 @@ impl History {
         }
     }
 
-    /// Does what another process would have done, up to the end.
+    /// Makes all calls of another process, up to the end.
     async fn done_elsewhere(&mut self, subject: Subject) {
         let Some((run, token)) = self.crash(subject).await else { return };
         for key in [run.key, run.guard].into_iter().flatten() {
@@ -820,7 +820,7 @@ async fn check(setup: Setup, steps: &[Step]) {
         history.take(step.clone()).await;
     }
 
-    // In the end the world heals, handlers end, leases pass, and the sender repeats what it has.
+    // At the end the store works, handlers end, leases pass, and the sender repeats all its deliveries.
     while !history.open.is_empty() {
         history.take(Step::Finish(0, End::Succeeds)).await;
     }
@@ -900,14 +900,14 @@ fn delivery() -> impl Strategy<Value = Delivery> {
     (id, 0..BODIES, 0..VERSIONS).prop_map(|(id, body, version)| Delivery { id, body, version })
 }
 
-/// An item whose bytes, if it has no id, are those of a delivery that comes alone; or of none.
+/// An item. If it has no id, its bytes are those of a single delivery, or of none.
 fn item() -> impl Strategy<Value = Item> {
     let id = prop_oneof![3 => (0..IDS).prop_map(Some), 1 => Just(None)];
     let body = (0..BODIES).prop_map(|body| if body == FORM { BODIES } else { body });
     (id, body).prop_map(|(id, body)| Item { id, body })
 }
 
-/// How an item's handler ends: outages are met by deliveries that come alone.
+/// How an item's handler ends. Outages are tested with single deliveries.
 fn end_of_item() -> impl Strategy<Value = End> {
     let fails = |end: &End| matches!(end, End::StoreFails(..) | End::StoreFailsAtCheck);
     end().prop_filter("the store is well", move |end| !fails(end))

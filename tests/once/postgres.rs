@@ -1,6 +1,5 @@
-//! Once, through a real server, with `PostgresStore` and a real PostgreSQL. Processes are real ones: this test binary again,
-
-//! see `child_entry`.
+//! Once, through a real server, with `PostgresStore` and a real PostgreSQL. Processes are real ones: this test binary
+//! again, see `child_entry`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,5 @@
-//! Once, through a real server, with `RedisStore` and a real Redis. Processes are real ones: this test binary again, see
-
-//! `child_entry`.
+//! Once, through a real server, with `RedisStore` and a real Redis. Processes are real ones: this test binary again,
+//! see `child_entry`.
 
 use tower_webhooks::{
     clock::ClockOffset,

@@ -1,5 +1,4 @@
-//! What the outbox costs when there is much of something: the tests that count, and those that measure ratios in one run. With
-
+//! Tests of the outbox's cost with full tables: those that count, and those that measure ratios in one run. With
 //! `TOWER_WEBHOOKS_LONG=1` they are of full size.
 
 use std::{
@@ -72,7 +71,7 @@ async fn dispatches_a_second(store: &PostgresStore, tenant: &'static str, each: 
     f64::from(16 * each) / begun.elapsed().as_secs_f64()
 }
 
-/// The channel's name is found by what a listening worker does.
+/// The channel's name is read from a listening worker's session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dispatch_is_told_of_after_its_commit_and_many_together() {
     let server = PostgresServer::shared();
@@ -84,7 +83,8 @@ async fn a_dispatch_is_told_of_after_its_commit_and_many_together() {
     let mut listener = PgListener::connect(&url).await.unwrap();
     listener.listen(&channel(&pool, &store).await).await.unwrap();
 
-    // Nobody is told of what nobody wants, by a store that is to tell nobody, or by an application's transaction.
+    // There is no notification of an event that no endpoint wants, from a store without notifications, or from an
+    // application's transaction.
     store.dispatch(vec![message("nobody")]).await.unwrap();
     silent.dispatch(vec![message("acme")]).await.unwrap();
     silent.notify();
@@ -96,7 +96,7 @@ async fn a_dispatch_is_told_of_after_its_commit_and_many_together() {
     let first = tokio::time::timeout(Duration::from_secs(60), listener.recv()).await.unwrap().unwrap();
     assert_eq!(first.payload(), "marked");
 
-    // One commit after the other, and far fewer words of it.
+    // One commit after the other, and far fewer notifications.
     let all = 300;
     let begun = Instant::now();
     for _ in 0..all {
@@ -111,7 +111,7 @@ async fn a_dispatch_is_told_of_after_its_commit_and_many_together() {
     assert!(heard < all && heard <= most, "{heard} of {all}, in a time for {most}");
 }
 
-/// The name is the business of the store, so it is asked what it listens to.
+/// The name is private to the store, so it is read from a listening session.
 async fn channel(pool: &PgPool, store: &PostgresStore) -> String {
     let (store, asked) = (store.clone(), pool.clone());
     let listening = tokio::spawn(async move { store.listen(Box::new(|| {})).await });
@@ -185,7 +185,7 @@ async fn a_lease_in_postgres_reads_as_much_however_many_endpoints_wait() {
         let store = measured.store().await;
         let busy = register(&store, "acme").await;
         store.dispatch(vec![message("acme")]).await.unwrap();
-        // Beside one endpoint that has much to do.
+        // In addition to one endpoint with many deliveries.
         let fill = format!(
             "INSERT INTO webhook_outbox_messages (tenant, id, event_type, digest, happened_at, created_at, payload)
              SELECT tenant, 'copy-' || n, event_type, digest, happened_at, created_at, payload
@@ -206,7 +206,7 @@ async fn a_lease_in_postgres_reads_as_much_however_many_endpoints_wait() {
              ANALYZE"
         );
         measured.execute(&fill).await;
-        // Each is noted once, by the looks that meet it.
+        // Each is noted once, by the polls that find it.
         let new = "SELECT count(*) FROM webhook_outbox_deliveries
                    WHERE tenant = 'waiting' AND noted_due IS DISTINCT FROM due_at";
         let until = Instant::now() + LONG;
@@ -299,7 +299,7 @@ async fn next_of_key(store: &impl OutboxStore, (head, token): (SentDeliveryId, L
 
 // Counting attempts
 
-/// A trigger that drops the rows is what a store costs that counts nothing.
+/// A trigger that drops the rows gives the cost of a store that does not count.
 #[tokio::test]
 async fn counting_attempts_costs_a_finish_little() {
     let folder = tempfile::tempdir().unwrap();
@@ -411,7 +411,7 @@ async fn what_waits_in_sqlite_is_moved_in_steps_and_shown_where_it_will_be() {
     );
     assert!(lease(&store, 100).await.iter().all(|leased| leased.endpoint.id == other), "a disabled one is leased");
 
-    // The process ends, and another one goes on.
+    // The process ends, and another one continues.
     store.close().await;
     let store = SqliteStore::connect(&url).await.unwrap();
     purge(&store).await;
@@ -610,7 +610,7 @@ async fn no_list_in_postgres_reads_more_than_pages() {
     }
 }
 
-/// Every combination of filters, with what there is much of and what is rare.
+/// Every combination of filters, with frequent and rare values.
 fn queries(endpoint: EndpointId) -> Vec<DeliveryQuery> {
     let mut queries = Vec::new();
     for of_endpoint in [false, true] {
@@ -629,7 +629,7 @@ fn queries(endpoint: EndpointId) -> Vec<DeliveryQuery> {
 
 // Purge
 
-/// What is old and held is looked at once, and again when it has ended.
+/// An old message that is still held is read once, and again when it has ended.
 #[tokio::test]
 async fn a_purge_in_sqlite_does_not_walk_what_is_held() {
     let held = counts(3_000, 30_000);
@@ -770,7 +770,7 @@ const HELD: &str = "{series} INSERT INTO webhook_outbox_messages (tenant, id, ev
      INSERT INTO webhook_outbox_deliveries (message, tenant, event_type, endpoint, state, due_at, created_at) \
      SELECT m.seq, m.tenant, m.event_type, '{endpoint}', 2, m.created_at, m.created_at FROM webhook_outbox_messages AS m";
 
-/// Messages come all the time, each is delivered, and what is old goes as fast as it becomes so.
+/// Messages arrive continuously, each is delivered, and old ones are purged as fast as new ones arrive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tables_of_a_day_are_bounded() {
     let server = PostgresServer::shared();
@@ -893,7 +893,7 @@ impl Counted {
     }
 }
 
-/// A database whose server tells how many rows were read.
+/// A database whose server reports how many rows were read.
 struct Measured {
     _server: Arc<PostgresServer>,
     url: String,
@@ -908,7 +908,7 @@ impl Measured {
         Self { _server: server, url, admin }
     }
 
-    /// In a session of its own: what one has read is counted when it ends.
+    /// In a session of its own, since a session's reads are counted when it ends.
     async fn execute(&self, sql: &str) {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
@@ -936,7 +936,7 @@ impl Measured {
     }
 
     async fn count(&self) -> i64 {
-        // A session tells what it has counted when it ends, if not before.
+        // A session reports its counts at its end at the latest.
         let ours = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name <> 'admin' AND backend_type = 'client backend'";
         while sqlx::query_scalar::<_, i64>(ours).fetch_one(&self.admin).await.unwrap() > 0 {

@@ -399,7 +399,7 @@ impl Transport for Panicking {
     }
 }
 
-/// Otherwise it would come back at the end of every lease for ever, and no attempt would be noted.
+/// Otherwise it would be leased again at the end of every lease, forever, and no attempt would be noted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transport_that_panics_uses_up_the_attempts() {
     let place = Place::new();
@@ -581,7 +581,7 @@ async fn what_a_fan_out_has_in_flight_is_one_body() {
     worker.abort();
 }
 
-/// A store whose first answers to `finish` are lost on the way, though it did what was asked.
+/// A store whose first answers to `finish` are lost after the call has taken effect.
 struct Forgetful(SqliteStore, AtomicU32);
 
 impl OutboxEndpoints for Forgetful {

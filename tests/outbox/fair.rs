@@ -32,7 +32,7 @@ enum Whose {
     One,
     /// Each a tenant's of its own.
     Many,
-    /// Nobody's, as is the good one: the application has no tenants.
+    /// Of no tenant, like the good one: the application has no tenants.
     Nobody,
 }
 
@@ -202,7 +202,7 @@ async fn without_tenants_endpoints_that_turn_slow_do_not_fill_a_worker() {
     a_good_endpoint_goes_on(Whose::Nobody).await;
 }
 
-/// In full only where the long tests are asked for: some minutes.
+/// The full size takes some minutes and runs only with the long tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_endpoint_is_as_quick_beside_hostile_ones_as_without_them() {
     if std::env::var_os("TOWER_WEBHOOKS_LONG").is_none() {
@@ -241,8 +241,8 @@ async fn a_good_endpoint_is_as_quick_beside_hostile_ones_as_without_them() {
         [(Whose::One, 100), (Whose::Many, 100), (Whose::Nobody, 100), (Whose::One, 1000), (Whose::Many, 1000)]
     {
         let with = p99(whose, hostile).await;
-        // A machine that has other work to do is late now and then, and a look costs more beside many endpoints that wait. Who waits
-        // for a place that hangs waits for ten seconds.
+        // A busy machine is late now and then, and a poll costs more if many endpoints wait. A delivery that waited for
+        // a hanging endpoint would be ten seconds late.
         let late = Duration::from_millis(if hostile > 100 { 2000 } else { 250 });
         let most = (without * 3 / 2).max(without + late);
         assert!(with <= most, "{hostile} {whose:?}: {with:?} beside {without:?}");

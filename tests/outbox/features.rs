@@ -1,6 +1,5 @@
-//! What customers and operators can ask of an outbox: versions, limits, pings, a catalogue, redaction, erasure. No network:
-
-//! the receivers are a transport of the tests' own.
+//! What customers and operators can ask of an outbox: versions, limits, pings, a catalogue, redaction, erasure. No
+//! network: the receivers are a transport of the tests' own.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,7 +36,7 @@ use crate::support::logs;
 
 // What the tests have in common.
 
-/// Everybody's endpoints: `slow…` answers when it is let, `gone…` 410, everybody else what the test wants.
+/// The receivers: `slow…` answers when the test allows it, `gone…` with 410, and all others as the test says.
 #[derive(Clone)]
 struct Receivers(Arc<Inner>);
 
@@ -74,7 +73,7 @@ impl Receivers {
             .poll_interval(Duration::from_millis(10))
     }
 
-    /// What one of them got.
+    /// The bodies that one of them received.
     fn got(&self, host: &str) -> Vec<Value> {
         self.0.sent.lock().unwrap().iter().filter(|sent| sent.host == host).map(|sent| sent.body.clone()).collect()
     }
@@ -235,7 +234,7 @@ async fn a_version_that_the_application_does_not_name_is_refused() {
     let cleared = webhooks.endpoints().update(id, EndpointUpdate::new().no_api_version()).await.unwrap();
     assert_eq!(cleared.api_version(), None);
 
-    // Where there are none a message may name any, and an endpoint cannot ask for one.
+    // Without declared versions a message may name any version, and an endpoint cannot select one.
     let webhooks = Receivers::new().dispatcher().build().unwrap();
     assert_eq!(kind(webhooks.dispatch(message("a").version("2023")).await), None);
     assert_eq!(kind(webhooks.endpoints().create(at("a.example").api_version("2023")).await), invalid);
@@ -316,7 +315,7 @@ async fn a_proxy_that_lets_nothing_out_is_not_the_endpoints_fault() {
     assert_eq!((endpoint.is_enabled(), endpoint.failing_since()), (true, None));
 }
 
-/// What this machine lacks would otherwise let all endpoints rest.
+/// Otherwise a fault of this machine would pause all endpoints.
 #[tokio::test]
 async fn a_machine_without_files_or_ports_is_not_the_endpoints_fault() {
     struct Failing(fn() -> std::io::Error);
@@ -448,7 +447,7 @@ async fn a_ping_and_what_a_person_sends_again_go_before_a_backlog() {
     assert!(place("endpoint.ping") <= 4 && place("first") <= 4, "{:?}", &types[..types.len().min(8)]);
 }
 
-/// The receiver is told so by each of them: it is asked to be left alone as a whole.
+/// Each of these answers means the whole endpoint, so no delivery is sent to it until then.
 #[tokio::test]
 async fn an_endpoint_that_says_when_to_come_again_is_left_alone_until_then() {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
@@ -577,7 +576,7 @@ async fn attempts_are_numbered_on_and_the_log_says_which_somebody_asked_for() {
         assert_eq!(numbers, ["1", "2", "3", "4"]);
     }
 
-    // Nobody has asked for a header here.
+    // No extra header is configured here.
     let plain = Receivers::new();
     let webhooks = plain.dispatcher().build().unwrap();
     register(&webhooks, at("a.example")).await;
@@ -895,14 +894,14 @@ async fn an_endpoint_gets_the_messages_that_have_all_of_its_labels() {
     }
 }
 
-/// A transport that is a queue: what it does not accept at once is tried again, and delays what has its key alone.
+/// A queue as the transport: a request that it does not accept is tried again, and delays only those with the same key.
 #[tokio::test]
 async fn a_queue_in_place_of_http_gets_what_is_signed_in_the_order_of_its_key() {
     struct Queued(tokio::sync::mpsc::Sender<AttemptRequest>, Mutex<BTreeMap<String, u32>>);
 
     impl Transport for Queued {
         fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
-            // It refuses the first try of what comes first, and of some others.
+            // It refuses the first attempt of the first message, and of some others.
             let id = request.headers()["webhook-id"].to_str().unwrap().to_owned();
             let tries = {
                 let mut tries = self.1.lock().unwrap();
@@ -1240,7 +1239,7 @@ fn echoing() -> (Receivers, NewEndpoint) {
     (Receivers::answering(echo), at("a.example").secret(secret).headers(headers))
 }
 
-/// What the log and the hook have of an answer.
+/// The parts of an answer that the log and the hook get.
 async fn kept(builder: DispatcherBuilder, endpoint: NewEndpoint) -> (Bytes, Bytes) {
     let hooked = Arc::new(Mutex::new(Bytes::new()));
     let hook = hooked.clone();
@@ -1289,7 +1288,7 @@ async fn a_redaction_that_panics_keeps_nothing_of_the_answer() {
     assert_eq!(kept(builder, endpoint).await, (Bytes::new(), Bytes::new()));
 }
 
-/// A transport may store what it is given, so it is not given the secret by which a token is obtained.
+/// A transport may store its requests, so it does not get the secret with which a token is obtained.
 #[tokio::test]
 async fn a_queue_is_not_given_the_client_secret_of_an_endpoint() {
     #[derive(Clone, Default)]

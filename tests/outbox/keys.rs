@@ -36,7 +36,8 @@ async fn of_a_key_one_is_sent_and_none_is_forgotten_in_postgres() {
     one_is_sent_and_none_is_forgotten(PostgresStore::options().max_connections(12).connect(&url).await.unwrap()).await;
 }
 
-/// Four dispatch, four lease and finish, and one cancels what is pending. In the end nothing waits for what has ended.
+/// Four tasks dispatch, four lease and finish, and one cancels pending deliveries. At the end no delivery waits for one
+/// that has ended.
 async fn one_is_sent_and_none_is_forgotten(store: impl OutboxStore) {
     let store = Arc::new(store);
     let sealed = Sealed::new("", &b"sealed"[..]);

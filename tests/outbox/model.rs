@@ -1,9 +1,8 @@
-//! Random histories of an outbox: every store answers as the one in memory does, which a reader can check by eye. What is
-//! promised holds in all of them, and in the end nothing is stuck.
+//! Random histories of an outbox: every store answers as the one in memory does, which a reader can check by eye. All
+//! promises hold in each of them, and at the end nothing is stuck.
 //!
-//! Stores decide by clocks that stand a little apart, so time passes in steps of seven seconds, and nothing that they wait for
-
-//! is a multiple of that.
+//! Stores decide by clocks that stand a little apart, so time passes in steps of seven seconds, and nothing that they
+//! wait for is a multiple of that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -151,7 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is the same in all stores: a delivery's message and endpoint.
+/// A name of a delivery that is the same in all stores: its message and endpoint.
 type Key = (String, String, EndpointId);
 
 /// One store, and its numbers of the deliveries.
@@ -192,7 +191,7 @@ impl Time {
     }
 }
 
-/// A delivery as every store has to show it, its times in steps.
+/// A delivery as every store must show it, with its times in steps.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     state: DeliveryState,
@@ -201,7 +200,7 @@ struct Seen {
     attempts: Vec<(u32, Option<String>, usize)>,
 }
 
-/// What has to be so of an endpoint, by a simpler reading of the contract than that of the stores.
+/// The expected state of an endpoint, by a simpler implementation of the contract than that of the stores.
 #[derive(Debug, Clone, Default)]
 struct Watched {
     failures: u32,
@@ -213,7 +212,7 @@ struct Watched {
     rests_until: u64,
     /// Failures since the last success, in seconds.
     failed: Vec<u64>,
-    /// What a person has sent, and waits.
+    /// The waiting deliveries that a person has sent.
     urgent: BTreeSet<Key>,
     is_urgent: bool,
     is_limited: bool,
@@ -227,12 +226,12 @@ struct World {
     watched: BTreeMap<EndpointId, Watched>,
     /// Grows with each step that leases, finishes or changes something.
     turn: u64,
-    /// What was leased: by which token, and in which turn.
+    /// The leased deliveries, each with its token and the number of its lease.
     leased: Vec<(Key, LeaseToken, u64)>,
-    /// Until when what is in flight is, in steps.
+    /// The deliveries in flight, and the step at which each lease ends.
     in_flight: BTreeMap<Key, (LeaseToken, u32)>,
     notices: u32,
-    /// Whether each lease asks for all there is: what cannot be read then takes no share of it.
+    /// Whether each lease asks for everything, so that unreadable rows take no share of it.
     is_wide: bool,
     /// Attempts grow old, each for itself or all of a message together.
     is_purged: bool,
@@ -358,7 +357,7 @@ impl World {
                 });
                 all!(self, store => {
                     let answers = store.store.dispatch(messages.clone()).await.unwrap();
-                    // Beside a conflict nothing is stored, and no store has to look at the others.
+                    // With a conflict in the call nothing is stored, and a store need not check the other messages.
                     (!answers.contains(&Dispatched::Conflict)).then_some(answers)
                 });
             }
@@ -403,7 +402,8 @@ impl World {
                 let mut recover = Recover::new(self.time.ago(*since));
                 recover.until = until.map(|until| self.time.ago(until));
                 let mut after = vec![recover.after; self.stores.len()];
-                // Each page at its own moment: what is due at one is in the order of its numbers.
+                // Each page is recovered at another moment: deliveries that are due at the same moment are in the order
+                // of their numbers.
                 loop {
                     let mut place = 0..;
                     let is_more = all!(self, store => {
@@ -454,7 +454,7 @@ impl World {
         watched.failed.clear();
     }
 
-    /// What a person sends is leased at once, whatever rests and waits, unless its endpoint has no room for it.
+    /// A delivery that a person sends is leased at once, before all that wait, unless its endpoint is at its limit.
     async fn goes_first(&mut self, key: Key) {
         let record = self.stores[0].store.endpoint(key.2).await.unwrap().unwrap();
         if record.disabled.is_some() {
@@ -474,7 +474,7 @@ impl World {
         }
     }
 
-    /// What is in flight of an endpoint.
+    /// The deliveries in flight of an endpoint.
     fn of_endpoint(&self, id: EndpointId) -> impl Iterator<Item = &Key> {
         let now = self.time.ticks;
         self.in_flight.iter().filter(move |(key, (_, until))| key.2 == id && *until >= now).map(|(key, _)| key)
@@ -558,7 +558,7 @@ impl World {
             let watched = &self.watched[&key.2];
             let failed = &watched.failed;
             match disabled {
-                // What is spoken of is the URL that was attempted, and it is no matter of two bad moments.
+                // The reason must be about the attempted URL, and needs several failures over a whole day.
                 Some(_) if *leased_in < watched.moved => panic!("{key:?} is disabled by another URL"),
                 Some(DisabledReason::Failing) => {
                     let mut apart = vec![failed[0]];
@@ -605,7 +605,7 @@ impl World {
                 self.in_flight.iter().filter(|(other, (_, until))| other.2 == key.2 && *until >= self.time.ticks);
             let is_in_order = self.watched.get(&key.2).is_some_and(|watched| watched.is_in_order);
             let most = if is_in_order || *failures >= 5 { 1 } else { IN_FLIGHT as usize };
-            // Those that were leased before it failed are in flight all the same.
+            // Those that were leased before it failed are still in flight.
             let fresh = leased.iter().filter(|(other, ..)| other.2 == key.2).count();
             let of_it = of_it.count();
             assert!(of_it <= most || (of_it <= IN_FLIGHT as usize && fresh == 0), "{of_it} in flight, at most {most}");
@@ -639,7 +639,7 @@ impl World {
                 let attempts =
                     attempts.into_iter().map(|attempt| (attempt.attempt, attempt.error, attempt.answer.len()));
                 let due = record.due_at.map(|at| {
-                    // Rounded: stores stand less than a second apart.
+                    // Rounded, since the stores' clocks differ by less than a second.
                     let due = at.duration_since(self.time.origin).unwrap_or_default() + Duration::from_millis(500);
                     due.as_secs()
                 });
@@ -687,7 +687,7 @@ impl World {
                 break;
             }
         }
-        // Of what a worker died on, the lease has to pass.
+        // The leases of workers that died have to end first.
         self.time.pass(20);
         let retention = Retention::default();
         all!(self, store => while store.store.purge(retention, 100).await.unwrap() > 0 {});
@@ -701,7 +701,7 @@ impl World {
         assert!(self.look().await.is_empty());
     }
 
-    /// Whether anything waits that somebody may send.
+    /// Whether any waiting delivery may be sent.
     async fn look_briefly(&self) -> bool {
         let store = &self.stores[0].store;
         for tenant in TENANTS {
@@ -763,7 +763,8 @@ fn histories(cases: u32, is_wide: bool, open: impl AsyncFn(ClockOffset) -> Store
     }
 }
 
-/// Adds what this version cannot read, of a tenant of its own: an endpoint and a message, each with something due.
+/// Adds an endpoint and a message that this version cannot read, each with a delivery that is due, in a tenant of their
+/// own.
 async fn beside_what_cannot_be_read(store: &dyn OutboxStore, damage: impl AsyncFn(&'static str, String)) {
     let mut ids = Vec::new();
     for _ in 0..2 {

@@ -70,7 +70,8 @@ async fn it_keeps_the_contract_as_a_shared_store_with_the_longest_names() {
     conformance::outbox(store, by(&offset)).await;
 }
 
-/// The pooler gives each transaction another connection, so what is prepared or set for a session would be missing there.
+/// The pooler gives each transaction another connection, so statements and settings of a session would be missing
+/// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn simple_queries_keep_the_contract_behind_a_transaction_pooler() {
     let server = PostgresServer::shared();
@@ -81,7 +82,7 @@ async fn simple_queries_keep_the_contract_behind_a_transaction_pooler() {
     let options = PostgresStore::options().simple_queries().clock_offset(offset.clone());
     let store = options.connect(&url).await.unwrap();
 
-    // There is nobody to listen to.
+    // Nothing sends notifications here.
     timeout(Duration::from_secs(60), store.listen(Box::new(|| {}))).await.unwrap();
     conformance::outbox(store, by(&offset)).await;
 }
@@ -285,7 +286,7 @@ async fn an_open_transaction_that_has_dispatched_is_in_nobodys_way() {
     let _ = finish(&store, &leased[1], After::Delivered).await;
     assert!(store.cancel(leased[0].id).await.unwrap());
     assert!(store.resend(ended.id).await.unwrap());
-    // What was cancelled stays so, and the rest waits already.
+    // Cancelled deliveries stay cancelled, and the rest already waits.
     assert_eq!(recover(&store, endpoint).await, 0);
     purge(&store, 100).await;
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
@@ -338,7 +339,7 @@ async fn an_endpoint_with_many_deliveries_is_switched_as_a_whole() {
 
     let all = waiting().await;
     let until = Instant::now() + Duration::from_secs(60);
-    // What is left is purge's. A call that ran out of time may still hold what it was about to move, for a moment.
+    // Purge moves the rest. A call that timed out may still hold the rows for a moment.
     let purge_some = async || assert!(purge(&store, 10_000).await > 0 || Instant::now() < until, "purge leaves it");
     assert!(store.switch_endpoint(endpoint, Some(DisabledReason::Asked)).await.unwrap());
     while waiting().await > 0 {
@@ -397,7 +398,7 @@ async fn many_stores_lease_each_delivery_once_and_no_endpoint_beyond_its_share()
     assert!(records.iter().all(|record| record.state == DeliveryState::Delivered && record.attempt == 1));
 }
 
-/// What is leased is not finished, so that no more than the share is ever handed out.
+/// The leased deliveries are not finished, so no more than the share may ever be leased.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn simultaneous_leases_give_an_endpoint_its_share_and_no_more() {
     let (_server, store, _pool) = store_and_pool().await;
@@ -428,7 +429,7 @@ async fn simultaneous_leases_give_an_endpoint_its_share_and_no_more() {
     }
 }
 
-/// What has lost its content while it waited cannot be sent, and must not come back for ever.
+/// A delivery that lost its content while it waited cannot be sent, and must not be leased forever.
 #[tokio::test]
 async fn a_delivery_without_content_is_cancelled_when_it_is_due() {
     let (_server, store, pool) = store_and_pool().await;
@@ -441,7 +442,7 @@ async fn a_delivery_without_content_is_cancelled_when_it_is_due() {
     assert_eq!(state_of(&store, "acme", endpoint).await, DeliveryState::Cancelled);
 }
 
-/// A lease waits for nobody: what is locked at that moment is left out, and not forgotten.
+/// A lease does not wait for locks: locked rows are skipped, and found by the next poll.
 #[tokio::test]
 async fn what_somebody_has_locked_is_leased_at_the_next_look() {
     let (_server, store, pool) = store_and_pool().await;
@@ -449,7 +450,7 @@ async fn what_somebody_has_locked_is_leased_at_the_next_look() {
     for _ in 0..2 {
         dispatch(&store, message("acme")).await;
     }
-    // They are no new ones any more: when they are due stands on the endpoint.
+    // They are not new any more: the endpoint's row says when they are due.
     for held in lease(&store, 10).await {
         assert_eq!(finish(&store, &held, After::Retry { wait: Duration::ZERO }).await, Fenced::Applied);
     }
@@ -462,7 +463,8 @@ async fn what_somebody_has_locked_is_leased_at_the_next_look() {
     assert_eq!(lease(&store, 10).await.len(), 1);
 }
 
-/// Whoever locks both goes from the delivery to its message, as purge does: in the other order they would wait for each other.
+/// Every call that locks both locks the delivery before its message, as purge does. The other order could deadlock with
+/// it.
 #[tokio::test]
 async fn a_resend_locks_the_delivery_before_its_message() {
     let (_server, store, pool) = store_and_pool().await;
@@ -496,8 +498,8 @@ async fn a_purge_waits_for_no_delivery_that_is_awaited() {
     let mut somebody = pool.begin().await.unwrap();
     execute(&mut somebody, "SELECT 1 FROM webhook_outbox_deliveries FOR UPDATE").await;
 
-    // It is done without, and looks at the message again when it comes back. If it waited, the store's own timeout would end it with an
-    // error.
+    // Purge skips the message, and checks it again at its next run. If it waited, the store's own timeout would end it
+    // with an error.
     assert_eq!(purge(&store, 10).await, 0);
     somebody.rollback().await.unwrap();
     assert_eq!(purge(&store, 10).await, 1);
@@ -594,7 +596,7 @@ async fn each_call_takes_few_round_trips_however_much_it_does() {
     }
     settled_trips(&proxy).await;
 
-    // The pool tests each connection that is given back, which nobody waits for: the last number.
+    // The pool tests each returned connection in the background: the second number.
     dispatch(&store, message("acme")).await;
     assert_eq!(settled_trips(&proxy).await, 1 + 1, "dispatch");
     store.dispatch(many()).await.unwrap();
@@ -613,11 +615,11 @@ async fn each_call_takes_few_round_trips_however_much_it_does() {
     assert_eq!(settled_trips(&proxy).await, 1 + 1, "an empty look");
 }
 
-/// What the server itself counts: no call reads a table from its beginning to its end, and none reads much of it.
+/// By the server's own counts: no call scans a whole table, and none reads a large part of it.
 #[tokio::test]
 async fn no_call_reads_all_there_is() {
     const ROWS: i64 = 20_000;
-    // So late that purge leaves it alone.
+    // So late that purge does not delete it.
     const HOUR: u32 = 900_000;
 
     let server = PostgresServer::shared();
@@ -627,7 +629,8 @@ async fn no_call_reads_all_there_is() {
         let store = PostgresStore::connect(&url).await.unwrap();
         (register(&store, "acme").await, dispatch_to_end(&store, "acme").await)
     };
-    // Much that was delivered, half of it to one endpoint, and much of that endpoint's that waits for its next try.
+    // Many delivered deliveries, half of them to one endpoint, and many of that endpoint that wait for their next
+    // attempt.
     let fill = format!(
         "INSERT INTO webhook_outbox_endpoints
              (id, tenant, url, events, description, style, sealing_key, sealed, created_at)
@@ -698,7 +701,7 @@ async fn no_call_reads_all_there_is() {
             _ => assert_eq!(store.endpoints(None, None, 50).await.unwrap().len(), 50),
         }
         pool.close().await;
-        // With it goes the connection on which it tells others.
+        // This also closes its connection for notifications.
         drop(store);
         let read = rows_read(&admin).await - before;
         let counted = if (14..=16).contains(&round) { i64::from(BACKLOG_COUNTED) } else { 0 };
@@ -714,7 +717,7 @@ struct DeliveryQueryOf {
 
 /// How many rows of the outbox's tables the server has read, of those sessions that have ended.
 async fn rows_read(pool: &PgPool) -> i64 {
-    // A session tells what it has counted when it ends, if not before.
+    // A session reports its counts at its end at the latest.
     let ours = "SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND application_name <> 'admin' AND backend_type = 'client backend'";
     while sqlx::query_scalar::<_, i64>(ours).fetch_one(pool).await.unwrap() > 0 {
@@ -778,7 +781,7 @@ async fn a_call_that_ends_early_or_hangs_leaves_nothing_locked() {
             let _ = tokio::join!(try_lease(&far, 10), try_finish(&far, &leased[0], After::Delivered));
         };
         if timeout(moment, calls).await.is_err() {
-            // The future is dropped; what it has sent is answered to nobody.
+            // The future is dropped, so nobody reads the answer to its statement.
         }
         proxy.set(fault);
 
@@ -817,7 +820,7 @@ async fn nothing_is_lost_when_the_server_ends_all_sessions() {
             while (delivered.load(SeqCst) as usize) < all * 5 {
                 let Ok(leased) = try_lease(&store, 8).await else { continue };
                 if leased.is_empty() {
-                    // What was leased by a call that had no answer comes back.
+                    // Deliveries that were leased by a call without an answer can be leased again later.
                     offset.advance(LEASE);
                 }
                 for held in &leased {
@@ -896,7 +899,7 @@ async fn a_worker_that_looks_once_an_hour_is_woken_by_another_process() {
             let mut transaction = pool.begin().await.unwrap();
             dispatch_in(&others, &mut transaction, vec![message("acme")]).await;
             transaction.commit().await.unwrap();
-            // The application's own transaction tells nobody.
+            // The application's own transaction sends no notification.
             others.notify();
         }
         timeout(Duration::from_secs(30), delivered.notified()).await.expect("it is woken");
@@ -918,7 +921,7 @@ async fn a_worker_that_looks_once_an_hour_is_woken_by_another_process() {
     }
 }
 
-/// Waits until somebody listens, and nobody has done anything for a moment.
+/// Waits until a session listens, and all sessions have been idle for a moment.
 async fn listening(pool: &PgPool) {
     let idle = "SELECT bool_and(state = 'idle' AND state_change < clock_timestamp() - interval '200 ms')
                 FROM pg_stat_activity
@@ -972,7 +975,7 @@ async fn store_behind_proxy(options: PostgresStoreOptions) -> (Arc<PostgresServe
 async fn settled_trips(proxy: &Proxy) -> u32 {
     let mut trips = 0;
     loop {
-        // The test of a connection goes on in the background, and takes a round trip.
+        // The pool tests a connection in the background, which takes a round trip.
         tokio::time::sleep(DELAY).await;
         match proxy.take_trips() {
             0 => return trips,
@@ -1013,7 +1016,7 @@ async fn dispatch_in(
     store.dispatch_in(connection, messages).await.unwrap()
 }
 
-/// What was leased, and by which token.
+/// A leased delivery and its token.
 #[derive(Debug, Clone)]
 struct Held {
     token: LeaseToken,

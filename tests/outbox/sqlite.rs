@@ -276,8 +276,8 @@ async fn the_task_ends_with_the_last_clone_of_the_store() {
 
 type Call<'a, A> = BoxFuture<'a, Result<A, StoreError>>;
 
-/// Begins all of them before any of them gets on, and waits for all. No more than 128, which is what the runtime lets a task do
-/// in one go.
+/// Starts all of them before any continues, and waits for all. No more than 128, which is what the runtime lets a task
+/// do in one go.
 async fn at_once<A>(mut calls: Vec<Call<'_, A>>) -> Vec<Result<A, StoreError>> {
     let early = poll_all(&mut calls).await;
     assert!(early.is_empty());
@@ -326,7 +326,7 @@ async fn what_goes_in_order_stays_so_when_a_move_was_broken_off() {
 
     store.switch_endpoint(id, None).await.unwrap();
     let mut order = Vec::new();
-    // What was held is worked off at a pace.
+    // The held deliveries are sent at a limited rate.
     let leased = async {
         while order.len() < ids.len() {
             let token = LeaseToken::random().unwrap();
@@ -424,8 +424,8 @@ impl File {
         sqlx::query(AssertSqlSafe(sql)).execute(&self.pool().await).await.unwrap();
     }
 
-    /// How many transactions stand in the write-ahead log. The last frame of each has the size of the database in its head:
-    /// <https://www.sqlite.org/fileformat.html#the_write_ahead_log>.
+    /// The number of transactions in the write-ahead log. The last frame of each has the size of the database in its
+    /// head: <https://www.sqlite.org/fileformat.html#the_write_ahead_log>.
     fn commits(&self) -> usize {
         let log = std::fs::read(self.0.path().join("outbox.db-wal")).unwrap();
         let (head, frames) = log.split_at(32);
@@ -435,7 +435,7 @@ impl File {
     }
 }
 
-/// As if the clock had been set back by an hour: what was written before is an hour ahead.
+/// As if the clock had been set back by an hour: all stored times are an hour ahead.
 #[tokio::test]
 async fn a_clock_that_is_set_back_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -482,7 +482,7 @@ async fn a_clock_that_is_set_back_stops_nothing() {
     store.dispatch(vec![message("later")]).await.unwrap();
     assert!(!lease(&store, token()).await.unwrap().deliveries.is_empty(), "no rest lasts for an hour");
 
-    // What was dispatched and not attempted is due when a process starts.
+    // A delivery that was dispatched and not attempted is due when a process starts.
     let count = count(&store, DeliveryState::Pending).await;
     store.dispatch(vec![message("just-before")]).await.unwrap();
     set_back().await;

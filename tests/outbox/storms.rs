@@ -1,6 +1,5 @@
-//! Storms: workers that die at any moment, many of them at once, receivers that are slow or away, and messages for everybody.
-
-//! Nothing is lost, endpoints do not delay each other, and a receiver that recovers is not overloaded.
+//! Storms: workers that die at any moment, many of them at once, receivers that are slow or away, and messages for
+//! everybody. Nothing is lost, endpoints do not delay each other, and a receiver that recovers is not overloaded.
 
 use std::{
     sync::{

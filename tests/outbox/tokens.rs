@@ -34,7 +34,7 @@ struct Servers(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
-    /// What the token server answers next; if there is nothing, tokens that live for an hour.
+    /// The next answers of the token server; without one, it issues tokens that are valid for an hour.
     answers: VecDeque<(StatusCode, String)>,
     issued: u32,
     asked: Vec<(HeaderMap, String)>,
@@ -79,7 +79,7 @@ async fn hook(State(servers): State<Servers>, headers: HeaderMap) -> Response {
         return (StatusCode::UNAUTHORIZED, token).into_response();
     }
     seen.delivered.push(token.clone());
-    // It repeats what it was sent.
+    // It sends the token back.
     token.into_response()
 }
 
@@ -152,7 +152,7 @@ async fn many_deliveries_share_one_token_which_is_asked_for_as_the_standard_says
     assert_eq!(body, "grant_type=client_credentials&scope=webhooks+orders%3Awrite");
     assert!(!headers.contains_key("webhook-signature"), "{headers:?}");
 
-    // What the receiver repeats is not kept, and nothing tells the secret.
+    // The receiver's copy of the token is not kept, and nothing reveals the secret.
     let id = created.endpoint().id();
     for delivery in scene.webhooks.deliveries(None, DeliveryQuery::default()).await.unwrap() {
         for attempt in scene.webhooks.attempts(delivery.id).await.unwrap() {

@@ -1,10 +1,9 @@
 //! Who may import whom in `src/`, and what must not be there at all.
 //!
-//! ARCHITECTURE.md explains the map; the tables below are what holds. A module that is not in [`MODULES`] fails the test,
-//! so a new one is put on the map on the day that it is made.
+//! ARCHITECTURE.md explains the map; the tables below are what holds. A module that is not in [`MODULES`] fails the
+//! test, so a new one is put on the map on the day that it is made.
 //!
-
-//! What a `#[cfg(test)]` module imports is no arrow, since nobody ships it.
+//! The imports of a `#[cfg(test)]` module are not checked, since they are not part of the library.
 
 use std::{
     collections::BTreeSet,
@@ -263,7 +262,7 @@ fn every_test_that_the_contributors_page_names_is_there() {
     let sources = sources();
     let mut named = 0;
     for line in page.lines().filter(|line| line.starts_with('|')) {
-        // What stands between backticks is every other part.
+        // Every other part is between backticks.
         for path in line.split('`').skip(1).step_by(2) {
             let Some((place, test)) = path.rsplit_once("::") else { continue };
             let function = format!("fn {test}(");
@@ -430,7 +429,7 @@ fn check(path: &Path, text: &str) -> Vec<Fault> {
         if !here || absence.except.iter().any(|except| path == Path::new(except)) {
             continue;
         }
-        // The rules for some modules are about what they ship; the rules for all are about every line.
+        // Rules for single modules cover their code without tests; rules for all modules cover every line.
         let tokens = if absence.modules.is_empty() { &all } else { &shipped };
         for line in occurrences(tokens, absence.path) {
             // A clock in `scheme` breaks two rules; once is enough.
@@ -445,7 +444,7 @@ fn check(path: &Path, text: &str) -> Vec<Fault> {
 /// Checks what one file of `send/` imports of the others.
 fn check_sending(path: &Path, text: &str) -> Vec<Fault> {
     let file = module_path(path);
-    // What the root of sending shows to users, it takes from all of its rooms.
+    // The root of `send` re-exports items from all of its parts.
     if file.first().is_none_or(|module| module != "send") || file.len() == 1 {
         return Vec::new();
     }
@@ -505,7 +504,7 @@ fn absolute_paths(tokens: &[Token], file: &[String]) -> Vec<(usize, Vec<String>)
     found
 }
 
-/// The groups of files each of which imports all others of its group, by way of others or directly.
+/// The groups of files in which each file imports all others, directly or indirectly.
 fn circles(files: &[(PathBuf, String)]) -> Vec<Vec<PathBuf>> {
     let modules: Vec<_> = files.iter().map(|(path, _)| module_path(path)).collect();
     // The file in which a path ends, which is that of its longest beginning.
@@ -543,7 +542,7 @@ fn circles(files: &[(PathBuf, String)]) -> Vec<Vec<PathBuf>> {
     circles
 }
 
-/// What a module may import beside the leaves, or nothing when it is on no map.
+/// The modules that a module may import besides the leaves, or `None` if it is not in the list.
 fn rule_of(module: &str) -> Option<&'static [&'static str]> {
     if LEAVES.contains(&module) {
         return Some(&[]);
@@ -614,7 +613,7 @@ fn references(tokens: &[Token], file: &[String]) -> Vec<Reference> {
     found
 }
 
-/// The first name, or the first names of a group, that stand at `start`, right behind `crate::`.
+/// The first name, or the first names of a group, at `start`, directly after `crate::`.
 fn first_names(tokens: &[Token], start: usize) -> Vec<Reference> {
     let name = |token: &Token, after: Option<&Token>| Reference {
         line: token.line,
@@ -678,7 +677,7 @@ fn paths(tokens: &[Token]) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Reads the path or path tree at `index` behind `prefix`, and tells where it ends.
+/// Reads the path or path tree at `index` after `prefix`, and returns the index of its end.
 fn spread(tokens: &[Token], mut index: usize, prefix: &[String], found: &mut Vec<(usize, Vec<String>)>) -> usize {
     let text = |index: usize| tokens.get(index).map_or("", |token| token.text.as_str());
     let line = tokens[index].line;

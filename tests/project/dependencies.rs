@@ -1,10 +1,10 @@
 //! The dependencies of the default build, and the compiler that it needs.
 //!
 //! Rules:
+//!
 //! 1. Without features of their own choosing, users get no HTTP client, no database driver and no TLS.
-//! 2. No dependency of the default features asks for a newer compiler than our own `rust-version`. Drivers may: their
-
-//!    version then holds for whoever turns their feature on, and SECURITY.md says so.
+//! 2. No dependency of the default features requires a newer compiler than our own `rust-version`. Drivers may: their
+//!    version then holds for everyone who turns on their feature, and SECURITY.md says so.
 
 use std::{collections::BTreeSet, env, process::Command};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// What rule 1 forbids, by crate name.
 const FORBIDDEN: &[&str] = &[
-    // HTTP clients and what they stand on. `hyper` itself is not among axum's parts without its `tokio` feature.
+    // HTTP clients and the crates below them. `hyper` itself is not among axum's parts without its `tokio` feature.
     "curl",
     "hyper",
     "hyper-util",
@@ -41,7 +41,7 @@ const FORBIDDEN: &[&str] = &[
     "sqlx",
     "sqlx-core",
     "tokio-postgres",
-    // What a database driver or a TLS library would compile with.
+    // Build tools that a database driver or a TLS library would need.
     "bindgen",
     "cc",
     "cmake",

@@ -188,7 +188,7 @@ async fn a_handler_may_be_for_some_api_versions_only() {
     assert_eq!(answer(&app, signed("", r#"{"type":"u"}"#)).await.0, 202);
 }
 
-/// An account's upgrade must not lose events: what no named version takes goes on to the next pattern.
+/// The upgrade of an account must not lose events: if no named version matches, the next pattern is tried.
 #[tokio::test]
 async fn an_event_of_a_version_that_nobody_named_falls_to_the_next_pattern() {
     let events = || EventRouter::new().on_version("invoice.paid", ["1"], says("exact, 1"));
@@ -212,7 +212,7 @@ async fn an_event_of_a_version_that_nobody_named_falls_to_the_next_pattern() {
     }
     let without_version = signed("", r#"{"type":"invoice.paid"}"#);
     assert_eq!(answer(&group, without_version).await.1, "group");
-    // Nothing is left: acknowledged, as what nobody handles is.
+    // No pattern is left, so the event is acknowledged like every unhandled one.
     assert_eq!(answer(&app(events()), paid("2")).await.0, 202);
 }
 

@@ -1,6 +1,5 @@
-//! Deliveries that are forms, and events without the scheme's payload place, through a real layer in a real router. The bodies
-
-//! are signed apart from the crate's own code.
+//! Deliveries that are forms, and events without the scheme's payload place, through a real layer in a real router. The
+//! bodies are signed apart from the crate's own code.
 
 use std::sync::{Arc, Mutex};
 
@@ -101,14 +100,14 @@ async fn a_form_of_github_is_read_as_its_json_is() {
 
     let expected = r#"issues.opened 7 "a+b c&d é""#;
     assert_eq!(answer(&app, github("issues", OPENED)).await, (200, expected.to_owned()));
-    // What is signed is the form: a change that decodes to the same JSON is one.
+    // The signature is over the form, so a change that decodes to the same JSON is still a change.
     let signed = github("issues", OPENED);
     let (head, _) = signed.into_parts();
     let changed = Request::from_parts(head, Body::from(OPENED.replace("%7B", "%7b")));
     assert_eq!(answer(&app, changed).await.0, 401);
 }
 
-/// The header is signed by nobody, so that it must not decide what a body means.
+/// The header is not signed, so it must not determine the meaning of a body.
 #[tokio::test]
 async fn the_body_says_what_it_is_whatever_the_content_type_says() {
     let app = app(Sender::GitHub, async |event: VerifiedEvent<Value>| event["action"].to_string());
@@ -119,7 +118,7 @@ async fn the_body_says_what_it_is_whatever_the_content_type_says() {
         };
         request
     };
-    // A JSON body in which somebody has written a form of their own.
+    // A JSON body that contains the text of a form.
     let json = r#"{"action":"opened","title":"&payload=%7B%22action%22%3A%22deleted%22%7D&"}"#;
 
     for content_type in [
@@ -488,7 +487,7 @@ async fn what_fits_neither_payload_nor_envelope_says_both() {
 
     let expected = "422 /data/object there is nothing at `/data/object`, and the type does not fit the whole body either: missing field `amount_paid`";
     assert!(text.starts_with(expected), "{text}");
-    // Where there is something at the payload's place, the envelope is not looked at.
+    // If the payload exists, the rest of the envelope is not read.
     let (_, text) = answer(&app(Sender::Stripe, handler), {
         let mut body = ordinary();
         body["data"]["object"]["amount_paid"] = "x".into();

@@ -57,7 +57,7 @@ async fn error(layer: WebhookLayer, request: Request<Body>) -> VerifyError {
     refusal(app, request).await
 }
 
-/// What a request is refused for. The network is told nothing of it.
+/// The reason of a refusal. The answer does not contain it.
 async fn refusal(app: Router, request: Request<Body>) -> VerifyError {
     let response = app.oneshot(request).await.unwrap();
     let error = response.extensions().get::<VerifyError>().expect("the request is refused").clone();
@@ -201,7 +201,7 @@ async fn a_body_that_a_layer_outside_has_changed_or_read() {
 async fn a_secret_of_odd_form() {
     const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let standard = || SchemeBuilder::key_standard_webhooks(acme());
-    // Scheme, what was configured, what the sender signs with, and what is said.
+    // The scheme, the configured secret, the sender's secret, and a part of the hint.
     let mistakes: [(SchemeBuilder, &str, &str, &str); 5] = [
         (acme(), "whsec_AAECAwQFBgcICQoLDA0ODw==", "the true signing key", "begins with `whsec_`"),
         (acme(), HEX, "the true signing key", "declare `.key_hex()`"),
@@ -280,7 +280,7 @@ async fn a_key_of_the_other_side_or_of_the_other_version() {
 async fn a_signature_that_is_written_otherwise() {
     let prefix = || acme().prefix("sha256=");
     let list = || acme().items(",").pairs("=").key("v1");
-    // What the sender does, what is declared, and what is said.
+    // The sender's scheme, the declared one, and a part of the hint.
     let mistakes = [
         (acme(), prefix(), "without the prefix `sha256=`"),
         (acme().prefix("SHA256="), prefix(), "in other letters"),
@@ -402,7 +402,7 @@ async fn a_header_that_a_proxy_has_joined() {
 
 #[tokio::test]
 async fn a_body_that_something_has_written_anew() {
-    // smee-client sends what it has parsed, with these headers.
+    // smee-client parses the body and writes it again, with these headers.
     for key in [STRIPE, "an odd secret"] {
         let mut request = SignedRequest::new(Provider::GITHUB, &secret(key)).tampered().at(clock().now()).build();
         for (name, value) in [("sec-fetch-mode", "cors"), ("accept-language", "*"), ("timestamp", "1700000000123")] {

@@ -1,4 +1,4 @@
-//! What the operator sees: spans, counters, and nothing that must not be seen.
+//! Tests of spans and counters, and that they show nothing confidential.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ async fn id_and_type_are_in_the_span_while_the_handler_runs() {
     }
 }
 
-// Whether somebody reads the log decides nothing: a body that nobody asks for its type passes with a type twice.
+// A listener to the log must not change an answer: a body with two types passes if the handler does not read the type.
 #[tokio::test]
 async fn who_listens_to_the_log_does_not_change_an_answer() {
     let app = Router::new()

@@ -31,7 +31,7 @@ fn secrets() -> Secrets {
 
 // --- Every scheme there is ------------------------------------------------------------------------------------------------
 
-/// A delivery that passes, with what is signed in it marked.
+/// A delivery that passes, with its signed parts marked.
 struct Signed {
     name: String,
     scheme: Scheme,
@@ -44,10 +44,10 @@ struct Signed {
     covers_body: bool,
 }
 
-/// What a header's value is to the signature.
+/// The part of a header's value in the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// It is in the signed text as it is.
+    /// It is part of the signed text, unchanged.
     Content,
     /// It holds the signature, and nothing else but its framing.
     Signature,
@@ -99,7 +99,7 @@ fn providers() -> Vec<Signed> {
     Provider::ALL.iter().filter(looked_at).map(signed).collect()
 }
 
-/// An algorithm with what it makes of a message.
+/// An algorithm: its name, its scheme and its signature of a message.
 type Algorithm = (&'static str, fn() -> SchemeBuilder, fn(&[u8]) -> Vec<u8>);
 
 fn mac<M: Mac + KeyInit>(message: &[u8]) -> Vec<u8> {
@@ -131,7 +131,7 @@ fn encodings() -> Vec<Encoding> {
     ]
 }
 
-/// Where and how a signature stands, and how its header or query is written for one.
+/// The place and format of a signature, and the function that writes its header or query.
 type Shape = (&'static str, fn(SchemeBuilder) -> SchemeBuilder, fn(&str) -> (Option<(&'static str, String)>, String));
 
 fn shapes() -> Vec<Shape> {
@@ -291,7 +291,7 @@ fn every_flipped_bit_of_a_signed_body_is_refused() {
         for bit in 0..signed.body.len() * 8 {
             let mut body = signed.body.clone();
             body[bit / 8] ^= 1 << (bit % 8);
-            // Where the body is not bound, the scheme says so.
+            // If the body is not bound, the scheme says so.
             let expected = Some(!signed.covers_body);
             assert_eq!(signed.passes(&signed.uri, &signed.headers, &body), expected, "{}: bit {bit}", signed.name);
         }
@@ -308,7 +308,7 @@ fn every_flipped_bit_of_a_signed_header_is_refused() {
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 // In a signature, another way to write the same bytes is no other signature.
                 let same = *part == Part::Signature && means_the_same(value, flipped);
-                // Each of its secrets has a key of its own, any of which may match.
+                // Its header has one key for each secret, and the signature under any of them may match.
                 let other_key =
                     signed.name == Provider::CONVOY_ADVANCED.name() && flipped.windows(4).any(|key| key == b",v3=");
                 let same = same || other_key;
@@ -376,7 +376,7 @@ fn every_cut_of_a_signed_message_is_refused() {
             for length in 0..value.len() {
                 let mut shorter = signed.headers.clone();
                 shorter[index].1.truncate(length);
-                // The padding of base64url, and of a token in base64, may be missing, but not a part of it.
+                // The padding of base64url, and of a token in base64, may be missing as a whole, but not in part.
                 let is_padding = value[length..].iter().all(|byte| *byte == b'=');
                 let may_miss = signed.name.contains("padded") || value.starts_with(b"Basic ");
                 let same = may_miss && is_padding && !value[..length].ends_with(b"=");
@@ -546,7 +546,7 @@ proptest! {
             let status = result.map_or_else(|rejection| rejection.status().as_u16(), |()| 200);
             // 415 is a form, or what looks like one, by a scheme that is sent none.
             prop_assert!([200, 400, 415, 422].contains(&status));
-            // Whoever can read the body as JSON without us finds the same.
+            // A body that is not JSON must not be accepted.
             if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
                 prop_assert!(status != 200, "{:?}", String::from_utf8_lossy(&body));
             }

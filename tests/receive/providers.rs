@@ -27,7 +27,7 @@ use crate::support::senders;
 
 // --- What a delivery says -----------------------------------------------------------------------------------------------
 
-/// A delivery as a provider sends it, and what is read from it.
+/// A delivery as a provider sends it, and the facts that are read from it.
 struct Case {
     provider: Provider,
     headers: &'static [(&'static str, &'static str)],
@@ -473,7 +473,7 @@ async fn every_provider_takes_what_its_documentation_says_and_nothing_else() {
 
         assert_eq!(send(&path, &headers, body).await, StatusCode::OK, "{provider}");
         let other_body = send(&path, &headers, &body.replace("\"n\":1", "\"n\":2")).await;
-        // PayPal signs a checksum, which tells a body that is not made for it.
+        // PayPal signs a checksum, which detects a body that was not constructed to match it.
         let covers_body = Scheme::from(provider).covers_body() || provider.name() == "paypal";
         assert_eq!(other_body == StatusCode::OK, !covers_body, "{provider}");
         let without = send("/in", &[], "{}").await;
@@ -498,7 +498,7 @@ fn takes_any_text(provider: Provider) -> bool {
 
 // --- What a signature binds ---------------------------------------------------------------------------------------------
 
-/// The body, the id, a timestamp. What is not here has a row in docs/providers.md, whose columns are made of the catalogue.
+/// The body, the id, a timestamp. The other providers are in docs/providers.md, which is generated from the catalogue.
 const BINDS: &[(Provider, bool, bool, bool)] = &[
     (Provider::CLERK, true, true, true),
     (Provider::DROPBOX, true, false, false),
@@ -580,7 +580,7 @@ fn what_is_known_of_a_sender_beside_its_scheme_can_be_asked() {
     }
 }
 
-// A configuration names a provider; what is wrong in it says what would be right.
+// A configuration can name a provider; the error of a wrong name says which names are right.
 #[test]
 fn a_provider_is_read_from_a_configuration_and_written_to_one() {
     #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -658,7 +658,7 @@ async fn shopifys_duplicates_are_those_of_its_guide() {
     // Another subscription to the same topic, and a repetition.
     assert_eq!(send("x-shopify", "e-1", "w-2", "orders/create").await, 1);
     assert_eq!(send("x-shopify", "e-1", "w-1", "orders/create").await, 1);
-    // The same act of the merchant's, told in another topic; and another act.
+    // The same action of the merchant in another topic; and another action.
     assert_eq!(send("x-shopify", "e-1", "w-3", "orders/paid").await, 2);
     assert_eq!(send("x-shopify", "e-2", "w-4", "orders/create").await, 3);
     // The second generation has the delivery's id.
@@ -682,7 +682,7 @@ fn counted(provider: Provider) -> (Router, Arc<AtomicUsize>) {
     (Router::new().route("/{*path}", on_post(handler).layer(layer)), runs)
 }
 
-/// What the entry says of duplicates is what idempotency does, where the application says nothing.
+/// Without settings of the application, idempotency follows the entry's statement about duplicates.
 #[cfg(feature = "idempotency")]
 #[tokio::test]
 async fn a_delivery_of_any_provider_that_comes_twice_runs_once_only_where_something_identifies_it() {
@@ -711,13 +711,14 @@ async fn a_delivery_of_any_provider_that_comes_twice_runs_once_only_where_someth
     }
 }
 
-/// A duplicate has what the sender's own pages, or its source, say that it has; and what differs there is not lost.
+/// Duplicates are as the sender's documentation or source says; deliveries that differ in these parts are not lost.
 #[cfg(feature = "idempotency")]
 #[tokio::test]
 async fn duplicates_are_those_of_each_senders_own_pages() {
     type Case = (Provider, &'static [(&'static str, &'static str)], &'static str, usize);
     const CASES: &[&[Case]] = &[
-        // Two orders in one second have one delivery id, and both run; so does the repetition, which nothing tells.
+        // Two orders in one second have one delivery id, and both run; so does a repetition, which cannot be
+        // recognised.
         &[
             (Provider::WOOCOMMERCE, &[("x-wc-webhook-delivery-id", "4b0c8e7a")], r#"{"id":1}"#, 1),
             (Provider::WOOCOMMERCE, &[("x-wc-webhook-delivery-id", "4b0c8e7a")], r#"{"id":2}"#, 2),
@@ -750,7 +751,7 @@ async fn duplicates_are_those_of_each_senders_own_pages() {
             (Provider::ZOHO_PAYMENTS, &[], r#"{"event_id":9973000000138072,"event_type":"payment.succeeded"}"#, 1),
             (Provider::ZOHO_PAYMENTS, &[], r#"{"event_id":9973000000138073,"event_type":"payment.succeeded"}"#, 2),
         ],
-        // One change of a document is told in several types of event, each with an id of its own.
+        // One change of a document is sent in several types of event, each with an id of its own.
         &[
             (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "550e8400")], r#"[{"event":"a"}]"#, 1),
             (Provider::PANDADOC, &[("x-pandadoc-webhook-event-id", "550e8400")], r#"[{"event":"a"}]"#, 1),

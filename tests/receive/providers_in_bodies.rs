@@ -35,7 +35,7 @@ async fn post(router: &Router, uri: &str, headers: &[(&str, String)], body: &str
     (answer.status, answer.body)
 }
 
-/// What the layer says to a body, sent to `/in`.
+/// The layer's status for a body that is sent to `/in`.
 async fn status(router: &Router, body: &str) -> StatusCode {
     post(router, "/in", &[], body).await.0
 }
@@ -98,7 +98,7 @@ async fn a_delivery_of_mailgun_is_known_by_its_token() {
         "[]".to_owned(),
         String::new(),
         "signature=".to_owned(),
-        // Something beside the signed id that cannot be read would hide it.
+        // An unreadable member next to the signed id would hide it.
         mailgun(&now, "a-token", &tag, "opened").replacen('{', r#"{"token":"\ud800","#, 1),
         mailgun(&now, "a-token", &tag, r#"x","event":"opened"#),
         mailgun(&now, "a-token", &tag, "opened").replace("a-token", r#"x","token":"x"#).replacen(

@@ -37,7 +37,7 @@ fn other_secret() -> Secret {
     Secret::new(OTHER_SECRET).unwrap()
 }
 
-/// Where the sender has a private key, the receiver's secret is another one.
+/// The sender's secret. If the sender has a private key, it differs from the receiver's secret.
 fn held_by_sender(scheme: &Scheme) -> Secret {
     Secret::new(key_pairs::of_sender(scheme.name(), 0, SECRET)).unwrap()
 }
@@ -59,7 +59,7 @@ fn layer(scheme: Scheme) -> WebhookLayer {
     if needs_token { layer.with_verify_token(secret()) } else { layer }
 }
 
-/// What the layer says to a request, and what its handler was given.
+/// The layer's status for a request, and the delivery that its handler received.
 async fn send(scheme: Scheme, request: Request<Body>) -> (StatusCode, Option<Delivery>) {
     let seen: Arc<Mutex<Option<Delivery>>> = Arc::default();
     let handler = |State(seen): State<Arc<Mutex<Option<Delivery>>>>, delivery: Delivery| async move {
@@ -259,7 +259,7 @@ fn every_flipped_byte_of_what_is_signed_is_refused() {
                 let mut headers = parts.headers.clone();
                 headers.insert(header, flipped);
                 let Some(delivery) = verify(&headers, &body) else { continue };
-                // It may be accepted only where it is nothing but a fact that the scheme does not sign.
+                // It may be accepted only if the changed part is a fact that the scheme does not sign.
                 let id = delivery.id() != right.id();
                 assert!(!(id && delivery.id_is_signed()), "{name}: byte {index} of `{header}`");
                 assert_eq!(delivery.timestamp(), right.timestamp(), "{name}: byte {index} of `{header}`");
@@ -362,7 +362,7 @@ async fn a_webhook_of_zendesk_is_known_by_its_invocation_and_may_be_a_form() {
     assert_eq!(app.oneshot(form.build::<Body>()).await.unwrap().status(), StatusCode::OK);
 }
 
-/// Both pass on what somebody else has chosen: JSON, or a form whose fields are the payload.
+/// Both forward the format that their customer chose: JSON, or a form whose fields are the payload.
 #[tokio::test]
 async fn what_freshdesk_and_hookdeck_pass_on_may_be_a_form() {
     #[derive(serde::Deserialize)]

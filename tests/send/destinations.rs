@@ -125,7 +125,7 @@ const FORBIDDEN: &[&str] = &[
     "2606:4700::200:5efe:127.0.0.1",
     "3fff::",
     "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
-    // Nobody's yet.
+    // Not allocated.
     "4000::",
     "5f00::",
     "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
@@ -208,7 +208,7 @@ const SPELLINGS: &[&str] = &[
     "%30x7f.1",
     "%EF%BC%9127.0.0.1",
     "127.0.0.%31",
-    // What the parser drops.
+    // Characters that the parser drops.
     "127.0.0.1\u{ad}",
     "127\u{200b}.0.0.1",
     // IPv6 in other words.
@@ -292,7 +292,7 @@ fn no_spelling_of_a_forbidden_address_is_an_endpoint() {
         for url in [format!("https://{host}/"), format!("HTTPS://{host}:8443/a?b"), format!("https://{host}")] {
             let error = url.parse::<EndpointUrl>().expect_err(&url);
             let kind = error.kind();
-            // A zone id is no URL at all; everything else is understood, and refused for what it is.
+            // A zone id makes the URL malformed. Every other form is parsed, and refused because of its address.
             let expected =
                 if host.contains("%25") { EndpointUrlErrorKind::Malformed } else { EndpointUrlErrorKind::Address };
             assert_eq!(kind, expected, "{url}");
@@ -505,8 +505,8 @@ fn a_name_of_an_internal_network_is_refused_when_it_is_registered_unless_it_is_a
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if is_long() { 100_000 } else { 1_000 }))]
 
-    /// Whatever somebody registers: it is refused, or it is one and the same URL to everyone who reads it, and no address
-    /// that is somebody's inside.
+    /// Any text is refused, or it is a URL that every parser reads in the same way, and that contains no internal
+    /// address.
     #[test]
     fn any_text_is_refused_or_means_one_thing(
         text in "https?://([0-9a-fx.:%@/?#\\\\\\[\\]]|127|10|0x7f|::|ffff|localhost|example|com|\\PC){0,12}"
@@ -553,7 +553,7 @@ async fn a_name_with_a_forbidden_address_is_never_dialled() {
         let result = attempt(&client(&names).unwrap(), "https://evil.example/").await;
 
         assert_eq!(result.error_kind(), Some(AttemptErrorKind::RefusedDestination), "{text}");
-        // Whoever registered the endpoint is not told what is inside.
+        // The owner of the endpoint must not learn about the internal network.
         assert!(!result.error().unwrap().to_string().contains(text), "{text}");
     }
 }
@@ -682,7 +682,7 @@ fn on_purpose(address: IpAddr) -> bool {
         // Multicast; protocol assignments as a whole; relays of 6to4; a cloud's platform.
         IpAddr::V4(_) => within(&["224.0.0.0/4", "192.0.0.0/24", "192.88.99.0/24", "168.63.129.16"]),
         IpAddr::V6(address) => {
-            // What is not of 2000::/3, but for NAT64, where the address in it decides.
+            // Addresses outside 2000::/3 are refused, except NAT64, where the embedded address decides.
             let outside = address.segments()[0] & 0xe000 != 0x2000;
             outside || within(&["2001::/23", "2002::/16", "3fff::/20"]) || address.segments()[5] == 0x5efe
         }

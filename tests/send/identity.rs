@@ -41,7 +41,7 @@ fn url(address: SocketAddr) -> String {
     format!("https://{NAME}:{}/hook", address.port())
 }
 
-/// A receiver that tells which certificate each connection came with.
+/// A receiver that notes the certificate of each connection.
 async fn noting(config: ServerConfig) -> (Receiver, mpsc::UnboundedReceiver<Option<Vec<u8>>>) {
     let (noted, shown) = mpsc::unbounded_channel();
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -185,7 +185,7 @@ async fn a_file_may_hold_a_chain_and_text_around_it() -> io::Result<()> {
     Ok(())
 }
 
-/// One attempt as somebody.
+/// Makes one attempt with this identity.
 async fn attempt_as(client: &GuardedClient, url: &str, identity: Option<&ClientIdentity>) -> AttemptResult {
     let message = Message::new("order.completed", &7).unwrap();
     let now = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
@@ -268,7 +268,7 @@ async fn an_endpoint_shows_its_own_certificate_which_is_sealed_and_never_told() 
     webhooks.dispatch(Message::new("order.completed", &7).unwrap()).await.unwrap();
     assert_eq!(next(&mut shown).await, Some(der(&other)));
 
-    // Without TLS nobody would see it.
+    // Without TLS it would not be sent.
     let plain = format!("http://{NAME}:{}/hook", receiver.address.port());
     let moved = webhooks.endpoints().update(id, EndpointUpdate::new().url(&plain).unwrap()).await.unwrap_err();
     assert_eq!((moved.kind(), moved.field()), (SendErrorKind::Invalid, Some("client_identity")));

@@ -15,7 +15,7 @@ use tower_webhooks::{
     store::MemoryOutbox,
 };
 
-/// Hands out each request, and says that it was delivered.
+/// A transport that gives each request to the test, and reports it as delivered.
 struct Line(Mutex<mpsc::UnboundedSender<AttemptRequest>>);
 
 impl Transport for Line {
@@ -39,7 +39,7 @@ fn endpoint() -> NewEndpoint {
     NewEndpoint::new("https://example.com/hook").unwrap().style(Style::StandardWebhooksV1a)
 }
 
-/// Dispatches a message, and gives the request that is made of it.
+/// Dispatches a message, and returns its request.
 async fn sent(webhooks: &Dispatcher, requests: &mut mpsc::UnboundedReceiver<AttemptRequest>) -> AttemptRequest {
     let (stop, stopped) = oneshot::channel::<()>();
     let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
@@ -57,7 +57,7 @@ fn passes(scheme: Provider, secrets: impl Into<Secrets>, request: &AttemptReques
 }
 
 fn key(created: &NewSecret) -> Secret {
-    // What the owner copies, no more.
+    // Only the text that the owner copies.
     Secret::new(created.reveal()).unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! What the operator sees of sending: a span for each attempt, counters, and nothing that must not be seen.
+//! Tests of what sending shows to an operator: a span for each attempt, counters, and nothing confidential.
 
 use std::{
     collections::HashSet,
@@ -189,7 +189,7 @@ async fn a_destination_that_is_not_allowed_is_a_rejected_attempt() {
     assert!(spans.text().contains("WARN tower_webhooks message=an attempt was not made"), "{}", spans.text());
 }
 
-/// Never answers, and looks where it is when it is asked.
+/// A transport that never answers, and notes the span in which it was called.
 #[derive(Clone, Default)]
 struct Silent(Arc<Mutex<Option<&'static str>>>);
 
@@ -369,7 +369,7 @@ async fn a_whole_run_at_trace_holds_no_secret_no_signature_no_payload_and_no_hea
     for round in 0..2 {
         webhooks.dispatch(message(&format!("m-{round}"))).await.unwrap();
         until("the delivery", async || ended(&webhooks, None).await == round + 1).await;
-        // What comes next is signed with both.
+        // The next messages are signed with both.
         let rotated = webhooks.endpoints().rotate_secret(id, Duration::from_secs(60)).await.unwrap();
         secrets.push(rotated.reveal().to_owned());
     }

@@ -1,6 +1,5 @@
-//! Behind an egress proxy: what the policy promises holds, the proxy learns no more than it must, and whatever it does, an
-
-//! attempt ends in time with a reason.
+//! Tests of sending through an egress proxy: the policy holds, the proxy learns only what it must, and an attempt ends
+//! in time and with a reason, whatever the proxy does.
 
 use std::{
     future::{Future, pending},
@@ -27,7 +26,7 @@ use tower_webhooks::send::{
 use crate::support::{logs, receiver, tls};
 
 const DEADLINE: Duration = Duration::from_secs(10);
-/// What a loaded machine may add.
+/// The delay of a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 const OPEN: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
@@ -35,7 +34,7 @@ const OPEN: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A proxy that does its work, and notes the heads of what it is asked and the bytes that then went to a receiver.
+/// A correct proxy that notes the heads of its requests, and the bytes that it forwarded to the receiver.
 struct Honest {
     receiver: Receiver,
     asked: Arc<Mutex<Vec<String>>>,
@@ -300,7 +299,7 @@ async fn a_name_that_leads_inside_later_is_not_asked_for() {
     let url = format!("http://rebinding.example:{}/", receiver.address.port());
 
     assert_eq!(attempt(&client, &url).await.error_kind(), None);
-    // The tunnel is idle, and leads to where the name no longer does.
+    // An idle tunnel still leads to the old address of the name.
     assert_eq!(attempt(&client, &url).await.error_kind(), Some(Kind::RefusedDestination));
     assert_eq!(proxy.targets().len(), 1);
 }
@@ -329,7 +328,7 @@ async fn no_redirect_is_followed_behind_a_proxy() {
 async fn what_a_receiver_sends_is_counted_behind_a_proxy_too() {
     for (first, second, expected) in [
         ("HTTP/1.1 200 OK\r\n\r\n", "x".repeat(8192), Ok(ResponseEnd::Limit)),
-        // Nothing but the count of all bytes ends this one before the deadline.
+        // Only the limit on all bytes ends this one before the deadline.
         ("", "HTTP/1.1 100 Continue\r\n\r\n".to_owned(), Err(Kind::Protocol)),
     ] {
         let second: Arc<str> = second.into();
@@ -533,7 +532,7 @@ async fn whatever_a_proxy_does_an_attempt_ends_in_time_with_a_reason() {
     }
     while let Some(attempt) = attempts.join_next().await {
         let (name, result) = attempt.unwrap();
-        // Where the proxy says, or seems to find out, that nobody is there, it is the receiver's failure.
+        // If the proxy says, or seems to say, that the receiver cannot be reached, it is the receiver's failure.
         let of_receiver = ["502", "504", "silence"].contains(&name) || name.ends_with("drips") || name == "a drip";
         let kind = if of_receiver { Kind::Connect } else { Kind::Proxy };
         assert_eq!(result.error_kind(), Some(kind), "{name}: {}", cause(&result));

@@ -1,6 +1,5 @@
-//! A zoo of receivers that do everything but what they should. Whatever they do, an attempt ends by its deadline, takes no
-
-//! more than it wants, and says what went wrong.
+//! Tests of receivers that behave badly in many ways. In each case an attempt ends by its deadline, reads no more than
+//! its limits, and says what went wrong.
 
 use std::{
     future::Future,
@@ -27,14 +26,14 @@ use tower_webhooks::{
 
 use crate::support::{receiver, tls};
 
-/// Short, so that the tests are; what is tested is that it holds.
+/// Short, so that the tests are short as well.
 const DEADLINE: Duration = Duration::from_millis(1500);
-/// What a loaded machine may add.
+/// The delay of a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
 
 type Act = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
-/// What an attempt came to: a status and how the body ended, or why there was none.
+/// The result of an attempt: a status and the end of the body, or the kind of the error.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Answer(u16, ResponseEnd),
@@ -123,7 +122,7 @@ async fn the_zoo() {
     let answer = Seen::Answer;
     let error = Seen::Error;
     let bomb = {
-        // What a gzip bomb begins with; nobody here decodes it.
+        // The start of a gzip bomb; the client does not decode it.
         let mut bomb =
             b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1048576\r\n\r\n\x1f\x8b\x08".to_vec();
         bomb.resize(bomb.len() + 1_048_573, 0);
@@ -351,7 +350,7 @@ async fn an_endless_body_is_not_taken_to_its_end() {
     let result = timed(attempt(&loopback_client(DEADLINE), &receiver.url())).await;
 
     assert_eq!(seen(&result), Seen::Answer(200, ResponseEnd::Limit));
-    // What the system has in its buffers counts as written; 64 KiB of it were read.
+    // Bytes in the system's buffers count as written; the client has read 64 KiB.
     let total = total.recv().await.unwrap();
     assert!(total < 16 << 20, "{total} bytes were taken");
 }
@@ -391,7 +390,7 @@ async fn an_early_refusal_is_an_answer_where_the_connection_breaks_too() {
     let receiver = Receiver::start(|mut stream| async move {
         use tokio::io::AsyncReadExt;
         stream.read_u8().await?;
-        // What was not read makes a reset of the close.
+        // Unread bytes turn the close into a reset.
         stream.write_all(b"HTTP/1.1 401 Who?\r\nContent-Length: 0\r\n\r\n").await
     })
     .await;
@@ -707,7 +706,7 @@ async fn what_is_no_tls_is_told_as_such() {
     let plain = Receiver::start(|mut stream| async move {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\nspeak plain http to me").await
     });
-    // An alert: this version of the protocol is not spoken here. It is what a server that has TLS 1.0 alone says.
+    // The alert `protocol_version`, as a server with only TLS 1.0 sends it.
     let old = Receiver::start(|mut stream| async move { stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).await });
     let closing = Receiver::start(|stream| async move {
         drop(stream);

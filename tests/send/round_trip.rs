@@ -33,7 +33,7 @@ fn secret(text: &str) -> Secret {
     Secret::new(text).unwrap()
 }
 
-/// Each signer, the scheme of its receiver, and what that receiver holds.
+/// Each signer, the scheme of its receiver, and the receiver's secret.
 fn signers() -> [(Signer, Scheme, Secret); 3] {
     let [private, public] = PAIRS[0];
     [
@@ -65,7 +65,7 @@ struct Order {
     order: u64,
 }
 
-/// What a handler saw.
+/// The parts of a delivery that a handler saw.
 type Seen = (String, String, u64);
 
 async fn serve(layer: WebhookLayer) -> (String, mpsc::UnboundedReceiver<Seen>) {
@@ -170,7 +170,7 @@ fn every_changed_byte_is_noticed() {
     }
 }
 
-// The version is the receiver's choice: what is right under one is nothing under the other, whatever it is called.
+// The receiver chooses the version: a signature of one version is never valid under the other, with any label.
 #[test]
 fn a_signature_of_one_version_never_passes_as_the_other() {
     let now = SystemClock.now();
@@ -198,7 +198,7 @@ fn a_signature_of_one_version_never_passes_as_the_other() {
     }
 }
 
-// The public key is known to everybody; whoever takes it for a shared secret signs nothing that passes.
+// Everyone knows the public key; a signature that uses it as a shared secret is refused.
 #[test]
 fn a_public_key_is_no_secret_to_sign_with() {
     let public = PAIRS[0][1];
@@ -251,7 +251,7 @@ fn the_headers_are_as_documented() {
 
 // --- Retries ------------------------------------------------------------------------------------------------------------
 
-/// Answers from a list, and keeps what was asked and when.
+/// A receiver that answers from a list, and notes the requests and their times.
 #[derive(Clone)]
 struct Scripted(Arc<Mutex<Script>>);
 
@@ -368,7 +368,7 @@ async fn no_secret_no_payload_and_no_header_value_is_in_any_log() {
     let message = Message::new("order.completed", &"the customers' data").unwrap();
 
     let delivered = deliver(&client, &target, &message).await.unwrap();
-    // A refusal is told to the operator.
+    // A refusal is logged for the operator.
     let strict = builder(Duration::from_secs(5)).policy(Default::default()).build().unwrap();
     let refused = deliver(&strict, &target, &message).await.unwrap_err();
 

@@ -1,6 +1,5 @@
-//! What sending holds of secrets, in everything that can be printed; what a rotation ends; what a client says at its start. Whole
-
-//! runs at TRACE are in `observability_sending` and `send_round_trip`.
+//! Tests that nothing printable of sending shows a secret, of the effect of a rotation, and of a client's messages at
+//! start. Whole runs at TRACE are in `observability.rs` and `round_trip.rs`.
 
 use std::{
     error::Error,
@@ -62,7 +61,7 @@ fn dense(text: &str) -> String {
     text.replace(",]", "]").trim_matches(['[', ']']).to_owned()
 }
 
-/// What was printed, by what it is of.
+/// The printed texts, by the type that was printed.
 #[derive(Default)]
 struct Printed(Vec<(&'static str, String)>);
 
@@ -110,7 +109,7 @@ fn message(id: &str) -> Message {
     Message::new("order.completed", &json!({ "card": PAYLOAD })).unwrap().id(id.parse().unwrap())
 }
 
-/// Keeps what it is given, and answers it with one status.
+/// A receiver that keeps its requests, and answers all with one status.
 #[derive(Clone)]
 struct Receiver {
     status: StatusCode,
@@ -119,7 +118,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver, and what is ready once it has been sent something.
+    /// Returns a receiver, and a signal that is ready after the first request.
     fn new(status: StatusCode) -> (Self, oneshot::Receiver<()>) {
         let (told, sent) = oneshot::channel();
         (Self { status, requests: Arc::default(), told: Arc::new(Mutex::new(told)) }, sent)
@@ -335,7 +334,7 @@ async fn when_the_overlap_of_a_rotation_ends_the_old_secret_signs_no_more() {
     }
 }
 
-// What the operator is told at the start.
+// The messages for the operator at the start.
 
 #[test]
 fn what_a_client_opens_is_logged_when_it_is_built_and_the_default_opens_nothing() {

@@ -467,7 +467,7 @@ async fn a_call_waits_for_one_round_trip() {
     // Twice the same delay would show in the time that the caller waits.
     proxy.set(Fault::Delay(DELAY));
     for (name, trips) in [("claim", 1), ("duplicate", 1), ("complete", 1), ("replay", 1)] {
-        // The pool's own test of a returned connection goes on in the background.
+        // The pool tests a returned connection in the background.
         tokio::time::sleep(DELAY * 3).await;
         let asked = Instant::now();
         match name {
@@ -538,7 +538,7 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
     }
 }
 
-/// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
+/// At start an unreachable server is an error at once, and the error names its address.
 #[tokio::test]
 async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
     let port = crate::support::process::free_port();
@@ -572,7 +572,7 @@ async fn the_pool_is_lent_for_transactions() {
     assert_eq!(store.is_done(first.key, first.token).await.unwrap(), Fenced::Applied);
 }
 
-/// A commit that is cut may or may not have happened; the record tells which.
+/// A commit whose connection was cut may or may not have taken effect; the record shows which.
 #[tokio::test]
 async fn a_cut_commit_is_unavailable_and_the_record_tells_what_became_of_it() {
     for (fault, done) in [(Fault::CutAfterSend, Fenced::Applied), (Fault::CutBeforeSend, Fenced::Stale)] {

@@ -233,7 +233,7 @@ async fn an_unreachable_server_is_unavailable_within_the_timeout_and_a_retry_is_
     }
 }
 
-/// At start nobody waits for a server that is not there, and the operator reads where it was looked for.
+/// At start an unreachable server is an error at once, and the error names its address.
 #[tokio::test]
 async fn a_start_without_a_server_fails_at_once_and_names_the_address() {
     let port = crate::support::process::free_port();

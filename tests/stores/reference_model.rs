@@ -2,7 +2,6 @@
 //!
 //! A world of one event, its sender, and two workers that follow the protocol of the layer: claim, run, complete, and
 //! acknowledge only what is done. They may crash between any two steps, be as slow as they like, and fail. Every state
-
 //! that can be reached is visited, not a sample.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +15,7 @@ use tower_webhooks::{
 struct World {
     model: Model,
     workers: [Worker; 2],
-    /// How many tokens were drawn: every claim has its own.
+    /// The number of tokens so far: every claim has its own.
     tokens: Owner,
     /// How often the handler has run to its end with success.
     runs: u8,

@@ -254,7 +254,7 @@ async fn without_write_ahead_logging_a_reader_that_stays_is_waited_for_as_long_a
         // The lock is given up meanwhile: readers come and go.
         assert_eq!(store.is_done(key(1), token).await.unwrap(), Fenced::Stale);
     }
-    // Purging is in nobody's way for long, and gives up sooner.
+    // Purging blocks other calls only briefly, so it gives up sooner.
     assert_eq!(store.purge(10).await.unwrap_err().kind(), StoreErrorKind::Busy);
     reader.rollback().await.unwrap();
 
@@ -319,7 +319,7 @@ async fn the_journal_mode_is_told_at_start_where_it_is_not_the_write_ahead_log()
     }
 }
 
-// What the application gets of it.
+// What an application can use of the store.
 
 #[tokio::test]
 async fn the_pool_is_lent_for_transactions() {
@@ -451,7 +451,7 @@ async fn a_duplicate_is_answered_while_the_applications_transaction_holds_the_lo
     let token = acquire(&store, 1).await;
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let _ = complete_in(&store, &mut transaction, 1, token).await.unwrap();
-    // A fresh claim now waits for the lock; what is known must not stand in line behind it.
+    // A new claim now waits for the lock; a claim of a known delivery must not queue behind it.
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { store.claim(request(2, self::token())).await }
@@ -811,7 +811,7 @@ fn processes_killed_while_they_write_lose_nothing_that_was_answered() {
 
 const RACE_IDS: u32 = 200;
 
-/// Not a test: what a process of the tests above does.
+/// Not a test: the child process of the tests above.
 #[test]
 fn child_process() {
     let (Ok(role), Ok(url)) = (std::env::var("STORE_SQLITE_ROLE"), std::env::var("STORE_SQLITE_URL")) else { return };

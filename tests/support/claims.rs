@@ -90,7 +90,7 @@ pub(crate) async fn race_processes(child: &str, url: &str, keys: u32) {
     assert!(wins.iter().all(|&wins| wins == 1), "{wins:?}");
 }
 
-/// What a child of [`race_processes`] was given, or `None` in the test run itself.
+/// The URL for a child of [`race_processes`], or `None` in the test run itself.
 pub(crate) fn child_url() -> Option<String> {
     env::var("TEST_URL").ok()
 }
@@ -125,9 +125,9 @@ pub(crate) async fn fails_in_time<T: std::fmt::Debug>(
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The timeout of stores under faults, and what a busy machine may add to it.
+/// The timeout of stores under faults, and the delay of a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(700);
 pub(crate) const MARGIN: Duration = Duration::from_millis(800);
 
-/// What the proxy adds to each answer where round trips are counted by the time they take.
+/// The proxy's delay of each answer in tests that count round trips by their time.
 pub(crate) const DELAY: Duration = Duration::from_millis(150);

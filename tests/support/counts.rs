@@ -9,8 +9,8 @@ use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 
-/// Counts by `name{label="value",…}`; of times, how many there are; of gauges, what they show and, as `most name`, the most
-/// that they showed.
+/// Counts by `name{label="value",…}`: counters, the number of times in a histogram, and gauges with their value and, as
+/// `most name`, their highest value.
 #[derive(Clone, Default)]
 pub(crate) struct Counts(Arc<Mutex<BTreeMap<String, u64>>>);
 

@@ -35,7 +35,7 @@ pub(crate) trait Database: Clone + Send + Sync + 'static {
     fn effects(&self, id: &str) -> impl Future<Output = i64> + Send;
 }
 
-/// What a handler does with its claim and its transaction.
+/// How a handler ends its claim and its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Commit,
@@ -170,7 +170,8 @@ pub(crate) async fn a_forgotten_commit_is_not_acknowledged<D: Database, S: Idemp
     assert_eq!(database.effects("a").await, 1);
 }
 
-/// Nobody knows what became of a commit whose future was dropped. It is no success, and in the end there is one effect.
+/// The result of a commit whose future was dropped is unknown. It is not acknowledged, and at the end there is one
+/// effect.
 pub(crate) async fn a_dropped_commit_is_not_acknowledged<D: Database, S: IdempotencyStore + Clone>(
     database: D,
     store: S,
@@ -188,7 +189,7 @@ pub(crate) async fn a_dropped_commit_is_not_acknowledged<D: Database, S: Idempot
     }
 }
 
-/// What is committed is done, whatever the handler answers then.
+/// A committed delivery is done, whatever the handler answers then.
 pub(crate) async fn a_handler_that_fails_after_its_commit_does_not_run_again<
     D: Database,
     S: IdempotencyStore + Clone,
@@ -204,7 +205,7 @@ pub(crate) async fn a_handler_that_fails_after_its_commit_does_not_run_again<
     assert_eq!(database.effects("a").await, 1);
 }
 
-/// While a handler's open transaction holds the row of its claim, a copy is told at once that it is in flight.
+/// While a handler's open transaction holds the row of its claim, a copy is answered at once as in flight.
 pub(crate) async fn a_duplicate_does_not_wait_for_the_applications_transaction<
     D: Database,
     S: IdempotencyStore + Clone,
@@ -228,8 +229,8 @@ pub(crate) async fn a_duplicate_does_not_wait_for_the_applications_transaction<
     assert_eq!(web.layer.drain(AGES).await, 0);
 }
 
-/// The connection of the application's transaction goes wrong at the mark or at the commit, and comes back: nothing is
-/// acknowledged without its effect, and there is one effect in the end.
+/// The connection of the application's transaction fails at the mark or at the commit, and recovers: no delivery is
+/// acknowledged without its effect, and at the end there is one effect.
 pub(crate) async fn a_commit_that_goes_wrong_has_one_effect_in_the_end<D: Database, S: IdempotencyStore + Clone>(
     database: D,
     store: S,

@@ -28,7 +28,7 @@ async fn repeat(web: &Web, id: &str) -> Answer {
     repeated.await.expect("it is acknowledged in the end")
 }
 
-/// 503 with `Retry-After`, and no run; afterwards it runs, and once, also where the claim was made and nobody was told.
+/// 503 with `Retry-After`, and no run. Afterwards it runs once, also if the claim was made and its answer lost.
 pub(crate) async fn at_the_claim_it_is_a_503_and_no_run<S: IdempotencyStore + Clone>(store: S, proxy: &Proxy) {
     for fault in FAULTS {
         let id = format!("{fault:?}");

@@ -1,6 +1,5 @@
-//! How the providers sign whose scheme has nothing of its own: a formula each, written from their documentation and apart from the
-
-//! crate's own code.
+//! How the providers sign whose scheme has nothing of its own: a formula each, written from their documentation and
+//! apart from the crate's own code.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,7 +14,7 @@ pub(crate) struct Formula(
     pub(crate) &'static [(&'static str, &'static str)],
 );
 
-/// What a request holds beside its body.
+/// The facts of a request besides its body.
 pub(crate) struct Facts<'a> {
     pub(crate) id: &'a str,
     pub(crate) seconds: u64,
@@ -29,7 +28,7 @@ pub(crate) fn of(name: &str) -> Option<&'static Formula> {
 }
 
 impl Formula {
-    /// A secret in the form that the provider hands out.
+    /// A secret in the provider's format.
     pub(crate) fn secret(&self) -> &'static str {
         match self.2 {
             "base64" => "YW4gZW5kcG9pbnQncyBzaWduaW5nIGtleQ==",

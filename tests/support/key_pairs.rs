@@ -56,12 +56,12 @@ fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
 
 pub(crate) const V1A: &str = "standard-webhooks-v1a";
 
-/// What a sender signs with: the private key of this number, or `otherwise` in a scheme with a shared secret.
+/// The sender's secret: the private key of this number, or `otherwise` in a scheme with a shared secret.
 pub(crate) fn of_sender<'t>(scheme: &str, number: usize, otherwise: &'t str) -> &'t str {
     of(scheme).map_or(otherwise, |pairs| pairs[number][0])
 }
 
-/// What a receiver checks with.
+/// The receiver's secret.
 pub(crate) fn of_receiver(scheme: &str, number: usize, otherwise: &str) -> String {
     let Some(pairs) = of(scheme) else { return otherwise.to_owned() };
     let public = pairs[number][1];

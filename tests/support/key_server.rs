@@ -26,7 +26,7 @@ use tower_webhooks::{
 
 use super::tls::Authority;
 
-/// What a server does with a request.
+/// How a server answers a request.
 #[derive(Clone)]
 pub(crate) enum Reply {
     /// A status line without its version, headers each with their line ending, and a body.
@@ -43,7 +43,7 @@ impl Reply {
 
 pub(crate) struct KeyServer {
     pub(crate) address: SocketAddr,
-    /// The requests, as they came.
+    /// The requests in the order of arrival.
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
     reply: Arc<Mutex<Reply>>,
     connections: Arc<AtomicUsize>,
@@ -144,7 +144,7 @@ impl Resolver for Loopback {
     }
 }
 
-/// Sends what is for the port of HTTPS to that of the server: no test may listen on the other one.
+/// Sends requests for port 443 to the server's port, since a test may not listen on port 443.
 #[derive(Clone)]
 pub(crate) struct Here {
     client: HttpsKeyClient,

@@ -37,11 +37,11 @@ use tower_webhooks::{
 
 use super::web::{Client, SECRET, Server, delivery};
 
-/// Where a process ends. The effect is a line of a file, or a row in one transaction with the mark.
+/// The points at which a process is ended. The effect is a line of a file, or a row in one transaction with the mark.
 pub(crate) const POINTS: [&str; 6] =
     ["before claim", "after claim", "in the effect", "before commit", "after commit", "before the answer"];
 
-/// What a child process was started for, by the environment. `None` in the test run itself.
+/// The task of a child process, from the environment. `None` in the test run itself.
 pub(crate) struct Role {
     pub(crate) url: String,
     pub(crate) offset: ClockOffset,
@@ -152,7 +152,7 @@ impl<S: IdempotencyStore> IdempotencyStore for Deadly<S> {
 type Effect =
     dyn Fn(String, Claim, Passage) -> Pin<Box<dyn Future<Output = Result<(), ClaimError>> + Send>> + Send + Sync;
 
-/// Lets an effect tell where it is.
+/// Lets an effect report the point that it has reached.
 #[derive(Clone)]
 pub(crate) struct Passage(Killer);
 
@@ -272,8 +272,8 @@ async fn send_all(address: SocketAddr, ids: &[String]) -> Vec<String> {
     tasks.join_all().await.into_iter().flatten().collect()
 }
 
-/// Kills a server at every point, and looks at what it had acknowledged; then lets another one, after the leases have ended,
-/// take what the sender repeats.
+/// Kills a server at every point, and checks what it had acknowledged; then, after the leases have ended, lets another
+/// server handle the sender's repetitions.
 ///
 /// `effects` counts those of a delivery. With `once`, there is exactly one in the end; else at least one.
 pub(crate) async fn a_killed_process_acknowledges_nothing_that_it_has_not_done<F: Future<Output = i64>>(
@@ -347,7 +347,7 @@ pub(crate) async fn four_processes_run_a_delivery_once(
     }
 }
 
-/// How often a line stands in the file of effects.
+/// How often a line is in the file of effects.
 pub(crate) fn count_lines(file: &Path, line: &str) -> i64 {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines().filter(|other| *other == line).count().try_into().expect("a few")

@@ -197,7 +197,7 @@ async fn next(tasks: &mut JoinSet<Answer>) -> Option<Answer> {
     timeout(AGES, tasks.join_next()).await.expect("every copy is answered").map(Result::unwrap)
 }
 
-/// While the first copy runs, every other one is told to come again; after it, that it is done. It runs once.
+/// While the first copy runs, all others are answered that it is in flight; later, that it is done. It runs once.
 pub(crate) async fn copies_run_once<S: IdempotencyStore + Clone>(stores: &[S], copies: usize, rounds: u32) {
     let mut web = Web::start(stores).await;
     web.shop.shut();
@@ -370,8 +370,8 @@ pub(crate) async fn the_guard_answers_replays_under_other_ids<S: IdempotencyStor
     assert_eq!(["a", "b", "c", "d"].map(|id| web.shop.runs.of(id).attempts.len()), [1, 1, 0, 0]);
 }
 
-/// What a batch has left undone is done when it comes again, wherever it comes; what is done is not, and what is in flight is not begun
-/// beside. A guard changes nothing of that.
+/// When a batch is sent again, to any process, its unfinished items run; finished items and items in flight do not.
+/// This is the same with a guard.
 pub(crate) async fn a_batch_goes_on_where_it_failed<S: IdempotencyStore + Clone>(stores: &[S; 2]) {
     for (name, has_guard) in [("without", false), ("guarded", true)] {
         let options = |layer: IdempotencyLayer| {
@@ -394,7 +394,7 @@ pub(crate) async fn a_batch_goes_on_where_it_failed<S: IdempotencyStore + Clone>
             web.begun().await;
         }
 
-        // Elsewhere the item in flight is left alone, and the one behind it is not held up by it.
+        // Another process skips the item in flight, and handles the next one without delay.
         const TWO: &str = r#"{"events":[{"id":"e"},{"id":"f"}]}"#;
         web.shop.shut();
         let first = tokio::spawn(send_batch(here, TWO));
@@ -408,7 +408,7 @@ pub(crate) async fn a_batch_goes_on_where_it_failed<S: IdempotencyStore + Clone>
         assert!(send_batch(here, TWO).await.is_replayed(), "{name}");
         assert_eq!(attempts(&web, &["e", "f"]), [[1], [1]], "{name}");
 
-        // Without ids it is the guard alone that knows equal bytes.
+        // Without ids only the guard recognises equal bytes.
         const UNNAMED: &str = r#"{"events":[{"order":1},{"order":1},{"order":2}]}"#;
         for sent in 1..=2 {
             assert_eq!(send_batch(elsewhere, UNNAMED).await.status, 200, "{name}");
@@ -425,8 +425,8 @@ async fn send_batch(address: SocketAddr, body: &'static str) -> Answer {
     Client::connect(address).await.send(request).await
 }
 
-/// Two applications with one store and a route of the same name each handle what comes to it, if one of them has a name, and take
-/// each other's deliveries for their own if neither has.
+/// Two applications share one store and have a route with the same path. If one of them has a name, each handles its
+/// own deliveries; if neither has, a delivery to one is a duplicate in the other.
 pub(crate) async fn applications_are_apart_by_their_names<S: IdempotencyStore + Clone>(
     unnamed: [S; 2],
     billing: [S; 2],
@@ -446,7 +446,7 @@ pub(crate) async fn applications_are_apart_by_their_names<S: IdempotencyStore + 
     }
 }
 
-/// Of two programs that claim for one consumer, the second is told of the first.
+/// If two programs claim for one consumer, the second learns of the first.
 pub(crate) async fn programs_are_introduced_to_each_other(store: &dyn IdempotencyStore, other: &dyn IdempotencyStore) {
     let key = ClaimKey::new("/hook", "github", None, b"p");
 
@@ -459,7 +459,7 @@ pub(crate) async fn programs_are_introduced_to_each_other(store: &dyn Idempotenc
     assert_eq!(store.introduce(elsewhere, "crm").await.unwrap(), None);
 }
 
-/// Whoever is in the way for a while delays claims and what becomes of them, and refuses nothing.
+/// A lock that is held for a while delays claims and their records, and causes no refusal.
 pub(crate) async fn deliveries_wait_for<S: IdempotencyStore + Clone, G: Send + 'static>(
     store: S,
     get_in_the_way: impl AsyncFn() -> G,
@@ -476,7 +476,7 @@ pub(crate) async fn deliveries_wait_for<S: IdempotencyStore + Clone, G: Send + '
     assert_eq!(timeout(AGES, delivery).await.unwrap().unwrap().status, 200);
     web.begun().await;
 
-    // At the record, and where a failure gives the claim back.
+    // At the record, and when a failure gives the claim back.
     for (id, status) in [("b", 200), ("c", 500)] {
         web.shop.shut();
         if status == 500 {

@@ -119,7 +119,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn()
     panic!("{what} did not come true");
 }
 
-/// What a receiver has got, by the id of the message.
+/// The deliveries to a receiver, counted by the id of the message.
 #[derive(Default)]
 pub(crate) struct Got {
     pub(crate) by_id: Mutex<HashMap<String, u32>>,
@@ -206,10 +206,10 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// When a worker's process ends, beside when it is killed.
+/// The moment at which a worker's process ends.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Ends {
-    /// When an endpoint has answered, before that is noted.
+    /// After an endpoint's answer, before it is stored.
     AfterAnAnswer,
     WhenKilled,
 }

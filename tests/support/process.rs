@@ -67,7 +67,7 @@ pub(crate) fn binary(name: &str, more: &[PathBuf], install: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs `{name}`: {install}"))
 }
 
-/// Finds a loopback port that nobody listens on.
+/// Finds a free loopback port.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     listener.local_addr().expect("a bound socket has an address").port()

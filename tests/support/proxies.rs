@@ -18,7 +18,7 @@ use super::process::{Server, binary, free_port};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Setup {
     Apache,
-    /// With `nocanon` and its like, which leave a URL as it is.
+    /// With `nocanon` and similar options, which leave a URL unchanged.
     ApacheExact,
     Caddy,
     HaProxy,

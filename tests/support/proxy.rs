@@ -29,8 +29,8 @@ pub(crate) enum Fault {
     CutBeforeSend,
     /// Holds each answer back for this long.
     Delay(Duration),
-    /// Takes connections and bytes, and passes nothing on. What was open meanwhile stays dead when the fault is gone, as it
-    /// does behind a load balancer that has lost its server.
+    /// Accepts connections and bytes, and forwards nothing. Connections that were open then stay dead after the fault,
+    /// as it does behind a load balancer that has lost its server.
     Hang,
     /// Cuts every connection, and closes new ones at once.
     Refuse,
@@ -110,7 +110,7 @@ async fn connect(mut client: TcpStream, port: u16, mut fault: watch::Receiver<Fa
     let (mut asked, mut is_dead) = (false, false);
     let (mut question, mut answer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
-        // It may have been set while an answer was held back: then nobody tells of it again.
+        // It may have been set while an answer was delayed: then there is no other notification of it.
         let now = *fault.borrow_and_update();
         if now == Fault::Refuse {
             return;

@@ -1,4 +1,4 @@
-//! Receivers on loopback that do as they are told, byte by byte, and a client that may go to them.
+//! Receivers on loopback that send exactly the given bytes, and a client that may connect to them.
 
 use std::{
     collections::HashMap,

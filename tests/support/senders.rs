@@ -47,7 +47,7 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
     }
 }
 
-/// The receiver's layer, whatever it needs beside the secret.
+/// The receiver's layer, with everything it needs besides the secret.
 pub(crate) fn layer(provider: Provider) -> WebhookLayer {
     let layer =
         WebhookLayer::new(provider, secret(secret_text(provider))).with_clock(ManualClock::at_unix_seconds(NOW));
@@ -222,7 +222,7 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
     }
 }
 
-/// The claims of a provider's token, where the signature is one.
+/// The claims of a provider's token, if its signature is a token.
 pub(crate) fn claims(provider: Provider, body: &str) -> Option<String> {
     let digest = Sha256::digest(body.as_bytes());
     let (hex, now, url) = (HEXLOWER.encode(&digest), NOW, format!("{PUBLIC_URL}{PATH}"));

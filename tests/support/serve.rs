@@ -37,7 +37,7 @@ use super::sign::{Line, Sender};
 /// How long anything may take before a test says that it hangs. It measures nothing.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A body deadline that no test lives to see: what is answered under it was not answered because of it.
+/// A body deadline that no test reaches, so an answer is never caused by it.
 pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 
 /// Waits for something that must come.
@@ -228,12 +228,12 @@ impl Raw {
         Ok(Self { stream, read: Vec::new() })
     }
 
-    /// Sends bytes. That the peer has closed shows in what it answers.
+    /// Sends bytes. A closed connection is noticed only when the answer is read.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = soon("room to write", self.stream.write_all(bytes)).await;
     }
 
-    /// The same, and tells whether the peer still takes it.
+    /// Sends bytes, and returns whether the peer still accepts them.
     pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
         soon("room to write", self.stream.write_all(bytes)).await.is_ok()
     }
@@ -394,7 +394,7 @@ impl Receiver {
         answer.expect("there is an answer")
     }
 
-    /// Sends a head that declares a body, and no body. Whatever is answered was decided by the head alone.
+    /// Sends a head that declares a body, and no body, so that the answer depends only on the head.
     pub(crate) async fn post_head(&self, headers: &[Line]) -> Answer {
         let mut headers = headers.to_vec();
         headers.push(("content-length".to_owned(), b"1000".to_vec()));
@@ -409,7 +409,7 @@ impl Receiver {
         assert_eq!(self.runs(), before, "the handler ran for {}", shown(headers));
     }
 
-    /// Asserts the same of a request of which only the head is sent.
+    /// Asserts the same for a request whose body is never sent.
     pub(crate) async fn refuses_early(&self, headers: &[Line]) {
         let before = self.runs();
         let answer = self.post_head(headers).await;
@@ -429,7 +429,7 @@ impl Receiver {
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
 
-    /// Shows that the server is as well as before: a good request is answered, and it ends when it is told to.
+    /// Shows that the server still works: it answers a good request, and stops when told to.
     pub(crate) async fn finish(self) {
         let body = br#"{"id":"evt_1","type":"ping","data":{"object":{}}}"#;
         self.accepts(&self.sender.sign(body), body).await;

@@ -58,7 +58,7 @@ impl Sender {
         WebhookLayer::new(self.provider(), self.secret()).with_clock(ManualClock::at_unix_seconds(NOW))
     }
 
-    /// The key that the secret's text stands for.
+    /// The key that the secret's text encodes.
     pub(crate) fn key(self, secret: &str) -> Vec<u8> {
         match self {
             Self::GitHub | Self::Slack | Self::Stripe => secret.as_bytes().to_vec(),
@@ -102,7 +102,7 @@ impl Sender {
         [before.as_bytes(), body].concat()
     }
 
-    /// A tag as it is written.
+    /// The text of a tag.
     pub(crate) fn encode(self, tag: &[u8]) -> String {
         if self.is_hex() { HEXLOWER.encode(tag) } else { BASE64.encode(tag) }
     }
@@ -135,7 +135,7 @@ impl Sender {
         lines
     }
 
-    /// The right tag, as it is written.
+    /// The text of the right tag.
     pub(crate) fn tag(self, timestamp: &str, body: &[u8]) -> String {
         self.tag_with(&self.key(self.secret_text()), timestamp, body)
     }

@@ -44,7 +44,7 @@ impl Spans {
         std::mem::take(&mut self.0.lock().unwrap().closed)
     }
 
-    /// All of it.
+    /// All spans and events, as text.
     pub(crate) fn text(&self) -> String {
         let seen = self.0.lock().unwrap();
         format!("{}\n{}", seen.closed.join("\n"), seen.events.join("\n"))

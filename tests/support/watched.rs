@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     Hang,
 }
 
-/// The other store, watched. Clones share what was counted and what is to fail.
+/// Wraps a store, counts its calls, and lets some fail. Clones share the counts and the faults.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched<S> {
     inner: S,

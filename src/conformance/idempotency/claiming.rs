@@ -117,7 +117,7 @@ pub(super) async fn one_token_may_hold_several_keys<H: Harness>(harness: &H) {
     tries[3].acquires(new_token(), 2, "rule 1", "a passed lease of a token that renewed another key").await;
 }
 
-// Rule 2: what a claim finds.
+// Rule 2: the result of a claim.
 
 pub(super) async fn a_passed_lease_is_taken_over<H: Harness>(harness: &H) {
     let t = Try::new(harness);

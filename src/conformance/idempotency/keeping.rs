@@ -1,4 +1,4 @@
-//! Rules 7 and 8, and what the records hold.
+//! Rules 7 and 8, and the contents of the records.
 
 use std::{
     future::Future,
@@ -22,11 +22,11 @@ use crate::{
     },
 };
 
-// Rule 7: purge, and what is never dropped.
+// Rule 7: purge, and the records that it must not remove.
 
 pub(super) async fn purge_is_bounded_and_spares_what_is_needed<H: Harness>(harness: &H) {
     let store = harness.store();
-    // What the other checks left behind goes first, so that the counts are of these records.
+    // The records of the other checks are purged first, so that the counts are of these records.
     harness.advance(ABANDONED_AFTER + PAST_RETENTION).await;
     drain(&*store).await;
     let (done, released, passed) = (new_token(), new_token(), new_token());
@@ -150,7 +150,7 @@ pub(super) async fn within_reason<F: Future>(future: F) -> F::Output {
     }
 }
 
-// What the records hold, and a connection that belongs to no database.
+// The contents of the records, and a connection that belongs to no database.
 
 pub(super) async fn what_was_stored_comes_back<H: Harness>(harness: &H) {
     let bodies = [Bytes::new(), Bytes::from_static(b"{\"ok\":true}"), Bytes::from((0..=255).collect::<Vec<u8>>())];

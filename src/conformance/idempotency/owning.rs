@@ -1,4 +1,4 @@
-//! Rules 3, 4 and 6: what the owner of a claim can do with it.
+//! Rules 3, 4 and 6: the calls of the owner of a claim.
 
 use super::steps::{LEASE, PAST_LEASE, RETENTION, Try, check_done, new_token};
 use crate::{conformance::harness::Harness, idempotency::Fenced};

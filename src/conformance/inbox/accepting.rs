@@ -1,4 +1,4 @@
-//! Rules 1 to 4: what is stored.
+//! Rules 1 to 4: storing events.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Rules 11 to 15: what is kept, and for how long.
+//! Rules 11 to 15: how long events are kept.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Rules 5 to 7: what is given to workers.
+//! Rules 5 to 7: leases.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

@@ -42,7 +42,7 @@ impl<S: InboxStore> Consumer<S> {
         answered(rule, self.store.accept(AcceptRequest::new(Arc::clone(&self.name), events))).await
     }
 
-    /// Stores events of which each must be new.
+    /// Stores events, each of which must be new.
     pub(super) async fn accepts(&self, rule: &str, events: Vec<EventDraft>) {
         let count = events.len();
         let answers = self.accept(rule, events).await;

@@ -1,4 +1,4 @@
-//! What is dispatched, and how it is found.
+//! Dispatching messages, and finding them.
 
 use std::{
     collections::BTreeMap,

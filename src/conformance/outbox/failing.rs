@@ -20,7 +20,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         }
         let mut failed = 0;
         while failed < FAILURES_TO_REST {
-            // What is in flight together counts as one.
+            // Attempts that were in flight at the same time count as one failure.
             let token = token();
             for delivery in self.lease(token, 2).await {
                 self.finishes(delivery.id, token, FAILED).await;

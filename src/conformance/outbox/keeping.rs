@@ -1,4 +1,4 @@
-//! What is kept for whom, and what goes.
+//! Tenants, retention and purge.
 
 use std::{
     collections::BTreeSet,
@@ -163,7 +163,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(found == [(told.id, DeliveryState::Pending)], "rule 9: the notice", &found);
         check(self.read(gone.id).await.disabled == Some(DisabledReason::Gone), "rule 9", &"not disabled");
 
-        // It is disabled already, so there is nothing more to tell.
+        // It is disabled already, so it is not reported again.
         let mut second = with_notice(After::Gone);
         let unsaid = typed("endpoint.disabled", &tenant);
         second.notice = Some(unsaid.clone());

@@ -38,7 +38,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(names(&leased) == r#""a1" "b1" "plain""#, RULE, &names(&leased));
         let keys: Vec<_> = leased.iter().filter_map(|one| one.message.order_key_name()).collect();
         check(keys.len() == 2, "rule 22: a worker sees the key", &keys);
-        // Nobody knows when those behind them are due.
+        // It is not known when those behind them are due.
         let waits = DeliveryQuery::default().state(DeliveryState::Pending);
         let waits = taken("read", self.store.deliveries(tenant.as_str().into(), waits, 10).await);
         check(waits.len() == 3 && waits.iter().all(|one| one.due_at.is_none()), "rule 22: those behind wait", &waits);
@@ -52,7 +52,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         (self.advance)(PAST_LEASE).await;
         let leased = next().await;
         check(names(&leased) == r#""a1" "b1""#, "rule 22: after a worker died", &names(&leased));
-        // `a1` fails, and delays those with its key alone.
+        // `a1` fails, and delays only those with its key.
         self.finishes(of(&leased, "a1"), holder, FAILED).await;
         self.finishes(of(&leased, "b1"), holder, After::Delivered).await;
         let leased = next().await;
@@ -75,7 +75,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(names(&leased) == r#""a3""#, "rule 22: after one was cancelled", &names(&leased));
         self.finishes(of(&leased, "a3"), holder, FAILED).await;
 
-        // What is held keeps its place.
+        // Held deliveries keep their place.
         let last = with_payload(&message(&tenant), "a4").order_key("a");
         self.dispatch(last).await;
         check(next().await.is_empty(), RULE, &"leased");
@@ -92,7 +92,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         self.drain().await;
     }
 
-    /// Leases until there is nothing more: what is put aside takes no place, but may take a look.
+    /// Leases until nothing is left. Deliveries that are set aside take no place, but may need another call.
     async fn lease_all(&self, holder: LeaseToken) -> Vec<LeasedDelivery> {
         let (mut leased, mut looks) = (Vec::new(), 0);
         while looks < 3 {

@@ -1,4 +1,4 @@
-//! What is sent again, cancelled, recovered or purged.
+//! Resending, cancelling, recovering and purging.
 
 use std::time::Duration;
 

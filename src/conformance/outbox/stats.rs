@@ -137,7 +137,7 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(is_right, "reading a backlog: the endpoint was served", &found);
         (self.advance)(LEASE).await;
 
-        // What waits for a disabled endpoint is not due.
+        // Deliveries that wait for a disabled endpoint are not due.
         taken("disable", self.store.switch_endpoint(endpoint.id, Some(crate::send::DisabledReason::Asked)).await);
         let found = self.backlog(Scope::tenant(&*tenant)).await;
         check(found.oldest_due.is_zero() && found.unserved.is_zero(), "reading a backlog: disabled", &found);

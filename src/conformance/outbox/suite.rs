@@ -93,7 +93,8 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         broken("purge", &"it does not come to an end")
     }
 
-    /// Delivers whatever is due, so that the next step begins with nothing. What is worked off comes one after the other.
+    /// Delivers everything that is due, so that the next step begins with nothing. Held deliveries become due one after
+    /// the other.
     pub(super) async fn drain(&self) {
         let mut looks = 0;
         while looks < 2 {

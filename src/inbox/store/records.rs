@@ -93,9 +93,9 @@ impl Guard {
 pub struct EventDraft {
     /// The key that identifies the event.
     pub key: ClaimKey,
-    /// Who sent it.
+    /// The name of the provider.
     pub provider: Arc<str>,
-    /// Whose it is.
+    /// The tenant, if the source of secrets has named one.
     pub tenant: Option<Arc<str>>,
     /// The sender's id.
     pub delivery_id: Option<Arc<str>>,

@@ -57,7 +57,7 @@ impl AllowedName {
     pub(super) fn matches(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
         match self.0.strip_prefix('*') {
-            // What stands before the suffix is not empty.
+            // The text before the suffix is not empty.
             Some(suffix) if suffix.starts_with('.') => name.len() > suffix.len() && name.ends_with(suffix),
             Some("") => true,
             _ => self.0 == name,

@@ -38,8 +38,8 @@ impl DestinationPolicy {
         self
     }
 
-    /// Denies a network, whatever else allows it. Examples are your own public addresses, where a service trusts this machine,
-    /// and the prefix of your own NAT64 translator, which hides the real address.
+    /// Denies a network, even if another rule allows it. Examples are your own public addresses, where a service trusts
+    /// this machine, and the prefix of your own NAT64 translator, which hides the real address.
     ///
     /// An IPv4 network is also denied where an IPv6 address leads to it: `::ffff:0:0/96`, the well-known prefix of NAT64
     /// `64:ff9b::/96`, 6to4, Teredo and ISATAP.
@@ -99,7 +99,7 @@ impl DestinationPolicy {
         self.plain_http
     }
 
-    /// Returns what is open beyond the default, for the log.
+    /// Returns what the policy allows beyond the default, for the log.
     pub(crate) fn opened(&self) -> Vec<String> {
         let networks = self.networks.iter().map(|network| format!("network {network}"));
         let ports = self.ports.iter().map(|ports| format!("ports {} to {}", ports.start(), ports.end()));

@@ -11,7 +11,7 @@ use crate::{
     signature::{Encoding, MacAlgorithm, MacState, token_tag, verify_any},
 };
 
-/// A [`Handshake`](super::Handshake) whose names have been parsed: what a request is compared with.
+/// A [`Handshake`](super::Handshake) with parsed names, with which a request is compared.
 #[derive(Debug, Clone)]
 pub(crate) struct CompiledHandshake {
     pub(super) method: Method,

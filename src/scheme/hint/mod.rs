@@ -53,7 +53,7 @@ pub(super) enum Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    /// Adds what the head says about an error.
+    /// Adds the facts of the head about an error.
     pub(super) fn hint_from_head(self, error: VerifyError, head: Head<'_>, now: SystemTime) -> VerifyError {
         let hint = match error.kind() {
             VerifyErrorKind::AmbiguousText => self.template().and_then(|template| signed_text(template, head)),
@@ -277,7 +277,7 @@ impl<'a> Checked<'a> {
         marks.then(|| Hint::new(HintKind::BodyChanged, text))
     }
 
-    /// Whether a body lacks what this sender's bodies have.
+    /// Whether a body lacks a member that all bodies of this sender have.
     fn serialized_again(self, arrived: Arrived<'_>) -> Option<Hint> {
         let template = self.template()?;
         let (mark, body) = (template.indented_json?.as_bytes(), arrived.body?);

@@ -40,7 +40,7 @@ pub(super) fn redacted_url(template: &Template, head: Head<'_>) -> String {
         text.push_str(key);
         text.push_str(value);
     }
-    // What a log takes for something else than text is escaped.
+    // Characters that a log does not show as text are escaped.
     text.escape_debug().to_string()
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn text(arrived: Arrived<'_>) -> Result<Vec<u8>, VerifyError> {
     let missing = |name| VerifyError::new(VerifyErrorKind::Missing).with_subject(named(name));
     let pointers = FIELDS.map(|(name, ..)| Pointer::token(name));
     let json = arrived.json().ok_or_else(|| missing("the message"))?;
-    // A value that is there twice, or is no scalar, could be read in two ways.
+    // A value that occurs twice, or is not a scalar, could be read in two ways.
     let values = crate::json::scalars(json, &pointers).map_err(|_| missing("the message"))?;
     let kind = values.last().and_then(|kind| kind.as_deref());
     let is_notification = match kind {
@@ -130,7 +130,7 @@ fn is_certificate(url: &str) -> bool {
     !region.is_empty() && name.len() == 32 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The region of a URL of SNS, and what stands behind the slash after its host.
+/// The region of a URL of SNS, and the text after the slash that follows its host.
 fn host_of_sns(url: &str) -> Option<(&str, &str)> {
     let (host, path) = url.strip_prefix("https://sns.")?.split_once('/')?;
     let region = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;

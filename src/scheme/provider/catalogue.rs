@@ -1908,7 +1908,7 @@ macro_rules! catalogue {
                 evidence: Library,
             }
             /// `X-WC-Webhook-Delivery-ID` is a hash of the webhook's number and the second in which the delivery is sent (WooCommerce's source,
-            /// `get_new_delivery_id`): two orders of one second have the same one. So it is no id here, and with idempotency each delivery
+            /// `get_new_delivery_id`): two orders of one second have the same one. So it is not used as an id, and with idempotency each delivery
             /// runs.
             WOOCOMMERCE woocommerce "woocommerce" "WooCommerce" ["x-wc-webhook-signature"] {
                 scheme: |s| base64_body(s).event_type(header("x-wc-webhook-topic")),

@@ -6,8 +6,8 @@
 //!
 //! Quirks:
 //! 1. The window of five minutes is ours: Discord documents none.
-//! 2. Of interactions a ping is `{"type":1}`, and the answer is the same. The type of others is their number. The answer to an interaction
-//!    is what the handler returns.
+//! 2. Of interactions a ping is `{"type":1}`, and the answer is the same. The type of others is their number. The
+//!    answer to an interaction is the handler's response.
 //! 3. Of events a ping is `{"type":0}`, and the answer is 204 without a body, as for every delivery. They have no id.
 //! 4. Discord sends wrong signatures on purpose, and removes an endpoint that does not answer them with 401.
 

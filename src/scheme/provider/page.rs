@@ -20,10 +20,10 @@ use crate::{
 const BEGIN: &str = "<!-- This table is made of the catalogue: see CONTRIBUTING.md. -->\n";
 const END: &str = "<!-- End of the table. -->\n";
 
-/// What a provider has in a column.
+/// The text of a provider in a column.
 type Cell = fn(Provider, &Template) -> String;
 
-/// The columns, each with what a provider has in it.
+/// The columns, each with its text for a provider.
 const COLUMNS: &[(&str, Cell)] = &[
     ("sender", sender),
     ("`WebhookLayer::`", constructor),

@@ -6,8 +6,8 @@
 //! A duplicate, for Twilio: the same `I-Twilio-Idempotency-Token`, which is not signed.
 //!
 //! Quirks:
-//! 1. A body that is no form is bound by `bodySHA256` in the query, which is signed with the URL: its SHA-256 in hexadecimal digits.
-//!    Without it such a body is rejected.
+//! 1. A body that is not a form is covered by `bodySHA256` in the query, which is signed with the URL: its SHA-256 in
+//!    hexadecimal digits. Without it such a body is rejected.
 //! 2. The ends of names and values are not signed, so anyone who has a request can move text from a value into a name.
 //! 3. The URL is signed with its port or without. Both are tried, with the port that the scheme has anyway.
 //! 4. Where a rule of Twilio's names a shared key for a URL, `X-Twilio-Webhooks-Signature-Settings` is there, and the signature is one

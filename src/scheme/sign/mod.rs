@@ -46,7 +46,7 @@ pub(crate) struct Unsigned {
     pub(crate) shape: Shape,
 }
 
-/// What the body is written as.
+/// The format of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A form whose fields are the payload.
@@ -58,7 +58,7 @@ pub(crate) enum Shape {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    /// The whole body, as it is.
+    /// The whole body, unchanged.
     Body(Bytes),
     /// The payload; the envelope is built around it.
     Payload(Value),
@@ -183,11 +183,11 @@ struct Draft<'a> {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    /// Of the signature header, beside the signature itself.
+    /// Other items of the signature header.
     params: Vec<(String, String)>,
     body: Vec<u8>,
     shape: Shape,
-    /// The id of the first secret, where signatures are told apart by it.
+    /// The id of the first secret, if ids select the signatures.
     secret_id: Option<String>,
     /// Of the header of the token that is the signature, beside its algorithm.
     token_header: Map<String, Value>,
@@ -267,8 +267,8 @@ impl Draft<'_> {
         let Some(encoding) = digest.encoding else {
             if let (false, Place::Header(name)) = (self.body.is_empty(), &digest.place) {
                 let text = message::digest(&self.body);
-                let value =
-                    HeaderValue::from_str(&text).map_err(|_| self.scheme.unsignable("its digest is no header"))?;
+                let value = HeaderValue::from_str(&text)
+                    .map_err(|_| self.scheme.unsignable("its digest is not a valid header value"))?;
                 self.headers.insert(name.clone(), value);
             }
             return Ok(());
@@ -282,7 +282,7 @@ impl Draft<'_> {
         self.place_in_head(&Places { places: vec![digest.place.clone()], joined: None }, &text)
     }
 
-    /// Puts into the token what the scheme wants there.
+    /// Adds the claims that the scheme requires to the token.
     fn place_claims(&mut self, now: SystemTime) -> Result<(), ConfigError> {
         let Some(jwt) = &self.template.jwt else { return Ok(()) };
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();

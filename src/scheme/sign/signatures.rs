@@ -37,14 +37,16 @@ impl Draft<'_> {
             };
             let has_digest = self.headers.contains_key("content-digest");
             let input = message.input(self.uri.query().is_some(), has_digest, &self.params);
-            let header =
-                |text: &str| HeaderValue::from_str(text).map_err(|_| self.scheme.unsignable("it is no header"));
+            let header = |text: &str| {
+                HeaderValue::from_str(text).map_err(|_| self.scheme.unsignable("it is not a valid header value"))
+            };
             let (input, unsigned) = (header(&input)?, header(&format!("{}=:AAAA:", message.label()))?);
             self.headers.insert("signature-input", input);
             self.headers.insert("signature", unsigned);
             let signature = Encoding::Base64.encode(&self.signature(secret)?);
             let signed = HeaderValue::from_str(&format!("{}=:{signature}:", message.label()));
-            self.headers.insert("signature", signed.map_err(|_| self.scheme.unsignable("it is no header"))?);
+            self.headers
+                .insert("signature", signed.map_err(|_| self.scheme.unsignable("it is not a valid header value"))?);
             if tampered {
                 self.body.push(b' ');
             }

@@ -1,4 +1,4 @@
-//! What is sent: the message, its envelope, and the versions of the application's API that shape its payload.
+//! A message, its envelope, and the versions of the application's API that determine its payload.
 
 pub(crate) mod api_versions;
 pub(crate) mod content;

@@ -107,7 +107,7 @@ mod tests {
             ("token-of-the-gateway.", "[redacted]."),
             ("token-of-the-gateway-and-more.", "[redacted]."),
             ("MfKQ9r8G/YqMfKQ9r8G/Yqr", "MfKQ9r8G/Yq[redacted]"),
-            // The end of what is kept cuts it off.
+            // It is cut off at the end of the kept bytes.
             ("the key is MfKQ9r8G", "the key is [redacted]"),
             ("the key is MfKQ9r8", "the key is MfKQ9r8"),
             ("a-team", "a-team"),

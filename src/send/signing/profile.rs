@@ -38,7 +38,7 @@ struct KeptCredentials {
     scope: Option<String>,
 }
 
-/// What the endpoint's receiver is shown, in PEM.
+/// The client certificate for the endpoint's receiver, in PEM.
 #[derive(Serialize, Deserialize)]
 struct KeptIdentity {
     certificates: String,
@@ -146,7 +146,7 @@ impl Profile {
         Ok(())
     }
 
-    /// Returns `true` if a token is sent where the endpoint has a header of its own.
+    /// Returns `true` if the endpoint has credentials and also its own `Authorization` header.
     pub(crate) fn authorizes_twice(&self) -> bool {
         self.credentials.is_some() && self.headers.iter().any(|(name, _)| name == "authorization")
     }
@@ -264,7 +264,7 @@ fn unix_millis(at: SystemTime) -> u64 {
     u64::try_from(millis(at.duration_since(UNIX_EPOCH).unwrap_or_default())).unwrap_or_default()
 }
 
-/// The cause may contain what it could not read, so it is dropped.
+/// The cause may quote the text that could not be read, which may be a secret, so it is dropped.
 fn unreadable<E>(_: E) -> SendError {
     SendError::new(SendErrorKind::Sealing, "an endpoint's secrets or headers are not in the form that they are kept in")
 }

@@ -200,7 +200,7 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     // What goes first may have to wait for its key. Then nothing else takes its place in a rest.
     let usual = Health { urgent: false, ..health }.room(in_flight, limit, now) as usize;
     let mut keys = HashSet::new();
-    // What goes on after these is due at once, so that nothing is put aside behind them.
+    // The deliveries after these are due at once, so they are not parked.
     let ending: HashSet<_> =
         due.iter().filter(|due| !due.has_content).filter_map(|due| due.order_key.clone()).collect();
     let (mut leased, mut gone, mut parked, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::<Due>::new());
@@ -338,7 +338,7 @@ mod tests {
     fn an_endpoint_is_looked_at_when_something_of_it_may_be_leased() {
         let now = 100_000;
         let more = Left { more: true, later: Some(now + 30_000) };
-        // What was served goes behind the others, once in a second, and not before it is ready.
+        // An endpoint that was served moves behind the others, at most once in a second, and not before it is ready.
         assert_eq!(look_at(None, more, 0, now), Some(now));
         assert_eq!(look_at(Some(now - 1000), more, 0, now), Some(now - 1000));
         assert_eq!(look_at(Some(now - 1001), more, 0, now), Some(now));

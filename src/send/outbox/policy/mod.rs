@@ -1,9 +1,9 @@
 //! The rules of an outbox, as pure functions: what happens to deliveries and endpoints.
 //!
-//! Every store does the same in each method: it gathers what a rule needs to know, the rule decides, and the store
-//! writes what was decided, all in one transaction. The stores of this crate differ in how they gather and write. For a
-//! store of your own, these functions decide what [`OutboxStore`](crate::send::OutboxStore) promises, and
-//! `conformance::outbox` checks it.
+//! Every store does the same in each method: it reads what a rule needs, the rule decides, and the store writes the
+//! decision, all in one transaction. The stores of this crate differ only in how they read and write. For a store of
+//! your own, these functions decide what [`OutboxStore`](crate::send::OutboxStore) promises, and `conformance::outbox`
+//! checks it.
 //!
 //! | method | gathers | decides |
 //! |---|---|---|
@@ -19,9 +19,10 @@
 //!
 //! 1. Times are [`Millis`](crate::clock::Millis) of the store's clock: the caller reads it, once for each transaction.
 //! 2. A rule does no I/O, reads no clock and draws no random number: the same facts have the same answer.
-//! 3. The caller holds a lock on what it gathered until it has written. Otherwise two workers may be given the same delivery.
+//! 3. The caller holds a lock on the rows that it has read until it has written. Otherwise two workers may get the same
+//!    delivery.
 //!
-//! This module does not decide how a store finds what is due without reading everything.
+//! This module does not decide how a store finds due deliveries without reading all of them.
 
 mod digest;
 mod dispatch;

@@ -33,7 +33,7 @@ pub struct Shares<'a> {
     tenants: Option<HashMap<&'a str, Places>>,
 }
 
-/// How many of a worker's places somebody has, and how many of these for unproven endpoints.
+/// How many of a worker's places a tenant has, and how many of these for unproven endpoints.
 #[derive(Debug, Clone, Copy, Default)]
 struct Places {
     all: u32,

@@ -52,7 +52,7 @@ pub(crate) struct Job {
     place: Place,
 }
 
-/// What was leased, without the message, whose content is shared with other deliveries in flight.
+/// A leased delivery without its message, whose content is shared with other deliveries in flight.
 struct Leased {
     token: LeaseToken,
     id: SentDeliveryId,
@@ -150,7 +150,7 @@ impl Queue for Jobs {
 
 /// From a job to the result of its attempt.
 impl Jobs {
-    /// Makes an attempt that is logged and counted, and removes from the answer what is not kept.
+    /// Makes an attempt, logs and counts it, and redacts the answer.
     async fn observed(
         &self,
         leased: &Leased,
@@ -248,7 +248,7 @@ impl Jobs {
         };
         let error = match supervise(sending, || deadline).await {
             Ok(result) => return result,
-            // It is a failure like others: without a noted attempt the delivery would come back forever.
+            // It counts as a failed attempt: otherwise the delivery would be leased again forever.
             Err(Stopped::Panicked) => {
                 observe::transport_panicked();
                 AttemptError::new(AttemptErrorKind::Protocol).with_source("the transport panicked")
@@ -356,13 +356,13 @@ impl Jobs {
         let tenant = Some(&*endpoint.tenant).filter(|tenant| !tenant.is_empty());
         observe::endpoint_disabled(&endpoint.id, reason.as_str());
         shared.wake();
-        // What waits for the endpoint is held in steps, of which this was the first.
+        // The waiting deliveries of the endpoint are held in steps, of which this was the first.
         shared.to_purge.notify_one();
         shared.hooks.endpoint_disabled(&Disabled { endpoint: endpoint.id, tenant, url, reason });
     }
 }
 
-/// How long an endpoint rests whose secrets cannot be opened. Somebody has to add the key first.
+/// How long an endpoint rests if its secrets cannot be opened. The operator has to add the key first.
 const NOT_OPENED: Duration = Duration::from_secs(60);
 
 /// How much longer than its deadline a transport may take.

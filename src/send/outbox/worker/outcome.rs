@@ -32,7 +32,7 @@ pub(crate) fn after(retries: &RetryPolicy, result: &AttemptResult, round_attempt
     }
 }
 
-/// Returns what is noted of an attempt.
+/// Returns the result of an attempt to store.
 pub(crate) fn finish(result: &AttemptResult, after: After) -> Finish {
     let mut finish = Finish::new(after);
     finish.status = result.status().map(|status| status.as_u16());

@@ -18,7 +18,7 @@ use crate::{
 
 /// The access token of one endpoint, at one revision of it (RFC 6749, section 4.4).
 ///
-/// 1. Of the attempts that need one at the same time, one asks for it, and the others wait for what it gets.
+/// 1. Attempts that need a token at the same time share one request.
 /// 2. It is kept until shortly before it expires, or until the endpoint answers 401 to it.
 /// 3. What failed is not asked for again for some seconds.
 pub(crate) struct Grant {
@@ -132,7 +132,7 @@ struct Refusal {
     error: String,
 }
 
-/// Reads what the token server answered. The errors hold nothing of it but a code that the standard names.
+/// Reads the answer of the token server. The errors contain nothing of it except a code of the standard.
 fn read(answer: &EndpointResponse) -> Result<(HeaderValue, Duration), BoxError> {
     if !answer.status().is_success() {
         let refusal = serde_json::from_slice::<Refusal>(answer.start()).ok();
