@@ -59,6 +59,7 @@ pub(crate) fn rules(
             | Part::Body
             | Part::BodyCrc32
             | Part::BodySha256
+            | Part::DetachedJws(_)
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt
@@ -100,6 +101,7 @@ pub(crate) fn rules(
                 | Part::Body
                 | Part::BodyCrc32
                 | Part::BodySha256
+                | Part::DetachedJws(_)
                 | Part::EndpointId
                 | Part::Fields(_)
                 | Part::Header(_)
@@ -126,6 +128,7 @@ pub(crate) fn rules(
             | Part::Body
             | Part::BodyCrc32
             | Part::BodySha256
+            | Part::DetachedJws(_)
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt
