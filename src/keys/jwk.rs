@@ -22,6 +22,8 @@ pub enum KeyKind {
     Ed25519,
     /// ECDSA over P-256.
     P256,
+    /// ECDSA over P-521.
+    P521,
     /// RSA.
     Rsa,
 }
@@ -90,6 +92,7 @@ pub(super) fn one(json: Value, wanted: Option<KeyKind>) -> Result<Key, LeftOut> 
     }
     let kind = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("EC", Some("P-256")) => KeyKind::P256,
+        ("EC", Some("P-521")) => KeyKind::P521,
         ("OKP", Some("Ed25519")) => KeyKind::Ed25519,
         ("RSA", _) => KeyKind::Rsa,
         _ => return Err(LeftOut::Other),
@@ -107,12 +110,13 @@ impl Jwk {
     /// Returns the bytes that a scheme reads: of Ed25519 the key itself, of the others a SubjectPublicKeyInfo.
     fn bytes(&self, kind: KeyKind) -> Option<Vec<u8>> {
         let number = |text: &Option<String>| BASE64URL_NOPAD.decode(text.as_deref()?.as_bytes()).ok();
+        let point = |info: &[u8], length: usize| {
+            let (x, y) = (number(&self.x)?, number(&self.y)?);
+            (x.len() == length && y.len() == length).then(|| [info, &x, &y].concat())
+        };
         match kind {
-            KeyKind::P256 => {
-                let (x, y) = (number(&self.x)?, number(&self.y)?);
-                let is_point = x.len() == 32 && y.len() == 32;
-                is_point.then(|| [&P256_INFO[..], &x, &y].concat())
-            }
+            KeyKind::P256 => point(&P256_INFO, 32),
+            KeyKind::P521 => point(&P521_INFO, 66),
             KeyKind::Ed25519 => number(&self.x).filter(|x| x.len() == 32),
             KeyKind::Rsa => {
                 let components = PublicKeyComponents { n: number(&self.n)?, e: number(&self.e)? };
@@ -129,6 +133,7 @@ impl KeyKind {
         match self {
             Self::Ed25519 => PublicAlgorithm::Ed25519,
             Self::P256 => PublicAlgorithm::EcdsaP256Fixed,
+            Self::P521 => PublicAlgorithm::EcdsaP521Fixed,
             Self::Rsa => PublicAlgorithm::RsaSha256,
         }
     }
@@ -138,6 +143,12 @@ impl KeyKind {
 const P256_INFO: [u8; 27] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
+
+/// The same of P-521.
+const P521_INFO: [u8; 26] = [
+    0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04,
+    0x00, 0x23, 0x03, 0x81, 0x86, 0x00, 0x04,
 ];
 
 /// Senders have a few keys at a time.

@@ -89,6 +89,31 @@ impl JwksKeys {
         Self::of(url, Some(KeyKind::Ed25519), Arc::new(client))
     }
 
+    /// Creates a source for the keys of Fireblocks, for [`WebhookLayer::fireblocks_v2`](crate::WebhookLayer::fireblocks_v2): those of the
+    /// production environment in the United States. Other environments have sets of their own, for [`JwksKeys::new`].
+    pub fn fireblocks(client: impl KeyClient) -> Self {
+        Self::of(
+            Uri::from_static("https://keys.fireblocks.io/.well-known/jwks.json"),
+            Some(KeyKind::Rsa),
+            Arc::new(client),
+        )
+    }
+
+    /// Creates a source for the keys of ShipStation, for [`WebhookLayer::shipstation`](crate::WebhookLayer::shipstation).
+    pub fn shipstation(client: impl KeyClient) -> Self {
+        Self::of(Uri::from_static("https://api.shipengine.com/jwks"), Some(KeyKind::Rsa), Arc::new(client))
+    }
+
+    /// Creates a source for the keys of TrueLayer, for [`WebhookLayer::truelayer`](crate::WebhookLayer::truelayer). The sandbox has a set
+    /// of its own, for [`JwksKeys::new`].
+    pub fn truelayer(client: impl KeyClient) -> Self {
+        Self::of(
+            Uri::from_static("https://webhooks.truelayer.com/.well-known/jwks"),
+            Some(KeyKind::P521),
+            Arc::new(client),
+        )
+    }
+
     fn of(url: Uri, kind: Option<KeyKind>, client: Arc<dyn KeyClient>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let cache = cache(kind, Arc::clone(&client), Arc::clone(&clock));

@@ -95,6 +95,9 @@ impl KeyRing {
                     PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed => {
                         public_key_info(DECOY_P256.as_bytes())
                     }
+                    PublicAlgorithm::EcdsaP521 | PublicAlgorithm::EcdsaP521Fixed => {
+                        public_key_info(DECOY_P521.as_bytes())
+                    }
                     PublicAlgorithm::Ed25519 => None,
                     PublicAlgorithm::RsaPssSha512
                     | PublicAlgorithm::RsaSha1
@@ -186,6 +189,7 @@ impl KeyRing {
 
 /// Public keys whose private ones were never kept.
 const DECOY_P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnGooWsU0kNpR+eKQ40DOhal4IGJm6lqKYEgMwcyu0knehhgkdyNX/jrMqDFgArd8K8cYW3DHKlQED3+cLpxz8g==";
+const DECOY_P521: &str = "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQBTbaMBg+nPQWI+mL1004h2FID4BhswKOEd7I4gq9svTi0ZcAoSOPuiWupi/Gx05hWdl2i5rQuT+J5mPmKssLYLAABr7z5SUrfrIy/eVhRxkQ4e92CgIbF7SZ9MPhGi13iaFaX7XyKrwEPSoO8EpaiYoWxFkAzkntpnBu+7Hrnzs/vsw4=";
 const DECOY_RSA: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxPMNjsp09oMk1JzTFlonvkiCT3+XkFxDmhnIsqCrgQfNv/Yee/Ry636bTGbIeMuYFHsJNIaquZJue4QACtUoK2SdkZ52SrXpyCAhCXsSXnp7zWFzHYuCpL40Z33fP4Z0NsX+GiaTIL6xQWN2/CyVcbx+U/XP+NOrEWL+l61afJA2UFK9vTD0MnwUWDUqxslyNuelm8Oo/PO3y7enEB47wsPPO2WSicYEOo04W4EnToGeZz7Yr+cCMfgyu4aE0Q1shTfvVtepqWlneYOg4Hqo15mQMLfgJa+3a4AZjz7gl9gWandf+KPqqPTLCFN5h6fRHH6jNEtEXDM03uwl+vsEEQIDAQAB";
 
 const NO_MODE: &str = "there is a test secret, and the scheme does not say which deliveries are about test data; \

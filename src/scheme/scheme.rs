@@ -73,6 +73,12 @@ impl Scheme {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP256))
     }
 
+    /// Begins the declaration of a scheme with ECDSA over P-521 and SHA-512 (FIPS 186-5), as [`ecdsa_p256`](Self::ecdsa_p256) otherwise.
+    #[cfg(feature = "asymmetric")]
+    pub fn ecdsa_p521() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP521))
+    }
+
     /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017). The secret is the public key, of 2048 to 8192
     /// bits, as [`key_pem`](SchemeBuilder::key_pem) reads it.
     #[cfg(feature = "asymmetric")]
@@ -455,11 +461,12 @@ impl Scheme {
                 .option("has a window of more than 10 years, which does not reject recorded deliveries; declare `.insecure_no_replay_window()`"));
         }
         let may_sign_url = |template: &Arc<Template>| template.signs_url() || template.message.is_some();
+        let may_sign_path = |template: &Arc<Template>| may_sign_url(template) || template.signs_path();
         if settings.public_url.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_public_url");
         }
-        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_url) {
-            return unread("does not sign the URL", "with_replaced_prefix");
+        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_path) {
+            return unread("does not sign the URL or its path", "with_replaced_prefix");
         }
         if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {
             return unread("does not sign the id of the endpoint", "with_endpoint_id");

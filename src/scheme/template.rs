@@ -4,11 +4,11 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::{
     answer::Answer,
-    content::{Fields, Part, Rule},
+    content::{Fields, Listed, Part, Rule},
     freshness::Freshness,
     grammar::Grammar,
     handshake::CompiledHandshake,
-    jwt::Jwt,
+    jwt::{Detached, Jwt},
     key_form::KeyText,
     message::MessageSignature,
     settings::Settings,
@@ -188,6 +188,13 @@ impl Template {
     pub(crate) fn signs_url(&self) -> bool {
         self.jwt.as_ref().is_some_and(|jwt| jwt.url.is_some())
             || self.content.iter().any(|part| matches!(part, Part::Url | Part::Fields(Fields::BehindSortedUrl)))
+    }
+
+    /// Whether the path of a request is signed, without what stands before it in the URL.
+    pub(crate) fn signs_path(&self) -> bool {
+        self.content.iter().any(|part| {
+            matches!(part, Part::Path | Part::Listed(Listed::Contentful) | Part::DetachedJws(Detached::TrueLayer))
+        })
     }
 
     /// Whether each item of an array has a signature of its own.

@@ -17,6 +17,10 @@ pub(crate) enum PublicAlgorithm {
     EcdsaP256,
     /// The same, but a signature is its two numbers of 32 bytes, as in tokens (RFC 7518, section 3.4).
     EcdsaP256Fixed,
+    /// ECDSA over P-521 with SHA-512; a signature is in DER.
+    EcdsaP521,
+    /// The same, but a signature is its two numbers of 66 bytes, as in tokens.
+    EcdsaP521Fixed,
     Ed25519,
     /// RSASSA-PSS with SHA-512 and a salt of 64 bytes (RFC 8017, section 8.1).
     RsaPssSha512,

@@ -468,6 +468,7 @@ async fn a_verified_message_of_another_topic_is_refused_whatever_its_type() {
 const SHARED: &[(Provider, &str, &str)] = &[
     (Provider::AWS_SNS, "arn:aws:sns:us-east-1:123456789012:test", r#"{"MessageId":"1"}"#),
     (Provider::AWS_SNS_V2, "arn:aws:sns:us-east-1:123456789012:test", r#"{"MessageId":"1"}"#),
+    (Provider::FIREBLOCKS_V2, "w-1", r#"{"id":"1","eventType":"transaction.created","workspaceId":"w-1"}"#),
     (Provider::FIREBLOCKS_V1, "b70701f4", r#"{"type":"TRANSACTION_CREATED","tenantId":"b70701f4"}"#),
     (Provider::KICK, "123456789", r#"{"broadcaster":{"user_id":123456789}}"#),
     (Provider::WISE, "01234567-89ab", r#"{"data":{},"subscription_id":"01234567-89ab","event_type":"a"}"#),
@@ -520,7 +521,7 @@ fn a_layer_with_a_shared_key_and_no_account_is_told_at_start() {
     // And offline nothing passes without one.
     let scheme = tower_webhooks::Scheme::from(Provider::WISE);
     let request =
-        SignedRequest::new(Provider::WISE, &Secret::new(RSA[0][0]).unwrap()).with_body(SHARED[4].2).build::<Bytes>();
+        SignedRequest::new(Provider::WISE, &Secret::new(RSA[0][0]).unwrap()).with_body(SHARED[5].2).build::<Bytes>();
     let (head, body) = request.into_parts();
     let secrets = tower_webhooks::Secrets::new(Secret::new(RSA[0][1]).unwrap());
     let error = scheme.verify(&head, body, &secrets, std::time::SystemTime::now()).unwrap_err();

@@ -454,6 +454,50 @@ fn what_wise_publishes_passes() {
     assert!(scheme.verify(&head, BODY, &tower_webhooks::Secrets::new(secret(&base64)), now).is_ok());
 }
 
+// --- Several signatures ------------------------------------------------------------------------------------------------------
+
+/// How senders write more than one signature, where the grammar is theirs alone.
+#[tokio::test]
+async fn a_signature_beside_those_of_other_secrets_passes() {
+    let body = r#"{"n":1}"#;
+    for (provider, header) in [
+        (Provider::PERSONA, "persona-signature"),
+        (Provider::RECURLY, "recurly-signature"),
+        (Provider::WORLDPAY, "event-signature"),
+    ] {
+        let router = router(layer(provider));
+        let right = &signature(provider, body)[0].1;
+        let other = "00".repeat(32);
+        let lists = match provider.name() {
+            "persona" => vec![
+                (format!("{right} t={NOW},v1={other}"), true),
+                (format!("t={NOW},v1={other} {right}"), true),
+                // The lists of one delivery have one time.
+                (format!("{right} t={},v1={other}", NOW - 1), false),
+                (format!("{right} t={NOW},v1={other}").replace(&right[right.len() - 64..], &other), false),
+            ],
+            "recurly" => vec![
+                (format!("{right},{other}"), true),
+                (right.replacen(',', &format!(",{other},"), 1), true),
+                (format!("{NOW}000,{other}"), false),
+                (format!("{NOW}000"), false),
+                (right.split(',').next_back().unwrap().to_owned(), false),
+            ],
+            _ => vec![
+                (format!("8/SHA256/{other},{right}"), true),
+                (format!("{right},8/SHA512/{other}{other}"), true),
+                (right.replace("SHA256", "SHA512"), false),
+                (right.replace("1/", ""), false),
+                (format!("1/SHA256/{other}"), false),
+            ],
+        };
+        for (value, passes) in lists {
+            let status = post(&router, &[(header, value.clone())], body).await.status;
+            assert_eq!(status == StatusCode::OK, passes, "{provider}: {value}");
+        }
+    }
+}
+
 // --- What every provider signs ------------------------------------------------------------------------------------------
 
 /// What each provider's documentation calls a signed request passes, and one whose body, secret or proof is another does not.

@@ -24,7 +24,7 @@ use super::{
     slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
-use super::{aws_sns, paypal};
+use super::{aws_sns, paypal, truelayer};
 #[cfg(feature = "asymmetric")]
 use crate::{
     scheme::content::{Fields, Part},
@@ -645,6 +645,22 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
+            /// The keys are fetched by `keys::JwksKeys::fireblocks` (feature `remote-keys`), or one of them is passed as PEM. Fireblocks signs for all
+            /// its customers with the same keys: name your workspace with `with_account`.
+            FIREBLOCKS_V2 fireblocks_v2 "fireblocks-v2" "Fireblocks, version 2" ["fireblocks-webhook-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
+                scheme: |s| s
+                    .key_pem()
+                    .detached_jws()
+                    .key_id(Field::token_header("kid"))
+                    .id(json("/id"))
+                    .event_type(json("/eventType"))
+                    .account(json("/workspaceId"))
+                    .shared_key(),
+                page: "https://developers.fireblocks.com/reference/validating-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+            }
             FLUTTERWAVE_V3 flutterwave_v3 "flutterwave-v3" "Flutterwave, version 3" ["verif-hash"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s.event_type(json("/event")),
@@ -701,6 +717,18 @@ macro_rules! catalogue {
                 page: "https://dev.frontapp.com/docs/application-webhooks",
                 duplicates: Some(Event),
                 evidence: ThirdParty,
+            }
+            /// The secret is the key's value, for keys of HS256, HS384 and HS512.
+            FUSIONAUTH fusionauth "fusionauth" "FusionAuth" ["x-fusionauth-signature-jwt"] {
+                scheme: |s| s
+                    .jwt()
+                    .jwt_macs(&[MacAlgorithm::Sha384, MacAlgorithm::Sha512])
+                    .base64_digest(Field::claim("request_body_sha256"))
+                    .id(json("/event/id"))
+                    .event_type(json("/event/type")),
+                page: "https://fusionauth.io/docs/extend/events-and-webhooks/signing",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// Choose the content type `application/json`: of a form Gitea signs the JSON in it and not the form, which is rejected.
             GITEA gitea "gitea" "Gitea" ["x-gitea-signature"] {
@@ -906,6 +934,13 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
+            /// The secret is the webhook's token.
+            KATANA katana "katana" "Katana" ["x-sha2-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/action")),
+                page: "https://developer.katanamrp.com/docs/verifying-webhook-signature",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+            }
             /// The secret is the public key that Kick publishes, as PEM. Kick signs for all its applications with it: name the broadcasters, by
             /// their user ids, with `with_account`, or look at `Delivery::account` yourself.
             KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
@@ -931,6 +966,17 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 batch: Some("/data"),
                 evidence: ThirdParty,
+            }
+            /// For webhook endpoints whose signature is set to HMAC. The secret is the HMAC signature token.
+            LAGO lago "lago" "Lago, HMAC" ["x-lago-signature"] {
+                scheme: |s| base64_body(s)
+                    .required_header("x-lago-signature-algorithm", "hmac")
+                    .id(header("x-lago-unique-key"))
+                    .event_type(json("/webhook_type")),
+                page: "https://getlago.com/docs/api-reference/webhooks/format---signature",
+                // "This key can be used to ensure you process a webhook only once" ("Unique Key").
+                duplicates: Some(Delivery),
+                evidence: Documentation,
             }
             LEMON_SQUEEZY lemon_squeezy "lemon-squeezy" "Lemon Squeezy" ["x-signature"] {
                 scheme: |s| hex_body(s).event_type(header("x-event-name").or(json("/meta/event_name"))),
@@ -991,6 +1037,12 @@ macro_rules! catalogue {
                 page: "https://docs.lob.com/#tag/Webhooks",
                 duplicates: Some(Event),
                 evidence: ThirdParty,
+            }
+            LOGTO logto "logto" "Logto" ["logto-signature-sha-256"] {
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://docs.logto.io/developers/webhooks/secure-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             LOOPS loops "loops" "Loops" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/eventName")),
@@ -1103,6 +1155,21 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the `clientState` of the subscription, which
+            /// every notification of a delivery must have. It also answers the request that validates a URL, which anyone may send. Rich
+            /// notifications have tokens of their own in `/validationTokens`, which are not looked at.
+            MICROSOFT_GRAPH microsoft_graph "microsoft-graph" "Microsoft Graph change notifications" [] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s
+                    .json_pointer("/clientState")
+                    .signs_items("/value")
+                    .handshake(Handshake::echo_text(Field::query("validationToken")).present(Field::query("validationToken"))),
+                page: "https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+                batch: Some("/value"),
+                // A notification names a resource and its change, and has no id of its own.
+                duplicates: Some(RepeatedBodies),
+                evidence: Library,
+            }
             /// The delivery's id is `<message>.<conversation>`: a message is numbered by the millisecond in its conversation.
             MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
                 scheme: |s| base64_body(s)
@@ -1126,6 +1193,14 @@ macro_rules! catalogue {
                 page: "https://docs.mollie.com/reference/webhooks-new",
                 duplicates: Some(Event),
                 evidence: Library,
+            }
+            /// The body's `id` is that of the alert, the same in all deliveries about it, so it does not serve as an id.
+            MONGODB_ATLAS mongodb_atlas "mongodb-atlas" "MongoDB Atlas alerts" ["x-mms-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| base64_body(s).event_type(header("x-mms-event")),
+                page: "https://www.mongodb.com/docs/atlas/tutorial/webhook-integration/",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             MOONPAY moonpay "moonpay" "MoonPay" ["moonpay-signature-v2"] {
                 scheme: |s| stamped(s, "s", "t").event_type(json("/type")),
@@ -1321,8 +1396,18 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
-            /// `user:password`.
+            PERSONA persona "persona" "Persona" ["persona-signature"] {
+                scheme: |s| stamped(s, "v1", "t")
+                    // During a rotation there is a list for each secret.
+                    .or_items(" ")
+                    .id(json("/data/id"))
+                    .event_type(json("/data/attributes/name")),
+                page: "https://docs.withpersona.com/v2022-09-01/docs/best-practices",
+                // "Log events that you've processed" ("Handling duplicate events"): `/data` is the event.
+                duplicates: Some(Event),
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
             PIPEDRIVE pipedrive "pipedrive" "Pipedrive" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/meta/entity").joined(json("/meta/action"))),
@@ -1447,6 +1532,21 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
+            /// For webhooks in JSON: those in XML are not signed.
+            RECURLY recurly "recurly" "Recurly" ["recurly-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .first_item("t")
+                    .hex()
+                    .timestamp(param("t"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}.{body}")
+                    .id(json("/id"))
+                    .event_type(json("/event_type")),
+                page: "https://docs.recurly.com/recurly-subscriptions/docs/signature-verification",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+            }
             RENDER render "render" "Render" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://render.com/docs/webhooks",
@@ -1568,6 +1668,23 @@ macro_rules! catalogue {
                 page: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
                 duplicates: Some(Attempt),
                 evidence: Library,
+            }
+            /// The keys are fetched by `keys::JwksKeys::shipstation` (feature `remote-keys`), or one of them is passed as PEM. Nothing that is signed
+            /// names the receiver: look up the shipment or the other object that a delivery is about in your own records.
+            SHIPSTATION shipstation "shipstation" "ShipStation" ["x-shipengine-rsa-sha256-signature"] if "asymmetric" {
+                aliases: &["shipengine"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| s
+                    .base64()
+                    .key_pem()
+                    .key_id(header("x-shipengine-rsa-sha256-key-id"))
+                    .timestamp(header("x-shipengine-timestamp"))
+                    .unit(Rfc3339)
+                    .signs("{timestamp}.{body}")
+                    .event_type(json("/resource_type")),
+                page: "https://docs.shipstation.com/apis/docs/guides/webhooks-validation",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// The secret is the app's client secret.
             ///
@@ -1788,9 +1905,17 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// The secret is the account's auth token. Twilio signs the URL: add
-            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. Where a name or a
-            /// value of a field ends is not signed.
+            /// The keys are fetched by `keys::JwksKeys::truelayer` (feature `remote-keys`), or one of them is passed as PEM. Nothing that is signed names
+            /// the receiver but the path: look up the payment that a delivery is about in your own records.
+            TRUELAYER truelayer "truelayer" "TrueLayer" ["tl-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP521Fixed),
+                scheme: |s| truelayer::declare(s.key_pem()),
+                page: "https://docs.truelayer.com/docs/verify-the-signature-of-a-payment-webhook",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+            }
+            /// The secret is the account's auth token. Twilio signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
+            /// wraps no service. Where a name or a value of a field ends is not signed.
             TWILIO twilio "twilio" "Twilio" ["x-twilio-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: twilio::declare,
@@ -1930,6 +2055,29 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@workos-inc/node 8.13.0",
+            }
+            /// The secret is `key id:secret key`, or the secret key alone.
+            WORLDLINE_CONNECT worldline_connect "worldline-connect" "Worldline Connect" ["x-gcs-signature"] {
+                scheme: |s| base64_body(s).key_id(header("x-gcs-keyid")).id(json("/id")).event_type(json("/type")),
+                page: "https://docs.connect.worldline-solutions.com/documentation/webhooks/event-structure/",
+                // "You should use this id to verify that you did not already receive this event" ("Event metadata").
+                duplicates: Some(Event),
+                evidence: Library,
+            }
+            /// Which of the secrets a signature names is not looked at: each is tried.
+            WORLDPAY worldpay "worldpay" "Worldpay, Access events" ["event-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("/")
+                    .any_key()
+                    .signature_prefix("SHA256/")
+                    .hex()
+                    .signs("{body}")
+                    .id(json("/eventId"))
+                    .event_type(json("/eventDetails/type")),
+                page: "https://docs.worldpay.com/access/products/account-payouts/hmac-signature",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// Xero sends requests with wrong signatures on purpose, and wants 401 for them, which is what it gets.
             XERO xero "xero" "Xero" ["x-xero-signature"] {

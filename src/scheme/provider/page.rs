@@ -129,6 +129,7 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Mac(MacAlgorithm::Sha384) => "HMAC-SHA-384",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
         Algorithm::Public(PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed) => "ECDSA P-256",
+        Algorithm::Public(PublicAlgorithm::EcdsaP521 | PublicAlgorithm::EcdsaP521Fixed) => "ECDSA P-521",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
         Algorithm::Public(PublicAlgorithm::RsaPssSha512) => "RSA-PSS, SHA-512",
         Algorithm::Public(PublicAlgorithm::RsaSha1) => "RSA, SHA-1",
@@ -158,6 +159,9 @@ fn signature(template: &Template) -> String {
     };
     if template.message.is_some() {
         return format!("{place}, an HTTP message signature");
+    }
+    if template.jwt.as_ref().is_some_and(|jwt| jwt.detached.is_some()) {
+        return format!("{place}, a detached JWS");
     }
     if template.jwt.is_some() {
         return format!("{place}, a JWT");
@@ -301,9 +305,9 @@ fn a_key_that_all_customers_share_does_not_bind_a_message_alone() {
     for provider in Provider::ALL {
         let scheme = Scheme::from(*provider);
         let Kind::Declared(template) = &scheme.kind else { panic!("{provider} is written in code") };
-        // Plaid signs nothing that names the receiver, as its constructor says.
-        let is_bound = bound_by(*provider, template) != "**nothing**";
-        assert_eq!(is_bound, provider.name() != "plaid", "{provider}");
+        // These sign nothing that names the receiver, as their constructors say.
+        let is_unbound = ["plaid", "shipstation", "truelayer"].contains(&provider.name());
+        assert_eq!(bound_by(*provider, template) == "**nothing**", is_unbound, "{provider}");
         let is_public = matches!(template.algorithm, Algorithm::Public(_));
         assert!(!provider.0.own_key || is_public && template.shared_key.is_none(), "{provider}");
     }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     content::{Listed, Part},
-    jwt::UrlClaim,
+    jwt::{Detached, UrlClaim},
     key_form::KeyForm,
     look::CONTENTFUL_LIST,
     message,
@@ -362,6 +362,12 @@ impl Draft<'_> {
                             self.edit_body(&pointer, text.into())?;
                         }
                     }
+                }
+                Part::DetachedJws(Detached::TrueLayer) => {
+                    self.token_header.insert("tl_version".to_owned(), "2".into());
+                    self.token_header.insert("tl_headers".to_owned(), "X-Tl-Webhook-Timestamp".into());
+                    let name = HeaderName::from_static("x-tl-webhook-timestamp");
+                    self.headers.entry(name).or_insert(HeaderValue::from_static(FILLER));
                 }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));
