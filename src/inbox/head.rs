@@ -21,7 +21,7 @@ struct KeptHead {
 }
 
 /// What is kept of a request that has passed.
-pub(super) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -> Content {
+pub(crate) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -> Content {
     let kept = headers.iter().flat_map(|name| {
         parts.headers.get_all(name).iter().map(|value| (name.as_str().to_owned(), text(value.as_bytes())))
     });

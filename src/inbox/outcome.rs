@@ -9,7 +9,7 @@ use crate::{observe::Outcome, outcome::Discard};
 
 /// How a handler ended.
 #[derive(Debug)]
-pub(super) enum Worked {
+pub(crate) enum Worked {
     /// It marked the event in a transaction that was not committed, and said that it was done.
     CommitForgotten,
     Failed,
@@ -27,7 +27,7 @@ pub(super) enum Worked {
 
 /// What a response says beside its status.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(crate) struct Said {
     discarded: Option<Arc<str>>,
     undecoded: Option<Arc<str>>,
     unhandled: bool,
