@@ -60,6 +60,8 @@ pub mod idempotency;
 mod queue;
 #[cfg(feature = "inbox")]
 pub mod inbox;
+#[cfg(feature = "inbox")]
+pub mod sink;
 #[cfg(feature = "send")]
 pub mod send;
 #[cfg(feature = "api")]

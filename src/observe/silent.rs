@@ -175,4 +175,16 @@ pub(crate) fn inbox_exhausted(_events: u64) {}
 pub(crate) fn inbox_overtaken(_event: &dyn std::fmt::Display) {}
 
 #[cfg(feature = "inbox")]
+pub(crate) fn inbox_unreadable(_reason: &str) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_forged(_message: &dyn std::fmt::Display, _reason: &str) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_too_large(_provider: &str, _bytes: usize) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_limits_bodies(_provider: &str, _limit: usize, _lowered: usize) {}
+
+#[cfg(feature = "inbox")]
 pub(crate) fn inbox_worker_panicked() {}

@@ -303,6 +303,11 @@ impl<L> WebhookLayer<L> {
         &self.config.scheme
     }
 
+    #[cfg(feature = "inbox")]
+    pub(crate) fn body_limit(&self) -> usize {
+        self.config.body_limit
+    }
+
     /// Puts another layer between verification and the inner service.
     #[cfg(feature = "idempotency")]
     pub(crate) fn with_inner<M>(self, inner: M) -> WebhookLayer<M> {
