@@ -1,5 +1,4 @@
 use std::{
-    collections::HashSet,
     fmt,
     sync::{Arc, Mutex},
 };
@@ -8,15 +7,26 @@ use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::{
-    access, access::Authorize, document, document::Document, inbox::Received, inboxes::Inboxes, limits::Limits,
-    problem::Problem, repeat::Repeats, tenants::Everything, unread, write,
+    access::Authorize,
+    document,
+    document::Document,
+    gate,
+    gate::Gate,
+    inbox::Received,
+    inboxes::Inboxes,
+    limits::Limits,
+    problem::Problem,
+    repeat::Repeats,
+    shared::{IfMatch, Shared},
+    tenants::Everything,
+    unread, write,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
     inbox::Inbox,
     redaction::Redaction,
-    send::{Dispatcher, EndpointId, RateLimit},
+    send::{Dispatcher, RateLimit},
 };
 
 /// The management API and its options: [`router`](Self::router) is what an application nests.
@@ -51,31 +61,6 @@ pub struct Api {
     redaction: Redaction,
 }
 
-/// What stands in front of every route.
-pub(super) struct Gate {
-    pub(super) authorize: Box<dyn Authorize>,
-    pub(super) repeats: Option<Repeats>,
-    pub(super) limits: Option<Limits>,
-    /// What seals the answers that are kept.
-    pub(super) sealing: Option<Dispatcher>,
-}
-
-/// What every route of sending needs.
-pub(super) struct Shared {
-    pub(super) webhooks: Dispatcher,
-    /// The endpoints of which what they missed is being recovered in this process.
-    pub(super) recovering: Mutex<HashSet<EndpointId>>,
-    pub(super) if_match: IfMatch,
-    pub(super) redaction: Redaction,
-}
-
-/// Whether an update has to name what it changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IfMatch {
-    Optional,
-    Required,
-}
-
 impl Api {
     /// Creates the API over a dispatcher. `authorize` decides who each request comes from: see [`Authorize`].
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
@@ -95,7 +80,6 @@ impl Api {
             authorize: Box::new(authorize),
             repeats: None,
             limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
-            sealing: webhooks.clone(),
         };
         Self {
             gate,
@@ -123,7 +107,7 @@ impl Api {
     ///
     /// Without a store, such a request is rejected with 400: it asks for a promise that nobody keeps.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
-        self.gate.repeats = Some(Repeats::new(store));
+        self.gate.repeats = Some(Repeats::new(store, self.webhooks.clone()));
         self
     }
 
@@ -189,7 +173,7 @@ impl Api {
         routes
             // The last one added is the first one asked.
             .route_layer(middleware::from_fn_with_state(gate.clone(), write::guard))
-            .route_layer(middleware::from_fn_with_state(gate, access::authorize))
+            .route_layer(middleware::from_fn_with_state(gate, gate::authorize))
             .route("/openapi.json", routing::get(|OriginalUri(uri): OriginalUri| async move { document.show(&uri) }))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::not_found("route") })

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::Method;
 
-use super::{config::Gate, input, problem::Problem, repeat};
+use super::{gate::Gate, input, problem::Problem, repeat};
 use crate::observe;
 
 /// Stands around every route: rejects writes that are not JSON, and lets a write that has begun run to its end.
@@ -23,7 +23,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     // When the client hangs up, the server drops this future; the task goes on.
     let task = tokio::spawn(async move {
         match repeat::key(&request) {
-            Ok(Some(key)) => repeat::once(&gate, key, request, next).await,
+            Ok(Some(key)) => repeat::once(gate.repeats.as_ref(), key, request, next).await,
             Ok(None) => next.run(request).await,
             Err(problem) => problem.into_response(),
         }

@@ -49,7 +49,10 @@ mod form;
 mod guard;
 mod inbox;
 mod overview;
+mod fault;
 mod page;
+mod reader;
+mod shared;
 mod text;
 
 use std::{fmt, sync::Arc};
@@ -61,7 +64,10 @@ use axum::{
 };
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use self::page::Fault;
+use self::{
+    fault::Fault,
+    shared::{Everything, Gate, Offers, Received, Shared},
+};
 use crate::{
     api::{Authorize, inboxes::Inboxes, unread},
     error::ConfigError,
@@ -69,38 +75,6 @@ use crate::{
     redaction::Redaction,
     send::Dispatcher,
 };
-
-/// What stands in front of every page.
-struct Gate {
-    authorize: Box<dyn Authorize>,
-    offers: Offers,
-}
-
-/// Which pages there are.
-#[derive(Debug, Clone, Copy)]
-struct Offers {
-    sending: bool,
-    inbox: bool,
-}
-
-/// What the pages of sending share.
-struct Shared {
-    webhooks: Dispatcher,
-    redaction: Redaction,
-}
-
-/// What the pages of the inbox share.
-struct Received {
-    inboxes: Inboxes,
-    redaction: Redaction,
-}
-
-/// What the overview is about.
-struct Everything {
-    webhooks: Option<Dispatcher>,
-    inboxes: Inboxes,
-    redaction: Redaction,
-}
 
 /// Creates the router of the dashboard over what is sent: [`Dashboard`] also has pages of an inbox.
 ///
