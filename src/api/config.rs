@@ -1,5 +1,4 @@
 use std::{
-    collections::HashSet,
     fmt,
     sync::{Arc, Mutex},
 };
@@ -8,15 +7,26 @@ use axum::{Router, extract::OriginalUri, middleware, routing};
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use super::{
-    access, access::Authorize, document, document::Document, inbox::Received, inboxes::Inboxes, limits::Limits,
-    problem::Problem, repeat::Repeats, tenants::Everything, unread, write,
+    access::Authorize,
+    document,
+    document::Document,
+    gate,
+    gate::Gate,
+    inbox::Received,
+    inboxes::Inboxes,
+    limits::Limits,
+    problem::Problem,
+    repeat::Repeats,
+    shared::{IfMatch, Shared},
+    tenants::Everything,
+    unread, write,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
     inbox::Inbox,
     redaction::Redaction,
-    send::{Dispatcher, EndpointId, RateLimit},
+    send::{Dispatcher, RateLimit},
 };
 
 /// The management API and its options. [`router`](Self::router) creates the router that an application nests.
@@ -51,31 +61,6 @@ pub struct Api {
     redaction: Redaction,
 }
 
-/// The checks in front of every route.
-pub(super) struct Gate {
-    pub(super) authorize: Box<dyn Authorize>,
-    pub(super) repeats: Option<Repeats>,
-    pub(super) limits: Option<Limits>,
-    /// The dispatcher whose keys seal stored answers.
-    pub(super) sealing: Option<Dispatcher>,
-}
-
-/// What every route of sending needs.
-pub(super) struct Shared {
-    pub(super) webhooks: Dispatcher,
-    /// The endpoints for which a recovery is running in this process.
-    pub(super) recovering: Mutex<HashSet<EndpointId>>,
-    pub(super) if_match: IfMatch,
-    pub(super) redaction: Redaction,
-}
-
-/// Whether an update needs `If-Match`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IfMatch {
-    Optional,
-    Required,
-}
-
 impl Api {
     /// Creates the API for a dispatcher. `authorize` determines who sends each request: see [`Authorize`].
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
@@ -95,7 +80,6 @@ impl Api {
             authorize: Box::new(authorize),
             repeats: None,
             limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
-            sealing: webhooks.clone(),
         };
         Self {
             gate,
@@ -125,7 +109,7 @@ impl Api {
     ///
     /// Without a store, a request with such a key is rejected with 400, since its repetition would not be recognised.
     pub fn with_idempotency(mut self, store: impl IdempotencyStore) -> Self {
-        self.gate.repeats = Some(Repeats::new(store));
+        self.gate.repeats = Some(Repeats::new(store, self.webhooks.clone()));
         self
     }
 
@@ -193,7 +177,7 @@ impl Api {
         routes
             // The last one added is the first one asked.
             .route_layer(middleware::from_fn_with_state(gate.clone(), write::guard))
-            .route_layer(middleware::from_fn_with_state(gate, access::authorize))
+            .route_layer(middleware::from_fn_with_state(gate, gate::authorize))
             .route("/openapi.json", routing::get(|OriginalUri(uri): OriginalUri| async move { document.show(&uri) }))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::not_found("route") })

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    access::Caller,
     answer::{Page, Time, json, next},
-    config::Shared,
-    endpoints::IdempotencyKey,
+    caller::Caller,
     input::{Id, Nothing, OptionalInput},
+    parameters::IdempotencyKey,
     problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
+    shared::Shared,
     shown,
 };
 use crate::{

@@ -6,11 +6,11 @@ use utoipa::openapi::{Info, OpenApi, PathItem, Server};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    config::Shared,
     deliveries, endpoints, event_types,
     inbox::{self, Received},
     messages,
     problem::Problem,
+    shared::Shared,
     stats,
     tenants::{self, Everything},
 };
@@ -18,14 +18,14 @@ use super::{
 /// Every route for sending, with its entry in the OpenAPI document.
 pub(super) fn sending() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::new()
-        .routes(routes!(endpoints::list, endpoints::create))
-        .routes(routes!(endpoints::get, endpoints::update, endpoints::delete))
-        .routes(routes!(endpoints::rotate_secret))
-        .routes(routes!(endpoints::enable))
-        .routes(routes!(endpoints::disable))
-        .routes(routes!(endpoints::ping))
-        .routes(routes!(endpoints::send_example))
-        .routes(routes!(endpoints::recover))
+        .routes(routes!(endpoints::registry::list, endpoints::registry::create))
+        .routes(routes!(endpoints::registry::get, endpoints::registry::update, endpoints::registry::delete))
+        .routes(routes!(endpoints::actions::rotate_secret))
+        .routes(routes!(endpoints::actions::enable))
+        .routes(routes!(endpoints::actions::disable))
+        .routes(routes!(endpoints::actions::ping))
+        .routes(routes!(endpoints::actions::send_example))
+        .routes(routes!(endpoints::actions::recover))
         .routes(routes!(stats::of_endpoint))
         .routes(routes!(messages::list, messages::create))
         .routes(routes!(messages::get))

@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    access::Caller,
     answer::{any, json},
-    config::Shared,
+    caller::Caller,
     input::{Input, some},
     problem::{Always, BadBody, NoSuch, Problem, Quota},
+    shared::Shared,
 };
 use crate::send::{EventTypeDefinition, SendError};
 

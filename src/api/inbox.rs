@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    access::Caller,
     answer::{Page, Time, json},
-    endpoints::IdempotencyKey,
+    caller::Caller,
     inboxes::{EventId, EventPage, Filters, Inboxes, Whose},
     input::{Id, Input, Named, Nothing, OptionalInput, some},
+    parameters::IdempotencyKey,
     problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
     shown,

@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    access::Caller,
     answer::{Page, Time, any, json, located, next},
-    config::Shared,
-    endpoints::{IdempotencyKey, TenantParameter},
+    caller::Caller,
     input::{Id, Input},
     metadata,
+    parameters::{IdempotencyKey, TenantParameter},
     problem::{Always, BadBody, BadQuery, NoSuch, Problem},
     query::{Parameters, limit, parsed},
     repeat::RequestKey,
+    shared::Shared,
     shown,
 };
 use crate::send::{Message, MessageError, MessageErrorKind, MessageId, MessagePlace, MessageQuery, MessageRecord};

@@ -56,11 +56,13 @@
 
 mod access;
 mod answer;
+mod caller;
 mod config;
 mod deliveries;
 mod document;
 mod endpoints;
 mod event_types;
+mod gate;
 mod health;
 mod inbox;
 pub(crate) mod inboxes;
@@ -68,9 +70,11 @@ pub(crate) mod input;
 mod limits;
 mod messages;
 mod metadata;
+mod parameters;
 mod problem;
 mod query;
 mod repeat;
+mod shared;
 pub(crate) mod shown;
 mod stats;
 mod tag;

@@ -15,7 +15,6 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     access::{Access, Role},
-    config::Gate,
     input,
     problem::Problem,
 };
@@ -27,7 +26,7 @@ use crate::{
         purge,
     },
     observe,
-    send::Sealed,
+    send::{Dispatcher, Sealed},
 };
 
 /// Reads the `Idempotency-Key` of a POST: a string, with quotes as a structured field has it (RFC 9651) or without.
@@ -52,11 +51,13 @@ pub(super) fn key(request: &Request) -> Result<Option<String>, Problem> {
 pub(super) struct Repeats {
     store: Arc<dyn IdempotencyStore>,
     purge: purge::Schedule,
+    /// What seals the answers that are kept.
+    sealing: Option<Dispatcher>,
 }
 
 impl Repeats {
-    pub(super) fn new(store: impl IdempotencyStore) -> Self {
-        Self { store: Arc::new(store), purge: purge::Schedule::default() }
+    pub(super) fn new(store: impl IdempotencyStore, sealing: Option<Dispatcher>) -> Self {
+        Self { store: Arc::new(store), purge: purge::Schedule::default(), sealing }
     }
 
     /// Removes expired answers, once a minute and in steps.
@@ -74,18 +75,20 @@ impl Repeats {
 pub(super) struct RequestKey(pub(super) [u8; 16]);
 
 /// Handles a request once: the same request again is answered with the first answer.
-pub(super) async fn once(gate: &Arc<Gate>, key: String, request: Request, next: Next) -> Response {
-    let response = handle(gate, &key, request, next).await.unwrap_or_else(IntoResponse::into_response);
-    if let Some(repeats) = &gate.repeats {
-        repeats.tidy().await;
-    }
+pub(super) async fn once(repeats: Option<&Repeats>, key: String, request: Request, next: Next) -> Response {
+    // Without a store the promise that the key asks for cannot be kept, so the request is not handled at all.
+    let Some(repeats) = repeats else {
+        let detail = "this application keeps no record of repeated requests";
+        return Problem::parameter("Idempotency-Key", detail).into_response();
+    };
+    let response = handle(repeats, &key, request, next).await.unwrap_or_else(IntoResponse::into_response);
+    repeats.tidy().await;
     response
 }
 
-async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
-    let Some(Repeats { store, .. }) = &gate.repeats else {
-        return Err(Problem::parameter("Idempotency-Key", "this application does not store idempotency keys"));
-    };
+async fn handle(repeats: &Repeats, key: &str, request: Request, next: Next) -> Result<Response, Problem> {
+    let Repeats { store, sealing, .. } = repeats;
+    let sealing = sealing.as_ref();
     let (mut parts, body) = request.into_parts();
     let body = input::read(body).await?;
     let key = claim_key(&**store, parts.extensions.get::<Access>().ok_or_else(Problem::internal)?, key);
@@ -100,7 +103,7 @@ async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Re
             return Err(Problem::other_request());
         }
         ClaimOutcome::Done { response, .. } => {
-            return response.and_then(|stored| restore(gate, key, &stored)).ok_or_else(Problem::internal);
+            return response.and_then(|stored| restore(sealing, key, &stored)).ok_or_else(Problem::internal);
         }
         ClaimOutcome::InFlight { retry_after, .. } => {
             return Err(Problem::in_flight(retry_after.as_secs().clamp(1, LEASE.as_secs())));
@@ -126,7 +129,7 @@ async fn handle(gate: &Arc<Gate>, key: &str, request: Request, next: Next) -> Re
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Problem::internal())?.to_bytes();
     let answer = Response::from_parts(parts, Body::from(body.clone()));
-    claim.complete(keep(gate, key, &answer, &body)).await;
+    claim.complete(keep(sealing, key, &answer, &body)).await;
     Ok(answer)
 }
 
@@ -212,7 +215,12 @@ struct Kept {
     body: String,
 }
 
-fn keep(gate: &Gate, key: ClaimKey, response: &Response, body: &Bytes) -> Result<StoredResponse, BoxError> {
+fn keep(
+    sealing: Option<&Dispatcher>,
+    key: ClaimKey,
+    response: &Response,
+    body: &Bytes,
+) -> Result<StoredResponse, BoxError> {
     let headers = KEPT.iter().filter_map(|name| {
         let value = response.headers().get(name)?.to_str().ok()?;
         Some((name.to_string(), value.to_owned()))
@@ -224,16 +232,16 @@ fn keep(gate: &Gate, key: ClaimKey, response: &Response, body: &Bytes) -> Result
     };
     let plain = zeroize::Zeroizing::new(serde_json::to_vec(&kept)?);
     // Without sending nothing is sealed, and no answer has a secret.
-    let Some(sealing) = &gate.sealing else {
+    let Some(sealing) = sealing else {
         return Ok(StoredResponse::new(kept.status, Some(PLAIN.to_owned()), plain.to_vec().into()));
     };
     let Sealed { key: sealed_by, bytes } = sealing.seal_answer(&format!("{key:?}"), &plain)?;
     Ok(StoredResponse::new(kept.status, Some(format!("{SEALED}{sealed_by}")), bytes))
 }
 
-fn restore(gate: &Gate, key: ClaimKey, stored: &StoredResponse) -> Option<Response> {
+fn restore(sealing: Option<&Dispatcher>, key: ClaimKey, stored: &StoredResponse) -> Option<Response> {
     let content_type = stored.content_type.as_deref()?;
-    let plain = match (&gate.sealing, content_type.strip_prefix(SEALED)) {
+    let plain = match (sealing, content_type.strip_prefix(SEALED)) {
         (Some(sealing), Some(sealed_by)) => {
             let opened = sealing.open_answer(&format!("{key:?}"), &Sealed::new(sealed_by, stored.body.clone()));
             opened.map_err(|error| observe::api_failed(&error)).ok()?

@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    access::Caller,
     answer::{Time, json},
-    config::Shared,
-    endpoints::{self, EndpointParameter},
+    caller::Caller,
+    endpoints,
     input::Id,
+    parameters::EndpointParameter,
     problem::{Always, BadQuery, BadSpan, NoSuch, Problem},
     query::Parameters,
+    shared::Shared,
 };
 use crate::send::{AttemptEnd, Backlog, Counts, Endpoint, EndpointId, FAILURES_TO_REST, Hour, Stats};
 

@@ -1,8 +1,8 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    config::{IfMatch, Shared},
     problem::Problem,
+    shared::{IfMatch, Shared},
 };
 use crate::send::Endpoint;
 

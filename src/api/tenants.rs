@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    access::Caller,
     answer::json,
+    caller::Caller,
     inboxes::Inboxes,
     problem::{Always, NoSuch, Problem},
 };

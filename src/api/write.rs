@@ -7,7 +7,7 @@ use axum::{
 };
 use http::Method;
 
-use super::{config::Gate, input, problem::Problem, repeat};
+use super::{gate::Gate, input, problem::Problem, repeat};
 use crate::observe;
 
 /// Middleware around every route: it rejects writes that are not JSON, and lets a write that has begun run to its end.
@@ -23,7 +23,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
     // If the client disconnects, the server drops this future, but the task continues.
     let task = tokio::spawn(async move {
         match repeat::key(&request) {
-            Ok(Some(key)) => repeat::once(&gate, key, request, next).await,
+            Ok(Some(key)) => repeat::once(gate.repeats.as_ref(), key, request, next).await,
             Ok(None) => next.run(request).await,
             Err(problem) => problem.into_response(),
         }

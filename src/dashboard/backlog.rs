@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     chart::{Period, STEP, path},
-    page::Fault,
+    fault::Fault,
     text::{NOTHING, duration, number, short},
 };
 use crate::send::{BACKLOG_COUNTED, Backlog, BacklogSample, Dispatcher};

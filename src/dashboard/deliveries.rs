@@ -8,9 +8,10 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Shared,
-    guard::Reader,
-    page::{DELIVERIES, Fault, Frame, done, html},
+    fault::Fault,
+    page::{DELIVERIES, Frame, done, html},
+    reader::Reader,
+    shared::Shared,
     text::{Time, duration, link, pretty},
 };
 use crate::{

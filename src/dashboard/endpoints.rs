@@ -8,13 +8,14 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Shared,
     chart::{PERIODS, Period, StatsView},
     deliveries::{Row as DeliveryRow, SHOWN},
+    fault::Fault,
     form::Form,
-    guard::Reader,
     overview::Parameters,
-    page::{DELIVERIES, ENDPOINTS, Fault, Frame, done, html},
+    page::{DELIVERIES, ENDPOINTS, Frame, done, html},
+    reader::Reader,
+    shared::Shared,
     text::{NOTHING, Time, duration, labels, link, number, share},
 };
 use crate::send::{DeliveryQuery, DisabledReason, Endpoint, EndpointId, FAILURES_TO_REST, Stats, Tenant};

@@ -4,9 +4,10 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 
 use super::{
-    Shared,
-    guard::Reader,
-    page::{Fault, Frame, html},
+    fault::Fault,
+    page::{Frame, html},
+    reader::Reader,
+    shared::Shared,
     text::{NOTHING, pretty},
 };
 

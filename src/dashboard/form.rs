@@ -3,7 +3,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::page::Fault;
+use super::fault::Fault;
 use crate::api::input::BODY_TIME;
 
 /// The fields of a form. A change runs to its end when the browser has gone, so its body has a time as well as a size: a client that

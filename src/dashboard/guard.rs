@@ -1,29 +1,19 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, OriginalUri, Request, State},
+    extract::{OriginalUri, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 
 use super::{
-    Gate, Offers,
-    page::{Fault, Frame},
+    fault::Fault,
+    page::{self, Frame},
+    reader::Reader,
+    shared::Gate,
 };
-use crate::{
-    api::{Access, Role, inboxes::Whose},
-    observe,
-    send::{Dispatcher, Endpoint, EndpointId, Scope, Tenant},
-};
-
-/// The reader of a page, and the path at which the application has nested the dashboard.
-#[derive(Clone)]
-pub(super) struct Reader {
-    pub(super) access: Access,
-    pub(super) base: Arc<str>,
-    pub(super) offers: Offers,
-}
+use crate::observe;
 
 /// Middleware around every page: it lets a request through if the application allows it and, for a change, if one of
 /// our pages has sent it. It renders the pages of errors.
@@ -56,7 +46,7 @@ pub(super) async fn guard(State(gate): State<Arc<Gate>>, request: Request, next:
         }),
     };
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        response = fault.show(Frame::new(&reader, fault.title(), ""));
+        response = page::fault(&fault, Frame::new(&reader, fault.title(), ""));
     }
     protected(response)
 }
@@ -82,69 +72,6 @@ fn base(parts: &Parts) -> String {
     match parts.uri.path() {
         "/" => whole.trim_end_matches('/').to_owned(),
         inner => whole.strip_suffix(inner).unwrap_or_default().to_owned(),
-    }
-}
-
-impl Reader {
-    pub(super) fn may_change(&self) -> bool {
-        self.access.role() == Role::Operator
-    }
-
-    /// Whether it sees what all tenants have.
-    pub(super) fn sees_all(&self) -> bool {
-        self.access.tenant().is_none()
-    }
-
-    /// The tenant that a list is about: the reader's own, or the one that an operator of all names.
-    pub(super) fn tenant(&self, webhooks: &Dispatcher, named: Option<&str>) -> Result<Tenant, Fault> {
-        let name = match (self.access.tenant(), named) {
-            (Some(own), None) => own,
-            (Some(own), Some(named)) if own == named => own,
-            (Some(_), Some(_)) => return Err(Fault::not_found("tenant")),
-            (None, named) => named.unwrap_or_default(),
-        };
-        webhooks.tenant(name).map_err(|_| Fault::not_found("tenant"))
-    }
-
-    /// Whose events of an inbox it sees: its own, those of the tenant that an operator of all names, or all.
-    pub(super) fn whose(&self, named: Option<&str>) -> Result<Whose, Fault> {
-        match (self.access.tenant(), named) {
-            (Some(own), None) => Ok(Whose::Tenant(own.into())),
-            (Some(own), Some(named)) if own == named => Ok(Whose::Tenant(own.into())),
-            (Some(_), Some(_)) => Err(Fault::not_found("tenant")),
-            // An empty field selects no tenant.
-            (None, None | Some("")) => Ok(Whose::All),
-            (None, Some(named)) => Ok(Whose::Tenant(named.into())),
-        }
-    }
-
-    /// Whose attempts the overview counts.
-    pub(super) fn scope(&self) -> Scope {
-        self.access.tenant().map_or_else(Scope::all, Scope::tenant)
-    }
-
-    /// The tenant that something is of, if the reader may see it.
-    pub(super) fn of(&self, webhooks: &Dispatcher, tenant: &str) -> Option<Tenant> {
-        let is_seen = self.access.tenant().is_none_or(|own| own == tenant);
-        if is_seen { webhooks.tenant(tenant).ok() } else { None }
-    }
-
-    /// An endpoint and its tenant, if the reader may see it.
-    pub(super) async fn endpoint(&self, webhooks: &Dispatcher, id: &str) -> Result<(Tenant, Endpoint), Fault> {
-        let missing = || Fault::not_found("endpoint");
-        let id: EndpointId = id.parse().map_err(|_| missing())?;
-        let endpoint = webhooks.endpoints().get(id).await?.ok_or_else(missing)?;
-        let tenant = self.of(webhooks, endpoint.tenant().unwrap_or_default()).ok_or_else(missing)?;
-        Ok((tenant, endpoint))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Reader {
-    type Rejection = Fault;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fault> {
-        // If it is missing, the reader was not authorized, for whatever reason.
-        parts.extensions.get().cloned().ok_or_else(Fault::internal)
     }
 }
 

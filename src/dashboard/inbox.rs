@@ -12,10 +12,11 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::{
-    Received,
+    fault::Fault,
     form::Form,
-    guard::Reader,
-    page::{Fault, Frame, INBOX, done, html},
+    page::{Frame, INBOX, done, html},
+    reader::Reader,
+    shared::Received,
     text::{Time, duration, link, number, pretty},
 };
 use crate::{

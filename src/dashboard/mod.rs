@@ -50,7 +50,10 @@ mod form;
 mod guard;
 mod inbox;
 mod overview;
+mod fault;
 mod page;
+mod reader;
+mod shared;
 mod text;
 
 use std::{fmt, sync::Arc};
@@ -62,7 +65,10 @@ use axum::{
 };
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
-use self::page::Fault;
+use self::{
+    fault::Fault,
+    shared::{Everything, Gate, Offers, Received, Shared},
+};
 use crate::{
     api::{Authorize, inboxes::Inboxes, unread},
     error::ConfigError,
@@ -71,39 +77,7 @@ use crate::{
     send::Dispatcher,
 };
 
-/// The checks in front of every page.
-struct Gate {
-    authorize: Box<dyn Authorize>,
-    offers: Offers,
-}
-
-/// Which pages there are.
-#[derive(Debug, Clone, Copy)]
-struct Offers {
-    sending: bool,
-    inbox: bool,
-}
-
-/// The state that the pages of sending share.
-struct Shared {
-    webhooks: Dispatcher,
-    redaction: Redaction,
-}
-
-/// The state that the pages of the inbox share.
-struct Received {
-    inboxes: Inboxes,
-    redaction: Redaction,
-}
-
-/// The parts of the overview.
-struct Everything {
-    webhooks: Option<Dispatcher>,
-    inboxes: Inboxes,
-    redaction: Redaction,
-}
-
-/// Creates the router of a dashboard for sending. [`Dashboard`] can also have the pages of an inbox.
+/// Creates the router of the dashboard over what is sent: [`Dashboard`] also has pages of an inbox.
 ///
 /// # Examples
 /// See the [module](self).

@@ -8,13 +8,14 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
-    Everything,
     backlog::BacklogView,
     chart::{PERIODS, Period, StatsView},
     deliveries::{Row, SHOWN},
-    guard::Reader,
+    fault::Fault,
     inbox::{Depth, Row as EventRow},
-    page::{DELIVERIES, Fault, Frame, INBOX, html},
+    page::{DELIVERIES, Frame, INBOX, html},
+    reader::Reader,
+    shared::Everything,
     text::number,
 };
 use crate::{

@@ -75,6 +75,8 @@ const SENDING: &[(&str, &[&str])] = &[
 
 /// Where no file may import itself by way of others, but for [the options of a store](is_of_options).
 const WITHOUT_CIRCLES: &[&str] = &[
+    "api",
+    "dashboard",
     "delivery",
     "extract",
     "idempotency",
