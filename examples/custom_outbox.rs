@@ -46,7 +46,7 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     event_types: BTreeMap<String, EventTypeDefinition>,
-    /// By tenant, endpoint, hour, end and bucket of latency.
+    /// By tenant, endpoint, hour, kind of end and bucket of latency.
     stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
 }
