@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     future::ready,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -21,10 +21,11 @@ use tower_webhooks::{
     conformance,
     error::StoreError,
     send::{
-        AttemptEnd, AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
-        LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
-        OutboxLog, OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
+        AttemptEnd, AttemptRecord, Backlog, BacklogSample, DeliveryQuery, DeliveryRecord, DeliveryState,
+        DisabledReason, Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition,
+        Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message, MessagePlace, MessageQuery, MessageRecord,
+        OutboxCatalogue, OutboxEndpoints, OutboxLog, OutboxQueue, Recover, Recovered, Retention, SampleStep, Scope,
+        SentDeliveryId, StatsCell,
         policy::{
             Aged, Attempted, Batch, Due, Health, Looked, MOST_DUE, MOST_PARKED, Missed, PARKED_DUE, Receiver,
             URGENT_DUE, Usage, Waiting, aged, backlog, counted, digest, finish, hour, labelled, lease_end, missed,
@@ -46,6 +47,8 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     event_types: BTreeMap<String, EventTypeDefinition>,
+    /// The waiting deliveries, by the start of the minute or hour.
+    samples: BTreeMap<(SampleStep, Millis), Backlog>,
     /// By tenant, endpoint, hour, kind of end and bucket of latency.
     stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
@@ -748,6 +751,43 @@ impl OutboxLog for ToyOutbox {
                 (ready, unserved) = (earlier(ready, since), earlier(unserved, since.max(endpoint.served_at)));
             }
             backlog(waiting, ready, unserved, now)
+        })
+    }
+
+    // In two steps, since `backlog` takes the lock. Two that sample at once note the same twice, which keeps the most.
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let minute = |now| (SampleStep::Minute, SampleStep::Minute.start_of(now));
+            if self.at_once(move |tables, now| tables.samples.contains_key(&minute(now))).await? {
+                return Ok(false);
+            }
+            let found = self.backlog(Scope::all()).await?;
+            self.at_once(move |tables, now| {
+                for step in SampleStep::ALL {
+                    let most = tables.samples.entry((step, step.start_of(now))).or_default();
+                    most.waiting = most.waiting.max(found.waiting);
+                    most.oldest_due = most.oldest_due.max(found.oldest_due);
+                    most.unserved = most.unserved.max(found.unserved);
+                }
+                tables.samples.retain(|(step, start), _| *start >= step.kept_since(now));
+                true
+            })
+            .await
+        })
+    }
+
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
+        self.at_once(move |tables, _| {
+            let asked = tables
+                .samples
+                .iter()
+                .filter(|((of, start), _)| *of == step && *start >= from_time(since) && *start < from_time(until));
+            asked.map(|((_, start), found)| BacklogSample::new(to_time(*start), *found)).collect()
         })
     }
 }

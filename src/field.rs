@@ -172,6 +172,12 @@ impl Places {
         headers.nth(family.min(count.saturating_sub(1)))
     }
 
+    /// Whether any of the places is in the head.
+    pub(crate) fn may_be_in_head(&self) -> bool {
+        let mut all = self.places.iter().chain(self.joined.iter().flat_map(|joined| joined.places.iter()));
+        all.any(|place| !matches!(place, Place::Json(_) | Place::Nowhere))
+    }
+
     pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
         self.places.iter().chain(self.joined.iter().flat_map(|joined| joined.places.iter())).filter_map(|place| {
             match place {

@@ -38,6 +38,8 @@ mod drain;
 mod mutex;
 mod panics;
 mod observe;
+#[cfg(feature = "send")]
+pub mod redaction;
 
 mod signature;
 #[cfg(any(feature = "inbox", feature = "send"))]
@@ -58,6 +60,8 @@ pub mod idempotency;
 mod queue;
 #[cfg(feature = "inbox")]
 pub mod inbox;
+#[cfg(feature = "inbox")]
+pub mod sink;
 #[cfg(feature = "send")]
 pub mod send;
 #[cfg(feature = "api")]

@@ -7,7 +7,7 @@
 #                             libraries take minutes to compile
 #   tests/run.sh --interop    only installs the libraries and tools of tests/interop
 #
-# The tests that need Redis, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
+# The tests that need Redis, NATS, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
 # This script only sees to it that the programs are there, and that their packages start no service. It works from any folder.
 set -euo pipefail
 
@@ -29,6 +29,7 @@ done
 
 # --- The programs that the tests need -------------------------------------------------------------------------------
 
+has_nats() { command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ]; }
 has_compiler() { command -v cc >/dev/null; }
 has_redis() { command -v redis-server >/dev/null; }
 # Debian keeps the server's programs out of the search path, one folder for each version.
@@ -54,6 +55,7 @@ missing=()
 has_compiler || missing+=(build-essential)
 has_redis || missing+=(redis-server)
 has_postgres || missing+=(postgresql)
+has_nats || missing+=(nats-server)
 has_node || missing+=(nodejs npm)
 has_python || missing+=(python3 python3-pip)
 has_pooler || missing+=(pgbouncer)
@@ -77,7 +79,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
         trap 'rm -f "$policy"' EXIT
     fi
     $install || fail "could not install: ${missing[*]}"
-    has_compiler && has_redis && has_postgres && has_node && has_python && has_pooler && has_browser && has_promtool && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
+    has_compiler && has_nats && has_redis && has_postgres && has_node && has_python && has_pooler && has_browser && has_promtool && has_recipe_tools && [ -z "$(missing_proxies)" ] ||
         fail "installed ${missing[*]}, and still do not find the programs"
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'

@@ -15,6 +15,7 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
     idempotency::IdempotencyStore,
     inbox::Inbox,
+    redaction::Redaction,
     send::{Dispatcher, EndpointId, RateLimit},
 };
 
@@ -47,6 +48,7 @@ pub struct Api {
     inboxes: Inboxes,
     if_match: IfMatch,
     cross_site: CsrfLayer,
+    redaction: Redaction,
 }
 
 /// The checks in front of every route.
@@ -64,6 +66,7 @@ pub(super) struct Shared {
     /// The endpoints for which a recovery is running in this process.
     pub(super) recovering: Mutex<HashSet<EndpointId>>,
     pub(super) if_match: IfMatch,
+    pub(super) redaction: Redaction,
 }
 
 /// Whether an update needs `If-Match`.
@@ -94,7 +97,14 @@ impl Api {
             limits: RateLimit::per_second(CALLS).ok().map(Limits::new),
             sealing: webhooks.clone(),
         };
-        Self { gate, webhooks, inboxes: Inboxes::default(), if_match: IfMatch::Optional, cross_site: CsrfLayer::new() }
+        Self {
+            gate,
+            webhooks,
+            inboxes: Inboxes::default(),
+            if_match: IfMatch::Optional,
+            cross_site: CsrfLayer::new(),
+            redaction: Redaction::new(),
+        }
     }
 
     /// Adds the routes of an inbox: operators see, replay and discard its events, and owners see those of their tenant.
@@ -154,22 +164,29 @@ impl Api {
         Ok(self)
     }
 
+    /// Sets what is hidden of payloads, answers and received requests before they are shown, in all answers of this router. By default
+    /// nothing is. Stored contents stay as they are, so that another router may show more to other people.
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
     /// Creates the router.
     pub fn router<S>(self) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        let Self { gate, webhooks, inboxes, if_match, cross_site } = self;
+        let Self { gate, webhooks, inboxes, if_match, cross_site, redaction } = self;
         let gate = Arc::new(gate);
         let page = webhooks.as_ref().map_or(PAGE, Dispatcher::page);
         let everything = Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone() };
         let mut routes = document::common().with_state(Arc::new(everything));
         if let Some(webhooks) = webhooks {
-            let shared = Shared { webhooks, recovering: Mutex::default(), if_match };
+            let shared = Shared { webhooks, recovering: Mutex::default(), if_match, redaction: redaction.clone() };
             routes = routes.merge(document::sending().with_state(Arc::new(shared)));
         }
         if !inboxes.is_empty() {
-            routes = routes.merge(document::receiving().with_state(Arc::new(Received { inboxes, page })));
+            routes = routes.merge(document::receiving().with_state(Arc::new(Received { inboxes, page, redaction })));
         }
         let (routes, document) = routes.split_for_parts();
         let document = Document::new(document);
@@ -193,6 +210,7 @@ impl fmt::Debug for Api {
             .field("webhooks", &self.webhooks)
             .field("inboxes", &self.inboxes.names())
             .field("if_match", &self.if_match)
+            .field("redaction", &self.redaction)
             .finish_non_exhaustive()
     }
 }

@@ -13,10 +13,14 @@ use super::{
     input::{Id, Nothing, OptionalInput},
     problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
+    shown,
 };
-use crate::send::{
-    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EventTypeDefinition, MessageId, SendError,
-    SendErrorKind, SentDeliveryId, Tenant,
+use crate::{
+    redaction::Redaction,
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, EventTypeDefinition, MessageId,
+        SendError, SendErrorKind, SentDeliveryId, Tenant,
+    },
 };
 
 /// One message on its way to one endpoint.
@@ -187,9 +191,14 @@ pub(super) async fn attempts(
     caller: Caller,
     Id(id): Id<SentDeliveryId>,
 ) -> Result<Response, Problem> {
-    let (tenant, _) = find(&shared, &caller, id).await?;
+    let (tenant, record) = find(&shared, &caller, id).await?;
     let attempts = tenant.attempts(id).await?.ok_or_else(|| Problem::not_found("delivery"))?;
-    Ok(json(StatusCode::OK, &Attempts { data: attempts.iter().map(AttemptView::of).collect() }))
+    Ok(json(
+        StatusCode::OK,
+        &Attempts {
+            data: attempts.iter().map(|attempt| AttemptView::of(attempt, &record, &shared.redaction)).collect(),
+        },
+    ))
 }
 
 /// Send a delivery again
@@ -297,7 +306,7 @@ impl DeliveryView {
 }
 
 impl AttemptView {
-    fn of(record: &AttemptRecord) -> Self {
+    fn of(record: &AttemptRecord, delivery: &DeliveryRecord, redaction: &Redaction) -> Self {
         Self {
             attempt: record.attempt,
             manual: record.manual,
@@ -305,7 +314,7 @@ impl AttemptView {
             status: record.status,
             error: record.error.clone(),
             duration_ms: u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
-            answer: String::from_utf8_lossy(&record.answer).into_owned(),
+            answer: shown::answer(redaction, delivery, record),
         }
     }
 }

@@ -16,14 +16,19 @@ use super::{
     input::{Id, Input, Named, Nothing, OptionalInput, some},
     problem::{Always, BadBody, BadQuery, BadSpan, NoSuch, Problem},
     query::{Parameters, limit, parsed},
+    shown,
 };
-use crate::inbox::{Change, EventState, InboxId, InboxRecord, ShownRequest};
+use crate::{
+    inbox::{Change, EventState, InboxId, InboxRecord},
+    redaction::Redaction,
+};
 
 /// The state that the routes of the inbox share.
 pub(super) struct Received {
     pub(super) inboxes: Inboxes,
     /// The maximum number of rows of a page.
     pub(super) page: u32,
+    pub(super) redaction: Redaction,
 }
 
 /// An event in an inbox.
@@ -218,7 +223,7 @@ pub(super) async fn list(
     let limit = limit(parameters.limit.as_deref(), received.page)?;
     let filters = parameters.filters(&received.inboxes)?;
     let EventPage { records, next } = received.inboxes.list(&whose, &filters, limit).await?;
-    let data = records.iter().map(EventView::of).collect();
+    let data = records.iter().map(|record| EventView::of(record, &received.redaction)).collect();
     Ok(json(StatusCode::OK, &Page { data, next: next.map(|next| next.to_string()) }))
 }
 
@@ -234,13 +239,13 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let whose = caller.whose(None)?;
     let (_, mut record) = received.inboxes.find(&whose, id).await?.ok_or_else(|| Problem::not_found("event"))?;
-    let request = record.content.take().and_then(ShownRequest::of).map(|request| RequestView {
+    let request = shown::request(&received.redaction, &mut record).map(|request| RequestView {
         method: request.method,
         path: request.path,
         headers: request.headers.into_iter().map(|(name, value)| HeaderView { name, value }).collect(),
-        body: String::from_utf8_lossy(&request.body).into_owned(),
+        body: request.body,
     });
-    Ok(json(StatusCode::OK, &EventWithRequest { event: EventView::of(&record), request }))
+    Ok(json(StatusCode::OK, &EventWithRequest { event: EventView::of(&record, &received.redaction), request }))
 }
 
 /// Replay an event
@@ -333,7 +338,7 @@ async fn change_one(
         return Err(Problem::conflict("state", detail));
     }
     let (_, record) = received.inboxes.find(&whose, id).await?.ok_or_else(missing)?;
-    Ok(json(StatusCode::ACCEPTED, &EventView::of(&record)))
+    Ok(json(StatusCode::ACCEPTED, &EventView::of(&record, &received.redaction)))
 }
 
 async fn change_many(
@@ -407,7 +412,7 @@ impl ListParameters {
 }
 
 impl EventView {
-    fn of(record: &InboxRecord) -> Self {
+    fn of(record: &InboxRecord, redaction: &Redaction) -> Self {
         let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
         let (due_at, ended_at) = match record.state.has_ended() {
             false => (record.due_at, None),
@@ -425,7 +430,7 @@ impl EventView {
             accepted_at: Time(record.accepted_at),
             due_at: due_at.map(Time),
             ended_at: ended_at.map(Time),
-            reason: text(&record.reason),
+            reason: shown::reason(redaction, record),
         }
     }
 }

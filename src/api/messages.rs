@@ -16,6 +16,7 @@ use super::{
     problem::{Always, BadBody, BadQuery, NoSuch, Problem},
     query::{Parameters, limit, parsed},
     repeat::RequestKey,
+    shown,
 };
 use crate::send::{Message, MessageError, MessageErrorKind, MessageId, MessagePlace, MessageQuery, MessageRecord};
 
@@ -185,8 +186,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let tenant = caller.tenant(&shared, parameters.tenant.as_deref())?;
     let record = tenant.message(id.as_str()).await?.ok_or_else(|| Problem::not_found("message"))?;
-    // It was JSON when it came in.
-    let data = record.payload.clone().and_then(|payload| RawValue::from_string(payload).ok());
+    let data = shown::data(&shared.redaction, &record).and_then(|data| RawValue::from_string(data).ok());
     Ok(json(StatusCode::OK, &MessageWithData { message: MessageView::of(&record), data }))
 }
 

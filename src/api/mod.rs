@@ -14,7 +14,8 @@
 //!    sends it. So a session cookie is safe for authentication.
 //! 6. A write that has begun runs to its end, even if its client disconnects.
 //! 7. Unknown fields and query parameters are rejected.
-//! 8. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
+//! 8. Payloads, answers and received requests are shown after the application's [redaction](Api::with_redaction), if it has one.
+//! 9. The owners of one tenant may call 100 times in a second, or as often as [`Api::with_rate_limit`] says.
 //!
 //! The API does not authenticate callers, terminate TLS, or limit the rate of requests that `Authorize` rejects.
 //!
@@ -70,6 +71,7 @@ mod metadata;
 mod problem;
 mod query;
 mod repeat;
+pub(crate) mod shown;
 mod stats;
 mod tag;
 mod tenants;

@@ -4,26 +4,28 @@ use std::{
 };
 
 use super::text::{NOTHING, duration, number, share, short};
-use crate::send::{AttemptEnd, BACKLOG_COUNTED, Counts, Stats};
+use crate::send::{AttemptEnd, BACKLOG_COUNTED, Counts, SampleStep, Stats};
 
 /// A span of time that a page can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Period {
     name: &'static str,
-    label: &'static str,
+    pub(super) label: &'static str,
     hours: u32,
     /// How many hours a bar of a chart covers.
     step: usize,
+    /// How many points a line of what waited has, and how many samples of which step each of them stands for.
+    pub(super) samples: (u32, u32, SampleStep),
 }
 
 impl Period {
     const ALL: [Self; PERIODS] = [
         // Attempts are counted by the hour: the last sixty minutes are in two of them.
-        Self { name: "1h", label: "1 hour", hours: 2, step: 1 },
-        Self { name: "6h", label: "6 hours", hours: 6, step: 1 },
-        Self { name: "24h", label: "24 hours", hours: 24, step: 1 },
-        Self { name: "7d", label: "7 days", hours: 168, step: 6 },
-        Self { name: "30d", label: "30 days", hours: 720, step: 24 },
+        Self { name: "1h", label: "1 hour", hours: 2, step: 1, samples: (60, 1, SampleStep::Minute) },
+        Self { name: "6h", label: "6 hours", hours: 6, step: 1, samples: (72, 5, SampleStep::Minute) },
+        Self { name: "24h", label: "24 hours", hours: 24, step: 1, samples: (96, 15, SampleStep::Minute) },
+        Self { name: "7d", label: "7 days", hours: 168, step: 6, samples: (84, 2, SampleStep::Hour) },
+        Self { name: "30d", label: "30 days", hours: 720, step: 24, samples: (120, 6, SampleStep::Hour) },
     ];
 
     pub(super) const DAY: Self = Self::ALL[2];
@@ -179,16 +181,22 @@ fn bar(place: usize, start: SystemTime, counts: &Counts, most: u64) -> Bar {
 
 /// The path of a percentile, with gaps for hours without attempts.
 fn line(steps: &[(SystemTime, Counts)], of: f64, slowest: Duration) -> String {
+    let latency = |(_, counts): &(SystemTime, Counts)| counts.latency(of).map(|latency| latency.as_secs_f64());
+    path(steps.iter().map(latency), slowest.as_secs_f64().max(0.001))
+}
+
+/// A path through values, with gaps where there was nothing.
+pub(super) fn path(values: impl Iterator<Item = Option<f64>>, most: f64) -> String {
     use std::fmt::Write as _;
 
     let mut path = String::new();
     let mut is_drawing = false;
-    for (place, (_, counts)) in steps.iter().enumerate() {
-        let Some(latency) = counts.latency(of) else {
+    for (place, value) in values.enumerate() {
+        let Some(value) = value else {
             is_drawing = false;
             continue;
         };
-        let y = round(98.0 - latency.as_secs_f64() / slowest.as_secs_f64().max(0.001) * 96.0);
+        let y = round(98.0 - value / most * 96.0);
         let x = place * STEP + STEP / 2;
         // A single point is a short line.
         let written = if is_drawing { write!(path, "L{x} {y}") } else { write!(path, "M{} {y}L{x} {y}", x - 2) };
@@ -203,4 +211,5 @@ fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
-const STEP: usize = 10;
+/// How wide a point of a chart is.
+pub(super) const STEP: usize = 10;

@@ -13,9 +13,13 @@ use super::{
     page::{DELIVERIES, Fault, Frame, done, html},
     text::{Time, duration, link, pretty},
 };
-use crate::send::{
-    AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, MessageId, SendError, SendErrorKind,
-    SentDeliveryId, Tenant,
+use crate::{
+    api::shown,
+    redaction::Redaction,
+    send::{
+        AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, EndpointId, MessageId, SendError, SendErrorKind,
+        SentDeliveryId, Tenant,
+    },
 };
 
 /// A delivery as a list shows it.
@@ -69,7 +73,7 @@ struct AttemptRow {
 }
 
 impl AttemptRow {
-    fn of(record: &AttemptRecord) -> Self {
+    fn of(record: &AttemptRecord, delivery: &DeliveryRecord, redaction: &Redaction) -> Self {
         let (result, tone) = match (record.status, &record.error) {
             (Some(status), None) => (status.to_string(), "good"),
             (Some(status), Some(_)) => (status.to_string(), "bad"),
@@ -82,7 +86,7 @@ impl AttemptRow {
             tone,
             ended_at: Time::of(record.ended_at),
             duration: duration(record.duration),
-            answer: String::from_utf8_lossy(&record.answer).into_owned(),
+            answer: shown::answer(redaction, delivery, record),
         }
     }
 }
@@ -239,6 +243,7 @@ pub(super) async fn show(
     let message = tenant.message(&record.message).await?;
     let endpoint = tenant.endpoints().get(record.endpoint).await?;
     let shown_tenant = if reader.sees_all() { &*record.tenant } else { "" };
+    let redaction = &shared.redaction;
     let (url, description) = match endpoint {
         Some(endpoint) => (endpoint.url().to_owned(), endpoint.description().to_owned()),
         None => (format!("{} (removed)", record.endpoint), String::new()),
@@ -248,8 +253,8 @@ pub(super) async fn show(
         row: Row::of(&record),
         url,
         description,
-        attempts: attempts.iter().map(AttemptRow::of).collect(),
-        data: message.and_then(|message| message.payload).map(|payload| pretty(&payload)),
+        attempts: attempts.iter().map(|attempt| AttemptRow::of(attempt, &record, redaction)).collect(),
+        data: message.and_then(|message| shown::data(redaction, &message)).map(|data| pretty(&data)),
         list: link(DELIVERIES, &[("tenant", shown_tenant)]),
         of_message: link(DELIVERIES, &[("tenant", shown_tenant), ("message", &record.message)]),
     };

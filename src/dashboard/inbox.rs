@@ -19,9 +19,13 @@ use super::{
     text::{Time, duration, link, number, pretty},
 };
 use crate::{
-    api::inboxes::{EventId, Filters, Whose},
+    api::{
+        inboxes::{EventId, Filters, Whose},
+        shown::{self, RequestText},
+    },
     clock::{Clock, SystemClock},
-    inbox::{Change, EventState, InboxId, InboxRecord, InboxStats, ShownRequest},
+    inbox::{Change, EventState, InboxId, InboxRecord, InboxStats},
+    redaction::Redaction,
 };
 
 /// How much there is of all tenants.
@@ -69,7 +73,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(record: &InboxRecord) -> Self {
+    pub(super) fn of(record: &InboxRecord, redaction: &Redaction) -> Self {
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
         let (tone, at_label) = match record.state {
             EventState::Dead => ("bad", "Dead since"),
@@ -91,7 +95,7 @@ impl Row {
             accepted_at: Time::of(record.accepted_at),
             at: record.due_at.map(Time::of),
             at_label,
-            reason: record.reason.as_deref().map(str::to_owned),
+            reason: shown::reason(redaction, record),
             can_replay: record.state.has_ended(),
             can_discard: matches!(record.state, EventState::Dead | EventState::Pending),
         }
@@ -182,7 +186,7 @@ pub(super) async fn list(
     let page = ListPage {
         frame,
         depth,
-        rows: records.iter().map(Row::of).collect(),
+        rows: records.iter().map(|record| Row::of(record, &received.redaction)).collect(),
         tenant: reader.sees_all().then(|| named.to_owned()),
         consumers: inboxes.names().iter().map(|name| (name.to_string(), **name == *consumer)).collect(),
         states: EventState::ALL.iter().map(|state| (state.as_str(), state.as_str() == parameters.state)).collect(),
@@ -232,13 +236,14 @@ struct RequestView {
 }
 
 impl RequestView {
-    fn of(request: ShownRequest) -> Self {
-        let ShownRequest { method, path, headers, body } = request;
+    fn of(request: RequestText) -> Self {
+        let RequestText { method, path, headers, body } = request;
         let whole = body.len();
-        let shown = &body[..whole.min(SHOWN_BODY)];
+        let end = (0..=whole.min(SHOWN_BODY)).rev().find(|end| body.is_char_boundary(*end)).unwrap_or_default();
+        let shown = &body[..end];
         let cut = (shown.len() < whole)
             .then(|| format!("The first {} of {} bytes.", number(shown.len() as u64), number(whole as u64)));
-        Self { line: format!("{method} {path}"), headers, body: pretty(&String::from_utf8_lossy(shown)), cut }
+        Self { line: format!("{method} {path}"), headers, body: pretty(shown), cut }
     }
 }
 
@@ -267,8 +272,8 @@ pub(super) async fn show(
     let missing = || Fault::not_found("event");
     let id = event_id(&id).ok_or_else(missing)?;
     let (_, mut record) = received.inboxes.find(&reader.whose(None)?, id).await?.ok_or_else(missing)?;
-    let request = record.content.take().and_then(ShownRequest::of).map(RequestView::of);
-    let mut row = Row::of(&record);
+    let request = shown::request(&received.redaction, &mut record).map(RequestView::of);
+    let mut row = Row::of(&record, &received.redaction);
     row.can_replay &= request.is_some();
     let tenant = record.tenant.as_deref().filter(|_| reader.sees_all()).unwrap_or_default();
     let frame = Frame::new(&reader, format!("Event {}", record.id), "Inbox").told(done.as_deref());

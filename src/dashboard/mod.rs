@@ -10,7 +10,8 @@
 //!    load nothing from other hosts, and the `Content-Security-Policy` allows neither inline scripts nor inline styles.
 //! 4. A change is a POST from a page of this origin; others are rejected.
 //! 5. Everything works without JavaScript. With it, the figures are refreshed.
-//! 6. A new secret is shown only on the page that answers its rotation.
+//! 6. Payloads, answers and received requests are shown after the application's [redaction](Dashboard::with_redaction), if it has one.
+//! 7. A new secret is shown only on the page that answers its rotation.
 //!
 //! The dashboard has no login of its own. If you use a session cookie, set its `SameSite` in addition.
 //!
@@ -40,6 +41,7 @@
 //! ```
 
 mod assets;
+mod backlog;
 mod chart;
 mod deliveries;
 mod endpoints;
@@ -65,6 +67,7 @@ use crate::{
     api::{Authorize, inboxes::Inboxes, unread},
     error::ConfigError,
     inbox::Inbox,
+    redaction::Redaction,
     send::Dispatcher,
 };
 
@@ -84,17 +87,20 @@ struct Offers {
 /// The state that the pages of sending share.
 struct Shared {
     webhooks: Dispatcher,
+    redaction: Redaction,
 }
 
 /// The state that the pages of the inbox share.
 struct Received {
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 /// The parts of the overview.
 struct Everything {
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 /// Creates the router of a dashboard for sending. [`Dashboard`] can also have the pages of an inbox.
@@ -125,6 +131,7 @@ pub struct Dashboard {
     authorize: Box<dyn Authorize>,
     webhooks: Option<Dispatcher>,
     inboxes: Inboxes,
+    redaction: Redaction,
 }
 
 impl Dashboard {
@@ -132,12 +139,16 @@ impl Dashboard {
     /// API. An owner can read the pages of the tenant, and an operator can use all actions for the tenants of the
     /// access.
     pub fn new(webhooks: Dispatcher, authorize: impl Authorize) -> Self {
-        Self { authorize: Box::new(authorize), webhooks: Some(webhooks), inboxes: Inboxes::default() }
+        Self::of(Some(webhooks), Inboxes::default(), authorize)
     }
 
     /// Creates the dashboard for an application that only receives.
     pub fn for_inbox(inbox: Inbox, authorize: impl Authorize) -> Self {
-        Self { authorize: Box::new(authorize), webhooks: None, inboxes: Inboxes::of(inbox) }
+        Self::of(None, Inboxes::of(inbox), authorize)
+    }
+
+    fn of(webhooks: Option<Dispatcher>, inboxes: Inboxes, authorize: impl Authorize) -> Self {
+        Self { authorize: Box::new(authorize), webhooks, inboxes, redaction: Redaction::new() }
     }
 
     /// Adds the pages of an inbox. The events of several inboxes are in one list.
@@ -150,6 +161,13 @@ impl Dashboard {
         Ok(self)
     }
 
+    /// Sets what is hidden of payloads, answers and received requests before they are shown, on all pages of this router. By default nothing
+    /// is.
+    pub fn with_redaction(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
+    }
+
     /// Creates the router.
     ///
     /// Nest it at a path of its own; the pages determine this path themselves. A proxy must not remove it, and must
@@ -158,15 +176,17 @@ impl Dashboard {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let Self { authorize, webhooks, inboxes } = self;
+        let Self { authorize, webhooks, inboxes, redaction } = self;
         let offers = Offers { sending: webhooks.is_some(), inbox: !inboxes.is_empty() };
         let gate = Arc::new(Gate { authorize, offers });
-        let mut pages = overview(Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone() });
+        let everything =
+            Everything { webhooks: webhooks.clone(), inboxes: inboxes.clone(), redaction: redaction.clone() };
+        let mut pages = overview(everything);
         if let Some(webhooks) = webhooks {
-            pages = pages.merge(sending(Shared { webhooks }));
+            pages = pages.merge(sending(Shared { webhooks, redaction: redaction.clone() }));
         }
         if offers.inbox {
-            pages = pages.merge(receiving(Received { inboxes }));
+            pages = pages.merge(receiving(Received { inboxes, redaction }));
         }
         pages
             .fallback(|| async { Fault::not_found("page") })

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{
     Everything,
+    backlog::BacklogView,
     chart::{PERIODS, Period, StatsView},
     deliveries::{Row, SHOWN},
     guard::Reader,
@@ -65,6 +66,8 @@ struct Page {
 struct Sent {
     periods: [(&'static str, String, bool); PERIODS],
     stats: StatsView,
+    /// What waited, which is noted for all tenants together.
+    backlog: Option<BacklogView>,
     recent: Vec<Row>,
     all: &'static str,
 }
@@ -83,7 +86,7 @@ pub(super) async fn show(
     parameters: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Fault> {
     let Query(parameters) = parameters.map_err(|_| Fault::invalid("The address has a part that cannot be read."))?;
-    let Everything { webhooks, inboxes } = &*everything;
+    let Everything { webhooks, inboxes, redaction } = &*everything;
     let frame = Frame::new(&reader, "Overview", "Overview");
     let period = Period::of(parameters.period.as_deref());
     let sent = match webhooks {
@@ -95,7 +98,11 @@ pub(super) async fn show(
     } else {
         let recent = inboxes.list(&reader.whose(None)?, &Filters::default(), SHOWN).await?.records;
         let depth = if reader.sees_all() { Some(Depth::of(inboxes.stats(None).await?)) } else { None };
-        Some(InInbox { depth, recent: recent.iter().map(EventRow::of).collect(), all: INBOX })
+        Some(InInbox {
+            depth,
+            recent: recent.iter().map(|record| EventRow::of(record, redaction)).collect(),
+            all: INBOX,
+        })
     };
     let whose = match (reader.access.tenant(), sent.is_some(), inbox.is_some()) {
         (None, ..) => "All tenants.".to_owned(),
@@ -114,9 +121,11 @@ async fn sent(webhooks: &Dispatcher, reader: &Reader, period: Period, home: &str
         true => webhooks.all_deliveries(DeliveryQuery::default(), SHOWN).await?,
         false => reader.tenant(webhooks, None)?.deliveries(DeliveryQuery::default(), SHOWN).await?,
     };
+    let backlog = if reader.sees_all() { Some(BacklogView::read(webhooks, period).await?) } else { None };
     Ok(Sent {
         periods: period.links(home),
         stats: StatsView::of(&stats, period),
+        backlog,
         recent: recent.iter().map(Row::of).collect(),
         all: DELIVERIES,
     })

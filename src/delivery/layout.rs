@@ -22,7 +22,9 @@ pub(crate) struct Layout {
     /// The place of the array of a batch. The other pointers then apply to an item.
     pub(super) batch: Option<Pointer>,
     fields: [Option<Places>; FIELDS],
-    /// The sender's count on the first attempt.
+    /// Which facts may be in the head, so that most are not looked for in every request.
+    in_head: [bool; FIELDS],
+    /// What the sender's count begins with on the first attempt.
     first_attempt: u32,
     /// The value of the mode's field for live data.
     live: String,
@@ -56,6 +58,7 @@ impl Layout {
     }
 
     pub(crate) fn set(&mut self, fact: Fact, places: Places) {
+        self.in_head[fact as usize] = places.may_be_in_head();
         self.fields[fact as usize] = Some(places);
         self.pointers = self.fields.iter().flatten().flat_map(Places::pointers).cloned().collect();
         self.pointers_in_payload = self.pointers.iter().any(|pointer| self.payload.contains(pointer));
@@ -112,7 +115,7 @@ impl Layout {
     /// Reads the facts in the head, by calling `look_up` for each of their places.
     pub(crate) fn read_head(&self, family: usize, look_up: impl Fn(&Place) -> Option<HeadText>) -> HeadFacts {
         let mut facts = HeadFacts::new();
-        for fact in Fact::ALL {
+        for fact in Fact::ALL.into_iter().filter(|fact| self.in_head[*fact as usize]) {
             let Some(places) = self.places(fact) else { continue };
             for (joined, places) in [(false, Some(places)), (true, places.joined.as_deref())] {
                 let Some(places) = places else { continue };

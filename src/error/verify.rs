@@ -72,6 +72,8 @@ pub enum VerifyErrorKind {
     MethodNotAllowed,
     /// The signature, or another part that is signed, is missing.
     Missing,
+    /// The message is about an account that is not one of those of the layer: the sender signs for all its customers with the same key.
+    OtherAccount,
     /// The memory budget for bodies is used up.
     OverBudget,
     /// There is no usable secret: the source failed or panicked, or has no secret, only expired ones, or one that the
@@ -94,7 +96,7 @@ pub enum VerifyErrorKind {
 impl VerifyErrorKind {
     /// The number of kinds, for tables that are indexed by them.
     #[cfg(any(feature = "dashboard", feature = "metrics"))]
-    pub(crate) const COUNT: usize = 20;
+    pub(crate) const COUNT: usize = 21;
 
     /// Returns the name of the kind in logs and metrics, one of a small, fixed set.
     pub fn as_str(self) -> &'static str {
@@ -111,6 +113,7 @@ impl VerifyErrorKind {
             Self::MalformedTimestamp => "malformed_timestamp",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Missing => "missing",
+            Self::OtherAccount => "other_account",
             Self::OverBudget => "over_budget",
             Self::SecretUnavailable => "secret_unavailable",
             Self::SignatureMismatch => "signature_mismatch",
@@ -226,6 +229,9 @@ impl fmt::Display for VerifyError {
             }
             VerifyErrorKind::MethodNotAllowed => f.write_str("the scheme's sender does not use this method"),
             VerifyErrorKind::Missing => write!(f, "missing {subject}"),
+            VerifyErrorKind::OtherAccount => {
+                f.write_str("the message is about another account than those of the layer")
+            }
             VerifyErrorKind::OverBudget => f.write_str("the memory budget for bodies is used up"),
             VerifyErrorKind::SecretUnavailable => f.write_str("no usable secret is available"),
             VerifyErrorKind::SignatureMismatch => f.write_str("the signature does not match any secret"),

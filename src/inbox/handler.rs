@@ -10,14 +10,14 @@ use crate::{boxed::BoxFuture, delivery::Delivery, mutex::Mutex, panics::caught};
 
 /// The service that handles events, whose type has been forgotten.
 #[derive(Clone)]
-pub(super) struct Handler {
+pub(crate) struct Handler {
     call: Arc<dyn Fn(Request<Full<Bytes>>) -> BoxFuture<'static, Worked> + Send + Sync>,
     /// Returns whether the service would handle a delivery. Returns `true` if this is unknown before the service runs.
     handles: Arc<dyn Fn(&Delivery) -> bool + Send + Sync>,
 }
 
 impl Handler {
-    pub(super) fn new<S, R>(service: S) -> Self
+    pub(crate) fn new<S, R>(service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
         S::Future: Send,
@@ -47,11 +47,11 @@ impl Handler {
         Self { call: Arc::new(call), handles }
     }
 
-    pub(super) fn call(&self, request: Request<Full<Bytes>>) -> BoxFuture<'static, Worked> {
+    pub(crate) fn call(&self, request: Request<Full<Bytes>>) -> BoxFuture<'static, Worked> {
         (self.call)(request)
     }
 
-    pub(super) fn handles(&self, delivery: &Delivery) -> bool {
+    pub(crate) fn handles(&self, delivery: &Delivery) -> bool {
         (self.handles)(delivery)
     }
 }

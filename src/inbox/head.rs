@@ -20,8 +20,8 @@ struct KeptHead {
     delivery: KeptDelivery,
 }
 
-/// Returns the stored content of a verified request.
-pub(super) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -> Content {
+/// What is kept of a request that has passed.
+pub(crate) fn keep(parts: &Parts, headers: &[HeaderName], delivery: &Delivery) -> Content {
     let kept = headers.iter().flat_map(|name| {
         parts.headers.get_all(name).iter().map(|value| (name.as_str().to_owned(), text(value.as_bytes())))
     });

@@ -1,32 +1,42 @@
 use std::{
     any::Any,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU8, AtomicU32, Ordering},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::store::{InboxId, InboxStore};
+use super::store::Ending;
 use crate::{
     boxed::BoxFuture,
     claim::{ClaimError, ClaimErrorKind, ClaimHandle},
+    error::StoreError,
     fencing::Fenced,
     idempotency::ClaimKey,
     mutex::Mutex,
-    queue::LeaseToken,
 };
+
+/// One event in the hands of one worker, in whatever queue it is.
+pub(crate) trait Hold: Send + Sync + 'static {
+    /// Holds it for this long from now.
+    fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>>;
+
+    /// Ends the attempt.
+    fn finish(&self, ending: Ending) -> BoxFuture<'_, Result<Fenced, StoreError>>;
+
+    /// Ends it as done on a connection that is in a transaction of the application's.
+    fn finish_in<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<Fenced, StoreError>>;
+
+    /// Says whether that transaction was committed.
+    fn is_done(&self) -> BoxFuture<'_, Result<Fenced, StoreError>>;
+}
 
 /// An event that a worker holds: what its handler and the worker both look at.
 pub(super) struct Held {
-    pub(super) store: Arc<dyn InboxStore>,
-    pub(super) id: InboxId,
-    pub(super) key: ClaimKey,
-    pub(super) token: LeaseToken,
-    pub(super) attempt: u32,
-    /// The length of the lease.
+    pub(super) hold: Box<dyn Hold>,
+    key: ClaimKey,
+    attempt: u32,
+    /// How long the worker holds an event without renewing it.
     length: Duration,
     times: Mutex<Times>,
     moved: Notify,
@@ -55,16 +65,14 @@ pub(super) enum HeldState {
 
 impl Held {
     pub(super) fn new(
-        store: Arc<dyn InboxStore>,
-        (id, key, token, attempt): (InboxId, ClaimKey, LeaseToken, u32),
+        hold: Box<dyn Hold>,
+        (key, attempt): (ClaimKey, u32),
         (handler, lease): (Instant, Instant),
         length: Duration,
     ) -> Self {
         Self {
-            store,
-            id,
+            hold,
             key,
-            token,
             attempt,
             length,
             times: Mutex::new(Times { handler, lease, lost: false }),
@@ -87,11 +95,10 @@ impl Held {
         self.times.lock().handler
     }
 
-    /// Extends the lease. If the store fails, the next call tries again: the lease holds until its end.
-    pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, crate::error::StoreError> {
+    /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
+    pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, StoreError> {
         let before = Instant::now();
-        // `before` is taken before the call, so that the lease in the store ends at the computed time or later.
-        let fenced = self.store.renew(self.id, self.token, lease).await?;
+        let fenced = self.hold.renew(lease).await?;
         match fenced {
             Fenced::Applied => self.set(|times| times.lease = times.lease.max(later(before, lease))),
             Fenced::Stale => self.set(|times| times.lost = true),
@@ -159,7 +166,7 @@ impl ClaimHandle for Held {
 
     fn mark<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<(), ClaimError>> {
         Box::pin(async move {
-            match self.store.finish_in(connection, self.id, self.token).await.map_err(ClaimError::store) {
+            match self.hold.finish_in(connection).await.map_err(ClaimError::store) {
                 Ok(Fenced::Applied) => Ok(()),
                 Ok(Fenced::Stale) => {
                     self.set(|times| times.lost = true);

@@ -69,13 +69,13 @@ pub struct Inbox {
 
 /// The name of an inbox without a name of its own.
 const DEFAULT_CONSUMER: &str = "inbox";
-const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the content of a done event is kept, so that it can be read or replayed.
+pub(crate) const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the content of what is done is kept, to be looked at or replayed.
 const DEFAULT_CONTENT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Longer than other content, since somebody still has to look at dead letters.
 const DEFAULT_DEAD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// Headers that handlers may need. None of them contains a secret or a signature.
-const DEFAULT_HEADERS: [HeaderName; 4] = [
+/// What handlers may need and no secret is in. Signatures are not kept.
+pub(crate) const DEFAULT_HEADERS: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::USER_AGENT,
     HeaderName::from_static("traceparent"),
@@ -230,7 +230,7 @@ impl Inbox {
         if let Some(record) = &mut record
             && let (Some(key), Some(content)) = (record.key, record.content.take())
         {
-            match sealed::open(&self.shared.settings.sealing_keys, key, content) {
+            match sealed::open(&self.shared.settings.sealing_keys, &sealed::of_inbox(key), content) {
                 Ok(content) => record.content = Some(content),
                 Err(cause) => observe::inbox_failed("open", &cause),
             }

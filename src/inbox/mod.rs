@@ -34,6 +34,7 @@ mod head;
 mod held;
 #[allow(clippy::module_inception)] // `Inbox` has a file of its own, as every public type.
 mod inbox;
+mod known;
 mod names;
 mod outcome;
 pub mod policy;
@@ -45,10 +46,21 @@ mod shared;
 mod shown;
 mod store;
 mod upkeep;
+mod work;
 mod worker;
 
 #[cfg(feature = "api")]
 pub(crate) use self::shown::ShownRequest;
+// What `sink` works with too.
+pub(crate) use self::{
+    handler::Handler,
+    head::keep,
+    held::Hold,
+    inbox::{DEFAULT_HEADERS, DEFAULT_STORE_TIMEOUT},
+    known::{Unknown, event as event_key, key},
+    sealed::{Unopened, open, seal, sealed_by},
+    work::{Opened, Stop, Taken, Unhandled, Work, WorkOptions, run},
+};
 pub use self::{
     inbox::Inbox,
     retries::InboxRetries,

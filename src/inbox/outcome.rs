@@ -9,8 +9,8 @@ use crate::{observe::Outcome, outcome::Discard};
 
 /// How a handler ended.
 #[derive(Debug)]
-pub(super) enum Worked {
-    /// The handler marked the event in a transaction that was not committed, and returned a success.
+pub(crate) enum Worked {
+    /// It marked the event in a transaction that was not committed, and said that it was done.
     CommitForgotten,
     Failed,
     /// The event type has no handler here. It had one when the event was stored, so the event is not done.
@@ -27,7 +27,7 @@ pub(super) enum Worked {
 
 /// The facts of a response in addition to its status.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(crate) struct Said {
     discarded: Option<Arc<str>>,
     undecoded: Option<Arc<str>>,
     unhandled: bool,

@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::{
     head,
     inbox::Inbox,
+    known::{self, Unknown},
     policy::is_stored,
     sealed,
     shared::Shared,
@@ -22,7 +23,7 @@ use crate::{
     boxed::BoxFuture,
     delivery::Delivery,
     error::{StoreError, StoreErrorKind},
-    idempotency::{ClaimKey, Fingerprint, MissingId},
+    idempotency::Fingerprint,
     observe::{self, Outcome},
     verify::{Acknowledged, BatchItem, Verified},
 };
@@ -153,35 +154,22 @@ impl Shared {
     fn draft(&self, parts: &Parts, verified: &Verified) -> Result<EventDraft, Taken> {
         let settings = &self.settings;
         let delivery = &verified.delivery;
-        let body_digest = || Fingerprint::digest(delivery.body());
-        let key = |kind, id: &[u8]| {
-            ClaimKey::of_kind(None, &settings.consumer, delivery.provider(), delivery.tenant(), kind, id)
-        };
         let by_sender = verified.retries_for().unwrap_or_default().max(DEFAULT_RETENTION);
         let mut retention = settings.retention.unwrap_or(by_sender);
-        let by_scheme = if verified.bodies_are_unique() { MissingId::BodyDigest } else { MissingId::Skip };
-        // As for claims: the body is used as an id only if no two events have equal bytes.
-        let of_event = match (delivery.id(), settings.missing_id.unwrap_or(by_scheme)) {
-            (Some(id), _) => key(b'i', id.as_str().as_bytes()),
-            (None, MissingId::BodyDigest) => {
-                retention = retention.min(LONGEST_BODY_DIGEST);
-                key(b'b', &body_digest())
-            }
-            (None, MissingId::Reject) => return Err(Taken::MissingId),
-            (None, _) => {
-                // Without an id, each delivery is a new event.
-                let mut random = [0; 16];
-                getrandom::fill(&mut random).map_err(|_| {
-                    observe::no_randomness();
-                    Taken::Failed
-                })?;
-                ClaimKey::from_bytes(random)
-            }
+        let known = match known::event(&settings.consumer, verified, settings.missing_id) {
+            Ok(known) => known,
+            Err(Unknown::MissingId) => return Err(Taken::MissingId),
+            Err(Unknown::NoRandomness) => return Err(Taken::Failed),
         };
+        if known.by_body {
+            retention = retention.min(LONGEST_BODY_DIGEST);
+        }
+        let of_event = known.key;
+        let key = |kind, id: &[u8]| known::key(&settings.consumer, delivery, kind, id);
         let content = head::keep(parts, &settings.headers, delivery);
         let mut event = EventDraft::new(of_event, delivery.provider().into(), retention, content);
         if let Some(sealing) = settings.sealing_keys.first() {
-            event.content = sealed::seal(sealing, of_event, &event.content).map_err(|_| {
+            event.content = sealed::seal(sealing, &sealed::of_inbox(of_event), &event.content).map_err(|_| {
                 observe::no_randomness();
                 Taken::Failed
             })?;
@@ -190,8 +178,10 @@ impl Shared {
         event.delivery_id = delivery.id().map(|id| id.as_str().into());
         event.event_type = delivery.event_type().map(|kind| kind.as_str().into());
         let is_bound = delivery.id().is_some() && delivery.id_is_signed();
-        event.guard =
-            settings.replay_guard.filter(|_| !is_bound).map(|window| Guard::new(key(b'g', &body_digest()), window));
+        event.guard = settings
+            .replay_guard
+            .filter(|_| !is_bound)
+            .map(|window| Guard::new(key(b'g', &Fingerprint::digest(delivery.body())), window));
         let order = settings.order_key.as_ref().and_then(|pointer| delivery.text_at(pointer));
         event.order_key = order.map(|text| key(b'o', text.as_bytes()));
         Ok(event)

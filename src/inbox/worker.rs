@@ -1,14 +1,11 @@
 //! The worker: it leases due events, runs their handlers, and stores the results.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     fmt,
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    future::Future,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -18,25 +15,22 @@ use http_body_util::Full;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{
-    head,
-    held::{Held, HeldState, later},
+    held::Hold,
     inbox::Inbox,
     names,
-    outcome::Worked,
     retries::InboxRetries,
     sealed,
     shared::Shared,
-    store::{Ending, InboxLease, LeasedEvent},
+    store::{Ending, InboxId, InboxLease, InboxStore, LeasedEvent},
     upkeep,
+    work::{self, Opened, Stop, Unhandled, Work, WorkOptions},
 };
 use crate::{
     boxed::BoxFuture,
-    claim::{Claim, ClaimHandle},
     error::{StoreError, StoreErrorKind},
     mutex::Mutex,
     observe,
-    panics::{Stopped, caught, supervise},
-    queue::{self, Fenced, LeaseToken, Queue, Room, Taken},
+    queue::{Fenced, LeaseToken, Queue, Taken},
 };
 
 /// Handles the events that an [`Inbox`](super::Inbox) has stored, until it is shut down.
@@ -70,30 +64,9 @@ use crate::{
 /// ```
 pub struct InboxWorker {
     shared: Arc<Shared>,
-    options: Options,
-}
-
-#[derive(Clone)]
-struct Options {
-    room: Room,
+    options: WorkOptions,
     source_limit: Option<u32>,
-    lease: Duration,
-    handler_timeout: Duration,
-    drain: Duration,
-    retries: InboxRetries,
-    prepare: Option<Arc<Prepare>>,
 }
-
-type Prepare = dyn Fn(&mut Request<Full<Bytes>>) + Send + Sync;
-
-/// How many handlers run at once.
-const DEFAULT_CONCURRENCY: usize = 32;
-const DEFAULT_POLL: Duration = Duration::from_secs(1);
-/// How long an event waits after its worker was killed.
-const DEFAULT_LEASE: Duration = Duration::from_secs(60);
-/// No sender waits for a handler here.
-const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 
 impl Inbox {
     /// Creates a worker for the stored events. Any number of workers can run, in any number of processes.
@@ -115,16 +88,7 @@ impl Inbox {
 
 impl InboxWorker {
     fn new(shared: Arc<Shared>) -> Self {
-        let options = Options {
-            room: Room { jobs: DEFAULT_CONCURRENCY, poll: DEFAULT_POLL },
-            source_limit: None,
-            lease: DEFAULT_LEASE,
-            handler_timeout: DEFAULT_HANDLER_TIMEOUT,
-            drain: DEFAULT_DRAIN,
-            retries: InboxRetries::default(),
-            prepare: None,
-        };
-        Self { shared, options }
+        Self { shared, options: WorkOptions::default(), source_limit: None }
     }
 
     /// Sets how many handlers run at once; 32 by default, at least 1.
@@ -139,7 +103,7 @@ impl InboxWorker {
     /// no limit.
     #[must_use]
     pub fn with_source_limit(mut self, handlers: u32) -> Self {
-        self.options.source_limit = Some(handlers.max(1));
+        self.source_limit = Some(handlers.max(1));
         self
     }
 
@@ -192,62 +156,34 @@ impl InboxWorker {
     /// Handles events until `shutdown` is ready and the started handlers have ended. It never fails: if the store
     /// fails, this is logged, and the worker tries again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { shared, options } = self;
-        let (room, new_work, drain) = (options.room, Arc::clone(&shared.new_work), options.drain);
+        let Self { shared, options, source_limit } = self;
+        let (room, drain, new_work) = (options.room, options.drain, Arc::clone(&shared.new_work));
         let wake = Arc::clone(&new_work);
         // Upkeep has its own task, which ends with this future.
-        let mut beside = JoinSet::new();
+        let mut upkeeping = JoinSet::new();
         let of_upkeep = Arc::clone(&shared);
-        beside.spawn(async move { upkeep::run(&of_upkeep).await });
-        let mut listen = Some(shared.store.listen(Box::new(move || wake.notify_waiters())));
+        upkeeping.spawn(async move { upkeep::run(&of_upkeep).await });
+        let listening = shared.store.listen(Box::new(move || wake.notify_waiters()));
         let (stop, stopped) = watch::channel(Stop::No);
-        let jobs = Arc::new(Jobs { shared, options, stopped, aside: Arc::default(), sources: Sources::default() });
-        let shutdown = async {
-            shutdown.await;
-            let _ = stop.send(Stop::Soon);
+        let work = Work {
+            handler: shared.handler.clone(),
+            options,
+            store_timeout: shared.settings.store_timeout,
+            unhandled: Unhandled::Misplaced,
+            stopped,
+            aside: Arc::default(),
+            new_work: Arc::clone(&new_work),
         };
-        let mut run = pin!(queue::run(jobs, room, new_work, shutdown));
-        let mut patience = pin!(None);
-        let mut stopping = stop.subscribe();
-        let mut told = pin!(async move { stopping.wait_for(|stop| *stop != Stop::No).await.is_ok() });
-        let mut is_told = false;
-        poll_fn(|cx| {
-            if listen.as_mut().is_some_and(|listen| listen.as_mut().poll(cx).is_ready()) {
-                listen = None;
-            }
-            let ended = run.as_mut().poll(cx);
-            if ended.is_ready() {
-                return ended;
-            }
-            if !is_told && told.as_mut().poll(cx).is_ready() {
-                is_told = true;
-                patience.set(Some(tokio::time::sleep(drain)));
-            }
-            if patience.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-                patience.set(None);
-                // Every handler is dropped, and its event given back.
-                let _ = stop.send(Stop::Now);
-            }
-            std::task::Poll::Pending
-        })
-        .await;
+        let jobs = Arc::new(Jobs { shared, source_limit, work, sources: Sources::default() });
+        work::run(jobs, (room, drain), new_work, stop, listening, shutdown).await;
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    No,
-    Now,
-    Soon,
 }
 
 /// The jobs of one worker: each is an event that is due.
 struct Jobs {
     shared: Arc<Shared>,
-    options: Options,
-    stopped: watch::Receiver<Stop>,
-    /// How many handlers have run for so long that they do not occupy a place.
-    aside: Arc<AtomicUsize>,
+    source_limit: Option<u32>,
+    work: Work,
     sources: Sources,
 }
 
@@ -302,11 +238,12 @@ impl Queue for Jobs {
                 StoreError::new(StoreErrorKind::Unavailable, "create a token for a lease").with_source(cause)
             })?;
             let consumer = Arc::clone(&self.shared.settings.consumer);
-            let attempts = self.options.retries.attempts();
+            let options = &self.work.options;
+            let attempts = options.retries.attempts();
             let leased_at = Instant::now();
-            let mut request = InboxLease::new(consumer, token, self.options.lease, limit, attempts);
-            if self.options.source_limit.is_some() {
-                (request.source_limit, request.held) = (self.options.source_limit, self.sources.held());
+            let mut request = InboxLease::new(consumer, token, options.lease, limit, attempts);
+            if self.source_limit.is_some() {
+                (request.source_limit, request.held) = (self.source_limit, self.sources.held());
             }
             let leases = self.shared.store.lease(request).await?;
             if leases.exhausted > 0 {
@@ -323,61 +260,22 @@ impl Queue for Jobs {
         Box::pin(async move {
             let Job { of_source, event, token, leased_at } = job;
             let LeasedEvent { id, key, attempt, round_attempt, content, age, .. } = event;
-            let ends = (later(leased_at, self.options.handler_timeout), later(leased_at, self.options.lease));
-            let held = Arc::new(Held::new(
-                Arc::clone(&self.shared.store),
-                (id, key, token, attempt),
-                ends,
-                self.options.lease,
-            ));
-            let opened = sealed::open(&self.shared.settings.sealing_keys, key, content);
-            let ending = match opened.map(head::restore) {
-                // Where keys are changed in another order than they should be, it comes soon.
+            let content = match sealed::open(&self.shared.settings.sealing_keys, &sealed::of_inbox(key), content) {
+                Ok(content) => Opened::Content(content),
                 Err(unopened) => {
                     observe::inbox_failed("open", &unopened);
-                    let random = getrandom::u64().unwrap_or(u64::MAX / 2);
-                    Worked::Unopened(unopened.to_string().into()).ending(&self.options.retries, round_attempt, random)
-                }
-                Ok(None) => Ending::Dead { reason: "the stored event cannot be read".into() },
-                Ok(Some((mut request, delivery))) => {
-                    let working = observe::Working::begin(&delivery, &id, attempt);
-                    let is_ours = self.shared.handler.handles(&delivery);
-                    let handle: Arc<dyn ClaimHandle> = Arc::clone(&held) as _;
-                    request.extensions_mut().insert(Claim::new(handle));
-                    let prepared = match &self.options.prepare {
-                        Some(prepare) => caught(|| prepare(&mut request)),
-                        None => Ok(()),
-                    };
-                    let worked = match prepared {
-                        Ok(()) if !is_ours => Some(Worked::Misplaced),
-                        Ok(()) => working.inside(self.handle(&held, request)).await,
-                        Err(_) => Some(Worked::Panicked),
-                    };
-                    match worked {
-                        None => {
-                            working.returned();
-                            Ending::Returned
-                        }
-                        Some(worked) => {
-                            let worked = self.confirmed(&held, worked).await;
-                            let random = getrandom::u64().unwrap_or(u64::MAX / 2);
-                            let ending = worked.ending(&self.options.retries, round_attempt, random);
-                            // That one is discarded was logged when its handler said so.
-                            let reason = ending.reason().filter(|_| !matches!(ending, Ending::Discarded { .. }));
-                            let is_dead = matches!(ending, Ending::Dead { .. });
-                            working.end(worked.outcome(), reason.as_deref(), is_dead, age);
-                            ending
-                        }
-                    }
+                    Opened::NotYet(unopened.to_string().into())
                 }
             };
-            self.finish(&held, ending).await;
+            let hold = Box::new(StoreHold { store: Arc::clone(&self.shared.store), id, token });
+            let attempts = (attempt, round_attempt);
+            self.work.work(work::Taken { hold, name: Box::new(id), key, attempts, content, age, leased_at }).await;
             drop(of_source);
         })
     }
 
     fn set_aside(&self) -> usize {
-        self.aside.load(Ordering::SeqCst)
+        self.work.aside.load(Ordering::SeqCst)
     }
 
     fn failed(&self, error: Option<&StoreError>) {
@@ -388,122 +286,30 @@ impl Queue for Jobs {
     }
 }
 
-impl Jobs {
-    /// Runs the handler, and renews the lease meanwhile. `None` if the worker stops before it has ended.
-    async fn handle(&self, held: &Held, request: Request<Full<Bytes>>) -> Option<Worked> {
-        let Ok(handling) = caught(|| self.shared.handler.call(request)) else { return Some(Worked::Panicked) };
-        let mut handling = pin!(supervise(handling, || held.handler_deadline()));
-        let mut stopped = self.stopped.clone();
-        let mut stopping = pin!(async move { stopped.wait_for(|stop| *stop == Stop::Now).await.is_ok() });
-        let mut renewing = pin!(self.keep(held));
-        let mut slow = pin!(Some(tokio::time::sleep(SLOW)));
-        let mut aside = None;
-        poll_fn(|cx| {
-            if let std::task::Poll::Ready(ended) = handling.as_mut().poll(cx) {
-                return std::task::Poll::Ready(Some(match ended {
-                    Ok(worked) => worked,
-                    Err(Stopped::Panicked) => Worked::Panicked,
-                    Err(Stopped::TimedOut) => Worked::TimedOut,
-                }));
-            }
-            if stopping.as_mut().poll(cx).is_ready() {
-                return std::task::Poll::Ready(None);
-            }
-            if slow.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-                slow.set(None);
-                aside = Some(Aside::take(&self.aside));
-                // There is room for another.
-                self.shared.new_work.notify_waiters();
-            }
-            let _ = renewing.as_mut().poll(cx);
-            std::task::Poll::Pending
-        })
-        .await
-    }
-
-    /// Renews the lease for as long as it is polled and the event is still held. It never ends.
-    async fn keep(&self, held: &Held) -> std::convert::Infallible {
-        let lease = self.options.lease;
-        loop {
-            tokio::time::sleep(lease / 3).await;
-            match tokio::time::timeout(self.shared.settings.store_timeout, held.keep(lease)).await {
-                Ok(Ok(Fenced::Applied)) => {}
-                // Another worker has the event. The claim reports this to the handler, which continues.
-                Ok(Ok(Fenced::Stale)) => std::future::pending().await,
-                Ok(Err(error)) => observe::inbox_failed("renew", &error),
-                Err(_) => observe::inbox_failed("renew", &no_answer()),
-            }
-        }
-    }
-
-    /// Asks the store for the state if the handler marked its event in a transaction and returned a success.
-    async fn confirmed(&self, held: &Held, worked: Worked) -> Worked {
-        let is_success = matches!(&worked, Worked::Responded { status, .. } if status.is_success());
-        if !is_success || held.state() != HeldState::Doubtful {
-            return worked;
-        }
-        for _ in 0..TRIES {
-            let asked = self.shared.store.is_done(held.id, held.token);
-            match tokio::time::timeout(self.shared.settings.store_timeout, asked).await {
-                Ok(Ok(Fenced::Applied)) => return worked,
-                Ok(Ok(Fenced::Stale)) => break,
-                Ok(Err(error)) => observe::inbox_failed("is_done", &error),
-                Err(_) => observe::inbox_failed("is_done", &no_answer()),
-            }
-            tokio::time::sleep(BETWEEN_TRIES).await;
-        }
-        Worked::CommitForgotten
-    }
-
-    /// Stores how an attempt ended. If the store is down for longer, the event is due again when its lease ends.
-    async fn finish(&self, held: &Held, ending: Ending) {
-        if held.state() == HeldState::Done {
-            return;
-        }
-        for attempt in 1..=TRIES {
-            let finished = self.shared.store.finish(held.id, held.token, ending.clone());
-            match tokio::time::timeout(self.shared.settings.store_timeout, finished).await {
-                Ok(Ok(Fenced::Applied)) => return,
-                Ok(Ok(Fenced::Stale)) => {
-                    if held.state() == HeldState::Open {
-                        observe::inbox_overtaken(&held.id);
-                    }
-                    return;
-                }
-                Ok(Err(error)) => observe::inbox_failed("finish", &error),
-                Err(_) => observe::inbox_failed("finish", &no_answer()),
-            }
-            tokio::time::sleep(BETWEEN_TRIES * attempt).await;
-        }
-    }
+/// An event of a store that is held.
+struct StoreHold {
+    store: Arc<dyn InboxStore>,
+    id: InboxId,
+    token: LeaseToken,
 }
 
-fn no_answer() -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, "no answer in time")
-}
+impl Hold for StoreHold {
+    fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.store.renew(self.id, self.token, lease)
+    }
 
-/// A handler that is out of its place.
-struct Aside(Arc<AtomicUsize>);
+    fn finish(&self, ending: Ending) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.store.finish(self.id, self.token, ending)
+    }
 
-impl Aside {
-    fn take(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(count))
+    fn finish_in<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<Fenced, StoreError>> {
+        self.store.finish_in(connection, self.id, self.token)
+    }
+
+    fn is_done(&self) -> BoxFuture<'_, Result<Fenced, StoreError>> {
+        self.store.is_done(self.id, self.token)
     }
 }
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// How long a handler occupies a place.
-const SLOW: Duration = Duration::from_secs(2);
-
-/// How many times a result is offered to the store. With the pauses, this takes longer than a restart of the store.
-const TRIES: u32 = 10;
-const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 
 impl fmt::Debug for InboxWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

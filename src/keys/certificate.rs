@@ -3,43 +3,76 @@ use std::{sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::{Request, StatusCode};
+use rustls::{
+    client::danger::ServerCertVerifier,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+};
 use x509_cert::{Certificate, der::Encode};
 
 use super::{
     client::KeyClient,
     fetched::{Key, send, succeeded},
 };
-use crate::{boxed::BoxError, secret::Secret};
+use crate::{
+    boxed::BoxError,
+    secret::Secret,
+    signature::{PublicAlgorithm, PublicKey},
+};
 
-/// Fetches the certificate at a URL that a scheme has found to be one of the sender's. `is_name` says which common names the
-/// sender's certificates have.
+/// What a certificate must be.
+#[derive(Clone)]
+pub(super) struct Rules {
+    /// Which common names the sender's certificates have.
+    pub(super) is_name: fn(&str) -> bool,
+    /// Checks the chain, where the application has named the authorities that it must lead to.
+    pub(super) chain: Option<Arc<dyn ServerCertVerifier>>,
+}
+
+/// Fetches the certificate at a URL that a scheme has found to be one of the sender's.
 pub(super) async fn fetch(
     client: Arc<dyn KeyClient>,
     url: String,
-    is_name: fn(&str) -> bool,
+    rules: Rules,
+    now: SystemTime,
 ) -> Result<Option<Vec<Key>>, BoxError> {
     let response = send(client, Request::get(url).body(Bytes::new())?).await?;
     if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE) {
         return Ok(None);
     }
-    read(&succeeded(response)?, is_name).map(|key| Some(vec![key]))
+    read(&succeeded(response)?, &rules, now).map(|key| Some(vec![key]))
 }
 
 /// Reads the first certificate of a chain, which is the sender's own.
-fn read(pem: &[u8], is_name: fn(&str) -> bool) -> Result<Key, BoxError> {
+fn read(pem: &[u8], rules: &Rules, now: SystemTime) -> Result<Key, BoxError> {
     let chain = Certificate::load_pem_chain(pem).map_err(|_| "the answer is not a certificate in PEM")?;
     let certificate = chain.first().ok_or("the answer contains no certificate")?.tbs_certificate();
     let name = certificate.subject().common_name().ok().flatten().map(|name| name.value().into_owned());
-    if !name.is_some_and(|name| is_name(&name)) {
-        return Err("the certificate is not for the sender's name".into());
-    }
+    let name = name.filter(|name| (rules.is_name)(name)).ok_or("the certificate is not for the sender's name")?;
     let key = certificate.subject_public_key_info().to_der()?;
+    // The senders that publish certificates sign with RSA.
+    PublicKey::new(PublicAlgorithm::RsaSha256, &key)?;
     let validity = certificate.validity();
-    let time = |time: SystemTime| Some(time);
-    Ok(Key {
+    let key = Key {
         id: None,
         text: Secret::new(BASE64.encode(&key))?,
-        from: time(validity.not_before.to_system_time()),
-        until: time(validity.not_after.to_system_time()),
+        from: Some(validity.not_before.to_system_time()),
+        until: Some(validity.not_after.to_system_time()),
+    };
+    // One that has ended is not trusted anyway, and a chain that ends with it says nothing else.
+    if let Some(verifier) = rules.chain.as_deref().filter(|_| key.until.is_none_or(|until| now < until)) {
+        check_chain(verifier, pem, name, now)?;
+    }
+    Ok(key)
+}
+
+/// Checks that a chain leads to one of the authorities, and that its first certificate is for `name`.
+fn check_chain(verifier: &dyn ServerCertVerifier, pem: &[u8], name: String, now: SystemTime) -> Result<(), BoxError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
+    let (certificate, authorities) = chain.split_first().ok_or("the answer holds no certificate")?;
+    let name = ServerName::try_from(name)?;
+    let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    verifier.verify_server_cert(certificate, authorities, &name, &[], now).map(drop).map_err(|cause| {
+        let context = "the chain of the certificate does not lead to a trusted authority";
+        BoxError::from(format!("{context}: {cause}"))
     })
 }

@@ -2,22 +2,31 @@ use std::{fmt, sync::Arc};
 
 use super::{
     cache::{Cache, Need},
-    certificate,
+    certificate::{self, Rules},
     client::KeyClient,
     fetched::secrets,
 };
 use crate::{
     boxed::{BoxError, BoxFuture},
     clock::{Clock, SystemClock},
+    error::ConfigError,
     head::RequestHead,
+    net::tls,
     secret::{SecretSource, Secrets},
 };
 
 /// The certificates with which Amazon SNS or PayPal signs. Each request names the URL of its certificate.
 ///
-/// A certificate is fetched only if its URL has exactly the form of the sender's certificate URLs. It must be for the
-/// sender's name and valid at the time of the request. Its chain is not verified: the TLS connection to the sender's
-/// server, which is verified against the trusted authorities, proves that it is the sender's.
+/// What is checked:
+///
+/// 1. The URL must be that of the sender's certificates to the letter, or nothing is fetched.
+/// 2. It is fetched by TLS, from a server whose own certificate is for that host and leads to a trusted authority.
+/// 3. The first certificate in the answer must have a common name of the sender's, and a key of RSA with 2048 to 8192 bits.
+/// 4. It must be valid at the time of each request.
+///
+/// That it is the sender's follows from where it comes from. Its own chain is checked only after
+/// [`trusted_roots_pem`](Self::trusted_roots_pem) or [`system_roots`](Self::system_roots), since Amazon publishes the first certificate without
+/// those that lead to an authority. Whether a certificate was revoked is not looked at.
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient}};
@@ -29,7 +38,8 @@ use crate::{
 /// ```
 pub struct CertificateKeys {
     client: Arc<dyn KeyClient>,
-    is_name: fn(&str) -> bool,
+    rules: Rules,
+    clock: Arc<dyn Clock>,
     cache: Arc<Cache>,
 }
 
@@ -45,14 +55,40 @@ impl CertificateKeys {
     }
 
     fn of(client: Arc<dyn KeyClient>, is_name: fn(&str) -> bool) -> Self {
-        let cache = cache(Arc::clone(&client), is_name, Arc::new(SystemClock));
-        Self { client, is_name, cache }
+        let (rules, clock): (_, Arc<dyn Clock>) = (Rules { is_name, chain: None }, Arc::new(SystemClock));
+        let cache = cache(Arc::clone(&client), rules.clone(), Arc::clone(&clock));
+        Self { client, rules, clock, cache }
+    }
+
+    /// Checks the chain of certificates too: it must lead to one of these authorities, in PEM, and the first certificate must be one of a
+    /// server with the name that it says. PayPal publishes whole chains. Where a sender publishes the first certificate alone, as Amazon
+    /// does, name the authority that has issued it.
+    ///
+    /// # Errors
+    /// When the text holds no certificate of an authority.
+    pub fn trusted_roots_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        self.checking_chains(Some(pem.as_ref()))
+    }
+
+    /// Checks the chain as by [`trusted_roots_pem`](Self::trusted_roots_pem), with the authorities of the operating system.
+    ///
+    /// # Errors
+    /// When the operating system trusts no certificate authority.
+    pub fn system_roots(self) -> Result<Self, ConfigError> {
+        self.checking_chains(None)
+    }
+
+    fn checking_chains(mut self, pem: Option<&[u8]>) -> Result<Self, ConfigError> {
+        self.rules.chain = Some(tls::verifier(tls::roots(pem)?)?);
+        self.cache = cache(Arc::clone(&self.client), self.rules.clone(), Arc::clone(&self.clock));
+        Ok(self)
     }
 
     /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.cache = cache(Arc::clone(&self.client), self.is_name, Arc::new(clock));
+        self.clock = Arc::new(clock);
+        self.cache = cache(Arc::clone(&self.client), self.rules.clone(), Arc::clone(&self.clock));
         self
     }
 }
@@ -69,9 +105,11 @@ fn is_paypal(name: &str) -> bool {
     name.ends_with(".paypal.com")
 }
 
-fn cache(client: Arc<dyn KeyClient>, is_name: fn(&str) -> bool, clock: Arc<dyn Clock>) -> Arc<Cache> {
-    let fetch =
-        move |url: String| -> BoxFuture<'static, _> { Box::pin(certificate::fetch(Arc::clone(&client), url, is_name)) };
+fn cache(client: Arc<dyn KeyClient>, rules: Rules, clock: Arc<dyn Clock>) -> Arc<Cache> {
+    let now = Arc::clone(&clock);
+    let fetch = move |url: String| -> BoxFuture<'static, _> {
+        Box::pin(certificate::fetch(Arc::clone(&client), url, rules.clone(), now.now()))
+    };
     Cache::of_lasting_keys(Box::new(fetch), clock)
 }
 
@@ -88,6 +126,6 @@ impl SecretSource for CertificateKeys {
 
 impl fmt::Debug for CertificateKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateKeys").finish_non_exhaustive()
+        f.debug_struct("CertificateKeys").field("checks_chain", &self.rules.chain.is_some()).finish_non_exhaustive()
     }
 }

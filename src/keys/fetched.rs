@@ -26,7 +26,10 @@ impl Key {
 
 /// Returns these keys as secrets, or the statement that the sender does not have the key.
 pub(super) fn secrets(keys: &[Key]) -> Secrets {
-    if keys.is_empty() { Secrets::unknown_key() } else { keys.iter().map(|key| key.text.clone()).collect() }
+    if keys.is_empty() {
+        return Secrets::unknown_key();
+    }
+    Secrets::from_iter(keys.iter().map(|key| key.text.clone())).published()
 }
 
 /// Sends a request, and rejects a redirect and an answer that is too large.

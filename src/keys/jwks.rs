@@ -1,4 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{Request, Uri};
@@ -14,13 +20,18 @@ use crate::{
     clock::{Clock, SystemClock},
     error::{ConfigError, ConfigErrorKind},
     head::RequestHead,
+    observe,
     secret::{SecretSource, Secrets},
+    signature::MOST_PUBLIC_KEYS,
 };
 
 /// The keys of a sender that publishes a set of them (JWKS, RFC 7517, section 5).
 ///
-/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key
-/// is tried. Otherwise all keys of the set are tried, which must not be more than 4.
+/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key is tried.
+/// Otherwise the first 4 that fit are, and a warning says if there are more.
+///
+/// A key that is malformed, or that nobody should trust (of small order, short), is left out, with a warning and a counter: the other keys of
+/// the set stay usable.
 ///
 /// The set is fetched when the first request needs it, and again after an hour. If a request names a key that is not in
 /// the set, it is fetched again, at most once in 30 seconds.
@@ -46,6 +57,8 @@ pub struct JwksKeys {
     client: Arc<dyn KeyClient>,
     clock: Arc<dyn Clock>,
     cache: Arc<Cache>,
+    /// Whether the operator was told that there are more keys than are tried.
+    has_too_many: AtomicBool,
 }
 
 impl JwksKeys {
@@ -76,10 +89,35 @@ impl JwksKeys {
         Self::of(url, Some(KeyKind::Ed25519), Arc::new(client))
     }
 
+    /// Creates a source for the keys of Fireblocks, for [`WebhookLayer::fireblocks_v2`](crate::WebhookLayer::fireblocks_v2): those of the
+    /// production environment in the United States. Other environments have sets of their own, for [`JwksKeys::new`].
+    pub fn fireblocks(client: impl KeyClient) -> Self {
+        Self::of(
+            Uri::from_static("https://keys.fireblocks.io/.well-known/jwks.json"),
+            Some(KeyKind::Rsa),
+            Arc::new(client),
+        )
+    }
+
+    /// Creates a source for the keys of ShipStation, for [`WebhookLayer::shipstation`](crate::WebhookLayer::shipstation).
+    pub fn shipstation(client: impl KeyClient) -> Self {
+        Self::of(Uri::from_static("https://api.shipengine.com/jwks"), Some(KeyKind::Rsa), Arc::new(client))
+    }
+
+    /// Creates a source for the keys of TrueLayer, for [`WebhookLayer::truelayer`](crate::WebhookLayer::truelayer). The sandbox has a set
+    /// of its own, for [`JwksKeys::new`].
+    pub fn truelayer(client: impl KeyClient) -> Self {
+        Self::of(
+            Uri::from_static("https://webhooks.truelayer.com/.well-known/jwks"),
+            Some(KeyKind::P521),
+            Arc::new(client),
+        )
+    }
+
     fn of(url: Uri, kind: Option<KeyKind>, client: Arc<dyn KeyClient>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let cache = cache(kind, Arc::clone(&client), Arc::clone(&clock));
-        Self { url, kind, client, clock, cache }
+        Self { url, kind, client, clock, cache, has_too_many: AtomicBool::new(false) }
     }
 
     /// Uses only keys of this kind, for a set that also has others.
@@ -99,7 +137,12 @@ impl JwksKeys {
     }
 
     async fn find(&self, head: RequestHead, need: Need) -> Result<Secrets, BoxError> {
-        let keys = self.cache.find(&self.url.to_string(), head.key_id(), need).await?;
+        let url = self.url.to_string();
+        let keys = self.cache.find(&url, head.key_id(), need).await?;
+        // A request that names its key is verified with that one alone, however many there are.
+        if keys.len() > MOST_PUBLIC_KEYS && !self.has_too_many.swap(true, Ordering::Relaxed) {
+            observe::keys_left_out(&url, "too_many", keys.len() - MOST_PUBLIC_KEYS);
+        }
         Ok(secrets(&keys))
     }
 }
@@ -108,8 +151,9 @@ fn cache(kind: Option<KeyKind>, client: Arc<dyn KeyClient>, clock: Arc<dyn Clock
     let fetch = move |url: String| -> BoxFuture<'static, _> {
         let client = Arc::clone(&client);
         Box::pin(async move {
+            let source = url.clone();
             let body = succeeded(send(client, Request::get(url).body(Bytes::new())?).await?)?;
-            jwk::set(&body, kind).map(Some)
+            jwk::set(&source, &body, kind).map(Some)
         })
     };
     Cache::new(Box::new(fetch), clock)

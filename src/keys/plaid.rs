@@ -112,7 +112,7 @@ impl Account {
         let unreadable = || BoxError::from("the answer contains no readable key");
         let Answer { key } = serde_json::from_slice(&body).map_err(|_| unreadable())?;
         let dates = Dates::deserialize(&key).map_err(|_| unreadable())?;
-        let mut key = jwk::one(key, Some(KeyKind::P256)).ok_or_else(unreadable)?;
+        let mut key = jwk::one(key, Some(KeyKind::P256)).map_err(|_| unreadable())?;
         // It was asked for by this id.
         key.id = None;
         key.until = dates.expired_at.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -12,25 +12,23 @@ use crate::{boxed::BoxError, delivery::Delivery, json::Pointer};
 
 /// Confirms subscriptions of Amazon SNS, for [`WebhookLayer::with_confirmation`](crate::WebhookLayer::with_confirmation).
 ///
-/// SNS first sends a `SubscriptionConfirmation` to an endpoint, and sends messages only after the URL in it was called.
-/// The layer calls the URL if the message is verified and its topic is in the list. **Messages of all other topics are
-/// rejected with 403, whatever their type:** SNS signs for all its customers, so anybody can publish to a topic of
-/// their own and send you the signed message.
+/// SNS sends a `SubscriptionConfirmation` to an endpoint before anything else, and goes on once the URL in it has been called. The layer
+/// calls it if the message is verified, and its topic is one of those of [`WebhookLayer::with_account`](crate::WebhookLayer::with_account).
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient, SnsConfirmation}};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = HttpsKeyClient::new()?;
-/// let confirmation = SnsConfirmation::new(client.clone()).topic("arn:aws:sns:us-east-1:123456789012:orders");
-/// let layer = WebhookLayer::aws_sns(CertificateKeys::aws_sns(client)).with_confirmation(confirmation);
+/// let layer = WebhookLayer::aws_sns(CertificateKeys::aws_sns(client.clone()))
+///     .with_account("arn:aws:sns:us-east-1:123456789012:orders")
+///     .with_confirmation(SnsConfirmation::new(client));
 /// # let _ = layer;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct SnsConfirmation {
     client: Arc<dyn KeyClient>,
-    topics: BTreeSet<String>,
     calls: Arc<Semaphore>,
 }
 
@@ -38,39 +36,27 @@ pub struct SnsConfirmation {
 pub(crate) enum Asked {
     /// The message does not ask for a confirmation.
     Nothing,
-    /// The message belongs to a topic that is not in the list.
+    /// It asks to call a URL that is not one of SNS.
     Unwanted,
     /// The message asks for a confirmation by a call of this URL.
     Confirm(String),
 }
 
 impl SnsConfirmation {
-    /// Creates a confirmation without topics; add them with [`topic`](Self::topic).
+    /// Creates a confirmation that calls SNS with this client.
     pub fn new(client: impl KeyClient) -> Self {
-        Self { client: Arc::new(client), topics: BTreeSet::new(), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
+        Self { client: Arc::new(client), calls: Arc::new(Semaphore::new(MOST_CALLS)) }
     }
 
-    /// Adds a topic, by its ARN.
-    #[must_use]
-    pub fn topic(mut self, arn: impl Into<String>) -> Self {
-        self.topics.insert(arn.into());
-        self
-    }
-
-    /// Returns what a verified message asks for.
+    /// Returns what a verified message of one of the layer's accounts asks for.
     pub(crate) fn asked(&self, delivery: &Delivery) -> Asked {
-        let pointers = ["Type", "TopicArn", "SubscribeURL"].map(Pointer::token);
+        let pointers = ["Type", "SubscribeURL"].map(Pointer::token);
         let Ok(values) = crate::json::scalars(delivery.body(), &pointers) else { return Asked::Unwanted };
         let mut values = values.into_iter();
         let mut next = || values.next().flatten();
-        let (kind, topic, url) = (next(), next(), next());
-        match (kind.as_deref(), topic, url) {
-            // SNS signs for everybody, so a message of another topic may be anybody's.
-            (_, topic, _) if topic.as_ref().is_none_or(|topic| !self.topics.contains(&**topic)) => Asked::Unwanted,
-            (Some("SubscriptionConfirmation"), _, Some(url)) if is_subscription(&url) => {
-                Asked::Confirm(url.into_owned())
-            }
-            (Some("SubscriptionConfirmation"), ..) => Asked::Unwanted,
+        match (next().as_deref(), next()) {
+            (Some("SubscriptionConfirmation"), Some(url)) if is_subscription(&url) => Asked::Confirm(url.into_owned()),
+            (Some("SubscriptionConfirmation"), _) => Asked::Unwanted,
             _ => Asked::Nothing,
         }
     }
@@ -103,7 +89,7 @@ fn is_subscription(url: &str) -> bool {
 
 impl fmt::Debug for SnsConfirmation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SnsConfirmation").field("topics", &self.topics).finish_non_exhaustive()
+        f.debug_struct("SnsConfirmation").finish_non_exhaustive()
     }
 }
 

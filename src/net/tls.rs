@@ -1,5 +1,7 @@
 use std::{error::Error, io, net::IpAddr, sync::Arc};
 
+#[cfg(feature = "remote-keys")]
+use rustls::client::{WebPkiServerVerifier, danger::ServerCertVerifier};
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     client::Resumption,
@@ -54,6 +56,14 @@ pub(crate) fn config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> 
     // The client speaks only HTTP/1.1; without this, a server could choose another protocol.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config).into())
+}
+
+/// Returns what checks the certificate of a server and its chain. Revocation is not looked at.
+#[cfg(feature = "remote-keys")]
+pub(crate) fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<dyn ServerCertVerifier>, ConfigError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+    Ok(verifier.map_err(|cause| misconfigured("certificates cannot be verified").with_source(cause))?)
 }
 
 /// Returns the settings of a connection on which the client is known by another identity. Sessions are not resumed: one of a connection

@@ -37,6 +37,15 @@ pub(crate) fn body_not_covered(provider: &str) {
     );
 }
 
+/// Keys that a sender publishes are left out.
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(source: &str, reason: &'static str, count: usize) {
+    warn!(
+        target: TARGET, source, reason, count,
+        "keys that the sender publishes are not used; requests that they have signed are rejected"
+    );
+}
+
 /// A layer was built with a weak scheme.
 pub(crate) fn weak_scheme(provider: &str, weakness: &'static str) {
     warn!(target: TARGET, provider, "this scheme is weaker than it could be: {weakness}");
@@ -382,10 +391,10 @@ pub(crate) fn large_payload(event_type: &str, bytes: usize) {
     );
 }
 
-/// The application's redaction of an answer panicked.
+/// A redaction of the application panicked.
 #[cfg(feature = "send")]
 pub(crate) fn redaction_panicked() {
-    error!(target: TARGET, "the redaction of an answer panicked; the answer is not stored");
+    error!(target: TARGET, "a redaction panicked; what it was about to hide is neither stored nor shown");
 }
 
 /// A request to the API failed by a fault of the server.
@@ -438,6 +447,30 @@ pub(crate) fn inbox_exhausted(events: u64) {
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_overtaken(event: &dyn std::fmt::Display) {
     warn!(target: TARGET, %event, "a handler outlived the lease of its event: the event may have run twice");
+}
+
+/// What was stored of an event cannot be read.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_unreadable(reason: &str) {
+    error!(target: TARGET, reason, "an event that was stored cannot be read, and is dead");
+}
+
+/// A message of a queue cannot have been written by who has the key.
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_forged(message: &dyn std::fmt::Display, reason: &str) {
+    error!(target: TARGET, %message, reason, "a message of the queue is not one that was sealed for it, and is dead: somebody else may write into the queue");
+}
+
+/// A queue takes no messages of this size.
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_too_large(provider: &str, bytes: usize) {
+    error!(target: TARGET, provider, bytes, "a delivery is larger than what the queue takes; its sender is told so, and may not repeat it");
+}
+
+/// A body limit is lowered to what a queue takes.
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_limits_bodies(provider: &str, limit: usize, lowered: usize) {
+    warn!(target: TARGET, provider, limit, lowered, "the queue takes smaller messages than the layer; its body limit is lowered to that");
 }
 
 /// A job of an inbox panicked outside of its handler.

@@ -112,6 +112,13 @@ fn count(key: &Key) {
     with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(1));
 }
 
+/// Keys that a sender publishes are left out.
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(reason: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    metrics::counter!("webhook_keys_left_out_total", "reason" => reason).increment(count);
+}
+
 /// A duplicate of a delivery arrived.
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(provider: &str, state: &'static str) {

@@ -97,6 +97,13 @@ pub(crate) fn store_failed(provider: &str, call: &'static str, cause: &crate::er
     meter::store_failed(provider, call);
 }
 
+/// Keys that a sender publishes are left out; `source` is their address.
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(source: &str, reason: &'static str, count: usize) {
+    events::keys_left_out(source, reason, count);
+    meter::keys_left_out(reason, count);
+}
+
 /// A new message was stored, with its deliveries.
 #[cfg(feature = "send")]
 pub(crate) fn dispatched(deliveries: u32) {

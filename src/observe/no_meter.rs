@@ -32,6 +32,9 @@ impl Timer {
     }
 }
 
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(_reason: &'static str, _count: usize) {}
+
 #[cfg(feature = "idempotency")]
 pub(crate) fn duplicate(_provider: &str, _state: &'static str) {}
 

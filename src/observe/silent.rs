@@ -6,6 +6,9 @@ pub(crate) fn panicked(_provider: &str) {}
 
 pub(crate) fn body_not_covered(_provider: &str) {}
 
+#[cfg(feature = "remote-keys")]
+pub(crate) fn keys_left_out(_source: &str, _reason: &'static str, _count: usize) {}
+
 pub(crate) fn weak_scheme(_provider: &str, _weakness: &'static str) {}
 
 pub(crate) fn not_verified(_provider: &str) {}
@@ -170,6 +173,18 @@ pub(crate) fn inbox_exhausted(_events: u64) {}
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_overtaken(_event: &dyn std::fmt::Display) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_unreadable(_reason: &str) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_forged(_message: &dyn std::fmt::Display, _reason: &str) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_too_large(_provider: &str, _bytes: usize) {}
+
+#[cfg(feature = "inbox")]
+pub(crate) fn sink_limits_bodies(_provider: &str, _limit: usize, _lowered: usize) {}
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_worker_panicked() {}

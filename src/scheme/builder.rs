@@ -6,17 +6,17 @@ use super::{
     answer::Answer,
     content::Part,
     freshness::{JsonForm, TimestampUnit},
-    grammar::{Grammar, MOST_ASYMMETRIC},
+    grammar::Grammar,
     handshake::Handshake,
-    jwt::UrlClaim,
+    jwt::{Detached, UrlClaim},
     key_form::KeyForm,
     message::MessageSignature,
-    template::Algorithm,
+    template::{Algorithm, SameAccount},
 };
 use crate::{
     field::Field,
     form::Form,
-    signature::{Encoding, MacAlgorithm, PublicAlgorithm},
+    signature::{Encoding, MOST_PUBLIC_KEYS, MacAlgorithm, PublicAlgorithm},
 };
 
 /// Declares how a sender signs, with a method for each fact.
@@ -61,6 +61,7 @@ pub struct SchemeBuilder {
     /// Which URLs are those of the sender's certificates.
     pub(super) key_url: Option<fn(&str) -> bool>,
     /// Headers that must have one value.
+    pub(super) shared_key: Option<SameAccount>,
     pub(super) required_headers: Vec<(&'static str, &'static str)>,
     pub(super) secret_prefix: Option<Cow<'static, str>>,
     pub(super) secret_length: Option<usize>,
@@ -71,6 +72,7 @@ pub struct SchemeBuilder {
     pub(super) digest: Option<(Field, Encoding)>,
     pub(super) empty_without_digest: bool,
     pub(super) jwt: bool,
+    pub(super) detached: Option<Detached>,
     pub(super) message: Option<MessageSignature>,
     pub(super) jwt_macs: &'static [MacAlgorithm],
     pub(super) claims: Vec<(Cow<'static, str>, Option<Cow<'static, str>>)>,
@@ -131,7 +133,7 @@ impl SchemeBuilder {
             locate: None,
             every_line: false,
             grammar: match algorithm {
-                Algorithm::Public(_) => Grammar { most: MOST_ASYMMETRIC, ..Grammar::default() },
+                Algorithm::Public(_) => Grammar { most: MOST_PUBLIC_KEYS, ..Grammar::default() },
                 _ => Grammar::default(),
             },
             encoding: None,
@@ -140,6 +142,7 @@ impl SchemeBuilder {
             key_without: Vec::new(),
             key_id: None,
             key_url: None,
+            shared_key: None,
             required_headers: Vec::new(),
             secret_prefix: None,
             secret_length: None,
@@ -149,6 +152,7 @@ impl SchemeBuilder {
             digest: None,
             empty_without_digest: false,
             jwt: false,
+            detached: None,
             message: None,
             jwt_macs: &[],
             claims: Vec::new(),
@@ -335,6 +339,44 @@ impl SchemeBuilder {
         self
     }
 
+    /// Says what also stands between items, for senders that write whole lists one after the other. A parameter that all lists have with the
+    /// same value is one.
+    pub fn or_items(mut self, separator: impl Into<String>) -> Self {
+        self.grammar.also_items = Some(separator.into());
+        self
+    }
+
+    /// Says that the first item of a list without keys is not a signature, but a parameter of this name, which
+    /// [`Field::param`](crate::scheme::Field::param) reads.
+    ///
+    /// ```
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// // `X-Signature: 1700000000,<hex>,<hex>`
+    /// let scheme = Scheme::hmac_sha256().header("x-signature").items(",").first_item("t").hex()
+    ///     .timestamp(Field::param("t"))
+    ///     .signs("{timestamp}.{body}")
+    ///     .build()?;
+    /// # let _ = scheme;
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn first_item(mut self, name: impl Into<String>) -> Self {
+        self.grammar.first = Some(name.into());
+        self
+    }
+
+    /// Says that an item with any key is a signature, for senders whose keys are names of secrets: every secret is tried with each.
+    pub fn any_key(mut self) -> Self {
+        self.grammar.any_key = true;
+        self
+    }
+
+    /// Sets the text that stands before each signature of a list, such as `sha256/`. An item without it is skipped.
+    pub fn signature_prefix(mut self, text: impl Into<String>) -> Self {
+        self.grammar.before = Some(text.into());
+        self
+    }
+
     /// Declares that the signature is written in hexadecimal digits, in upper or lower case.
     pub fn hex(mut self) -> Self {
         self.encoding = Some(Encoding::Hex);
@@ -429,9 +471,40 @@ impl SchemeBuilder {
 
     /// Signatures of ECDSA are two numbers of 32 bytes, and not DER.
     fn two_numbers(&mut self) {
-        if self.algorithm == Algorithm::Public(PublicAlgorithm::EcdsaP256) {
-            self.algorithm = Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed);
-        }
+        self.algorithm = match self.algorithm {
+            Algorithm::Public(PublicAlgorithm::EcdsaP256) => Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed),
+            Algorithm::Public(PublicAlgorithm::EcdsaP521) => Algorithm::Public(PublicAlgorithm::EcdsaP521Fixed),
+            other => other,
+        };
+    }
+
+    /// Declares that the signature is a JSON Web Signature with detached content (RFC 7515, appendix F) in the header: `<header>..<signature>`,
+    /// over that header and the body. `.signs(…)` and the encoding are not declared. The algorithm is that of the scheme, and a signature
+    /// that names another one, or a critical extension, is rejected. [`Field::token_header`](crate::scheme::Field::token_header) reads the
+    /// header of the signature, for example the id of the key.
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// let scheme = Scheme::rsa_sha512().header("x-jws-signature").key_pem().detached_jws()
+    ///     .key_id(Field::token_header("kid"))
+    ///     .id(Field::json("/id"))
+    ///     .build()?;
+    /// assert!(scheme.covers_body() && scheme.id_is_signed());
+    /// # }
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn detached_jws(self) -> Self {
+        self.detached(Detached::Body)
+    }
+
+    /// As [`detached_jws`](Self::detached_jws), for a sender that signs more than the body.
+    pub(crate) fn detached(mut self, detached: Detached) -> Self {
+        self = self.jwt();
+        self.detached = Some(detached);
+        self.parts = Some(vec![Part::DetachedJws(detached)]);
+        self
     }
 
     /// Declares that the sender signs HTTP messages (RFC 9421), with the digest of the body of RFC 9530. The headers are
@@ -772,6 +845,32 @@ impl SchemeBuilder {
     /// [`Delivery::account`](crate::Delivery::account).
     pub fn account(mut self, field: Field) -> Self {
         self.account = Some(field);
+        self
+    }
+
+    /// Declares that the sender signs for all its customers with the same key. The layer then needs
+    /// [`with_account`](crate::WebhookLayer::with_account), and rejects the messages of other accounts. The field of
+    /// [`account`](Self::account) must be signed.
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Scheme, scheme::Field};
+    ///
+    /// let scheme = Scheme::rsa_sha256().header("x-acme-signature").base64().key_pem().signs("{body}")
+    ///     .account(Field::json("/subscription_id"))
+    ///     .shared_key()
+    ///     .build()?;
+    /// assert!(scheme.needs_account());
+    /// # }
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    pub fn shared_key(self) -> Self {
+        self.shared_key_of(|wanted, found| wanted == found)
+    }
+
+    /// As [`shared_key`](Self::shared_key), where an account can be written in more than one way.
+    pub(crate) fn shared_key_of(mut self, is_same: SameAccount) -> Self {
+        self.shared_key = Some(is_same);
         self
     }
 

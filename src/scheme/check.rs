@@ -264,28 +264,29 @@ impl Check {
         }
     }
 
-    /// Ends the check, with the whole body.
-    pub(crate) fn finish(self, head: Head<'_>, body: Bytes) -> Result<Outcome, VerifyError> {
+    /// Ends the check, with the whole body. It is called once.
+    pub(crate) fn finish(&mut self, head: Head<'_>, body: Bytes) -> Result<Outcome, VerifyError> {
         let Self { kind, ring, now } = self;
+        let now = *now;
         match kind {
             CheckKind::Custom(code) => {
-                let binding = code.verify(head, &body, Keys { ring: &ring, now }, now).map_err(|error| {
-                    Checked::Custom(&*code).hint_from_body(error, Arrived::whole(head, &body), &ring, now)
+                let binding = code.verify(head, &body, Keys { ring, now }, now).map_err(|error| {
+                    Checked::Custom(&**code).hint_from_body(error, Arrived::whole(head, &body), ring, now)
                 })?;
-                Ok(custom_outcome(&*code, binding, body, &ring))
+                Ok(custom_outcome(&**code, binding, body, ring))
             }
             CheckKind::Declared(verification) => {
-                let template = Arc::clone(&verification.template);
                 let (proof, family) = verification.finish(head, &body, now).map_err(|error| {
-                    Checked::Declared(&template).hint_from_body(error, Arrived::whole(head, &body), &ring, now)
+                    let checked = Checked::Declared(&verification.template);
+                    checked.hint_from_body(error, Arrived::whole(head, &body), ring, now)
                 })?;
-                template.outcome(head, body, &ring, proof, family)
+                verification.template.outcome(head, body, ring, proof, family)
             }
             CheckKind::Skipped(Kind::Custom { code, .. }) => {
-                Ok(custom_outcome(&*code, Binding::default(), body, &ring))
+                Ok(custom_outcome(&**code, Binding::default(), body, ring))
             }
             CheckKind::Skipped(Kind::Declared(template)) => {
-                template.outcome(head, body, &ring, Proof::default(), template.family(head))
+                template.outcome(head, body, ring, Proof::default(), template.family(head))
             }
         }
     }

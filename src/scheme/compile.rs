@@ -50,6 +50,7 @@ impl SchemeBuilder {
             ));
         }
         let coverage = self.check(&content, timestamp.as_ref(), id.as_ref())?;
+        self.check_account(&content)?;
         let signs_challenges = self.signs_challenges(&content)?;
         let payload = json_pointer(&self.payload)?;
         let families = Template::families(&locate);
@@ -94,6 +95,7 @@ impl SchemeBuilder {
             },
             key_id,
             key_url: self.key_url,
+            shared_key: self.shared_key,
             required_headers: self
                 .required_headers
                 .iter()
@@ -250,6 +252,7 @@ impl SchemeBuilder {
             Algorithm::Mac(MacAlgorithm::Sha384) => "HS384",
             Algorithm::Mac(MacAlgorithm::Sha512) => "HS512",
             Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed) => "ES256",
+            Algorithm::Public(PublicAlgorithm::EcdsaP521Fixed) => "ES512",
             Algorithm::Public(PublicAlgorithm::Ed25519) => "EdDSA",
             Algorithm::Public(PublicAlgorithm::RsaSha256) => "RS256",
             Algorithm::Public(PublicAlgorithm::RsaSha512) => "RS512",
@@ -258,7 +261,12 @@ impl SchemeBuilder {
         if !matches!(self.locate, Some(RawLocate::Headers(_))) || self.every_line || self.grammar.items.is_some() {
             return Err(error("a token stands alone in a header"));
         }
+        let has_claims = !self.claims.is_empty() || !self.claims_of_application.is_empty() || self.url_claim.is_some();
+        if self.detached.is_some() && (has_claims || self.digest.is_some()) {
+            return Err(error("a detached signature has no claims; it signs the body itself"));
+        }
         Ok(Some(Jwt {
+            detached: self.detached,
             algorithm,
             others: self.jwt_macs,
             claims: self.claims.clone(),
@@ -293,7 +301,7 @@ impl SchemeBuilder {
         let body = self.whole_event
             || self.digest.is_some()
             || self.message.is_some()
-            || has(|part| matches!(part, Part::Body | Part::BodySha256 | Part::Fields(_)));
+            || has(|part| matches!(part, Part::Body | Part::BodySha256 | Part::DetachedJws(_) | Part::Fields(_)));
         if has(|part| matches!(part, Part::Body)) && matches!(self.locate, Some(RawLocate::Json(_))) {
             return Err(error("a signature in the body cannot sign that body"));
         }
@@ -311,6 +319,23 @@ impl SchemeBuilder {
             first && places.joined.iter().flat_map(|joined| &joined.places).all(is_signed)
         });
         Ok(Coverage { body, id: id_is_signed, timestamp })
+    }
+
+    /// Checks that an account that is compared is signed: anybody could write another one.
+    fn check_account(&self, content: &[Part]) -> Result<(), ConfigError> {
+        if self.shared_key.is_none() {
+            return Ok(());
+        }
+        let account = self.account.as_ref().map(Field::compile).transpose()?;
+        let Some(account) = account.filter(|account| account.joined.is_none()) else {
+            return Err(error("`.shared_key()` needs `.account(…)` with one field, which says whose message it is"));
+        };
+        let in_body =
+            |place: &Place| matches!(place, Place::Json(_)) && (self.digest.is_some() || self.message.is_some());
+        if account.places.iter().all(|place| in_body(place) || is_signed(content, place)) {
+            return Ok(());
+        }
+        Err(error("the account is not signed, so that anybody could write another one; take `.shared_key()` away"))
     }
 
     /// Checks that algorithm, form of the key and handshakes fit.
@@ -360,14 +385,21 @@ impl SchemeBuilder {
         if !self.grammar.keys.is_empty() && self.grammar.pairs.is_none() {
             return Err(error("`.key(…)` needs `.pairs(…)`"));
         }
-        if self.grammar.pairs.is_some() && self.grammar.keys.is_empty() && !self.grammar.keys_are_ids {
+        let has_keys = !self.grammar.keys.is_empty() || self.grammar.keys_are_ids || self.grammar.any_key;
+        if self.grammar.any_key && self.grammar.pairs.is_none() {
+            return Err(error("`.any_key()` needs `.pairs(…)`"));
+        }
+        if self.grammar.first.is_some() && (self.grammar.items.is_none() || self.grammar.pairs.is_some()) {
+            return Err(error("`.first_item(…)` needs `.items(…)`, and is for items without keys"));
+        }
+        if self.grammar.pairs.is_some() && !has_keys {
             return Err(error("`.pairs(…)` needs `.key(…)`, to tell which of them is the signature"));
         }
         let in_signature = |places: Option<&Places>| {
             places.is_some_and(|places| places.places.iter().any(|place| matches!(place, Place::Param(_))))
         };
         let in_content = content.iter().any(|part| matches!(part, Part::Param(_)));
-        let has_params = self.grammar.pairs.is_some() || self.message.is_some();
+        let has_params = self.grammar.pairs.is_some() || self.grammar.first.is_some() || self.message.is_some();
         if (in_content || in_signature(timestamp) || in_signature(id)) && !has_params {
             return Err(error("a parameter of the signature header needs `.pairs(…)`"));
         }
@@ -424,9 +456,9 @@ impl SchemeBuilder {
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
-            (Place::Claim(_) | Place::TokenHeader(_), Part::Jwt) | (Place::Json(_), Part::Body | Part::Fields(_)) => {
-                true
-            }
+            (Place::Claim(_) | Place::TokenHeader(_), Part::Jwt)
+            | (Place::TokenHeader(_), Part::DetachedJws(_))
+            | (Place::Json(_), Part::Body | Part::DetachedJws(_) | Part::Fields(_)) => true,
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Param(_), Part::MessageBase) => true,
             (Place::Json(pointer), Part::AwsSns) => aws_sns::signs(pointer),
@@ -451,6 +483,7 @@ fn is_deferred(content: &[Part], timestamp: Option<&Places>, id: Option<&Places>
         Part::AwsSns
         | Part::BodyCrc32
         | Part::BodySha256
+        | Part::DetachedJws(_)
         | Part::Fields(_)
         | Part::Json(_)
         | Part::JsonOrNothing(_) => true,

@@ -2,6 +2,7 @@ use http::HeaderName;
 
 use super::{
     grammar::LONGEST_HEADER,
+    jwt::Detached,
     subject::{named, named_key},
 };
 use crate::{
@@ -20,6 +21,8 @@ pub(crate) enum Part {
     BodyCrc32,
     /// The SHA-256 of the body, in hexadecimal digits.
     BodySha256,
+    /// What a signature with detached content signs, which is the whole text.
+    DetachedJws(Detached),
     /// The id that the sender has given to this endpoint, which the application says.
     EndpointId,
     /// The fields of a form, in one of the ways of writing them.
@@ -53,7 +56,7 @@ impl Part {
             Self::Header(name) => Subject::Header(name.clone()),
             Self::Id => named("the signed id"),
             Self::Param(key) | Self::Query(key) => named_key(key),
-            Self::Jwt => named("the token"),
+            Self::DetachedJws(_) | Self::Jwt => named("the token"),
             Self::Listed(_) => named("the list of signed headers"),
             Self::Path => named("the signed path"),
             Self::Timestamp => named("the signed timestamp"),
@@ -85,6 +88,7 @@ impl Part {
             | Self::Body
             | Self::BodyCrc32
             | Self::BodySha256
+            | Self::DetachedJws(_)
             | Self::EndpointId
             | Self::Fields(_)
             | Self::Json(_)

@@ -62,6 +62,7 @@ pub(crate) fn rules(
             | Part::Body
             | Part::BodyCrc32
             | Part::BodySha256
+            | Part::DetachedJws(_)
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt
@@ -103,6 +104,7 @@ pub(crate) fn rules(
                 | Part::Body
                 | Part::BodyCrc32
                 | Part::BodySha256
+                | Part::DetachedJws(_)
                 | Part::EndpointId
                 | Part::Fields(_)
                 | Part::Header(_)
@@ -129,6 +131,7 @@ pub(crate) fn rules(
             | Part::Body
             | Part::BodyCrc32
             | Part::BodySha256
+            | Part::DetachedJws(_)
             | Part::EndpointId
             | Part::Fields(_)
             | Part::Jwt

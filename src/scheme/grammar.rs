@@ -12,10 +12,18 @@ pub(crate) struct Grammar {
     pub(crate) prefix: Option<String>,
     /// Separates the items of a list.
     pub(crate) items: Option<String>,
-    /// Separates the key and the value of an item.
+    /// Stands between the items of a list too.
+    pub(crate) also_items: Option<String>,
+    /// Where the items have no keys: the name by which the first one is a parameter.
+    pub(crate) first: Option<String>,
+    /// Stands before each signature.
+    pub(crate) before: Option<String>,
+    /// Stands between key and value of an item.
     pub(crate) pairs: Option<String>,
     /// The keys whose values are signatures; all others are skipped.
     pub(crate) keys: Vec<String>,
+    /// Whether the values of all keys are signatures.
+    pub(crate) any_key: bool,
     /// Whether the keys are those of secrets: an item counts for the secret whose id is its key.
     pub(crate) keys_are_ids: bool,
     /// Whether the signatures of the first key that is there are the only ones that count.
@@ -31,10 +39,6 @@ pub(crate) type Candidates = SmallVec<[Tag; 1]>;
 /// No sender rotates more keys than this at once, and each one costs a comparison.
 pub(crate) const MOST_CANDIDATES: usize = 16;
 
-/// Of signatures with public keys no more than this, and as many keys: each pair of the two costs a verification, where a MAC
-/// is made once for all signatures. A rotation needs two.
-pub(crate) const MOST_ASYMMETRIC: usize = 4;
-
 /// No true signature header is longer.
 pub(crate) const LONGEST_HEADER: usize = 4096;
 
@@ -43,8 +47,12 @@ impl Default for Grammar {
         Self {
             prefix: None,
             items: None,
+            also_items: None,
+            first: None,
+            before: None,
             pairs: None,
             keys: Vec::new(),
+            any_key: false,
             keys_are_ids: false,
             first_key_alone: false,
             most: MOST_CANDIDATES,
@@ -64,14 +72,21 @@ impl Grammar {
     /// The items of a header value, each with its key where the grammar has keys.
     fn items<'h>(&'h self, value: &'h [u8]) -> impl Iterator<Item = (Option<&'h [u8]>, &'h [u8])> {
         let rest = self.strip(value).unwrap_or_default();
-        split(rest, self.items.as_deref()).map(|item| match &self.pairs {
-            Some(pairs) => match find(item, pairs.as_bytes()) {
+        let items = split(rest, self.items.as_deref()).flat_map(|item| split(item, self.also_items.as_deref()));
+        items.enumerate().map(|(index, item)| match (&self.pairs, &self.first) {
+            (Some(pairs), _) => match find(item, pairs.as_bytes()) {
                 Some(at) => (Some(&item[..at]), &item[at + pairs.len()..]),
                 // An item without a separator has no key, and is nothing.
                 None => (Some(&b""[..]), item),
             },
-            None => (None, item),
+            (None, Some(first)) if index == 0 => (Some(first.as_bytes()), item),
+            (None, _) => (None, item),
         })
+    }
+
+    /// Whether the values of this key are signatures.
+    fn is_of_signatures(&self, key: &[u8]) -> bool {
+        self.any_key || self.keys.iter().any(|ours| ours.as_bytes() == key)
     }
 
     /// Adds the signatures of one header value, each decoded by `decode`. Those that are not of the scheme's form are left
@@ -86,10 +101,13 @@ impl Grammar {
         if value.len() > LONGEST_HEADER {
             return Err(VerifyError::new(VerifyErrorKind::MalformedSignature));
         }
-        let strongest =
-            self.keys.iter().find(|key| self.has_item(value, key.as_bytes())).filter(|_| self.first_key_alone);
+        let strongest = match self.first_key_alone {
+            true => self.keys.iter().find(|key| self.has_item(value, key.as_bytes())),
+            false => None,
+        };
         for (key, item) in self.items(value) {
-            if key.is_some_and(|key| !self.keys.iter().any(|ours| ours.as_bytes() == key))
+            let Some(item) = item.strip_prefix(self.before.as_deref().unwrap_or_default().as_bytes()) else { continue };
+            if key.is_some_and(|key| !self.is_of_signatures(key))
                 || strongest.is_some_and(|strongest| key != Some(strongest.as_bytes()))
             {
                 continue;
@@ -134,7 +152,9 @@ impl Grammar {
     pub(crate) fn param<'h>(&'h self, value: &'h [u8], name: &str) -> Result<Option<&'h [u8]>, ()> {
         let mut values = self.items(value).filter(|(key, _)| *key == Some(name.as_bytes())).map(|(_, item)| item);
         let first = values.next();
-        if values.next().is_some() { Err(()) } else { Ok(first) }
+        // A sender that writes whole lists one after the other repeats what they have in common.
+        let may_repeat = self.also_items.is_some();
+        if values.any(|other| !may_repeat || Some(other) != first) { Err(()) } else { Ok(first) }
     }
 }
 
@@ -160,7 +180,7 @@ pub(crate) fn split<'h>(text: &'h [u8], separator: Option<&'h str>) -> impl Iter
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     match what {
         [] => None,
-        [byte] => text.iter().position(|other| other == byte),
+        [byte] => memchr::memchr(*byte, text),
         _ => text.windows(what.len()).position(|window| window == what),
     }
 }
@@ -189,6 +209,34 @@ mod tests {
         assert_eq!(stripe().param(b"t=1,v1=a", "t"), Ok(Some(&b"1"[..])));
         assert_eq!(stripe().param(b"t=1,t=1", "t"), Err(()));
         assert_eq!(stripe().param(b"v1=a", "t"), Ok(None));
+    }
+
+    #[test]
+    fn the_first_item_may_be_a_parameter_and_the_others_signatures() {
+        let recurly = Grammar { items: Some(",".into()), first: Some("t".into()), ..Grammar::default() };
+        assert_eq!(recurly.param(b"17,a,b", "t"), Ok(Some(&b"17"[..])));
+        assert_eq!(candidates(&recurly, "17,a,b"), Some(2));
+        assert_eq!(candidates(&recurly, "17"), Some(0));
+    }
+
+    #[test]
+    fn signatures_may_have_any_key_and_a_text_before_them() {
+        let grammar = Grammar {
+            items: Some(",".into()),
+            pairs: Some("/".into()),
+            any_key: true,
+            before: Some("SHA256/".into()),
+            ..Grammar::default()
+        };
+        assert_eq!(candidates(&grammar, "1/SHA256/a,2/SHA256/b,3/SHA512/c,SHA256/d"), Some(2));
+    }
+
+    #[test]
+    fn lists_that_follow_each_other_share_what_is_equal_in_them() {
+        let grammar = Grammar { also_items: Some(" ".into()), ..stripe() };
+        assert_eq!(candidates(&grammar, "t=1,v1=a t=1,v1=b"), Some(2));
+        assert_eq!(grammar.param(b"t=1,v1=a t=1,v1=b", "t"), Ok(Some(&b"1"[..])));
+        assert_eq!(grammar.param(b"t=1,v1=a t=2,v1=b", "t"), Err(()));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::{
     arrived::Arrived,
     freshness::{Freshness, check},
     grammar::Candidates,
-    jwt::Token,
     look::{Look, Render},
     subject::{ambiguous, missing, named, named_key},
     template::{Algorithm, Locate, Template},
@@ -136,8 +135,8 @@ impl Template {
 
     /// Decodes the value of one place into a tag.
     pub(crate) fn decode(&self, text: &[u8]) -> Option<Tag> {
-        if self.jwt.is_some() {
-            return Token::parse(text)?.signature();
+        if let Some(jwt) = &self.jwt {
+            return jwt.token(text)?.signature();
         }
         let length = match self.algorithm {
             Algorithm::Hash(hash) => hash.length(),

@@ -4,6 +4,8 @@
 //! 2. A token with critical extensions (`crit`) is rejected: none is known here.
 //! 3. `exp`, `nbf` and `iat` are whole numbers. One that is not is a fault, and no absence.
 //! 4. A claim that is looked at is there once.
+//!
+//! A signature with detached content (RFC 7515, appendix F) has the same form, without its middle part: it signs the body, and has no claims.
 
 use std::{
     borrow::Cow,
@@ -27,6 +29,8 @@ use crate::{
 /// The declaration of a scheme's tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Jwt {
+    /// Where it has no claims, what it signs.
+    pub(crate) detached: Option<Detached>,
     /// Which name of the scheme's algorithm a token has.
     pub(crate) algorithm: &'static str,
     /// Other MACs with the same key, of which a token may have one. The length of its signature says which.
@@ -39,7 +43,15 @@ pub(crate) struct Jwt {
     pub(crate) url: Option<(Cow<'static, str>, UrlClaim)>,
 }
 
-/// How a claim contains the URL.
+/// What a signature with detached content signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detached {
+    Body,
+    /// Method, path, the headers that it lists, and the body.
+    TrueLayer,
+}
+
+/// What a claim says of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UrlClaim {
     /// Its SHA-256 in hexadecimal digits.
@@ -60,10 +72,19 @@ pub(crate) struct Token<'t> {
 impl<'t> Token<'t> {
     /// Cuts a token in its three parts, none of which is empty.
     pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
+        Self::cut(text).filter(|token| !token.claims.is_empty())
+    }
+
+    /// Cuts a signature with detached content, `<header>..<signature>`.
+    pub(crate) fn parse_detached(text: &'t [u8]) -> Option<Self> {
+        Self::cut(text).filter(|token| token.claims.is_empty())
+    }
+
+    fn cut(text: &'t [u8]) -> Option<Self> {
         let mut dots = text.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
         let (first, second) = (dots.next()?, dots.next()?);
         let (header, claims, signature) = (&text[..first], &text[first + 1..second], &text[second + 1..]);
-        let is_whole = dots.next().is_none() && !header.is_empty() && !claims.is_empty() && !signature.is_empty();
+        let is_whole = dots.next().is_none() && !header.is_empty() && !signature.is_empty();
         is_whole.then_some(Self { signed: &text[..second], header, claims, signature })
     }
 
@@ -75,6 +96,11 @@ impl<'t> Token<'t> {
     /// The JSON of the header.
     pub(crate) fn header(&self) -> Option<Vec<u8>> {
         BASE64URL_NOPAD.decode(self.header).ok()
+    }
+
+    /// The header, as it is signed.
+    pub(crate) fn encoded_header(&self) -> &'t [u8] {
+        self.header
     }
 
     /// The JSON of the claims.
@@ -117,6 +143,11 @@ pub(crate) fn claim<'c>(claims: &'c [u8], name: &str) -> Option<Cow<'c, str>> {
 }
 
 impl Jwt {
+    /// Cuts a token of this kind.
+    pub(crate) fn token<'t>(&self, text: &'t [u8]) -> Option<Token<'t>> {
+        if self.detached.is_some() { Token::parse_detached(text) } else { Token::parse(text) }
+    }
+
     /// Checks all that a token says, but for the digest of the body. Whether it is signed shows later.
     pub(crate) fn check(
         &self,
@@ -132,6 +163,9 @@ impl Jwt {
         let signature = token.signature().ok_or_else(malformed)?;
         if header.alg != self.name(&signature) || header.crit.is_some() {
             return Err(malformed());
+        }
+        if self.detached.is_some() {
+            return Ok(());
         }
         check_times(claims, settings.tolerance.unwrap_or(DEFAULT_LEEWAY), now)?;
         let own = self.claims.iter().map(|(name, wanted)| (&**name, wanted.as_deref()));
@@ -207,6 +241,15 @@ mod tests {
         assert_eq!((token.signed, token.signature), (&b"aa.bb"[..], &b"cc"[..]));
         for text in ["", ".", "..", "a.b", "a.b.", ".b.c", "a..c", "a.b.c.", "a.b.c.d", "a"] {
             assert!(Token::parse(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signature_with_detached_content_has_no_middle_part() {
+        let token = Token::parse_detached(b"aa..cc").unwrap();
+        assert_eq!((token.encoded_header(), token.signature), (&b"aa"[..], &b"cc"[..]));
+        for text in ["", ".", "..", "aa..", "..cc", "a.b.c", "a...c", "a..c.", "a.c"] {
+            assert!(Token::parse_detached(text.as_bytes()).is_none(), "{text}");
         }
     }
 

@@ -1,15 +1,13 @@
 use std::time::SystemTime;
 
-use super::{
-    grammar::MOST_ASYMMETRIC,
-    template::{Algorithm, Template},
-};
+use super::template::{Algorithm, Template};
 use crate::{
     delivery::{Delivery, Fact, Mode},
     error::{ConfigError, ConfigErrorKind, Hint, HintKind, VerifyError, VerifyErrorKind},
     secret::{Secret, Secrets, Unknown},
     signature::{
-        Encoding, MacAlgorithm, MacState, PublicAlgorithm, PublicKey, Tag, public_key_info, token_tag, verify_any,
+        Encoding, MOST_PUBLIC_KEYS, MacAlgorithm, MacState, PublicAlgorithm, PublicKey, Tag, public_key_info,
+        token_tag, verify_any,
     },
 };
 
@@ -41,7 +39,9 @@ impl KeyRing {
         if secrets.is_empty() && template.algorithm != Algorithm::Unsigned {
             return Err(ConfigError::new(ConfigErrorKind::Secret, "there is no secret"));
         }
-        if secrets.len() > MOST_ASYMMETRIC && matches!(template.algorithm, Algorithm::Public(_)) {
+        // What a sender publishes is not the application's choice: the keys that fit are used, and the others are not.
+        let takes_some = secrets.is_published() && matches!(template.algorithm, Algorithm::Public(_));
+        if secrets.len() > MOST_PUBLIC_KEYS && !takes_some && matches!(template.algorithm, Algorithm::Public(_)) {
             let message = "there are more than 4 public keys, each of which would be tried with each signature";
             return Err(ConfigError::new(ConfigErrorKind::Secret, message));
         }
@@ -50,10 +50,29 @@ impl KeyRing {
         }
         let mut shortest = usize::MAX;
         let mut states = Vec::with_capacity(secrets.len());
+        let (mut fit, mut unfit) = (0, None);
         for entry in secrets.entries() {
-            let key = template.key.decode(entry.secret.expose())?;
-            shortest = shortest.min(key.len());
-            states.push(KeyState::new(template.algorithm, &key)?);
+            let read = || {
+                let key = template.key.decode(entry.secret.expose())?;
+                Ok((key.len(), KeyState::new(template.algorithm, &key)?))
+            };
+            match read() {
+                // `Raw` is never used with public keys.
+                Ok(_) if takes_some && fit == MOST_PUBLIC_KEYS => states.push(KeyState::Raw),
+                Ok((length, state)) => {
+                    shortest = shortest.min(length);
+                    fit += 1;
+                    states.push(state);
+                }
+                Err(cause) if takes_some => {
+                    unfit = Some(cause);
+                    states.push(KeyState::Raw);
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        if let Some(cause) = unfit.filter(|_| fit == 0) {
+            return Err(cause);
         }
         Ok(Self { secrets, states, shortest, decoy: None })
     }
@@ -75,6 +94,9 @@ impl KeyRing {
                 let other = match algorithm {
                     PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed => {
                         public_key_info(DECOY_P256.as_bytes())
+                    }
+                    PublicAlgorithm::EcdsaP521 | PublicAlgorithm::EcdsaP521Fixed => {
+                        public_key_info(DECOY_P521.as_bytes())
                     }
                     PublicAlgorithm::Ed25519 => None,
                     PublicAlgorithm::RsaPssSha512
@@ -167,6 +189,7 @@ impl KeyRing {
 
 /// Public keys whose private ones were never kept.
 const DECOY_P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnGooWsU0kNpR+eKQ40DOhal4IGJm6lqKYEgMwcyu0knehhgkdyNX/jrMqDFgArd8K8cYW3DHKlQED3+cLpxz8g==";
+const DECOY_P521: &str = "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQBTbaMBg+nPQWI+mL1004h2FID4BhswKOEd7I4gq9svTi0ZcAoSOPuiWupi/Gx05hWdl2i5rQuT+J5mPmKssLYLAABr7z5SUrfrIy/eVhRxkQ4e92CgIbF7SZ9MPhGi13iaFaX7XyKrwEPSoO8EpaiYoWxFkAzkntpnBu+7Hrnzs/vsw4=";
 const DECOY_RSA: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxPMNjsp09oMk1JzTFlonvkiCT3+XkFxDmhnIsqCrgQfNv/Yee/Ry636bTGbIeMuYFHsJNIaquZJue4QACtUoK2SdkZ52SrXpyCAhCXsSXnp7zWFzHYuCpL40Z33fP4Z0NsX+GiaTIL6xQWN2/CyVcbx+U/XP+NOrEWL+l61afJA2UFK9vTD0MnwUWDUqxslyNuelm8Oo/PO3y7enEB47wsPPO2WSicYEOo04W4EnToGeZz7Yr+cCMfgyu4aE0Q1shTfvVtepqWlneYOg4Hqo15mQMLfgJa+3a4AZjz7gl9gWandf+KPqqPTLCFN5h6fRHH6jNEtEXDM03uwl+vsEEQIDAQAB";
 
 const NO_MODE: &str = "there is a test secret, and the scheme does not say which deliveries are about test data; \

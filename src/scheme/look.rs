@@ -7,8 +7,8 @@ use super::{
     arrived::Arrived,
     content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
-    jwt::{self, Token},
-    provider::{aws_sns, paypal},
+    jwt::{self, Detached, Token},
+    provider::{aws_sns, paypal, truelayer},
     settings::PublicUrl,
     subject::{ambiguous, named, named_key},
     template::Template,
@@ -210,6 +210,7 @@ impl Look<'_> {
                 Cow::Owned(Encoding::Hex.encode(hash.finish().as_bytes()).into_bytes())
             }),
             Part::EndpointId => self.template.settings.endpoint_id.as_deref().map(|id| Cow::Borrowed(id.as_bytes())),
+            Part::DetachedJws(detached) => Some(Cow::Owned(self.detached(*detached)?)),
             Part::Fields(fields) => self.fields(*fields)?.map(Cow::Owned),
             Part::Json(pointer) => self.in_body(pointer),
             Part::MessageBase => match &self.template.message {
@@ -291,8 +292,23 @@ impl Look<'_> {
         })
     }
 
-    fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
+    pub(super) fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
         self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
+    }
+
+    /// What a signature with detached content signs: its header, and behind a dot the content, both in base64url (RFC 7515, section 5.1).
+    fn detached(&self, detached: Detached) -> Result<Vec<u8>, VerifyError> {
+        let missing = || VerifyError::new(VerifyErrorKind::Missing).with_subject(named("the token"));
+        let token = self.token()?.ok_or_else(missing)?;
+        let body = self.arrived.body.unwrap_or_default();
+        let content = match detached {
+            Detached::Body => Cow::Borrowed(body),
+            Detached::TrueLayer => Cow::Owned(truelayer::content(self, token, body)?),
+        };
+        let mut text = token.encoded_header().to_vec();
+        text.push(b'.');
+        text.extend_from_slice(Encoding::Base64Url.encode(&content).as_bytes());
+        Ok(text)
     }
 
     /// The headers that the request lists, as they are signed.
@@ -392,7 +408,8 @@ impl Look<'_> {
     pub(crate) fn token(&self) -> Result<Option<Token<'_>>, VerifyError> {
         let Some(name) = self.template.signature_header(self.family) else { return Ok(None) };
         let value = self.header(name)?.map(HeaderValue::as_bytes).filter(|value| value.len() <= LONGEST_HEADER);
-        Ok(value.and_then(|value| Token::parse(self.template.grammar.strip(value)?)))
+        let jwt = self.template.jwt.as_ref();
+        Ok(jwt.zip(value).and_then(|(jwt, value)| jwt.token(self.template.grammar.strip(value)?)))
     }
 
     /// The claims of the token, as JSON.

@@ -8,7 +8,7 @@ use super::{
     custom::CustomScheme,
     freshness::WIDEST_WINDOW,
     keys::KeyRing,
-    settings::{PublicUrl, ReplacedPrefix, Settings},
+    settings::{Accounts, PublicUrl, ReplacedPrefix, Settings},
     template::{Algorithm, Template},
 };
 use crate::{
@@ -71,6 +71,12 @@ impl Scheme {
     #[cfg(feature = "asymmetric")]
     pub fn ecdsa_p256() -> SchemeBuilder {
         SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP256))
+    }
+
+    /// Begins the declaration of a scheme with ECDSA over P-521 and SHA-512 (FIPS 186-5), as [`ecdsa_p256`](Self::ecdsa_p256) otherwise.
+    #[cfg(feature = "asymmetric")]
+    pub fn ecdsa_p521() -> SchemeBuilder {
+        SchemeBuilder::new(Algorithm::Public(PublicAlgorithm::EcdsaP521))
     }
 
     /// Begins the declaration of a scheme with RSASSA-PKCS1-v1_5 and SHA-256 (RFC 8017). The secret is the public key, of 2048 to 8192
@@ -187,6 +193,36 @@ impl Scheme {
     #[must_use]
     pub fn with_endpoint_id(mut self, id: impl Into<String>) -> Self {
         self.settings_mut().endpoint_id = Some(id.into());
+        self
+    }
+
+    /// Adds an account whose messages are accepted, for a sender that signs for all its customers with the same key. Messages of other
+    /// accounts are rejected. See [`needs_account`](Self::needs_account).
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Provider, Scheme};
+    ///
+    /// let scheme = Scheme::from(Provider::AWS_SNS_V2);
+    /// assert!(scheme.needs_account());
+    /// let scheme = scheme.with_account("arn:aws:sns:us-east-1:123456789012:orders");
+    /// # let _ = scheme;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<String>) -> Self {
+        match &mut self.settings_mut().accounts {
+            Accounts::These(accounts) => accounts.push(account.into()),
+            accounts @ Accounts::Any => *accounts = Accounts::These(vec![account.into()]),
+        }
+        self
+    }
+
+    /// Accepts the messages of every account. **Any customer of the sender can then send messages that pass**, so the application must
+    /// compare [`Delivery::account`](crate::Delivery::account) with the accounts that it knows.
+    #[must_use]
+    pub fn with_insecure_any_account(mut self) -> Self {
+        self.settings_mut().accounts = Accounts::Any;
         self
     }
 
@@ -347,7 +383,22 @@ impl Scheme {
         matches!(&self.kind, Kind::Declared(template) if template.signs_endpoint_id())
     }
 
-    /// Returns `true` if the sender requires a confirmation of subscriptions, such as Amazon SNS.
+    /// Returns `true` if the sender signs for all its customers with the same key, and names the customer in what it signs. The scheme then
+    /// needs [`with_account`](Self::with_account): a signature alone only proves that some customer of the sender caused the message.
+    pub fn needs_account(&self) -> bool {
+        matches!(&self.kind, Kind::Declared(template) if template.shared_key.is_some())
+    }
+
+    /// Returns `true` if the messages of every account are accepted.
+    #[cfg(feature = "remote-keys")]
+    pub(crate) fn accepts_any_account(&self) -> bool {
+        match &self.kind {
+            Kind::Custom { settings, .. } => matches!(settings.accounts, Accounts::Any),
+            Kind::Declared(template) => matches!(template.settings.accounts, Accounts::Any),
+        }
+    }
+
+    /// Returns `true` if the sender asks for the confirmation of subscriptions, as Amazon SNS does.
     pub fn has_subscriptions(&self) -> bool {
         matches!(&self.kind, Kind::Declared(template) if template.has_subscriptions())
     }
@@ -371,6 +422,14 @@ impl Scheme {
             return Err(
                 self.option("signs the id that the sender has given to this endpoint; add `.with_endpoint_id(…)`")
             );
+        }
+        if self.needs_account()
+            && matches!(&template.settings.accounts, Accounts::These(accounts) if accounts.is_empty())
+        {
+            return Err(self.option(
+                "is signed with the same key for all customers of the sender, so that anybody among them could send you messages; add \
+                 `.with_account(…)` with what names yours",
+            ));
         }
         let claims = &template.settings.claims;
         if let Some(name) = self.needed_claims().iter().find(|name| !claims.iter().any(|(known, _)| known == *name)) {
@@ -402,14 +461,19 @@ impl Scheme {
                 .option("has a window of more than 10 years, which does not reject recorded deliveries; declare `.insecure_no_replay_window()`"));
         }
         let may_sign_url = |template: &Arc<Template>| template.signs_url() || template.message.is_some();
+        let may_sign_path = |template: &Arc<Template>| may_sign_url(template) || template.signs_path();
         if settings.public_url.is_some() && !template.is_some_and(may_sign_url) {
             return unread("does not sign the URL", "with_public_url");
         }
-        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_url) {
-            return unread("does not sign the URL", "with_replaced_prefix");
+        if settings.replaced_prefix.is_some() && !template.is_some_and(may_sign_path) {
+            return unread("does not sign the URL or its path", "with_replaced_prefix");
         }
         if settings.endpoint_id.is_some() && template.is_none_or(|template| !template.signs_endpoint_id()) {
             return unread("does not sign the id of the endpoint", "with_endpoint_id");
+        }
+        let has_accounts = !matches!(&settings.accounts, Accounts::These(accounts) if accounts.is_empty());
+        if has_accounts && !self.needs_account() {
+            return unread("has a key of your own, or does not name the account in what it signs", "with_account");
         }
         if !settings.claims.is_empty() && template.is_none_or(|template| template.jwt.is_none()) {
             return unread("is not signed with a token", "with_claim");

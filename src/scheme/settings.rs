@@ -19,6 +19,22 @@ pub(crate) struct Settings {
     pub(crate) endpoint_id: Option<String>,
     /// Claims of a token that must have a certain text.
     pub(crate) claims: Vec<(String, String)>,
+    /// The accounts whose messages are accepted, where the sender signs for all its customers with the same key.
+    pub(crate) accounts: Accounts,
+}
+
+/// The accounts whose messages are accepted.
+#[derive(Debug, Clone)]
+pub(crate) enum Accounts {
+    /// All of them: the application looks at the account itself.
+    Any,
+    These(Vec<String>),
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
 }
 
 impl Settings {

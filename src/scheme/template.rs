@@ -4,11 +4,11 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::{
     answer::Answer,
-    content::{Fields, Part, Rule},
+    content::{Fields, Listed, Part, Rule},
     freshness::Freshness,
     grammar::Grammar,
     handshake::CompiledHandshake,
-    jwt::Jwt,
+    jwt::{Detached, Jwt},
     key_form::KeyText,
     message::MessageSignature,
     settings::Settings,
@@ -39,6 +39,9 @@ pub(crate) struct Template {
     pub(crate) key_id: Option<Places>,
     /// If that is the URL of a certificate: the URLs that belong to the sender.
     pub(crate) key_url: Option<fn(&str) -> bool>,
+    /// Where the sender signs for all its customers with the same key: whether an account that the application accepts is the one that a
+    /// message names.
+    pub(crate) shared_key: Option<SameAccount>,
     /// Headers that must have one value.
     pub(crate) required_headers: Vec<(HeaderName, &'static str)>,
     /// How the sender's secrets look, for hints.
@@ -85,6 +88,9 @@ pub(crate) struct Template {
     /// Whether the sender signs the bytes on the wire, so that an encoded body may pass.
     pub(crate) encoded_bodies: bool,
 }
+
+/// Compares an account that the application accepts with the one that a message names, in this order.
+pub(crate) type SameAccount = fn(&str, &str) -> bool;
 
 /// A digest of the body, SHA-256, that is signed in its place.
 #[derive(Debug, Clone)]
@@ -182,6 +188,13 @@ impl Template {
     pub(crate) fn signs_url(&self) -> bool {
         self.jwt.as_ref().is_some_and(|jwt| jwt.url.is_some())
             || self.content.iter().any(|part| matches!(part, Part::Url | Part::Fields(Fields::BehindSortedUrl)))
+    }
+
+    /// Whether the path of a request is signed, without what stands before it in the URL.
+    pub(crate) fn signs_path(&self) -> bool {
+        self.content.iter().any(|part| {
+            matches!(part, Part::Path | Part::Listed(Listed::Contentful) | Part::DetachedJws(Detached::TrueLayer))
+        })
     }
 
     /// Whether each item of an array has a signature of its own.

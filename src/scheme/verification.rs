@@ -11,11 +11,12 @@ use super::{
     keys::{KeyRing, KeyState},
     look::{Look, Piece, Render},
     message,
+    settings::Accounts,
     subject::named,
-    template::{Algorithm, BodyDigest, Locate, Needed, Template},
+    template::{Algorithm, BodyDigest, Locate, Needed, SameAccount, Template},
 };
 use crate::{
-    delivery::Proof,
+    delivery::{Fact, Proof},
     error::{VerifyError, VerifyErrorKind},
     head::Head,
     secret::Secret,
@@ -32,8 +33,8 @@ pub(crate) struct Verification {
     hashers: Hashers,
     /// The ids of the secrets, if they select the signatures.
     ids: Vec<Option<Vec<u8>>>,
-    /// Of the body, where the head holds the one that was signed.
-    digest: Option<PlainHash>,
+    /// Of the body, where the head holds the one that was signed. In a box, since few schemes have one.
+    digest: Option<Box<PlainHash>>,
 }
 
 type Hashers = SmallVec<[(usize, Hasher); 1]>;
@@ -89,7 +90,7 @@ impl Verification {
             }
         }
         let Inspected { candidates, family, timestamp, timestamp_text } = inspected;
-        let digest = template.digest.as_ref().map(|_| PlainHash::new(HashAlgorithm::Sha256));
+        let digest = template.digest.as_ref().map(|_| Box::new(PlainHash::new(HashAlgorithm::Sha256)));
         let mut verification =
             Self { template: Arc::clone(template), candidates, family, timestamp, hashers, ids, digest };
         if !template.deferred {
@@ -117,10 +118,18 @@ impl Verification {
         }
     }
 
-    /// Hashes the rest, compares the signatures, and returns what is proven.
-    pub(crate) fn finish(self, head: Head<'_>, body: &[u8], now: SystemTime) -> Result<(Proof, usize), VerifyError> {
-        let Self { template, candidates, family, mut timestamp, hashers, ids, digest } = self;
-        let template = &*template;
+    /// Hashes the rest, compares, and tells what is proven.
+    ///
+    /// It is called once. What it holds is not moved for that: copies of keyed states would cost more than they are, and each would
+    /// have to be wiped.
+    pub(crate) fn finish(
+        &mut self,
+        head: Head<'_>,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(Proof, usize), VerifyError> {
+        let Self { template, candidates, family, timestamp, hashers, ids, digest } = self;
+        let (template, family, mut timestamp) = (&**template, *family, *timestamp);
         if template.algorithm == Algorithm::Unsigned {
             return Ok((Proof::default(), family));
         }
@@ -137,7 +146,7 @@ impl Verification {
             let mut first = None;
             for item in &items {
                 let look = look(Arrived::whole(head, item.get().as_bytes()));
-                let index = compare(hashers.clone(), &ids, &look, None)?.ok_or_else(mismatch)?;
+                let index = compare(&mut hashers.clone(), ids, &look, None)?.ok_or_else(mismatch)?;
                 look.check_cuts(now)?;
                 first.get_or_insert(index);
             }
@@ -146,17 +155,17 @@ impl Verification {
             })?
         } else {
             let mut look = look(arrived);
-            let own = (!matches!(template.locate, Locate::Json(_))).then_some(&candidates);
-            // A forged request is compared with both texts, so that the time does not reveal which one was correct.
+            let own = (!matches!(template.locate, Locate::Json(_))).then_some(&*candidates);
+            // A forged request is compared with both texts, so that the time does not tell which one was right.
             let other = if template.either_port {
                 look.with_port = true;
-                let other = compare(hashers.clone(), &ids, &look, own)?;
+                let other = compare(&mut hashers.clone(), ids, &look, own)?;
                 look.with_port = false;
                 other
             } else {
                 None
             };
-            let index = compare(hashers, &ids, &look, own)?.or(other).ok_or_else(mismatch)?;
+            let index = compare(hashers, ids, &look, own)?.or(other).ok_or_else(mismatch)?;
             // After the comparison, so that a forged request costs no look at the body that its signature does not.
             if template.cuts_in_body() {
                 look.check_cuts(now)?;
@@ -164,9 +173,9 @@ impl Verification {
             if template.signs_challenges && is_challenge(&look)? {
                 return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named("the signed text")));
             }
-            if let Some((known, digest)) = template.digest.as_ref().zip(digest) {
+            if let Some((known, digest)) = template.digest.as_ref().zip(digest.take()) {
                 let sent = look.digest()?;
-                check_digest(known, sent.as_deref(), digest, body)?;
+                check_digest(known, sent.as_deref(), *digest, body)?;
                 // Of a request whose fields are signed, their text could be written into the URL, and a digest into that text. It is then
                 // not the end of the URL, where the sender puts it.
                 if known.needed == Needed::BesideForms
@@ -187,7 +196,10 @@ impl Verification {
             let text = freshness.in_body(arrived)?.ok_or_else(missing)?;
             timestamp = Some(template.fresh(freshness, text.as_bytes(), now)?);
         }
-        // If only the id in the body is signed, another value of the body must not replace it.
+        if let Some(is_same) = template.shared_key {
+            check_account(template, is_same, &look(arrived))?;
+        }
+        // Where the id is signed in a body that is not, another value of the body must not hide it.
         if template.coverage.id && !template.coverage.body {
             let pointers = template.layout.beside_the_id();
             if !pointers.is_empty() && !arrived.reads(pointers) {
@@ -198,9 +210,20 @@ impl Verification {
     }
 }
 
+/// Checks that a verified message is about an account that the application accepts.
+fn check_account(template: &Template, is_same: SameAccount, look: &Look<'_>) -> Result<(), VerifyError> {
+    let Accounts::These(accounts) = &template.settings.accounts else { return Ok(()) };
+    let found = look.first(template.layout.places(Fact::Account))?;
+    let found = found.as_deref().and_then(|found| std::str::from_utf8(found).ok());
+    if found.is_some_and(|found| accounts.iter().any(|wanted| is_same(wanted, found))) {
+        return Ok(());
+    }
+    Err(VerifyError::new(VerifyErrorKind::OtherAccount))
+}
+
 /// The number of the secret that made a signature over the text that `look` finds. Without `candidates` the signatures are in the body.
 fn compare(
-    mut hashers: Hashers,
+    hashers: &mut Hashers,
     ids: &[Option<Vec<u8>>],
     look: &Look<'_>,
     candidates: Option<&Candidates>,
@@ -210,7 +233,7 @@ fn compare(
     let text = if is_public {
         whole(look)?
     } else {
-        render(&mut hashers, look, if template.deferred { Render::All } else { Render::AfterBody })?;
+        render(hashers, look, if template.deferred { Render::All } else { Render::AfterBody })?;
         Vec::new()
     };
     let found;
@@ -224,7 +247,7 @@ fn compare(
     let hashed = look.hashed()?;
     // Every secret is tried, so that the time does not reveal which one is in use. Which public key matches is not a secret.
     let mut matched = None;
-    for (position, (index, hasher)) in hashers.into_iter().enumerate() {
+    for (position, (index, hasher)) in hashers.iter().enumerate() {
         if matched.is_some() && is_public {
             break;
         }
@@ -233,7 +256,7 @@ fn compare(
             None => hasher.matches(hashed, candidates, &text),
         };
         if matches && matched.is_none() {
-            matched = Some(index);
+            matched = Some(*index);
         }
     }
     Ok(matched)
@@ -297,14 +320,13 @@ impl Hasher {
     }
 
     /// Whether one of the signatures is right. What signs the whole text is given it; the others have seen it.
-    fn matches(self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
-        let right = match self {
-            Self::Hash(hash, _) => hash.finish(),
-            Self::Mac(mac) => mac.finish(),
-            Self::Public(key) => return candidates.iter().any(|signature| key.verify(hashed, text, signature)),
-            Self::Token(tag) => tag,
-        };
-        verify_any(candidates, &right)
+    fn matches(&self, hashed: Hashed, candidates: &[Tag], text: &[u8]) -> bool {
+        match self {
+            Self::Hash(hash, _) => verify_any(candidates, &hash.clone().finish()),
+            Self::Mac(mac) => verify_any(candidates, &mac.finish()),
+            Self::Public(key) => candidates.iter().any(|signature| key.verify(hashed, text, signature)),
+            Self::Token(tag) => verify_any(candidates, tag),
+        }
     }
 }
 

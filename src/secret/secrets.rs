@@ -22,6 +22,8 @@ pub struct Secrets {
     entries: Arc<Vec<Entry>>,
     tenant: Option<Arc<str>>,
     unknown: Option<Unknown>,
+    /// Whether these are the public keys that a sender publishes, some of which may not fit.
+    is_published: bool,
 }
 
 /// The thing that certainly does not exist.
@@ -140,6 +142,18 @@ impl Secrets {
         let text =
             |secrets: &Self| secrets.entries.iter().map(|entry| entry.secret.expose().to_vec()).collect::<Vec<_>>();
         text(self) == text(other)
+    }
+
+    /// Marks public keys that a sender publishes: those that the scheme cannot use are left out, and the first ones are used where
+    /// there are more than it takes.
+    #[cfg(feature = "remote-keys")]
+    pub(crate) fn published(mut self) -> Self {
+        self.is_published = true;
+        self
+    }
+
+    pub(crate) fn is_published(&self) -> bool {
+        self.is_published
     }
 
     /// Whether one of them is valid at `now`.

@@ -69,6 +69,7 @@ pub use self::{
             OutboxStore,
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
             endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings, Sealed},
+            history::{BacklogSample, SampleStep},
             ids::{EndpointId, IdError, SentDeliveryId},
             lease::{After, Fault, Finish, Held, LeaseRequest, LeasedDelivery, Leases},
             limits::{

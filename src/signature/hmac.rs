@@ -54,13 +54,13 @@ impl MacState {
         }
     }
 
-    pub(crate) fn finish(self) -> Tag {
+    pub(crate) fn finish(&self) -> Tag {
         const FITS: &str = "no HMAC is longer than the longest tag";
         match self {
-            Self::Sha1(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
-            Self::Sha256(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
-            Self::Sha384(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
-            Self::Sha512(mac) => Tag::new(&mac.finalize().into_bytes()).expect(FITS),
+            Self::Sha1(mac) => Tag::new(&mac.clone().finalize().into_bytes()).expect(FITS),
+            Self::Sha256(mac) => Tag::new(&mac.clone().finalize().into_bytes()).expect(FITS),
+            Self::Sha384(mac) => Tag::new(&mac.clone().finalize().into_bytes()).expect(FITS),
+            Self::Sha512(mac) => Tag::new(&mac.clone().finalize().into_bytes()).expect(FITS),
         }
     }
 }

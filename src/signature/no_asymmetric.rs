@@ -1,4 +1,7 @@
-use super::{Hashed, PublicAlgorithm, tag::Tag};
+use super::{
+    public::{Hashed, PublicAlgorithm},
+    tag::Tag,
+};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A public key, in a build without `asymmetric`. A value of it cannot exist.

@@ -64,6 +64,13 @@ pub struct SignedRequest {
     fault: Option<String>,
 }
 
+/// What the sender knows of its receiver, which a test may replace.
+fn by_sender(scheme: &Scheme) -> Scheme {
+    let scheme = scheme.clone();
+    let scheme = if scheme.signs_endpoint_id() { scheme.with_endpoint_id("test") } else { scheme };
+    if scheme.needs_account() { scheme.with_insecure_any_account() } else { scheme }
+}
+
 impl SignedRequest {
     /// Creates a request of a provider.
     pub fn new(provider: Provider, secret: &Secret) -> Self {
@@ -77,7 +84,7 @@ impl SignedRequest {
         // since a store may outlive them; it does not have to be hard to guess.
         let id = format!("test{:016x}", RandomState::new().build_hasher().finish());
         Self {
-            scheme: if scheme.signs_endpoint_id() { scheme.clone().with_endpoint_id("test") } else { scheme.clone() },
+            scheme: by_sender(scheme),
             secrets: vec![secret.clone()],
             at: None,
             unsigned: Unsigned {
@@ -300,6 +307,23 @@ impl SignedRequest {
     /// `test` otherwise.
     pub fn endpoint_id(mut self, id: impl Into<String>) -> Self {
         self.scheme = self.scheme.with_endpoint_id(id);
+        self
+    }
+
+    /// Sets the account that the message is about, for a scheme whose sender signs for all its customers with the same key: one of those of
+    /// the layer's `with_account`. A body of your own keeps the account that it has.
+    ///
+    /// ```
+    /// # #[cfg(feature = "asymmetric")] {
+    /// use tower_webhooks::{Provider, Secret, testing::SignedRequest};
+    ///
+    /// # fn show(private: &Secret) {
+    /// let request = SignedRequest::new(Provider::WISE, private).account("the id of the subscription").build::<axum::body::Body>();
+    /// # }
+    /// # }
+    /// ```
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.scheme = self.scheme.with_account(account);
         self
     }
 

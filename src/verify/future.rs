@@ -20,14 +20,14 @@ use super::{
     config::Config,
     read::read,
     rejection,
-    state::{Passed, Reading, State, StateProjection, StateReplacement, Turn, TurnOf},
-    steps::{finish, start, with_newer, with_secrets},
+    state::{Arriving, State, StateOf, StateProjection, Turn},
+    steps::{call, finish, start, with_newer, with_secrets},
 };
 use crate::{
     boxed::BoxError,
     drain::{Drained, Rest},
     error::{VerifyError, VerifyErrorKind},
-    observe::{self, Handling, Outcome as Ended, ReceiveSpan},
+    observe::{self, Outcome as Ended, ReceiveSpan},
     panics::{Panicked, caught},
     scheme::Answer,
 };
@@ -41,25 +41,17 @@ pin_project! {
     {
         config: Arc<Config>,
         span: ReceiveSpan,
+        arriving: Option<Arriving<S, B>>,
         #[pin]
         state: State<S, B, S::Future, S::Response, S::Error>,
     }
 }
 
-/// The state of a request of which `S` is the inner service.
-type StateOf<S, B> = State<
-    S,
-    B,
-    <S as Service<Request<Full<Bytes>>>>::Future,
-    <S as Service<Request<Full<Bytes>>>>::Response,
-    <S as Service<Request<Full<Bytes>>>>::Error,
->;
-
-/// The result of a request.
+/// What a request ends with.
 type Answered<R, E> = Result<Response<ResponseBody<R>>, E>;
 
-/// The outcome of a state: the result of the request, or the next step.
-type Turned<S, B, R> = ControlFlow<Answered<R, <S as Service<Request<Full<Bytes>>>>::Error>, TurnOf<S, B>>;
+/// What a state came to: what the request ends with, or what comes next.
+type Turned<S, B, R> = ControlFlow<Answered<R, <S as Service<Request<Full<Bytes>>>>::Error>, Turn<B>>;
 
 impl<S, B> ResponseFuture<S, B>
 where
@@ -68,7 +60,8 @@ where
     pub(super) fn new(inner: S, config: Arc<Config>, request: Request<B>) -> Self {
         config.meter.received();
         let span = ReceiveSpan::new(config.scheme.name());
-        Self { config, span, state: State::Start { inner, request } }
+        let (parts, body) = request.into_parts();
+        Self { config, span, arriving: Some(Arriving { inner, parts, body: Some(body) }), state: State::Start }
     }
 }
 
@@ -90,17 +83,17 @@ where
                 if let Some(handling) = this.state.as_mut().handling() {
                     handling.end(Ended::Panicked, None);
                 }
-                let rest = this.state.as_mut().rest(this.config);
-                this.state.as_mut().project_replace(State::Done);
+                let rest = this.state.as_mut().rest(this.config, this.arriving);
+                this.state.set(State::Done);
+                *this.arriving = None;
                 observe::panicked(this.config.scheme.name());
                 let response = rejection::panicked();
                 this.span.verified(response.status().as_u16());
                 if rest.is_none() {
                     return Poll::Ready(Ok(response.map(ResponseBody::own)));
                 }
-                this.state.as_mut().project_replace(State::Answered { rest, response: Some(response) });
-                // The next poll reads the rest of the body. It has to be requested, since this poll has registered no
-                // waker.
+                this.state.set(State::Answered { rest, response: Some(response) });
+                // The next poll reads the rest of the body. It has to be requested, since this poll has registered no waker.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -118,45 +111,34 @@ where
         let (config, span) = (&*this.config, &*this.span);
         let _entered = span.enter();
         loop {
-            let turn = match ready!(turn(config, span, this.state.as_mut(), cx)) {
-                ControlFlow::Continue(turn) => turn,
-                ControlFlow::Break(result) => {
-                    this.state.as_mut().project_replace(State::Done);
-                    return Poll::Ready(result);
-                }
-            };
-            let (response, rest) = match turn {
-                Turn::Next(state) => {
-                    this.state.as_mut().project_replace(state);
-                    continue;
-                }
-                Turn::Pass(passed) => {
-                    if let Err(error) = ready!(call(config, this.state.as_mut(), passed, cx)) {
-                        this.state.as_mut().project_replace(State::Done);
-                        return Poll::Ready(Err(error));
-                    }
-                    continue;
-                }
-                Turn::Answer(response, rest) => {
+            let (response, rest) = match ready!(turn(config, span, this.arriving, this.state.as_mut(), cx)) {
+                ControlFlow::Continue(Turn::Next) => continue,
+                ControlFlow::Continue(Turn::Answer(response, rest)) => {
                     config.meter.handshake();
                     span.handshake(response.status().as_u16());
                     (response, rest)
                 }
-                Turn::Reject(error, rest) => {
-                    // The rest of the body is kept in the state, in case the application's own response panics.
-                    this.state.as_mut().project_replace(State::Answered { rest, response: None });
+                ControlFlow::Continue(Turn::Reject(error, rest)) => {
+                    // Kept for the case that the application's own response panics.
+                    this.state.set(State::Answered { rest, response: None });
                     let kind = error.kind();
                     config.meter.rejected(kind);
                     let response = config.reject(error);
                     span.rejected(kind.as_str(), response.status().as_u16());
-                    (response, this.state.as_mut().rest(config))
+                    (response, this.state.as_mut().rest(config, this.arriving))
+                }
+                ControlFlow::Break(result) => {
+                    this.state.set(State::Done);
+                    *this.arriving = None;
+                    return Poll::Ready(result);
                 }
             };
+            *this.arriving = None;
             if rest.is_none() {
-                this.state.as_mut().project_replace(State::Done);
+                this.state.set(State::Done);
                 return Poll::Ready(Ok(response.map(ResponseBody::own)));
             }
-            this.state.as_mut().project_replace(State::Answered { rest, response: Some(response) });
+            this.state.set(State::Answered { rest, response: Some(response) });
         }
     }
 }
@@ -165,6 +147,7 @@ where
 fn turn<S, B, R>(
     config: &Arc<Config>,
     span: &ReceiveSpan,
+    arriving: &mut Option<Arriving<S, B>>,
     mut state: Pin<&mut StateOf<S, B>>,
     cx: &mut Context<'_>,
 ) -> Poll<Turned<S, B, R>>
@@ -172,27 +155,23 @@ where
     S: Service<Request<Full<Bytes>>, Response = Response<R>>,
     B: Body<Data: Buf, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
+    const BROUGHT: &str = "what a request brought is there until it passes";
     Poll::Ready(ControlFlow::Continue(match state.as_mut().project() {
-        StateProjection::Start { .. } => {
-            let StateReplacement::Start { inner, request } = state.project_replace(State::Done) else {
-                unreachable!("the state has just been seen to be `Start`");
-            };
-            start(config, inner, request)
+        StateProjection::Start => start(config, arriving.as_mut().expect(BROUGHT), state),
+        StateProjection::Secrets { future, now } => {
+            let (secrets, now) = (ready!(future.as_mut().poll(cx)), *now);
+            with_secrets(config, secrets, now, arriving.as_mut().expect(BROUGHT), state)
         }
-        StateProjection::Secrets { future, arriving } => {
-            let secrets = ready!(future.as_mut().poll(cx));
-            let Some(arriving) = arriving.take() else {
-                unreachable!("what waits for the secrets is taken once");
-            };
-            with_secrets(config, secrets, arriving)
-        }
-        StateProjection::Body { body, mut timer, reading } => {
-            let result = ready!(read(cx, config, Pin::new(body), timer.as_mut(), reading));
-            let until = timer.as_pin_mut().map(|timer| timer.deadline());
-            let StateReplacement::Body { body, reading, .. } = state.project_replace(State::Done) else {
-                unreachable!("the state has just been seen to be `Body`");
-            };
-            after_body(config, result, body, reading, until)
+        StateProjection::Body { mut timer, reading } => {
+            let brought = arriving.as_mut().expect(BROUGHT);
+            let body = Pin::new(brought.body.as_mut().expect("the body is there until it has been read"));
+            match ready!(read(cx, config, body, timer.as_mut(), reading)) {
+                Ok(()) => return finish(config, arriving, state, cx),
+                Err(error) => {
+                    let until = timer.as_pin_mut().map(|timer| timer.deadline());
+                    without_the_rest(config, error, brought, until)
+                }
+            }
         }
         StateProjection::Answered { rest, response } => {
             let drained = match rest.as_mut() {
@@ -216,7 +195,7 @@ where
             let Some(mismatched) = mismatched.take() else {
                 unreachable!("what waits for newer secrets is taken once");
             };
-            with_newer(config, newer, *mismatched)
+            return with_newer(config, newer, mismatched, arriving, state, cx);
         }
         StateProjection::Confirm { future } => match ready!(future.as_mut().poll(cx)) {
             Ok(()) => Turn::Answer(Answer::new(StatusCode::OK).into_response(), None),
@@ -226,7 +205,7 @@ where
             let Some(passed) = passed.take() else {
                 unreachable!("what has passed is put back while the inner service is not ready");
             };
-            Turn::Pass(passed)
+            return call(config, state, passed, cx);
         }
         StateProjection::Inner { future, handling } => {
             let result = {
@@ -247,58 +226,22 @@ where
     }))
 }
 
-/// Continues after the body was read, or answers without the rest of it. `until` is the deadline of the body, if there
-/// is one.
-fn after_body<S, B, R>(
-    config: &Arc<Config>,
-    result: Result<(), VerifyError>,
-    body: B,
-    reading: Reading<S>,
+/// Rejects a request without the rest of its body. `until` is when the body was to have ended, if it was waited for.
+fn without_the_rest<S, B>(
+    config: &Config,
+    error: VerifyError,
+    arriving: &mut Arriving<S, B>,
     until: Option<Instant>,
-) -> TurnOf<S, B>
+) -> Turn<B>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
     B: Body,
 {
-    match result {
-        Ok(()) => finish(config, reading),
-        // The body has ended early, so there is no rest to read.
-        Err(error) if error.kind() == VerifyErrorKind::BodyIncomplete => Turn::Reject(error, None),
-        Err(error) => {
-            let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
-            Turn::Reject(error, Some(Rest::begun(config.drain(), reading.parts.version, body, until)))
-        }
-    }
-}
-
-/// Calls the inner service once it is ready.
-fn call<S, B, R>(
-    config: &Config,
-    mut state: Pin<&mut StateOf<S, B>>,
-    mut passed: Passed<S>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), S::Error>>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>>,
-{
-    // The instance that is polled here is the one that is called: another clone might not be ready.
-    match passed.inner.poll_ready(cx) {
-        Poll::Ready(Ok(())) => {
-            let Passed { mut inner, request, delivery } = passed;
-            let handling = Handling::begin(&config.meter, &delivery);
-            let future = {
-                let _entered = handling.enter();
-                inner.call(request)
-            };
-            state.as_mut().project_replace(State::Inner { future, handling });
-            Poll::Ready(Ok(()))
-        }
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => {
-            state.as_mut().project_replace(State::Passed { passed: Some(passed) });
-            Poll::Pending
-        }
-    }
+    let body = arriving.body.take().filter(|_| error.kind() != VerifyErrorKind::BodyIncomplete);
+    let rest = body.map(|body| {
+        let until = until.unwrap_or_else(|| Instant::now() + config.body_timeout);
+        Rest::begun(config.drain(), arriving.parts.version, body, until)
+    });
+    Turn::Reject(error, rest)
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

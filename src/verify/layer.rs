@@ -234,12 +234,42 @@ impl<L> WebhookLayer<L> {
         self
     }
 
-    /// Sets how subscriptions of Amazon SNS are confirmed. A verified `SubscriptionConfirmation` then does not reach a
-    /// handler. It is answered with 200 if the call of SNS succeeded, with 503 if it failed, and with 403 if its topic
-    /// is not in the list. Other verified messages of topics that are not in the list are answered with 403 too.
-    /// Without this method, a handler gets confirmations as events of the type `SubscriptionConfirmation`.
+    /// Adds an account whose messages are accepted, for a sender that signs for all its customers with the same key: of Amazon SNS the ARN of
+    /// a topic, or the 12 digits of the AWS account that owns your topics; of Wise the id of a subscription; of Fireblocks the id of the
+    /// workspace. The messages of other accounts are rejected with the reason `other_account`. Without an account such a layer does not wrap
+    /// a route.
     ///
-    /// [`layer`](Self::layer) panics with a scheme that has no subscriptions.
+    /// ```
+    /// # #[cfg(feature = "remote-keys")] {
+    /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient}};
+    ///
+    /// let keys = CertificateKeys::aws_sns(HttpsKeyClient::new()?);
+    /// let layer = WebhookLayer::aws_sns(keys).with_account("arn:aws:sns:us-east-1:123456789012:orders");
+    /// # let _ = layer;
+    /// # }
+    /// # Ok::<(), tower_webhooks::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn with_account(mut self, account: impl Into<String>) -> Self {
+        self.config.scheme = self.config.scheme.with_account(account);
+        self
+    }
+
+    /// Accepts the messages of every account, for applications whose accounts are not known at start. **Any customer of the sender can then
+    /// send messages that pass**: compare [`Delivery::account`](crate::Delivery::account) with the accounts that you know.
+    #[must_use]
+    pub fn with_insecure_any_account(mut self) -> Self {
+        self.config.scheme = self.config.scheme.with_insecure_any_account();
+        self
+    }
+
+    /// Confirms subscriptions, for Amazon SNS. A verified `SubscriptionConfirmation` of one of the accounts is then answered without a
+    /// handler: with 200 once the sender has taken the confirmation, with 503 if it has not. Without it, a handler gets these messages as
+    /// events of the type `SubscriptionConfirmation`.
+    ///
+    /// # Panics
+    /// When the layer wraps a service, if its sender has no subscriptions, or if the layer accepts any account: everybody could then
+    /// subscribe it.
     #[cfg(feature = "remote-keys")]
     #[must_use]
     pub fn with_confirmation(mut self, confirmation: crate::keys::SnsConfirmation) -> Self {
@@ -273,6 +303,11 @@ impl<L> WebhookLayer<L> {
         &self.config.scheme
     }
 
+    #[cfg(feature = "inbox")]
+    pub(crate) fn body_limit(&self) -> usize {
+        self.config.body_limit
+    }
+
     /// Puts another layer between verification and the inner service.
     #[cfg(feature = "idempotency")]
     pub(crate) fn with_inner<M>(self, inner: M) -> WebhookLayer<M> {
@@ -297,6 +332,13 @@ impl<L> WebhookLayer<L> {
         #[cfg(feature = "remote-keys")]
         if self.config.confirmation.is_some() && !scheme.has_subscriptions() {
             panic!("`{}` has no subscriptions to confirm; remove `.with_confirmation(…)`", scheme.name());
+        }
+        #[cfg(feature = "remote-keys")]
+        if self.config.confirmation.is_some() && scheme.accepts_any_account() {
+            panic!(
+                "`{}` would confirm the subscriptions of everybody; add `.with_account(…)`, or take `.with_confirmation(…)` away",
+                scheme.name()
+            );
         }
         Webhook::new(self.inner.layer(inner), Arc::new(self.config.clone()))
     }

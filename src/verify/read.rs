@@ -22,12 +22,12 @@ use crate::{
 const FRAMES_IN_A_TURN: usize = 256;
 
 /// Reads and hashes frame by frame, until the end, the limit or the deadline.
-pub(super) fn read<S, B>(
+pub(super) fn read<B>(
     cx: &mut Context<'_>,
     config: &Config,
     mut body: Pin<&mut B>,
     timer: Pin<&mut Option<Sleep>>,
-    reading: &mut Reading<S>,
+    reading: &mut Reading,
 ) -> Poll<Result<(), VerifyError>>
 where
     B: Body<Data: Buf, Error: Into<BoxError>>,

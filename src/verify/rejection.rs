@@ -16,6 +16,7 @@ pub(super) fn status(kind: VerifyErrorKind, rejected: StatusCode) -> StatusCode 
         | VerifyErrorKind::MalformedSignature
         | VerifyErrorKind::MalformedTimestamp
         | VerifyErrorKind::Missing
+        | VerifyErrorKind::OtherAccount
         | VerifyErrorKind::SignatureMismatch
         | VerifyErrorKind::Stale
         | VerifyErrorKind::TestSecret

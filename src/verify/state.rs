@@ -15,46 +15,44 @@ use crate::{
 };
 
 pin_project! {
-    /// How far a request has come.
+    /// How far a request has come. What it brought stands beside this, in [`Arriving`].
     #[project = StateProjection]
-    #[project_replace = StateReplacement]
     pub(super) enum State<S, B, F, A, E> {
         // Nothing has been looked at.
-        Start { inner: S, request: Request<B> },
+        Start,
         // The source of secrets is being asked.
-        Secrets { future: LookUp<Secrets>, arriving: Option<Arriving<S, B>> },
+        Secrets { future: LookUp<Secrets>, now: SystemTime },
         // The body is being read and hashed.
-        Body { body: B, #[pin] timer: Option<Sleep>, reading: Reading<S> },
-        // The request is answered before the end of its body, and the rest of the body is read and dropped. The
-        // response is set once it exists.
+        Body { #[pin] timer: Option<Sleep>, reading: Reading },
+        // The request is answered before its body's end, and what is left of the body is read and dropped. The response is there
+        // once it is made.
         Answered { rest: Option<Rest<B>>, response: Option<Response<Bytes>> },
-        // No secret has matched, and the source is asked for newer ones; or the body names the key, and the source is
-        // asked for it. The body is in memory, and may still be dropped to make room.
-        Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Box<Mismatched<S>>> },
-        // The request was verified, and its subscription is being confirmed.
+        // No secret has matched, and the source is asked for newer ones; or the body names the key, which is asked for. The body is in memory, and may still be taken away.
+        Refresh { future: LookUp<Option<Secrets>>, mismatched: Option<Mismatched> },
+        // The request has passed, and asks for the confirmation of a subscription, which is under way.
         Confirm { future: LookUp<()> },
         // The request was verified, and waits until the inner service is ready.
         Passed { passed: Option<Passed<S>> },
         // The inner service runs.
         Inner { #[pin] future: F, handling: Handling },
-        // The inner service runs for one item of a batch after the other.
-        Batch { #[pin] future: Option<F>, batch: Batch<S, A, E> },
+        // The inner service runs for one item of a batch after the other. In a box, since few requests are batches, and every request
+        // would reserve memory for one.
+        Batch { #[pin] future: Option<F>, batch: Box<Batch<S, A, E>> },
         Done,
     }
 }
 
-/// A request whose body has not been read.
+/// What a request brought, and who is to handle it: from the call until the request passes. It stays in one place meanwhile, since
+/// some hundred bytes that move with each state were a tenth of all that a small event costs.
 pub(super) struct Arriving<S, B> {
     pub(super) inner: S,
     pub(super) parts: Parts,
-    pub(super) body: B,
-    pub(super) now: SystemTime,
+    /// `None` once it has been read.
+    pub(super) body: Option<B>,
 }
 
-/// Everything that waits for the body.
-pub(super) struct Reading<S> {
-    pub(super) inner: S,
-    pub(super) parts: Parts,
+/// The check of a body, while it is read.
+pub(super) struct Reading {
     pub(super) check: Check,
     pub(super) kept: Kept,
     pub(super) received: usize,
@@ -62,10 +60,8 @@ pub(super) struct Reading<S> {
     pub(super) expected: usize,
 }
 
-/// Everything that waits for newer secrets.
-pub(super) struct Mismatched<S> {
-    pub(super) inner: S,
-    pub(super) parts: Parts,
+/// A body that waits for newer secrets.
+pub(super) struct Mismatched {
     pub(super) kept: Kept,
     pub(super) now: SystemTime,
     pub(super) error: VerifyError,
@@ -79,19 +75,16 @@ pub(super) struct Passed<S> {
     pub(super) delivery: Delivery,
 }
 
-/// The result of one step of the state machine.
-// Not boxed, like the state itself: it is moved once, and a box would cost an allocation for every request.
-#[allow(clippy::large_enum_variant)]
-pub(super) enum Turn<S, B, F, A, E> {
+/// What one step of the machine came to.
+pub(super) enum Turn<B> {
     Answer(Response<Bytes>, Option<Rest<B>>),
-    Next(State<S, B, F, A, E>),
-    /// Verified: poll and call the inner service.
-    Pass(Passed<S>),
+    /// The state is another one.
+    Next,
     Reject(VerifyError, Option<Rest<B>>),
 }
 
-/// A turn of a request of which `S` is the inner service.
-pub(super) type TurnOf<S, B> = Turn<
+/// The state of a request of which `S` is the inner service.
+pub(super) type StateOf<S, B> = State<
     S,
     B,
     <S as Service<Request<Full<Bytes>>>>::Future,
@@ -104,12 +97,12 @@ impl<S, B> Arriving<S, B> {
         head(&self.parts)
     }
 
-    /// Returns the rest of the body to read, if the request is answered without it.
-    pub(super) fn rest(self, config: &Config) -> Option<Rest<B>>
+    /// Returns what is to be read of the body if the request is answered without it.
+    pub(super) fn rest(&mut self, config: &Config) -> Option<Rest<B>>
     where
         B: Body,
     {
-        Rest::unread(config.drain(), &self.parts, self.body)
+        Rest::unread(config.drain(), &self.parts, self.body.take()?)
     }
 }
 
@@ -123,14 +116,14 @@ impl<S, B, F, A, E> State<S, B, F, A, E> {
         }
     }
 
-    /// Takes the unread body out of the state: it waits for the secrets, or for the answer.
-    pub(super) fn rest(self: Pin<&mut Self>, config: &Config) -> Option<Rest<B>>
+    /// Takes out the body that nobody reads: it waits for the secrets, or for the answer.
+    pub(super) fn rest(self: Pin<&mut Self>, config: &Config, arriving: &mut Option<Arriving<S, B>>) -> Option<Rest<B>>
     where
         B: Body,
     {
         match self.project() {
             StateProjection::Answered { rest, response: None } => rest.take(),
-            StateProjection::Secrets { arriving, .. } => arriving.take().and_then(|arriving| arriving.rest(config)),
+            StateProjection::Start | StateProjection::Secrets { .. } => arriving.as_mut()?.rest(config),
             _ => None,
         }
     }

@@ -3,8 +3,9 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -20,10 +21,13 @@ use tower::ServiceExt;
 use tower_webhooks::{
     Inbox, Secret, WebhookLayer,
     api::Access,
-    clock::ClockOffset,
+    clock::{ClockOffset, ManualClock},
     dashboard::{self, Dashboard},
     inbox::EventState,
-    send::{DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxStore, Scope, Tenant},
+    send::{
+        DeliveryQuery, Dispatcher, EventTypeDefinition, Message, NewEndpoint, OutboxLog, OutboxStore, SampleStep,
+        Scope, Tenant,
+    },
     store::{MemoryInbox, MemoryOutbox},
 };
 
@@ -32,7 +36,7 @@ use crate::{inbox::Receiver, support::outbox};
 const HOSTILE: &str =
     "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'& javascript:alert(1) \u{202e}gnp.exe";
 
-async fn authorize(head: Parts) -> Result<Access, Response> {
+pub(crate) async fn authorize(head: Parts) -> Result<Access, Response> {
     match head.headers.get(header::COOKIE).and_then(|value| value.to_str().ok()) {
         Some("operator") => Ok(Access::operator()),
         Some("operator of acme") => Ok(Access::operator_of("acme")),
@@ -48,13 +52,13 @@ fn dispatcher(store: impl OutboxStore) -> Dispatcher {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
-    text: String,
+    pub(crate) text: String,
 }
 
-struct Browser {
+pub(crate) struct Browser {
     app: Router,
     who: &'static str,
 }
@@ -75,6 +79,10 @@ impl Browser {
         Self { app: Router::new().nest("/webhooks", Dashboard::for_inbox(inbox.clone(), authorize).router()), who }
     }
 
+    pub(crate) fn at(router: Router, who: &'static str) -> Self {
+        Self { app: Router::new().nest("/webhooks", router), who }
+    }
+
     fn of(&self, who: &'static str) -> Self {
         Self { app: self.app.clone(), who }
     }
@@ -89,12 +97,12 @@ impl Browser {
         Request::builder().method(method).uri(format!("/webhooks{path}")).header(header::COOKIE, self.who)
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
     }
 
     /// Sends a form, as a page of the dashboard does.
-    async fn post(&self, path: &str, form: impl Into<Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, form: impl Into<Body>) -> Answer {
         let request = self
             .request("POST", path)
             .header("sec-fetch-site", "same-origin")
@@ -126,7 +134,7 @@ async fn acme(webhooks: &Dispatcher) -> Acme {
 }
 
 /// Every route: method, path, whether it has an id, and whether its page shows something of the tenant.
-const PAGES: &[(&str, &str)] = &[
+pub(crate) const PAGES: &[(&str, &str)] = &[
     ("GET", ""),
     ("GET", "/endpoints"),
     ("GET", "/endpoints/{endpoint}"),
@@ -316,6 +324,57 @@ async fn the_last_hour_is_the_hour_that_has_begun_and_the_one_before() {
         assert_eq!(figure(&text, "Delivered"), counted, "{period}: {text}");
         assert_eq!(text.contains("the hour that has begun and the one before"), period == "1h");
     }
+}
+
+#[tokio::test]
+async fn the_overview_shows_what_waited() {
+    let offset = ClockOffset::default();
+    let store = Arc::new(MemoryOutbox::with_offset(offset.clone()));
+    let webhooks = dispatcher(store.clone());
+    let tenant = webhooks.tenant("acme").unwrap();
+    tenant.endpoints().create(NewEndpoint::new("http://127.0.0.1:9999/hook").unwrap()).await.unwrap();
+    // The oldest first: 9 wait 8 days ago, 8 wait 3 days ago, 7 wait 5 hours ago, 6 wait 30 minutes ago, and 5 now.
+    offset.rewind(Duration::from_secs(8 * 86_400));
+    let mut waiting = Vec::new();
+    for number in 0..9 {
+        waiting.push(tenant.dispatch(outbox::message(number)).await.unwrap());
+    }
+    for later in [5 * 86_400, 67 * 3600, 16_200, 1800, 0] {
+        assert!(store.sample_backlog().await.unwrap());
+        let first = DeliveryQuery::default().state(tower_webhooks::send::DeliveryState::Pending);
+        let first = tenant.deliveries(first, 1).await.unwrap()[0].id;
+        tenant.cancel(first).await.unwrap();
+        offset.advance(Duration::from_secs(later));
+    }
+
+    // At one moment of the last minute that was noted, so that no point depends on when this runs.
+    let samples = store
+        .backlog_samples(SampleStep::Minute, UNIX_EPOCH, SystemTime::now() + Duration::from_secs(60))
+        .await
+        .unwrap();
+    let last = samples.last().unwrap().start.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at_rest = outbox::quick(store).clock(ManualClock::at_unix_seconds(last + 30)).build().unwrap();
+    let operator = Browser::new(&at_rest, "operator");
+    for (period, most, points) in
+        [("1h", "6", 60), ("6h", "7", 72), ("24h", "7", 96), ("7d", "8", 84), ("30d", "9", 120)]
+    {
+        let text = operator.get(&format!("?period={period}")).await.text;
+        let chart = text.split("Line of what waited").nth(1).unwrap_or_else(|| panic!("{period}: {text}"));
+        assert!(chart.contains(&format!("at most {most}. The")), "{period}: {chart}");
+        let oldest = text.split("Line of how long the oldest was due").nth(1).unwrap();
+        assert!(oldest.contains(": at most 8 days. The"), "{period}: {oldest}");
+        let table = text.split("What waited as a table</summary>").nth(1).unwrap().split("</table>").next().unwrap();
+        assert_eq!(table.matches("<tr><th scope=\"row\">").count(), points, "{period}");
+        assert!(table.contains(&format!("<td class=\"number\">{most}</td>")) && table.contains(">–</td>"), "{period}");
+        let path = chart.split("class=\"line p50\"").next().unwrap();
+        assert!(path.matches('M').count() >= 3 + 2, "{period}: there are gaps where nothing was noted: {path}");
+    }
+    // It is of all tenants, so that no single one sees it.
+    for other in ["acme", "operator of acme"] {
+        assert!(!operator.of(other).get("").await.text.contains("What waited"), "{other}");
+    }
+    let empty = Browser::new(&dispatcher(MemoryOutbox::new()), "operator").get("").await.text;
+    assert!(empty.contains("Nothing was noted of what waited over the last 24 hours."), "{empty}");
 }
 
 #[tokio::test]

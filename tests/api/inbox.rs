@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    http::{Request, StatusCode, header},
+    http::{HeaderValue, Request, StatusCode, header},
     routing::get,
 };
 use serde_json::{Value, json};
@@ -66,7 +66,8 @@ impl Receiver {
     pub(crate) async fn accept(&self, tenant: &str, id: &str, event_type: &str, data: Value) -> String {
         let request =
             SignedRequest::new(Provider::STRIPE, &secret(tenant)).uri(format!("/in/{tenant}?token=in-the-query"));
-        let request: Request<Body> = request.with_event(event_type, data).with_id(id).build();
+        let mut request: Request<Body> = request.with_event(event_type, data).with_id(id).build();
+        request.headers_mut().insert("x-customer", HeaderValue::from_static("a-customer-in-a-header"));
         assert!(self.app.clone().oneshot(request).await.unwrap().status().is_success());
         let listed = self.inbox.events(tower_webhooks::inbox::InboxQuery::default(), 1).await.unwrap();
         listed[0].id.to_string()

@@ -7,6 +7,7 @@ mod attacks;
 mod dashboard;
 mod inbox;
 mod monitoring;
+mod redaction;
 mod routes;
 
 #[path = "../support/mod.rs"]

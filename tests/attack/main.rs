@@ -6,6 +6,8 @@
 mod bodies;
 #[cfg(feature = "axum")]
 mod cuts;
+#[cfg(all(feature = "axum", feature = "asymmetric"))]
+mod detached;
 #[cfg(all(feature = "axum", feature = "tracing"))]
 mod extractors;
 #[cfg(feature = "axum")]

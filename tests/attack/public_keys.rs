@@ -261,7 +261,8 @@ async fn a_tenant_that_does_not_exist_is_checked_with_a_key_that_nobody_has() {
 
     for (provider, private) in [(Provider::SENDGRID, key_pairs::P256[0][0]), (Provider::WISE, key_pairs::RSA[0][0])] {
         let source = |_: RequestHead| async { Ok::<_, BoxError>(Secrets::unknown_tenant()) };
-        let app: Router = Router::new().route("/", post(async || "").layer(WebhookLayer::new(provider, source)));
+        let layer = crate::support::senders::with_claims(WebhookLayer::new(provider, source), &provider.into());
+        let app: Router = Router::new().route("/", post(async || "").layer(layer));
         let request = SignedRequest::new(provider, &secret(private)).build::<Body>();
 
         let answer = app.oneshot(request).await.unwrap();

@@ -129,11 +129,14 @@ fn start_child(url: &str, test: &str, output: Stdio) -> Child {
         .unwrap()
 }
 
-/// A receiver in a process of its own. It prints its port, and has no worker, so that no event ends before the kill.
-#[allow(clippy::print_stdout)] // It prints its port.
+/// A receiver in a process of its own: it tells its port, and has no worker, so that nothing ends an event before the kill.
 pub(crate) async fn serve(store: impl InboxStore) {
     let inbox = Inbox::new(store, EventRouter::new().on("*", ignore));
-    let app = Router::new().route_service("/hook", WebhookLayer::stripe(secret()).layer(inbox));
+    serve_app(Router::new().route_service("/hook", WebhookLayer::stripe(secret()).layer(inbox))).await;
+}
+
+#[allow(clippy::print_stdout)] // It tells its port.
+pub(crate) async fn serve_app(app: Router) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("listening on {}", listener.local_addr().unwrap().port());
     axum::serve(listener, app).await.unwrap();
@@ -183,18 +186,25 @@ pub(crate) async fn kills_right_after_the_answer_lose_nothing<S: InboxStore>(
     test: &str,
     open: impl AsyncFnOnce() -> S,
 ) {
-    let (kills, shop) = (if is_long() { 200 } else { 5 }, Shop::default());
-    for number in 0..kills {
-        let receiver = Receiver::start(url, test);
-        assert!(receiver.send_and_kill(&number.to_string()).await, "event {number} is accepted");
-    }
-
+    let (accepted, shop) = (receivers_that_are_killed(url, test).await, Shop::default());
     let inbox = Inbox::new(open().await, events(&shop));
     let worker = Running::start(inbox.worker());
     until_all_ended(&inbox).await;
     worker.stop().await;
     let done: HashSet<_> = shop.done().into_iter().collect();
-    assert_eq!(done, (0..kills).map(|number| number.to_string()).collect());
+    assert_eq!(done, accepted);
+}
+
+/// Sends an event to each of several processes, and kills each right after its answer. Returns the ids of the events, all of which were accepted.
+pub(crate) async fn receivers_that_are_killed(url: &str, test: &str) -> HashSet<String> {
+    let kills = if is_long() { 200 } else { 5 };
+    let mut accepted = HashSet::new();
+    for number in 0..kills {
+        let receiver = Receiver::start(url, test);
+        assert!(receiver.send_and_kill(&number.to_string()).await, "event {number} is accepted");
+        accepted.insert(number.to_string());
+    }
+    accepted
 }
 
 /// A worker in a process of its own, that commits each effect with the end of its event. 5 % of its runs fail.

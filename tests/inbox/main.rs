@@ -4,6 +4,9 @@
 
 mod accepting;
 mod durable;
+mod handlers;
+#[cfg(feature = "nats")]
+mod jetstream;
 mod model;
 mod postgres;
 mod sealed;

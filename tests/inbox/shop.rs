@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use tower_webhooks::{
     Claim, Delivery, Discard, EventRouter, Inbox, Provider, Retry, Secret, VerifiedEvent, WebhookLayer,
     inbox::{EventState, InboxQuery, InboxRecord, InboxStore, InboxWorker},
+    sink::SinkWorker,
     testing::SignedRequest,
 };
 
@@ -112,7 +113,10 @@ pub(crate) fn order(id: &str) -> Request<Body> {
 }
 
 pub(crate) fn of_type(id: &str, event_type: &str) -> Request<Body> {
-    let order = serde_json::json!({ "amount": 7, "customer": "c1" });
+    of_payload(id, event_type, serde_json::json!({ "amount": 7, "customer": "c1" }))
+}
+
+pub(crate) fn of_payload(id: &str, event_type: &str, order: serde_json::Value) -> Request<Body> {
     SignedRequest::new(Provider::STRIPE, &secret()).uri("/hook").with_event(event_type, order).with_id(id).build()
 }
 
@@ -144,6 +148,11 @@ impl Running {
     pub(crate) fn start(worker: InboxWorker) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = worker.with_poll_interval(Duration::from_millis(20));
+        Self { stop: Some(stop), task: tokio::spawn(worker.run(async { _ = stopped.await })) }
+    }
+
+    pub(crate) fn of_sink(worker: SinkWorker) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
         Self { stop: Some(stop), task: tokio::spawn(worker.run(async { _ = stopped.await })) }
     }
 

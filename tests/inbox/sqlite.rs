@@ -126,7 +126,7 @@ async fn the_tables_of_another_version_are_left_alone() {
         .await
         .unwrap()
         .get(0);
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 // --- kill -9 right after the 2xx --------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ impl Scene {
     }
 
     async fn both() -> Self {
-        Self::sns(|keys, _, _| WebhookLayer::aws_sns(keys)).await
+        Self::sns(|keys, _, _| WebhookLayer::aws_sns(keys).with_account(TOPIC)).await
     }
 
     async fn ask(&self, body: impl Into<Body>) -> Verdict {
@@ -159,7 +159,7 @@ const BY_SHA1: &str = "VGpVRFtEtT3dfuTKCZljzIhzByE694GW4Sf7gRZxO/RA9RbEHRfc6GUum
 #[tokio::test]
 async fn version_1_is_taken_where_it_is_not_pinned_and_no_version_passes_as_the_other() {
     let scene = Scene::both().await;
-    let pinned = Scene::sns(|keys, _, _| WebhookLayer::aws_sns_v2(keys)).await;
+    let pinned = Scene::sns(|keys, _, _| WebhookLayer::aws_sns_v2(keys).with_account(TOPIC)).await;
     let with = |version: Value, signature: &str| {
         let mut message = message("Notification");
         message["SignatureVersion"] = version;
@@ -288,9 +288,61 @@ async fn a_certificate_of_another_name_or_time_signs_nothing() {
     }
 }
 
+/// A certificate of the first key pair that `authority` has issued.
+fn issued(authority: &Authority, name: &str, years: [i32; 2]) -> String {
+    let der = BASE64.decode(RSA[0][0].as_bytes()).unwrap();
+    let der = PrivatePkcs8KeyDer::from(der);
+    let key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA256).unwrap();
+    authority.issue(name, years, &key)
+}
+
+#[tokio::test]
+async fn a_chain_is_checked_where_the_authorities_are_named() {
+    let name = "sns.amazonaws.com";
+    let (root, other) = (Authority::new(), Authority::new());
+    let (middle, expired) = (root.intermediate([2020, 2100]), root.intermediate([2020, 2021]));
+    let leaf = |authority: &Authority| issued(authority, name, [2026, 2028]);
+    let unavailable = Err(VerifyErrorKind::SecretUnavailable);
+    for (what, chain, verdict) in [
+        ("an authority's own", leaf(&root), Ok(())),
+        ("behind another authority", leaf(&middle) + &middle.pem, Ok(())),
+        ("without the authority between", leaf(&middle), unavailable),
+        ("of an authority whose certificate has ended", leaf(&expired) + &expired.pem, unavailable),
+        ("of another authority", leaf(&other) + &other.pem, unavailable),
+        ("self-signed", certificate(name, [2026, 2028]), unavailable),
+        ("in another order", middle.pem.clone() + &leaf(&middle), unavailable),
+        ("ended", issued(&root, name, [2020, 2021]), Err(VerifyErrorKind::UnknownKey)),
+    ] {
+        let scene = Scene::sns(|keys, _, _| {
+            WebhookLayer::aws_sns(keys.trusted_roots_pem(&root.pem).unwrap()).with_account(TOPIC)
+        })
+        .await;
+        scene.server.replies(Reply::Answer("200 OK", String::new(), Bytes::from(chain)));
+        let body = signed(message("Notification")).to_string();
+        assert_eq!(scene.ask(body).await.map(drop), verdict, "{what}");
+    }
+    let keys = CertificateKeys::aws_sns(Nobody);
+    assert!(keys.trusted_roots_pem("no certificate").is_err());
+}
+
+// A certificate with a key that can be broken says nothing.
+#[tokio::test]
+async fn a_certificate_with_a_weak_key_is_refused() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let scene = Scene::both().await;
+    let weak = Authority::new().issue("sns.amazonaws.com", [2026, 2028], &key);
+    scene.server.replies(Reply::Answer("200 OK", String::new(), Bytes::from(weak)));
+
+    let body = signed(message("Notification")).to_string();
+    assert_eq!(scene.ask(body).await, Err(VerifyErrorKind::SecretUnavailable));
+}
+
 #[tokio::test]
 async fn a_window_is_held_where_one_is_set() {
-    let scene = Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys).with_tolerance(Duration::from_secs(3600))).await;
+    let scene = Scene::sns(|keys, _, _| {
+        WebhookLayer::aws_sns(keys).with_account(TOPIC).with_tolerance(Duration::from_secs(3600))
+    })
+    .await;
     let body = signed(message("Notification")).to_string();
 
     assert!(scene.ask(body.clone()).await.is_ok());
@@ -301,8 +353,8 @@ async fn a_window_is_held_where_one_is_set() {
 #[tokio::test]
 async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_called_for_others() {
     let scene = Scene::sns(|keys, server, authority| {
-        let confirmation = SnsConfirmation::new(server.client(authority)).topic(TOPIC);
-        WebhookLayer::aws_sns(keys).with_confirmation(confirmation)
+        let confirmation = SnsConfirmation::new(server.client(authority));
+        WebhookLayer::aws_sns(keys).with_account(TOPIC).with_confirmation(confirmation)
     })
     .await;
     let asked = |wanted: &str| {
@@ -316,7 +368,7 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
     assert_eq!(scene.ask(forged.to_string()).await, Err(VerifyErrorKind::SignatureMismatch));
     let mut other = message("SubscriptionConfirmation");
     other["TopicArn"] = "arn:aws:sns:us-east-1:210987654321:attackers".into();
-    assert_eq!(scene.ask(signed(other).to_string()).await, Err(VerifyErrorKind::HandshakeRejected));
+    assert_eq!(scene.ask(signed(other).to_string()).await, Err(VerifyErrorKind::OtherAccount));
     for url in ["https://169.254.169.254/?Action=ConfirmSubscription", "https://attacker.test/", ""] {
         let mut other = message("SubscriptionConfirmation");
         other["SubscribeURL"] = url.into();
@@ -338,7 +390,7 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
     // SNS signs the messages of everybody's topics.
     let mut other = message("Notification");
     other["TopicArn"] = "arn:aws:sns:us-east-1:210987654321:attackers".into();
-    assert_eq!(scene.ask(signed(other).to_string()).await, Err(VerifyErrorKind::HandshakeRejected));
+    assert_eq!(scene.ask(signed(other).to_string()).await, Err(VerifyErrorKind::OtherAccount));
 
     // Other messages of the topic go on to the handler.
     assert!(scene.ask(signed(message("Notification")).to_string()).await.unwrap().starts_with("Notification"));
@@ -348,7 +400,7 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
 /// A certificate that was there is not gone because a proxy or a limit says so later.
 #[tokio::test]
 async fn a_certificate_that_is_not_found_any_longer_stays_in_use() {
-    let scene = Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys)).await;
+    let scene = Scene::both().await;
     let body = signed(message("Notification")).to_string();
     assert!(scene.ask(body.clone()).await.is_ok());
 
@@ -362,21 +414,118 @@ async fn a_certificate_that_is_not_found_any_longer_stays_in_use() {
     }
 }
 
+struct Nobody;
+
+impl tower_webhooks::keys::KeyClient for Nobody {
+    fn send(
+        &self,
+        _request: Request<Bytes>,
+    ) -> tower_webhooks::BoxFuture<'_, Result<http::Response<Bytes>, tower_webhooks::BoxError>> {
+        Box::pin(async { Err("nobody".into()) })
+    }
+}
+
 #[test]
 #[should_panic(expected = "no subscriptions to confirm")]
 fn a_confirmation_for_a_sender_without_subscriptions_is_told_at_start() {
-    struct Nobody;
-    impl tower_webhooks::keys::KeyClient for Nobody {
-        fn send(
-            &self,
-            _request: Request<Bytes>,
-        ) -> tower_webhooks::BoxFuture<'_, Result<http::Response<Bytes>, tower_webhooks::BoxError>> {
-            Box::pin(async { Err("nobody".into()) })
-        }
-    }
     let layer = WebhookLayer::github(Secret::new("a secret of the endpoint").unwrap());
     let layer = layer.with_confirmation(SnsConfirmation::new(Nobody));
     let _: Router = Router::new().route("/", post(handler).layer(layer));
+}
+
+#[test]
+#[should_panic(expected = "would confirm the subscriptions of everybody")]
+fn a_confirmation_for_any_account_is_told_at_start() {
+    let layer = WebhookLayer::aws_sns(CertificateKeys::aws_sns(Nobody)).with_insecure_any_account();
+    let layer = layer.with_confirmation(SnsConfirmation::new(Nobody));
+    let _: Router = Router::new().route("/", post(handler).layer(layer));
+}
+
+// --- Senders whose keys all their customers share --------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_verified_message_of_another_topic_is_refused_whatever_its_type() {
+    let other_topic = |kind: &str| {
+        let mut other = message(kind);
+        other["TopicArn"] = "arn:aws:sns:us-east-1:210987654321:orders".into();
+        signed(other).to_string()
+    };
+    let of_account = Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys).with_account("123456789012")).await;
+    let of_two =
+        Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys).with_account("arn:aws:sns:a:1:b").with_account(TOPIC))
+            .await;
+    for scene in [Scene::both().await, of_account, of_two] {
+        for kind in ["Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"] {
+            assert!(scene.ask(signed(message(kind)).to_string()).await.is_ok(), "{kind}");
+            assert_eq!(scene.ask(other_topic(kind)).await, Err(VerifyErrorKind::OtherAccount), "{kind}");
+        }
+    }
+    let of_any = Scene::sns(|keys, _, _| WebhookLayer::aws_sns(keys).with_insecure_any_account()).await;
+    assert!(of_any.ask(other_topic("Notification")).await.is_ok());
+}
+
+/// Each of these has one key for all customers; the last item is a body that names an account.
+const SHARED: &[(Provider, &str, &str)] = &[
+    (Provider::AWS_SNS, "arn:aws:sns:us-east-1:123456789012:test", r#"{"MessageId":"1"}"#),
+    (Provider::AWS_SNS_V2, "arn:aws:sns:us-east-1:123456789012:test", r#"{"MessageId":"1"}"#),
+    (Provider::FIREBLOCKS_V2, "w-1", r#"{"id":"1","eventType":"transaction.created","workspaceId":"w-1"}"#),
+    (Provider::FIREBLOCKS_V1, "b70701f4", r#"{"type":"TRANSACTION_CREATED","tenantId":"b70701f4"}"#),
+    (Provider::KICK, "123456789", r#"{"broadcaster":{"user_id":123456789}}"#),
+    (Provider::WISE, "01234567-89ab", r#"{"data":{},"subscription_id":"01234567-89ab","event_type":"a"}"#),
+];
+
+#[tokio::test]
+async fn a_key_that_all_customers_share_is_not_enough_also_where_it_is_pinned() {
+    let (private, public) = (Secret::new(RSA[0][0]).unwrap(), Secret::new(RSA[0][1]).unwrap());
+    for (provider, account, body) in SHARED.iter().filter(|(provider, ..)| *provider != Provider::AWS_SNS) {
+        let layer = || WebhookLayer::new(*provider, public.clone());
+        let request = |body: &str| SignedRequest::new(*provider, &private).with_body(body.to_owned()).build::<Body>();
+        let ask = async |layer: WebhookLayer, request: Request<Body>| {
+            let app: Router = Router::new().route("/", post(async || ()).layer(layer));
+            let Ok(answer) = app.oneshot(request).await;
+            answer.extensions().get::<VerifyError>().map(VerifyError::kind)
+        };
+
+        assert_eq!(ask(layer().with_account(*account), request(body)).await, None, "{provider}");
+        let others = layer().with_account("somebody-elses");
+        assert_eq!(ask(others, request(body)).await, Some(VerifyErrorKind::OtherAccount), "{provider}");
+        assert_eq!(ask(layer().with_insecure_any_account(), request(body)).await, None, "{provider}");
+        let named = SignedRequest::new(*provider, &private).account(*account).with_body("{}").build::<Body>();
+        assert_eq!(ask(layer().with_account(*account), named).await, None, "{provider}");
+        if body.contains(account) {
+            let nameless = request(r#"{"event":1}"#);
+            let refused = ask(layer().with_account(*account), nameless).await;
+            assert_eq!(refused, Some(VerifyErrorKind::OtherAccount), "{provider}");
+        }
+    }
+}
+
+/// What is told when a layer wraps a service.
+fn told(layer: WebhookLayer) -> String {
+    let wrap = std::panic::AssertUnwindSafe(move || Router::<()>::new().route("/", post(handler).layer(layer)));
+    *std::panic::catch_unwind(wrap).unwrap_err().downcast::<String>().unwrap()
+}
+
+#[test]
+fn a_layer_with_a_shared_key_and_no_account_is_told_at_start() {
+    for (provider, ..) in SHARED {
+        assert!(tower_webhooks::Scheme::from(*provider).needs_account(), "{provider}");
+        let layer = WebhookLayer::new(*provider, Secret::new(RSA[0][1]).unwrap());
+        let message = told(layer);
+        assert!(message.contains("add `.with_account(…)` with what names yours"), "{message}");
+    }
+    // Where nothing is shared, an account would have no effect.
+    let layer = WebhookLayer::github(Secret::new("a secret of the endpoint").unwrap()).with_account("octocat");
+    let message = told(layer);
+    assert!(message.contains("take `.with_account(…)` away"), "{message}");
+    // And offline nothing passes without one.
+    let scheme = tower_webhooks::Scheme::from(Provider::WISE);
+    let request =
+        SignedRequest::new(Provider::WISE, &Secret::new(RSA[0][0]).unwrap()).with_body(SHARED[5].2).build::<Bytes>();
+    let (head, body) = request.into_parts();
+    let secrets = tower_webhooks::Secrets::new(Secret::new(RSA[0][1]).unwrap());
+    let error = scheme.verify(&head, body, &secrets, std::time::SystemTime::now()).unwrap_err();
+    assert_eq!(error.kind(), VerifyErrorKind::OtherAccount);
 }
 
 #[tokio::test]
@@ -384,7 +533,11 @@ async fn a_signed_request_passes_with_the_key_alone() {
     let (private, public) = (Secret::new(RSA[0][0]).unwrap(), Secret::new(RSA[0][1]).unwrap());
     for provider in [Provider::AWS_SNS_V2, Provider::PAYPAL] {
         let layer = WebhookLayer::new(provider, public.clone());
-        let layer = if provider == Provider::PAYPAL { layer.with_endpoint_id("test") } else { layer };
+        let layer = if provider == Provider::PAYPAL {
+            layer.with_endpoint_id("test")
+        } else {
+            layer.with_account("arn:aws:sns:us-east-1:123456789012:test")
+        };
         let app: Router = Router::new().route("/", post(async || ()).layer(layer));
         let right = SignedRequest::new(provider, &private).with_body(r#"{"MessageId":"an-id","id":"an-id"}"#);
 

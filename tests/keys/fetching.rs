@@ -133,6 +133,62 @@ async fn a_key_is_fetched_once_and_kept() {
 }
 
 #[tokio::test]
+async fn a_bad_key_in_a_set_does_not_make_the_good_ones_unusable() {
+    let scene = Scene::new().await;
+    let weak = json!({"kty": "RSA", "kid": "weak", "n": BASE64URL_NOPAD.encode(&[0xff; 128]), "e": "AQAB"});
+    let small_order = json!({"kty": "OKP", "crv": "Ed25519", "kid": "small", "x": BASE64URL_NOPAD.encode(&[0; 32])});
+    let off_curve = BASE64URL_NOPAD.encode(&[0xff; 32]);
+    let off_curve = json!({"kty": "EC", "crv": "P-256", "kid": "point", "x": off_curve, "y": off_curve});
+    let malformed = json!({"kty": "RSA", "kid": "malformed", "n": "no base64!", "e": "AQAB"});
+    let bad = [weak, small_order, off_curve, malformed, json!(7), json!({"kty": "oct", "k": "AA"})];
+    let with = |good: &[Value]| {
+        let keys = [&bad[..3], good, &bad[3..]].concat();
+        Reply::json(json!({ "keys": keys }).to_string())
+    };
+
+    scene.server.replies(with(&[scene.key.jwk()]));
+    assert_eq!(scene.ask(scene.key.request(&scene.clock)).await, PASSES);
+    // What a bad key has signed does not pass, and neither does what says so.
+    assert_eq!(scene.ask(scene.key.request_naming("weak", &scene.clock)).await, UNKNOWN);
+
+    // Of a sender whose keys are all bad it is not known which ones it has.
+    let scene = Scene::new().await;
+    scene.server.replies(with(&[]));
+    assert_eq!(scene.ask(scene.key.request(&scene.clock)).await, UNREACHABLE);
+}
+
+/// Which answer a request has that does not name its key, where the set has these kinds of keys beside those of RSA.
+#[tokio::test]
+async fn more_keys_than_are_tried_leave_the_first_ones_usable() {
+    let authority = Authority::new();
+    let pairs: Vec<_> = (0..5).map(|_| Pair::new("none")).collect();
+    let p256 = json!({"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"});
+    let mut keys: Vec<_> = pairs.iter().map(Pair::jwk).collect();
+    keys.insert(0, p256);
+    let server =
+        KeyServer::start(authority.sign("keys.test", [2020, 2100]), Reply::json(json!({ "keys": keys }).to_string()))
+            .await;
+    let source = JwksKeys::new("https://keys.test/jwks.json", server.client(&authority)).unwrap();
+    let scheme = tower_webhooks::Scheme::rsa_sha256().header("x-signature").base64().key_pem().signs("{body}");
+    let layer = WebhookLayer::new(scheme, source);
+    let app: Router = Router::new().route("/", post(async |_: VerifiedBody| ()).layer(layer));
+    let request = |pair: &Pair| {
+        let mut signature = vec![0; pair.pair.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        pair.pair.sign(&RSA_PKCS1_SHA256, &random, b"{}", &mut signature).unwrap();
+        let signature = data_encoding::BASE64.encode(&signature);
+        Request::post("/").header("x-signature", signature).body(Body::from("{}")).unwrap()
+    };
+
+    for pair in &pairs[..4] {
+        assert_eq!(ask(&app, request(pair)).await, PASSES);
+    }
+    let fifth = ask(&app, request(&pairs[4])).await;
+    assert_eq!(fifth, (StatusCode::UNAUTHORIZED, Some(VerifyErrorKind::SignatureMismatch)));
+    assert_eq!(ask(&app, request(&pairs[0])).await, PASSES);
+}
+
+#[tokio::test]
 async fn a_stampede_is_one_fetch() {
     let scene = Scene::new().await;
 

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -26,12 +26,12 @@ use tower_webhooks::{
     clock::ClockOffset,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, AttemptRequest, AttemptResult, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState,
-        DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId, EndpointRecord,
-        EndpointResponse, EndpointSettings, EndpointUpdate, EventTypeDefinition, Fenced, Finish, LeaseRequest,
-        LeaseToken, Leases, Message, MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue, OutboxEndpoints,
-        OutboxLog, OutboxQueue, Recover, Recovered, Retention, RetryPolicy, Scope, SealingKey, SendErrorKind,
-        SentDeliveryId, StatsCell, Transport,
+        AttemptRecord, AttemptRequest, AttemptResult, Backlog, BacklogSample, DeliveryQuery, DeliveryRecord,
+        DeliveryState, DestinationPolicy, DisabledReason, Dispatched, Dispatcher, EndpointDraft, EndpointId,
+        EndpointRecord, EndpointResponse, EndpointSettings, EndpointUpdate, EventTypeDefinition, Fenced, Finish,
+        LeaseRequest, LeaseToken, Leases, Message, MessageQuery, MessageRecord, NewEndpoint, OutboxCatalogue,
+        OutboxEndpoints, OutboxLog, OutboxQueue, Recover, Recovered, Retention, RetryPolicy, SampleStep, Scope,
+        SealingKey, SendErrorKind, SentDeliveryId, StatsCell, Transport,
     },
     store::{SqliteStore, sqlite::SqliteStoreOptions},
 };
@@ -725,6 +725,19 @@ impl OutboxLog for Forgetful {
 
     fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
         self.0.backlog(scope)
+    }
+
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.sample_backlog()
+    }
+
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
+        self.0.backlog_samples(step, since, until)
     }
 }
 

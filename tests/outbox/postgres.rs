@@ -558,6 +558,7 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
     for statement in [
         "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
         "UPDATE webhook_outbox_attempts SET ended_at = 5000",
+        "DROP TABLE webhook_outbox_backlog",
         "DROP TABLE webhook_outbox_stats",
         "DROP INDEX webhook_outbox_deliveries_given_up",
         "ALTER TABLE webhook_outbox_endpoints DROP COLUMN metadata",
@@ -1091,7 +1092,8 @@ fn ids(leased: &[Held]) -> Vec<&str> {
     leased.iter().map(|leased| leased.message.message_id().as_str()).collect()
 }
 
-const TABLES: [&str; 7] = ["endpoints", "messages", "deliveries", "attempts", "event_types", "moves", "stats"];
+const TABLES: [&str; 8] =
+    ["backlog", "endpoints", "messages", "deliveries", "attempts", "event_types", "moves", "stats"];
 
 const FAILED: After = After::Retry { wait: Duration::from_secs(3600) };
 

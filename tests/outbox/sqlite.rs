@@ -513,6 +513,7 @@ async fn a_migration_tells_when_what_is_empty_was_used_last() {
     for statement in [
         "UPDATE webhook_outbox_messages SET payload = NULL, purge_after = NULL, created_at = 1000",
         "UPDATE webhook_outbox_attempts SET ended_at = 5000",
+        "DROP TABLE webhook_outbox_backlog",
         "DROP TABLE webhook_outbox_stats",
         "DROP INDEX webhook_outbox_deliveries_given_up",
         "ALTER TABLE webhook_outbox_endpoints DROP COLUMN metadata",

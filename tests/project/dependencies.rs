@@ -31,6 +31,8 @@ const FORBIDDEN: &[&str] = &[
     "rustls",
     "tokio-native-tls",
     "tokio-rustls",
+    // Clients of queues.
+    "async-nats",
     // Database drivers.
     "diesel",
     "libsqlite3-sys",

@@ -171,7 +171,7 @@ fn the_table_of_senders_is_that_of_the_catalogue() {
             Duplicates::Undocumented => "the id",
             _ => "nothing",
         };
-        assert!(row[10].starts_with(duplicates), "{provider}: {}", row[10]);
+        assert!(row[11].starts_with(duplicates), "{provider}: {}", row[11]);
     }
     #[cfg(feature = "asymmetric")]
     {

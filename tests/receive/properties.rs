@@ -76,6 +76,7 @@ fn providers() -> Vec<Signed> {
             (name.to_owned(), value.into_bytes(), part)
         });
         let scheme = Scheme::from(*provider).with_public_url(senders::PUBLIC_URL).expect("a URL");
+        let scheme = if scheme.needs_account() { scheme.with_insecure_any_account() } else { scheme };
         let scheme = if scheme.signs_endpoint_id() { scheme.with_endpoint_id("test") } else { scheme };
         Signed {
             name: provider.to_string(),
@@ -93,7 +94,7 @@ fn providers() -> Vec<Signed> {
         }
     };
     // Of those with keys of RSA one is enough here, since each bit costs a verification.
-    let slow = ["fireblocks-v1", "google-pubsub", "kick", "paypal"];
+    let slow = ["fireblocks-v1", "fireblocks-v2", "google-pubsub", "kick", "paypal", "shipstation", "truelayer"];
     let looked_at = |provider: &&Provider| senders::is_in_headers(**provider) && !slow.contains(&provider.name());
     Provider::ALL.iter().filter(looked_at).map(signed).collect()
 }
@@ -310,7 +311,9 @@ fn every_flipped_bit_of_a_signed_header_is_refused() {
                 // Its header has one key for each secret, and the signature under any of them may match.
                 let other_key =
                     signed.name == Provider::CONVOY_ADVANCED.name() && flipped.windows(4).any(|key| key == b",v3=");
-                let same = same || other_key;
+                // The name of the secret is not looked at.
+                let other_name = signed.name == Provider::WORLDPAY.name() && bit / 8 == 0;
+                let same = same || other_key || other_name;
                 let passes = signed.passes(&signed.uri, &headers, &signed.body);
                 assert!(passes.is_none_or(|passes| !passes || same), "{}: {name}, bit {bit}", signed.name);
             }

@@ -444,7 +444,7 @@ fn what_wise_publishes_passes() {
     const BODY: &str = r#"{"data":{"resource":{"id":49983981,"profile_id":16055450,"account_id":14124090,"type":"transfer"},"current_state":"incoming_payment_waiting","previous_state":null,"occurred_at":"2021-08-23T10:12:50Z"},"subscription_id":"90aa8e14-4ef1-4a56-861c-f3c9cde097ea","event_type":"transfers#state-change","schema_version":"2.0.0","sent_at":"2021-08-23T10:12:50Z"}"#;
     let secrets = tower_webhooks::Secrets::new(secret(KEY));
     let (head, ()) = http::Request::post("/").header("x-signature-sha256", SIGNATURE).body(()).unwrap().into_parts();
-    let scheme = Scheme::from(Provider::WISE);
+    let scheme = Scheme::from(Provider::WISE).with_account("90aa8e14-4ef1-4a56-861c-f3c9cde097ea");
     let now = std::time::UNIX_EPOCH;
 
     assert!(scheme.verify(&head, BODY, &secrets, now).is_ok());
@@ -452,6 +452,50 @@ fn what_wise_publishes_passes() {
     // The same key without its lines.
     let base64: String = KEY.lines().filter(|line| !line.starts_with('-')).collect();
     assert!(scheme.verify(&head, BODY, &tower_webhooks::Secrets::new(secret(&base64)), now).is_ok());
+}
+
+// --- Several signatures ------------------------------------------------------------------------------------------------------
+
+/// How senders write more than one signature, where the grammar is theirs alone.
+#[tokio::test]
+async fn a_signature_beside_those_of_other_secrets_passes() {
+    let body = r#"{"n":1}"#;
+    for (provider, header) in [
+        (Provider::PERSONA, "persona-signature"),
+        (Provider::RECURLY, "recurly-signature"),
+        (Provider::WORLDPAY, "event-signature"),
+    ] {
+        let router = router(layer(provider));
+        let right = &signature(provider, body)[0].1;
+        let other = "00".repeat(32);
+        let lists = match provider.name() {
+            "persona" => vec![
+                (format!("{right} t={NOW},v1={other}"), true),
+                (format!("t={NOW},v1={other} {right}"), true),
+                // The lists of one delivery have one time.
+                (format!("{right} t={},v1={other}", NOW - 1), false),
+                (format!("{right} t={NOW},v1={other}").replace(&right[right.len() - 64..], &other), false),
+            ],
+            "recurly" => vec![
+                (format!("{right},{other}"), true),
+                (right.replacen(',', &format!(",{other},"), 1), true),
+                (format!("{NOW}000,{other}"), false),
+                (format!("{NOW}000"), false),
+                (right.split(',').next_back().unwrap().to_owned(), false),
+            ],
+            _ => vec![
+                (format!("8/SHA256/{other},{right}"), true),
+                (format!("{right},8/SHA512/{other}{other}"), true),
+                (right.replace("SHA256", "SHA512"), false),
+                (right.replace("1/", ""), false),
+                (format!("1/SHA256/{other}"), false),
+            ],
+        };
+        for (value, passes) in lists {
+            let status = post(&router, &[(header, value.clone())], body).await.status;
+            assert_eq!(status == StatusCode::OK, passes, "{provider}: {value}");
+        }
+    }
 }
 
 // --- What every provider signs ------------------------------------------------------------------------------------------

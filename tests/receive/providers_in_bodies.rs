@@ -112,6 +112,34 @@ async fn a_delivery_of_mailgun_is_known_by_its_token() {
     }
 }
 
+// --- Microsoft Graph -------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn every_notification_of_microsoft_graph_has_the_state_of_its_subscription() {
+    let router = router(Provider::MICROSOFT_GRAPH, KEY);
+    let item = |state: &str| format!(r#"{{"subscriptionId":"s","changeType":"updated","clientState":"{state}"}}"#);
+    let body = |items: &[String]| format!(r#"{{"value":[{}]}}"#, items.join(","));
+
+    assert_eq!(status(&router, &body(&[item(KEY)])).await, StatusCode::OK);
+    assert_eq!(status(&router, &body(&[item(KEY), item(KEY)])).await, StatusCode::OK);
+    for wrong in [
+        body(&[item("another state")]),
+        body(&[item(KEY), item("another state")]),
+        body(&[item(KEY), r#"{"subscriptionId":"s"}"#.to_owned()]),
+        body(&[item("")]),
+        body(&[]),
+        r#"{"value":null}"#.to_owned(),
+        item(KEY),
+        "[]".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(status(&router, &wrong).await, StatusCode::UNAUTHORIZED, "{wrong}");
+    }
+    // A URL is validated by an echo, before there is a subscription.
+    let echoed = post(&router, "/in?validationToken=Validation%3A%20a%20token", &[], "").await;
+    assert_eq!(echoed, (StatusCode::OK, "Validation: a token".to_owned()));
+}
+
 // --- Dropbox Sign -------------------------------------------------------------------------------------------------------------
 
 #[tokio::test]

@@ -27,6 +27,22 @@ pub(crate) const P256: [[&str; 2]; 3] = [
     ],
 ];
 
+/// Pairs for ECDSA over P-521, likewise.
+pub(crate) const P521: [[&str; 2]; 3] = [
+    [
+        "MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIA7615zJZqCkQG+mfliNL9QoHaiG+ci7VZ1Q06NEBIVfeedZwEzexoEAQ7ugtMKUFcrHpLvW8rYIBRU8TgwQ1FYTehgYkDgYYABAFtK3cxIFceiV6g36NkQLJdKhqQ/wrLhtyQYtMnBANh3twjc5gjzseAJbcTP/ZwSBxAYE175ht+dqEcW1kj3y4VBgFAj6UJScFUzSJiN/uL0wpMI+6utNq04OCyOGtFnHVccf4B3PsWmUAvfae1dmFdb1K8OX7pIv8ERrPI9TTQdyNpAg==",
+        "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQBbSt3MSBXHoleoN+jZECyXSoakP8Ky4bckGLTJwQDYd7cI3OYI87HgCW3Ez/2cEgcQGBNe+YbfnahHFtZI98uFQYBQI+lCUnBVM0iYjf7i9MKTCPurrTatODgsjhrRZx1XHH+Adz7FplAL32ntXZhXW9SvDl+6SL/BEazyPU00HcjaQI=",
+    ],
+    [
+        "MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIAODN+AVuZ8L89eZSOSwp6ovx7kdjaL9N3yec5tbr5QwcvpwavkCsMNhzH98tZgJWr1pVZwbtsKts0cNOJXLet9yKhgYkDgYYABAHRVfjNG1yWCQVh7664/z3u3tcO/QsxkrifpeFhLeKkP9Ppb92l0XMbNdLgaYmUtkRJcQcXpvlwIA41pSxYaN89SgHlrX2rTpK3zLI/zAK8M/jKvhze63F8raWCNy2Z1CRIhy9rGLUpnkVuwS2NaDD6JsLLuXhCJoCrZysWp059A4leDQ==",
+        "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQB0VX4zRtclgkFYe+uuP897t7XDv0LMZK4n6XhYS3ipD/T6W/dpdFzGzXS4GmJlLZESXEHF6b5cCAONaUsWGjfPUoB5a19q06St8yyP8wCvDP4yr4c3utxfK2lgjctmdQkSIcvaxi1KZ5FbsEtjWgw+ibCy7l4QiaAq2crFqdOfQOJXg0=",
+    ],
+    [
+        "MIHuAgEAMBAGByqGSM49AgEGBSuBBAAjBIHWMIHTAgEBBEIBQpHVW+CTJV4kS5o3nffk6W8UD/5lqGMYt3TfDRqTEgZGk2j9RRJzYOvaQjCZHweu608DGrOSyiIURBzMBV7F22ihgYkDgYYABACs1Z4IKV/qOdqxiootix6GixtgyPtiJGunqktyHkXwxLiwD1Qmia1fHMDly7Z7E0ZdVoiS9GBZo6CXHzpLDBt7rwA07lYi6/d8w3B4ZBcUyNpCTDMWUYuDWhfy884R3/fDMfW4Dt/ns3RKzJDXCDbqT15kXJuc362rNRmcm72FtI8T5g==",
+        "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQArNWeCClf6jnasYqKLYsehosbYMj7YiRrp6pLch5F8MS4sA9UJomtXxzA5cu2exNGXVaIkvRgWaOglx86Swwbe68ANO5WIuv3fMNweGQXFMjaQkwzFlGLg1oX8vPOEd/3wzH1uA7f57N0SsyQ1wg26k9eZFybnN+tqzUZnJu9hbSPE+Y=",
+    ],
+];
+
 /// Pairs for RSA, likewise.
 pub(crate) const RSA: [[&str; 2]; 3] = [
     [
@@ -48,8 +64,9 @@ fn of(scheme: &str) -> Option<&'static [[&'static str; 2]; 3]> {
     match scheme {
         "standard-webhooks-v1a" | "discord-events" | "discord-interactions" | "fal" | "telnyx" => Some(&PAIRS),
         "plaid" | "sendgrid" => Some(&P256),
-        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paddle-classic" | "paypal"
-        | "wise" => Some(&RSA),
+        "truelayer" => Some(&P521),
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "fireblocks-v2" | "google-pubsub" | "kick" | "paddle-classic"
+        | "paypal" | "shipstation" | "wise" => Some(&RSA),
         _ => None,
     }
 }

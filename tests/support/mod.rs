@@ -23,6 +23,7 @@ pub(crate) mod logs;
 pub(crate) mod once;
 #[cfg(all(feature = "send", feature = "sqlite"))]
 pub(crate) mod outbox;
+pub(crate) mod nats_server;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres_server;
 pub(crate) mod process;

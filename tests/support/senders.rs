@@ -40,9 +40,10 @@ pub(crate) fn secret_text(provider: Provider) -> &'static str {
         #[cfg(feature = "asymmetric")]
         "plaid" | "sendgrid" => key_pairs::P256[0][1],
         #[cfg(feature = "asymmetric")]
-        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "google-pubsub" | "kick" | "paypal" | "wise" => {
-            key_pairs::RSA[0][1]
-        }
+        "aws-sns" | "aws-sns-v2" | "fireblocks-v1" | "fireblocks-v2" | "google-pubsub" | "kick" | "paypal"
+        | "shipstation" | "wise" => key_pairs::RSA[0][1],
+        #[cfg(feature = "asymmetric")]
+        "truelayer" => key_pairs::P521[0][1],
         name => formulas::of(name).map_or("an endpoint's signing key", formulas::Formula::secret),
     }
 }
@@ -59,6 +60,7 @@ pub(crate) fn layer(provider: Provider) -> WebhookLayer {
 
 /// Sets the claims and the endpoint id that only the application knows to what test requests hold.
 pub(crate) fn with_claims(layer: WebhookLayer, scheme: &Scheme) -> WebhookLayer {
+    let layer = if scheme.needs_account() { layer.with_insecure_any_account() } else { layer };
     let layer = if scheme.signs_endpoint_id() { layer.with_endpoint_id("test") } else { layer };
     scheme.needed_claims().iter().fold(layer, |layer, name| layer.with_claim(*name, "test"))
 }
@@ -124,6 +126,30 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
         #[cfg(feature = "asymmetric")]
         "fireblocks-v1" => {
             vec![("fireblocks-signature", BASE64.encode(&rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA512, body)))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "fireblocks-v2" => {
+            let sign = |text: &str| rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA512, text);
+            vec![("fireblocks-webhook-signature", detached(r#"{"alg":"RS512","kid":"a-key"}"#, body, sign))]
+        }
+        #[cfg(feature = "asymmetric")]
+        "shipstation" => {
+            let tag = rsa(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &format!("{NOW_AS_DATE}.{body}"));
+            vec![
+                ("x-shipengine-rsa-sha256-key-id", "a-key".to_owned()),
+                ("x-shipengine-timestamp", NOW_AS_DATE.to_owned()),
+                ("x-shipengine-rsa-sha256-signature", BASE64.encode(&tag)),
+            ]
+        }
+        #[cfg(feature = "asymmetric")]
+        "truelayer" => {
+            let path = PATH.split('?').next().unwrap_or_default();
+            let content = format!("POST {path}\nX-TL-Webhook-Timestamp: {NOW_AS_DATE}\n{body}");
+            let sign = |text: &str| {
+                ecdsa_of(key_pairs::P521[0][0], &aws_lc_rs::signature::ECDSA_P521_SHA512_FIXED_SIGNING, text)
+            };
+            let header = r#"{"alg":"ES512","kid":"a-key","tl_version":"2","tl_headers":"X-TL-Webhook-Timestamp","jku":"https://webhooks.truelayer.com/.well-known/jwks"}"#;
+            vec![("x-tl-webhook-timestamp", NOW_AS_DATE.to_owned()), ("tl-signature", detached(header, &content, sign))]
         }
         #[cfg(feature = "asymmetric")]
         "kick" => {
@@ -206,6 +232,7 @@ pub(crate) fn signature(provider: Provider, body: &str) -> Vec<(&'static str, St
             let claims = claims(provider, body).expect("there are some");
             let text = token(r#"{"alg":"HS256","typ":"JWT"}"#, &claims, text.as_bytes());
             match provider.name() {
+                "fusionauth" => vec![("x-fusionauth-signature-jwt", text)],
                 "livekit" => vec![("authorization", text)],
                 "messagebird" => vec![("messagebird-signature-jwt", text)],
                 "netlify" => vec![("x-webhook-signature", text)],
@@ -227,6 +254,7 @@ pub(crate) fn claims(provider: Provider, body: &str) -> Option<String> {
     let (hex, now, url) = (HEXLOWER.encode(&digest), NOW, format!("{PUBLIC_URL}{PATH}"));
     let times = format!(r#""nbf":{now},"exp":{}"#, now + 300);
     Some(match provider.name() {
+        "fusionauth" => format!(r#"{{"request_body_sha256":"{}"}}"#, BASE64.encode(&digest)),
         "livekit" => format!(r#"{{"iss":"APIkey",{times},"sha256":"{}"}}"#, BASE64.encode(&digest)),
         "messagebird" => {
             let url = HEXLOWER.encode(&Sha256::digest(url.as_bytes()));
@@ -268,6 +296,14 @@ pub(crate) fn public_token(header: &str, claims: &str, sign: impl FnOnce(&str) -
     format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&sign(&signed)))
 }
 
+/// A signature with detached content (RFC 7515, appendix F).
+pub(crate) fn detached(header: &str, content: &str, sign: impl FnOnce(&str) -> Vec<u8>) -> String {
+    let part = |text: &[u8]| data_encoding::BASE64URL_NOPAD.encode(text);
+    let header = part(header.as_bytes());
+    let signature = sign(&format!("{header}.{}", part(content.as_bytes())));
+    format!("{header}..{}", part(&signature))
+}
+
 /// Whether the provider has nothing of its own but a formula.
 pub(crate) fn has_formula(provider: Provider) -> bool {
     let has_public_key = WebhookLayer::try_new(provider, secret("a text that is no public key")).is_err();
@@ -297,6 +333,7 @@ pub(crate) fn is_plain(provider: Provider) -> bool {
         "dropbox-sign",
         "mailgun",
         "mandrill",
+        "microsoft-graph",
         "paddle-classic",
         "plivo",
         "twilio",
@@ -332,7 +369,16 @@ fn ecdsa_p256(content: &str) -> Vec<u8> {
 
 #[cfg(feature = "asymmetric")]
 pub(crate) fn ecdsa_p256_of(form: &'static aws_lc_rs::signature::EcdsaSigningAlgorithm, content: &str) -> Vec<u8> {
-    let key = private(key_pairs::P256[0][0]);
+    ecdsa_of(key_pairs::P256[0][0], form, content)
+}
+
+#[cfg(feature = "asymmetric")]
+pub(crate) fn ecdsa_of(
+    key: &str,
+    form: &'static aws_lc_rs::signature::EcdsaSigningAlgorithm,
+    content: &str,
+) -> Vec<u8> {
+    let key = private(key);
     let pair = aws_lc_rs::signature::EcdsaKeyPair::from_pkcs8(form, &key).expect("the key is one");
     let random = aws_lc_rs::rand::SystemRandom::new();
     pair.sign(&random, content.as_bytes()).expect("it signs").as_ref().to_vec()

@@ -73,6 +73,28 @@ impl Authority {
         Identity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// The certificate of a server of this name with a key of the caller's, in PEM.
+    pub(crate) fn issue(&self, name: &str, [from, until]: [i32; 2], key: &rcgen::KeyPair) -> String {
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+
+    /// An authority that this one has signed.
+    pub(crate) fn intermediate(&self, [from, until]: [i32; 2]) -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::default()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "an authority in between");
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = params.signed_by(&key, &self.issuer).unwrap();
+        Self { certificate: signed.der().clone(), pem: signed.pem(), issuer: rcgen::Issuer::new(params, key) }
+    }
+
     fn certificate(&self, name: &str, [from, until]: [i32; 2]) -> (rcgen::Certificate, rcgen::KeyPair) {
         let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = rcgen::date_time_ymd(from, 1, 1);

@@ -95,6 +95,7 @@ pub async fn outbox<'h, S: OutboxStore>(store: S, advance: impl Fn(Duration) -> 
     suite.attempts_are_counted_by_the_hour().await;
     suite.counts_are_purged_and_erased().await;
     suite.a_backlog_says_how_long_nobody_came().await;
+    suite.what_waits_is_noted_once_a_minute().await;
     suite.unproven_endpoints_have_a_share_of_their_own().await;
     suite.what_is_the_senders_fault_does_not_count().await;
     suite.an_endpoint_rests_after_what_was_unsent().await;

@@ -3,10 +3,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::suite::{FAILED, LEASE, Suite, check, message, new_tenant, taken, token};
 use crate::{
     boxed::BoxFuture,
-    send::{After, AttemptEnd, Backlog, EndpointId, Finish, OutboxStore, Retention, Scope, StatsCell, latency_bucket},
+    send::{
+        After, AttemptEnd, Backlog, BacklogSample, EndpointId, Finish, OutboxStore, Retention, SampleStep, Scope,
+        StatsCell, latency_bucket,
+    },
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
     pub(super) async fn attempts_are_counted_by_the_hour(&self) {
@@ -139,6 +143,74 @@ impl<'h, S: OutboxStore, A: Fn(Duration) -> BoxFuture<'h, ()>> Suite<S, A> {
         check(found.oldest_due.is_zero() && found.unserved.is_zero(), "reading a backlog: disabled", &found);
         taken("delete", self.store.delete_endpoint(endpoint.id).await);
         self.drain().await;
+    }
+
+    pub(super) async fn what_waits_is_noted_once_a_minute(&self) {
+        self.drain().await;
+        let tenant = new_tenant();
+        let endpoint = self.endpoint(&tenant, &["*"]).await;
+        let sample = async || taken("note what waits", self.store.sample_backlog().await);
+        // From the start of a minute on, whatever was noted before.
+        (self.advance)(2 * MINUTE).await;
+        self.purge().await; // what a worker died on does not wait
+        let before = self.samples(SampleStep::Minute).await.last().map(|sample| sample.start);
+        let new = async |step| {
+            let mut samples = self.samples(step).await;
+            samples.retain(|sample| Some(sample.start) > before);
+            samples
+        };
+
+        // Whoever asks, a minute is noted once. The store's clock advances while this runs.
+        let mut noted = 0;
+        for _ in 0..4 {
+            noted += usize::from(sample().await);
+        }
+        let found = new(SampleStep::Minute).await;
+        check(noted == found.len() && (1..=2).contains(&noted), "rule 23: once in a minute", &(noted, found));
+
+        for _ in 0..3 {
+            self.dispatch(message(&tenant)).await;
+        }
+        (self.advance)(2 * MINUTE).await;
+        check(sample().await, "rule 23: the next minute", &());
+        let found = new(SampleStep::Minute).await;
+        check(found.is_sorted_by_key(|sample| sample.start), "rule 23: in their order", &found);
+        let whole = |sample: &BacklogSample| {
+            let since = sample.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since.subsec_nanos() == 0 && since.as_secs().is_multiple_of(60)
+        };
+        check(found.iter().all(whole), "rule 23: whole minutes", &found);
+        let last = found.last().map(|sample| sample.backlog).unwrap_or_default();
+        check(last.waiting == 3 && near(last.oldest_due, 120), "rule 23: what waits", &found);
+        check(found.first().is_some_and(|first| first.backlog.waiting == 0), "rule 23: what waited", &found);
+
+        // The hour has the most of its minutes, also when less waits later.
+        self.drain().await;
+        (self.advance)(2 * MINUTE).await;
+        check(sample().await, "rule 23: the next minute", &());
+        let hours = self.samples(SampleStep::Hour).await;
+        let most = hours.iter().rev().take(2).map(|hour| hour.backlog.waiting).max();
+        check(most >= Some(3), "rule 23: the most of an hour", &hours);
+        let minutes = new(SampleStep::Minute).await;
+        check(minutes.last().is_some_and(|last| last.backlog.waiting == 0), "rule 23: what waits", &minutes);
+
+        // What was not asked for is not returned.
+        let (first, last) = (minutes[0].start, minutes[minutes.len() - 1].start);
+        let asked = taken("read", self.store.backlog_samples(SampleStep::Minute, first, last).await);
+        check(asked.len() == minutes.len() - 1, "reading what waited: from a time to before another", &asked);
+
+        // Minutes are kept for a day and hours for months.
+        (self.advance)(SampleStep::Minute.kept()).await;
+        check(sample().await, "rule 23: the next minute", &());
+        check(new(SampleStep::Minute).await.len() == 1, "rule 23: old minutes go", &());
+        let kept = self.samples(SampleStep::Hour).await;
+        check(kept.len() == hours.len() + 1, "rule 23: hours stay", &(kept, hours));
+        taken("delete", self.store.delete_endpoint(endpoint.id).await);
+    }
+
+    async fn samples(&self, step: SampleStep) -> Vec<BacklogSample> {
+        let far = UNIX_EPOCH + Duration::from_secs(1 << 36);
+        taken("read what waited", self.store.backlog_samples(step, UNIX_EPOCH, far).await)
     }
 
     async fn deliver_one(&self, tenant: &str, endpoint: EndpointId) {

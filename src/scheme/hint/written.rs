@@ -77,7 +77,7 @@ pub(super) fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint
     if value.len() > LONGEST_HEADER {
         return None;
     }
-    let Grammar { prefix, items, pairs, keys, keys_are_ids: _, first_key_alone: _, most: _ } = &template.grammar;
+    let Grammar { prefix, items, pairs, keys, first, before, any_key, .. } = &template.grammar;
     if items.is_none()
         && let Some(name) = template.locate.headers().iter().find(|name| head.headers().contains_key(*name))
     {
@@ -102,6 +102,10 @@ pub(super) fn signature_form(template: &Template, head: Head<'_>) -> Option<Hint
             }
             None => return hint(format!("it does not begin with `{prefix}`")),
         }
+    }
+    // Lists of these forms are too seldom for a guess at what is wrong with one.
+    if first.is_some() || before.is_some() || *any_key {
+        return None;
     }
     let mut values = split(rest, items.as_deref());
     let item = match pairs {

@@ -20,6 +20,8 @@
 //! 3. A retry has the same timestamp, and SNS retries for hours or days: there is no window unless one is set.
 //! 4. The body is JSON with the content type `text/plain`. With raw message delivery there is no envelope and no signature: such a request is
 //!    rejected.
+//! 5. SNS signs the messages of all its customers with the same keys, and anybody can publish to a topic of their own and subscribe any URL
+//!    to it. Only `TopicArn` says whose message it is.
 
 use crate::{
     error::{VerifyError, VerifyErrorKind},
@@ -40,6 +42,16 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .id(Field::json("/MessageId"))
         .event_type(Field::json("/Type"))
         .account(Field::json("/TopicArn"))
+        .shared_key_of(is_same_topic)
+}
+
+/// Whether a topic is the one that the application names, by its ARN, or is owned by the AWS account that it names, by its 12 digits.
+fn is_same_topic(wanted: &str, topic: &str) -> bool {
+    let is_account = wanted.len() == 12 && wanted.bytes().all(|byte| byte.is_ascii_digit());
+    // `arn:<partition>:sns:<region>:<account>:<name>`
+    let mut fields = topic.split(':');
+    let of_sns = fields.next() == Some("arn") && fields.nth(1) == Some("sns");
+    wanted == topic || is_account && of_sns && fields.nth(1) == Some(wanted)
 }
 
 /// The fields, in their order, and whether a notification has them and a confirmation.
@@ -130,7 +142,33 @@ fn host_of_sns(url: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_certificate;
+    use super::{is_certificate, is_same_topic};
+
+    #[test]
+    fn a_topic_is_known_by_its_arn_or_by_the_account_that_owns_it() {
+        let topic = "arn:aws:sns:us-east-1:123456789012:orders";
+        assert!(is_same_topic(topic, topic) && is_same_topic("123456789012", topic));
+        for wanted in [
+            "arn:aws:sns:us-east-1:123456789012:order",
+            "arn:aws:sns:us-east-1:123456789012",
+            "12345678901",
+            "orders",
+            "sns",
+            "",
+        ] {
+            assert!(!is_same_topic(wanted, topic), "{wanted}");
+        }
+        for other in [
+            "arn:aws:sns:us-east-1:210987654321:orders",
+            "arn:aws:sns:us-east-1:210987654321:123456789012",
+            "arn:aws:sqs:us-east-1:123456789012:orders",
+            "aws:arn:sns:us-east-1:123456789012:orders",
+            "123456789012:",
+            "",
+        ] {
+            assert!(!is_same_topic("123456789012", other), "{other}");
+        }
+    }
 
     const NAME: &str = "SimpleNotificationService-9c6465fa7f48f5cacd23014631ec1136.pem";
 

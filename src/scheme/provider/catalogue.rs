@@ -24,7 +24,7 @@ use super::{
     slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
-use super::{aws_sns, paypal};
+use super::{aws_sns, paypal, truelayer};
 #[cfg(feature = "asymmetric")]
 use crate::{
     scheme::content::{Fields, Part},
@@ -147,11 +147,10 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not cover the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate
-            /// is fetched by `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as
-            /// PEM. `with_confirmation` confirms subscriptions. Check the topic: it is the delivery's account. Messages
-            /// of topics with `SignatureVersion` 1, the default of SNS, are signed with SHA-1; `aws_sns_v2` takes
-            /// version 2 alone. Raw message delivery is not signed, and is rejected.
+            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
+            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
+            /// subscriptions. SNS signs for all its customers with the same keys: name your topics with `with_account`. Messages of topics with `SignatureVersion` 1, the default of SNS,
+            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
             AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
                 aliases: &["sns"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
@@ -492,6 +491,7 @@ macro_rules! catalogue {
             DISCORD_EVENTS discord_events "discord-events" "Discord webhook events" ["x-signature-ed25519"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::events,
+                own_key: true,
                 page: "https://docs.discord.com/developers/events/webhook-events",
                 duplicates: Some(Undocumented),
                 evidence: Library,
@@ -505,6 +505,7 @@ macro_rules! catalogue {
                 aliases: &["discord"],
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: super::discord::interactions,
+                own_key: true,
                 page: "https://docs.discord.com/developers/interactions/overview",
                 // An interaction is sent once.
                 duplicates: Some(Event),
@@ -635,10 +636,27 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@tryfinch/finch-api 10.7.0",
             }
-            /// The secret is the public key that Fireblocks publishes for the environment, as PEM.
+            /// The secret is the public key that Fireblocks publishes for the environment, as PEM. Fireblocks signs for all its customers with
+            /// it: name your workspace, which a message has at `tenantId`, with `with_account`.
             FIREBLOCKS_V1 fireblocks_v1 "fireblocks-v1" "Fireblocks, version 1" ["fireblocks-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
-                scheme: |s| base64_body(s).key_pem().event_type(json("/type")),
+                scheme: |s| base64_body(s).key_pem().event_type(json("/type")).account(json("/tenantId")).shared_key(),
+                page: "https://developers.fireblocks.com/reference/validating-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+            }
+            /// The keys are fetched by `keys::JwksKeys::fireblocks` (feature `remote-keys`), or one of them is passed as PEM. Fireblocks signs for all
+            /// its customers with the same keys: name your workspace with `with_account`.
+            FIREBLOCKS_V2 fireblocks_v2 "fireblocks-v2" "Fireblocks, version 2" ["fireblocks-webhook-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
+                scheme: |s| s
+                    .key_pem()
+                    .detached_jws()
+                    .key_id(Field::token_header("kid"))
+                    .id(json("/id"))
+                    .event_type(json("/eventType"))
+                    .account(json("/workspaceId"))
+                    .shared_key(),
                 page: "https://developers.fireblocks.com/reference/validating-webhooks",
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
@@ -699,6 +717,18 @@ macro_rules! catalogue {
                 page: "https://dev.frontapp.com/docs/application-webhooks",
                 duplicates: Some(Event),
                 evidence: ThirdParty,
+            }
+            /// The secret is the key's value, for keys of HS256, HS384 and HS512.
+            FUSIONAUTH fusionauth "fusionauth" "FusionAuth" ["x-fusionauth-signature-jwt"] {
+                scheme: |s| s
+                    .jwt()
+                    .jwt_macs(&[MacAlgorithm::Sha384, MacAlgorithm::Sha512])
+                    .base64_digest(Field::claim("request_body_sha256"))
+                    .id(json("/event/id"))
+                    .event_type(json("/event/type")),
+                page: "https://fusionauth.io/docs/extend/events-and-webhooks/signing",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// Choose the content type `application/json`: of a form Gitea signs the JSON in it and not the form, which is rejected.
             GITEA gitea "gitea" "Gitea" ["x-gitea-signature"] {
@@ -904,7 +934,15 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// The secret is the public key that Kick publishes, as PEM.
+            /// The secret is the webhook's token.
+            KATANA katana "katana" "Katana" ["x-sha2-signature"] {
+                scheme: |s| hex_body(s).event_type(json("/action")),
+                page: "https://developer.katanamrp.com/docs/verifying-webhook-signature",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
+            }
+            /// The secret is the public key that Kick publishes, as PEM. Kick signs for all its applications with it: name the broadcasters, by
+            /// their user ids, with `with_account`, or look at `Delivery::account` yourself.
             KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| s.base64()
@@ -913,7 +951,9 @@ macro_rules! catalogue {
                     .timestamp(header("kick-event-message-timestamp"))
                     .unit(Rfc3339)
                     .signs("{id}.{timestamp}.{body}")
-                    .event_type(header("kick-event-type")),
+                    .event_type(header("kick-event-type"))
+                    .account(json("/broadcaster/user_id"))
+                    .shared_key(),
                 page: "https://docs.kick.com/events/webhook-security",
                 duplicates: Some(Delivery),
                 evidence: ThirdParty,
@@ -926,6 +966,17 @@ macro_rules! catalogue {
                 duplicates: Some(Items),
                 batch: Some("/data"),
                 evidence: ThirdParty,
+            }
+            /// For webhook endpoints whose signature is set to HMAC. The secret is the HMAC signature token.
+            LAGO lago "lago" "Lago, HMAC" ["x-lago-signature"] {
+                scheme: |s| base64_body(s)
+                    .required_header("x-lago-signature-algorithm", "hmac")
+                    .id(header("x-lago-unique-key"))
+                    .event_type(json("/webhook_type")),
+                page: "https://getlago.com/docs/api-reference/webhooks/format---signature",
+                // "This key can be used to ensure you process a webhook only once" ("Unique Key").
+                duplicates: Some(Delivery),
+                evidence: Documentation,
             }
             LEMON_SQUEEZY lemon_squeezy "lemon-squeezy" "Lemon Squeezy" ["x-signature"] {
                 scheme: |s| hex_body(s).event_type(header("x-event-name").or(json("/meta/event_name"))),
@@ -986,6 +1037,12 @@ macro_rules! catalogue {
                 page: "https://docs.lob.com/#tag/Webhooks",
                 duplicates: Some(Event),
                 evidence: ThirdParty,
+            }
+            LOGTO logto "logto" "Logto" ["logto-signature-sha-256"] {
+                scheme: |s| hex_body(s).event_type(json("/event")),
+                page: "https://docs.logto.io/developers/webhooks/secure-webhooks",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             LOOPS loops "loops" "Loops" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/eventName")),
@@ -1098,6 +1155,21 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the `clientState` of the subscription, which
+            /// every notification of a delivery must have. It also answers the request that validates a URL, which anyone may send. Rich
+            /// notifications have tokens of their own in `/validationTokens`, which are not looked at.
+            MICROSOFT_GRAPH microsoft_graph "microsoft-graph" "Microsoft Graph change notifications" [] {
+                algorithm: Algorithm::Token,
+                scheme: |s| s
+                    .json_pointer("/clientState")
+                    .signs_items("/value")
+                    .handshake(Handshake::echo_text(Field::query("validationToken")).present(Field::query("validationToken"))),
+                page: "https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+                batch: Some("/value"),
+                // A notification names a resource and its change, and has no id of its own.
+                duplicates: Some(RepeatedBodies),
+                evidence: Library,
+            }
             /// The delivery's id is `<message>.<conversation>`: a message is numbered by the millisecond in its conversation.
             MICROSOFT_TEAMS_OUTGOING microsoft_teams_outgoing "microsoft-teams-outgoing" "Microsoft Teams, outgoing webhook" ["authorization"] {
                 scheme: |s| base64_body(s)
@@ -1121,6 +1193,14 @@ macro_rules! catalogue {
                 page: "https://docs.mollie.com/reference/webhooks-new",
                 duplicates: Some(Event),
                 evidence: Library,
+            }
+            /// The body's `id` is that of the alert, the same in all deliveries about it, so it does not serve as an id.
+            MONGODB_ATLAS mongodb_atlas "mongodb-atlas" "MongoDB Atlas alerts" ["x-mms-signature"] {
+                algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
+                scheme: |s| base64_body(s).event_type(header("x-mms-event")),
+                page: "https://www.mongodb.com/docs/atlas/tutorial/webhook-integration/",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             MOONPAY moonpay "moonpay" "MoonPay" ["moonpay-signature-v2"] {
                 scheme: |s| stamped(s, "s", "t").event_type(json("/type")),
@@ -1259,6 +1339,7 @@ macro_rules! catalogue {
                     .forms_alone(Form::fields())
                     .id(json("/alert_id"))
                     .event_type(json("/alert_name")),
+                own_key: true,
                 page: "https://developer.paddle.com/classic/webhook-reference/verifying-webhooks",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
@@ -1315,8 +1396,18 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not cover the body: anyone who has seen one request can send any other. The secret is
-            /// `user:password`.
+            PERSONA persona "persona" "Persona" ["persona-signature"] {
+                scheme: |s| stamped(s, "v1", "t")
+                    // During a rotation there is a list for each secret.
+                    .or_items(" ")
+                    .id(json("/data/id"))
+                    .event_type(json("/data/attributes/name")),
+                page: "https://docs.withpersona.com/v2022-09-01/docs/best-practices",
+                // "Log events that you've processed" ("Handling duplicate events"): `/data` is the event.
+                duplicates: Some(Event),
+                evidence: Documentation,
+            }
+            /// Does not bind the body: whoever reads one request can send any other. The secret is `user:password`.
             PIPEDRIVE pipedrive "pipedrive" "Pipedrive" ["authorization"] {
                 algorithm: Algorithm::Token,
                 scheme: |s| basic(s).event_type(json("/meta/entity").joined(json("/meta/action"))),
@@ -1324,7 +1415,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM.
+            /// The keys are fetched from Plaid's API by `keys::PlaidKeys` (feature `remote-keys`), or one of them is passed as PEM. Nothing that
+            /// is signed names the receiver: look up the item or the other object that a delivery is about in your own records.
             PLAID plaid "plaid" "Plaid" ["plaid-verification"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP256Fixed),
                 scheme: |s| {
@@ -1440,6 +1532,21 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
+            /// For webhooks in JSON: those in XML are not signed.
+            RECURLY recurly "recurly" "Recurly" ["recurly-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .first_item("t")
+                    .hex()
+                    .timestamp(param("t"))
+                    .unit(Milliseconds)
+                    .signs("{timestamp}.{body}")
+                    .id(json("/id"))
+                    .event_type(json("/event_type")),
+                page: "https://docs.recurly.com/recurly-subscriptions/docs/signature-verification",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+            }
             RENDER render "render" "Render" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
                 page: "https://render.com/docs/webhooks",
@@ -1544,6 +1651,7 @@ macro_rules! catalogue {
                     .key_pem()
                     .timestamp(header("x-twilio-email-event-webhook-timestamp"))
                     .signs("{timestamp}{body}"),
+                own_key: true,
                 page: "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features",
                 // Each event has an `sg_event_id`.
                 duplicates: Some(Items),
@@ -1560,6 +1668,23 @@ macro_rules! catalogue {
                 page: "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
                 duplicates: Some(Attempt),
                 evidence: Library,
+            }
+            /// The keys are fetched by `keys::JwksKeys::shipstation` (feature `remote-keys`), or one of them is passed as PEM. Nothing that is signed
+            /// names the receiver: look up the shipment or the other object that a delivery is about in your own records.
+            SHIPSTATION shipstation "shipstation" "ShipStation" ["x-shipengine-rsa-sha256-signature"] if "asymmetric" {
+                aliases: &["shipengine"],
+                algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
+                scheme: |s| s
+                    .base64()
+                    .key_pem()
+                    .key_id(header("x-shipengine-rsa-sha256-key-id"))
+                    .timestamp(header("x-shipengine-timestamp"))
+                    .unit(Rfc3339)
+                    .signs("{timestamp}.{body}")
+                    .event_type(json("/resource_type")),
+                page: "https://docs.shipstation.com/apis/docs/guides/webhooks-validation",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// The secret is the app's client secret.
             ///
@@ -1660,6 +1785,7 @@ macro_rules! catalogue {
             STANDARD_WEBHOOKS_V1A standard_webhooks_v1a "standard-webhooks-v1a" "Standard Webhooks with public keys, `v1a`" ["webhook-signature", "svix-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::Ed25519),
                 scheme: standard_webhooks::v1a,
+                own_key: true,
                 page: "https://www.standardwebhooks.com",
                 duplicates: Some(Event),
                 evidence: Documentation,
@@ -1753,6 +1879,7 @@ macro_rules! catalogue {
                     .id(json("/data/id"))
                     .event_type(json("/data/event_type"))
                     .attempt(json("/meta/attempt"), 1),
+                own_key: true,
                 page: "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
                 // "Record the event identifier" and process idempotently ("Webhook Fundamentals").
                 duplicates: Some(Event),
@@ -1778,9 +1905,17 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: ThirdParty,
             }
-            /// The secret is the account's auth token. Twilio signs the URL: add
-            /// [`with_public_url`](Self::with_public_url), without which the layer panics at start. Where a name or a
-            /// value of a field ends is not signed.
+            /// The keys are fetched by `keys::JwksKeys::truelayer` (feature `remote-keys`), or one of them is passed as PEM. Nothing that is signed names
+            /// the receiver but the path: look up the payment that a delivery is about in your own records.
+            TRUELAYER truelayer "truelayer" "TrueLayer" ["tl-signature"] if "asymmetric" {
+                algorithm: Algorithm::Public(PublicAlgorithm::EcdsaP521Fixed),
+                scheme: |s| truelayer::declare(s.key_pem()),
+                page: "https://docs.truelayer.com/docs/verify-the-signature-of-a-payment-webhook",
+                duplicates: Some(Undocumented),
+                evidence: Library,
+            }
+            /// The secret is the account's auth token. Twilio signs the URL: add [`with_public_url`](Self::with_public_url), without which the layer
+            /// wraps no service. Where a name or a value of a field ends is not signed.
             TWILIO twilio "twilio" "Twilio" ["x-twilio-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: twilio::declare,
@@ -1884,10 +2019,15 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each.
+            /// The secret is the public key that Wise publishes, as PEM; production and sandbox have one each. Wise signs for all its customers
+            /// with it: name your subscriptions, by their ids, with `with_account`.
             WISE wise "wise" "Wise" ["x-signature-sha256"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
-                scheme: |s| base64_body(s).key_pem().event_type(json("/event_type")),
+                scheme: |s| base64_body(s)
+                    .key_pem()
+                    .event_type(json("/event_type"))
+                    .account(json("/subscription_id"))
+                    .shared_key(),
                 page: "https://docs.wise.com/api-docs/webhooks-notifications/event-handling",
                 duplicates: Some(Undocumented),
                 evidence: Library,
@@ -1915,6 +2055,29 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "@workos-inc/node 8.13.0",
+            }
+            /// The secret is `key id:secret key`, or the secret key alone.
+            WORLDLINE_CONNECT worldline_connect "worldline-connect" "Worldline Connect" ["x-gcs-signature"] {
+                scheme: |s| base64_body(s).key_id(header("x-gcs-keyid")).id(json("/id")).event_type(json("/type")),
+                page: "https://docs.connect.worldline-solutions.com/documentation/webhooks/event-structure/",
+                // "You should use this id to verify that you did not already receive this event" ("Event metadata").
+                duplicates: Some(Event),
+                evidence: Library,
+            }
+            /// Which of the secrets a signature names is not looked at: each is tried.
+            WORLDPAY worldpay "worldpay" "Worldpay, Access events" ["event-signature"] {
+                scheme: |s| s
+                    .items(",")
+                    .pairs("/")
+                    .any_key()
+                    .signature_prefix("SHA256/")
+                    .hex()
+                    .signs("{body}")
+                    .id(json("/eventId"))
+                    .event_type(json("/eventDetails/type")),
+                page: "https://docs.worldpay.com/access/products/account-payouts/hmac-signature",
+                duplicates: Some(Undocumented),
+                evidence: Documentation,
             }
             /// Xero sends requests with wrong signatures on purpose, and wants 401 for them, which is what it gets.
             XERO xero "xero" "Xero" ["x-xero-signature"] {

@@ -19,6 +19,9 @@ pub(super) struct Entry {
     pub(super) algorithm: Algorithm,
     /// The rest of the declaration, after algorithm and headers.
     pub(super) scheme: fn(SchemeBuilder) -> SchemeBuilder,
+    /// Of a public key: whether the sender signs with it for one customer alone, so that a signature proves whose message it is.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(super) own_key: bool,
     pub(super) page: &'static str,
     /// What identifies a duplicate, according to the sender's own documentation or source. A test fails for a row
     /// without it.
@@ -95,6 +98,7 @@ impl Entry {
         headers: &[],
         algorithm: Algorithm::Mac(MacAlgorithm::Sha256),
         scheme: |scheme| scheme,
+        own_key: false,
         page: "",
         duplicates: None,
         evidence: Evidence::ThirdParty,

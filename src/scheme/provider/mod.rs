@@ -37,6 +37,7 @@ mod square;
 mod standard_webhooks;
 mod stripe;
 mod trello;
+pub(crate) mod truelayer;
 mod twilio;
 mod twitch;
 mod x_twitter;

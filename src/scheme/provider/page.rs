@@ -39,6 +39,7 @@ const COLUMNS: &[(&str, Cell)] = &[
     ("algorithm", |_, template| algorithm(template)),
     ("signature", |_, template| signature(template)),
     ("key", |_, template| key(template)),
+    ("yours by", |provider, template| bound_by(provider, template)),
     ("handshake", |_, template| handshake(template)),
     ("several events", |provider, _| match provider.batch() {
         None => String::new(),
@@ -72,6 +73,9 @@ fn constructor(provider: Provider, template: &Template) -> String {
     for name in template.jwt.iter().flat_map(|jwt| jwt.of_application) {
         text.push_str(&format!(", and `with_claim(\"{name}\", …)`"));
     }
+    if template.shared_key.is_some() {
+        text.push_str(", and `with_account`");
+    }
     if template.needs_verify_token() {
         text.push_str(", and `with_verify_token`");
     }
@@ -85,6 +89,21 @@ fn signed(places: Option<&Places>, is_signed: bool, without: &str) -> String {
         (true, true) => "yes, in the body".into(),
         (true, false) => "yes".into(),
         (false, _) => "no".into(),
+    }
+}
+
+/// What shows that a message is made for this receiver, and not for another customer of the sender.
+fn bound_by(provider: Provider, template: &Template) -> String {
+    match template.algorithm {
+        Algorithm::Unsigned => "**nothing**".into(),
+        Algorithm::Hash(_) | Algorithm::Mac(_) | Algorithm::Token => "your secret".into(),
+        Algorithm::Public(_) if provider.0.own_key => "your key".into(),
+        Algorithm::Public(_) if template.shared_key.is_some() => "the account".into(),
+        Algorithm::Public(_) if template.signs_endpoint_id() => "the endpoint id".into(),
+        Algorithm::Public(_) if template.jwt.as_ref().is_some_and(|jwt| !jwt.of_application.is_empty()) => {
+            "the claims".into()
+        }
+        Algorithm::Public(_) => "**nothing**".into(),
     }
 }
 
@@ -110,6 +129,7 @@ fn algorithm(template: &Template) -> String {
         Algorithm::Mac(MacAlgorithm::Sha384) => "HMAC-SHA-384",
         Algorithm::Mac(MacAlgorithm::Sha512) => "HMAC-SHA-512",
         Algorithm::Public(PublicAlgorithm::EcdsaP256 | PublicAlgorithm::EcdsaP256Fixed) => "ECDSA P-256",
+        Algorithm::Public(PublicAlgorithm::EcdsaP521 | PublicAlgorithm::EcdsaP521Fixed) => "ECDSA P-521",
         Algorithm::Public(PublicAlgorithm::Ed25519) => "Ed25519",
         Algorithm::Public(PublicAlgorithm::RsaPssSha512) => "RSA-PSS, SHA-512",
         Algorithm::Public(PublicAlgorithm::RsaSha1) => "RSA, SHA-1",
@@ -139,6 +159,9 @@ fn signature(template: &Template) -> String {
     };
     if template.message.is_some() {
         return format!("{place}, an HTTP message signature");
+    }
+    if template.jwt.as_ref().is_some_and(|jwt| jwt.detached.is_some()) {
+        return format!("{place}, a detached JWS");
     }
     if template.jwt.is_some() {
         return format!("{place}, a JWT");
@@ -273,6 +296,20 @@ fn every_row_says_what_a_duplicate_is() {
         };
         assert!(needs_id.is_none_or(|needs| needs == template.id.is_some()), "{provider}: {answer:?}");
         assert!(answer != Duplicates::Items || provider.batch().is_some(), "{provider}: {answer:?}");
+    }
+}
+
+/// A public key that all customers of a sender share proves nothing about whose message it is.
+#[test]
+fn a_key_that_all_customers_share_does_not_bind_a_message_alone() {
+    for provider in Provider::ALL {
+        let scheme = Scheme::from(*provider);
+        let Kind::Declared(template) = &scheme.kind else { panic!("{provider} is written in code") };
+        // These sign nothing that names the receiver, as their constructors say.
+        let is_unbound = ["plaid", "shipstation", "truelayer"].contains(&provider.name());
+        assert_eq!(bound_by(*provider, template) == "**nothing**", is_unbound, "{provider}");
+        let is_public = matches!(template.algorithm, Algorithm::Public(_));
+        assert!(!provider.0.own_key || is_public && template.shared_key.is_none(), "{provider}");
     }
 }
 

@@ -11,11 +11,12 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     content::{Listed, Part},
-    jwt::UrlClaim,
+    jwt::{Detached, UrlClaim},
     key_form::KeyForm,
     look::CONTENTFUL_LIST,
     message,
     scheme::{Kind, Scheme},
+    settings::Accounts,
     template::{Algorithm, Locate, Needed, Template},
 };
 use crate::{
@@ -324,6 +325,14 @@ impl Draft<'_> {
                 self.edit_body(items, Value::Array(vec![Value::Object(Map::new())]))?;
             }
         }
+        if let Accounts::These(accounts) = &template.settings.accounts
+            && let Some(account) = accounts.first()
+            && let Some(Place::Json(pointer)) =
+                template.layout.places(Fact::Account).and_then(|places| self.first(places))
+            && !self.holds(pointer)
+        {
+            self.edit_body(&pointer.clone(), account.as_str().into())?;
+        }
         for part in &template.content {
             match part {
                 Part::Listed(Listed::Contentful) => {
@@ -353,6 +362,12 @@ impl Draft<'_> {
                             self.edit_body(&pointer, text.into())?;
                         }
                     }
+                }
+                Part::DetachedJws(Detached::TrueLayer) => {
+                    self.token_header.insert("tl_version".to_owned(), "2".into());
+                    self.token_header.insert("tl_headers".to_owned(), "X-Tl-Webhook-Timestamp".into());
+                    let name = HeaderName::from_static("x-tl-webhook-timestamp");
+                    self.headers.entry(name).or_insert(HeaderValue::from_static(FILLER));
                 }
                 Part::Header(name) if !self.headers.contains_key(name) => {
                     self.headers.insert(name.clone(), HeaderValue::from_static(FILLER));

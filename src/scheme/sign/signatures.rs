@@ -26,7 +26,10 @@ impl Draft<'_> {
             header.insert("alg".to_owned(), jwt.algorithm.into());
             header.insert("typ".to_owned(), "JWT".into());
             let header = serde_json::Value::Object(header).to_string();
-            let claims = serde_json::Value::Object(self.claims.clone()).to_string();
+            let claims = match jwt.detached {
+                Some(_) => String::new(),
+                None => serde_json::Value::Object(self.claims.clone()).to_string(),
+            };
             let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
             // With a signature of some form, so that it is a token.
             self.token = format!("{}.{}", part(&header), part(&claims));
@@ -192,15 +195,20 @@ impl Draft<'_> {
     fn write(&self, signatures: &[String]) -> Result<String, ConfigError> {
         let grammar = &self.template.grammar;
         let mut items = Vec::new();
+        let before = grammar.before.as_deref().unwrap_or_default();
         if let Some(pairs) = &grammar.pairs {
             let id = self.secret_id.as_deref();
             items.extend(self.params.iter().map(|(key, text)| format!("{key}{pairs}{text}")));
-            let key = id.or(grammar.keys.first().map(String::as_str)).unwrap_or_default();
-            items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{signature}")));
+            let of_any = grammar.any_key.then_some(FILLER);
+            let key = id.or(grammar.keys.first().map(String::as_str)).or(of_any).unwrap_or_default();
+            items.extend(signatures.iter().map(|signature| format!("{key}{pairs}{before}{signature}")));
         } else if self.template.jwt.is_some() {
             items.extend(signatures.iter().map(|signature| format!("{}.{signature}", self.token)));
         } else {
-            items.extend(signatures.iter().cloned());
+            items.extend(
+                self.params.iter().filter(|(key, _)| grammar.first.as_ref() == Some(key)).map(|(_, text)| text.clone()),
+            );
+            items.extend(signatures.iter().map(|signature| format!("{before}{signature}")));
         }
         let separator = match &grammar.items {
             Some(separator) => separator.as_str(),

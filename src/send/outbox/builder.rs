@@ -8,6 +8,7 @@ use crate::{
     net::destination::DestinationPolicy,
     observe,
     queue::Room,
+    redaction::Redaction,
     sealing::SealingKey,
     send::{
         attempt::Transport,
@@ -200,9 +201,20 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Sets a function that redacts answers before they are stored. It gets the beginning of an answer (at most 16
-    /// KiB), and returns the bytes to store instead. Use it for private data that receivers may repeat, such as card
-    /// numbers of customers.
+    /// Sets what is hidden of answers before they are kept: its rules and functions about [`Place::Answer`]. Hooks see what is kept. What it
+    /// says of other places does not matter here: payloads are sent as they are.
+    ///
+    /// An answer of which only the beginning is kept is hidden as a whole if it has rules.
+    ///
+    /// [`Place::Answer`]: crate::redaction::Place::Answer
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.hooks.redaction = redaction;
+        self
+    }
+
+    /// Sets a function that gets what is about to be kept of an answer, and returns what is kept instead: at most its first
+    /// 16 KiB. It is for data that only the application knows to be private, such as the card numbers of its customers, which
+    /// receivers may repeat.
     ///
     /// The endpoint's own secrets and the values of its headers are removed before, and so is everything that looks
     /// like `whsec_…` in an answer to a [`GuardedClient`]. By default the rest is stored. Hooks get the stored bytes. A

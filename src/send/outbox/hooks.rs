@@ -6,6 +6,7 @@ use crate::{
     net::destination::Origin,
     observe,
     panics::caught,
+    redaction::{Place, Redaction, Shown},
     send::{
         attempt::AttemptResult,
         message::message::Message,
@@ -99,6 +100,7 @@ pub(crate) struct Hooks {
     pub(crate) exhausted: Option<OnAttempt>,
     pub(crate) disabled: Option<OnDisabled>,
     pub(crate) redact: Option<Redact>,
+    pub(crate) redaction: Redaction,
 }
 
 impl Hooks {
@@ -126,13 +128,24 @@ impl Hooks {
         }
     }
 
-    /// Returns what the application keeps of an answer.
-    pub(crate) fn redacted(&self, endpoint: &EndpointRecord, answer: Bytes) -> Bytes {
+    /// Returns what the application keeps of an answer to a message.
+    pub(crate) fn redacted(&self, endpoint: &EndpointRecord, message: &Message, answer: Bytes) -> Bytes {
+        let answer = self.without_values(message, answer);
         let Some(redact) = self.redact.as_ref().filter(|_| !answer.is_empty()) else { return answer };
         caught(|| redact(&Endpoint(endpoint.clone()), answer)).unwrap_or_else(|_| {
             observe::redaction_panicked();
             Bytes::new()
         })
+    }
+}
+
+impl Hooks {
+    fn without_values(&self, message: &Message, answer: Bytes) -> Bytes {
+        let text = String::from_utf8_lossy(&answer);
+        let (event_type, tenant) = (message.event_type(), message.tenant_name());
+        let kept = self.redaction.apply(&Shown::new(Place::Answer, &text).event_type(event_type).tenant(tenant));
+        // What is not UTF-8 stays so where nothing is hidden.
+        if kept == text { answer.clone() } else { kept.into_owned().into() }
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod dispatcher;
 pub(crate) mod endpoint;
 pub(crate) mod endpoints;
 pub(crate) mod event_types;
+mod history;
 pub(crate) mod hooks;
 pub mod policy;
 mod purge;

@@ -2,6 +2,7 @@
 
 pub(crate) mod delivery;
 pub(crate) mod endpoint;
+pub(crate) mod history;
 pub(crate) mod ids;
 pub(crate) mod lease;
 pub(crate) mod limits;
@@ -103,6 +104,9 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     order of their numbers. One that is pending, sending or held delays those after it with its key, and no others; when it has
 ///     ended, however it did, the next one is due. What goes first by rule 17 waits only while another one with its key is being sent.
 ///     An endpoint that is `in_order` needs no keys: rule 19 is all that holds for it.
+/// 23. [`sample_backlog`](OutboxLog::sample_backlog) notes what waits of all tenants, once in each minute of the store's clock, whoever calls it.
+///     A [minute and an hour](crate::send::SampleStep) each keep the most that was noted in them, and are removed when they are older than
+///     [`kept`](crate::send::SampleStep::kept).
 pub trait OutboxStore: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue {}
 
 impl<T: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue + ?Sized> OutboxStore for T {}

@@ -170,7 +170,7 @@ impl Jobs {
         let mut result = attempting.inside(self.converted_and_sent(leased, opened, message, place)).await;
         attempting.end(&result.seen());
         let hooks = &self.shared().hooks;
-        result.keep(|answer| hooks.redacted(&leased.endpoint, opened.echoes.take_out(answer)));
+        result.keep(|answer| hooks.redacted(&leased.endpoint, message, opened.echoes.take_out(answer)));
         result
     }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use self::jobs::Jobs;
 use crate::{
     queue,
-    send::outbox::{dispatcher::Dispatcher, purge},
+    send::outbox::{dispatcher::Dispatcher, history, purge},
 };
 
 /// Delivers due messages, until it is shut down.
@@ -103,10 +103,11 @@ impl SendWorker {
         let (room, new_work) = (shared.room, shared.new_work.clone());
         let store = shared.store.clone();
         let wake = new_work.clone();
-        // Purging has its own task, which ends with this future.
-        let of_purge = shared.clone();
-        let mut purging = JoinSet::new();
-        purging.spawn(async move { purge::run(&of_purge).await });
+        // What is done beside has tasks of its own, which end with this future.
+        let (of_purge, of_history) = (shared.clone(), shared.clone());
+        let mut beside = JoinSet::new();
+        beside.spawn(async move { purge::run(&of_purge).await });
+        beside.spawn(async move { history::run(&of_history).await });
         let mut listen = Some(store.listen(Box::new(move || wake.notify_waiters())));
         let mut run = pin!(queue::run(self.jobs, room, new_work, shutdown));
         poll_fn(|cx| {

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod finish;
+mod history;
 mod keep;
 mod lease;
 mod repeat;

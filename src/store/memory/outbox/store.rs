@@ -1,6 +1,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use super::tables::Tables;
@@ -9,10 +10,11 @@ use crate::{
     clock::{Clock, ClockOffset, Millis, SystemClock, from_time, to_time},
     error::StoreError,
     send::{
-        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
-        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
-        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell, policy::moved_from,
+        AttemptRecord, Backlog, BacklogSample, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish,
+        LeaseRequest, LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, SampleStep, Scope, SentDeliveryId, StatsCell,
+        policy::moved_from,
     },
 };
 
@@ -284,6 +286,19 @@ impl OutboxLog for MemoryOutbox {
 
     fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
         self.at_once(move |tables, now| tables.backlog(&scope, now))
+    }
+
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.at_once(Tables::sample_backlog)
+    }
+
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
+        self.at_once(move |tables, _| tables.backlog_samples(step, since, until))
     }
 }
 

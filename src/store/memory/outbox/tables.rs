@@ -6,8 +6,8 @@ use std::{
 use crate::{
     clock::{Millis, from_time, to_time},
     send::{
-        AttemptEnd, AttemptRecord, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
-        EventTypeDefinition, LeaseToken, Message, MessagePlace, MessageRecord, SentDeliveryId,
+        AttemptEnd, AttemptRecord, Backlog, DeliveryRecord, DeliveryState, DisabledReason, EndpointId, EndpointRecord,
+        EventTypeDefinition, LeaseToken, Message, MessagePlace, MessageRecord, SampleStep, SentDeliveryId,
         policy::{Health, PARKED_DUE, URGENT_DUE, digest, moved_from, shown_due, tenant, waits_as},
     },
 };
@@ -20,6 +20,8 @@ pub(super) struct Tables {
     pub(super) attempts: BTreeMap<u64, Vec<AttemptRecord>>,
     pub(super) event_types: BTreeMap<String, EventTypeDefinition>,
     pub(super) stats: BTreeMap<Counted, u64>,
+    /// By step and start.
+    pub(super) samples: BTreeMap<(SampleStep, Millis), Backlog>,
     deliveries: BTreeMap<u64, Delivery>,
     by_id: HashMap<(String, String), u64>,
     /// The deliveries of each message, by their endpoints.

@@ -1,5 +1,5 @@
 use crate::{
-    inbox::{EventState, InboxQuery},
+    inbox::InboxQuery,
     store::postgres::statement::{Statement, Tables},
 };
 
@@ -67,34 +67,27 @@ struct Shape {
     state: bool,
     event_type: bool,
     tenant: bool,
-    /// Whether few events are in that state, however many there are.
-    is_rare: bool,
 }
 
 impl Shape {
     fn of(wanted: &InboxQuery) -> Self {
-        Self {
-            state: wanted.state.is_some(),
-            event_type: wanted.event_type.is_some(),
-            tenant: wanted.tenant.is_some(),
-            is_rare: wanted.state.is_some_and(|state| !matches!(state, EventState::Discarded | EventState::Done)),
-        }
+        Self { state: wanted.state.is_some(), event_type: wanted.event_type.is_some(), tenant: wanted.tenant.is_some() }
     }
 
     fn all() -> impl Iterator<Item = Self> {
-        (0..16).map(|index| Self {
-            state: index & 1 != 0,
-            event_type: index & 2 != 0,
-            tenant: index & 4 != 0,
-            is_rare: index & 8 != 0,
-        })
+        (0..8).map(|index| Self { state: index & 1 != 0, event_type: index & 2 != 0, tenant: index & 4 != 0 })
     }
 
     fn index(self) -> usize {
-        let bits = [self.state, self.event_type, self.tenant, self.is_rare];
+        let bits = [self.state, self.event_type, self.tenant];
         bits.into_iter().enumerate().map(|(place, bit)| usize::from(bit) << place).sum()
     }
 
+    /// Only a page is read, however many events there are: from an index that has those of each state in the order of the list. If any
+    /// state is wanted, a page of each is read, and the newest of these are returned.
+    ///
+    /// The bounds are compared as rows, and the order names all columns of the index: with one column fixed the planner may instead scan
+    /// the table from its end until it has found enough.
     fn text(self) -> String {
         const COLUMNS: &str = "e.seq, e.consumer, e.provider, e.tenant, e.delivery_id, e.event_type, e.state, e.attempt, \
              e.accepted_at, e.due_at, e.reason";
@@ -108,41 +101,35 @@ impl Shape {
         let state = number(self.state, "::bigint::smallint");
         let event_type = number(self.event_type, "::text");
         let tenant = number(self.tenant, "::text");
-        // The planner is left one index: that of what fewest events are expected to have. The other conditions, which no index can serve
-        // in this form, are looked at in its rows.
-        let page = |column: &str, value: &str, columns: &str| {
-            let others = [("state", &state), ("event_type", &event_type), ("tenant", &tenant)];
-            let others = others.into_iter().filter(|(other, _)| *other != column);
-            let others = others
-                .filter_map(|(other, value)| Some(format!(" AND e.{other} IS NOT DISTINCT FROM {}", value.as_ref()?)));
-            let others: String = others.collect();
-            let index = match column {
-                "state" => String::new(),
-                "event_type" => " AND e.event_type IS NOT NULL AND octet_length(e.event_type) <= 1024".to_owned(),
-                _ => format!(" AND e.{column} IS NOT NULL"),
+        let page = |state: &str| {
+            // In the order of the columns of an index, whose condition is there word for word.
+            let (mut columns, index) = match (event_type.as_deref(), tenant.as_deref()) {
+                (None, None) => (vec![], ""),
+                (Some(event_type), None) => (
+                    vec![("event_type", event_type)],
+                    " AND e.event_type IS NOT NULL AND octet_length(e.event_type) <= 1024",
+                ),
+                (None, Some(tenant)) => (vec![("tenant", tenant)], " AND e.tenant IS NOT NULL"),
+                (Some(event_type), Some(tenant)) => (
+                    vec![("event_type", event_type), ("tenant", tenant)],
+                    " AND e.tenant IS NOT NULL AND octet_length(e.event_type) < 1025",
+                ),
             };
+            columns.extend([("consumer", "$1::text"), ("state", state)]);
+            let list = |item: fn(&(&str, &str)) -> String| columns.iter().map(item).collect::<Vec<_>>().join(", ");
+            let (names, values) = (list(|(name, _)| format!("e.{name}")), list(|(_, value)| (*value).to_owned()));
+            let order = list(|(name, _)| format!("e.{name} DESC"));
             format!(
-                "SELECT {columns} FROM {{inbox_events}} AS e \
-                 WHERE (e.consumer, e.{column}, e.seq) < ($1::text, {value}, $2::bigint) \
-                 AND (e.consumer, e.{column}) >= ($1::text, {value}){index}{others} \
-                 ORDER BY e.consumer DESC, e.{column} DESC, e.seq DESC LIMIT $3::bigint"
+                "(SELECT e.* FROM {{inbox_events}} AS e \
+                 WHERE ({names}, e.seq) < ({values}, $2::bigint) AND ({names}) >= ({values}){index} \
+                 ORDER BY {order}, e.seq DESC LIMIT $3::bigint)"
             )
         };
-        match (&state, &event_type, &tenant) {
-            (Some(state), _, _) if self.is_rare => page("state", state, COLUMNS),
-            (_, _, Some(tenant)) => page("tenant", tenant, COLUMNS),
-            (_, Some(event_type), None) => page("event_type", event_type, COLUMNS),
-            (Some(state), None, None) => page("state", state, COLUMNS),
-            (None, None, None) => {
-                // One page of each state: the index of the numbers has other consumers too.
-                let pages = (0..5).map(|state| format!("({})", page("state", &format!("{state}::smallint"), "e.*")));
-                let pages: Vec<_> = pages.collect();
-                format!(
-                    "SELECT {COLUMNS} FROM ({}) AS e ORDER BY e.seq DESC LIMIT $3::bigint",
-                    pages.join(" UNION ALL ")
-                )
-            }
-        }
+        let pages = match &state {
+            Some(state) => page(state),
+            None => (0..5).map(|state| page(&format!("{state}::smallint"))).collect::<Vec<_>>().join(" UNION ALL "),
+        };
+        format!("SELECT {COLUMNS} FROM ({pages}) AS e ORDER BY e.seq DESC LIMIT $3::bigint")
     }
 }
 

@@ -1,14 +1,14 @@
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::SystemTime};
 
-use super::{deliveries, dispatch, endpoints, event_types, finish, lease, messages, purge, stats};
+use super::{deliveries, dispatch, endpoints, event_types, finish, history, lease, messages, purge, stats};
 use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::{
-        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
-        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
-        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
+        AttemptRecord, Backlog, BacklogSample, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish,
+        LeaseRequest, LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, SampleStep, Scope, SentDeliveryId, StatsCell,
     },
     store::postgres::{listen::listen, store::PostgresStore},
 };
@@ -174,6 +174,19 @@ impl OutboxLog for PostgresStore {
 
     fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
         Box::pin(stats::waiting(&self.inner.outbox, scope))
+    }
+
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(history::sample(&self.inner.outbox))
+    }
+
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
+        Box::pin(history::read(&self.inner.outbox, step, since, until))
     }
 }
 

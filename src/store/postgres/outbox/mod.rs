@@ -17,6 +17,7 @@ mod dispatch;
 mod endpoints;
 mod event_types;
 mod finish;
+mod history;
 mod lease;
 mod messages;
 mod moves;

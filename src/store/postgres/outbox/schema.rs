@@ -16,5 +16,6 @@ pub(super) const OUTBOX: Part = Part {
         Migration { version: 8, oldest_reader: 3, sql: include_str!("../migrations/outbox_8.sql") },
         // The versions before know no order keys.
         Migration { version: 9, oldest_reader: 9, sql: include_str!("../migrations/outbox_9.sql") },
+        Migration { version: 10, oldest_reader: 9, sql: include_str!("../migrations/outbox_10.sql") },
     ],
 };

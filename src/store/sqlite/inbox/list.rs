@@ -51,18 +51,7 @@ pub(super) async fn events(
     wanted: &InboxQuery,
     limit: u32,
 ) -> Result<Vec<InboxRecord>, sqlx::Error> {
-    let mut text = format!("SELECT {COLUMNS} FROM {{}}inbox_events WHERE consumer = ?1 AND seq < ?2");
-    for (is_wanted, condition) in [
-        (wanted.state.is_some(), " AND state = ?3"),
-        (wanted.event_type.is_some(), " AND event_type = ?4"),
-        (wanted.tenant.is_some(), " AND tenant = ?5"),
-    ] {
-        if is_wanted {
-            text.push_str(condition);
-        }
-    }
-    text.push_str(" ORDER BY seq DESC LIMIT ?6");
-    let rows = query(prefix, &text)
+    let rows = query(prefix, &statement(wanted))
         .bind(consumer.to_owned())
         .bind(wanted.before.map_or(i64::MAX, number_of))
         .bind(wanted.state.map(number))
@@ -72,6 +61,30 @@ pub(super) async fn events(
         .fetch_all(connection)
         .await?;
     rows.iter().map(record).collect()
+}
+
+/// There are only a few different texts, so that each is prepared once.
+///
+/// Only a page is read, however many events there are: from an index that has those of each state in the order of the list. If any state
+/// is wanted, the lists of all states are merged.
+fn statement(wanted: &InboxQuery) -> String {
+    let (index, whose) = match (&wanted.tenant, &wanted.event_type) {
+        (None, None) => ("state", ""),
+        (None, Some(_)) => ("type", " AND event_type = ?4"),
+        (Some(_), None) => ("tenant", " AND tenant = ?5"),
+        (Some(_), Some(_)) => ("tenant_type", " AND tenant = ?5 AND event_type = ?4"),
+    };
+    let of_state = |state: String| {
+        format!(
+            "SELECT {COLUMNS} FROM {{}}inbox_events INDEXED BY {{}}inbox_events_{index} \
+             WHERE consumer = ?1{whose} AND state = {state} AND seq < ?2"
+        )
+    };
+    let lists: Vec<_> = match wanted.state {
+        Some(_) => vec![of_state("?3".to_owned())],
+        None => EventState::ALL.iter().map(|state| of_state(number(*state).to_string())).collect(),
+    };
+    format!("{} ORDER BY 1 DESC LIMIT ?6", lists.join(" UNION ALL "))
 }
 
 pub(super) async fn stats(
@@ -105,23 +118,56 @@ const OLDEST: &str =
 mod tests {
     use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 
-    use super::{COUNT, OLDEST};
-    use crate::store::sqlite::inbox::schema::INBOX;
+    use super::{COUNT, OLDEST, statement};
+    use crate::{
+        inbox::{EventState, InboxQuery},
+        store::sqlite::inbox::schema::INBOX,
+    };
 
-    #[tokio::test]
-    async fn figures_are_read_from_indexes() {
+    /// How SQLite goes about statements, step by step.
+    async fn plans(statements: &[String]) -> Vec<Vec<String>> {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         for statement in (INBOX.migrations)("").into_iter().flat_map(|migration| migration.statements) {
             sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         }
-        for (text, bound) in
-            [(COUNT, "inbox_events_state (consumer=? AND state=?)"), (OLDEST, "inbox_events_waiting (consumer=?)")]
-        {
-            let explain = format!("EXPLAIN QUERY PLAN {}", text.replace("{}", ""));
+        let mut plans = Vec::new();
+        for statement in statements {
+            let explain = format!("EXPLAIN QUERY PLAN {}", statement.replace("{}", ""));
             let plan = sqlx::query(AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
-            let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+            plans.push(plan.iter().map(|row| row.get("detail")).collect());
+        }
+        plans
+    }
 
-            assert!(plan.iter().any(|step| step.contains(bound)), "{text}: {plan:?}");
+    #[tokio::test]
+    async fn figures_are_read_from_indexes() {
+        let bounds = ["inbox_events_state (consumer=? AND state=?)", "inbox_events_waiting (consumer=?)"];
+        for (plan, bound) in plans(&[COUNT.to_owned(), OLDEST.to_owned()]).await.iter().zip(bounds) {
+            assert!(plan.iter().any(|step| step.contains(bound)), "{plan:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_each_list_is_found_by_all_that_is_asked_for() {
+        let (mut statements, mut bounds) = (Vec::new(), Vec::new());
+        for (tenant, event_type, found_by) in [
+            (false, false, "inbox_events_state (consumer=? AND state=? AND seq<?)"),
+            (false, true, "inbox_events_type (consumer=? AND event_type=? AND state=? AND seq<?)"),
+            (true, false, "inbox_events_tenant (consumer=? AND tenant=? AND state=? AND seq<?)"),
+            (true, true, "inbox_events_tenant_type (consumer=? AND tenant=? AND event_type=? AND state=? AND seq<?)"),
+        ] {
+            for state in [None, Some(EventState::Done)] {
+                let mut query = InboxQuery::default();
+                query.state = state;
+                query.tenant = tenant.then(|| "acme".into());
+                query.event_type = event_type.then(|| "order.paid".into());
+                statements.push(statement(&query));
+                bounds.push((found_by, if state.is_some() { 1 } else { EventState::ALL.len() }));
+            }
+        }
+        for (plan, (found_by, lists)) in plans(&statements).await.iter().zip(bounds) {
+            assert_eq!(plan.iter().filter(|step| step.contains(found_by)).count(), lists, "{found_by}: {plan:#?}");
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE")), "{plan:#?}");
         }
     }
 }

@@ -2,7 +2,7 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&INBOX];
 
-pub(super) const INBOX: Part = Part { name: "inbox", version: 3, migrations };
+pub(super) const INBOX: Part = Part { name: "inbox", version: 4, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
@@ -11,6 +11,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
         Migration { needs: 1, statements: with_prefix(FIRST) },
         Migration { needs: 1, statements: with_prefix(SECOND) },
         Migration { needs: 1, statements: with_prefix(THIRD) },
+        Migration { needs: 1, statements: with_prefix(FOURTH) },
     ]
 }
 
@@ -58,3 +59,12 @@ const SECOND: &[&str] =
 /// Finds what is due of each source.
 const THIRD: &[&str] =
     &["CREATE INDEX {}inbox_events_source ON {}inbox_events (consumer, provider, due_at, seq) WHERE state <= 1"];
+
+/// Finds a page of each list: those of each state in their order, whatever else is asked for.
+const FOURTH: &[&str] = &[
+    "DROP INDEX {}inbox_events_tenant",
+    "CREATE INDEX {}inbox_events_type ON {}inbox_events (consumer, event_type, state, seq) WHERE event_type IS NOT NULL",
+    "CREATE INDEX {}inbox_events_tenant ON {}inbox_events (consumer, tenant, state, seq) WHERE tenant IS NOT NULL",
+    "CREATE INDEX {}inbox_events_tenant_type ON {}inbox_events (consumer, tenant, event_type, state, seq) \
+             WHERE tenant IS NOT NULL AND event_type IS NOT NULL",
+];

@@ -1,19 +1,20 @@
-use std::{any::Any, path::Path, sync::Arc};
+use std::{any::Any, path::Path, sync::Arc, time::SystemTime};
 
 use sqlx::SqliteConnection;
 
 use super::{
-    deliveries, dispatch, endpoints, erase, event_types, group::Write, messages, moves, purge, session::Session, stats,
+    deliveries, dispatch, endpoints, erase, event_types, group::Write, history, messages, moves, purge,
+    session::Session, stats,
 };
 use crate::{
     boxed::BoxFuture,
     clock::monotonic,
     error::{StoreError, StoreErrorKind},
     send::{
-        AttemptRecord, Backlog, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason, Dispatched,
-        EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish, LeaseRequest,
-        LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints, OutboxLog,
-        OutboxQueue, Recover, Recovered, Retention, Scope, SentDeliveryId, StatsCell,
+        AttemptRecord, Backlog, BacklogSample, DeliveryQuery, DeliveryRecord, DeliveryState, DisabledReason,
+        Dispatched, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, EventTypeDefinition, Fenced, Finish,
+        LeaseRequest, LeaseToken, Leases, Message, MessageQuery, MessageRecord, OutboxCatalogue, OutboxEndpoints,
+        OutboxLog, OutboxQueue, Recover, Recovered, Retention, SampleStep, Scope, SentDeliveryId, StatsCell,
     },
     store::sqlite::{
         error::{Patience, store_error},
@@ -251,6 +252,23 @@ impl OutboxLog for SqliteStore {
 
     fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
         Box::pin(async move { session!(self, reading, session => stats::waiting(&mut session, &scope)) })
+    }
+
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let backlog = async { session!(self, reading, session => history::sample(&mut session)) }.await?;
+            let Some(backlog) = backlog else { return Ok(false) };
+            session!(self, session => history::note(&mut session, backlog)).map(|()| true)
+        })
+    }
+
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
+        Box::pin(async move { session!(self, reading, session => history::read(&mut session, step, since, until)) })
     }
 }
 

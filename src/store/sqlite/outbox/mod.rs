@@ -18,6 +18,7 @@ mod erase;
 mod event_types;
 mod finish;
 mod group;
+mod history;
 mod lease;
 mod messages;
 mod moves;

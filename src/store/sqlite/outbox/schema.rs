@@ -2,7 +2,7 @@ use crate::store::sqlite::migration::{Migration, Part};
 
 pub(in crate::store::sqlite) const PARTS: &[&Part] = &[&OUTBOX];
 
-pub(super) const OUTBOX: Part = Part { name: "outbox", version: 10, migrations };
+pub(super) const OUTBOX: Part = Part { name: "outbox", version: 11, migrations };
 
 /// Never change an entry: append.
 fn migrations(prefix: &str) -> Vec<Migration> {
@@ -18,6 +18,7 @@ fn migrations(prefix: &str) -> Vec<Migration> {
         (3, EIGHTH),
         (9, NINTH),
         (9, TENTH),
+        (9, ELEVENTH),
     ];
     let with_prefix = |statements: &[&str]| statements.iter().map(|text| text.replace("{}", prefix)).collect();
     steps.map(|(needs, statements)| Migration { needs, statements: with_prefix(statements) }).into()
@@ -241,6 +242,15 @@ const TENTH: &[&str] = &[
     "CREATE INDEX {}outbox_stats_endpoint ON {}outbox_stats (endpoint, hour, ended, bucket)",
     "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour, ended, bucket)",
 ];
+
+/// What waited: a sample of each minute (step 0), and the most of each hour (step 1). Both are few. All but the step is in milliseconds.
+const ELEVENTH: &[&str] = &["CREATE TABLE {}outbox_backlog (\
+     step INTEGER NOT NULL, \
+     start INTEGER NOT NULL, \
+     waiting INTEGER NOT NULL, \
+     oldest_due INTEGER NOT NULL, \
+     unserved INTEGER NOT NULL, \
+     PRIMARY KEY (step, start)) STRICT, WITHOUT ROWID"];
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -1,6 +1,6 @@
 //! A pointer to a store is a store. Each method of the parts is listed here once, and forwarded by `Arc` and by `Box`.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, sync::Arc, time::SystemTime};
 
 use super::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::OutboxLog, queue::OutboxQueue};
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
         outbox::store::{
             delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
             endpoint::{DisabledReason, EndpointDraft, EndpointRecord, EndpointSettings},
+            history::{BacklogSample, SampleStep},
             ids::{EndpointId, SentDeliveryId},
             lease::{Finish, LeaseRequest, Leases},
             message::{Dispatched, MessageQuery, MessageRecord},
@@ -73,6 +74,8 @@ forward! {
         fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>>;
         fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
         fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>>;
+        fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
+        fn backlog_samples(&self, step: SampleStep, since: SystemTime, until: SystemTime) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>>;
     }
     OutboxCatalogue {
         fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use crate::{
     boxed::BoxFuture,
     error::StoreError,
     send::outbox::store::{
         delivery::{AttemptRecord, DeliveryQuery, DeliveryRecord, DeliveryState, Recover, Recovered, Retention},
+        history::{BacklogSample, SampleStep},
         ids::{EndpointId, SentDeliveryId},
         message::{MessageQuery, MessageRecord},
         stats::{Backlog, Scope, StatsCell},
@@ -143,7 +144,24 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>>;
 
-    /// Reads the backlog.
+    /// Notes what waits of all tenants, unless that was done in this minute (rule 23). Returns `true` if it was done now.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Reads what was noted of the minutes or hours that begin from `since` to before `until`, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    fn backlog_samples(
+        &self,
+        step: SampleStep,
+        since: SystemTime,
+        until: SystemTime,
+    ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>>;
+
+    /// Reads what waits to be sent.
     ///
     /// # Errors
     /// When the store cannot be reached.

@@ -1,0 +1,121 @@
+//! Hand-off to a queue that an application already runs: verified deliveries are passed on to it, and handled from there.
+//!
+//! A [`HandOff`] takes the place of the service that would have handled the event, as an [`Inbox`](crate::Inbox) does: it passes the
+//! verified delivery on to a [`Sink`], and the sender gets its success when the queue has acknowledged it. A [`SinkWorker`] takes the
+//! messages from a [`SinkQueue`], and has each handled by the same service that would have run inline.
+//!
+//! | queue | feature | |
+//! |---|---|---|
+//! | NATS JetStream | `nats` | `sink::nats::JetStream` |
+//! | one of your own | | a type with [`Sink`], [`SinkQueue`] and [`SinkHold`] |
+//!
+//! Rules:
+//! 1. Nothing is passed on before the signature has passed, and no header that holds a signature is passed on.
+//! 2. A success leaves only after the queue has acknowledged the message. What is too large for it is 413; if it does not
+//!    answer, 503.
+//! 3. An event is worked at least once. It may be worked twice: these queues remember ids for a limited time, and let a worker end what
+//!    they have given to another meanwhile. An [`IdempotencyLayer`](crate::idempotency::IdempotencyLayer) around the handler makes that
+//!    once, and gives it [`Claim::commit`](crate::Claim::commit).
+//! 4. What a handler sees as verified was verified when it came, and **whoever can write into the queue can make such an event**, unless
+//!    messages are sealed with [a key](HandOff::with_sealing_key) and the worker [has it](SinkWorker::with_sealing_key). Whoever can read
+//!    the queue and write into it can still repeat a sealed message.
+//! 5. How often an event is tried is counted by the worker, and the last failure puts it among the dead letters of the queue. A queue's own
+//!    limit of deliveries should be off.
+//!
+//! What this module does not do: list and replay what is in the queue, which the queue's own tools do, and keep the order of events.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use axum::{Router, body::Body, http::{Request, StatusCode}};
+//! use tokio::sync::{Mutex, mpsc};
+//! use tower::ServiceExt;
+//! use tower_webhooks::{
+//!     BoxFuture, EventRouter, Secret, VerifiedEvent, WebhookLayer, error::StoreError, inbox::Ending,
+//!     sink::{HandOff, PassedOn, ReceivedMessage, Sink, SinkHold, SinkMessage, SinkQueue, SinkWorker},
+//! };
+//!
+//! /// A queue in memory. A real one keeps the bytes durably before it answers.
+//! #[derive(Clone)]
+//! struct Channel(mpsc::UnboundedSender<Vec<u8>>, Arc<Mutex<mpsc::UnboundedReceiver<Vec<u8>>>>);
+//!
+//! impl Sink for Channel {
+//!     fn pass_on(&self, message: SinkMessage) -> BoxFuture<'_, Result<PassedOn, StoreError>> {
+//!         Box::pin(async move {
+//!             let sent = self.0.send(message.to_bytes());
+//!             Ok(if sent.is_ok() { PassedOn::Stored } else { PassedOn::Full })
+//!         })
+//!     }
+//! }
+//!
+//! impl SinkQueue for Channel {
+//!     fn receive(&self, _limit: u32, _lease: Duration, wait: Duration) -> BoxFuture<'_, Result<Vec<ReceivedMessage>, StoreError>> {
+//!         Box::pin(async move {
+//!             let mut received = self.1.lock().await;
+//!             let bytes = tokio::time::timeout(wait, received.recv()).await.ok().flatten();
+//!             Ok(bytes.map(|bytes| ReceivedMessage::from_bytes("a message", &bytes, Box::new(Held))).into_iter().collect())
+//!         })
+//!     }
+//! }
+//!
+//! struct Held;
+//!
+//! impl SinkHold for Held {
+//!     fn renew(&self, _lease: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+//!         Box::pin(async { Ok(()) })
+//!     }
+//!     fn finish(&self, _ending: Ending) -> BoxFuture<'_, Result<(), StoreError>> {
+//!         Box::pin(async { Ok(()) }) // A real one acknowledges, delays or buries the message.
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "axum")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (sender, receiver) = mpsc::unbounded_channel();
+//! let queue = Channel(sender, Arc::new(Mutex::new(receiver)));
+//! let layer = WebhookLayer::github(Secret::new("It's a Secret to Everybody")?);
+//! let app: Router = Router::new().route_service("/hook", HandOff::new(queue.clone()).behind(layer));
+//!
+//! let (done, mut worked) = mpsc::channel(1);
+//! let events = EventRouter::new().on("push", move |event: VerifiedEvent<serde_json::Value>| {
+//!     let done = done.clone();
+//!     async move { _ = done.send(event["after"].to_string()).await }
+//! });
+//! tokio::spawn(SinkWorker::new(queue, events).run(std::future::pending()));
+//!
+//! let delivery = |signature: &str| Request::post("/hook")
+//!     .header("x-github-event", "push").header("x-github-delivery", "1").header("x-hub-signature-256", format!("sha256={signature}"))
+//!     .body(Body::from(r#"{"after":7}"#));
+//! // A forged one is not passed on.
+//! assert_eq!(app.clone().oneshot(delivery("00")?).await?.status(), StatusCode::UNAUTHORIZED);
+//! let right = "3dcf32133c983103a9fe4694286a1aca934a13597fe173e263d1fe0e7c6a5f7f";
+//! assert_eq!(app.oneshot(delivery(right)?).await?.status(), StatusCode::ACCEPTED);
+//! assert_eq!(worked.recv().await.as_deref(), Some("7"));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "axum"))]
+//! # fn main() {}
+//! ```
+
+mod hand_off;
+mod hold;
+mod message;
+#[cfg(feature = "nats")]
+pub mod nats;
+mod open;
+mod queue;
+mod received;
+mod service;
+#[allow(clippy::module_inception)] // `Sink` has a file of its own, as every public type.
+mod sink;
+mod worker;
+
+pub use self::{
+    hand_off::HandOff,
+    hold::SinkHold,
+    message::SinkMessage,
+    queue::SinkQueue,
+    received::ReceivedMessage,
+    sink::{PassedOn, Sink},
+    worker::SinkWorker,
+};

@@ -1,0 +1,30 @@
+use std::{borrow::Cow, error::Error, sync::Arc};
+
+use async_nats::jetstream;
+
+use crate::{
+    boxed::BoxError,
+    error::{StoreError, StoreErrorKind},
+};
+
+/// The server cannot be reached, or did not answer in time: what it has done is unknown.
+pub(super) fn unavailable(context: impl Into<Arc<str>>, cause: impl Into<BoxError>) -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, context).with_source(cause)
+}
+
+/// What is on the server cannot be used as it is.
+pub(super) fn refused(context: impl Into<Cow<'static, str>>) -> StoreError {
+    StoreError::new(StoreErrorKind::Schema, Arc::from(context.into().as_ref()))
+}
+
+/// The number of an error of JetStream's among the causes of this one.
+pub(super) fn code(error: &(dyn Error + 'static)) -> Option<u64> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<jetstream::Error>() {
+            return Some(error.error_code().0);
+        }
+        cause = error.source();
+    }
+    None
+}

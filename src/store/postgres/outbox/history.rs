@@ -1,0 +1,60 @@
+//! What has waited: a sample of each minute, and the most of each hour.
+
+use std::time::{Duration, SystemTime};
+
+use sqlx::{Row, postgres::PgRow};
+
+use super::{shared::Outbox, stats};
+use crate::{
+    clock::{from_time, millis, to_time},
+    error::StoreError,
+    send::{Backlog, BacklogSample, SampleStep, Scope},
+    store::postgres::{error::store_error, statement::Value},
+};
+
+/// Notes what waits, unless another worker has done it in this minute. Two that do it at once write the same rows, which keep the most.
+pub(super) async fn sample(outbox: &Outbox) -> Result<bool, StoreError> {
+    const CONTEXT: &str = "note what waits";
+
+    let length = |step: SampleStep| Value::from(millis(step.length()));
+    let statements = &outbox.statements;
+    let noted = outbox.ask(CONTEXT, &statements.backlog_noted, &[outbox.offset(), length(SampleStep::Minute)]).await?;
+    let noted = noted.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("noted"));
+    if noted.map_err(|error| store_error(error, CONTEXT))? {
+        return Ok(false);
+    }
+    let Backlog { waiting, oldest_due, unserved } = stats::waiting(outbox, Scope::all()).await?;
+    let ages = [oldest_due, unserved].map(|age| Value::from(millis(age)));
+    let kept = |step: SampleStep| Value::from(millis(step.kept()));
+    let values = [
+        outbox.offset(),
+        Value::from(i64::from(waiting)),
+        ages[0],
+        ages[1],
+        kept(SampleStep::Minute),
+        kept(SampleStep::Hour),
+    ];
+    outbox.ask(CONTEXT, &statements.backlog_note, &values).await?;
+    Ok(true)
+}
+
+pub(super) async fn read(
+    outbox: &Outbox,
+    step: SampleStep,
+    since: SystemTime,
+    until: SystemTime,
+) -> Result<Vec<BacklogSample>, StoreError> {
+    const CONTEXT: &str = "read what has waited";
+
+    let values = [i64::from(step.number()), from_time(since), from_time(until)].map(Value::from);
+    let rows = outbox.ask(CONTEXT, &outbox.statements.backlog_samples, &values).await?;
+    rows.iter().map(of_row).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
+}
+
+fn of_row(row: &PgRow) -> Result<BacklogSample, sqlx::Error> {
+    let number = |name: &str| row.try_get::<i64, _>(name);
+    let age = |name: &str| Ok::<_, sqlx::Error>(Duration::from_millis(number(name)?.unsigned_abs()));
+    let waiting = u32::try_from(number("waiting")?).unwrap_or(u32::MAX);
+    let backlog = Backlog::new(waiting, age("oldest_due")?, age("unserved")?);
+    Ok(BacklogSample::new(to_time(number("start")?), backlog))
+}

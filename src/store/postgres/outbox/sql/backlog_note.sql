@@ -1,0 +1,16 @@
+-- $1 offset of the clock, $2 how many wait, $3 oldest due, $4 unserved, $5 how long minutes are kept, $6 how long hours are kept
+WITH steps AS MATERIALIZED (
+    SELECT s.step, clock.now - clock.now % s.length AS start, clock.now - s.kept AS kept_since
+    FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now) AS clock
+    CROSS JOIN (VALUES (0::smallint, 60000::bigint, $5::bigint), (1::smallint, 3600000::bigint, $6::bigint)) AS s (step, length, kept)
+    ORDER BY s.step
+),
+old AS (
+    DELETE FROM {outbox_backlog} AS b USING steps WHERE b.step = steps.step AND b.start < steps.kept_since
+)
+INSERT INTO {outbox_backlog} AS b (step, start, waiting, oldest_due, unserved)
+SELECT steps.step, steps.start, $2::bigint, $3::bigint, $4::bigint FROM steps
+ON CONFLICT (step, start) DO UPDATE SET
+    waiting = greatest(b.waiting, excluded.waiting),
+    oldest_due = greatest(b.oldest_due, excluded.oldest_due),
+    unserved = greatest(b.unserved, excluded.unserved)
