@@ -16,7 +16,7 @@ use crate::{
     mutex::Mutex,
 };
 
-/// One event in the hands of one worker, in whatever queue it is.
+/// One event that a worker holds, of any queue.
 pub(crate) trait Hold: Send + Sync + 'static {
     /// Holds it for this long from now.
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>>;
