@@ -15,6 +15,15 @@ use crate::{
 };
 
 /// A kind of public key.
+///
+/// ```
+/// use tower_webhooks::keys::{HttpsKeyClient, JwksKeys, KeyKind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = JwksKeys::new("https://acme.example/.well-known/jwks.json", HttpsKeyClient::new()?)?.kind(KeyKind::Rsa);
+/// # let _ = keys;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyKind {
