@@ -1,9 +1,9 @@
-//! Every event is answered at once and worked later. The server is killed in the middle, and nothing is lost.
+//! Answers every event at once, and handles it later. The server is killed in the middle, and nothing is lost.
 //!
 //! Run: cargo run --features inbox,sqlite --example answer_now_work_later
 //!
-//! The handler takes a second for each order. Its sender does not wait for it, and does not notice that the server is killed.
-//! While a server of it runs, it is what you would reach by
+//! The handler takes a second for each order. Its sender does not wait for it, and does not notice that the server is
+//! killed. While its server runs, you could send it a request like this:
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-github-event: order' -H 'x-hub-signature-256: sha256=…' -d '{}'
 #![allow(clippy::print_stdout)] // It shows what it does.
@@ -29,7 +29,7 @@ mod server;
 #[path = "support/sign.rs"]
 mod sign;
 
-/// The same handler would run inline. It commits its effect together with the end of its event.
+/// The same handler could also run before the answer. It commits its effect together with the end of its event.
 async fn pay(State(db): State<SqlitePool>, claim: Claim, delivery: Delivery) -> Result<(), StatusCode> {
     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
     sleep(Duration::from_secs(1)).await;
@@ -40,9 +40,10 @@ async fn pay(State(db): State<SqlitePool>, claim: Claim, delivery: Delivery) -> 
     claim.commit(tx).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// The server and its worker, in a process of its own.
+/// The server and its worker, in their own process.
 async fn serve(url: &str) -> Result<(), BoxError> {
-    // A process that was killed holds its events until their leases end, 60 s. The example does not wait: it turns the clock.
+    // The events of a killed process stay leased until their leases end, after 60 s. The example does not wait: it
+    // advances the clock.
     let offset = ClockOffset::default();
     offset.advance(Duration::from_secs(env::var("SECONDS_LATER")?.parse()?));
     let store = SqliteStore::options().clock_offset(offset).connect(url).await?;
@@ -114,7 +115,7 @@ fn start(url: &str, seconds_later: u32) -> Result<(Child, String), BoxError> {
     Ok((server, address.trim().to_owned()))
 }
 
-/// As `kill -9` does: no destructor runs, nothing is flushed.
+/// Ends the process like `kill -9`: no destructor runs, and nothing is flushed.
 fn kill(mut server: Child) -> Result<(), BoxError> {
     server.kill()?;
     server.wait()?;

@@ -47,9 +47,9 @@ struct Tables {
     messages: BTreeMap<u64, Stored>,
     deliveries: BTreeMap<u64, Delivery>,
     event_types: BTreeMap<String, EventTypeDefinition>,
-    /// What waited, by the start of the minute or hour.
+    /// The waiting deliveries, by the start of the minute or hour.
     samples: BTreeMap<(SampleStep, Millis), Backlog>,
-    /// By tenant, endpoint, hour, end and bucket of latency.
+    /// By tenant, endpoint, hour, kind of end and bucket of latency.
     stats: BTreeMap<(Arc<str>, EndpointId, u32, AttemptEnd, u8), u64>,
     last: u64,
 }

@@ -1,9 +1,10 @@
-//! One process answers, and three others share the work, over PostgreSQL. One of them is killed, and every order is paid once.
+//! One process answers, and three others share the work through PostgreSQL. One of them is killed, and every order is
+//! paid once.
 //!
 //! Run: cargo run --features inbox,postgres --example many_workers
 //!
-//! It starts a PostgreSQL of its own, from the programs that are installed; `DATABASE_URL=postgres://…` selects another one.
-//! While its server runs, it is what you would reach by
+//! It starts its own PostgreSQL from the installed programs; `DATABASE_URL=postgres://…` selects another one. While its
+//! server runs, you could send it a request like this:
 //!
 //! curl -i http://127.0.0.1:3000/webhooks/github -H 'x-github-delivery: 1' -H 'x-github-event: order' -H 'x-hub-signature-256: sha256=…' -d '{}'
 #![allow(clippy::print_stdout)] // It shows what it does.
@@ -32,7 +33,7 @@ mod server;
 #[path = "support/sign.rs"]
 mod sign;
 
-/// What handlers share. The payment and the end of the event are one transaction.
+/// The state of the handlers. The payment and the end of the event are one transaction.
 #[derive(Clone)]
 struct Shop {
     db: PgPool,
@@ -49,7 +50,7 @@ async fn pay(State(shop): State<Shop>, claim: Claim, delivery: Delivery) -> Resu
     claim.commit(tx).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// The same inbox in each process: those that answer need its worker as little as those that work need a server.
+/// The same inbox in each process. A process that answers needs no worker, and a process that works needs no server.
 async fn inbox(url: &str, worker: String) -> Result<Inbox, BoxError> {
     let store = PostgresStore::connect(url).await?;
     let shop = Shop { db: store.pool(), worker };
@@ -59,7 +60,8 @@ async fn inbox(url: &str, worker: String) -> Result<Inbox, BoxError> {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     if let (Ok(url), Ok(name)) = (env::var("WORK"), env::var("WORKER")) {
-        // In an application: `run(shutdown)`. A killed worker's events come back after a minute by default, here after a second.
+        // In an application: `run(shutdown)`. The events of a killed worker are due again after a minute by default,
+        // here after a second.
         let worker = inbox(&url, name).await?.worker().with_concurrency(4).with_lease(Duration::from_secs(1));
         worker.run(std::future::pending()).await;
         return Ok(());
@@ -82,7 +84,7 @@ async fn main() -> Result<(), BoxError> {
     let mut workers = [start(&url, "first")?, start(&url, "second")?, start(&url, "third")?];
     for order in 0..ORDERS {
         assert_eq!(send(&address, order).await?, StatusCode::ACCEPTED);
-        // Its sender repeats every third.
+        // The sender repeats every third one.
         if order % 3 == 0 {
             assert_eq!(send(&address, order).await?, StatusCode::ACCEPTED);
         }
@@ -92,7 +94,7 @@ async fn main() -> Result<(), BoxError> {
     while paid(&db).await? < ORDERS / 4 {
         sleep(Duration::from_millis(20)).await;
     }
-    // As `kill -9` does: no destructor runs, nothing is given back.
+    // Ends the process like `kill -9`: no destructor runs, and nothing is given back.
     workers[0].kill()?;
     println!("the first worker is killed; {} orders are paid", paid(&db).await?);
     while paid(&db).await? < ORDERS {

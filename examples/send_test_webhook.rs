@@ -177,7 +177,7 @@ fn secret_of_sender(provider: Provider, number: usize) -> Result<Secret, BoxErro
     Ok(Secret::new(if is_pair { PRIVATE[number] } else { SHARED[number] })?)
 }
 
-/// The providers that a key of the above fits: all but those whose public keys are written in another form.
+/// The providers that accept one of these keys: all except those whose public keys have another format.
 fn tried() -> impl Iterator<Item = &'static Provider> {
     let fits = |provider: Provider| {
         let secret = Secret::new(SHARED[0]).expect("it is a secret");

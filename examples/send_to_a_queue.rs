@@ -1,8 +1,9 @@
 //! Run: cargo run --features idempotency,send --example send_to_a_queue
 //!
-//! Puts signed deliveries on a queue instead of sending them by HTTP: a `Transport` of its own. The outbox still decides what is sent when,
-//! signs each attempt, and tries again what the queue does not accept. The queue is in this process; one of another server is used in the
-//! same way, and answers when it has stored the delivery. There is no address to `curl`.
+//! Puts signed deliveries on a queue instead of sending them by HTTP, with its own `Transport`. The outbox still
+//! decides which delivery is sent when, signs each attempt, and retries those that the queue does not accept. The queue
+//! is in this process; a queue on another server is used in the same way, and answers when it has stored the delivery.
+//! There is no address to `curl`.
 
 #![allow(clippy::print_stdout)] // An example prints its results.
 
@@ -29,12 +30,13 @@ impl Transport for Queued {
     fn send(&self, request: AttemptRequest) -> BoxFuture<'_, AttemptResult> {
         Box::pin(async move {
             let started = tokio::time::Instant::now();
-            // The outbox tries again later what is not accepted now. It is delivered at least once, so readers look at the id.
+            // The outbox retries a delivery that is not accepted. Deliveries arrive at least once, so readers compare
+            // the ids.
             let accepted = self.0.try_send(request);
             match accepted {
                 Ok(()) => AttemptResult::answered(EndpointResponse::new(StatusCode::ACCEPTED), started.elapsed()),
                 Err(full) => {
-                    // The error must not hold the request, which is the customers' data.
+                    // The error must not contain the request, which is the customers' data.
                     let error = AttemptError::new(AttemptErrorKind::Connect).with_source(full.to_string());
                     AttemptResult::failed(error, started.elapsed())
                 }
@@ -54,14 +56,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = oneshot::channel::<()>();
     let worker = tokio::spawn(webhooks.worker().run(async move { _ = stopped.await }));
 
-    // The host names the subject of the queue. Nothing is looked up or dialled.
+    // The host is the subject of the queue. It is not looked up, and no connection is made.
     let endpoint = NewEndpoint::new("https://orders.queue.example/")?.events(["order.*"]);
     let secret = Secret::new(webhooks.endpoints().create(endpoint).await?.reveal())?;
     for order in 1..=3 {
         webhooks.dispatch(Message::new("order.completed", &json!({ "order": order }))?.order_key("orders")).await?;
     }
 
-    // Who reads the queue verifies as any receiver does, and slowly enough that it is full now and then.
+    // The reader of the queue verifies like any receiver, and so slowly that the queue is full now and then.
     let scheme = Scheme::from(Provider::STANDARD_WEBHOOKS);
     for order in 1..=3 {
         let request = queue.recv().await.ok_or("the queue was closed")?;

@@ -1,18 +1,19 @@
 //! Run: cargo run --features full --example webhook_service
 //!
-//! One program with both halves: it receives webhooks of Stripe and GitHub into an inbox and works them, sends webhooks of its own, and serves
-//! the management API, the dashboard, a health check and metrics. Started so, it looks at itself once and ends. With `-- --serve [ADDRESS] [--demo]` it stays up,
-//! with a day of made-up deliveries if you like; then open http://127.0.0.1:3000/login?as=operator, or
+//! One program that receives and sends: it receives webhooks of Stripe and GitHub into an inbox and handles them, sends
+//! its own webhooks, and serves the management API, the dashboard, a health check and metrics. Started like this, it
+//! checks itself once and ends. With `-- --serve [ADDRESS] [--demo]` it keeps running, and with `--demo` it has a day
+//! of invented deliveries; then open http://127.0.0.1:3000/login?as=operator, or
 //!
 //!     curl -b session=operator 'http://127.0.0.1:3000/api/webhooks/stats?all_tenants=true'
 //!     curl -b session=operator 'http://127.0.0.1:3000/api/webhooks/inbox?state=dead'
 //!     curl http://127.0.0.1:3000/healthz
 //!     curl http://127.0.0.1:3000/metrics
 //!
-//! Without DATABASE_URL it keeps everything in SQLite, in a folder that goes with it. With DATABASE_URL=postgres://… several of it share
-//! the work.
+//! Without DATABASE_URL it stores everything in SQLite, in a temporary folder. With DATABASE_URL=postgres://… several
+//! processes share the work.
 
-#![allow(clippy::print_stdout)] // An example talks.
+#![allow(clippy::print_stdout)] // It shows what it does.
 
 #[path = "support/demo.rs"]
 mod demo;
@@ -44,7 +45,7 @@ use tower_webhooks::{
     store::{PostgresStore, SqliteStore, sqlite::SqliteStoreOptions},
 };
 
-/// Who calls. A real application checks a session, or an API key by its hash.
+/// Identifies the caller. A real application checks a session, or an API key by its hash.
 async fn authorize(head: Parts) -> Result<Access, Response> {
     match head.headers.get(header::COOKIE).map(|value| value.as_bytes()) {
         Some(b"session=operator") => Ok(Access::operator()),
@@ -58,7 +59,7 @@ struct Login {
     r#as: String,
 }
 
-/// A login that knows no password: for this example alone.
+/// A login without a password, only for this example.
 async fn login(Query(login): Query<Login>) -> Response {
     let session = format!("session={}; Path=/; HttpOnly; SameSite=Lax", login.r#as);
     let known = ["operator", "acme"].contains(&&*login.r#as);
@@ -74,12 +75,13 @@ struct Invoice {
     amount_paid: u64,
 }
 
-// What comes in. It is answered when it is stored, and worked later. An invoice that does not fit its type is a dead letter.
+// The inbox. A webhook is answered when it is stored, and handled later. An invoice that does not fit its type becomes
+// a dead letter.
 async fn on_invoice(invoice: VerifiedEvent<Invoice>) {
     println!("stripe: {} of {} is paid", invoice.amount_paid, invoice.id);
 }
 
-/// The bank's papers come within the hour.
+/// The bank's documents arrive within the hour.
 async fn on_dispute(_: VerifiedEvent<Value>) -> Retry {
     Retry::after(Duration::from_secs(60 * 60))
 }
@@ -96,12 +98,12 @@ fn inbox(store: impl InboxStore) -> Inbox {
 
 const UNSAFE_SECRET: &str = "a secret for the example alone";
 
-/// A real one takes it from the environment or not at all.
+/// Reads a secret from the environment. A real application has no default.
 fn secret(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| UNSAFE_SECRET.to_owned())
 }
 
-/// Everything behind one router.
+/// All routes in one router.
 fn app(webhooks: &Dispatcher, inbox: &Inbox, keys: impl IdempotencyStore) -> Result<Router, BoxError> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let limits = HealthLimits::default()
@@ -124,14 +126,14 @@ fn app(webhooks: &Dispatcher, inbox: &Inbox, keys: impl IdempotencyStore) -> Res
 }
 
 fn dispatcher(store: impl OutboxStore) -> Result<Dispatcher, BoxError> {
-    // A real one takes its key from `SealingKey::from_env`.
+    // A real application reads its key with `SealingKey::from_env`.
     Ok(Dispatcher::builder(store)
         .sealing_key(SealingKey::parse("mZ8bq3J7oXn0gq3q3mWmQe2mF7m1i1o4o1uUj5p0r2s=")?)
         .build()?)
 }
 
-/// Serves until it is asked to stop. Then no more connections are accepted and those under way end; the handlers that the inbox has begun end,
-/// or their events are given back; and the attempts that sending has begun end.
+/// Serves until it is told to stop. Then it accepts no more connections, and completes the requests in progress, the
+/// inbox's running handlers, and the attempts in flight. An event whose handler does not end in time is given back.
 async fn serve(
     listener: TcpListener,
     app: Router,
@@ -207,7 +209,7 @@ where
         return serve(listener, app, (webhooks, inbox), server::stop_signal()).await;
     }
 
-    // It looks at itself.
+    // The example checks itself.
     let get = async |path: &str, session: &str| -> Result<(StatusCode, String), BoxError> {
         use http_body_util::BodyExt;
         use tower::ServiceExt;
@@ -230,7 +232,7 @@ where
     let (status, _) = get("/metrics", "").await?;
     assert_eq!(status, StatusCode::OK);
 
-    // And stops in order, when all events but the dispute have ended.
+    // It stops in order, when all events except the dispute have ended.
     let worked = async {
         while inbox.stats().await.is_ok_and(|stats| stats.pending + stats.working > 1) {
             tokio::time::sleep(Duration::from_millis(20)).await;

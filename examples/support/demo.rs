@@ -1,4 +1,4 @@
-//! A day of deliveries of two made-up customers, and a few events of Stripe and GitHub, for a dashboard that has something to show.
+//! A day of deliveries of two invented customers, and a few events of Stripe and GitHub, as content for the dashboard.
 
 #[path = "sign.rs"]
 mod sign;
@@ -18,7 +18,7 @@ use tower_webhooks::{
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How long the made-up day is, in hours. The store's clock begins as much in the past.
+/// The length of the invented day, in hours. The store's clock starts this long ago.
 pub(crate) const HOURS: u32 = 24;
 
 /// Registers endpoints and makes a day of attempts, hour by hour, on a store whose clock is in the past by [`HOURS`].
@@ -51,7 +51,7 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
 
     let mut dice = 7;
     for hour in 0..HOURS {
-        // More by day than by night.
+        // More in the daytime than at night.
         let messages = 2 + (hour % 12).min(12 - hour % 12);
         for number in 0..messages {
             let (event_type, _) = catalogue[roll(&mut dice, 4) as usize];
@@ -65,7 +65,8 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
     Ok(())
 }
 
-/// Sends events as Stripe and GitHub do, to `/webhooks/in/stripe` and `/webhooks/in/github`: two invoices lack their amount.
+/// Sends events like Stripe and GitHub to `/webhooks/in/stripe` and `/webhooks/in/github`: two invoices lack their
+/// amount.
 pub(crate) async fn receive(app: &Router, stripe: &str, github: &str) -> Result<(), BoxError> {
     for number in 1..=6 {
         let mut invoice = json!({ "id": format!("in_{number}"), "customer": "cus_1", "amount_paid": 12_990 });
@@ -110,7 +111,7 @@ pub(crate) async fn send(app: &Router, request: Request<Body>) -> Result<(), Box
     if status.is_success() { Ok(()) } else { Err(format!("answered {status}").into()) }
 }
 
-/// Plays the worker for all that is due.
+/// Plays the worker for all due deliveries.
 async fn work(store: &impl OutboxStore) -> Result<(), BoxError> {
     loop {
         let token = LeaseToken::random()?;
@@ -119,7 +120,7 @@ async fn work(store: &impl OutboxStore) -> Result<(), BoxError> {
             return Ok(());
         }
         for delivery in leased {
-            // Deliveries are leased in any order, so each has dice of its own.
+            // Deliveries are leased in any order, so each has its own random numbers.
             let of_its_own =
                 [delivery.endpoint.settings.url.as_bytes(), delivery.message.payload().get().as_bytes()].concat();
             let mut dice = of_its_own
@@ -147,13 +148,13 @@ async fn work(store: &impl OutboxStore) -> Result<(), BoxError> {
     }
 }
 
-/// The same numbers every time.
+/// Random numbers that are the same in each run.
 fn roll(dice: &mut u32, sides: u32) -> u32 {
     *dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     (*dice >> 16) % sides
 }
 
-/// Whether an endpoint is one of those that were made up.
+/// Whether an endpoint is one of the invented ones.
 #[allow(dead_code)]
 pub(crate) fn is_made_up(endpoint: &Endpoint) -> bool {
     endpoint.url().contains(".example.")

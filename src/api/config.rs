@@ -148,8 +148,8 @@ impl Api {
         Ok(self)
     }
 
-    /// Sets what is hidden of payloads, answers and received requests before they are shown, in all answers of this router. By default
-    /// nothing is. Stored contents stay as they are, so that another router may show more to other people.
+    /// Sets the rules that hide parts of payloads, answers and received requests in all answers of this router. By
+    /// default nothing is hidden. Stored contents are not changed, so another router can show more to other people.
     pub fn with_redaction(mut self, redaction: Redaction) -> Self {
         self.redaction = redaction;
         self

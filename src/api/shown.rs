@@ -1,6 +1,7 @@
-//! Texts of others as the API and the dashboard show them: after the redaction of the application.
+//! Texts from outside, as the API and the dashboard show them after the application's redaction.
 //!
-//! Nothing else in the two reads a payload, an answer or a received request, so that none of them is shown as it is.
+//! Only this module reads payloads, answers and received requests for the API and the dashboard, so none is shown
+//! without redaction.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(crate) fn data(redaction: &Redaction, message: &MessageRecord) -> Option<Str
     if is_json { Some(data) } else { serde_json::to_string(&data).ok() }
 }
 
-/// The beginning of what was answered to an attempt of a delivery. What is not UTF-8 is replaced.
+/// The start of the answer to an attempt of a delivery. Bytes that are not UTF-8 are replaced.
 pub(crate) fn answer(redaction: &Redaction, delivery: &DeliveryRecord, attempt: &AttemptRecord) -> String {
     let answer = String::from_utf8_lossy(&attempt.answer);
     let shown = Shown::new(Place::Answer, &answer).event_type(&*delivery.event_type).tenant(&*delivery.tenant);

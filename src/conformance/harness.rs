@@ -60,6 +60,18 @@ pub enum Purge {
 }
 
 /// The harness of a store whose clock a [`ClockOffset`] moves.
+///
+/// ```
+/// use tower_webhooks::{clock::ClockOffset, conformance::{self, OffsetHarness}, store::MemoryStore};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let offset = ClockOffset::default();
+/// let store = MemoryStore::with_capacity_and_offset(10_000, offset.clone());
+///
+/// conformance::idempotency(&OffsetHarness::new(store, offset)).await;
+/// # }
+/// ```
 pub struct OffsetHarness<S> {
     store: Arc<S>,
     offset: ClockOffset,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::send::{BACKLOG_COUNTED, Backlog, BacklogSample, Dispatcher};
 
-/// What waited over a period, as lines and as a table.
+/// The backlog over a period, as lines and as a table.
 pub(super) struct BacklogView {
     pub(super) lines: [Line; 2],
     pub(super) rows: Vec<Row>,
@@ -15,14 +15,14 @@ pub(super) struct BacklogView {
     pub(super) from: String,
 }
 
-/// A chart of one figure.
+/// A chart of one value.
 pub(super) struct Line {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     pub(super) path: String,
     /// The largest value, at the top of the chart.
     pub(super) most: String,
-    /// The same for who does not see it.
+    /// A text alternative for people who cannot see the chart.
     pub(super) text: String,
 }
 
@@ -89,7 +89,7 @@ fn age(oldest: Duration) -> String {
     duration(Duration::from_secs(oldest.as_secs()))
 }
 
-/// The points of a period, the last of which holds now.
+/// The points of a period, the last of which contains the present moment.
 struct Span {
     start: SystemTime,
     step: Duration,
@@ -106,7 +106,7 @@ impl Span {
         Self { start: UNIX_EPOCH + Duration::from_secs(first), step, points }
     }
 
-    /// The most that was noted in each point.
+    /// The highest value in each point.
     fn points(&self, samples: &[BacklogSample]) -> Vec<Option<Backlog>> {
         let mut points = vec![None; self.points as usize];
         for sample in samples {

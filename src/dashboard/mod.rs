@@ -135,8 +135,8 @@ impl Dashboard {
         Ok(self)
     }
 
-    /// Sets what is hidden of payloads, answers and received requests before they are shown, on all pages of this router. By default nothing
-    /// is.
+    /// Sets the rules that hide parts of payloads, answers and received requests on all pages of this router. By
+    /// default nothing is hidden.
     pub fn with_redaction(mut self, redaction: Redaction) -> Self {
         self.redaction = redaction;
         self

@@ -5,6 +5,19 @@ use std::{borrow::Cow, fmt};
 /// A hint is a guess; the [`VerifyError`](super::VerifyError) is certain. A hint contains no payload, no secret and no
 /// signature. Of the sender's text it contains only the path of the URL and the keys of its query, and these only if
 /// the scheme signs the URL.
+///
+/// ```
+/// use tower_webhooks::{VerifyError, error::HintKind};
+///
+/// /// A text for a log, and whether the clock of this machine should be checked.
+/// fn explain(error: &VerifyError) -> (String, bool) {
+///     match error.hint() {
+///         Some(hint) => (format!("{error}; {hint}"), hint.kind() == HintKind::ClockSkew),
+///         None => (error.to_string(), false),
+///     }
+/// }
+/// # let _ = explain;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     kind: HintKind,

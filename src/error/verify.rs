@@ -72,7 +72,8 @@ pub enum VerifyErrorKind {
     MethodNotAllowed,
     /// The signature, or another part that is signed, is missing.
     Missing,
-    /// The message is about an account that is not one of those of the layer: the sender signs for all its customers with the same key.
+    /// The message is for an account that the layer does not have. The sender signs for all its customers with the same
+    /// key.
     OtherAccount,
     /// The memory budget for bodies is used up.
     OverBudget,

@@ -47,6 +47,26 @@ struct Inner {
 }
 
 /// What an [`EventRejection`] means.
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_webhooks::{EventRejection, VerifiedEvent, extract::EventRejectionKind};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Invoice {
+///     amount_paid: u64,
+/// }
+///
+/// async fn on_invoice(event: Result<VerifiedEvent<Invoice>, EventRejection>) -> StatusCode {
+///     match event {
+///         Ok(invoice) => println!("paid {}", invoice.amount_paid),
+///         Err(rejection) if rejection.kind() == EventRejectionKind::Unhandled => println!("no variant for it"),
+///         Err(rejection) => println!("not handled: {rejection}"),
+///     }
+///     StatusCode::OK
+/// }
+/// # let _ = on_invoice;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventRejectionKind {

@@ -16,7 +16,7 @@ use crate::{
     mutex::Mutex,
 };
 
-/// One event in the hands of one worker, in whatever queue it is.
+/// One event that a worker holds, of any queue.
 pub(crate) trait Hold: Send + Sync + 'static {
     /// Holds it for this long from now.
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<Fenced, StoreError>>;
@@ -24,10 +24,10 @@ pub(crate) trait Hold: Send + Sync + 'static {
     /// Ends the attempt.
     fn finish(&self, ending: Ending) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 
-    /// Ends it as done on a connection that is in a transaction of the application's.
+    /// Ends the event as done, on a connection that is in a transaction of the application.
     fn finish_in<'a>(&'a self, connection: &'a mut (dyn Any + Send)) -> BoxFuture<'a, Result<Fenced, StoreError>>;
 
-    /// Says whether that transaction was committed.
+    /// Returns whether that transaction was committed.
     fn is_done(&self) -> BoxFuture<'_, Result<Fenced, StoreError>>;
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Held {
     pub(super) hold: Box<dyn Hold>,
     key: ClaimKey,
     attempt: u32,
-    /// How long the worker holds an event without renewing it.
+    /// How long the worker holds an event without a renewal.
     length: Duration,
     times: Mutex<Times>,
     moved: Notify,
@@ -95,7 +95,8 @@ impl Held {
         self.times.lock().handler
     }
 
-    /// Holds the event for longer. A failure of the store is left to the next try: the lease goes on until its end.
+    /// Holds the event for longer. After a failure of the store the next renewal tries again; until then the lease
+    /// continues.
     pub(super) async fn keep(&self, lease: Duration) -> Result<Fenced, StoreError> {
         let before = Instant::now();
         let fenced = self.hold.renew(lease).await?;

@@ -1,4 +1,4 @@
-//! How an event is worked, whichever queue it came from: its handler runs while its lease is renewed, and what became of it is noted.
+//! Handles an event of any queue: its handler runs while its lease is renewed, and the result is stored.
 
 use std::{
     convert::Infallible,
@@ -42,13 +42,13 @@ use crate::{
 /// How many handlers run at once.
 const DEFAULT_CONCURRENCY: usize = 32;
 const DEFAULT_POLL: Duration = Duration::from_secs(1);
-/// How long an event waits whose worker was killed.
+/// How long an event waits after its worker was killed.
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 /// No sender waits for a handler here.
 const DEFAULT_HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const DEFAULT_DRAIN: Duration = Duration::from_secs(25);
 
-/// What is set of a worker.
+/// The settings of a worker.
 #[derive(Clone)]
 pub(crate) struct WorkOptions {
     pub(crate) room: Room,
@@ -74,7 +74,7 @@ impl Default for WorkOptions {
     }
 }
 
-/// How far a worker has been told to stop.
+/// The state of a worker's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     No,
@@ -82,53 +82,53 @@ pub(crate) enum Stop {
     Soon,
 }
 
-/// What becomes of an event whose type its `EventRouter` does not handle.
+/// How an event ends that its `EventRouter` does not handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unhandled {
-    /// Others decide what is stored, and this one is not wanted.
+    /// Other programs decide which events are stored, and this one has no handler.
     Acknowledged,
-    /// Only what is handled is stored, so that it is in the wrong place.
+    /// Only events with a handler are stored, so this one is in the wrong inbox.
     Misplaced,
 }
 
-/// What was taken from a queue, and is held until it is finished.
+/// An event that was received from a queue, and is held until it is finished.
 pub(crate) struct Taken {
     pub(crate) hold: Box<dyn Hold>,
-    /// What it is called in logs.
+    /// Its name in logs.
     pub(crate) name: Box<dyn fmt::Display + Send + Sync>,
     pub(crate) key: ClaimKey,
-    /// How often it was begun, with this time; and since it last came, or was last replayed.
+    /// The number of attempts, including this one: in total, and since it was last accepted or replayed.
     pub(crate) attempts: (u32, u32),
     pub(crate) content: Opened,
     /// How long ago it was accepted.
     pub(crate) age: Duration,
-    /// When it was asked for, which is no later than its lease began.
+    /// When the queue was asked for it. Its lease began at this time or later.
     pub(crate) leased_at: Instant,
 }
 
-/// What was stored of an event.
+/// The stored parts of an event.
 pub(crate) enum Opened {
     Content(Content),
-    /// It is dead, and is not begun. Whoever says so has logged it.
+    /// It is dead, and its handler does not run. The reason is already logged.
     Dead(Arc<str>),
-    /// It cannot be opened with the keys that are here; one may come.
+    /// It cannot be opened with the present keys; another key may be added later.
     NotYet(Arc<str>),
 }
 
-/// Works one event after the other for a worker.
+/// Handles events for a worker.
 pub(crate) struct Work {
     pub(crate) handler: Handler,
     pub(crate) options: WorkOptions,
     pub(crate) store_timeout: Duration,
     pub(crate) unhandled: Unhandled,
     pub(crate) stopped: watch::Receiver<Stop>,
-    /// How many handlers have run for so long that they take no place.
+    /// The number of handlers that have run for so long that they no longer take a place.
     pub(crate) aside: Arc<AtomicUsize>,
     pub(crate) new_work: Arc<Notify>,
 }
 
 impl Work {
-    /// Has an event handled, and notes what became of it.
+    /// Runs the handler of an event, and stores the result.
     pub(crate) async fn work(&self, taken: Taken) {
         let Taken { hold, name, key, attempts: (attempt, round_attempt), content, age, leased_at } = taken;
         let options = &self.options;
@@ -142,7 +142,7 @@ impl Work {
             }),
             Opened::Dead(reason) => Err(reason),
             Opened::NotYet(reason) => {
-                // Where keys are changed in another order than they should be, the right one comes soon.
+                // If keys are changed in the wrong order, the right key will be added soon.
                 let ending = Worked::Unopened(reason).ending(&options.retries, round_attempt, random());
                 return self.finish(&held, &*name, ending).await;
             }
@@ -171,7 +171,7 @@ impl Work {
                     Some(worked) => {
                         let worked = self.confirmed(&held, worked).await;
                         let ending = worked.ending(&options.retries, round_attempt, random());
-                        // That one is discarded was logged when its handler said so.
+                        // A discarded event was already logged when its handler returned.
                         let reason = ending.reason().filter(|_| !matches!(ending, Ending::Discarded { .. }));
                         let is_dead = matches!(ending, Ending::Dead { .. });
                         working.end(worked.outcome(), reason.as_deref(), is_dead, age);
@@ -183,7 +183,8 @@ impl Work {
         self.finish(&held, &*name, ending).await;
     }
 
-    /// Runs the handler, and renews the lease meanwhile. `None` if the worker stops before it has ended.
+    /// Runs the handler, and renews the lease at the same time. Returns `None` if the worker stops before the handler
+    /// has ended.
     async fn handle(&self, held: &Held, request: Request<Full<Bytes>>) -> Option<Worked> {
         let Ok(handling) = caught(|| self.handler.call(request)) else { return Some(Worked::Panicked) };
         let mut handling = pin!(supervise(handling, || held.handler_deadline()));
@@ -206,7 +207,7 @@ impl Work {
             if slow.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
                 slow.set(None);
                 aside = Some(Aside::take(&self.aside));
-                // There is room for another.
+                // Another handler can start.
                 self.new_work.notify_waiters();
             }
             let _ = renewing.as_mut().poll(cx);
@@ -215,14 +216,14 @@ impl Work {
         .await
     }
 
-    /// Renews the lease for as long as it is polled and the event is still held. It never ends.
+    /// Renews the lease while it is polled and the event is still held. It never ends.
     async fn keep(&self, held: &Held) -> Infallible {
         let lease = self.options.lease;
         loop {
             tokio::time::sleep(lease / 3).await;
             match tokio::time::timeout(self.store_timeout, held.keep(lease)).await {
                 Ok(Ok(Fenced::Applied)) => {}
-                // Another has it. The handler is told by its claim, and goes on.
+                // Another worker has it. The claim shows this to the handler, which continues.
                 Ok(Ok(Fenced::Stale)) => pending().await,
                 Ok(Err(error)) => observe::inbox_failed("renew", &error),
                 Err(_) => observe::inbox_failed("renew", &no_answer()),
@@ -230,7 +231,7 @@ impl Work {
         }
     }
 
-    /// Asks the store where a handler marked its event in a transaction and said that it was done.
+    /// Asks the store whether the event ended, if its handler marked it in a transaction and succeeded.
     async fn confirmed(&self, held: &Held, worked: Worked) -> Worked {
         let is_success = matches!(&worked, Worked::Responded { status, .. } if status.is_success());
         if !is_success || held.state() != HeldState::Doubtful {
@@ -248,7 +249,8 @@ impl Work {
         Worked::CommitForgotten
     }
 
-    /// Notes what became of an event. If the store is down for longer, the event comes back when its lease ends.
+    /// Stores the result of an event. If the store is unreachable for longer, the event is due again when its lease
+    /// ends.
     async fn finish(&self, held: &Held, name: &(dyn fmt::Display + Send + Sync), ending: Ending) {
         if held.state() == HeldState::Done {
             return;
@@ -270,8 +272,8 @@ impl Work {
     }
 }
 
-/// Runs the loop of a worker until `shutdown` is ready and what was begun has ended, or was dropped since it took too long. `beside` is polled
-/// meanwhile.
+/// Runs the loop of a worker until `shutdown` is ready and the running handlers have ended, or were dropped because
+/// they took too long. `beside` is polled at the same time.
 pub(crate) async fn run<Q: Queue>(
     jobs: Arc<Q>,
     (room, drain): (Room, Duration),
@@ -301,7 +303,7 @@ pub(crate) async fn run<Q: Queue>(
         }
         if patience.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
             patience.set(None);
-            // Every handler is dropped, and its event given back.
+            // All handlers are dropped, and their events are given back.
             let _ = stop.send(Stop::Now);
         }
         Poll::Pending
@@ -317,7 +319,7 @@ fn random() -> u64 {
     getrandom::u64().unwrap_or(u64::MAX / 2)
 }
 
-/// A handler that is out of its place.
+/// A handler that has given up its place.
 struct Aside(Arc<AtomicUsize>);
 
 impl Aside {
@@ -336,6 +338,6 @@ impl Drop for Aside {
 /// How long a handler has its place.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How often the store is asked to note something. With the pauses that is longer than a restart of it takes.
+/// How often a call of the store is repeated. With the pauses, this takes longer than a restart of the store.
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);

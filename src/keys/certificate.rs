@@ -19,16 +19,16 @@ use crate::{
     signature::{PublicAlgorithm, PublicKey},
 };
 
-/// What a certificate must be.
+/// The requirements for a certificate.
 #[derive(Clone)]
 pub(super) struct Rules {
-    /// Which common names the sender's certificates have.
+    /// The common names of the sender's certificates.
     pub(super) is_name: fn(&str) -> bool,
-    /// Checks the chain, where the application has named the authorities that it must lead to.
+    /// Checks the chain, if the application has set authorities.
     pub(super) chain: Option<Arc<dyn ServerCertVerifier>>,
 }
 
-/// Fetches the certificate at a URL that a scheme has found to be one of the sender's.
+/// Fetches the certificate at a URL that the scheme has accepted as the sender's.
 pub(super) async fn fetch(
     client: Arc<dyn KeyClient>,
     url: String,
@@ -58,7 +58,7 @@ fn read(pem: &[u8], rules: &Rules, now: SystemTime) -> Result<Key, BoxError> {
         from: Some(validity.not_before.to_system_time()),
         until: Some(validity.not_after.to_system_time()),
     };
-    // One that has ended is not trusted anyway, and a chain that ends with it says nothing else.
+    // An expired certificate is not trusted anyway, so its chain need not be checked.
     if let Some(verifier) = rules.chain.as_deref().filter(|_| key.until.is_none_or(|until| now < until)) {
         check_chain(verifier, pem, name, now)?;
     }

@@ -17,16 +17,17 @@ use crate::{
 
 /// The certificates with which Amazon SNS or PayPal signs. Each request names the URL of its certificate.
 ///
-/// What is checked:
+/// The checks:
 ///
-/// 1. The URL must be that of the sender's certificates to the letter, or nothing is fetched.
-/// 2. It is fetched by TLS, from a server whose own certificate is for that host and leads to a trusted authority.
-/// 3. The first certificate in the answer must have a common name of the sender's, and a key of RSA with 2048 to 8192 bits.
+/// 1. The certificate is fetched only if the URL has exactly the form of the sender's certificate URLs.
+/// 2. It is fetched by TLS, and the certificate of the server must be valid for the host, with a chain to a trusted
+///    authority.
+/// 3. The first certificate in the answer must have a common name of the sender, and an RSA key of 2048 to 8192 bits.
 /// 4. It must be valid at the time of each request.
 ///
-/// That it is the sender's follows from where it comes from. Its own chain is checked only after
-/// [`trusted_roots_pem`](Self::trusted_roots_pem) or [`system_roots`](Self::system_roots), since Amazon publishes the first certificate without
-/// those that lead to an authority. Whether a certificate was revoked is not looked at.
+/// So the sender is identified by the server of the certificate. The chain of the certificate itself is checked only
+/// after [`trusted_roots_pem`](Self::trusted_roots_pem) or [`system_roots`](Self::system_roots), since Amazon publishes
+/// its certificate without a chain. Revocation is not checked.
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient}};
@@ -60,9 +61,9 @@ impl CertificateKeys {
         Self { client, rules, clock, cache }
     }
 
-    /// Checks the chain of certificates too: it must lead to one of these authorities, in PEM, and the first certificate must be one of a
-    /// server with the name that it says. PayPal publishes whole chains. Where a sender publishes the first certificate alone, as Amazon
-    /// does, name the authority that has issued it.
+    /// Also checks the chain of certificates: it must lead to one of these authorities, in PEM, and the first
+    /// certificate must be a server certificate for its common name. PayPal publishes whole chains. If a sender
+    /// publishes only the first certificate, like Amazon, pass the certificate of its issuer.
     ///
     /// # Errors
     /// When the text holds no certificate of an authority.
@@ -70,7 +71,8 @@ impl CertificateKeys {
         self.checking_chains(Some(pem.as_ref()))
     }
 
-    /// Checks the chain as by [`trusted_roots_pem`](Self::trusted_roots_pem), with the authorities of the operating system.
+    /// Checks the chain like [`trusted_roots_pem`](Self::trusted_roots_pem), with the authorities of the operating
+    /// system.
     ///
     /// # Errors
     /// When the operating system trusts no certificate authority.

@@ -58,6 +58,16 @@ impl<C: KeyClient + ?Sized> KeyClient for Arc<C> {
 /// Fetches keys by `https` from the public internet. Each request has its own connection. Clones are cheap.
 ///
 /// A request looks the host name up once, and connects only to a public address.
+///
+/// ```
+/// use tower_webhooks::{WebhookLayer, keys::{HttpsKeyClient, JwksKeys}};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = HttpsKeyClient::builder().egress_proxy("http://proxy.internal:3128".parse()?).build()?;
+/// let layer = WebhookLayer::fal(JwksKeys::fal(client)).with_endpoint_id("your user's id at fal");
+/// # let _ = layer;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct HttpsKeyClient(pub(super) Arc<Inner>);
 

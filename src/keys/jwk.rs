@@ -15,6 +15,15 @@ use crate::{
 };
 
 /// A kind of public key.
+///
+/// ```
+/// use tower_webhooks::keys::{HttpsKeyClient, JwksKeys, KeyKind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = JwksKeys::new("https://acme.example/.well-known/jwks.json", HttpsKeyClient::new()?)?.kind(KeyKind::Rsa);
+/// # let _ = keys;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyKind {
@@ -48,19 +57,19 @@ struct Jwk {
     e: Option<String>,
 }
 
-/// Why a key is left out.
+/// The reason for which a key is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LeftOut {
-    /// It is for something else, or of a kind that is not used here.
+    /// It has another purpose, or is of a kind that is not used here.
     Other,
-    /// It is of a kind that is used here, and is not such a key.
+    /// It claims a kind that is used here, and is malformed.
     Malformed,
-    /// It is such a key, and nobody should trust what it signs: of small order, short, or not a point of its curve.
+    /// It is too weak for signatures: of small order, too short, or not a point of its curve.
     Weak,
 }
 
-/// Reads a set of keys. One that is of another kind is left out: a sender may add what others need. So is one that is malformed or weak,
-/// of which the operator is told: it must not make the good ones unusable.
+/// Reads a set of keys. Keys of other kinds are skipped, since a sender may publish keys for other purposes. Malformed
+/// and weak keys are skipped with a warning, so that they do not make the good keys unusable.
 pub(super) fn set(source: &str, json: &[u8], kind: Option<KeyKind>) -> Result<Vec<Key>, BoxError> {
     let Set { keys } = serde_json::from_slice(json).map_err(|_| "the answer is not a set of keys (RFC 7517)")?;
     if keys.len() > MOST_KEYS {

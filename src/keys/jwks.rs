@@ -27,11 +27,11 @@ use crate::{
 
 /// The keys of a sender that publishes a set of them (JWKS, RFC 7517, section 5).
 ///
-/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key is tried.
-/// Otherwise the first 4 that fit are, and a warning says if there are more.
+/// If the scheme says where a request names its key ([`key_id`](crate::scheme::SchemeBuilder::key_id)), only that key
+/// is tried. Otherwise the first 4 keys of the right kind are tried, and a warning is logged if there are more.
 ///
-/// A key that is malformed, or that nobody should trust (of small order, short), is left out, with a warning and a counter: the other keys of
-/// the set stay usable.
+/// A key that is malformed or weak (of small order, too short) is skipped, with a warning and a counter. The other keys
+/// of the set stay usable.
 ///
 /// The set is fetched when the first request needs it, and again after an hour. If a request names a key that is not in
 /// the set, it is fetched again, at most once in 30 seconds.
@@ -57,7 +57,7 @@ pub struct JwksKeys {
     client: Arc<dyn KeyClient>,
     clock: Arc<dyn Clock>,
     cache: Arc<Cache>,
-    /// Whether the operator was told that there are more keys than are tried.
+    /// Whether the warning about too many keys was logged.
     has_too_many: AtomicBool,
 }
 
@@ -89,8 +89,9 @@ impl JwksKeys {
         Self::of(url, Some(KeyKind::Ed25519), Arc::new(client))
     }
 
-    /// Creates a source for the keys of Fireblocks, for [`WebhookLayer::fireblocks_v2`](crate::WebhookLayer::fireblocks_v2): those of the
-    /// production environment in the United States. Other environments have sets of their own, for [`JwksKeys::new`].
+    /// Creates a source for the keys of Fireblocks, for
+    /// [`WebhookLayer::fireblocks_v2`](crate::WebhookLayer::fireblocks_v2): those of the production environment in the
+    /// United States. For the sets of other environments, use [`JwksKeys::new`].
     pub fn fireblocks(client: impl KeyClient) -> Self {
         Self::of(
             Uri::from_static("https://keys.fireblocks.io/.well-known/jwks.json"),
@@ -104,8 +105,8 @@ impl JwksKeys {
         Self::of(Uri::from_static("https://api.shipengine.com/jwks"), Some(KeyKind::Rsa), Arc::new(client))
     }
 
-    /// Creates a source for the keys of TrueLayer, for [`WebhookLayer::truelayer`](crate::WebhookLayer::truelayer). The sandbox has a set
-    /// of its own, for [`JwksKeys::new`].
+    /// Creates a source for the keys of TrueLayer, for [`WebhookLayer::truelayer`](crate::WebhookLayer::truelayer). For
+    /// the set of the sandbox, use [`JwksKeys::new`].
     pub fn truelayer(client: impl KeyClient) -> Self {
         Self::of(
             Uri::from_static("https://webhooks.truelayer.com/.well-known/jwks"),
@@ -139,7 +140,7 @@ impl JwksKeys {
     async fn find(&self, head: RequestHead, need: Need) -> Result<Secrets, BoxError> {
         let url = self.url.to_string();
         let keys = self.cache.find(&url, head.key_id(), need).await?;
-        // A request that names its key is verified with that one alone, however many there are.
+        // A request that names its key is verified only with that key.
         if keys.len() > MOST_PUBLIC_KEYS && !self.has_too_many.swap(true, Ordering::Relaxed) {
             observe::keys_left_out(&url, "too_many", keys.len() - MOST_PUBLIC_KEYS);
         }

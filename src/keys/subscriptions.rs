@@ -12,8 +12,9 @@ use crate::{boxed::BoxError, delivery::Delivery, json::Pointer};
 
 /// Confirms subscriptions of Amazon SNS, for [`WebhookLayer::with_confirmation`](crate::WebhookLayer::with_confirmation).
 ///
-/// SNS sends a `SubscriptionConfirmation` to an endpoint before anything else, and goes on once the URL in it has been called. The layer
-/// calls it if the message is verified, and its topic is one of those of [`WebhookLayer::with_account`](crate::WebhookLayer::with_account).
+/// SNS sends a `SubscriptionConfirmation` to an endpoint first, and sends other messages after the URL in it was
+/// called. The layer calls the URL if the message is verified and its topic is one of those of
+/// [`WebhookLayer::with_account`](crate::WebhookLayer::with_account).
 ///
 /// ```
 /// use tower_webhooks::{WebhookLayer, keys::{CertificateKeys, HttpsKeyClient, SnsConfirmation}};
@@ -36,7 +37,7 @@ pub struct SnsConfirmation {
 pub(crate) enum Asked {
     /// The message does not ask for a confirmation.
     Nothing,
-    /// It asks to call a URL that is not one of SNS.
+    /// Its URL is not a URL of SNS.
     Unwanted,
     /// The message asks for a confirmation by a call of this URL.
     Confirm(String),

@@ -449,13 +449,13 @@ pub(crate) fn inbox_overtaken(event: &dyn std::fmt::Display) {
     warn!(target: TARGET, %event, "a handler outlived the lease of its event: the event may have run twice");
 }
 
-/// What was stored of an event cannot be read.
+/// A stored event cannot be read.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_unreadable(reason: &str) {
     error!(target: TARGET, reason, "an event that was stored cannot be read, and is dead");
 }
 
-/// A message of a queue cannot have been written by who has the key.
+/// A message of a queue was not written by a program with the key.
 #[cfg(feature = "inbox")]
 pub(crate) fn sink_forged(message: &dyn std::fmt::Display, reason: &str) {
     error!(target: TARGET, %message, reason, "a message of the queue is not one that was sealed for it, and is dead: somebody else may write into the queue");
@@ -467,7 +467,7 @@ pub(crate) fn sink_too_large(provider: &str, bytes: usize) {
     error!(target: TARGET, provider, bytes, "a delivery is larger than what the queue takes; its sender is told so, and may not repeat it");
 }
 
-/// A body limit is lowered to what a queue takes.
+/// A body limit is lowered to the limit of a queue.
 #[cfg(feature = "inbox")]
 pub(crate) fn sink_limits_bodies(provider: &str, limit: usize, lowered: usize) {
     warn!(target: TARGET, provider, limit, lowered, "the queue takes smaller messages than the layer; its body limit is lowered to that");

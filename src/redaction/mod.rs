@@ -1,15 +1,15 @@
-//! What is hidden of payloads, headers and answers before people see them.
+//! Hides parts of payloads, headers and answers before people see them.
 //!
 //! Rules:
-//! 1. The management API, the dashboard and the store of answers ask a [`Redaction`] about every [`Place`] that shows what came from others.
-//!    Without one everything is shown.
-//! 2. A rule names a kind of text, the event types that it is about, and a JSON pointer (RFC 6901). All rules that fit apply.
-//! 3. A text that has rules and that is not JSON, or of which only the beginning was kept, is hidden as a whole: what the rules are
-//!    about might be anywhere in it. The same holds where a function of the application panics.
-//! 4. What is hidden is replaced by `[redacted]`, in JSON by that text as a string, so that JSON stays JSON.
+//! 1. The management API, the dashboard and the store of answers apply a [`Redaction`] to every [`Place`] that shows
+//!    text from outside. Without one everything is shown.
+//! 2. A rule names a kind of text, a pattern of event types, and a JSON pointer (RFC 6901). All matching rules apply.
+//! 3. If a text has rules and is not JSON, or only its beginning was kept, the whole text is hidden, because the values
+//!    could be anywhere in it. The same applies if a function of the application panics.
+//! 4. Hidden text is replaced by `[redacted]`. In JSON this is a string, so the result is still JSON.
 //!
-//! It does not change what is sent, what handlers get, or what is stored of a message or an event: both need the whole of it. How long
-//! those are kept is a matter of their retention, and who can read them of a sealing key.
+//! Redaction does not change sent messages, the events that handlers get, or stored messages and events, since all of
+//! these must be complete. Retention limits how long they are kept, and a sealing key limits who can read them.
 //!
 //! ```
 //! use tower_webhooks::redaction::{Place, Redaction, Shown};
@@ -25,7 +25,7 @@
 //! );
 //!
 //! let refund = Shown::new(Place::Data, data).event_type("refund.made");
-//! assert_eq!(redaction.apply(&refund), data); // no rule is about it
+//! assert_eq!(redaction.apply(&refund), data); // no rule matches
 //! # Ok(()) }
 //! # run().unwrap();
 //! ```

@@ -1,4 +1,4 @@
-//! JSON without the values at some places.
+//! Replaces the values at some places of JSON.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,8 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Returns the text with a mark in place of each value at one of the places, of which `*` stands for every member or item. What is not on
-/// the way to one is left as it is written. Returns `None` if the text is not JSON.
+/// Replaces each value at one of the places by a mark; `*` in a place matches every member or item. All other text is
+/// unchanged. Returns `None` if the text is not JSON.
 pub(super) fn without(text: &str, places: &[&[String]]) -> Option<String> {
     let whole: &RawValue = serde_json::from_str(text).ok()?;
     let mut written = String::with_capacity(text.len());
@@ -17,7 +17,7 @@ pub(super) fn without(text: &str, places: &[&[String]]) -> Option<String> {
     Some(written)
 }
 
-/// A place in JSON that is written again: it is as deep in itself as the longest pointer.
+/// A part of JSON that is serialized with replacements. It nests as deep as the longest pointer.
 fn write(text: &str, places: &[&[String]], written: &mut String) -> Option<()> {
     if places.is_empty() {
         written.push_str(text);
@@ -29,7 +29,7 @@ fn write(text: &str, places: &[&[String]], written: &mut String) -> Option<()> {
     }
     match text.as_bytes().first() {
         Some(b'{') => {
-            // All members, also those with the same name: another reader might see any of them.
+            // All members, also those with the same name, because another parser might read any of them.
             let Members(members) = serde_json::from_str(text).ok()?;
             written.push('{');
             for (number, (name, value)) in members.iter().enumerate() {
@@ -53,7 +53,7 @@ fn write(text: &str, places: &[&[String]], written: &mut String) -> Option<()> {
             }
             written.push(']');
         }
-        // A place inside of a number or a text does not exist.
+        // Numbers and texts have no places inside.
         _ => written.push_str(text),
     }
     Some(())
@@ -68,7 +68,7 @@ fn below<'p>(places: &[&'p [String]], is_token: impl Fn(&str) -> bool) -> Vec<&'
     places.iter().filter_map(step).collect()
 }
 
-/// The members of an object in their order, each as it is written.
+/// The members of an object, in order and unchanged.
 struct Members<'de>(Vec<(String, &'de RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -95,10 +95,10 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Stands for every member or item.
+/// Matches every member or item.
 const ANY: &str = "*";
 
-/// What stands in the place of a value.
+/// The replacement of a value.
 const HIDDEN: &str = "\"[redacted]\"";
 
 #[cfg(test)]

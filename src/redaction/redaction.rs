@@ -14,7 +14,7 @@ use crate::{
     pattern::{Pattern, SEPARATORS, Subject, best},
 };
 
-/// Says what is hidden before it is shown, or before an answer is stored.
+/// Rules for data that is hidden before it is shown, or before an answer is stored.
 ///
 /// `Api::with_redaction`, `Dashboard::with_redaction` and `DispatcherBuilder::redaction` take one. Clones share their rules.
 ///
@@ -64,15 +64,16 @@ struct Rule {
 }
 
 impl Redaction {
-    /// Creates one that hides nothing.
+    /// Creates a redaction without rules.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Hides values in the data of sent messages.
     ///
-    /// `event_types` is a name, `prefix.*` (also with `/` or `:`) or `*`. A name also stands for the types of which it is the first part.
-    /// A pointer is that of RFC 6901, in which `*` stands for every member of an object or item of an array; the empty one is the whole.
+    /// `event_types` is a name, `prefix.*` (also with `/` or `:`) or `*`. A name also matches the types of which it is
+    /// the first part. A pointer is a JSON pointer (RFC 6901), in which `*` matches every member of an object or item
+    /// of an array; the empty pointer matches everything.
     ///
     /// # Errors
     /// If `event_types` is not a pattern, or one of the pointers not a JSON pointer.
@@ -84,8 +85,9 @@ impl Redaction {
         self.rule(Place::Data, event_types, pointers)
     }
 
-    /// Hides values in the bodies of received events, which are whole envelopes, as [`data`](Self::data) does. An event without a type has
-    /// the rules of all types. A body that is not JSON, such as a form, is hidden as a whole if it has rules.
+    /// Hides values in the bodies of received events, like [`data`](Self::data); a body is the whole envelope. To an
+    /// event without a type, the rules of all types apply. If a body has rules and is not JSON, such as a form, it is
+    /// hidden as a whole.
     ///
     /// # Errors
     /// As [`data`](Self::data).
@@ -97,8 +99,9 @@ impl Redaction {
         self.rule(Place::Body, event_types, pointers)
     }
 
-    /// Hides values in what endpoints answered to messages of these types, as [`data`](Self::data) does. An answer that is not JSON, or of
-    /// which only the beginning was kept, is hidden as a whole if it has rules. The empty pointer hides all of it.
+    /// Hides values in the answers of endpoints to messages of these types, like [`data`](Self::data). If an answer has
+    /// rules and is not JSON, or only its beginning was kept, it is hidden as a whole. The empty pointer hides
+    /// everything.
     ///
     /// # Errors
     /// As [`data`](Self::data).
@@ -116,9 +119,10 @@ impl Redaction {
         self
     }
 
-    /// Adds a function that is asked about every text, after the other rules: it returns what is shown instead, or `None` to leave the text
-    /// as it is. It is called for each request that shows such a text, so it must not block. If it panics, that is logged, and the whole
-    /// text is hidden. Data of a message that it does not return as JSON is shown as a JSON string.
+    /// Adds a function that is called for every text, after the other rules. It returns the text to show instead, or
+    /// `None` to leave the text unchanged. It is called in each request that shows such a text, so it must not block.
+    /// If it panics, the panic is logged, and the whole text is hidden. If it returns data of a message that is not
+    /// JSON, the data is shown as a JSON string.
     pub fn with(mut self, function: impl Fn(&Shown<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.rules).functions.push(Arc::new(function));
         self
@@ -147,7 +151,7 @@ impl Redaction {
         Ok(self)
     }
 
-    /// Returns the text as it is shown.
+    /// Returns the text to show.
     #[must_use]
     pub fn apply<'a>(&self, shown: &Shown<'a>) -> Cow<'a, str> {
         let Rules { headers, functions, .. } = &*self.rules;
@@ -180,7 +184,7 @@ impl Redaction {
 
 impl Rule {
     fn is_about(&self, event_type: Option<&str>) -> bool {
-        // Of an event without a type nobody knows which rules it should have.
+        // It is unknown which rules an event without a type should have, so all apply.
         let Some(whole) = event_type.filter(|event_type| !event_type.is_empty()) else { return true };
         let subject = Subject { whole, first: whole.split(SEPARATORS).next() };
         best(&[&self.event_types], subject).is_some()
@@ -198,7 +202,7 @@ impl fmt::Debug for Redaction {
     }
 }
 
-/// What stands in the place of a whole text.
+/// The replacement of a whole text.
 const HIDDEN: &str = "[redacted]";
 
 #[cfg(test)]

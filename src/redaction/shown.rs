@@ -1,8 +1,8 @@
-/// A kind of text that came from others, and that people may see.
+/// A kind of text from outside that people may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Place {
-    /// The beginning of what an endpoint answered to an attempt.
+    /// The start of an endpoint's answer to an attempt.
     Answer,
     /// The body of a received request, which is the whole envelope.
     Body,
@@ -12,11 +12,11 @@ pub enum Place {
     Header,
     /// The path of a received request, without its query.
     Path,
-    /// Why a received event is not done: what its handler said.
+    /// The reason why a received event is not done, from its handler.
     Reason,
 }
 
-/// A text that is about to be shown or stored, and what it belongs to.
+/// A text that is about to be shown or stored, with facts about its message or event.
 ///
 /// ```
 /// use tower_webhooks::redaction::{Place, Redaction, Shown};
@@ -38,7 +38,7 @@ pub struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// Creates one from its kind and the text itself.
+    /// Creates a value from the kind of text and the text.
     #[must_use]
     pub fn new(place: Place, text: &'a str) -> Self {
         Self { place, event_type: None, header: None, tenant: None, text }
@@ -51,7 +51,7 @@ impl<'a> Shown<'a> {
         self
     }
 
-    /// Sets the name of the header that the text is the value of, in lower case.
+    /// Sets the name of the header whose value the text is, in lower case.
     #[must_use]
     pub fn header(mut self, name: &'a str) -> Self {
         self.header = Some(name);
@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
         self
     }
 
-    /// Returns what kind of text it is.
+    /// Returns the kind of text.
     #[must_use]
     pub fn place(&self) -> Place {
         self.place
@@ -89,7 +89,7 @@ impl<'a> Shown<'a> {
         self.tenant.filter(|tenant| !tenant.is_empty())
     }
 
-    /// Returns the text, without what other rules have hidden.
+    /// Returns the text, after the rules that were applied before.
     #[must_use]
     pub fn text(&self) -> &'a str {
         self.text
@@ -105,7 +105,7 @@ impl<'a> Shown<'a> {
 }
 
 impl std::fmt::Debug for Shown<'_> {
-    /// Leaves out the text, which is what must not be shown.
+    /// Omits the text, which may be confidential.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shown")
             .field("place", &self.place)

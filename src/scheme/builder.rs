@@ -339,14 +339,14 @@ impl SchemeBuilder {
         self
     }
 
-    /// Says what also stands between items, for senders that write whole lists one after the other. A parameter that all lists have with the
-    /// same value is one.
+    /// Sets a second separator of items, for senders that write several lists one after the other. A parameter that all
+    /// lists have with the same value counts as one.
     pub fn or_items(mut self, separator: impl Into<String>) -> Self {
         self.grammar.also_items = Some(separator.into());
         self
     }
 
-    /// Says that the first item of a list without keys is not a signature, but a parameter of this name, which
+    /// Declares that the first item of a list without keys is not a signature but a parameter with this name, which
     /// [`Field::param`](crate::scheme::Field::param) reads.
     ///
     /// ```
@@ -365,13 +365,14 @@ impl SchemeBuilder {
         self
     }
 
-    /// Says that an item with any key is a signature, for senders whose keys are names of secrets: every secret is tried with each.
+    /// Declares that an item with any key is a signature, for senders whose keys are names of secrets. Every secret is
+    /// tried with each of them.
     pub fn any_key(mut self) -> Self {
         self.grammar.any_key = true;
         self
     }
 
-    /// Sets the text that stands before each signature of a list, such as `sha256/`. An item without it is skipped.
+    /// Sets the text before each signature of a list, such as `sha256/`. An item without it is skipped.
     pub fn signature_prefix(mut self, text: impl Into<String>) -> Self {
         self.grammar.before = Some(text.into());
         self
@@ -499,7 +500,7 @@ impl SchemeBuilder {
         self.detached(Detached::Body)
     }
 
-    /// As [`detached_jws`](Self::detached_jws), for a sender that signs more than the body.
+    /// Like [`detached_jws`](Self::detached_jws), for a sender that signs more than the body.
     pub(crate) fn detached(mut self, detached: Detached) -> Self {
         self = self.jwt();
         self.detached = Some(detached);
@@ -868,7 +869,7 @@ impl SchemeBuilder {
         self.shared_key_of(|wanted, found| wanted == found)
     }
 
-    /// As [`shared_key`](Self::shared_key), where an account can be written in more than one way.
+    /// Like [`shared_key`](Self::shared_key), if an account can be written in more than one way.
     pub(crate) fn shared_key_of(mut self, is_same: SameAccount) -> Self {
         self.shared_key = Some(is_same);
         self

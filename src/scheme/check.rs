@@ -60,6 +60,19 @@ pub(crate) enum Outcome {
 }
 
 /// The result of a successful verification.
+///
+/// ```
+/// use tower_webhooks::scheme::Verdict;
+///
+/// fn handle(verdict: Verdict) {
+///     match verdict {
+///         Verdict::Delivery(delivery) => println!("handle {:?}", delivery.event_type()),
+///         Verdict::Handshake(answer) => println!("answer with {}", answer.status()),
+///         _ => {}
+///     }
+/// }
+/// # let _ = handle;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Verdict {

@@ -104,6 +104,17 @@ pub trait CustomScheme: Send + Sync + 'static {
 }
 
 /// How to continue after the check of the head.
+///
+/// ```
+/// use http::{Method, StatusCode};
+/// use tower_webhooks::{Head, scheme::{Answer, Plan}};
+///
+/// /// A sender that checks the URL with a HEAD request.
+/// fn inspect(head: Head<'_>) -> Plan {
+///     if head.method() == Method::HEAD { Plan::Answer(Answer::new(StatusCode::OK)) } else { Plan::Verify }
+/// }
+/// # let _ = inspect;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Plan {
@@ -114,6 +125,19 @@ pub enum Plan {
 }
 
 /// What a successful check has proved, and the facts that it found.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use tower_webhooks::scheme::Binding;
+///
+/// // The signature covers the body, the id and the time, and was made with the second secret.
+/// let binding = Binding::body()
+///     .secret_index(1)
+///     .signed_id("evt_1")
+///     .timestamp(UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+///     .event_type("invoice.paid");
+/// # let _ = binding;
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Binding {

@@ -14,6 +14,21 @@ use crate::{
 };
 
 /// The unit or format of a timestamp.
+///
+/// ```
+/// use tower_webhooks::{Scheme, scheme::{Field, TimestampUnit}};
+///
+/// // X-Acme-Date: Sun, 06 Nov 1994 08:49:37 GMT
+/// let acme = Scheme::hmac_sha256()
+///     .header("x-acme-signature")
+///     .hex()
+///     .timestamp(Field::header("x-acme-date"))
+///     .unit(TimestampUnit::HttpDate)
+///     .signs("{timestamp}.{body}")
+///     .build()?;
+/// # let _ = acme;
+/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TimestampUnit {
@@ -32,6 +47,21 @@ pub enum TimestampUnit {
 }
 
 /// The JSON type of a value.
+///
+/// ```
+/// use tower_webhooks::{Scheme, scheme::{Field, JsonForm}};
+///
+/// // {"sent_at":1700000000,…}
+/// let acme = Scheme::hmac_sha256()
+///     .header("x-acme-signature")
+///     .hex()
+///     .timestamp(Field::json("/sent_at"))
+///     .timestamp_json(JsonForm::Number)
+///     .signs("{body}")
+///     .build()?;
+/// # let _ = acme;
+/// # Ok::<(), tower_webhooks::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum JsonForm {

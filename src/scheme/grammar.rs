@@ -12,11 +12,11 @@ pub(crate) struct Grammar {
     pub(crate) prefix: Option<String>,
     /// Separates the items of a list.
     pub(crate) items: Option<String>,
-    /// Stands between the items of a list too.
+    /// Also separates the items of a list.
     pub(crate) also_items: Option<String>,
-    /// Where the items have no keys: the name by which the first one is a parameter.
+    /// If the items have no keys: the name of the parameter that the first item is.
     pub(crate) first: Option<String>,
-    /// Stands before each signature.
+    /// Precedes each signature.
     pub(crate) before: Option<String>,
     /// Stands between key and value of an item.
     pub(crate) pairs: Option<String>,
@@ -152,7 +152,7 @@ impl Grammar {
     pub(crate) fn param<'h>(&'h self, value: &'h [u8], name: &str) -> Result<Option<&'h [u8]>, ()> {
         let mut values = self.items(value).filter(|(key, _)| *key == Some(name.as_bytes())).map(|(_, item)| item);
         let first = values.next();
-        // A sender that writes whole lists one after the other repeats what they have in common.
+        // A sender that writes several lists one after the other repeats their common parameters.
         let may_repeat = self.also_items.is_some();
         if values.any(|other| !may_repeat || Some(other) != first) { Err(()) } else { Ok(first) }
     }

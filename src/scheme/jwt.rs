@@ -29,7 +29,7 @@ use crate::{
 /// The declaration of a scheme's tokens.
 #[derive(Debug, Clone)]
 pub(crate) struct Jwt {
-    /// Where it has no claims, what it signs.
+    /// If it has no claims: the signed text.
     pub(crate) detached: Option<Detached>,
     /// Which name of the scheme's algorithm a token has.
     pub(crate) algorithm: &'static str,
@@ -43,7 +43,7 @@ pub(crate) struct Jwt {
     pub(crate) url: Option<(Cow<'static, str>, UrlClaim)>,
 }
 
-/// What a signature with detached content signs.
+/// The text that a signature with detached content signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detached {
     Body,
@@ -51,7 +51,7 @@ pub(crate) enum Detached {
     TrueLayer,
 }
 
-/// What a claim says of the URL.
+/// The form in which a claim contains the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UrlClaim {
     /// Its SHA-256 in hexadecimal digits.

@@ -221,6 +221,16 @@ impl KeyState {
 }
 
 /// The secrets of one request, which a [`CustomScheme`](super::CustomScheme) uses for its check without seeing them.
+///
+/// ```
+/// use tower_webhooks::{error::VerifyError, scheme::Keys};
+///
+/// /// Signs the id, a dot and the body.
+/// fn verify(id: &str, body: &[u8], claimed: &[u8], keys: Keys<'_>) -> Result<usize, VerifyError> {
+///     keys.hmac_sha256_base64(&[id.as_bytes(), b".", body], claimed)
+/// }
+/// # let _ = verify;
+/// ```
 #[derive(Clone, Copy)]
 pub struct Keys<'a> {
     pub(crate) ring: &'a KeyRing,

@@ -366,6 +366,17 @@ impl fmt::Debug for EndpointResponse {
 }
 
 /// How the body of an answer ended. It has no effect on the outcome, which depends only on the status.
+///
+/// ```
+/// use tower_webhooks::send::{EndpointResponse, ResponseEnd};
+///
+/// /// The kept part of an answer, with a mark if it is not all of it.
+/// fn excerpt(answer: &EndpointResponse) -> String {
+///     let text = String::from_utf8_lossy(answer.start());
+///     if answer.end() == ResponseEnd::Whole { text.into_owned() } else { format!("{text}…") }
+/// }
+/// # let _ = excerpt;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseEnd {
@@ -414,6 +425,13 @@ pub struct AttemptError {
 }
 
 /// Why an attempt did not deliver.
+///
+/// ```
+/// use tower_webhooks::send::AttemptErrorKind;
+///
+/// assert_eq!(AttemptErrorKind::TlsExpired.as_str(), "tls_expired");
+/// assert!(AttemptErrorKind::ALL.contains(&AttemptErrorKind::Timeout));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptErrorKind {

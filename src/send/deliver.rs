@@ -195,6 +195,21 @@ pub struct DeliverError {
 }
 
 /// Why a message was not delivered.
+///
+/// ```
+/// use tower_webhooks::send::DeliverErrorKind;
+///
+/// /// What an application may do with a message that was not delivered.
+/// fn advice(kind: DeliverErrorKind) -> &'static str {
+///     match kind {
+///         DeliverErrorKind::Exhausted => "send it again later",
+///         DeliverErrorKind::Gone => "remove the endpoint",
+///         DeliverErrorKind::Refused => "ask the endpoint's owner",
+///         _ => "look into the log",
+///     }
+/// }
+/// # let _ = advice;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeliverErrorKind {

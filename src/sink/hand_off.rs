@@ -12,11 +12,12 @@ use crate::{
     verify::{Webhook, WebhookLayer},
 };
 
-/// Passes verified deliveries on to a [`Sink`], and answers when it has acknowledged them: the service between verification and a queue.
+/// Passes verified deliveries on to a [`Sink`], and answers when the sink has acknowledged them. It is the service
+/// between verification and a queue.
 ///
-/// The sender is answered with 202, or with what its documentation prescribes. A delivery that the queue has seen before is passed on again with
-/// the same key, and its queue drops it if it still remembers the key. A record of what was passed on closes the rest, in front of it:
-/// `layer.with_idempotency(store)`.
+/// The sender is answered with 202, or as its documentation prescribes. A duplicate is passed on with the same key, and
+/// the queue drops it if it still remembers the key. `layer.with_idempotency(store)`, in front of the hand-off, also
+/// detects later duplicates.
 ///
 /// The [module](super) has an example.
 #[derive(Clone)]
@@ -35,10 +36,10 @@ pub(super) struct Settings {
     pub(super) sealing: Option<SealingKey>,
 }
 
-/// The name of a hand-off, and of its workers, that were given none.
+/// The default name of a hand-off and of its workers.
 pub(super) const DEFAULT_CONSUMER: &str = "sink";
 
-/// What is left for the head of a message, beside the largest body: the URL, and headers that are kept.
+/// The bytes that are reserved for the head of a message: the URL, and the headers that are kept.
 const ROOM_FOR_HEAD: usize = 8 * 1024;
 
 impl HandOff {
@@ -56,29 +57,31 @@ impl HandOff {
         Self { settings: Arc::new(settings) }
     }
 
-    /// Names the hand-off, `sink` by default. The name is part of the key of each message: two applications that pass on the same deliveries to one
-    /// queue need two names. A worker that opens sealed messages has [the same name](super::SinkWorker::with_consumer).
+    /// Sets the name of the hand-off; `sink` by default. It is part of the key of each message, so two applications
+    /// that pass on the same deliveries to one queue need different names. A worker that opens sealed messages has [the
+    /// same name](super::SinkWorker::with_consumer).
     #[must_use]
     pub fn with_consumer(self, name: impl Into<Arc<str>>) -> Self {
         self.with(|settings| settings.consumer = name.into())
     }
 
-    /// Passes these headers on too, for handlers that read them. By default `content-type`, `user-agent`, `traceparent` and `tracestate` are.
-    /// A header that holds a secret should not be.
+    /// Passes on these headers too, for handlers that read them, in addition to `content-type`, `user-agent`,
+    /// `traceparent` and `tracestate`. Do not pass on headers that contain secrets.
     #[must_use]
     pub fn with_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.headers.extend(names))
     }
 
-    /// Sets what becomes of a delivery without an id; by default the scheme decides, as for
-    /// [claims](crate::idempotency::IdempotencyLayer::with_missing_id). Under [`MissingId::Skip`] each has a key of its own.
+    /// Sets how a delivery without an id is identified; by default the scheme decides, as for
+    /// [claims](crate::idempotency::IdempotencyLayer::with_missing_id). Under [`MissingId::Skip`] each has a key of its
+    /// own.
     #[must_use]
     pub fn with_missing_id(self, choice: MissingId) -> Self {
         self.with(|settings| settings.missing_id = Some(choice))
     }
 
-    /// Has the queue give out the events with the same text or number at this JSON pointer in the body one after the other:
-    /// `/data/object/customer`.
+    /// Makes the queue deliver events with the same text or number at this JSON pointer in the body one after the
+    /// other, for example `/data/object/customer`.
     ///
     /// # Panics
     /// When `pointer` is not a JSON pointer, or the queue does not [keep such an order](Sink::keeps_order).
@@ -87,7 +90,7 @@ impl HandOff {
     pub fn with_order_key(self, pointer: &str) -> Self {
         assert!(
             self.settings.sink.keeps_order(),
-            "this queue does not keep the order of messages; take `.with_order_key(…)` away"
+            "this queue does not keep the order of messages; remove `.with_order_key(…)`"
         );
         let Some(parsed) = Pointer::parse(pointer) else { panic!("`{pointer}` is not a JSON pointer (RFC 6901)") };
         self.with(|settings| settings.order_key = Some(parsed))
@@ -99,17 +102,20 @@ impl HandOff {
         self.with(|settings| settings.timeout = timeout)
     }
 
-    /// Seals each message with this key: its body, the URL and the headers that are passed on. Nobody without the key can read it, and a worker that
-    /// [has the key](super::SinkWorker::with_sealing_key) works no message that was not sealed.
+    /// Seals each message with this key: its body, the URL and the headers that are passed on. Only programs with the
+    /// key can read it, and a worker that [has the key](super::SinkWorker::with_sealing_key) does not handle unsealed
+    /// messages.
     #[must_use]
     pub fn with_sealing_key(self, key: SealingKey) -> Self {
         self.with(|settings| settings.sealing = Some(key))
     }
 
-    /// Puts the hand-off behind the layer that verifies. If the queue takes smaller messages than the layer takes bodies, the layer's body limit is
-    /// lowered to that, less 8 KiB for the head, and a warning is logged: such a body is then answered with 413 from its head.
+    /// Puts the hand-off behind the layer that verifies. If the queue's limit for messages is smaller than the layer's
+    /// limit for bodies, the body limit is lowered to the queue's limit minus 8 KiB for the head, and a warning is
+    /// logged. A larger body is then answered with 413 before it is read.
     ///
-    /// `layer.layer(hand_off)` does the same without a look at the limits; a body that is too large for the queue is then 413 after it was read.
+    /// `layer.layer(hand_off)` does the same without comparing the limits; a body that is too large for the queue is
+    /// then answered with 413 after it was read.
     ///
     /// # Panics
     /// As [`WebhookLayer::layer`].

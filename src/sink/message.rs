@@ -4,19 +4,21 @@ use bytes::Bytes;
 
 use crate::{idempotency::ClaimKey, inbox::Content};
 
-/// A verified delivery, as it is passed on.
+/// A verified delivery, in the form in which it is passed on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SinkMessage {
     /// The name of the [`HandOff`](super::HandOff).
     pub consumer: Arc<str>,
-    /// What the event is known by: a hash over consumer, provider, tenant and the sender's id. What comes again has the same key.
+    /// The key that identifies the event: a hash of consumer, provider, tenant and the sender's id. A duplicate has the
+    /// same key.
     pub key: ClaimKey,
-    /// Who sent it.
+    /// The name of the provider.
     pub provider: Arc<str>,
-    /// Events with one order key are to be given out one after the other. It is absent unless the hand-off was given one.
+    /// Events with the same order key must be delivered one after the other. It is absent unless the hand-off has [a
+    /// pointer to it](super::HandOff::with_order_key).
     pub order_key: Option<ClaimKey>,
-    /// What came: the facts of its head as JSON without characters outside of ASCII, and the body. If it is sealed, both are in the body.
+    /// The facts of the head, as JSON in ASCII, and the body. If the message is sealed, the body contains both.
     pub content: Content,
 }
 
@@ -26,12 +28,13 @@ impl SinkMessage {
         Self { consumer, key, provider, order_key: None, content }
     }
 
-    /// Returns how many bytes head and body have.
+    /// Returns the number of bytes of head and body.
     pub fn size(&self) -> usize {
         self.content.head.len() + self.content.body.len()
     }
 
-    /// Writes what a worker needs of the message: key, head and body. [`ReceivedMessage::from_bytes`](super::ReceivedMessage::from_bytes) reads it.
+    /// Writes the parts of the message that a worker needs: key, head and body.
+    /// [`ReceivedMessage::from_bytes`](super::ReceivedMessage::from_bytes) reads it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Content { head, body, .. } = &self.content;
         let length = u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -39,10 +42,10 @@ impl SinkMessage {
     }
 }
 
-/// The first byte of what is written. Another form has another one.
+/// The first byte of the written form. It identifies the version of the form.
 const VERSION: u8 = 1;
 
-/// Reads what [`SinkMessage::to_bytes`] has written. `None` if it is not that.
+/// Reads the form that [`SinkMessage::to_bytes`] writes. Returns `None` if it is another form.
 pub(super) fn read(bytes: &[u8]) -> Option<(ClaimKey, Content)> {
     let rest = bytes.strip_prefix(&[VERSION])?;
     let (key, rest) = rest.split_first_chunk::<16>()?;
@@ -52,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(ClaimKey, Content)> {
     Some((ClaimKey::from_bytes(*key), content))
 }
 
-/// Writes what is not ASCII in JSON by its number: queues have rules about the text of headers.
+/// Escapes characters outside of ASCII in JSON, because queues restrict the text of headers.
 pub(super) fn ascii(json: &str) -> Arc<str> {
     use std::fmt::Write;
     if json.is_ascii() {

@@ -1,8 +1,10 @@
-//! Hand-off to a queue that an application already runs: verified deliveries are passed on to it, and handled from there.
+//! Hand-off to a queue that an application already runs: verified deliveries are passed on to the queue, and handled by
+//! its readers.
 //!
-//! A [`HandOff`] takes the place of the service that would have handled the event, as an [`Inbox`](crate::Inbox) does: it passes the
-//! verified delivery on to a [`Sink`], and the sender gets its success when the queue has acknowledged it. A [`SinkWorker`] takes the
-//! messages from a [`SinkQueue`], and has each handled by the same service that would have run inline.
+//! A [`HandOff`] takes the place of the service that handles the event, as an [`Inbox`](crate::Inbox) does. It passes
+//! the verified delivery on to a [`Sink`], and the sender gets a success when the queue has acknowledged it. A
+//! [`SinkWorker`] receives the messages from a [`SinkQueue`], and passes each to the service that would otherwise have
+//! handled the request directly.
 //!
 //! | queue | feature | |
 //! |---|---|---|
@@ -10,19 +12,21 @@
 //! | one of your own | | a type with [`Sink`], [`SinkQueue`] and [`SinkHold`] |
 //!
 //! Rules:
-//! 1. Nothing is passed on before the signature has passed, and no header that holds a signature is passed on.
-//! 2. A success leaves only after the queue has acknowledged the message. What is too large for it is 413; if it does not
-//!    answer, 503.
-//! 3. An event is worked at least once. It may be worked twice: these queues remember ids for a limited time, and let a worker end what
-//!    they have given to another meanwhile. An [`IdempotencyLayer`](crate::idempotency::IdempotencyLayer) around the handler makes that
-//!    once, and gives it [`Claim::commit`](crate::Claim::commit).
-//! 4. What a handler sees as verified was verified when it came, and **whoever can write into the queue can make such an event**, unless
-//!    messages are sealed with [a key](HandOff::with_sealing_key) and the worker [has it](SinkWorker::with_sealing_key). Whoever can read
-//!    the queue and write into it can still repeat a sealed message.
-//! 5. How often an event is tried is counted by the worker, and the last failure puts it among the dead letters of the queue. A queue's own
-//!    limit of deliveries should be off.
+//! 1. A delivery is passed on only after its signature was verified, and without the headers that contain a signature.
+//! 2. A success is sent only after the queue has acknowledged the message. A message that is too large for the queue is
+//!    answered with 413, and with 503 if the queue does not answer.
+//! 3. An event is handled at least once. It may be handled twice, because these queues remember ids for a limited time,
+//!    and because a worker can end a message that the queue has meanwhile given to another worker. An
+//!    [`IdempotencyLayer`](crate::idempotency::IdempotencyLayer) around the handler prevents this, and gives it
+//!    [`Claim::commit`](crate::Claim::commit).
+//! 4. Verification happens before the queue. **Anyone who can write into the queue can create events that a handler
+//!    sees as verified**, unless messages are sealed with [a key](HandOff::with_sealing_key) and the worker [has
+//!    it](SinkWorker::with_sealing_key). Anyone who can read and write the queue can still repeat a sealed message.
+//! 5. The worker limits the attempts of an event, and after the last failure it becomes a dead letter of the queue.
+//!    Turn off the queue's own limit of deliveries.
 //!
-//! What this module does not do: list and replay what is in the queue, which the queue's own tools do, and keep the order of events.
+//! This module does not list or replay the messages of a queue, for which the queue has its own tools, and does not
+//! keep the order of events.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};

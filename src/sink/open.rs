@@ -1,4 +1,4 @@
-//! Who may have written a message: pure functions.
+//! Pure functions that decide whether a message was written by a program with the key.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crate::{
     inbox::{Content, SealingKey, Unopened, open, sealed_by},
 };
 
-/// The name under which a message is sealed. It cannot be opened as another event, nor as one of another hand-off.
+/// The name under which a message is sealed, so that it cannot be opened as another event, or as an event of another
+/// hand-off.
 pub(super) fn name(consumer: &str, event: ClaimKey) -> Vec<u8> {
     let length = (consumer.len() as u64).to_be_bytes();
     [&b"message of a sink "[..], &length, consumer.as_bytes(), &event.to_bytes()].concat()
@@ -20,16 +21,17 @@ pub(super) enum Unsealed {
     Taken,
 }
 
-/// Why a message is not worked.
+/// The reason for which a message is not handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unread {
-    /// Whoever wrote it does not have the key.
+    /// Its writer does not have the key.
     Forged(&'static str),
-    /// The key that sealed it is not here.
+    /// This worker does not have the key that sealed it.
     UnknownKey(Arc<str>),
 }
 
-/// Opens a message. With keys, what was not sealed is refused, or whoever can write into the queue would only have to leave the seal away.
+/// Opens a message. With keys, unsealed messages are refused. Otherwise anyone who can write into the queue could
+/// simply omit the seal.
 pub(super) fn opened(
     keys: &[SealingKey],
     unsealed: Unsealed,

@@ -3,12 +3,12 @@ use std::{sync::Arc, time::Duration};
 use super::received::ReceivedMessage;
 use crate::{boxed::BoxFuture, error::StoreError};
 
-/// A queue from which a worker takes messages.
+/// A queue from which a worker receives messages.
 pub trait SinkQueue: Send + Sync + 'static {
-    /// Takes at most `limit` messages, each held for `lease` from now. If there are none, it waits for one, no longer than `wait`. A message that is not
-    /// finished when its lease ends is given out again.
+    /// Receives at most `limit` messages, and holds each for `lease` from now. If there are none, waits for one for at
+    /// most `wait`. A message that is not finished when its lease ends is delivered again.
     ///
-    /// The worker lets a call run to its end: a message that the queue has given out is not lost with a future.
+    /// The worker completes every call, so a message that the queue has delivered is not lost with a dropped future.
     fn receive(
         &self,
         limit: u32,

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::{hold::SinkHold, message::read};
 use crate::{idempotency::ClaimKey, inbox::Content};
 
-/// A message that a worker has taken.
+/// A message that a worker has received.
 pub struct ReceivedMessage {
     pub(super) name: Arc<str>,
     /// `Err` says why it cannot be read.
@@ -14,12 +14,13 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    /// Creates a message of what was passed on. `name` is what logs call it: its number in the queue.
+    /// Creates a message from its parts. `name` identifies it in logs, such as its number in the queue.
     pub fn new(name: impl Into<Arc<str>>, key: ClaimKey, content: Content, hold: Box<dyn SinkHold>) -> Self {
         Self::of(name.into(), Ok((key, content)), hold)
     }
 
-    /// Creates a message of what [`SinkMessage::to_bytes`](super::SinkMessage::to_bytes) has written. Anything else becomes a dead letter.
+    /// Creates a message from the bytes that [`SinkMessage::to_bytes`](super::SinkMessage::to_bytes) has written.
+    /// Anything else becomes a dead letter.
     pub fn from_bytes(name: impl Into<Arc<str>>, bytes: &[u8], hold: Box<dyn SinkHold>) -> Self {
         Self::of(name.into(), read(bytes).ok_or_else(|| "it is not a message of a hand-off".into()), hold)
     }
@@ -33,7 +34,7 @@ impl ReceivedMessage {
         Self { name, record, attempt: 1, age: Duration::ZERO, hold }
     }
 
-    /// Sets how often the message was given out, with this time; 1 by default.
+    /// Sets how often the message was delivered, including this time; 1 by default.
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt.max(1);

@@ -24,7 +24,8 @@ use crate::{
     verify::{Acknowledged, Verified},
 };
 
-/// The requests that a [`WebhookLayer`](crate::WebhookLayer) has let through. Each is answered when the queue has acknowledged it.
+/// The service for requests that a [`WebhookLayer`](crate::WebhookLayer) has verified. Each is answered when the queue
+/// has acknowledged it.
 impl Service<Request<Full<Bytes>>> for HandOff {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
@@ -63,7 +64,7 @@ impl Settings {
         };
         let passed_on = match passed_on {
             Ok(passed_on) => passed_on,
-            // It may be stored. Its sender repeats it, and it has the same key then.
+            // It may be stored anyway. When its sender retries it, it has the same key.
             Err(cause) => {
                 observe::inbox_failed("accept", &cause);
                 return unavailable();
@@ -91,7 +92,7 @@ impl Settings {
         response
     }
 
-    /// Makes the message of a delivery.
+    /// Creates the message of a delivery.
     fn message(&self, parts: &Parts, verified: &Verified) -> Result<SinkMessage, Unknown> {
         let delivery = &verified.delivery;
         let known = event_key(&self.consumer, verified, self.missing_id)?;
@@ -119,5 +120,5 @@ fn answer_name(passed_on: PassedOn) -> &'static str {
     }
 }
 
-/// Says that the answer is to a duplicate.
+/// Marks the answer to a duplicate.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

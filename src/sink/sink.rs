@@ -6,39 +6,43 @@ use crate::{boxed::BoxFuture, error::StoreError};
 /// A queue to which verified deliveries are passed on.
 ///
 /// Contract:
-/// 1. **Durable.** [`Stored`](PassedOn::Stored) and [`Duplicate`](PassedOn::Duplicate) mean that the message is kept until somebody has taken and
-///    acknowledged it, also if the process is killed right after. A queue that drops messages that nobody has acknowledged, to make room for newer ones,
-///    does not keep this.
-/// 2. **As it came.** Key, head and body come back unchanged, down to the byte.
-/// 3. **An error says nothing.** After an error the message may have been stored or not. Its sender repeats it, and it has the same key then.
-/// 4. **Too large is said.** What the queue will never take because of its size is [`TooLarge`](PassedOn::TooLarge), and not an error.
+/// 1. **Durable.** [`Stored`](PassedOn::Stored) and [`Duplicate`](PassedOn::Duplicate) mean that the message is kept
+///    until a reader has received and acknowledged it, even if the process is killed directly afterwards. A queue that
+///    drops unacknowledged messages to make room for newer ones does not meet this rule.
+/// 2. **Unchanged.** A worker receives exactly the same bytes of key, head and body.
+/// 3. **After an error the result is unknown.** The message may have been stored or not. When its sender retries it, it
+///    has the same key.
+/// 4. **Size.** If the queue can never store a message because of its size, the result is
+///    [`TooLarge`](PassedOn::TooLarge), and not an error.
 /// 5. **Cancellation.** A call whose future is dropped leaves nothing locked.
 pub trait Sink: Send + Sync + 'static {
-    /// Passes a message on, and answers when it is kept.
+    /// Passes a message on, and answers when it is stored.
     fn pass_on(&self, message: SinkMessage) -> BoxFuture<'_, Result<PassedOn, StoreError>>;
 
-    /// Returns how many bytes a message may have, its head and its body together. `None` if there is no limit. By default there is none.
+    /// Returns the largest size of a message in bytes, head and body together, or `None` without a limit, which is the
+    /// default.
     fn limit(&self) -> Option<usize> {
         None
     }
 
-    /// Returns `true` if messages with one [order key](SinkMessage::order_key) are given out one after the other. By default they are not.
+    /// Returns `true` if messages with the same [order key](SinkMessage::order_key) are delivered one after the other.
+    /// By default they are not.
     fn keeps_order(&self) -> bool {
         false
     }
 }
 
-/// What became of a message.
+/// The result of passing a message on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)] // A sink says which of them it is.
+#[allow(clippy::exhaustive_enums)] // A sink has to choose one of them.
 pub enum PassedOn {
-    /// The queue has stored a message of this key before, and says so.
+    /// The queue reports that it has stored a message with this key before.
     Duplicate,
-    /// The queue has no room. Its sender is to come again.
+    /// The queue is full. The sender has to retry.
     Full,
-    /// It is stored.
+    /// The message is stored.
     Stored,
-    /// The queue takes no messages of this size.
+    /// The queue cannot store messages of this size.
     TooLarge,
 }
 

@@ -1,4 +1,4 @@
-//! The worker: it takes messages from a queue, has them handled, and tells the queue what became of each.
+//! The worker: it receives messages from a queue, passes them to handlers, and reports the results to the queue.
 
 use std::{
     any::Any,
@@ -36,7 +36,7 @@ use crate::{
     queue::{Fenced, Queue, Taken},
 };
 
-/// Works the messages of a [`SinkQueue`], until it is told to stop.
+/// Handles the messages of a [`SinkQueue`] until it is told to stop.
 ///
 /// | the handler | the message |
 /// |---|---|
@@ -47,10 +47,10 @@ use crate::{
 /// | cannot be given the payload | becomes a dead letter at once |
 /// | fails for the last time | becomes a dead letter |
 ///
-/// 1. A worker that is killed loses nothing: what it held is given out again when its lease ends.
-/// 2. A lease is renewed while its handler runs. If it ends anyway, because the worker stands still, another worker is given the message, and
-///    **both may run**: the queue does not tell the late one.
-/// 3. Each time that a message is given out counts as an attempt, also if the worker is stopped then.
+/// 1. A killed worker loses no message: the messages that it held are delivered again when their leases end.
+/// 2. A lease is renewed while its handler runs. If it ends anyway, because the worker was paused, another worker gets
+///    the message, and **both may run**: the queue does not notify the first one.
+/// 3. Every delivery of a message by the queue counts as an attempt, even if the worker stops then.
 /// 4. Handlers, places, timeouts and shutdown are those of an [`InboxWorker`](crate::inbox::InboxWorker). The [`Claim`](crate::Claim) that a handler
 ///    finds cannot join a transaction; that of an [`IdempotencyLayer`](crate::idempotency::IdempotencyLayer) around it can.
 ///
@@ -65,8 +65,8 @@ pub struct SinkWorker {
 }
 
 impl SinkWorker {
-    /// Has `service` handle what `queue` gives out: an `EventRouter` with its state, a handler's service, a whole `Router`, or one of them inside of
-    /// an `IdempotencyLayer`.
+    /// Creates a worker that passes the messages of `queue` to `service`: an `EventRouter` with its state, a handler's
+    /// service, a whole `Router`, or one of them inside an `IdempotencyLayer`.
     pub fn new<S, R>(queue: impl SinkQueue, service: S) -> Self
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
@@ -93,16 +93,17 @@ impl SinkWorker {
 
     /// Opens messages that were sealed with this key. Further calls add keys.
     ///
-    /// A worker with a key works no message that was not sealed with one of its keys: one without a seal, or with a wrong one, is a dead letter at
-    /// once, since its writer does not have the key. One that was sealed with another key is tried again, and is then dead.
+    /// A worker with a key handles only messages that are sealed with one of its keys. A message without a seal, or
+    /// with a wrong one, becomes a dead letter at once, since its writer does not have the key. A message that is
+    /// sealed with another key is retried, and becomes a dead letter after the last attempt.
     #[must_use]
     pub fn with_sealing_key(mut self, key: SealingKey) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Works messages without a seal too, although there is a key: for as long as there are some from before it was used. **Whoever can write into
-    /// the queue can then make events.**
+    /// Handles unsealed messages too, although there is a key. Use it only while the queue has messages from before the
+    /// key was used. **Anyone who can write into the queue can then create events.**
     #[must_use]
     pub fn with_insecure_unsealed_messages(mut self) -> Self {
         self.unsealed = Unsealed::Taken;
@@ -116,30 +117,30 @@ impl SinkWorker {
         self
     }
 
-    /// Sets how long a call waits for messages; 1 s by default. A shutdown waits as long at most.
+    /// Sets how long a call waits for messages; 1 s by default. A shutdown may have to wait for this time.
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.options.room.poll = wait;
         self
     }
 
-    /// Sets how long a message is held without being renewed; 60 s by default, at least 1 s. That is how long a message waits after its worker was
-    /// killed. It is renewed every third of it.
+    /// Sets how long a message is held without being renewed; 60 s by default, at least 1 s. After its worker was
+    /// killed, a message waits for this time. A lease is renewed after a third of it.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease.max(Duration::from_secs(1));
         self
     }
 
-    /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is worked again later.
-    /// [`Claim::renew`](crate::Claim::renew) gives a handler more.
+    /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is retried later.
+    /// [`Claim::renew`](crate::Claim::renew) gives a handler more time.
     #[must_use]
     pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
         self.options.handler_timeout = timeout;
         self
     }
 
-    /// Sets how often a failed event is worked, and when; see [`InboxRetries`].
+    /// Sets how often and when a failed event is retried; see [`InboxRetries`].
     #[must_use]
     pub fn with_retries(mut self, retries: InboxRetries) -> Self {
         self.options.retries = retries;
@@ -160,8 +161,8 @@ impl SinkWorker {
         self
     }
 
-    /// Works until `shutdown` is ready and what was begun has ended. It never fails: if the queue does, that is logged, and it tries
-    /// again.
+    /// Runs until `shutdown` is ready and the running handlers have ended. It never fails: a failure of the queue is
+    /// logged, and the call is repeated.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { queue, handler, consumer, keys, unsealed, options } = self;
         let (room, drain, new_work) = (options.room, options.drain, Arc::default());
@@ -180,7 +181,7 @@ impl SinkWorker {
     }
 }
 
-/// The jobs of one worker: each is a message that was given out.
+/// The jobs of one worker. Each is a message that the queue has delivered.
 struct Jobs {
     queue: Arc<dyn SinkQueue>,
     consumer: Arc<str>,
@@ -195,14 +196,14 @@ impl Queue for Jobs {
     fn take(&self, limit: u32) -> BoxFuture<'_, Result<Taken<Self::Job>, StoreError>> {
         Box::pin(async move {
             let options = &self.work.options;
-            // A lease counts from here, so that most of it must be left after the wait.
+            // The lease starts here, and most of it must be left after the wait.
             let wait = options.room.poll.min(options.lease / 4);
             let asked_at = Instant::now();
             let receiving = self.queue.receive(limit, options.lease, wait);
             let received = timeout(wait + self.work.store_timeout, receiving).await.unwrap_or_else(|_| {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "receive messages: no answer in time"))
             })?;
-            // A queue that does not wait is not asked all the time.
+            // If the queue does not wait itself, this limits the rate of calls.
             let next_due = if received.is_empty() { wait.saturating_sub(asked_at.elapsed()) } else { Duration::ZERO };
             let is_stopping = *self.work.stopped.borrow() != Stop::No;
             let mut jobs = Vec::with_capacity(received.len());
@@ -270,13 +271,13 @@ impl Jobs {
 }
 
 async fn give_back(message: &ReceivedMessage, within: Duration) {
-    // Where the queue does not take it, it comes back when its lease ends.
+    // If the queue does not accept the result, the message is delivered again when its lease ends.
     if let Ok(Err(error)) = timeout(within, message.hold.finish(Ending::Returned)).await {
         observe::inbox_failed("finish", &error);
     }
 }
 
-/// A message that is held. Its queue does not say whether somebody else holds it too.
+/// A message that is held. The queue does not report whether another worker holds it too.
 struct SinkHeld(Box<dyn SinkHold>);
 
 impl Hold for SinkHeld {

@@ -336,7 +336,7 @@ impl<L> WebhookLayer<L> {
         #[cfg(feature = "remote-keys")]
         if self.config.confirmation.is_some() && scheme.accepts_any_account() {
             panic!(
-                "`{}` would confirm the subscriptions of everybody; add `.with_account(…)`, or take `.with_confirmation(…)` away",
+                "`{}` would confirm the subscriptions of everybody; add `.with_account(…)`, or remove `.with_confirmation(…)`",
                 scheme.name()
             );
         }

@@ -124,7 +124,7 @@ async fn the_whole_event_is_made_of_the_header_and_the_verified_body() {
     let app = app(handler);
 
     for request in [request("issues.opened", opened()), request("issues.opened", opened()).as_form()] {
-        // An id that no `f64` holds.
+        // An id that an `f64` cannot represent.
         let expected = r#"18446744073709551615 by Some("octo")"#;
         assert_eq!(answer(&app, request.build()).await, (200, expected.to_owned()));
     }
@@ -133,7 +133,7 @@ async fn the_whole_event_is_made_of_the_header_and_the_verified_body() {
     assert_eq!(answer(&app, request("issues.opened", json!({ "issue": 1 })).build()).await.0, 422);
 }
 
-/// The bytes themselves will do where GitHub sends JSON.
+/// If GitHub sends JSON, the bytes can be parsed directly.
 #[tokio::test]
 async fn a_verified_body_dereferences_to_its_bytes() {
     let app = app(async |headers: HeaderMap, body: VerifiedBody| {

@@ -82,7 +82,7 @@ async fn the_event_of_async_stripe_is_an_envelope() {
 
     let added = event("account.external_account.created", bank_account());
     assert_eq!(answer(&app, request(&added)).await, (200, "evt_1 account.external_account.created".to_owned()));
-    // What this type does not read is loud, and not lost: an event that it does not know, and a thin one.
+    // An event that this type cannot read is an error, and not lost: an unknown event, and a thin one.
     assert_eq!(answer(&app, request(&event("invented.today", json!({ "object": "invented" })))).await.0, 422);
     assert_eq!(answer(&app, request(&thin())).await.0, 422);
 }

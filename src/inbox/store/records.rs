@@ -174,16 +174,28 @@ pub enum Accepted {
 }
 
 /// An event, as it is listed.
+///
+/// ```
+/// use tower_webhooks::{Inbox, error::StoreError, inbox::InboxQuery};
+///
+/// async fn show(inbox: &Inbox) -> Result<(), StoreError> {
+///     for event in inbox.events(InboxQuery::default(), 50).await? {
+///         println!("{} {} {:?}: {}", event.id, event.provider, event.event_type, event.state.as_str());
+///     }
+///     Ok(())
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InboxRecord {
     /// The number of the event.
     pub id: InboxId,
-    /// Whose it is.
+    /// The consumer, which is the name of the inbox.
     pub consumer: Arc<str>,
     /// The key that identifies the event; only if a single event was requested.
     pub key: Option<ClaimKey>,
-    /// Who sent it.
+    /// The name of the provider.
     pub provider: Arc<str>,
     /// The tenant.
     pub tenant: Option<Arc<str>>,
@@ -228,6 +240,22 @@ impl InboxRecord {
 }
 
 /// A filter for lists of events. The default lists all.
+///
+/// ```
+/// use tower_webhooks::{Inbox, error::StoreError, inbox::{EventState, InboxQuery}};
+///
+/// /// Prints every dead letter, a page at a time.
+/// async fn show(inbox: &Inbox) -> Result<(), StoreError> {
+///     let mut query = InboxQuery::default().state(EventState::Dead).event_type("invoice.paid");
+///     loop {
+///         let page = inbox.events(query.clone(), 100).await?;
+///         let Some(last) = page.last() else { return Ok(()) };
+///         query = query.before(last.id);
+///         page.iter().for_each(|event| println!("{}: {:?}", event.id, event.reason));
+///     }
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct InboxQuery {
@@ -312,6 +340,18 @@ impl InboxRetention {
 pub const STATS_COUNTED: u64 = 100_000;
 
 /// The numbers of a consumer's events. Each is counted up to [`STATS_COUNTED`], which then means that many or more.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::{Inbox, error::StoreError};
+///
+/// async fn is_late(inbox: &Inbox) -> Result<bool, StoreError> {
+///     let stats = inbox.stats().await?;
+///     println!("{} pending, {} working, {} dead", stats.pending, stats.working, stats.dead);
+///     Ok(stats.oldest.is_some_and(|age| age > Duration::from_secs(600)))
+/// }
+/// # let _ = is_late;
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InboxStats {

@@ -1,4 +1,12 @@
 /// The state of an event.
+///
+/// ```
+/// use tower_webhooks::inbox::EventState;
+///
+/// assert_eq!(EventState::Dead.as_str(), "dead");
+/// assert_eq!(EventState::of_name("pending"), Some(EventState::Pending));
+/// assert!(EventState::Dead.has_ended() && !EventState::Working.has_ended());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums)] // A store keeps each of them.
 pub enum EventState {

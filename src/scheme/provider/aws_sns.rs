@@ -20,8 +20,8 @@
 //! 3. A retry has the same timestamp, and SNS retries for hours or days: there is no window unless one is set.
 //! 4. The body is JSON with the content type `text/plain`. With raw message delivery there is no envelope and no signature: such a request is
 //!    rejected.
-//! 5. SNS signs the messages of all its customers with the same keys, and anybody can publish to a topic of their own and subscribe any URL
-//!    to it. Only `TopicArn` says whose message it is.
+//! 5. SNS signs the messages of all its customers with the same keys, and anyone can create a topic, publish to it, and
+//!    subscribe any URL to it. Only `TopicArn` shows whose message it is.
 
 use crate::{
     error::{VerifyError, VerifyErrorKind},

@@ -147,10 +147,12 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
             }
-            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate is fetched by
-            /// `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as PEM. `with_confirmation` confirms
-            /// subscriptions. SNS signs for all its customers with the same keys: name your topics with `with_account`. Messages of topics with `SignatureVersion` 1, the default of SNS,
-            /// are signed with SHA-1; `aws_sns_v2` takes version 2 alone. Raw message delivery is not signed, and is rejected.
+            /// Does not bind the whole body: `MessageAttributes` and `UnsubscribeURL` are not signed. The certificate
+            /// is fetched by `keys::CertificateKeys::aws_sns` (feature `remote-keys`), or its public key is passed as
+            /// PEM. `with_confirmation` confirms subscriptions. SNS signs for all its customers with the same keys:
+            /// pass your topics to `with_account`. Messages of topics with `SignatureVersion` 1, the default of SNS,
+            /// are signed with SHA-1; `aws_sns_v2` accepts only version 2. Raw message delivery is not signed, and is
+            /// rejected.
             AWS_SNS aws_sns "aws-sns" "Amazon SNS" [] if "asymmetric" {
                 aliases: &["sns"],
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256OrSha1),
@@ -636,8 +638,8 @@ macro_rules! catalogue {
                 evidence: Library,
                 own_vectors: "@tryfinch/finch-api 10.7.0",
             }
-            /// The secret is the public key that Fireblocks publishes for the environment, as PEM. Fireblocks signs for all its customers with
-            /// it: name your workspace, which a message has at `tenantId`, with `with_account`.
+            /// The secret is the public key that Fireblocks publishes for the environment, as PEM. Fireblocks signs for
+            /// all its customers with it: pass your workspace, which is `tenantId` in a message, to `with_account`.
             FIREBLOCKS_V1 fireblocks_v1 "fireblocks-v1" "Fireblocks, version 1" ["fireblocks-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
                 scheme: |s| base64_body(s).key_pem().event_type(json("/type")).account(json("/tenantId")).shared_key(),
@@ -645,8 +647,9 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
-            /// The keys are fetched by `keys::JwksKeys::fireblocks` (feature `remote-keys`), or one of them is passed as PEM. Fireblocks signs for all
-            /// its customers with the same keys: name your workspace with `with_account`.
+            /// The keys are fetched by `keys::JwksKeys::fireblocks` (feature `remote-keys`), or one of them is passed
+            /// as PEM. Fireblocks signs for all its customers with the same keys: pass your workspace to
+            /// `with_account`.
             FIREBLOCKS_V2 fireblocks_v2 "fireblocks-v2" "Fireblocks, version 2" ["fireblocks-webhook-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha512),
                 scheme: |s| s
@@ -941,8 +944,8 @@ macro_rules! catalogue {
                 duplicates: Some(Undocumented),
                 evidence: Documentation,
             }
-            /// The secret is the public key that Kick publishes, as PEM. Kick signs for all its applications with it: name the broadcasters, by
-            /// their user ids, with `with_account`, or look at `Delivery::account` yourself.
+            /// The secret is the public key that Kick publishes, as PEM. Kick signs for all its applications with it:
+            /// pass the user ids of the broadcasters to `with_account`, or compare `Delivery::account` yourself.
             KICK kick "kick" "Kick" ["kick-event-signature"] if "asymmetric" {
                 algorithm: Algorithm::Public(PublicAlgorithm::RsaSha256),
                 scheme: |s| s.base64()
@@ -1155,9 +1158,10 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// Does not bind the body: whoever reads one request can send any other. The secret is the `clientState` of the subscription, which
-            /// every notification of a delivery must have. It also answers the request that validates a URL, which anyone may send. Rich
-            /// notifications have tokens of their own in `/validationTokens`, which are not looked at.
+            /// Does not bind the body: whoever reads one request can send any other. The secret is the `clientState` of
+            /// the subscription, which every notification of a delivery must have. It also answers the request that
+            /// validates a URL, which anyone may send. Rich notifications have tokens of their own in
+            /// `/validationTokens`, which are not checked.
             MICROSOFT_GRAPH microsoft_graph "microsoft-graph" "Microsoft Graph change notifications" [] {
                 algorithm: Algorithm::Token,
                 scheme: |s| s
@@ -1194,7 +1198,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
             }
-            /// The body's `id` is that of the alert, the same in all deliveries about it, so it does not serve as an id.
+            /// The body's `id` is that of the alert, and the same in all deliveries about it, so it is not used as an
+            /// id.
             MONGODB_ATLAS mongodb_atlas "mongodb-atlas" "MongoDB Atlas alerts" ["x-mms-signature"] {
                 algorithm: Algorithm::Mac(MacAlgorithm::Sha1),
                 scheme: |s| base64_body(s).event_type(header("x-mms-event")),

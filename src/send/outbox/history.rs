@@ -1,4 +1,4 @@
-//! Notes once a minute what waits, beside a worker's attempts: one of all workers does it.
+//! Records the backlog once a minute, next to a worker's attempts. One of all workers does it.
 
 use std::{
     ops::Range,
@@ -19,9 +19,9 @@ use crate::{
     },
 };
 
-/// Samples for as long as it is polled.
+/// Takes samples while it is polled.
 pub(crate) async fn run(shared: &Shared) {
-    // Processes that were started together must not ask together. At least one asks in each minute.
+    // Processes that start together must not ask the store at the same time. At least one asks in each minute.
     let jitter = |of| full_jitter(of, getrandom::u64().unwrap_or(u64::MAX / 2));
     tokio::time::sleep(jitter(FIRST)).await;
     loop {
@@ -32,15 +32,16 @@ pub(crate) async fn run(shared: &Shared) {
     }
 }
 
-/// How long after its start a worker samples at the latest.
+/// The longest time from a worker's start to its first sample.
 const FIRST: Duration = Duration::from_secs(5);
 
 /// More often than once a minute, so that no minute is left out.
 const EVERY: Duration = Duration::from_secs(50);
 
 impl Dispatcher {
-    /// Reads what waited over a span of time, of all tenants together: a sample for each minute or hour in which a worker ran. Workers note
-    /// one a minute; an hour has the most of its minutes. Minutes are kept for 26 hours, hours for 92 days.
+    /// Returns the backlog of all tenants together over a span of time: a sample for each minute or hour in which a
+    /// worker ran. Workers take one sample a minute; the sample of an hour has the highest values of its minutes.
+    /// Minutes are kept for 26 hours, hours for 92 days.
     ///
     /// # Errors
     /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.

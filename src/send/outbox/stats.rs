@@ -31,6 +31,16 @@ pub struct Stats {
 }
 
 /// One hour of [`Stats`].
+///
+/// ```
+/// use tower_webhooks::send::Stats;
+///
+/// /// The number of attempts in each hour, for a chart.
+/// fn bars(stats: &Stats) -> Vec<u64> {
+///     stats.hours().iter().map(|hour| hour.counts().attempts()).collect()
+/// }
+/// # let _ = bars;
+/// ```
 #[derive(Debug, Clone)]
 pub struct Hour {
     start: SystemTime,

@@ -92,6 +92,17 @@ pub struct HeaderError {
 }
 
 /// What is wrong with a header.
+///
+/// ```
+/// use tower_webhooks::send::{CustomHeaders, HeaderErrorKind};
+///
+/// let mut headers = CustomHeaders::default();
+/// headers.insert("x-team", "billing")?;
+///
+/// assert_eq!(headers.insert("x-team", "sales").unwrap_err().kind(), HeaderErrorKind::Twice);
+/// assert_eq!(headers.insert("host", "example.com").unwrap_err().kind(), HeaderErrorKind::Reserved);
+/// # Ok::<(), tower_webhooks::send::HeaderError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderErrorKind {

@@ -57,7 +57,8 @@ impl Shared {
         wait: Duration,
     ) -> Result<Vec<Message>, StoreError> {
         let consumer = self.consumer(lease).await?;
-        // What is there now; and if that is nothing, the next one. A call for many would wait until so many have come.
+        // Takes the messages that are there now, or waits for the next one. A request for many would wait until that
+        // many have arrived.
         let there = consumer.fetch().max_messages(limit.max(1) as usize).messages().await;
         let messages = self.collect(there.map_err(|cause| unavailable("fetch messages", cause))?, self.timeout).await?;
         if !messages.is_empty() || wait.is_zero() {
@@ -81,7 +82,7 @@ impl Shared {
                 Ok(Some(Err(cause))) => unavailable("receive messages", cause),
                 Err(_) => StoreError::new(StoreErrorKind::Unavailable, "receive messages: no answer in time"),
             };
-            // What has come is not lost with what has not.
+            // The messages that have arrived are kept, even if a later one fails.
             return if messages.is_empty() { Err(error) } else { Ok(messages) };
         }
     }
@@ -101,9 +102,10 @@ impl Shared {
             filter_subject: self.names.subject.clone(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: lease,
-            // The worker counts: the server would keep a message that has reached its limit, and tell nobody.
+            // The worker counts the attempts: at its limit the server would keep a message and silently stop delivering
+            // it.
             max_deliver: -1,
-            // What waits for its next attempt counts too, and must not keep out the others.
+            // Messages that wait for their next attempt count as well, and must not block the others.
             max_ack_pending: -1,
             ..pull::Config::default()
         };
@@ -155,8 +157,8 @@ struct Held {
 }
 
 impl Held {
-    /// Tells the server, and waits for its confirmation. That nobody listens any more is an error here; `double_ack` of the client
-    /// returns `Ok` then.
+    /// Sends the acknowledgement, and waits for the server's confirmation. If nothing listens any more, this is an
+    /// error; the client's `double_ack` returns `Ok` then.
     async fn tell(&self, what: AckKind) -> Result<(), StoreError> {
         let context = "acknowledge a message";
         let Some(reply) = self.reply.clone() else { return Err(StoreError::new(StoreErrorKind::Corrupt, context)) };
@@ -167,7 +169,7 @@ impl Held {
 }
 
 impl SinkHold for Held {
-    /// The server holds it for the lease of its consumer, whatever is asked for.
+    /// The server always holds it for the lease of its consumer.
     fn renew(&self, _lease: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(self.tell(AckKind::Progress))
     }

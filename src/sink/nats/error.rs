@@ -7,17 +7,17 @@ use crate::{
     error::{StoreError, StoreErrorKind},
 };
 
-/// The server cannot be reached, or did not answer in time: what it has done is unknown.
+/// The server cannot be reached, or did not answer in time. It is unknown whether the call had an effect.
 pub(super) fn unavailable(context: impl Into<Arc<str>>, cause: impl Into<BoxError>) -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, context).with_source(cause)
 }
 
-/// What is on the server cannot be used as it is.
+/// The stream or consumer on the server cannot be used with its settings.
 pub(super) fn refused(context: impl Into<Cow<'static, str>>) -> StoreError {
     StoreError::new(StoreErrorKind::Schema, Arc::from(context.into().as_ref()))
 }
 
-/// The number of an error of JetStream's among the causes of this one.
+/// The number of JetStream's error among the causes of this error.
 pub(super) fn code(error: &(dyn Error + 'static)) -> Option<u64> {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{Context, consumer::PullConsumer};
 
-/// A stream of NATS JetStream: events are passed on to it, and taken from it. Cheap to clone.
+/// A stream of NATS JetStream, as the queue of a hand-off and of its workers. Clones are cheap.
 ///
 /// [`JetStream::options`] opens it; the [module](super) has an example.
 #[derive(Clone)]
@@ -14,11 +14,11 @@ pub(super) struct Shared {
     pub(super) context: Context,
     pub(super) names: Names,
     pub(super) timeout: Duration,
-    /// The durable consumer, for the lease for which it was made. It is looked for again after an error.
+    /// The durable consumer, with the lease for which it was created. After an error it is looked up again.
     pub(super) consumer: tokio::sync::Mutex<Option<(Duration, PullConsumer)>>,
 }
 
-/// What things are called on the server.
+/// The names on the server.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) stream: String,

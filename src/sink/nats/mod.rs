@@ -10,15 +10,17 @@
 //! | dead | published to the stream of dead letters and acknowledged there, then `+TERM` |
 //!
 //! Rules:
-//! 1. A stream that can lose messages, or their acknowledgements, is refused [when it is opened](JetStreamOptions::connect): one that drops the oldest or
-//!    replaces, one in memory, one that is bounded by `max_bytes` on disk, one that does not acknowledge.
-//! 2. The server remembers ids for the duplicate window only, and on a work queue those that were worked are forgotten at its restart. A
-//!    record of what was passed on closes this: `layer.with_idempotency(store)`.
-//! 3. A publish that does not answer in time may be stored later. It is answered with 503, and what the sender repeats has the same id.
-//! 4. The server writes to its disk, and flushes (`fsync`) every two minutes unless it is told to (`sync_interval: always`). A kill of
-//!    the server loses nothing; a power cut of a single server can.
-//! 5. The payload is the body as it was signed, unless messages are sealed, so that consumers in other languages can read it. `Webhook-Head` has
-//!    the facts of the head, as JSON.
+//! 1. A stream that can lose messages, or their acknowledgements, is refused [when it is
+//!    opened](JetStreamOptions::connect): one that drops the oldest message or replaces messages, one in memory, one
+//!    that is bounded by `max_bytes` on disk, or one without acknowledgements.
+//! 2. The server remembers ids only for the duplicate window, and a work queue forgets those of handled messages when
+//!    the server restarts. `layer.with_idempotency(store)` also detects later duplicates.
+//! 3. A message whose publication is not acknowledged in time may be stored anyway. The sender gets 503, and its retry
+//!    has the same id.
+//! 4. The server writes to its disk, and flushes (`fsync`) every two minutes unless it is told to
+//!    (`sync_interval: always`). A killed server loses no message; a single server that loses power may.
+//! 5. Unless messages are sealed, the payload is the signed body, so consumers in other languages can read it.
+//!    `Webhook-Head` has the facts of the head, as JSON.
 //!
 //! ```no_run
 //! use axum::Router;

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::error::StoreError;
 
-/// How a [`JetStream`] connects, and what streams, subjects and consumer are called.
+/// The connection of a [`JetStream`], and the names of its streams, subjects and consumer.
 ///
 /// ```
 /// use tower_webhooks::{BoxError, sink::nats::JetStream};
 ///
 /// # async fn open(client: async_nats::Client) -> Result<JetStream, BoxError> {
-/// // A stream that the operator has made, with a client that has credentials and certificates.
+/// // A stream that the operator has created, and a client with credentials and certificates.
 /// let queue = JetStream::options().stream("ORDERS").subject("orders.webhooks").open(client).await?;
 /// # Ok(queue)
 /// # }
@@ -27,14 +27,14 @@ pub struct JetStreamOptions {
     timeout: Duration,
 }
 
-/// As long as most senders take for their first few repetitions. Each id takes some hundred bytes of the server's memory.
+/// Most senders make their first few retries within this time. Each id takes some hundred bytes of the server's memory.
 const DEFAULT_DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// A day of a busy sender.
 const DEFAULT_MAX_MESSAGES: i64 = 100_000;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(4);
-/// Commands that wait in the client, so that an outage of the server takes a bounded part of memory.
+/// Commands that may wait in the client, so that an outage of the server takes a bounded amount of memory.
 const CLIENT_CAPACITY: usize = 256;
-/// Publishes that wait for their acknowledgement.
+/// Publications that may wait for their acknowledgement.
 const PUBLISHES_IN_FLIGHT: usize = 256;
 
 impl JetStream {
@@ -67,8 +67,8 @@ impl JetStreamOptions {
         self
     }
 
-    /// Sets the durable consumer by which workers take events. It is created, or given the settings that workers need, by the first of
-    /// them. Workers that share it share the events.
+    /// Sets the durable consumer from which workers receive events. The first worker creates it, or corrects its
+    /// settings. Workers with the same consumer share the events.
     #[must_use]
     pub fn durable(mut self, name: impl Into<String>) -> Self {
         self.names.durable = name.into();
@@ -82,8 +82,9 @@ impl JetStreamOptions {
         self
     }
 
-    /// Creates the streams that are missing: events in a work queue of 100,000 messages at most, which refuses more, and remembers ids for 1 h;
-    /// as many dead letters, for 90 days. By default a missing stream is an error.
+    /// Creates missing streams: a work queue for events, which holds up to 100,000 messages, refuses more, and
+    /// remembers ids for 1 h; and a stream for as many dead letters, which keeps them for 90 days. By default a missing
+    /// stream is an error.
     #[must_use]
     pub fn create(mut self) -> Self {
         self.new_streams();
@@ -104,14 +105,15 @@ impl JetStreamOptions {
         self
     }
 
-    /// Sets how many messages streams may hold that are [created](Self::create); 100,000 by default. Then senders are answered with 503.
+    /// Sets how many messages a [created](Self::create) stream may hold; 100,000 by default. Above it, senders get 503.
     #[must_use]
     pub fn max_messages(mut self, messages: u32) -> Self {
         self.new_streams().max_messages = i64::from(messages.max(1));
         self
     }
 
-    /// Sets how long the server may take for one answer; 4 s by default, which is less than a hand-off waits.
+    /// Sets how long the server may take for one answer; 4 s by default, which is less than the time limit of a
+    /// hand-off.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -129,12 +131,12 @@ impl JetStreamOptions {
         self.open(client).await
     }
 
-    /// Uses a client that is connected already. While the server is away it holds as many messages as its capacity says
-    /// (`ConnectOptions::client_capacity`).
+    /// Uses a client that is already connected. While the server is unreachable, the client keeps messages up to its
+    /// capacity (`ConnectOptions::client_capacity`).
     ///
     /// # Errors
-    /// When the server does not answer, a stream is not there and is not [created](Self::create), it does not have the subject, or it can lose what
-    /// it has acknowledged. The error says which, and what to change.
+    /// When the server does not answer; or a stream is missing and not to be [created](Self::create), does not have the
+    /// subject, or can lose acknowledged messages. The error says which, and what to change.
     pub async fn open(self, client: Client) -> Result<JetStream, StoreError> {
         let Self { names, create, timeout } = self;
         let context = ContextBuilder::new()

@@ -20,7 +20,7 @@ use crate::{
     sink::{PassedOn, Sink, SinkMessage},
 };
 
-/// The server compares it under exactly this name.
+/// The server reads the id from the header with exactly this name.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The server refuses the message if it would go to another stream.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
@@ -29,10 +29,10 @@ pub(super) const HEAD: &str = "Webhook-Head";
 pub(super) const DEAD_REASON: &str = "Webhook-Dead-Reason";
 pub(super) const ATTEMPTS: &str = "Webhook-Attempts";
 
-/// What a dead letter has beside the message: its reason, its attempts and a longer id.
+/// The additional bytes of a dead letter: its reason, its attempts and a longer id.
 const ROOM_FOR_DEATH: usize = 1024;
 const LONGEST_REASON: usize = 600;
-/// The headers of one message, all together: its length is kept in two bytes.
+/// The limit for all headers of one message together, because their length has two bytes.
 const LARGEST_HEADERS: usize = 65_535;
 
 impl Sink for JetStream {
@@ -49,7 +49,7 @@ impl Sink for JetStream {
     }
 }
 
-/// To which stream something is published.
+/// The stream to which a message is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     Dead,
@@ -64,7 +64,7 @@ impl Shared {
         payload: Bytes,
     ) -> Result<PassedOn, StoreError> {
         let client = self.context.client();
-        // Otherwise the client would keep the message until the server is back, and each repetition of its sender as well.
+        // Otherwise the client would keep the message until the server is back, and each retry of its sender as well.
         if client.connection_state() != State::Connected {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "publish an event: the client is not connected"));
         }
@@ -81,7 +81,7 @@ impl Shared {
             length += name.len() + value.as_str().len() + ": \r\n".len();
             map.insert(*name, value);
         }
-        // A message that fits must fit as a dead letter too.
+        // A message that is accepted must also fit into the stream of dead letters.
         let room = if target == Target::Events { ROOM_FOR_DEATH } else { 0 };
         if length + room > LARGEST_HEADERS || length + payload.len() + room > client.max_payload() {
             return Ok(PassedOn::TooLarge);
@@ -105,7 +105,8 @@ impl Shared {
         }
     }
 
-    /// Puts a message among the dead letters. `sequence` is its number in its stream: an event that dies twice is there twice.
+    /// Stores a message as a dead letter. `sequence` is its number in its stream, so an event that dies twice is stored
+    /// twice.
     pub(super) async fn bury(
         &self,
         (key, head): (ClaimKey, &str),

@@ -1,4 +1,4 @@
-//! Which streams keep what they have acknowledged: a pure function, and the calls around it.
+//! Checks that a stream keeps acknowledged messages: a pure function, and the calls around it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::StoreError;
 
-/// What is set of streams that are created.
+/// The settings of created streams.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewStreams {
     pub(super) replicas: usize,
@@ -25,7 +25,7 @@ pub(super) struct NewStreams {
 /// How long dead letters are kept in a stream that we create, as in an inbox.
 const DEAD_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// Opens both streams, or says what is wrong with them.
+/// Opens both streams, or returns what is wrong with them.
 pub(super) async fn open(context: &Context, names: &Names, create: Option<NewStreams>) -> Result<(), StoreError> {
     let events = create.map(|new| Config {
         retention: RetentionPolicy::WorkQueue,
@@ -75,7 +75,7 @@ async fn open_one(context: &Context, name: &str, subject: &str, new: Option<Conf
     }
 }
 
-/// Why a stream may lose a message that it has acknowledged, or forgets ids sooner than it says. `None` if it does not.
+/// Returns why a stream may lose an acknowledged message, or forgets ids too early. `None` if it does neither.
 fn fault(config: &Config) -> Option<&'static str> {
     let by_messages = config.max_messages > 0;
     let by_bytes = config.max_bytes > 0;
@@ -95,7 +95,7 @@ fn fault(config: &Config) -> Option<&'static str> {
         Config { discard: DiscardPolicy::Old, .. } if by_messages || by_bytes => {
             "drops the oldest messages when it is full; set `discard: new`"
         }
-        // Its check leaves out what a record takes beside its message, and room is then made by dropping the oldest.
+        // The server's check ignores the overhead of a record, and then makes room by dropping the oldest message.
         Config { .. } if by_bytes => {
             "is bounded by `max_bytes`, by which a server on disk can drop the oldest messages even with `discard: new`; bound it by `max_msgs`"
         }

@@ -64,6 +64,20 @@ impl DeliveryState {
 }
 
 /// A stored delivery.
+///
+/// ```
+/// use tower_webhooks::send::{DeliveryQuery, DeliveryState, SendError, Tenant};
+///
+/// /// Sends all refused deliveries of a tenant again.
+/// async fn resend_refused(acme: &Tenant) -> Result<(), SendError> {
+///     for delivery in acme.deliveries(DeliveryQuery::default().state(DeliveryState::Refused), 100).await? {
+///         println!("{} {} after {} attempts", delivery.id, delivery.event_type, delivery.attempt);
+///         acme.resend(delivery.id).await?;
+///     }
+///     Ok(())
+/// }
+/// # let _ = resend_refused;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryRecord {
@@ -210,6 +224,19 @@ impl Recovered {
 }
 
 /// A stored attempt.
+///
+/// ```
+/// use tower_webhooks::send::{Dispatcher, SendError, SentDeliveryId};
+///
+/// async fn show(webhooks: &Dispatcher, delivery: SentDeliveryId) -> Result<(), SendError> {
+///     for attempt in webhooks.attempts(delivery).await? {
+///         let outcome = attempt.error.as_deref().unwrap_or("delivered");
+///         println!("{}: {outcome}, status {:?}, in {:?}", attempt.attempt, attempt.status, attempt.duration);
+///     }
+///     Ok(())
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptRecord {

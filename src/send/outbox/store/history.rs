@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use super::stats::Backlog;
 use crate::clock::Millis;
 
-/// The span of time that a sample of a backlog stands for.
+/// The span of time that a sample of a backlog covers.
 ///
 /// The list is complete: a store must handle each.
 ///
@@ -17,9 +17,9 @@ use crate::clock::Millis;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::exhaustive_enums)]
 pub enum SampleStep {
-    /// An hour. It is kept for 92 days, as far back as statistics can be asked for.
+    /// An hour. It is kept for 92 days, as long as statistics.
     Hour,
-    /// A minute. It is kept for 26 hours, a day and what a page that was loaded before may still show.
+    /// A minute. It is kept for 26 hours: a day, and some time for a page that was loaded earlier.
     Minute,
 }
 
@@ -35,7 +35,7 @@ impl SampleStep {
         }
     }
 
-    /// Returns how long it is.
+    /// Returns the length of the span.
     pub fn length(self) -> Duration {
         match self {
             Self::Hour => Duration::from_secs(60 * 60),
@@ -51,25 +51,25 @@ impl SampleStep {
         }
     }
 
-    /// Returns when the step begins that a moment is in.
+    /// Returns the start of the step that contains a moment.
     pub fn start_of(self, at: Millis) -> Millis {
         let length = Millis::try_from(self.length().as_millis()).unwrap_or(Millis::MAX);
         at - at.rem_euclid(length)
     }
 
-    /// Returns from when on its samples are kept.
+    /// Returns the start of the oldest samples that are kept.
     pub fn kept_since(self, now: Millis) -> Millis {
         crate::clock::before(now, self.kept())
     }
 }
 
-/// What waited in a minute or an hour: the most that was noted in it.
+/// The backlog of a minute or an hour: the highest values in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BacklogSample {
-    /// When the minute or the hour begins.
+    /// The start of the minute or hour.
     pub start: SystemTime,
-    /// What waited, of all tenants.
+    /// The backlog of all tenants.
     pub backlog: Backlog,
 }
 

@@ -9,6 +9,18 @@ use std::{
 use crate::send::outbox::store::ids::IdError;
 
 /// A stored message.
+///
+/// ```
+/// use tower_webhooks::send::{MessageQuery, SendError, Tenant};
+///
+/// async fn show(acme: &Tenant) -> Result<(), SendError> {
+///     for message in acme.messages(MessageQuery::default(), 50).await? {
+///         println!("{} {} {:?}", message.id, message.event_type, message.created_at());
+///     }
+///     Ok(())
+/// }
+/// # let _ = show;
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageRecord {

@@ -6,6 +6,17 @@ use std::{
 use super::{ids::EndpointId, lease::After};
 
 /// Which attempts or deliveries are counted: those of all tenants, of one tenant, or of one endpoint.
+///
+/// ```
+/// use tower_webhooks::send::{Dispatcher, Scope, SendError};
+///
+/// async fn waiting(webhooks: &Dispatcher) -> Result<(u32, u32), SendError> {
+///     let all = webhooks.backlog(Scope::all()).await?;
+///     let acme = webhooks.backlog(Scope::tenant("acme")).await?;
+///     Ok((all.waiting, acme.waiting))
+/// }
+/// # let _ = waiting;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Scope {
@@ -107,6 +118,17 @@ impl StatsCell {
 }
 
 /// The deliveries that wait to be sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webhooks::send::{Dispatcher, Scope, SendError};
+///
+/// /// Returns `true` if no worker takes the deliveries that are due.
+/// async fn is_unserved(webhooks: &Dispatcher) -> Result<bool, SendError> {
+///     Ok(webhooks.backlog(Scope::all()).await?.unserved > Duration::from_secs(300))
+/// }
+/// # let _ = is_unserved;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Backlog {

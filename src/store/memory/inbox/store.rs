@@ -16,6 +16,22 @@ use crate::{
 /// events.
 ///
 /// Each call reads all events.
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, http::StatusCode};
+/// use tower_webhooks::{EventRouter, Inbox, Secret, WebhookLayer, store::MemoryInbox};
+///
+/// let events: EventRouter = EventRouter::new().on("invoice.paid", async || StatusCode::OK);
+/// let inbox = Inbox::new(MemoryInbox::new(), events);
+/// let layer = WebhookLayer::stripe(Secret::new("whsec_only_for_this_test")?);
+/// let app: Router = Router::new().route_service("/webhooks/stripe", layer.layer(inbox));
+/// # let _ = app;
+/// # Ok(()) }
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryInbox {
     tables: Arc<Mutex<Tables>>,

@@ -1,4 +1,4 @@
-//! What has waited: a sample of each minute, and the most of each hour.
+//! The history of the backlog: a sample of each minute, and the highest values of each hour.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Tables {
-    /// Notes what waits, unless that was done in this minute.
+    /// Records the backlog, unless there is a sample of this minute.
     pub(super) fn sample_backlog(&mut self, now: Millis) -> bool {
         if self.samples.contains_key(&(SampleStep::Minute, SampleStep::Minute.start_of(now))) {
             return false;

@@ -1,4 +1,4 @@
-//! What has waited: a sample of each minute, and the most of each hour.
+//! The history of the backlog: a sample of each minute, and the highest values of each hour.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,8 @@ use crate::{
     store::postgres::{error::store_error, statement::Value},
 };
 
-/// Notes what waits, unless another worker has done it in this minute. Two that do it at once write the same rows, which keep the most.
+/// Records the backlog, unless another worker has recorded this minute. If two do it at the same time, they write the
+/// same rows, which keep the higher values.
 pub(super) async fn sample(outbox: &Outbox) -> Result<bool, StoreError> {
     const CONTEXT: &str = "note what waits";
 

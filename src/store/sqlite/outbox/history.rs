@@ -1,4 +1,4 @@
-//! What has waited: a sample of each minute, and the most of each hour.
+//! The history of the backlog: a sample of each minute, and the highest values of each hour.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ const FORGET: &str = "DELETE FROM {}outbox_backlog WHERE step = ?1 AND start < ?
 const READ: &str = "SELECT start, waiting, oldest_due, unserved FROM {}outbox_backlog \
      WHERE step = ?1 AND start >= ?2 AND start < ?3 ORDER BY start";
 
-/// Returns what is to be noted; nothing if a worker has done it in this minute.
+/// Returns the backlog to record, or nothing if a worker has recorded this minute.
 pub(super) async fn sample(session: &mut Session<'_>) -> Result<Option<Backlog>, StoreError> {
     let step = SampleStep::Minute;
     let noted = query(session.prefix, NOTED).bind(i64::from(step.number())).bind(step.start_of(session.now()));
