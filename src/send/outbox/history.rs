@@ -39,8 +39,8 @@ const FIRST: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(50);
 
 impl Dispatcher {
-    /// Reads what waited over a span of time, of all tenants together: a sample for each minute or hour in which a worker ran. Workers note
-    /// one a minute; an hour has the most of its minutes. Minutes are kept for 26 hours, hours for 92 days.
+    /// Reads what waited over a span of time, of all tenants together: a sample for each step in which a worker ran. Workers note one a
+    /// minute; a longer step has the most of its minutes. [`SampleStep::kept`] is how long each is there.
     ///
     /// # Errors
     /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.

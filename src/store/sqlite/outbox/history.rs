@@ -1,4 +1,4 @@
-//! What has waited: a sample of each minute, and the most of each hour.
+//! What has waited: a sample of each minute, and the most of each longer step.
 
 use std::time::{Duration, SystemTime};
 
