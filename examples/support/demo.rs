@@ -59,6 +59,8 @@ pub(crate) async fn fill(webhooks: &Dispatcher, store: &impl OutboxStore, clock:
             let data = json!({ "order": 1000 + hour * 20 + number, "total": "129.90", "currency": "EUR", "customer": { "name": "Ada Lovelace" } });
             webhooks.dispatch(Message::new(event_type, &data)?.tenant(tenant)).await?;
         }
+        // As a worker does once a minute.
+        store.sample_backlog().await?;
         work(store).await?;
         clock.advance(Duration::from_secs(3600));
     }

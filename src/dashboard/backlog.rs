@@ -37,7 +37,7 @@ impl BacklogView {
     pub(super) async fn read(webhooks: &Dispatcher, period: Period) -> Result<Self, Fault> {
         let now = webhooks.now();
         let span = Span::of(period, now);
-        let samples = webhooks.backlog_history(period.samples.2, span.start..now).await?;
+        let samples = webhooks.backlog_history(period.samples.1, span.start..now).await?;
         Ok(Self::of(&span.points(&samples), &span, period))
     }
 
@@ -98,8 +98,8 @@ struct Span {
 
 impl Span {
     fn of(period: Period, now: SystemTime) -> Self {
-        let (points, of_each, step) = period.samples;
-        let step = step.length() * of_each;
+        let (points, step) = period.samples;
+        let step = step.length();
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let last = since_epoch - since_epoch % step.as_secs();
         let first = last.saturating_sub(u64::from(points - 1) * step.as_secs());

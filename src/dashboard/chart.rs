@@ -14,18 +14,18 @@ pub(super) struct Period {
     hours: u32,
     /// How many hours a bar of a chart covers.
     step: usize,
-    /// How many points a line of what waited has, and how many samples of which step each of them stands for.
-    pub(super) samples: (u32, u32, SampleStep),
+    /// How many points a line of what waited has, and what each of them stands for.
+    pub(super) samples: (u32, SampleStep),
 }
 
 impl Period {
     const ALL: [Self; PERIODS] = [
         // Attempts are counted by the hour: the last sixty minutes are in two of them.
-        Self { name: "1h", label: "1 hour", hours: 2, step: 1, samples: (60, 1, SampleStep::Minute) },
-        Self { name: "6h", label: "6 hours", hours: 6, step: 1, samples: (72, 5, SampleStep::Minute) },
-        Self { name: "24h", label: "24 hours", hours: 24, step: 1, samples: (96, 15, SampleStep::Minute) },
-        Self { name: "7d", label: "7 days", hours: 168, step: 6, samples: (84, 2, SampleStep::Hour) },
-        Self { name: "30d", label: "30 days", hours: 720, step: 24, samples: (120, 6, SampleStep::Hour) },
+        Self { name: "1h", label: "1 hour", hours: 2, step: 1, samples: (60, SampleStep::Minute) },
+        Self { name: "6h", label: "6 hours", hours: 6, step: 1, samples: (24, SampleStep::Quarter) },
+        Self { name: "24h", label: "24 hours", hours: 24, step: 1, samples: (96, SampleStep::Quarter) },
+        Self { name: "7d", label: "7 days", hours: 168, step: 6, samples: (84, SampleStep::TwoHours) },
+        Self { name: "30d", label: "30 days", hours: 720, step: 24, samples: (30, SampleStep::Day) },
     ];
 
     pub(super) const DAY: Self = Self::ALL[2];

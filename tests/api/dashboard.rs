@@ -356,7 +356,7 @@ async fn the_overview_shows_what_waited() {
     let at_rest = outbox::quick(store).clock(ManualClock::at_unix_seconds(last + 30)).build().unwrap();
     let operator = Browser::new(&at_rest, "operator");
     for (period, most, points) in
-        [("1h", "6", 60), ("6h", "7", 72), ("24h", "7", 96), ("7d", "8", 84), ("30d", "9", 120)]
+        [("1h", "6", 60), ("6h", "7", 24), ("24h", "7", 96), ("7d", "8", 84), ("30d", "9", 30)]
     {
         let text = operator.get(&format!("?period={period}")).await.text;
         let chart = text.split("Line of what waited").nth(1).unwrap_or_else(|| panic!("{period}: {text}"));

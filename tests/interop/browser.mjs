@@ -118,6 +118,13 @@ try {
 
   // Dead letters: the right counts, a reason, a replay of one, and of what is ticked.
   await as("operator");
+  // What waited over the day: a line and a row for each quarter of an hour, and gaps where nothing was noted.
+  await open("");
+  const waited = await run("return [...document.querySelectorAll('#backlog svg[role=img]')].map((chart) => chart.getAttribute('aria-label'))");
+  assert.equal(waited.length, 2, JSON.stringify(waited));
+  assert.match(waited[0], /^Line of what waited over the last 24 hours: at most \d+\. The numbers are in the table below\.$/);
+  assert.equal(await run("return document.querySelectorAll('#backlog tbody tr').length"), 96);
+  assert.ok((await run("return document.querySelector('#backlog path.line').getAttribute('d')")).split("M").length > 10);
   await open("/inbox?state=dead");
   const depth = await run("return Object.fromEntries([...document.querySelectorAll('#depth .figure')].map((figure) => [...figure.children].map((part) => part.innerText)))");
   assert.equal(depth["Dead letters"], "3", JSON.stringify(depth));

@@ -39,9 +39,9 @@ const FIRST: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_secs(50);
 
 impl Dispatcher {
-    /// Returns the backlog of all tenants together over a span of time: a sample for each minute or hour in which a
-    /// worker ran. Workers take one sample a minute; the sample of an hour has the highest values of its minutes.
-    /// Minutes are kept for 26 hours, hours for 92 days.
+    /// Returns the backlog of all tenants together over a span of time: a sample for each step in which a worker ran.
+    /// Workers take one sample a minute; the sample of a longer step has the highest values of its minutes.
+    /// [`SampleStep::kept`] returns how long the samples of a step are kept.
     ///
     /// # Errors
     /// [`Invalid`](crate::send::SendErrorKind::Invalid) if the span ends before it begins or is longer than 92 days; and as the store fails.

@@ -144,8 +144,9 @@ impl Hooks {
         let text = String::from_utf8_lossy(&answer);
         let (event_type, tenant) = (message.event_type(), message.tenant_name());
         let kept = self.redaction.apply(&Shown::new(Place::Answer, &text).event_type(event_type).tenant(tenant));
+        let hidden = (kept != text).then(|| kept.into_owned());
         // What is not UTF-8 stays so where nothing is hidden.
-        if kept == text { answer.clone() } else { kept.into_owned().into() }
+        hidden.map_or(answer, Bytes::from)
     }
 }
 

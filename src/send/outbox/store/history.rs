@@ -12,43 +12,54 @@ use crate::clock::Millis;
 /// use tower_webhooks::send::SampleStep;
 ///
 /// assert_eq!(SampleStep::Minute.length(), Duration::from_secs(60));
-/// assert_eq!(SampleStep::Hour.start_of(2 * 3_600_000 + 5), 2 * 3_600_000);
+/// assert_eq!(SampleStep::TwoHours.start_of(7_200_000 + 5), 7_200_000);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::exhaustive_enums)]
 pub enum SampleStep {
-    /// An hour. It is kept for 92 days, as long as statistics.
-    Hour,
-    /// A minute. It is kept for 26 hours: a day, and some time for a page that was loaded earlier.
+    /// A day, in UTC. It is kept for 92 days, as far back as statistics can be asked for.
+    Day,
+    /// A minute. It is kept for 2 hours.
     Minute,
+    /// A quarter of an hour. It is kept for 26 hours.
+    Quarter,
+    /// Two hours, from an even one in UTC. They are kept for 8 days.
+    TwoHours,
 }
 
 impl SampleStep {
     /// Each step.
-    pub const ALL: [Self; 2] = [Self::Hour, Self::Minute];
+    pub const ALL: [Self; 4] = [Self::Day, Self::Minute, Self::Quarter, Self::TwoHours];
 
     /// Returns the number that stores keep for this step.
     pub fn number(self) -> u8 {
         match self {
             Self::Minute => 0,
-            Self::Hour => 1,
+            Self::Quarter => 1,
+            Self::TwoHours => 2,
+            Self::Day => 3,
         }
     }
 
     /// Returns the length of the span.
     pub fn length(self) -> Duration {
-        match self {
-            Self::Hour => Duration::from_secs(60 * 60),
-            Self::Minute => Duration::from_secs(60),
-        }
+        Duration::from_secs(match self {
+            Self::Day => 24 * 60 * 60,
+            Self::Minute => 60,
+            Self::Quarter => 15 * 60,
+            Self::TwoHours => 2 * 60 * 60,
+        })
     }
 
-    /// Returns how long its samples are kept.
+    /// Returns how long its samples are kept: a little longer than what they are looked at for.
     pub fn kept(self) -> Duration {
-        match self {
-            Self::Hour => Duration::from_secs(92 * 24 * 60 * 60),
-            Self::Minute => Duration::from_secs(26 * 60 * 60),
-        }
+        const HOUR: u64 = 60 * 60;
+        Duration::from_secs(match self {
+            Self::Day => 92 * 24 * HOUR,
+            Self::Minute => 2 * HOUR,
+            Self::Quarter => 26 * HOUR,
+            Self::TwoHours => 8 * 24 * HOUR,
+        })
     }
 
     /// Returns the start of the step that contains a moment.
@@ -63,11 +74,11 @@ impl SampleStep {
     }
 }
 
-/// The backlog of a minute or an hour: the highest values in it.
+/// The backlog of a minute, a quarter of an hour, two hours or a day: the highest values in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BacklogSample {
-    /// The start of the minute or hour.
+    /// The start of the step.
     pub start: SystemTime,
     /// The backlog of all tenants.
     pub backlog: Backlog,
@@ -85,10 +96,11 @@ mod tests {
     use super::SampleStep;
 
     #[test]
-    fn a_step_begins_at_a_whole_minute_or_hour() {
+    fn a_step_begins_at_a_whole_one() {
         assert_eq!(SampleStep::Minute.start_of(119_999), 60_000);
-        assert_eq!(SampleStep::Hour.start_of(3_600_000), 3_600_000);
+        assert_eq!(SampleStep::TwoHours.start_of(3 * 3_600_000), 2 * 3_600_000);
         assert_eq!(SampleStep::Minute.start_of(-1), -60_000);
-        assert_eq!(SampleStep::Minute.kept_since(0), -26 * 3_600_000);
+        assert_eq!(SampleStep::Quarter.kept_since(0), -26 * 3_600_000);
+        assert_eq!(SampleStep::Day.start_of(86_400_000 * 3 + 5), 86_400_000 * 3);
     }
 }

@@ -105,7 +105,7 @@ use self::parts::{catalogue::OutboxCatalogue, endpoints::OutboxEndpoints, log::O
 ///     ended, however it did, the next one is due. What goes first by rule 17 waits only while another one with its key is being sent.
 ///     An endpoint that is `in_order` needs no keys: rule 19 is all that holds for it.
 /// 23. [`sample_backlog`](OutboxLog::sample_backlog) notes what waits of all tenants, once in each minute of the store's clock, whoever calls it.
-///     A [minute and an hour](crate::send::SampleStep) each keep the most that was noted in them, and are removed when they are older than
+///     Each [step](crate::send::SampleStep), from a minute to a day, keeps the most that was noted in it, and is removed when it is older than
 ///     [`kept`](crate::send::SampleStep::kept).
 pub trait OutboxStore: OutboxEndpoints + OutboxQueue + OutboxLog + OutboxCatalogue {}
 

@@ -1,4 +1,4 @@
-//! The history of the backlog: a sample of each minute, and the highest values of each hour.
+//! The history of the backlog: a sample of each minute, and the highest values of each longer step.
 
 use std::time::SystemTime;
 

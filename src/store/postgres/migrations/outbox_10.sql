@@ -1,6 +1,6 @@
--- What waited, of all tenants: a sample of each minute of the last day, and the most of each hour of the last months. Both are few.
+-- What waited, of all tenants: a sample of each minute, and the most of each longer step. All are few.
 CREATE TABLE {outbox_backlog} (
-    -- 0 minute, 1 hour
+    -- 0 minute, 1 quarter of an hour, 2 two hours, 3 day
     step          smallint NOT NULL,
     -- milliseconds since the Unix epoch
     start         bigint   NOT NULL,

@@ -1,4 +1,4 @@
-//! The history of the backlog: a sample of each minute, and the highest values of each hour.
+//! The history of the backlog: a sample of each minute, and the highest values of each longer step.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,23 +17,27 @@ use crate::{
 pub(super) async fn sample(outbox: &Outbox) -> Result<bool, StoreError> {
     const CONTEXT: &str = "note what waits";
 
-    let length = |step: SampleStep| Value::from(millis(step.length()));
     let statements = &outbox.statements;
-    let noted = outbox.ask(CONTEXT, &statements.backlog_noted, &[outbox.offset(), length(SampleStep::Minute)]).await?;
+    let minute = Value::from(millis(SampleStep::Minute.length()));
+    let noted = outbox.ask(CONTEXT, &statements.backlog_noted, &[outbox.offset(), minute]).await?;
     let noted = noted.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("noted"));
     if noted.map_err(|error| store_error(error, CONTEXT))? {
         return Ok(false);
     }
     let Backlog { waiting, oldest_due, unserved } = stats::waiting(outbox, Scope::all()).await?;
-    let ages = [oldest_due, unserved].map(|age| Value::from(millis(age)));
-    let kept = |step: SampleStep| Value::from(millis(step.kept()));
+    let [numbers, lengths, kept] = [
+        SampleStep::ALL.map(|step| i64::from(step.number())),
+        SampleStep::ALL.map(|step| millis(step.length())),
+        SampleStep::ALL.map(|step| millis(step.kept())),
+    ];
     let values = [
         outbox.offset(),
         Value::from(i64::from(waiting)),
-        ages[0],
-        ages[1],
-        kept(SampleStep::Minute),
-        kept(SampleStep::Hour),
+        Value::from(millis(oldest_due)),
+        Value::from(millis(unserved)),
+        Value::ManyInts(&numbers),
+        Value::ManyInts(&lengths),
+        Value::ManyInts(&kept),
     ];
     outbox.ask(CONTEXT, &statements.backlog_note, &values).await?;
     Ok(true)

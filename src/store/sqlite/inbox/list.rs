@@ -157,10 +157,12 @@ mod tests {
             (true, true, "inbox_events_tenant_type (consumer=? AND tenant=? AND event_type=? AND state=? AND seq<?)"),
         ] {
             for state in [None, Some(EventState::Done)] {
-                let mut query = InboxQuery::default();
-                query.state = state;
-                query.tenant = tenant.then(|| "acme".into());
-                query.event_type = event_type.then(|| "order.paid".into());
+                let query = InboxQuery {
+                    state,
+                    tenant: tenant.then(|| "acme".into()),
+                    event_type: event_type.then(|| "order.paid".into()),
+                    ..InboxQuery::default()
+                };
                 statements.push(statement(&query));
                 bounds.push((found_by, if state.is_some() { 1 } else { EventState::ALL.len() }));
             }

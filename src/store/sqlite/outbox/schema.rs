@@ -243,7 +243,8 @@ const TENTH: &[&str] = &[
     "CREATE INDEX {}outbox_stats_hour ON {}outbox_stats (hour, ended, bucket)",
 ];
 
-/// What waited: a sample of each minute (step 0), and the most of each hour (step 1). Both are few. All but the step is in milliseconds.
+/// What waited: a sample of each minute (step 0), and the most of each quarter of an hour, two hours and day (1, 2 and 3). All are few. Times are
+/// in milliseconds.
 const ELEVENTH: &[&str] = &["CREATE TABLE {}outbox_backlog (\
      step INTEGER NOT NULL, \
      start INTEGER NOT NULL, \

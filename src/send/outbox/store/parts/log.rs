@@ -150,7 +150,7 @@ pub trait OutboxLog: Send + Sync + 'static {
     /// When the store cannot be reached.
     fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Reads what was noted of the minutes or hours that begin from `since` to before `until`, in their order.
+    /// Reads what was noted of the steps that begin from `since` to before `until`, in their order.
     ///
     /// # Errors
     /// When the store cannot be reached.

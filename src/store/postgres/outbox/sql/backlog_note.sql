@@ -1,8 +1,8 @@
--- $1 offset of the clock, $2 how many wait, $3 oldest due, $4 unserved, $5 how long minutes are kept, $6 how long hours are kept
+-- $1 offset of the clock, $2 how many wait, $3 oldest due, $4 unserved, $5 steps, $6 how long they are, $7 how long they are kept
 WITH steps AS MATERIALIZED (
     SELECT s.step, clock.now - clock.now % s.length AS start, clock.now - s.kept AS kept_since
     FROM (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1::bigint AS now) AS clock
-    CROSS JOIN (VALUES (0::smallint, 60000::bigint, $5::bigint), (1::smallint, 3600000::bigint, $6::bigint)) AS s (step, length, kept)
+    CROSS JOIN unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS s (step, length, kept)
     ORDER BY s.step
 ),
 old AS (
