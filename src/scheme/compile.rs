@@ -1,6 +1,6 @@
 use std::{borrow::Cow, sync::Arc};
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use super::{
     builder::{DEFAULT_TOLERANCE, RawLocate, SchemeBuilder},
@@ -11,10 +11,10 @@ use super::{
     handshake::{Handshake, is_in_challenges},
     jwt::Jwt,
     key_form::{KeyForm, KeyText},
-    provider::aws_sns,
     scheme::Scheme,
     settings::Settings,
     template::{Algorithm, BodyDigest, Locate, Needed, Template},
+    texts::sns,
 };
 use crate::{
     delivery::{Coverage, Fact, Layout},
@@ -31,18 +31,9 @@ impl SchemeBuilder {
     /// If something is missing, or two declarations contradict each other; the message says which.
     pub fn build(self) -> Result<Scheme, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
-        let content = match &self.parts {
-            Some(parts) => parts.clone(),
-            None => self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default(),
-        };
+        let content = self.compile_content()?;
         let (timestamp, id) = (places(&self.timestamp)?, places(&self.id)?);
-        let key_id = places(&self.key_id)?;
-        let names_in_body = key_id.as_ref().is_some_and(|places| places.pointers().next().is_some());
-        if names_in_body && self.key_url.is_none() {
-            return Err(error(
-                "the id of a key is looked for before the body is read; take a header or the query for it",
-            ));
-        }
+        let key_id = self.compile_key_id()?;
         let locate = self.compile_locate()?;
         if self.message.is_some() && (self.jwt || self.digest.is_some() || self.content.is_some()) {
             return Err(error(
@@ -69,16 +60,7 @@ impl SchemeBuilder {
         let with_id = self.key_id.is_some() || self.grammar.keys_are_ids;
         let compile = |handshake: Handshake| handshake.compile(&self.methods);
         let handshakes = self.handshakes.into_iter().map(compile).collect::<Result<_, _>>()?;
-        let free = self.free.as_deref().map(json_pointer).transpose()?;
-        let free =
-            free.and_then(|free| content.iter().position(|part| matches!(part, Part::Json(other) if *other == free)));
-        let rules = cuts::rules(&content, freshness.as_ref(), &self.methods, free).map_err(error)?;
-        if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
-            return Err(error(
-                "a form directly after `{url}` in the signed text can begin like the rest of a URL: an attacker could move the boundary, \
-                 and the signature would stay valid; remove `.form(…)`, or add the text that the sender has between them",
-            ));
-        }
+        let rules = compile_rules(&content, freshness.as_ref(), &self.methods, self.free.as_deref(), is_form)?;
         Ok(Scheme::declared(Template {
             settings: Settings::default(),
             layout: Arc::new(layout),
@@ -130,7 +112,26 @@ impl SchemeBuilder {
         }))
     }
 
-    /// Creates the layout: the places of the facts about a delivery.
+    fn compile_content(&self) -> Result<Vec<Part>, ConfigError> {
+        match &self.parts {
+            Some(parts) => Ok(parts.clone()),
+            None => Ok(self.content.as_deref().map(content::parse).transpose()?.unwrap_or_default()),
+        }
+    }
+
+    /// Where a request names its key. In the body only a URL is one, since it is checked before anything is fetched.
+    fn compile_key_id(&self) -> Result<Option<Places>, ConfigError> {
+        let key_id = self.key_id.as_ref().map(Field::compile).transpose()?;
+        let names_in_body = key_id.as_ref().is_some_and(|places| places.pointers().next().is_some());
+        if names_in_body && self.key_url.is_none() {
+            return Err(error(
+                "the id of a key is looked for before the body is read; take a header or the query for it",
+            ));
+        }
+        Ok(key_id)
+    }
+
+    /// Where the scheme keeps what it says about a delivery.
     fn layout(&self, families: usize, payload: Pointer, id: Option<Places>) -> Result<Layout, ConfigError> {
         let places = |field: &Option<Field>| field.as_ref().map(Field::compile).transpose();
         let mut layout = Layout::new(Arc::from(&*self.name), payload, families);
@@ -452,7 +453,28 @@ impl SchemeBuilder {
     }
 }
 
-/// Returns `true` if the signed text contains the value of a place.
+/// The rules that keep the signed text from being cut in another way. `free` is the part of the body that may hold anything.
+fn compile_rules(
+    content: &[Part],
+    freshness: Option<&Freshness>,
+    methods: &[Method],
+    free: Option<&str>,
+    is_form: bool,
+) -> Result<Vec<Rule>, ConfigError> {
+    let free = free.map(json_pointer).transpose()?;
+    let free =
+        free.and_then(|free| content.iter().position(|part| matches!(part, Part::Json(other) if *other == free)));
+    let rules = cuts::rules(content, freshness, methods, free).map_err(error)?;
+    if is_form && rules.iter().any(|rule| matches!(rule, Rule::UrlBeforeBody(_))) {
+        return Err(error(
+            "a form directly after `{url}` in the signed text can begin like the rest of a URL: an attacker could move the boundary, \
+             and the signature would stay valid; remove `.form(…)`, or add the text that the sender has between them",
+        ));
+    }
+    Ok(rules)
+}
+
+/// Whether the signed text holds what is in a place.
 fn is_signed(content: &[Part], place: &Place) -> bool {
     matches!(place, Place::Nowhere)
         || content.iter().any(|part| match (place, part) {
@@ -461,7 +483,7 @@ fn is_signed(content: &[Part], place: &Place) -> bool {
             | (Place::Json(_), Part::Body | Part::DetachedJws(_) | Part::Fields(_)) => true,
             (Place::Json(pointer), Part::Json(signed)) => signed == pointer,
             (Place::Param(_), Part::MessageBase) => true,
-            (Place::Json(pointer), Part::AwsSns) => aws_sns::signs(pointer),
+            (Place::Json(pointer), Part::AwsSns) => sns::signs(pointer),
             (Place::Header(name), Part::Header(signed)) => signed == name,
             (Place::Param(key), Part::Param(signed)) | (Place::Query(key), Part::Query(signed)) => signed == key,
             _ => false,

@@ -76,6 +76,36 @@ impl Part {
         }
     }
 
+    /// Whether nobody can move its ends: it is fixed, made here, chosen by the receiver, or has one reading of its own. A new part is
+    /// listed here only for one of these reasons; the compiler asks for it.
+    pub(crate) fn has_own_ends(&self) -> bool {
+        match self {
+            // Nobody but the receiver chooses the id of its endpoint, and what is made of the body is the last part.
+            Self::AwsSns
+            | Self::Body
+            | Self::BodyCrc32
+            | Self::BodySha256
+            | Self::DetachedJws(_)
+            | Self::EndpointId
+            | Self::Fields(_)
+            | Self::Jwt
+            | Self::Listed(_)
+            | Self::Literal(_)
+            | Self::MessageBase
+            | Self::Secret => true,
+            Self::Header(_)
+            | Self::Id
+            | Self::Json(_)
+            | Self::JsonOrNothing(_)
+            | Self::Method
+            | Self::Param(_)
+            | Self::Path
+            | Self::Query(_)
+            | Self::Timestamp
+            | Self::Url => false,
+        }
+    }
+
     /// How long it may be, in bytes, so that what looks at it costs less than a signature.
     pub(crate) fn longest(&self) -> usize {
         match self {

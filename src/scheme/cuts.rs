@@ -44,120 +44,98 @@ pub(crate) fn rules(
     methods: &[Method],
     free: Option<usize>,
 ) -> Result<Vec<Rule>, &'static str> {
-    let unit = freshness.map(|freshness| freshness.unit);
-    let is_date = unit.is_some_and(TimestampUnit::is_date);
-    // A date begins in one way only. It ends in one, unless its zone may be missing.
-    let is_fresh_number = freshness.is_some_and(|freshness| !is_date && freshness.tolerance.is_some());
-    let begins_by_itself = is_date || is_fresh_number;
-    let ends_by_itself = begins_by_itself && unit != Some(TimestampUnit::Rfc3339OrUtc);
+    let time = Time::new(freshness);
     let body =
         content.iter().position(|part| matches!(part, Part::Body | Part::Fields(_))).or(free).unwrap_or(content.len());
     let mut rules = Vec::new();
-    for (index, part) in content.iter().enumerate().take(body) {
+    for index in 0..body {
         let Some(next) = content.get(index + 1) else { break };
-        match part {
-            Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => rules.push(Rule::ListedBeforeBody(index)),
-            // Nobody but the receiver chooses the id of its endpoint, and what is made of the body is the last part.
-            Part::AwsSns
-            | Part::Body
-            | Part::BodyCrc32
-            | Part::BodySha256
-            | Part::DetachedJws(_)
-            | Part::EndpointId
-            | Part::Fields(_)
-            | Part::Jwt
-            | Part::Listed(_)
-            | Part::Literal(_)
-            | Part::MessageBase
-            | Part::Secret => {}
-            Part::Method if is_code(methods, |method, other| method.starts_with(other)) => {}
-            Part::Method => return Err(METHODS),
-            Part::Timestamp if ends_by_itself || ends_timestamp(next, is_date) => {}
-            Part::Timestamp if !is_date && matches!(next, Part::Header(_) | Part::Id | Part::Json(_)) => {
-                rules.push(Rule::BeginsWithoutDigit(index + 1));
-            }
-            Part::Timestamp => return Err(TIMESTAMP),
-            Part::Header(_)
-            | Part::Id
-            | Part::Json(_)
-            | Part::JsonOrNothing(_)
-            | Part::Param(_)
-            | Part::Path
-            | Part::Query(_)
-            | Part::Url => match next {
-                Part::Literal(end) => {
-                    let before_timestamp = matches!(content.get(index + 2), Some(Part::Timestamp));
-                    let has_digit = end.bytes().any(|byte| byte.is_ascii_digit());
-                    rules.push(if before_timestamp && ends_by_itself && !has_digit {
-                        Rule::EndsBeforeTimestamp(index)
-                    } else {
-                        Rule::Ends(index)
-                    });
-                }
-                Part::Secret => {}
-                Part::Timestamp if ends_by_itself => rules.push(Rule::BeforeTimestamp(index)),
-                Part::Timestamp => return Err(TIMESTAMP),
-                Part::Url => rules.push(Rule::Ends(index)),
-                Part::Fields(_) if matches!(part, Part::Url) => {}
-                Part::Body if matches!(part, Part::Url) => rules.push(Rule::UrlBeforeBody(index)),
-                Part::AwsSns
-                | Part::Body
-                | Part::BodyCrc32
-                | Part::BodySha256
-                | Part::DetachedJws(_)
-                | Part::EndpointId
-                | Part::Fields(_)
-                | Part::Header(_)
-                | Part::Id
-                | Part::Json(_)
-                | Part::JsonOrNothing(_)
-                | Part::Jwt
-                | Part::Listed(_)
-                | Part::Path
-                | Part::MessageBase
-                | Part::Method
-                | Part::Param(_)
-                | Part::Query(_) => {
-                    return Err(NEIGHBOURS);
-                }
-            },
-        }
+        rules.extend(before_body(content, index, next, time, methods)?);
     }
-    for (index, part) in content.iter().enumerate().skip(body + 1) {
-        let before = &content[index - 1];
-        match part {
-            // Nobody but the receiver chooses the id of its endpoint, and what is made of the body is the last part.
-            Part::AwsSns
-            | Part::Body
-            | Part::BodyCrc32
-            | Part::BodySha256
-            | Part::DetachedJws(_)
-            | Part::EndpointId
-            | Part::Fields(_)
-            | Part::Jwt
-            | Part::Listed(_)
-            | Part::Literal(_)
-            | Part::MessageBase
-            | Part::Secret => {}
-            Part::Method if is_code(methods, |method, other| method.ends_with(other)) => {}
-            Part::Method => return Err(METHODS),
-            Part::Timestamp if begins_by_itself || ends_without_digit(before) => {}
-            Part::Timestamp => return Err(TIMESTAMP),
-            Part::Url => rules.push(Rule::Begins(index)),
-            Part::Header(_)
-            | Part::Id
-            | Part::Json(_)
-            | Part::JsonOrNothing(_)
-            | Part::Param(_)
-            | Part::Path
-            | Part::Query(_) => match before {
-                Part::Literal(_) => rules.push(Rule::Begins(index)),
-                Part::Secret => {}
-                _ => return Err(NEIGHBOURS),
-            },
-        }
+    for index in body + 1..content.len() {
+        rules.extend(after_body(content, index, time, methods)?);
     }
     Ok(rules)
+}
+
+/// What is known of the timestamp of a scheme.
+#[derive(Clone, Copy)]
+struct Time {
+    is_date: bool,
+    /// A date begins in one way only, and so does a number of which only one length can be fresh.
+    begins_by_itself: bool,
+    /// It ends in one too, unless its zone may be missing.
+    ends_by_itself: bool,
+}
+
+impl Time {
+    fn new(freshness: Option<&Freshness>) -> Self {
+        let unit = freshness.map(|freshness| freshness.unit);
+        let is_date = unit.is_some_and(TimestampUnit::is_date);
+        let is_fresh_number = freshness.is_some_and(|freshness| !is_date && freshness.tolerance.is_some());
+        let begins_by_itself = is_date || is_fresh_number;
+        let ends_by_itself = begins_by_itself && unit != Some(TimestampUnit::Rfc3339OrUtc);
+        Self { is_date, begins_by_itself, ends_by_itself }
+    }
+}
+
+/// The rule that says where a part before the body ends.
+fn before_body(
+    content: &[Part],
+    index: usize,
+    next: &Part,
+    time: Time,
+    methods: &[Method],
+) -> Result<Option<Rule>, &'static str> {
+    let part = &content[index];
+    Ok(match part {
+        Part::Listed(Listed::Hook0) if matches!(next, Part::Body) => Some(Rule::ListedBeforeBody(index)),
+        part if part.has_own_ends() => None,
+        Part::Method if is_code(methods, |method, other| method.starts_with(other)) => None,
+        Part::Method => return Err(METHODS),
+        Part::Timestamp if time.ends_by_itself || ends_timestamp(next, time.is_date) => None,
+        Part::Timestamp if !time.is_date && matches!(next, Part::Header(_) | Part::Id | Part::Json(_)) => {
+            Some(Rule::BeginsWithoutDigit(index + 1))
+        }
+        Part::Timestamp => return Err(TIMESTAMP),
+        // What a sender or an attacker may write.
+        part => match next {
+            Part::Literal(end) => {
+                let before_timestamp = matches!(content.get(index + 2), Some(Part::Timestamp));
+                let has_digit = end.bytes().any(|byte| byte.is_ascii_digit());
+                Some(if before_timestamp && time.ends_by_itself && !has_digit {
+                    Rule::EndsBeforeTimestamp(index)
+                } else {
+                    Rule::Ends(index)
+                })
+            }
+            Part::Secret => None,
+            Part::Timestamp if time.ends_by_itself => Some(Rule::BeforeTimestamp(index)),
+            Part::Timestamp => return Err(TIMESTAMP),
+            Part::Url => Some(Rule::Ends(index)),
+            Part::Fields(_) if matches!(part, Part::Url) => None,
+            Part::Body if matches!(part, Part::Url) => Some(Rule::UrlBeforeBody(index)),
+            _ => return Err(NEIGHBOURS),
+        },
+    })
+}
+
+/// The rule that says where a part behind the body begins: the text is read from its end there.
+fn after_body(content: &[Part], index: usize, time: Time, methods: &[Method]) -> Result<Option<Rule>, &'static str> {
+    let before = &content[index - 1];
+    Ok(match &content[index] {
+        part if part.has_own_ends() => None,
+        Part::Method if is_code(methods, |method, other| method.ends_with(other)) => None,
+        Part::Method => return Err(METHODS),
+        Part::Timestamp if time.begins_by_itself || ends_without_digit(before) => None,
+        Part::Timestamp => return Err(TIMESTAMP),
+        Part::Url => Some(Rule::Begins(index)),
+        _ => match before {
+            Part::Literal(_) => Some(Rule::Begins(index)),
+            Part::Secret => None,
+            _ => return Err(NEIGHBOURS),
+        },
+    })
 }
 
 const NEIGHBOURS: &str = "two parts of the signed text follow each other without a separator, so it is unclear where one ends: an \

@@ -8,10 +8,10 @@ use super::{
     content::{Fields, Listed, MOST_LISTED, Part},
     grammar::LONGEST_HEADER,
     jwt::{self, Detached, Token},
-    provider::{aws_sns, paypal, truelayer},
     settings::PublicUrl,
     subject::{ambiguous, named, named_key},
     template::Template,
+    texts::{contentful, sns, truelayer},
 };
 use crate::{
     error::{Subject, VerifyError, VerifyErrorKind},
@@ -19,47 +19,8 @@ use crate::{
     form,
     head::Repeated,
     json::Pointer,
-    signature::{Encoding, HashAlgorithm, Hashed, PlainHash},
+    signature::{Encoding, HashAlgorithm, Hashed, PlainHash, crc32},
 };
-
-/// Path and query as Contentful signs them: the query with all but letters, digits and some marks escaped, and then both as a URI is, where an
-/// escape is escaped once more. `None` where there is a second question mark, what stands behind which is not signed.
-fn contentful_path(target: &str) -> Option<String> {
-    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-    const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'!')
-        .remove(b'~')
-        .remove(b'*')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')');
-    const URI: &AsciiSet = &QUERY
-        .remove(b';')
-        .remove(b'/')
-        .remove(b'?')
-        .remove(b':')
-        .remove(b'@')
-        .remove(b'&')
-        .remove(b'=')
-        .remove(b'+')
-        .remove(b'$')
-        .remove(b',')
-        .remove(b'#');
-
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    if query.contains('?') {
-        return None;
-    }
-    let whole = match query {
-        "" => path.to_owned(),
-        query => format!("{path}?{}", utf8_percent_encode(query, QUERY)),
-    };
-    Some(utf8_percent_encode(&whole, URI).to_string())
-}
 
 /// Where Contentful lists the headers that it has signed.
 pub(crate) const CONTENTFUL_LIST: &str = "x-contentful-signed-headers";
@@ -202,8 +163,8 @@ impl Look<'_> {
                 Some(text) => Some(Cow::Borrowed(text)),
                 None => self.first(self.template.freshness.as_ref().map(|freshness| &freshness.places))?,
             },
-            Part::AwsSns => Some(Cow::Owned(aws_sns::text(self.arrived)?)),
-            Part::BodyCrc32 => self.arrived.body.map(|body| Cow::Owned(paypal::checksum(body))),
+            Part::AwsSns => Some(Cow::Owned(sns::text(self.arrived)?)),
+            Part::BodyCrc32 => self.arrived.body.map(|body| Cow::Owned(crc32(body).to_string().into_bytes())),
             Part::BodySha256 => self.arrived.body.map(|body| {
                 let mut hash = PlainHash::new(HashAlgorithm::Sha256);
                 hash.update(body);
@@ -292,7 +253,7 @@ impl Look<'_> {
         })
     }
 
-    pub(super) fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
+    fn header(&self, name: &HeaderName) -> Result<Option<&HeaderValue>, VerifyError> {
         self.arrived.head.header(name).map_err(|Repeated| ambiguous(Subject::Header(name.clone())))
     }
 
@@ -303,7 +264,7 @@ impl Look<'_> {
         let body = self.arrived.body.unwrap_or_default();
         let content = match detached {
             Detached::Body => Cow::Borrowed(body),
-            Detached::TrueLayer => Cow::Owned(truelayer::content(self, token, body)?),
+            Detached::TrueLayer => Cow::Owned(truelayer::content(self.arrived, &self.template.settings, token, body)?),
         };
         let mut text = token.encoded_header().to_vec();
         text.push(b'.');
@@ -350,7 +311,7 @@ impl Look<'_> {
                     }
                 }
                 text.extend_from_slice(
-                    contentful_path(&self.template.settings.target(self.arrived.head))
+                    contentful::path(&self.template.settings.target(self.arrived.head))
                         .ok_or_else(ambiguous)?
                         .as_bytes(),
                 );
@@ -401,7 +362,7 @@ impl Look<'_> {
         if !self.template.content.iter().any(|part| matches!(part, Part::AwsSns)) {
             return Ok(Hashed::AsDeclared);
         }
-        aws_sns::hashed(self.arrived)
+        sns::hashed(self.arrived)
     }
 
     /// The token that is the signature.

@@ -59,6 +59,7 @@ mod settings;
 mod sign;
 mod subject;
 mod template;
+mod texts;
 mod verification;
 
 #[cfg(feature = "testing")]

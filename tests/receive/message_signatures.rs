@@ -27,6 +27,10 @@ const DIGEST: &str =
     "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
 const BODY: &str = r#"{"hello": "world"}"#;
 
+const B21: [&str; 2] = [
+    r#"sig-b21=();created=1618884473;keyid="test-key-rsa-pss";nonce="b3k2pp5k7z-50gnwp.yemd""#,
+    "sig-b21=:d2pmTvmbncD3xQm8E9ZV2828BjQWGgiwAaw5bAkgibUopemLJcWDy/lkbbHAve4cRAtx31Iq786U7it++wgGxbtRxf8Udx7zFZsckzXaJMkA7ChG52eSkFxykJeNqsrWH5S+oxNFlD4dzVuwe8DhTSja8xxbR/Z2cOGdCbzR72rgFWhzx2VjBqJzsPLMIQKhO4DGezXehhWwE56YCE+O6c0mKZsfxVrogUvA4HELjVKWmAvtl6UnCh8jYzuVG5WSb/QEVPnP5TmcAnLH1g+s++v6d4s8m0gCw1fV5/SITLq9mhho8K3+7EPYTU8IU1bLhdxO5Nyt8C8ssinQ98Xw9Q==:",
+];
 const B22: [&str; 2] = [
     r#"sig-b22=("@authority" "content-digest" "@query-param";name="Pet");created=1618884473;keyid="test-key-rsa-pss";tag="header-example""#,
     "sig-b22=:LjbtqUbfmvjj5C5kr1Ugj4PmLYvx9wVjZvD9GsTT4F7GrcQEdJzgI9qHxICagShLRiLMlAJjtq6N4CDfKtjvuJyE5qH7KT8UCMkSowOB4+ECxCmT8rtAmj/0PIXxi0A0nxKyB09RNrCQibbUjsLS/2YyFYXEu4TRJQzRw1rLEuEfY17SARYhpTlaqwZVtR8NV7+4UKkjqpcAoFqWFQh62s7Cl+H2fjBSpqfZUJcsIk4N6wiKYd4je2U/lankenQ99PZfB4jY3I5rSV2DSBVkSFsURIjYErOs0tFTQosMTAoxk//0RoKUqiYY8Bh0aaUEb0rQl3/XaVe4bXTugEjHSw==:",
@@ -97,6 +101,8 @@ fn hmac() -> SchemeBuilder {
 #[test]
 fn the_vectors_of_the_rfc_pass() {
     for (name, scheme, secret, vector, with_body) in [
+        // B.2.4 signs a response.
+        ("B.2.1", lenient(pss()), RSA_PSS, B21, false),
         ("B.2.2", lenient(pss()), RSA_PSS, B22, true),
         ("B.2.3", lenient(pss()), RSA_PSS, B23, true),
         // Whether it covers the components that are required by default.
@@ -107,6 +113,37 @@ fn the_vectors_of_the_rfc_pass() {
         let (parts, body) = request(vector, with_body);
         assert_eq!(verdict(scheme, secret, &parts, body), Ok(()), "{name}");
     }
+}
+
+#[test]
+fn the_vector_of_a_proxy_passes() {
+    // B.3, in which a proxy signs what it forwards, with the certificate of the client.
+    const CERTIFICATE: &str = ":MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBVoU4hBVZ1yhk=:";
+    const INPUT: &str =
+        r#"ttrp=("@path" "@query" "@method" "@authority" "client-cert");created=1618884473;keyid="test-key-ecc-p256""#;
+    const SIGNATURE: &str =
+        "ttrp=:xVMHVpawaAC/0SbHrKRs9i8I3eOs5RtTMGCWXm/9nvZzoHsIg6Mce9315T6xoklyy0yzhD9ah4JHRwMLOgmizw==:";
+    const KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEqIVYZVLCrPZHGHjP17CTW0/+D9Lf\n\
+        w0EkjqF7xB4FivAxzic30tMM4GF+hR6Dxh71Z50VGGdldkkDXZCnTNnoXQ==\n\
+        -----END PUBLIC KEY-----\n";
+    let request = |certificate: &str| {
+        Request::post("/foo?param=Value&Pet=dog")
+            .header("host", "service.internal.example")
+            .header("date", "Tue, 20 Apr 2021 02:07:55 GMT")
+            .header("client-cert", certificate)
+            .header("signature-input", INPUT)
+            .header("signature", SIGNATURE)
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
+    };
+    let scheme = || lenient(Scheme::ecdsa_p256().key_pem());
+    assert_eq!(verdict(scheme(), KEY, &request(CERTIFICATE), ""), Ok(()));
+    assert!(verdict(scheme(), KEY, &request(&CERTIFICATE.replace("MIIB", "MIIC")), "").is_err());
+    // Its signature covers no digest, thus no body.
+    assert_eq!(verdict(scheme(), KEY, &request(CERTIFICATE), BODY), Err(VerifyErrorKind::Missing));
 }
 
 #[test]

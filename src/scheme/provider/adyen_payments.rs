@@ -17,7 +17,7 @@
 use http::StatusCode;
 
 use super::families::json;
-use crate::scheme::{Answer, SchemeBuilder};
+use crate::scheme::{answer::Answer, builder::SchemeBuilder};
 
 const REFERENCE: &str = "/NotificationRequestItem/merchantReference";
 

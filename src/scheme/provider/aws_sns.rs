@@ -24,10 +24,8 @@
 //!    subscribe any URL to it. Only `TopicArn` shows whose message it is.
 
 use crate::{
-    error::{VerifyError, VerifyErrorKind},
-    json::Pointer,
-    scheme::{Field, SchemeBuilder, arrived::Arrived, content::Part, subject::named},
-    signature::Hashed,
+    field::Field,
+    scheme::{builder::SchemeBuilder, content::Part, freshness::TimestampUnit},
 };
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
@@ -37,7 +35,7 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .key_url(Field::json("/SigningCertURL"), is_certificate)
         .signs_parts([Part::AwsSns])
         .timestamp(Field::json("/Timestamp"))
-        .unit(crate::scheme::TimestampUnit::Rfc3339)
+        .unit(TimestampUnit::Rfc3339)
         .insecure_no_replay_window()
         .id(Field::json("/MessageId"))
         .event_type(Field::json("/Type"))
@@ -52,73 +50,6 @@ fn is_same_topic(wanted: &str, topic: &str) -> bool {
     let mut fields = topic.split(':');
     let of_sns = fields.next() == Some("arn") && fields.nth(1) == Some("sns");
     wanted == topic || is_account && of_sns && fields.nth(1) == Some(wanted)
-}
-
-/// The fields, in their order, and whether a notification has them and a confirmation.
-const FIELDS: [(&str, Has, Has); 8] = [
-    ("Message", Has::Always, Has::Always),
-    ("MessageId", Has::Always, Has::Always),
-    ("Subject", Has::Maybe, Has::Never),
-    ("SubscribeURL", Has::Never, Has::Always),
-    ("Timestamp", Has::Always, Has::Always),
-    ("Token", Has::Never, Has::Always),
-    ("TopicArn", Has::Always, Has::Always),
-    ("Type", Has::Always, Has::Always),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Has {
-    Always,
-    Maybe,
-    Never,
-}
-
-/// Whether a place of the body is signed in every message that has it.
-pub(crate) fn signs(pointer: &Pointer) -> bool {
-    matches!(pointer.tokens(), [name] if FIELDS.iter().any(|(field, ..)| field == name))
-}
-
-/// The signed text.
-pub(crate) fn text(arrived: Arrived<'_>) -> Result<Vec<u8>, VerifyError> {
-    let missing = |name| VerifyError::new(VerifyErrorKind::Missing).with_subject(named(name));
-    let pointers = FIELDS.map(|(name, ..)| Pointer::token(name));
-    let json = arrived.json().ok_or_else(|| missing("the message"))?;
-    // A value that occurs twice, or is not a scalar, could be read in two ways.
-    let values = crate::json::scalars(json, &pointers).map_err(|_| missing("the message"))?;
-    let kind = values.last().and_then(|kind| kind.as_deref());
-    let is_notification = match kind {
-        Some("Notification") => true,
-        Some("SubscriptionConfirmation" | "UnsubscribeConfirmation") => false,
-        Some(_) => return Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_subject(named("`Type`"))),
-        None => return Err(missing("`Type`")),
-    };
-    let mut text = Vec::with_capacity(json.len());
-    for ((name, of_notification, of_confirmation), value) in FIELDS.into_iter().zip(&values) {
-        let has = if is_notification { of_notification } else { of_confirmation };
-        match value {
-            _ if has == Has::Never => continue,
-            None if has == Has::Maybe => continue,
-            None => return Err(missing(name)),
-            Some(value) if name != "Message" && value.contains(['\n', '\r']) => {
-                return Err(VerifyError::new(VerifyErrorKind::AmbiguousText).with_subject(named(name)));
-            }
-            Some(value) => {
-                for part in [name, "\n", value, "\n"] {
-                    text.extend_from_slice(part.as_bytes());
-                }
-            }
-        }
-    }
-    Ok(text)
-}
-
-/// Which hash a message says that it was signed with.
-pub(crate) fn hashed(arrived: Arrived<'_>) -> Result<Hashed, VerifyError> {
-    match arrived.scalar(&Pointer::token("SignatureVersion")).as_deref() {
-        Some("1") => Ok(Hashed::BySha1),
-        Some("2") => Ok(Hashed::AsDeclared),
-        _ => Err(VerifyError::new(VerifyErrorKind::MalformedSignature).with_subject(named("`SignatureVersion`"))),
-    }
 }
 
 /// Whether this is where SNS keeps a certificate. Nothing else is ever fetched.

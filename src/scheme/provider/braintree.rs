@@ -13,7 +13,11 @@
 
 use http::Method;
 
-use crate::scheme::{Field, Form, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    form::Form,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -13,30 +13,34 @@
 use std::time::Duration;
 
 use super::{
-    Provider, adyen_payments, braintree, cloudevents, contentful, dropbox, dropbox_sign,
+    adyen_payments, braintree, cloudevents, contentful, dropbox, dropbox_sign,
     entry::{
         Duplicates::{Attempt, Delivery, Event, Items, RepeatedBodies, Undocumented, UniqueBodies},
         Entry,
         Evidence::{Documentation, Library, ThirdParty},
     },
     families::{base64_body, basic, header, hex_body, json, param, stamped, standard},
-    front, github, gitlab, hook0, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo, shopify,
-    slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
+    front, github, gitlab, hook0, hubspot, linear, mailgun, meta, nylas, okta, paddle, pagerduty, plivo,
+    provider::Provider,
+    shopify, slack, square, standard_webhooks, stripe, trello, twilio, twitch, x_twitter, x_webhook, zoom,
 };
 #[cfg(feature = "asymmetric")]
 use super::{aws_sns, paypal, truelayer};
+use crate::{
+    field::Field,
+    form::Form,
+    scheme::{
+        answer::Answer,
+        freshness::TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
+        handshake::Handshake,
+        template::Algorithm,
+    },
+    signature::{HashAlgorithm, MacAlgorithm},
+};
 #[cfg(feature = "asymmetric")]
 use crate::{
     scheme::content::{Fields, Part},
     signature::PublicAlgorithm,
-};
-use crate::{
-    scheme::{
-        Answer, Field, Form, Handshake,
-        TimestampUnit::{HttpDate, Milliseconds, Rfc3339, Rfc3339OrUtc},
-        template::Algorithm,
-    },
-    signature::{HashAlgorithm, MacAlgorithm},
 };
 
 /// Passes every row to a macro.
@@ -240,6 +244,8 @@ macro_rules! catalogue {
                 // The body's `id` is that of the webhook, the same in all deliveries.
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+                // Four retries, after 10 minutes and 1, 2 and 8 hours ("Retry mechanism").
+                retries: minutes(670),
             }
             BREX brex "brex" "Brex" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/event_type")),
@@ -267,6 +273,9 @@ macro_rules! catalogue {
                 page: "https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures",
                 duplicates: Some(Undocumented),
                 evidence: ThirdParty,
+                // "Read timeout 15 seconds" ("Webhook Timeouts"); "for 24 hours with an exponential back-off" ("Webhook Errors").
+                deadline: seconds(15),
+                retries: hours(24),
             }
             CAL_COM cal_com "cal-com" "Cal.com" ["x-cal-signature-256"] {
                 scheme: |s| hex_body(s).event_type(json("/triggerEvent")),
@@ -1067,6 +1076,8 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Documentation,
                 other_vectors: "mailgun 1.10.0",
+                // "During 8 hours" ("Automatic Retries"); 406 ends them.
+                retries: hours(8),
             }
             MAILTRAP mailtrap "mailtrap" "Mailtrap" ["mailtrap-signature"] {
                 scheme: hex_body,
@@ -1379,6 +1390,9 @@ macro_rules! catalogue {
                 page: "https://developers.paymongo.com/docs/securing-webhook",
                 duplicates: Some(Event),
                 evidence: Documentation,
+                // "12 retries … the full cycle lasting up to 136.5 minutes" ("Webhook Retry Logic").
+                deadline: seconds(30),
+                retries: minutes(137),
             }
             /// Does not cover the body: a checksum of it is signed (CRC-32), and anybody can write another body with
             /// the same checksum. Anyone who has seen one request can send others. The certificate is fetched by
@@ -1488,6 +1502,9 @@ macro_rules! catalogue {
                 batch: Some("/events"),
                 evidence: Library,
                 own_vectors: "pusher 5.3.4",
+                // "Within 4 seconds"; "for 5 minutes" ("Channels Webhook Timeouts and Retries").
+                deadline: seconds(4),
+                retries: minutes(5),
             }
             QONTO qonto "qonto" "Qonto" ["x-qonto-signature"] {
                 scheme: |s| stamped(s, "v1", "t"),
@@ -1530,6 +1547,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "razorpay 2.9.8",
+                // "We retry the delivery in exponential backoff policy for 24 hours" ("Best Practices").
+                retries: hours(24),
             }
             RECALL_AI recall_ai "recall-ai" "Recall.ai" ["webhook-signature"] {
                 scheme: |s| standard(s, &["webhook"]).event_type(json("/event")),
@@ -1551,6 +1570,8 @@ macro_rules! catalogue {
                 page: "https://docs.recurly.com/recurly-subscriptions/docs/signature-verification",
                 duplicates: Some(Undocumented),
                 evidence: Library,
+                // 10 retries, each `10 + x * 2^(x + 5)` seconds after the one before ("Automatic retries").
+                retries: hours(73),
             }
             RENDER render "render" "Render" ["webhook-signature"] {
                 scheme: |s| standard_webhooks::enveloped(s, &["webhook"]),
@@ -1571,6 +1592,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "resend 6.38.0",
+                // Seven retries, the last of them 27 hours and 35 minutes after the first attempt ("Automatic Retries").
+                retries: minutes(1_655),
             }
             RETELL retell "retell" "Retell AI" ["x-retell-signature"] {
                 scheme: |s| s
@@ -1623,6 +1646,8 @@ macro_rules! catalogue {
                 duplicates: Some(Delivery),
                 evidence: Library,
                 own_vectors: "@sanity/webhook 4.0.4",
+                // "Retried twice at 30-second intervals" ("Webhooks now retry twice at 30-second intervals").
+                retries: minutes(1),
             }
             SCHEMATIC schematic "schematic" "Schematic" ["x-schematic-webhook-signature"] {
                 scheme: |s| s
@@ -1761,6 +1786,8 @@ macro_rules! catalogue {
                 duplicates: Some(Event),
                 evidence: Library,
                 own_vectors: "square 46.0.0",
+                // "Unsuccessful deliveries are retried for up to 24 hours" ("Troubleshoot Webhooks").
+                retries: hours(24),
             }
             /// This is for every sender that follows Standard Webhooks.
             STANDARD_WEBHOOKS standard_webhooks "standard-webhooks" "Standard Webhooks" ["webhook-signature", "svix-signature"] {

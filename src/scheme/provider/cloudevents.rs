@@ -10,7 +10,7 @@
 //!    `<id>.<source>`.
 
 use super::families::{header, json};
-use crate::scheme::{Handshake, SchemeBuilder};
+use crate::scheme::{builder::SchemeBuilder, handshake::Handshake};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -17,8 +17,9 @@ use http::Method;
 
 use super::families::header;
 use crate::scheme::{
-    SchemeBuilder, TimestampUnit,
+    builder::SchemeBuilder,
     content::{Listed, Part},
+    freshness::TimestampUnit,
 };
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {

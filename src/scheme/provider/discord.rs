@@ -14,7 +14,7 @@
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
 use super::families::{header, json};
-use crate::scheme::{Answer, Handshake, SchemeBuilder};
+use crate::scheme::{answer::Answer, builder::SchemeBuilder, handshake::Handshake};
 
 pub(super) fn interactions(scheme: SchemeBuilder) -> SchemeBuilder {
     let pong = Answer::new(StatusCode::OK).json(r#"{"type":1}"#);

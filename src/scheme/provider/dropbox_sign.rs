@@ -13,7 +13,10 @@
 use http::StatusCode;
 
 use super::families::json;
-use crate::scheme::{Answer, Form, SchemeBuilder};
+use crate::{
+    form::Form,
+    scheme::{answer::Answer, builder::SchemeBuilder},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

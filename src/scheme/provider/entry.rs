@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use super::SchemeBuilder;
-use crate::{scheme::template::Algorithm, signature::MacAlgorithm};
+use crate::{
+    scheme::{builder::SchemeBuilder, template::Algorithm},
+    signature::MacAlgorithm,
+};
 
 /// One row of the catalogue.
 pub(super) struct Entry {

@@ -1,6 +1,6 @@
 //! What many senders have in common. A row of the catalogue says the rest.
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 /// Standard Webhooks with a shared secret: `v1,<base64>` with `HMAC-SHA-256(key, id "." timestamp "." body)`. Id and timestamp are in
 /// headers whose names begin with one of `prefixes`, in the order of the signature headers.

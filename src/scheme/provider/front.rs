@@ -8,7 +8,7 @@
 //! 2. The webhooks of rules are another kind, signed with SHA-1 over the body, and are rejected.
 
 use super::families::{header, json};
-use crate::scheme::{Handshake, SchemeBuilder, TimestampUnit};
+use crate::scheme::{builder::SchemeBuilder, freshness::TimestampUnit, handshake::Handshake};
 
 const CHALLENGE: &str = "x-front-challenge";
 

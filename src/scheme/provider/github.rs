@@ -13,7 +13,7 @@
 //!    JSON is in its field `payload`.
 //! 5. Payloads are capped at 25 MB. Deliveries are not repeated by themselves; a redelivery has the same id.
 
-use crate::scheme::{Field, Form, SchemeBuilder};
+use crate::{field::Field, form::Form, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

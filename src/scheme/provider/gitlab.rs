@@ -19,7 +19,7 @@
 //!    `merge_request`.
 
 use super::families::standard;
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn token(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme.id(Field::header("idempotency-key")).event_type(event_type())

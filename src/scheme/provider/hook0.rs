@@ -12,7 +12,7 @@
 
 use super::families::{header, param};
 use crate::scheme::{
-    SchemeBuilder,
+    builder::SchemeBuilder,
     content::{Listed, Part},
 };
 

@@ -15,7 +15,7 @@
 use http::Method;
 
 use super::families::header;
-use crate::scheme::{SchemeBuilder, TimestampUnit};
+use crate::scheme::{builder::SchemeBuilder, freshness::TimestampUnit};
 
 pub(super) fn version_2(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme.hex().signs("{secret}{method}{url}{body}").json_alone().methods([Method::POST, Method::GET])

@@ -19,7 +19,10 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, JsonForm, SchemeBuilder, TimestampUnit};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, freshness::JsonForm, freshness::TimestampUnit},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::families::json;
-use crate::scheme::{Form, SchemeBuilder};
+use crate::{form::Form, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

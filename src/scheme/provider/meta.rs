@@ -21,7 +21,10 @@
 
 use http::Method;
 
-use crate::scheme::{Field, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

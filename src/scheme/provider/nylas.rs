@@ -10,7 +10,10 @@
 use http::Method;
 
 use super::families::hex_body;
-use crate::scheme::{Field, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     hex_body(scheme).id(Field::json("/id")).event_type(Field::json("/type")).signs_encoded_bodies().handshake(

@@ -10,7 +10,10 @@
 
 use http::Method;
 
-use crate::scheme::{Field, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 const CHALLENGE: &str = "x-okta-verification-challenge";
 

@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -60,7 +60,8 @@ fn sender(provider: Provider, _: &Template) -> String {
 
 fn constructor(provider: Provider, template: &Template) -> String {
     let mut text = format!("`{}`", provider.0.constructor);
-    let feature = super::KNOWN.iter().find(|(name, _)| *name == provider.name()).and_then(|(_, needs)| needs.first());
+    let feature =
+        super::catalogue::KNOWN.iter().find(|(name, _)| *name == provider.name()).and_then(|(_, needs)| needs.first());
     if let Some(feature) = feature {
         text.push_str(&format!(", with the feature `{feature}`"));
     }

@@ -13,8 +13,8 @@
 //! 4. Nothing says whether a retry has a new time, and PayPal retries for three days: there is no window unless one is set.
 
 use crate::{
-    scheme::{Field, SchemeBuilder, TimestampUnit, content::Part},
-    signature::crc32,
+    field::Field,
+    scheme::{builder::SchemeBuilder, content::Part, freshness::TimestampUnit},
 };
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
@@ -33,11 +33,6 @@ pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
         .payload_or_envelope("/resource")
 }
 
-/// The CRC-32 of a body, as it is signed.
-pub(crate) fn checksum(body: &[u8]) -> Vec<u8> {
-    crc32(body).to_string().into_bytes()
-}
-
 /// Whether this is where PayPal keeps a certificate. Nothing else is ever fetched.
 fn is_certificate(url: &str) -> bool {
     let hosts = ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
@@ -50,14 +45,7 @@ fn is_certificate(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{checksum, is_certificate};
-
-    #[test]
-    fn the_checksum_is_that_of_the_standard() {
-        // The check value of CRC-32/ISO-HDLC.
-        assert_eq!(checksum(b"123456789"), 0xcbf4_3926_u32.to_string().as_bytes());
-        assert_eq!(checksum(b""), b"0");
-    }
+    use super::is_certificate;
 
     #[test]
     fn only_a_certificate_of_paypal_is_one() {

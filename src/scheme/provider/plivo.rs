@@ -13,9 +13,12 @@
 
 use http::{HeaderName, Method};
 
-use crate::scheme::{
-    Form, SchemeBuilder,
-    content::{Fields, Part},
+use crate::{
+    form::Form,
+    scheme::{
+        builder::SchemeBuilder,
+        content::{Fields, Part},
+    },
 };
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {

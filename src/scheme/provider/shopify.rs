@@ -18,7 +18,7 @@
 //! 6. A test notification from the admin pages is signed with another secret than the app's.
 //! 7. A delivery is repeated 8 times within 4 hours.
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     let field = |part: &str| Field::header(format!("x-shopify-{part}")).or(Field::header(format!("shopify-{part}")));

@@ -16,7 +16,11 @@
 //! 4. `app_rate_limited`, interactions and commands have no `event`: their payload is the whole of what they say.
 //! 5. The account is the workspace, `team_id`.
 
-use crate::scheme::{Field, Form, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    form::Form,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

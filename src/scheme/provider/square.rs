@@ -17,7 +17,7 @@
 //! 5. The account is the merchant, `merchant_id`.
 //! 6. The time of a delivery is not signed: it can be replayed.
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

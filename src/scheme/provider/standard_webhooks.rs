@@ -28,7 +28,7 @@
 //! 10. Finch's headers are `finch-event-id`, `finch-timestamp` and `finch-signature` (its library, `src/resources/webhooks.ts`).
 
 use super::families::{standard, standard_text};
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 /// The envelope that the specification advises, under header names that begin with one of `prefixes`, the first that is there.
 pub(super) fn enveloped(scheme: SchemeBuilder, prefixes: &[&str]) -> SchemeBuilder {

@@ -18,7 +18,7 @@
 //!    which says what to fetch. It has no `api_version` either.
 //! 7. The account is that of Connect, `account`; a thin event has it in `context`.
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

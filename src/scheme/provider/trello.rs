@@ -11,7 +11,7 @@
 use http::{Method, StatusCode};
 
 use super::families::json;
-use crate::scheme::{Answer, Handshake, SchemeBuilder};
+use crate::scheme::{answer::Answer, builder::SchemeBuilder, handshake::Handshake};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

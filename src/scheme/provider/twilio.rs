@@ -18,7 +18,11 @@
 use http::{Method, StatusCode};
 
 use super::families::header;
-use crate::scheme::{Answer, Field, Form, SchemeBuilder};
+use crate::{
+    field::Field,
+    form::Form,
+    scheme::{answer::Answer, builder::SchemeBuilder},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -19,7 +19,10 @@
 
 use std::time::Duration;
 
-use crate::scheme::{Field, Handshake, SchemeBuilder, TimestampUnit};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, freshness::TimestampUnit, handshake::Handshake},
+};
 
 const MESSAGE_TYPE: &str = "twitch-eventsub-message-type";
 

@@ -10,7 +10,10 @@
 use http::Method;
 
 use super::families::base64_body;
-use crate::scheme::{Field, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     base64_body(scheme).prefix("sha256=").account(Field::json("/for_user_id")).handshake(

@@ -11,7 +11,7 @@
 //! 3. While a secret is being rotated, this crate's sender puts two signatures into the header, `sha256=…,sha256=…`.
 //! 4. Six known senders have a header of this name, and sign in other ways. Read the manual before taking this for granted.
 
-use crate::scheme::{Field, SchemeBuilder};
+use crate::{field::Field, scheme::builder::SchemeBuilder};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme

@@ -14,7 +14,10 @@
 //!    have equal bodies: a delivery is known by its body. Zoom repeats one up to three times, the last after 85 minutes.
 //! 3. `event_ts` in the body is in milliseconds, the signed header in seconds.
 
-use crate::scheme::{Field, Handshake, SchemeBuilder};
+use crate::{
+    field::Field,
+    scheme::{builder::SchemeBuilder, handshake::Handshake},
+};
 
 pub(super) fn declare(scheme: SchemeBuilder) -> SchemeBuilder {
     scheme
