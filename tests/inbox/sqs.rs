@@ -178,7 +178,7 @@ async fn every_body_comes_back_as_it_was_signed() {
     let bodies: HashSet<Vec<u8>> = bodies.into_iter().map(<[u8]>::to_vec).collect();
     for (number, body) in bodies.iter().enumerate() {
         let request = SignedRequest::for_scheme(&raw(), &secret()).uri("/hook").with_body(body.clone());
-        let request = request.with_id(&number.to_string()).build();
+        let request = request.with_id(number.to_string()).build();
         assert_eq!(send(&app, request).await.status, StatusCode::ACCEPTED, "{body:?}");
     }
     let (saw, mut seen) = tokio::sync::mpsc::unbounded_channel();

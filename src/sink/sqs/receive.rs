@@ -49,8 +49,7 @@ impl SinkQueue for Sqs {
                 .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
                 .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
             let answer = within(wait + TIMEOUT, "receive messages", request.send()).await?;
-            let messages = answer.messages.unwrap_or_default();
-            Ok(messages.into_iter().map(|message| shared.received(message, received_at)).collect())
+            Ok(answer.messages().iter().map(|message| shared.received(message, received_at)).collect())
         })
     }
 }
@@ -62,7 +61,7 @@ fn seconds(time: Duration, most: Duration) -> i32 {
 }
 
 impl Shared {
-    fn received(self: &Arc<Self>, message: Message, received_at: Instant) -> ReceivedMessage {
+    fn received(self: &Arc<Self>, message: &Message, received_at: Instant) -> ReceivedMessage {
         let id: Arc<str> = message.message_id().unwrap_or_default().into();
         let system = |name| message.attributes().and_then(|attributes| attributes.get(&name)?.parse::<u64>().ok());
         let attribute = |name| message.message_attributes().and_then(|attributes| attributes.get(name)?.string_value());
