@@ -326,7 +326,7 @@ async fn events_of_one_order_key_are_worked_one_after_the_other_in_a_fifo_queue(
         let payload = json!({ "amount": 7, "customer": customer });
         assert_eq!(send(&app, of_payload(id, "order.created", payload)).await.status, StatusCode::ACCEPTED);
     }
-    let worker = Running::of_sink(worker(&queue, &shop).with_concurrency(1));
+    let worker = Running::of_sink(worker(&queue, &shop));
     until("all are worked", async || shop.done().len() == 4).await;
     worker.stop().await;
     let of_a: Vec<_> = shop.done().into_iter().filter(|id| id.starts_with('a')).collect();

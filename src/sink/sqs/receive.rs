@@ -22,7 +22,8 @@ use crate::{
     sink::{ReceivedMessage, SinkHold, SinkQueue},
 };
 
-/// The most messages of one call, and the longest wait.
+/// The most messages of one call, and the longest wait. Of a FIFO queue each call takes one: a call for more returns several of one group, and all
+/// of them would be worked at the same time. While one is held, the service gives out no other of its group.
 const MOST: u32 = 10;
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// How long a message may be held, or wait for its next attempt, from its receipt on.
@@ -38,11 +39,12 @@ impl SinkQueue for Sqs {
         Box::pin(async move {
             let shared = &self.shared;
             let received_at = Instant::now();
+            let most = if shared.events.is_fifo { 1 } else { MOST };
             let request = shared
                 .client
                 .receive_message()
                 .queue_url(&shared.events.url)
-                .max_number_of_messages(limit.clamp(1, MOST) as i32)
+                .max_number_of_messages(limit.clamp(1, most) as i32)
                 .visibility_timeout(seconds(lease, LONGEST_HELD))
                 .wait_time_seconds(i32::try_from(wait.min(LONGEST_WAIT).as_secs()).unwrap_or(0))
                 .message_attribute_names("All")
