@@ -5,7 +5,7 @@
 #   tests/run.sh FILTER ..    the tests whose name holds FILTER; arguments go to `cargo test`
 #   tests/run.sh --long       the same as the first, in release and with the big counts; and docs/typed-payloads.md, whose
 #                             libraries take minutes to compile
-#   tests/run.sh --interop    only installs the libraries and tools of tests/interop
+#   tests/run.sh --interop    only installs the libraries and tools of tests/interop, and the server of tests/inbox/sqs.rs
 #
 # The tests that need Redis, NATS, PostgreSQL, PgBouncer or a reverse proxy start their own private servers: own port, own data folder.
 # This script only sees to it that the programs are there, and that their packages start no service. It works from any folder.
@@ -84,13 +84,13 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 command -v cargo >/dev/null || fail 'cargo is missing; install Rust from https://rustup.rs and try again'
 
-# --- The libraries and tools of tests/interop -------------------------------------------------------------------------
+# --- Libraries and tools from npm and PyPI ------------------------------------------------------------------------------
 
 # They are installed beside the build, at the versions that are pinned in tests/interop, and again when those change.
 interop="$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/tmp/interop"
-pinned="$(cat tests/interop/package-lock.json tests/interop/requirements.txt tests/interop/api-requirements.txt)"
+pinned="$(cat tests/interop/package-lock.json tests/interop/requirements.txt tests/interop/api-requirements.txt tests/inbox/moto-requirements.txt)"
 if [ "$(cat "$interop/pinned" 2>/dev/null)" != "$pinned" ]; then
-    say 'Installing the official verifiers of Standard Webhooks, and what reads OpenAPI documents'
+    say 'Installing the official verifiers of Standard Webhooks, what reads OpenAPI documents, and a server that behaves like Amazon SQS'
     rm -rf "$interop"
     mkdir -p "$interop"
     cp tests/interop/package.json tests/interop/package-lock.json "$interop/"
@@ -100,6 +100,8 @@ if [ "$(cat "$interop/pinned" 2>/dev/null)" != "$pinned" ]; then
         -r tests/interop/requirements.txt || fail 'pip could not install what tests/interop/requirements.txt names'
     PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$interop/api" \
         -r tests/interop/api-requirements.txt || fail 'pip could not install what tests/interop/api-requirements.txt names'
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$interop/moto" \
+        -r tests/inbox/moto-requirements.txt || fail 'pip could not install what tests/inbox/moto-requirements.txt names'
     printf '%s\n' "$pinned" >"$interop/pinned"
 fi
 [ "$only_interop" = 0 ] || exit 0

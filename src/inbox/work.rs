@@ -144,11 +144,17 @@ impl Work {
             Opened::NotYet(reason) => {
                 // If keys are changed in the wrong order, the right key will be added soon.
                 let ending = Worked::Unopened(reason).ending(&options.retries, round_attempt, random());
+                if matches!(ending, Ending::Dead { .. }) {
+                    observe::inbox_died_unread();
+                }
                 return self.finish(&held, &*name, ending).await;
             }
         };
         let ending = match restored {
-            Err(reason) => Ending::Dead { reason },
+            Err(reason) => {
+                observe::inbox_died_unread();
+                Ending::Dead { reason }
+            }
             Ok((mut request, delivery)) => {
                 let working = observe::Working::begin(&delivery, &name, attempt);
                 let is_ours = self.unhandled == Unhandled::Acknowledged || self.handler.handles(&delivery);

@@ -176,6 +176,12 @@ pub(crate) fn inbox_failed(call: &'static str, cause: &(dyn std::error::Error + 
     inbox_meter::failed(call);
 }
 
+/// An event is dead that was not begun: whose it is cannot be read.
+#[cfg(feature = "inbox")]
+pub(crate) fn inbox_died_unread() {
+    inbox_meter::died("unknown");
+}
+
 /// What there is of an inbox.
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_stats(consumer: &str, depth: &InboxDepth) {

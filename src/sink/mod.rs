@@ -9,6 +9,7 @@
 //! | queue | feature | |
 //! |---|---|---|
 //! | NATS JetStream | `nats` | `sink::nats::JetStream` |
+//! | Amazon SQS | `sqs` | `sink::sqs::Sqs` |
 //! | one of your own | | a type with [`Sink`], [`SinkQueue`] and [`SinkHold`] |
 //!
 //! Rules:
@@ -112,6 +113,8 @@ mod received;
 mod service;
 #[allow(clippy::module_inception)] // `Sink` has a file of its own, as every public type.
 mod sink;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 mod worker;
 
 pub use self::{

@@ -400,6 +400,26 @@ async fn a_consumer_that_was_deleted_is_made_again() {
     worker.stop().await;
 }
 
+/// Why acknowledgements are requests here: the client's own call succeeds although nobody has heard it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn double_ack_of_the_client_succeeds_although_its_consumer_is_gone() {
+    let server = NatsServer::start();
+    let (queue, context) = (open(&server).await, context(&server).await);
+    send(&app(queue), order("1")).await;
+    let stream = context.get_stream("WEBHOOKS").await.unwrap();
+    let config = jetstream::consumer::pull::Config { durable_name: Some("webhooks".into()), ..Default::default() };
+    let consumer = stream.create_consumer(config).await.unwrap();
+    let mut messages = std::pin::pin!(consumer.fetch().max_messages(1).messages().await.unwrap());
+    let message =
+        std::future::poll_fn(|cx| futures_core::Stream::poll_next(messages.as_mut(), cx)).await.unwrap().unwrap();
+    stream.delete_consumer("webhooks").await.unwrap();
+
+    message.double_ack().await.unwrap();
+    assert_eq!(waiting(&context).await, 1, "it was not acknowledged");
+    let asked = context.client().request(message.reply.clone().unwrap(), "+ACK".into()).await.unwrap_err();
+    assert_eq!(asked.kind(), async_nats::RequestErrorKind::NoResponders);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_can_write_into_the_queue_can_forge_an_event_unless_messages_are_sealed() {
     let (server, shop) = (NatsServer::start(), Shop::default());

@@ -12,6 +12,8 @@ mod postgres;
 mod sealed;
 mod shop;
 mod sqlite;
+#[cfg(feature = "sqs")]
+mod sqs;
 mod stores;
 mod working;
 

@@ -33,6 +33,7 @@ const FORBIDDEN: &[&str] = &[
     "tokio-rustls",
     // Clients of queues.
     "async-nats",
+    "aws-sdk-sqs",
     // Database drivers.
     "diesel",
     "libsqlite3-sys",

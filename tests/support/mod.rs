@@ -23,6 +23,8 @@ pub(crate) mod logs;
 pub(crate) mod once;
 #[cfg(all(feature = "send", feature = "sqlite"))]
 pub(crate) mod outbox;
+#[cfg(feature = "sqs")]
+pub(crate) mod moto_server;
 pub(crate) mod nats_server;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres_server;
