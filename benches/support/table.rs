@@ -2,7 +2,10 @@
 //! counts are exact, and a wrong one ends the run.
 #![allow(dead_code)] // Each bench uses a part of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 /// A median, and the quartiles around it.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +20,12 @@ impl Ratio {
         values.sort_by(f64::total_cmp);
         let at = |part: usize| values[(values.len() - 1) * part / 4];
         Self { low: at(1), middle: at(2), high: at(3) }
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.middle, self.low, self.high)
     }
 }
 
@@ -54,7 +63,7 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, name: &str, ratio: Ratio, reach: Option<f64>) {
-        let measured = format!("{:.2} ({:.2} to {:.2})", ratio.middle, ratio.low, ratio.high);
+        let measured = ratio.to_string();
         let verdict = match reach {
             None => "",
             Some(_) if self.is_quick => "not measured",
