@@ -2,6 +2,9 @@
 //! result.
 
 use std::{
+    env,
+    ffi::OsStr,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -24,7 +27,10 @@ use tower_webhooks::store::PostgresStore;
 
 #[cfg(feature = "postgres")]
 use crate::postgres_server::PostgresServer;
-use crate::{Receiver, cpu, table::now};
+use crate::{
+    Receiver, cpu,
+    table::{Ratio, now},
+};
 
 /// A tenant can have no more.
 const EACH_TENANT: usize = 100;
@@ -32,39 +38,131 @@ const EACH_TENANT: usize = 100;
 const DISPATCHERS: usize = 64;
 
 pub(crate) fn print(is_quick: bool) {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let sizes: &[(usize, usize)] =
-        if is_quick { &[(1, 20), (100, 200)] } else { &[(1, 2000), (100, 5000), (1000, 5000)] };
-    // Of which some endpoints share one: 1,000 endpoints are of 100 hosts.
-    let receiver = Receiver::start(100);
-
-    #[cfg(feature = "postgres")]
-    let server = PostgresServer::careful();
-
     println!("deliveries of 1 KiB by one worker, all of them dispatched before:\n");
     println!(
         "| {:<10} | {:>9} | {:>12} | {:>18} | {:>12} | {:>15} |",
         "store", "endpoints", "deliveries/s", "CPU, us a delivery", "messages/s", "by 64 at once/s"
     );
     println!("|{0:-<12}|{0:->11}|{0:->14}|{0:->20}|{0:->14}|{0:->17}|", "");
+    let sizes: &[(usize, usize)] =
+        if is_quick { &[(1, 20), (100, 200)] } else { &[(1, 2000), (100, 5000), (1000, 5000)] };
     for (endpoints, deliveries) in sizes.iter().copied() {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
-        let sqlite = runtime.block_on(SqliteStore::connect(&url)).unwrap();
-        let memory = MemoryOutbox::new();
-        for (name, measured) in [
-            ("SQLite", runtime.block_on(run(sqlite, &receiver, endpoints, deliveries))),
-            #[cfg(feature = "postgres")]
-            (
-                "PostgreSQL",
-                runtime.block_on(async { run(postgres(&server).await, &receiver, endpoints, deliveries).await }),
-            ),
-            ("memory", runtime.block_on(run(memory, &receiver, endpoints, deliveries))),
-        ] {
-            let Measured { rate, cpu, dispatched, at_once } = measured;
+        for kind in Kind::ALL {
+            let Measured { rate, cpu, dispatched, at_once } = Size { kind, endpoints, deliveries }.measured(true);
             println!(
-                "| {name:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} | {at_once:>15.0} |"
+                "| {:<10} | {endpoints:>9} | {rate:>12.0} | {cpu:>18.0} | {dispatched:>12.0} | {at_once:>15.0} |",
+                kind.name()
             );
+        }
+    }
+}
+
+/// Prints how many deliveries there were in a second, and how much of the CPU one took, for [`beside`].
+pub(crate) fn once(arguments: &[&str]) {
+    let [store, endpoints, deliveries] = arguments else { panic!("a store, and how many endpoints and deliveries") };
+    let kind = *Kind::ALL.iter().find(|kind| kind.name() == *store).expect("a store of the table");
+    let size = Size { kind, endpoints: endpoints.parse().unwrap(), deliveries: deliveries.parse().unwrap() };
+    let Measured { rate, cpu, .. } = size.measured(false);
+    println!("{rate} {cpu}");
+}
+
+/// Lets this program and the same bench of another commit take turns, and prints what they have measured in the median round.
+/// Each turn is a process of its own.
+pub(crate) fn beside(other: &str, only: Option<&str>, rounds: usize) {
+    let ours = env::current_exe().unwrap();
+    println!(
+        "deliveries of 1 KiB by one worker: medians of {rounds} rounds, this build / the other one, quartiles in brackets\n"
+    );
+    println!(
+        "| {:<10} | {:>9} | {:>14} | {:<23} | {:>11} | {:<23} |",
+        "store", "endpoints", "deliveries/s", "ratio", "CPU, us", "ratio"
+    );
+    println!("|{0:-<12}|{0:->11}|{0:->16}|{0:-<25}|{0:->13}|{0:-<25}|", "");
+    for kind in Kind::ALL.into_iter().filter(|kind| only.is_none_or(|only| only == kind.name())) {
+        for (endpoints, deliveries) in [(1, 2000), (100, 5000), (1000, 5000)] {
+            let mut measured: [Vec<[f64; 2]>; 2] = Default::default();
+            for round in 0..rounds {
+                for turn in 0..2 {
+                    // Nobody always comes after the other one.
+                    let index = (turn + round) % 2;
+                    let program = if index == 0 { ours.as_os_str() } else { OsStr::new(other) };
+                    measured[index].push(turn_of(program, kind, endpoints, deliveries));
+                }
+            }
+            let column = |which: usize| {
+                let ratios = measured[0].iter().zip(&measured[1]).map(|(ours, other)| ours[which] / other[which]);
+                let median = |index: usize| Ratio::of(measured[index].iter().map(|one| one[which]).collect()).middle;
+                (format!("{:.0} / {:.0}", median(0), median(1)), Ratio::of(ratios.collect()).to_string())
+            };
+            let (rates, rate) = column(0);
+            let (times, time) = column(1);
+            println!("| {:<10} | {endpoints:>9} | {rates:>14} | {rate:<23} | {times:>11} | {time:<23} |", kind.name());
+        }
+    }
+}
+
+fn turn_of(program: &OsStr, kind: Kind, endpoints: usize, deliveries: usize) -> [f64; 2] {
+    let arguments = ["once".to_owned(), kind.name().to_owned(), endpoints.to_string(), deliveries.to_string()];
+    let output = Command::new(program).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{program:?} measures {}", kind.name());
+    let line = String::from_utf8(output.stdout).unwrap();
+    let numbers: Vec<f64> = line.split_whitespace().map(|number| number.parse().expect("two numbers")).collect();
+    numbers.try_into().expect("two numbers")
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Memory,
+    #[cfg(feature = "postgres")]
+    Postgres,
+    Sqlite,
+}
+
+impl Kind {
+    const ALL: [Self; if cfg!(feature = "postgres") { 3 } else { 2 }] = [
+        Self::Sqlite,
+        #[cfg(feature = "postgres")]
+        Self::Postgres,
+        Self::Memory,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            #[cfg(feature = "postgres")]
+            Self::Postgres => "PostgreSQL",
+            Self::Sqlite => "SQLite",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    kind: Kind,
+    endpoints: usize,
+    deliveries: usize,
+}
+
+impl Size {
+    fn measured(self, with_dispatchers: bool) -> Measured {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        // Of which some endpoints share one: 1,000 endpoints are of 100 hosts.
+        let receiver = Receiver::start(100);
+        match self.kind {
+            Kind::Memory => runtime.block_on(run(MemoryOutbox::new(), &receiver, self, with_dispatchers)),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => {
+                let server = PostgresServer::careful();
+                let store = runtime.block_on(postgres(&server));
+                runtime.block_on(run(store, &receiver, self, with_dispatchers))
+            }
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}", folder.path().join("outbox.db").display());
+                let store = runtime.block_on(SqliteStore::connect(&url)).unwrap();
+                runtime.block_on(run(store, &receiver, self, with_dispatchers))
+            }
         }
     }
 }
@@ -85,7 +183,8 @@ struct Measured {
     at_once: f64,
 }
 
-async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, deliveries: usize) -> Measured {
+async fn run(store: impl OutboxStore, receiver: &Receiver, size: Size, with_dispatchers: bool) -> Measured {
+    let Size { endpoints, deliveries, .. } = size;
     let (done, all_done) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let hook = (done.clone(), all_done.clone());
     let policy = DestinationPolicy::default()
@@ -130,6 +229,16 @@ async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, del
     stop.send(()).unwrap();
     worker.await.unwrap();
 
+    let mut measured = Measured {
+        rate: deliveries as f64 / time.as_secs_f64(),
+        cpu: taken.as_secs_f64() * 1e6 / deliveries as f64,
+        dispatched,
+        at_once: 0.0,
+    };
+    if !with_dispatchers {
+        return measured;
+    }
+
     // The same messages under other ids.
     let (start, next) = (now(), Arc::new(AtomicUsize::new(0)));
     let mut tasks = JoinSet::new();
@@ -142,14 +251,8 @@ async fn run(store: impl OutboxStore, receiver: &Receiver, endpoints: usize, del
         });
     }
     tasks.join_all().await;
-    let at_once = messages.len() as f64 / start.elapsed().as_secs_f64();
-
-    Measured {
-        rate: deliveries as f64 / time.as_secs_f64(),
-        cpu: taken.as_secs_f64() * 1e6 / deliveries as f64,
-        dispatched,
-        at_once,
-    }
+    measured.at_once = messages.len() as f64 / start.elapsed().as_secs_f64();
+    measured
 }
 
 fn tenant(number: usize) -> String {

@@ -5,10 +5,14 @@
 //! cargo bench --all-features --bench send                  all of it, in some minutes
 //! cargo bench --all-features --bench send -- --quick       a little of it, to see that it runs; the times mean nothing
 //! cargo bench --all-features --bench send -- client        one part: `client`, `fan-out` or `deliveries`
+//! cargo bench --all-features --bench send -- beside PATH   the deliveries, beside the program of this bench of another commit
 //! ```
 //!
-//! docs/performance.md says what is measured, and how to read it. The receivers are a process of their own, so that
-//! this process measures only the sender. It needs Linux, which reports a thread's CPU time in a file.
+//! `beside` takes the name of a store after the path, and then the number of rounds. The other commit needs these files of `benches/`;
+//! `cargo bench --no-run` prints the path of its program.
+//!
+//! docs/performance.md says what is measured, and how to read it. The receivers are a process of their own, so that what
+//! this process takes is the sender's alone. Linux is needed, which tells a thread's CPU time in a file.
 #![allow(missing_docs, clippy::print_stdout)] // It prints tables.
 #![allow(clippy::unwrap_used)] // It may end where a server must not.
 
@@ -38,6 +42,10 @@ fn main() {
         let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let (is_quick, part) = match arguments[..] {
+            ["once", ..] => return deliveries::once(&arguments[1..]),
+            ["beside", other] => return deliveries::beside(other, None, 5),
+            ["beside", other, store] => return deliveries::beside(other, Some(store), 5),
+            ["beside", other, store, rounds] => return deliveries::beside(other, Some(store), rounds.parse().unwrap()),
             [] => (false, None),
             ["--quick"] => (true, None),
             [part @ ("client" | "fan-out" | "deliveries")] => (false, Some(part)),

@@ -2,7 +2,10 @@
 //! asserted; counts are exact, and a wrong one ends the run.
 #![allow(dead_code)] // Each bench uses a part of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 /// A median, and the quartiles around it.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +23,13 @@ impl Ratio {
     }
 }
 
-/// Runs both alternately, and returns the ratio of the first to the second in the median round.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2} to {:.2})", self.middle, self.low, self.high)
+    }
+}
+
+/// Lets both take turns, and tells the ratio of the first to the second in the median round.
 pub(crate) fn rounds_of(rounds: usize, contestants: &mut [&mut dyn FnMut() -> Duration; 2]) -> Ratio {
     let mut ratios = Vec::with_capacity(rounds);
     // The first two rounds warm up caches, branch predictors and the allocator.
@@ -54,7 +63,7 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, name: &str, ratio: Ratio, reach: Option<f64>) {
-        let measured = format!("{:.2} ({:.2} to {:.2})", ratio.middle, ratio.low, ratio.high);
+        let measured = ratio.to_string();
         let verdict = match reach {
             None => "",
             Some(_) if self.is_quick => "not measured",

@@ -20,6 +20,8 @@ mod model;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(all(feature = "sqlite", feature = "tracing"))]
+mod statements;
 #[cfg(all(feature = "conformance", feature = "sqlite"))]
 mod stores;
 #[cfg(all(feature = "axum", feature = "postgres", feature = "sqlite"))]

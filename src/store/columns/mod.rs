@@ -26,4 +26,4 @@ pub(super) use self::{
 #[cfg(feature = "sqlite")]
 pub(super) use self::labels::labels;
 #[cfg(feature = "sqlite")]
-pub(super) use self::state::{PENDING, SENDING};
+pub(super) use self::state::PENDING;

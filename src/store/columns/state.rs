@@ -2,7 +2,7 @@ use crate::send::DeliveryState;
 
 // The numbers are in the statements of both databases too. They never change: rows have them.
 pub(in crate::store) const PENDING: i64 = 0;
-pub(in crate::store) const SENDING: i64 = 1;
+const SENDING: i64 = 1;
 const HELD: i64 = 2;
 const DELIVERED: i64 = 3;
 const REFUSED: i64 = 4;

@@ -17,6 +17,10 @@ use crate::error::RandomnessError;
 pub struct EndpointId(u128);
 
 impl EndpointId {
+    /// The first and the last id, for ranges.
+    #[cfg_attr(not(feature = "idempotency"), allow(dead_code))] // The store in memory has such ranges.
+    pub(crate) const RANGE: (Self, Self) = (Self(0), Self(u128::MAX));
+
     /// Creates a random id.
     ///
     /// # Errors

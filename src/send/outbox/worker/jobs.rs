@@ -1,4 +1,9 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use tokio::time::Instant;
@@ -123,7 +128,17 @@ impl Queue for Jobs {
             let after = outcome::after(&self.shared().retries, &result, leased.round_attempt, random);
             let mut finish = outcome::finish(&result, after);
             finish.notice = outcome::notice(&leased.endpoint, &opened.url, after);
-            let (fenced, disabled) = self.finish(&leased, finish).await;
+            let mut finishing = pin!(self.finish(&leased, finish));
+            let mut is_begun = false;
+            let (fenced, disabled) = poll_fn(|cx| {
+                let finished = finishing.as_mut().poll(cx);
+                if finished.is_pending() && !std::mem::replace(&mut is_begun, true) {
+                    // A lease that comes with it may share its transaction, and finds the place that this delivery leaves.
+                    self.shared().wake();
+                }
+                finished
+            })
+            .await;
             if fenced == Fenced::Stale {
                 // Another worker has the delivery now, and calls the hooks for it.
                 return;

@@ -1,6 +1,6 @@
-use std::{sync::Arc, time::Duration};
+use std::{iter::repeat_n, sync::Arc, time::Duration};
 
-use super::tables::Tables;
+use super::tables::{Delivery, Endpoint, Tables};
 use crate::{
     clock::Millis,
     send::{
@@ -11,34 +11,25 @@ use crate::{
 
 impl Tables {
     pub(super) fn lease(&mut self, request: &LeaseRequest, now: Millis) -> Leases {
-        let ready = self.ready(now).filter(|endpoint| {
-            let in_flight = self.in_flight(endpoint.record.id, now);
-            endpoint.health.room(in_flight, endpoint.record.settings.rate_limit, now) > 0
-        });
-        let mut candidates: Vec<_> = ready
-            .map(|endpoint| {
-                let record = &endpoint.record;
-                (endpoint.served_at, record.id, endpoint.health.proven, record.tenant.clone())
-            })
-            .collect();
-        candidates.sort_unstable();
-
-        let mut shares = Shares::new(request, candidates.iter().map(|(_, _, proven, _)| *proven));
-        let (mut leased, mut has_served) = (Vec::new(), false);
-        for (_, id, proven, tenant) in &candidates {
+        self.advance(now);
+        let (proven, unproven) = self.ready_counts();
+        let mut shares = Shares::new(request, repeat_n(true, proven).chain(repeat_n(false, unproven)));
+        let mut all = Vec::new();
+        for endpoint in self.ready() {
             if shares.is_used_up() {
                 break;
             }
-            let share = shares.next(*proven, tenant);
+            let (proven, tenant) = (endpoint.health.proven, &*endpoint.record.tenant);
+            let share = shares.next(proven, tenant);
             if share == 0 {
                 continue;
             }
-            let Some(waiting) = self.waiting_of(*id, now) else { continue };
-            let Some(served) = serve(waiting, share, request.lease, now) else { continue };
-            shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), *proven, tenant);
-            leased.extend(self.write(request, served, now));
-            has_served = true;
+            let Some(served) = serve(self.waiting_of(endpoint, now), share, request.lease, now) else { continue };
+            shares.took(u32::try_from(served.leased.len()).unwrap_or(u32::MAX), proven, tenant);
+            all.push(served);
         }
+        let has_served = !all.is_empty();
+        let leased: Vec<_> = all.into_iter().flat_map(|served| self.write(request, served, now)).collect();
         let next_due = match (leased.is_empty(), has_served) {
             (true, false) => self.next_due(now),
             // More deliveries may be due after those that were cancelled or parked.
@@ -49,36 +40,44 @@ impl Tables {
         Leases::new(leased, next_due.map(until))
     }
 
-    /// Collects the waiting deliveries of an endpoint.
-    fn waiting_of(&mut self, id: EndpointId, now: Millis) -> Option<Waiting> {
-        if self.endpoints.get(&id)?.health.in_order {
-            self.take_back(id, now);
-        }
-        let endpoint = self.endpoints.get(&id)?;
+    /// Gathers what waits for an endpoint.
+    fn waiting_of(&self, endpoint: &Endpoint, now: Millis) -> Waiting {
+        let id = endpoint.record.id;
         let mut waiting = Waiting::new(endpoint.record.clone(), endpoint.health);
         waiting.in_flight = self.in_flight(id, now);
-        let due = |most: u32| {
-            self.due(id, now).take(most as usize).map(|(number, delivery)| {
-                let stored = self.messages.get(&delivery.message);
-                let mut due = Due::new(SentDeliveryId::from_u64(number), delivery.created_at, delivery.due_at);
-                due.attempt = delivery.attempt;
-                due.dispatched_at = stored.map(|stored| stored.created_at);
-                due.has_content = stored.is_some_and(|stored| stored.message.is_some());
-                due.resent_after = delivery.resent_after;
-                due.order_key.clone_from(&delivery.order_key);
-                (due.is_behind, due.is_beside) = self.turn(number, delivery, now);
-                due
-            })
+        let as_due = |number: u64, delivery: &Delivery, due_at: Millis| {
+            let stored = self.messages.get(&delivery.message);
+            let mut due = Due::new(SentDeliveryId::from_u64(number), delivery.created_at, due_at);
+            due.attempt = delivery.attempt;
+            due.dispatched_at = stored.map(|stored| stored.created_at);
+            due.has_content = stored.is_some_and(|stored| stored.message.is_some());
+            due.resent_after = delivery.resent_after;
+            due.order_key.clone_from(&delivery.order_key);
+            (due.is_behind, due.is_beside) = self.turn(number, delivery, now);
+            due
         };
-        let is_behind = due(MOST_DUE).any(|due| due.is_behind);
-        waiting.due = due(if is_behind { MOST_PARKED } else { MOST_DUE }).collect();
-        Some(waiting)
+        if endpoint.health.in_order {
+            // Deliveries whose worker died return to their places, in `write`.
+            let pending = self.due(id, now).filter(|(_, one)| one.state == DeliveryState::Pending);
+            let pending = pending.map(|(number, one)| (number, one, one.due_at)).take(MOST_PARKED as usize);
+            let died = self.died(id, now).filter(|(_, one)| one.created_at <= now);
+            let mut due: Vec<_> = pending.chain(died.map(|(number, one)| (number, one, one.created_at))).collect();
+            due.sort_unstable_by_key(|(number, _, due_at)| (*due_at, *number));
+            let due = |most: u32| due.iter().take(most as usize).map(|(number, one, at)| as_due(*number, one, *at));
+            let is_behind = due(MOST_DUE).any(|due| due.is_behind);
+            waiting.due = due(if is_behind { MOST_PARKED } else { MOST_DUE }).collect();
+        } else {
+            let due =
+                |most: u32| self.due(id, now).take(most as usize).map(|(number, one)| as_due(number, one, one.due_at));
+            let is_behind = due(MOST_DUE).any(|due| due.is_behind);
+            waiting.due = due(if is_behind { MOST_PARKED } else { MOST_DUE }).collect();
+        }
+        waiting
     }
 
     /// Returns deliveries whose worker died to their places.
     fn take_back(&mut self, id: EndpointId, now: Millis) {
-        let died = self.due(id, now).filter(|(_, delivery)| delivery.state == DeliveryState::Sending);
-        for number in died.map(|(number, _)| number).collect::<Vec<_>>() {
+        for number in self.died(id, now).map(|(number, _)| number).collect::<Vec<_>>() {
             self.change(number, |delivery| {
                 (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Pending, delivery.created_at, None);
             });
@@ -87,6 +86,9 @@ impl Tables {
 
     fn write(&mut self, request: &LeaseRequest, served: Served, now: Millis) -> Vec<LeasedDelivery> {
         let Served { endpoint, health, leased, gone, parked, .. } = served;
+        if health.in_order {
+            self.take_back(endpoint.id, now);
+        }
         for due in &parked {
             self.change(due.id.to_u64(), |delivery| {
                 (delivery.state, delivery.due_at, delivery.token) = (DeliveryState::Pending, PARKED_DUE, None);
@@ -158,6 +160,28 @@ mod tests {
             let gone = tables.deliveries().find(|(_, delivery)| delivery.state == DeliveryState::Cancelled).unwrap().1;
             assert_eq!((gone.attempt, gone.due_at, gone.token), (0, 2000, None));
         }
+    }
+
+    /// A worker asks again whenever one of its many jobs has ended.
+    #[test]
+    fn endpoints_of_which_much_is_due_are_not_read_for_a_lease_of_one() {
+        let (mut tables, _) = tables(false);
+        for _ in 1..5_000 {
+            let sealed = Sealed::new("", &b""[..]);
+            let settings =
+                EndpointSettings::new("https://example.com/", vec!["*".into()], Style::StandardWebhooks, sealed);
+            let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+            tables.add_endpoint(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH));
+        }
+        tables.dispatch(&[Message::new("a", "x").unwrap(), Message::new("b", "x").unwrap()], 1000);
+        let began = monotonic();
+        for look in 0..10_000 {
+            let request = LeaseRequest::new(LeaseToken::random().unwrap(), Duration::from_secs(60), 1);
+            assert_eq!(tables.lease(&request, 2000 + look / 100).deliveries.len(), 1);
+        }
+        // With a look at all of them each time it would take a minute or more.
+        let took = monotonic().saturating_sub(began);
+        assert!(took < Duration::from_secs(10), "{took:?}");
     }
 
     /// The cost of a lease depends on what it leases, and not on what only waits, is held, or has ended.

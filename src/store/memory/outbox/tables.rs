@@ -35,9 +35,17 @@ pub(super) struct Tables {
     keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
     /// Those of them that are being sent.
     sending_keys: BTreeSet<(EndpointId, Arc<str>, u64)>,
-    /// From when on something of an enabled endpoint may be leased, and the entry of each endpoint.
+    /// From when on something of an enabled endpoint may be leased.
     looks: BTreeSet<(Millis, EndpointId)>,
-    looked_at: HashMap<EndpointId, Millis>,
+    /// The endpoints of which something may be leased at `clock` and that have room for it, by when they were served last, and how
+    /// many of them are proven and are not.
+    ready: BTreeSet<(Millis, EndpointId)>,
+    proven: usize,
+    unproven: usize,
+    /// What the two above have of each endpoint.
+    entries: HashMap<EndpointId, Entry>,
+    /// The time of the last lease.
+    clock: Millis,
     last: u64,
 }
 
@@ -48,6 +56,14 @@ pub(super) struct Endpoint {
     pub(super) record: EndpointRecord,
     pub(super) health: Health,
     pub(super) served_at: Millis,
+}
+
+/// What the indexes have of an endpoint.
+#[derive(Clone, Copy)]
+struct Entry {
+    look_at: Millis,
+    /// When it was served last and whether it is proven, if it is ready.
+    ready: Option<(Millis, bool)>,
 }
 
 pub(super) struct Stored {
@@ -336,10 +352,36 @@ impl Tables {
 
     // The questions of a worker.
 
-    /// Returns the enabled endpoints whose deliveries may be leased now, except those at their limit.
-    pub(super) fn ready(&self, now: Millis) -> impl Iterator<Item = &Endpoint> {
-        let ready = self.looks.iter().take_while(move |(at, _)| *at <= now);
-        ready.filter_map(|(_, id)| self.endpoints.get(id))
+    /// Brings the index of what is ready to a time, at which leases end and endpoints may be leased of.
+    pub(super) fn advance(&mut self, now: Millis) {
+        let before = std::mem::replace(&mut self.clock, now);
+        if now == before {
+            return;
+        }
+        let changed: Vec<_> = if now < before {
+            // The clock was set back.
+            self.entries.keys().copied().collect()
+        } else {
+            let (since, (first, last)) = (before.saturating_add(1), EndpointId::RANGE);
+            let looked_at = self.looks.range((since, first)..=(now, last)).map(|(_, id)| *id);
+            let ended = self.lease_ends.range((since, 0)..=(now, u64::MAX));
+            let ended = ended.filter_map(|(_, number)| Some(self.deliveries.get(number)?.endpoint));
+            looked_at.chain(ended).collect()
+        };
+        for id in changed {
+            self.refresh(id);
+        }
+    }
+
+    /// Returns how many endpoints are ready that are proven, and how many that are not.
+    pub(super) fn ready_counts(&self) -> (usize, usize) {
+        (self.proven, self.unproven)
+    }
+
+    /// Returns the endpoints of which something may be leased at the time of [`advance`](Self::advance) and that have room for it,
+    /// those that waited longest first.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &Endpoint> {
+        self.ready.iter().filter_map(|(_, id)| self.endpoints.get(id))
     }
 
     pub(super) fn in_flight(&self, endpoint: EndpointId, now: Millis) -> u32 {
@@ -353,6 +395,12 @@ impl Tables {
         due.filter_map(|(.., number)| Some((*number, self.deliveries.get(number)?)))
     }
 
+    /// Returns an endpoint's deliveries whose lease has passed.
+    pub(super) fn died(&self, endpoint: EndpointId, now: Millis) -> impl Iterator<Item = (u64, &Delivery)> {
+        let died = self.sending.range((endpoint, Millis::MIN, 0)..=(endpoint, now, u64::MAX));
+        died.filter_map(|(.., number)| Some((*number, self.deliveries.get(number)?)))
+    }
+
     /// Returns what was leased in the order in which the leases end.
     pub(super) fn leased(&self) -> impl Iterator<Item = (Millis, u64)> {
         self.lease_ends.iter().copied()
@@ -361,7 +409,7 @@ impl Tables {
     /// Returns when something may be leased next that may not be leased now: it becomes due, or a lease ends.
     pub(super) fn next_due(&self, now: Millis) -> Option<Millis> {
         let later = now.saturating_add(1);
-        let looked_at = self.looks.iter().map(|(at, _)| *at).find(|at| *at > now);
+        let looked_at = self.looks.range((later, EndpointId::RANGE.0)..).next().map(|(at, _)| *at);
         let lease_ends = self.lease_ends.range((later, 0)..).next().map(|(at, _)| *at);
         looked_at.into_iter().chain(lease_ends).min()
     }
@@ -400,19 +448,115 @@ impl Tables {
         }
     }
 
-    /// Updates the time at which one of an endpoint's deliveries may be leased.
+    /// Updates when something of an endpoint may be leased, and whether it is ready.
     fn refresh(&mut self, id: EndpointId) {
-        if let Some(at) = self.looked_at.remove(&id) {
-            self.looks.remove(&(at, id));
-        }
-        let Some(endpoint) = self.endpoints.get(&id).filter(|endpoint| endpoint.record.disabled.is_none()) else {
-            return;
+        let entry = self.entry(id);
+        let before = match entry {
+            Some(entry) => self.entries.insert(id, entry),
+            None => self.entries.remove(&id),
         };
-        let first = self.waiting.range((id, Millis::MIN, 0)..=(id, Millis::MAX, u64::MAX)).next();
-        if let Some((_, due_at, _)) = first {
-            let at = (*due_at).max(endpoint.health.ready_at(endpoint.record.settings.rate_limit));
-            self.looks.insert((at, id));
-            self.looked_at.insert(id, at);
+        let look_at = |entry: Option<Entry>| entry.map(|entry| entry.look_at);
+        if look_at(before) != look_at(entry) {
+            look_at(before).map(|at| self.looks.remove(&(at, id)));
+            look_at(entry).map(|at| self.looks.insert((at, id)));
+        }
+        let ready = |entry: Option<Entry>| entry.and_then(|entry| entry.ready);
+        if ready(before) != ready(entry) {
+            if let Some((served_at, proven)) = ready(before) {
+                self.ready.remove(&(served_at, id));
+                *(if proven { &mut self.proven } else { &mut self.unproven }) -= 1;
+            }
+            if let Some((served_at, proven)) = ready(entry) {
+                self.ready.insert((served_at, id));
+                *(if proven { &mut self.proven } else { &mut self.unproven }) += 1;
+            }
+        }
+    }
+
+    /// Returns what the indexes have to have of an endpoint: nothing where nothing of it waits.
+    fn entry(&self, id: EndpointId) -> Option<Entry> {
+        let endpoint = self.endpoints.get(&id).filter(|endpoint| endpoint.record.disabled.is_none())?;
+        let due_at = self.due_times(id).next()?;
+        let limit = endpoint.record.settings.rate_limit;
+        let look_at = due_at.max(endpoint.health.ready_at(limit));
+        let has_room = || endpoint.health.room(self.in_flight(id, self.clock), limit, self.clock) > 0;
+        let is_ready = look_at <= self.clock && has_room();
+        Some(Entry { look_at, ready: is_ready.then_some((endpoint.served_at, endpoint.health.proven)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::Tables;
+    use crate::send::{
+        After, EndpointDraft, EndpointId, EndpointRecord, EndpointSettings, Finish, LeaseRequest, LeaseToken, Message,
+        Sealed, Style,
+    };
+
+    /// What the index has is what a look at all endpoints finds, whatever happens, also if the clock is set back.
+    #[test]
+    fn the_index_of_what_is_ready_is_that_of_a_look_at_everything() {
+        let mut random = 7_u64;
+        let mut below = |most: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % most
+        };
+        let (mut tables, mut now, mut leased) = (Tables::default(), 1_000_000, Vec::new());
+        for step in 0..4_000 {
+            let some = tables.endpoints.keys().nth(below(8) as usize).copied();
+            match (below(10), some) {
+                (0, None) => {
+                    let sealed = Sealed::new("", &b""[..]);
+                    let mut settings = EndpointSettings::new(
+                        "https://example.com/",
+                        vec!["*".into()],
+                        Style::StandardWebhooks,
+                        sealed,
+                    );
+                    settings.in_order = below(4) == 0;
+                    settings.rate_limit = (below(4) == 0).then(|| "3/s".parse().unwrap());
+                    let draft = EndpointDraft::new(EndpointId::random().unwrap(), "", settings);
+                    tables.add_endpoint(EndpointRecord::new(draft, SystemTime::UNIX_EPOCH));
+                }
+                (0, Some(id)) if below(20) == 0 => _ = tables.remove_endpoint(id),
+                (1, Some(id)) => {
+                    let disabled = (below(3) == 0).then_some(crate::send::DisabledReason::Asked);
+                    _ = tables.switch(id, disabled, now);
+                }
+                (2, _) => drop(tables.dispatch(&[Message::new("a", &step).unwrap()], now)),
+                (3..=5, _) => {
+                    let token = LeaseToken::random().unwrap();
+                    let request = LeaseRequest::new(token, Duration::from_secs(1 + below(60)), below(9) as u32);
+                    let leases = tables.lease(&request, now).deliveries;
+                    leased.extend(leases.iter().map(|one| (one.id.to_u64(), token)));
+                }
+                (6..=7, _) if !leased.is_empty() => {
+                    let (number, token) = leased.swap_remove(below(leased.len() as u64) as usize);
+                    let retry = After::Retry { wait: Duration::from_secs(below(30)) };
+                    let after = if below(3) == 0 { retry } else { After::Delivered };
+                    let _ = tables.finish(number, token, Finish::new(after), now);
+                }
+                (8, _) => now += below(20_000) as i64,
+                (9, _) if below(10) == 0 => now -= below(20_000) as i64,
+                _ => {}
+            }
+
+            tables.advance(now);
+            let found: Vec<_> = tables.ready().map(|one| (one.served_at, one.record.id)).collect();
+            let all = tables.endpoints.values().filter(|one| {
+                let due_at = tables.due_times(one.record.id).next();
+                let in_flight = tables.in_flight(one.record.id, now);
+                one.record.disabled.is_none()
+                    && due_at.is_some_and(|due_at| due_at <= now)
+                    && one.health.room(in_flight, one.record.settings.rate_limit, now) > 0
+            });
+            let proven = all.clone().filter(|one| one.health.proven).count();
+            let mut all: Vec<_> = all.map(|one| (one.served_at, one.record.id)).collect();
+            all.sort_unstable();
+            assert_eq!(found, all, "step {step}");
+            assert_eq!(tables.ready_counts(), (proven, all.len() - proven), "step {step}");
         }
     }
 }

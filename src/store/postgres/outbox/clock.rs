@@ -4,7 +4,7 @@
 use sqlx::Row;
 use tokio::time::{Instant, timeout_at};
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     clock::{Millis, after, before},
     error::StoreError,
@@ -19,7 +19,7 @@ use crate::{
 const CONTEXT: &str = "look for what was written before the clock went back";
 
 /// Returns `true` if the clock has gone back since this process looked for work last. The first time, the rows decide.
-pub(super) async fn went_back(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<bool, StoreError> {
+pub(super) async fn went_back(outbox: &Core, deadline: Instant, now: Millis) -> Result<bool, StoreError> {
     let last = match outbox.looks(now) {
         Some(looked_at) => Some(looked_at),
         None => {
@@ -36,13 +36,24 @@ pub(super) async fn went_back(outbox: &Outbox, deadline: Instant, now: Millis) -
     Ok(last.is_some_and(|last| last > now.saturating_add(TOLERATED)))
 }
 
+/// Corrects what was written before the clock went back, if it did. If that fails, the next look does it.
+pub(super) async fn correct(outbox: &Core, now: Millis) {
+    let correct = async {
+        let deadline = outbox.deadline().await?;
+        if went_back(outbox, deadline, now).await? { catch_up(outbox, deadline, now).await } else { Ok(()) }
+    };
+    if correct.await.is_err() {
+        outbox.looks(Millis::MAX);
+    }
+}
+
 /// Ends leases and rests that end later than is possible, makes due what was dispatched before the clock went back, and
 /// has endpoints with something due looked at.
-pub(super) async fn catch_up(outbox: &Outbox, deadline: Instant, now: Millis) -> Result<(), StoreError> {
+pub(super) async fn catch_up(outbox: &Core, deadline: Instant, now: Millis) -> Result<(), StoreError> {
     transaction!(outbox, deadline, CONTEXT, tx => catch_up_in(outbox, &mut tx, now))
 }
 
-async fn catch_up_in(outbox: &Outbox, tx: &mut Tx, now: Millis) -> Result<(), sqlx::Error> {
+async fn catch_up_in(outbox: &Core, tx: &mut Tx, now: Millis) -> Result<(), sqlx::Error> {
     // Endpoints before deliveries: every transaction locks them in this order.
     let rest = Value::from(after(now, LONGEST_ASKED_REST));
     tx.all(&outbox.statements.clock_endpoints, &[Value::from(now), rest]).await?;

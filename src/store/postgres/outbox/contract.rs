@@ -1,6 +1,6 @@
 use std::{any::Any, sync::Arc, time::SystemTime};
 
-use super::{deliveries, dispatch, endpoints, event_types, finish, history, lease, messages, purge, stats};
+use super::{deliveries, dispatch, endpoints, event_types, finish::Ended, history, messages, purge, stats};
 use crate::{
     boxed::BoxFuture,
     error::StoreError,
@@ -20,11 +20,11 @@ impl OutboxEndpoints for PostgresStore {
         endpoint: EndpointDraft,
         most: u32,
     ) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
-        Box::pin(endpoints::create(&self.inner.outbox, endpoint, most))
+        Box::pin(endpoints::create(&self.inner.outbox.core, endpoint, most))
     }
 
     fn endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<Option<EndpointRecord>, StoreError>> {
-        Box::pin(endpoints::get(&self.inner.outbox, id))
+        Box::pin(endpoints::get(&self.inner.outbox.core, id))
     }
 
     fn endpoints(
@@ -33,11 +33,11 @@ impl OutboxEndpoints for PostgresStore {
         after: Option<EndpointId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<EndpointRecord>, StoreError>> {
-        Box::pin(endpoints::list(&self.inner.outbox, tenant, after, limit))
+        Box::pin(endpoints::list(&self.inner.outbox.core, tenant, after, limit))
     }
 
     fn unreadable_endpoints(&self) -> BoxFuture<'_, Result<Vec<EndpointId>, StoreError>> {
-        Box::pin(endpoints::unreadable(&self.inner.outbox))
+        Box::pin(endpoints::unreadable(&self.inner.outbox.core))
     }
 
     fn change_endpoint(
@@ -46,7 +46,7 @@ impl OutboxEndpoints for PostgresStore {
         revision: u64,
         settings: EndpointSettings,
     ) -> BoxFuture<'_, Result<Fenced, StoreError>> {
-        Box::pin(endpoints::change(&self.inner.outbox, id, revision, settings))
+        Box::pin(endpoints::change(&self.inner.outbox.core, id, revision, settings))
     }
 
     fn switch_endpoint(
@@ -54,18 +54,18 @@ impl OutboxEndpoints for PostgresStore {
         id: EndpointId,
         disabled: Option<DisabledReason>,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(endpoints::switch(&self.inner.outbox, id, disabled))
+        Box::pin(endpoints::switch(&self.inner.outbox.core, id, disabled))
     }
 
     fn delete_endpoint(&self, id: EndpointId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(endpoints::delete(&self.inner.outbox, id))
+        Box::pin(endpoints::delete(&self.inner.outbox.core, id))
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl OutboxQueue for PostgresStore {
     fn dispatch(&self, messages: Vec<Message>) -> BoxFuture<'_, Result<Vec<Dispatched>, StoreError>> {
-        Box::pin(dispatch::dispatch(&self.inner.outbox, messages))
+        Box::pin(dispatch::dispatch(&self.inner.outbox.core, messages))
     }
 
     fn dispatch_in<'a>(
@@ -73,7 +73,7 @@ impl OutboxQueue for PostgresStore {
         connection: &'a mut (dyn Any + Send),
         messages: Vec<Message>,
     ) -> BoxFuture<'a, Result<Vec<Dispatched>, StoreError>> {
-        Box::pin(dispatch::dispatch_in(&self.inner.outbox, connection, messages))
+        Box::pin(dispatch::dispatch_in(&self.inner.outbox.core, connection, messages))
     }
 
     fn dispatch_to(
@@ -81,20 +81,21 @@ impl OutboxQueue for PostgresStore {
         endpoint: EndpointId,
         message: Message,
     ) -> BoxFuture<'_, Result<Option<SentDeliveryId>, StoreError>> {
-        Box::pin(dispatch::dispatch_to(&self.inner.outbox, endpoint, message))
+        Box::pin(dispatch::dispatch_to(&self.inner.outbox.core, endpoint, message))
     }
 
     fn listen<'a>(&'a self, wake: Box<dyn Fn() + Send + Sync + 'a>) -> BoxFuture<'a, ()> {
-        let outbox = &self.inner.outbox;
+        let outbox = &self.inner.outbox.core;
         Box::pin(listen(&outbox.server, &outbox.channel, wake))
     }
 
     fn notify(&self) {
-        self.inner.outbox.announce();
+        self.inner.outbox.core.announce();
     }
 
     fn lease(&self, request: LeaseRequest) -> BoxFuture<'_, Result<Leases, StoreError>> {
-        Box::pin(lease::lease(&self.inner.outbox, request))
+        let shared = &self.inner.outbox;
+        Box::pin(shared.group.lease(&shared.core, request))
     }
 
     fn finish(
@@ -103,14 +104,15 @@ impl OutboxQueue for PostgresStore {
         token: LeaseToken,
         finish: Finish,
     ) -> BoxFuture<'_, Result<(Fenced, Option<DisabledReason>), StoreError>> {
-        Box::pin(finish::finish(&self.inner.outbox, id, token, finish))
+        let shared = &self.inner.outbox;
+        Box::pin(shared.group.finish(&shared.core, Ended { id, token, end: finish }))
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl OutboxLog for PostgresStore {
     fn delivery(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Option<DeliveryRecord>, StoreError>> {
-        Box::pin(deliveries::get(&self.inner.outbox, id))
+        Box::pin(deliveries::get(&self.inner.outbox.core, id))
     }
 
     fn deliveries(
@@ -119,7 +121,7 @@ impl OutboxLog for PostgresStore {
         query: DeliveryQuery,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
-        Box::pin(deliveries::list(&self.inner.outbox, tenant, query, limit))
+        Box::pin(deliveries::list(&self.inner.outbox.core, tenant, query, limit))
     }
 
     fn all_deliveries(
@@ -128,11 +130,11 @@ impl OutboxLog for PostgresStore {
         before: Option<SentDeliveryId>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeliveryRecord>, StoreError>> {
-        Box::pin(deliveries::list_all(&self.inner.outbox, state, before, limit))
+        Box::pin(deliveries::list_all(&self.inner.outbox.core, state, before, limit))
     }
 
     fn message(&self, tenant: Arc<str>, id: String) -> BoxFuture<'_, Result<Option<MessageRecord>, StoreError>> {
-        Box::pin(messages::get(&self.inner.outbox, tenant, id))
+        Box::pin(messages::get(&self.inner.outbox.core, tenant, id))
     }
 
     fn messages(
@@ -141,43 +143,43 @@ impl OutboxLog for PostgresStore {
         query: MessageQuery,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<MessageRecord>, StoreError>> {
-        Box::pin(messages::list(&self.inner.outbox, tenant, query, limit))
+        Box::pin(messages::list(&self.inner.outbox.core, tenant, query, limit))
     }
 
     fn attempts(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<Vec<AttemptRecord>, StoreError>> {
-        Box::pin(deliveries::attempts(&self.inner.outbox, id))
+        Box::pin(deliveries::attempts(&self.inner.outbox.core, id))
     }
 
     fn resend(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(deliveries::resend(&self.inner.outbox, id))
+        Box::pin(deliveries::resend(&self.inner.outbox.core, id))
     }
 
     fn cancel(&self, id: SentDeliveryId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(deliveries::cancel(&self.inner.outbox, id))
+        Box::pin(deliveries::cancel(&self.inner.outbox.core, id))
     }
 
     fn recover(&self, id: EndpointId, recover: Recover, limit: u32) -> BoxFuture<'_, Result<Recovered, StoreError>> {
-        Box::pin(deliveries::recover(&self.inner.outbox, id, recover, limit))
+        Box::pin(deliveries::recover(&self.inner.outbox.core, id, recover, limit))
     }
 
     fn erase(&self, tenant: Arc<str>, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(purge::erase(&self.inner.outbox, tenant, limit))
+        Box::pin(purge::erase(&self.inner.outbox.core, tenant, limit))
     }
 
     fn purge(&self, retention: Retention, limit: u32) -> BoxFuture<'_, Result<u64, StoreError>> {
-        Box::pin(purge::purge(&self.inner.outbox, retention, limit))
+        Box::pin(purge::purge(&self.inner.outbox.core, retention, limit))
     }
 
     fn stats(&self, scope: Scope, since: u32, until: u32) -> BoxFuture<'_, Result<Vec<StatsCell>, StoreError>> {
-        Box::pin(stats::read(&self.inner.outbox, scope, since, until))
+        Box::pin(stats::read(&self.inner.outbox.core, scope, since, until))
     }
 
     fn backlog(&self, scope: Scope) -> BoxFuture<'_, Result<Backlog, StoreError>> {
-        Box::pin(stats::waiting(&self.inner.outbox, scope))
+        Box::pin(stats::waiting(&self.inner.outbox.core, scope))
     }
 
     fn sample_backlog(&self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(history::sample(&self.inner.outbox))
+        Box::pin(history::sample(&self.inner.outbox.core))
     }
 
     fn backlog_samples(
@@ -186,21 +188,21 @@ impl OutboxLog for PostgresStore {
         since: SystemTime,
         until: SystemTime,
     ) -> BoxFuture<'_, Result<Vec<BacklogSample>, StoreError>> {
-        Box::pin(history::read(&self.inner.outbox, step, since, until))
+        Box::pin(history::read(&self.inner.outbox.core, step, since, until))
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl OutboxCatalogue for PostgresStore {
     fn put_event_types(&self, event_types: Vec<EventTypeDefinition>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(event_types::put(&self.inner.outbox, event_types))
+        Box::pin(event_types::put(&self.inner.outbox.core, event_types))
     }
 
     fn event_types(&self) -> BoxFuture<'_, Result<Vec<EventTypeDefinition>, StoreError>> {
-        Box::pin(event_types::list(&self.inner.outbox))
+        Box::pin(event_types::list(&self.inner.outbox.core))
     }
 
     fn remove_event_type(&self, name: String) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(event_types::remove(&self.inner.outbox, name))
+        Box::pin(event_types::remove(&self.inner.outbox.core, name))
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{endpoints, moves, shared::Outbox};
+use super::{core::Core, endpoints, moves};
 use crate::{
     clock::from_time,
     error::StoreError,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-pub(super) async fn get(outbox: &Outbox, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
+pub(super) async fn get(outbox: &Core, id: SentDeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
     const CONTEXT: &str = "read a delivery";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.delivery, &[Value::from(seq(id))]).await?;
@@ -35,7 +35,7 @@ pub(super) async fn get(outbox: &Outbox, id: SentDeliveryId) -> Result<Option<De
 }
 
 pub(super) async fn list(
-    outbox: &Outbox,
+    outbox: &Core,
     tenant: Arc<str>,
     wanted: DeliveryQuery,
     limit: u32,
@@ -50,7 +50,7 @@ pub(super) async fn list(
 
 /// What is moved to another state, in steps, was not given up, so nothing of the wanted state is elsewhere.
 pub(super) async fn list_all(
-    outbox: &Outbox,
+    outbox: &Core,
     state: Option<DeliveryState>,
     before: Option<SentDeliveryId>,
     limit: u32,
@@ -84,7 +84,7 @@ pub(super) async fn list_all(
 
 /// Reads a page of those that are in the wanted state in the table, without some endpoints.
 async fn page(
-    outbox: &Outbox,
+    outbox: &Core,
     tenant: &str,
     wanted: &DeliveryQuery,
     without: &[String],
@@ -122,14 +122,14 @@ async fn page(
     }
 }
 
-pub(super) async fn attempts(outbox: &Outbox, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
+pub(super) async fn attempts(outbox: &Core, id: SentDeliveryId) -> Result<Vec<AttemptRecord>, StoreError> {
     const CONTEXT: &str = "read attempts";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.attempts, &[Value::from(seq(id))]).await?;
     rows.iter().map(columns::attempt).collect::<Result<_, _>>().map_err(|error| store_error(error, CONTEXT))
 }
 
-pub(super) async fn resend(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, StoreError> {
+pub(super) async fn resend(outbox: &Core, id: SentDeliveryId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "resend a delivery";
 
     let values = [outbox.offset(), Value::from(&*outbox.server.lock_timeout), Value::from(seq(id))];
@@ -143,7 +143,7 @@ pub(super) async fn resend(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, 
     Ok(done)
 }
 
-pub(super) async fn cancel(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, StoreError> {
+pub(super) async fn cancel(outbox: &Core, id: SentDeliveryId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "cancel a delivery";
 
     let values = [Value::from(&*outbox.server.lock_timeout), Value::from(seq(id)), outbox.offset()];
@@ -160,15 +160,15 @@ pub(super) async fn cancel(outbox: &Outbox, id: SentDeliveryId) -> Result<bool, 
 }
 
 /// Cancels a delivery with an order key, after which the next one with that key is due.
-async fn cancel_in_turn(outbox: &Outbox, tx: &mut Tx, id: SentDeliveryId) -> Result<bool, sqlx::Error> {
-    // The rows are read after the lock was taken, since the decision depends on them.
+async fn cancel_in_turn(outbox: &Core, tx: &mut Tx, id: SentDeliveryId) -> Result<bool, sqlx::Error> {
+    // What is decided under the lock is read after it.
     tx.all(&outbox.statements.lock_of_delivery, &[Value::from(seq(id))]).await?;
     let values = [outbox.offset(), Value::from(seq(id))];
     Ok(!tx.all(&outbox.statements.cancel_in_turn, &values).await?.is_empty())
 }
 
 pub(super) async fn recover(
-    outbox: &Outbox,
+    outbox: &Core,
     id: EndpointId,
     recover: Recover,
     limit: u32,
@@ -183,7 +183,7 @@ pub(super) async fn recover(
 }
 
 async fn recover_in(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     id: EndpointId,
     recover: Recover,

@@ -3,7 +3,7 @@ use std::any::Any;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     clock::from_time,
     error::{StoreError, StoreErrorKind},
@@ -23,7 +23,7 @@ use crate::{
 
 const CONTEXT: &str = "dispatch";
 
-pub(super) async fn dispatch(outbox: &Outbox, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
+pub(super) async fn dispatch(outbox: &Core, messages: Vec<Message>) -> Result<Vec<Dispatched>, StoreError> {
     let deadline = outbox.deadline().await?;
     let dispatched = if messages.len() <= 1 {
         // One statement does all of it, so it needs no transaction around it.
@@ -41,7 +41,7 @@ pub(super) async fn dispatch(outbox: &Outbox, messages: Vec<Message>) -> Result<
 
 /// Does what `dispatch` does inside a transaction of the store's.
 pub(super) async fn dispatch_with(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     messages: &[Message],
 ) -> Result<Vec<Dispatched>, sqlx::Error> {
@@ -50,7 +50,7 @@ pub(super) async fn dispatch_with(
 }
 
 pub(super) async fn dispatch_in(
-    outbox: &Outbox,
+    outbox: &Core,
     connection: &mut (dyn Any + Send),
     messages: Vec<Message>,
 ) -> Result<Vec<Dispatched>, StoreError> {
@@ -67,7 +67,7 @@ pub(super) async fn dispatch_in(
 }
 
 pub(super) async fn dispatch_to(
-    outbox: &Outbox,
+    outbox: &Core,
     endpoint: EndpointId,
     message: Message,
 ) -> Result<Option<SentDeliveryId>, StoreError> {
@@ -112,7 +112,7 @@ pub(super) async fn dispatch_to(
 enum Way<'a> {
     /// Each in a transaction of its own.
     Alone {
-        outbox: &'a Outbox,
+        outbox: &'a Core,
         deadline: Instant,
     },
     Within {
@@ -141,7 +141,7 @@ enum Stored {
 /// Stores messages. If one of them is in conflict with another one, what was stored of the others is taken back: the
 /// application's transaction must not be rolled back here.
 async fn store_all(
-    outbox: &Outbox,
+    outbox: &Core,
     mut way: Way<'_>,
     messages: &[Message],
     lock_timeout: &str,
@@ -183,7 +183,7 @@ async fn store_all(
 }
 
 async fn ask(
-    outbox: &Outbox,
+    outbox: &Core,
     way: &mut Way<'_>,
     batch: &Batch<'_>,
     places: &[usize],

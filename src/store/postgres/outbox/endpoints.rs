@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use tokio::time::timeout_at;
 
-use super::{moves, shared::Outbox};
+use super::{core::Core, moves};
 use crate::{
     clock::{Millis, to_time},
     error::StoreError,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(super) async fn create(
-    outbox: &Outbox,
+    outbox: &Core,
     draft: EndpointDraft,
     most: u32,
 ) -> Result<Option<EndpointRecord>, StoreError> {
@@ -35,7 +35,7 @@ pub(super) async fn create(
 }
 
 async fn create_in(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     draft: &EndpointDraft,
     most: u32,
@@ -68,7 +68,7 @@ async fn create_in(
     tx.first(&outbox.statements.create, &values).await?.map(|row| row.try_get("created_at")).transpose()
 }
 
-pub(super) async fn get(outbox: &Outbox, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
+pub(super) async fn get(outbox: &Core, id: EndpointId) -> Result<Option<EndpointRecord>, StoreError> {
     const CONTEXT: &str = "read an endpoint";
 
     let id = id.to_string();
@@ -78,7 +78,7 @@ pub(super) async fn get(outbox: &Outbox, id: EndpointId) -> Result<Option<Endpoi
 }
 
 pub(super) async fn list(
-    outbox: &Outbox,
+    outbox: &Core,
     tenant: Option<Arc<str>>,
     after: Option<EndpointId>,
     limit: u32,
@@ -113,7 +113,7 @@ pub(super) async fn list(
 }
 
 /// The endpoints whose rows cannot be read.
-pub(super) async fn unreadable(outbox: &Outbox) -> Result<Vec<EndpointId>, StoreError> {
+pub(super) async fn unreadable(outbox: &Core) -> Result<Vec<EndpointId>, StoreError> {
     const CONTEXT: &str = "look for endpoints that cannot be read";
 
     let (mut after, mut unreadable) = (String::new(), Vec::new());
@@ -133,7 +133,7 @@ pub(super) async fn unreadable(outbox: &Outbox) -> Result<Vec<EndpointId>, Store
 }
 
 pub(super) async fn change(
-    outbox: &Outbox,
+    outbox: &Core,
     id: EndpointId,
     revision: u64,
     settings: EndpointSettings,
@@ -143,7 +143,7 @@ pub(super) async fn change(
 }
 
 async fn change_in(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     id: EndpointId,
     revision: u64,
@@ -169,7 +169,7 @@ async fn change_in(
 }
 
 pub(super) async fn switch(
-    outbox: &Outbox,
+    outbox: &Core,
     id: EndpointId,
     disabled: Option<DisabledReason>,
 ) -> Result<bool, StoreError> {
@@ -187,7 +187,7 @@ pub(super) async fn switch(
 }
 
 async fn find_and_switch(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     id: EndpointId,
     disabled: Option<DisabledReason>,
@@ -199,7 +199,7 @@ async fn find_and_switch(
 /// Enables or disables a locked endpoint, and begins to resume or hold its waiting deliveries. Returns how many it has
 /// moved.
 pub(super) async fn switch_in(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     found: &Found,
     disabled: Option<DisabledReason>,
@@ -219,7 +219,7 @@ pub(super) async fn switch_in(
     moves::start(outbox, tx, (&id, &found.endpoint.tenant), waits_as(disabled), found.now).await
 }
 
-pub(super) async fn delete(outbox: &Outbox, id: EndpointId) -> Result<bool, StoreError> {
+pub(super) async fn delete(outbox: &Core, id: EndpointId) -> Result<bool, StoreError> {
     const CONTEXT: &str = "delete an endpoint";
 
     let deadline = outbox.deadline().await?;
@@ -229,7 +229,7 @@ pub(super) async fn delete(outbox: &Outbox, id: EndpointId) -> Result<bool, Stor
     Ok(true)
 }
 
-async fn delete_in(outbox: &Outbox, tx: &mut Tx, id: EndpointId) -> Result<Option<i64>, sqlx::Error> {
+async fn delete_in(outbox: &Core, tx: &mut Tx, id: EndpointId) -> Result<Option<i64>, sqlx::Error> {
     let id = id.to_string();
     let Some(row) = tx.first(&outbox.statements.delete, &[outbox.offset(), Value::from(&*id)]).await? else {
         return Ok(None);
@@ -245,7 +245,7 @@ pub(super) struct Found {
     pub(super) now: Millis,
 }
 
-pub(super) async fn find(outbox: &Outbox, tx: &mut Tx, id: EndpointId) -> Result<Option<Found>, sqlx::Error> {
+pub(super) async fn find(outbox: &Core, tx: &mut Tx, id: EndpointId) -> Result<Option<Found>, sqlx::Error> {
     let id = id.to_string();
     let row = tx.first(&outbox.statements.find, &[outbox.offset(), Value::from(&*id)]).await?;
     row.map(|row| {
@@ -257,7 +257,7 @@ pub(super) async fn find(outbox: &Outbox, tx: &mut Tx, id: EndpointId) -> Result
 
 /// Writes down how an endpoint that is locked is doing.
 pub(super) async fn note(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     endpoint: &EndpointRecord,
     health: &Health,

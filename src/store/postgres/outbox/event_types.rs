@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Row, postgres::PgRow};
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     error::StoreError,
     observe,
@@ -10,7 +10,7 @@ use crate::{
     store::{columns, postgres::statement::Value},
 };
 
-pub(super) async fn put(outbox: &Outbox, event_types: Vec<EventTypeDefinition>) -> Result<(), StoreError> {
+pub(super) async fn put(outbox: &Core, event_types: Vec<EventTypeDefinition>) -> Result<(), StoreError> {
     // One statement cannot write a row twice; of two of a name the later one stays.
     let by_name: BTreeMap<_, _> = event_types.iter().map(|event_type| (event_type.name(), event_type)).collect();
     let column =
@@ -26,7 +26,7 @@ pub(super) async fn put(outbox: &Outbox, event_types: Vec<EventTypeDefinition>) 
     outbox.ask("put event types", &outbox.statements.put_event_types, &values).await.map(drop)
 }
 
-pub(super) async fn list(outbox: &Outbox) -> Result<Vec<EventTypeDefinition>, StoreError> {
+pub(super) async fn list(outbox: &Core) -> Result<Vec<EventTypeDefinition>, StoreError> {
     const CONTEXT: &str = "list event types";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.event_types, &[]).await?;
@@ -40,7 +40,7 @@ pub(super) async fn list(outbox: &Outbox) -> Result<Vec<EventTypeDefinition>, St
     Ok(rows.iter().filter_map(readable).collect())
 }
 
-pub(super) async fn remove(outbox: &Outbox, name: String) -> Result<bool, StoreError> {
+pub(super) async fn remove(outbox: &Core, name: String) -> Result<bool, StoreError> {
     let statement = &outbox.statements.remove_event_type;
     let rows = outbox.ask("remove an event type", statement, &[Value::from(&*name)]).await?;
     Ok(!rows.is_empty())

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use sqlx::{Row, postgres::PgRow};
 
-use super::{shared::Outbox, stats};
+use super::{core::Core, stats};
 use crate::{
     clock::{from_time, millis, to_time},
     error::StoreError,
@@ -14,7 +14,7 @@ use crate::{
 
 /// Records the backlog, unless another worker has recorded this minute. If two do it at the same time, they write the
 /// same rows, which keep the higher values.
-pub(super) async fn sample(outbox: &Outbox) -> Result<bool, StoreError> {
+pub(super) async fn sample(outbox: &Core) -> Result<bool, StoreError> {
     const CONTEXT: &str = "note what waits";
 
     let statements = &outbox.statements;
@@ -44,7 +44,7 @@ pub(super) async fn sample(outbox: &Outbox) -> Result<bool, StoreError> {
 }
 
 pub(super) async fn read(
-    outbox: &Outbox,
+    outbox: &Core,
     step: SampleStep,
     since: SystemTime,
     until: SystemTime,

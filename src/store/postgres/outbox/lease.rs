@@ -1,9 +1,9 @@
 use std::{collections::HashMap, time::Duration};
 
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use tokio::time::{Instant, timeout_at};
 
-use super::{clock, shared::Outbox};
+use super::{clock, core::Core};
 use crate::{
     clock::{Millis, after},
     error::StoreError,
@@ -27,7 +27,7 @@ use crate::{
 const CONTEXT: &str = "lease deliveries";
 
 /// Looks without a lock first: most looks of an idle worker find nothing.
-pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leases, StoreError> {
+pub(super) async fn lease(outbox: &Core, request: LeaseRequest) -> Result<Leases, StoreError> {
     let deadline = outbox.deadline().await?;
     let mut look = look_once(outbox, deadline, &request).await?;
     if clock::went_back(outbox, deadline, look.now).await? {
@@ -48,7 +48,27 @@ pub(super) async fn lease(outbox: &Outbox, request: LeaseRequest) -> Result<Leas
     Ok(Leases::new(leased, next_due))
 }
 
-/// The result of a look without a lock.
+/// Leases inside a transaction in which something else was written. Returns the time too.
+pub(super) async fn lease_within(
+    outbox: &Core,
+    tx: &mut Tx,
+    request: &LeaseRequest,
+) -> Result<(Leases, Millis), sqlx::Error> {
+    let asked = Asked::new(request)?;
+    let look = asked.read(&tx.all(&outbox.statements.look, &asked.values(outbox)).await?)?;
+    let mut next_due = look.next_due;
+    if !look.idle.is_empty() {
+        next_due = next_due.into_iter().chain(settle(outbox, tx, &look.idle).await?).min();
+    }
+    if look.candidates.is_empty() {
+        return Ok((Leases::new(Vec::new(), next_due), look.now));
+    }
+    let leased = lease_in(outbox, tx, request, &look.candidates).await?;
+    let next_due = leased.is_empty().then_some(SOON);
+    Ok((Leases::new(leased, next_due), look.now))
+}
+
+/// What a look without a lock finds.
 struct Look {
     now: Millis,
     /// The endpoints that have something due and room for it, those that waited longest first.
@@ -58,54 +78,74 @@ struct Look {
     next_due: Option<Duration>,
 }
 
-async fn look_once(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Result<Look, StoreError> {
+async fn look_once(outbox: &Core, deadline: Instant, request: &LeaseRequest) -> Result<Look, StoreError> {
     look(outbox, deadline, request).await.map_err(|error| store_error(error, CONTEXT))
 }
 
-async fn look(outbox: &Outbox, deadline: Instant, request: &LeaseRequest) -> Result<Look, sqlx::Error> {
-    // If more endpoints have something new than one look reads, a random start gives each about the same chance.
-    let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
-    let [full, full_of_unproven] =
-        full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect::<Vec<_>>());
-    let values = [
-        outbox.offset(),
-        Value::from(i64::from(request.limit)),
-        Value::from(i64::from(IN_FLIGHT)),
-        Value::from(1),
-        Value::from(i64::from(FAILURES_TO_REST)),
-        Value::from(MOST_SEEN),
-        Value::from(MOST_NEW),
-        Value::from(&*start),
-        Value::ManyTexts(&full),
-        Value::ManyTexts(&full_of_unproven),
-    ];
-    let rows = outbox.ask_by(deadline, &outbox.statements.look, &values).await?;
-    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let (now, wait) = (first.try_get("now")?, first.optional_int("wait")?);
-    let (mut candidates, mut idle, mut left_unproven) = (Vec::new(), Vec::new(), request.unproven);
-    for row in &rows {
-        let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
-        if row.try_get::<bool, _>("is_idle")? {
-            idle.push(id.to_owned());
-            continue;
-        }
-        if !row.try_get::<bool, _>("proven")? {
-            // Each gets at least one, so no more endpoints than that are read.
-            let Some(less) = left_unproven.checked_sub(1) else { continue };
-            left_unproven = less;
-        }
-        match id.parse() {
-            Ok(id) => candidates.push(id),
-            Err(cause) => observe::unreadable("endpoint", &id, &cause),
-        }
+async fn look(outbox: &Core, deadline: Instant, request: &LeaseRequest) -> Result<Look, sqlx::Error> {
+    let asked = Asked::new(request)?;
+    asked.read(&outbox.ask_by(deadline, &outbox.statements.look, &asked.values(outbox)).await?)
+}
+
+/// What a look asks for.
+struct Asked<'a> {
+    request: &'a LeaseRequest,
+    /// If more endpoints have something new than one look reads, a random start gives each about the same chance.
+    start: String,
+    /// The tenants of which nothing is leased, and those of whose unproven endpoints nothing is.
+    full: [Vec<Option<&'a str>>; 2],
+}
+
+impl<'a> Asked<'a> {
+    fn new(request: &'a LeaseRequest) -> Result<Self, sqlx::Error> {
+        let start = EndpointId::random().map_err(|cause| sqlx::Error::Protocol(cause.to_string()))?.to_string();
+        let full = full_tenants(request).map(|tenants| tenants.into_iter().map(Some).collect());
+        Ok(Self { request, start, full })
     }
-    candidates.truncate(request.limit as usize);
-    Ok(Look { now, candidates, idle, next_due: wait.map(positive) })
+
+    fn values(&self, outbox: &Core) -> [Value<'_>; 10] {
+        [
+            outbox.offset(),
+            Value::from(i64::from(self.request.limit)),
+            Value::from(i64::from(IN_FLIGHT)),
+            Value::from(1),
+            Value::from(i64::from(FAILURES_TO_REST)),
+            Value::from(MOST_SEEN),
+            Value::from(MOST_NEW),
+            Value::from(&*self.start),
+            Value::ManyTexts(&self.full[0]),
+            Value::ManyTexts(&self.full[1]),
+        ]
+    }
+
+    fn read(&self, rows: &[PgRow]) -> Result<Look, sqlx::Error> {
+        let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let (now, wait) = (first.try_get("now")?, first.optional_int("wait")?);
+        let (mut candidates, mut idle, mut left_unproven) = (Vec::new(), Vec::new(), self.request.unproven);
+        for row in rows {
+            let Some(id) = row.try_get::<Option<&str>, _>("id")? else { continue };
+            if row.try_get::<bool, _>("is_idle")? {
+                idle.push(id.to_owned());
+                continue;
+            }
+            if !row.try_get::<bool, _>("proven")? {
+                // Each gets at least one, so no more endpoints than that are read.
+                let Some(less) = left_unproven.checked_sub(1) else { continue };
+                left_unproven = less;
+            }
+            match id.parse() {
+                Ok(id) => candidates.push(id),
+                Err(cause) => observe::unreadable("endpoint", &id, &cause),
+            }
+        }
+        candidates.truncate(self.request.limit as usize);
+        Ok(Look { now, candidates, idle, next_due: wait.map(positive) })
+    }
 }
 
 /// Has endpoints looked at again when something of them may be leased, and not before; and records what is new for
 /// them. Returns the time until the first of them is to be looked at.
-async fn settle(outbox: &Outbox, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
+async fn settle(outbox: &Core, tx: &mut Tx, idle: &[String]) -> Result<Option<Duration>, sqlx::Error> {
     let ids: Vec<_> = idle.iter().map(|id| Some(&**id)).collect();
     // The rows are read after the lock was taken, since the decision depends on them.
     let locked = tx.all(&outbox.statements.lock_idle, &[Value::ManyTexts(&ids)]).await?;
@@ -123,7 +163,7 @@ fn positive(millis: i64) -> Duration {
 }
 
 async fn lease_in(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     request: &LeaseRequest,
     candidates: &[EndpointId],
@@ -142,7 +182,7 @@ async fn lease_in(
 /// Locks the endpoints that no other connection has locked. Their waiting deliveries are read afterwards: before the
 /// lock, another worker may have leased some of them.
 async fn lock(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     candidates: &[EndpointId],
 ) -> Result<Option<(Millis, HashMap<EndpointId, Waiting>)>, sqlx::Error> {
@@ -177,7 +217,7 @@ async fn lock(
 
 /// Reads the waiting deliveries of locked endpoints.
 async fn gather(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     locked: &mut HashMap<EndpointId, Waiting>,
     now: Millis,
@@ -207,7 +247,7 @@ async fn gather(
 
 /// Reads the waiting deliveries of some of the locked endpoints.
 async fn read_waiting(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     locked: &mut HashMap<EndpointId, Waiting>,
     (ids, most): (&[EndpointId], u32),
@@ -235,7 +275,7 @@ async fn read_waiting(
 
 /// Writes the decisions, and reads the leased deliveries.
 async fn take(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     request: &LeaseRequest,
     served: &[Served],

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sqlx::Row;
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     error::StoreError,
     send::{MessageQuery, MessageRecord},
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-pub(super) async fn get(outbox: &Outbox, tenant: Arc<str>, id: String) -> Result<Option<MessageRecord>, StoreError> {
+pub(super) async fn get(outbox: &Core, tenant: Arc<str>, id: String) -> Result<Option<MessageRecord>, StoreError> {
     const CONTEXT: &str = "read a message";
 
     let rows = outbox.ask(CONTEXT, &outbox.statements.message, &[Value::from(&*tenant), Value::from(&*id)]).await?;
@@ -25,7 +25,7 @@ pub(super) async fn get(outbox: &Outbox, tenant: Arc<str>, id: String) -> Result
 }
 
 pub(super) async fn list(
-    outbox: &Outbox,
+    outbox: &Core,
     tenant: Arc<str>,
     wanted: MessageQuery,
     limit: u32,

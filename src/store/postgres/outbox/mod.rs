@@ -9,14 +9,18 @@
 //! 4. The order of locks is endpoint, then what is moved of it, then delivery, then message, each by id; `purge`, which
 //!    begins with messages, waits for no delivery. If two transactions still wait for each other, the one that the
 //!    server stops is repeated.
+//! 5. What comes while attempts are noted is noted together after that, with a lease that comes with it (`group`). A group waits for
+//!    no lock: what somebody else has locked is left to a transaction of its own.
 
 mod clock;
 mod contract;
+mod core;
 mod deliveries;
 mod dispatch;
 mod endpoints;
 mod event_types;
 mod finish;
+mod group;
 mod history;
 mod lease;
 mod messages;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::{Instant, timeout_at};
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     clock::Millis,
     error::StoreError,
@@ -27,7 +27,7 @@ const CONTEXT: &str = "move the waiting deliveries of an endpoint";
 /// Begins to move the waiting deliveries of an endpoint, inside the transaction that switches it, with the first step.
 /// Returns how many that were; as many as a step has means that there may be more.
 pub(super) async fn start(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     (endpoint, tenant): (&str, &str),
     target: DeliveryState,
@@ -41,7 +41,7 @@ pub(super) async fn start(
 
 /// Continues with an endpoint until nothing is left to move or the time has ended. Then, or after a failure, `purge`
 /// continues.
-pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
+pub(super) async fn finish(outbox: &Core, deadline: Instant, endpoint: EndpointId, mut moved: i64) {
     let id = endpoint.to_string();
     while moved >= STEP {
         match go_on(outbox, deadline, Some(&id), STEP).await {
@@ -54,7 +54,7 @@ pub(super) async fn finish(outbox: &Outbox, deadline: Instant, endpoint: Endpoin
 /// Continues with an endpoint, or with any that nobody else is moving, in a transaction of its own. Returns how many it
 /// moved, and whether they are due now.
 pub(super) async fn go_on(
-    outbox: &Outbox,
+    outbox: &Core,
     deadline: Instant,
     endpoint: Option<&str>,
     limit: i64,
@@ -62,12 +62,7 @@ pub(super) async fn go_on(
     transaction!(outbox, deadline, CONTEXT, tx => go_on_in(outbox, &mut tx, endpoint, limit))
 }
 
-async fn go_on_in(
-    outbox: &Outbox,
-    tx: &mut Tx,
-    endpoint: Option<&str>,
-    limit: i64,
-) -> Result<(i64, bool), sqlx::Error> {
+async fn go_on_in(outbox: &Core, tx: &mut Tx, endpoint: Option<&str>, limit: i64) -> Result<(i64, bool), sqlx::Error> {
     let values = [outbox.offset(), Value::Text(endpoint)];
     let Some(row) = tx.first(&outbox.statements.move_on, &values).await? else { return Ok((0, false)) };
     let endpoint: String = row.try_get("endpoint")?;
@@ -79,7 +74,7 @@ async fn go_on_in(
 
 /// Moves one step, and removes the endpoint's entry if nothing is left.
 async fn step(
-    outbox: &Outbox,
+    outbox: &Core,
     tx: &mut Tx,
     (endpoint, target): (&str, DeliveryState),
     now: Millis,
@@ -104,12 +99,12 @@ async fn step(
 }
 
 /// The endpoints of a tenant whose deliveries are being moved, and where to. Usually there are none.
-pub(super) async fn of_tenant(outbox: &Outbox, tenant: &str) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+pub(super) async fn of_tenant(outbox: &Core, tenant: &str) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     moving(&outbox.ask(CONTEXT, &outbox.statements.moves, &[Value::from(tenant)]).await?)
 }
 
 /// The same of all tenants.
-pub(super) async fn of_all(outbox: &Outbox) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
+pub(super) async fn of_all(outbox: &Core) -> Result<HashMap<EndpointId, DeliveryState>, StoreError> {
     moving(&outbox.ask(CONTEXT, &outbox.statements.all_moves, &[]).await?)
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::timeout_at;
 
-use super::{moves, shared::Outbox};
+use super::{core::Core, moves};
 use crate::{
     clock::{Millis, before},
     error::StoreError,
@@ -23,7 +23,7 @@ const CONTEXT: &str = "purge the outbox";
 /// Each step is a transaction of its own, with the time of a whole call, and takes what nobody has locked, so that nobody waits for
 /// it and several processes share the work. It walks what is to be changed, along an index of it: what is not old, or is old and
 /// awaited, is not read.
-pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn purge(outbox: &Core, retention: Retention, limit: u32) -> Result<u64, StoreError> {
     let statements = &outbox.statements;
     let now = outbox.ask(CONTEXT, &statements.now, &[outbox.offset()]).await?;
     let now: i64 = now
@@ -61,7 +61,7 @@ pub(super) async fn purge(outbox: &Outbox, retention: Retention, limit: u32) -> 
     Ok(changed)
 }
 
-async fn go_on_moving(outbox: &Outbox, limit: u32) -> Result<(u64, bool), StoreError> {
+async fn go_on_moving(outbox: &Core, limit: u32) -> Result<(u64, bool), StoreError> {
     let (limit, mut moved, mut is_due) = (i64::from(limit), 0, false);
     while moved < limit {
         let deadline = outbox.deadline().await?;
@@ -75,13 +75,13 @@ async fn go_on_moving(outbox: &Outbox, limit: u32) -> Result<(u64, bool), StoreE
     Ok((moved.unsigned_abs(), is_due))
 }
 
-async fn ask(outbox: &Outbox, statement: &Statement, values: &[Value<'_>]) -> Result<u64, StoreError> {
+async fn ask(outbox: &Core, statement: &Statement, values: &[Value<'_>]) -> Result<u64, StoreError> {
     done(&outbox.ask(CONTEXT, statement, values).await?).map_err(|error| store_error(error, CONTEXT))
 }
 
 /// Drops the payloads of old messages. They are locked before it is read what waits for them: what is resent meanwhile keeps
 /// its content, or finds none.
-async fn empty(outbox: &Outbox, tx: &mut Tx, until: Millis, limit: u32) -> Result<u64, sqlx::Error> {
+async fn empty(outbox: &Core, tx: &mut Tx, until: Millis, limit: u32) -> Result<u64, sqlx::Error> {
     let values = [Value::from(until), Value::from(i64::from(limit))];
     let window = tx.all(&outbox.statements.purge_window, &values).await?;
     let created = window.iter().map(|row| Ok((row.try_get("seq")?, row.try_get("created_at")?)));
@@ -120,7 +120,7 @@ async fn empty(outbox: &Outbox, tx: &mut Tx, until: Millis, limit: u32) -> Resul
     done(&tx.all(&outbox.statements.purge_content, &lists.map(|list| Value::ManyInts(list))).await?)
 }
 
-pub(super) async fn erase(outbox: &Outbox, tenant: Arc<str>, limit: u32) -> Result<u64, StoreError> {
+pub(super) async fn erase(outbox: &Core, tenant: Arc<str>, limit: u32) -> Result<u64, StoreError> {
     const CONTEXT: &str = "erase a tenant";
 
     // The endpoints first, so that nothing more is made for them.
@@ -145,7 +145,7 @@ async fn erase_of(statement: &Statement, tx: &mut Tx, tenant: &str, limit: u32) 
 }
 
 /// A delivery is locked before its attempts are read: one that ends meanwhile has noted its attempt, or finds no delivery.
-async fn erase_deliveries(outbox: &Outbox, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
+async fn erase_deliveries(outbox: &Core, tx: &mut Tx, tenant: &str, limit: u32) -> Result<u64, sqlx::Error> {
     let values = [Value::from(tenant), Value::from(i64::from(limit))];
     let rows = tx.all(&outbox.statements.erase_some, &values).await?;
     let some = rows.iter().map(|row| row.try_get("seq")).collect::<Result<Vec<i64>, _>>()?;

@@ -1,13 +1,13 @@
 use sqlx::{Row, postgres::PgRow};
 
-use super::shared::Outbox;
+use super::core::Core;
 use crate::{
     error::StoreError,
     send::{AttemptEnd, BACKLOG_COUNTED, Backlog, Scope, StatsCell, policy::backlog},
     store::postgres::{error::store_error, statement::Value},
 };
 
-pub(super) async fn read(outbox: &Outbox, scope: Scope, since: u32, until: u32) -> Result<Vec<StatsCell>, StoreError> {
+pub(super) async fn read(outbox: &Core, scope: Scope, since: u32, until: u32) -> Result<Vec<StatsCell>, StoreError> {
     const CONTEXT: &str = "read the counts of attempts";
 
     let endpoint = scope.endpoint.map(|id| id.to_string());
@@ -30,7 +30,7 @@ fn cell(row: &PgRow) -> Result<Option<StatsCell>, sqlx::Error> {
     Ok(AttemptEnd::from_number(ended).map(|end| StatsCell::new(hour, end, bucket, count.unsigned_abs())))
 }
 
-pub(super) async fn waiting(outbox: &Outbox, scope: Scope) -> Result<Backlog, StoreError> {
+pub(super) async fn waiting(outbox: &Core, scope: Scope) -> Result<Backlog, StoreError> {
     const CONTEXT: &str = "read what waits";
 
     let statements = &outbox.statements;

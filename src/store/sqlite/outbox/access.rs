@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicI64;
 
 use tokio::sync::Mutex;
 
-use super::schema::OUTBOX;
+use super::{schema::OUTBOX, statements::Statements};
 use crate::store::sqlite::{
     connection::{Connections, Durability},
     setup::Setup,
@@ -11,6 +11,7 @@ use crate::store::sqlite::{
 /// The outbox's own connections, until it is closed, and what its statements need to know.
 pub(super) struct Access {
     pub(super) setup: Setup,
+    pub(super) statements: Statements,
     /// When something was last leased, by the clock.
     pub(super) leased_at: AtomicI64,
     pub(super) writing: Mutex<Option<Connections>>,
@@ -23,6 +24,7 @@ impl Access {
         let connections = |durability| Mutex::new(Some(Connections::new(setup, &OUTBOX, durability)));
         Self {
             setup: setup.clone(),
+            statements: Statements::new(setup.prefix.as_str()),
             leased_at: AtomicI64::new(i64::MAX),
             writing: connections(Durability::PowerCut),
             reading: connections(Durability::Process),

@@ -3,9 +3,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::session::query;
+use super::{script::Value, session::query};
 use crate::{
     clock::{Millis, after},
     error::StoreError,
@@ -15,20 +15,7 @@ use crate::{
 
 const CONTEXT: &str = "look for what was written before the clock was set back";
 
-/// No lease or rest ends as late as this, except a rest of an endpoint that gets its deliveries in order: it began
-/// before the clock was set back, and has ended. The time from which the next attempt is allowed under a limit is in
-/// microseconds, so it is compared with a thousand times as much.
-const LATE: &str = "SELECT EXISTS (SELECT 1 FROM {}outbox_deliveries WHERE state = 1 AND due_at > ?1) \
-                    OR EXISTS (SELECT 1 FROM {}outbox_endpoints WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000))";
-
-const END: [&str; 2] = [
-    "UPDATE {}outbox_deliveries SET due_at = ?3 WHERE state = 1 AND due_at > ?1",
-    "UPDATE {}outbox_endpoints SET ready_at = ?3, rests_until = CASE WHEN rests_until > ?2 THEN 0 ELSE rests_until END, \
-     next_at = CASE WHEN next_at > ?2 * 1000 THEN 0 ELSE next_at END \
-     WHERE ready_at > ?2 AND in_order = 0 AND (rests_until > ?2 OR next_at > ?2 * 1000)",
-];
-
-/// Deliveries that were dispatched before the clock was set back, and not attempted since.
+/// What was dispatched before the clock was set back, and not attempted since.
 const DISPATCHED: &str = "UPDATE {}outbox_deliveries SET due_at = ?1 WHERE seq IN (\
      SELECT d.seq FROM {}outbox_endpoints e INDEXED BY {}outbox_endpoints_look \
      CROSS JOIN {}outbox_deliveries d INDEXED BY {}outbox_deliveries_waiting ON d.endpoint = e.id AND d.due_at > ?1 \
@@ -41,24 +28,9 @@ const LOOKED_AT: &str = "UPDATE {}outbox_endpoints AS e SET look_at = max(?1, e.
      WHERE l.disabled IS NULL AND l.look_at > ?1 AND l.look_at > l.ready_at \
      AND EXISTS (SELECT 1 FROM {}outbox_deliveries d WHERE d.endpoint = l.id AND d.state IN (0, 1) AND d.due_at <= ?1))";
 
-/// Returns `true` if something ends later than is possible.
-pub(super) async fn is_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<bool, StoreError> {
-    let row = query(prefix, LATE).bind(latest_lease(now)).bind(latest_rest(now)).fetch_one(connection).await;
-    row.and_then(|row| row.try_get(0)).map_err(|error| store_error(CONTEXT, error))
-}
-
-/// Ends what ends later than is possible.
-pub(super) async fn end_late(connection: &mut SqliteConnection, prefix: &str, now: Millis) -> Result<(), StoreError> {
-    for statement in END {
-        query(prefix, statement)
-            .bind(latest_lease(now))
-            .bind(latest_rest(now))
-            .bind(now)
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| store_error(CONTEXT, error))?;
-    }
-    Ok(())
+/// Returns the values of [`LATE`](super::sql::LATE) and [`END`](super::sql::END).
+pub(super) fn latest(now: Millis) -> [Value; 3] {
+    [after(now, LONGEST_LEASE), after(now, LONGEST_ASKED_REST), now].map(Value::from)
 }
 
 /// Notes when something is leased, and returns `true` if the clock has gone back since the last time. The first time it
@@ -77,21 +49,16 @@ pub(super) async fn make_due(connection: &mut SqliteConnection, prefix: &str, no
     Ok(())
 }
 
-fn latest_lease(now: Millis) -> Millis {
-    after(now, LONGEST_LEASE)
-}
-
-fn latest_rest(now: Millis) -> Millis {
-    after(now, LONGEST_ASKED_REST)
-}
-
 /// Clocks are often adjusted by this much, and the delay is short.
 const TOLERATED: Millis = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::{DISPATCHED, END, LATE, LOOKED_AT};
-    use crate::store::sqlite::outbox::schema::tests::plans;
+    use super::{DISPATCHED, LOOKED_AT};
+    use crate::store::sqlite::outbox::{
+        schema::tests::plans,
+        sql::{END, LATE},
+    };
 
     #[tokio::test]
     async fn no_look_reads_what_ends_in_time() {

@@ -281,7 +281,7 @@ pub(super) async fn recover(
     if deliveries > 0 {
         begin_again(&mut tx, prefix, &endpoint, (&again, &never_made), now).await.map_err(failed)?;
         health.pace.catching_up = true;
-        endpoints::note(&mut tx, prefix, &endpoint, &health, None).await?;
+        endpoints::note(&mut tx, prefix, &endpoint, &health).await?;
     }
     tx.commit().await.map_err(failed)?;
     Ok(Recovered::new(deliveries, last.filter(|_| rows.len() >= limit as usize)))

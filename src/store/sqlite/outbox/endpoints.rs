@@ -1,8 +1,10 @@
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     moves,
+    script::Filling,
     session::{Session, begin, query},
+    sql::{COLUMNS, NOTE},
 };
 use crate::{
     clock::{Millis, after, to_time},
@@ -17,10 +19,6 @@ use crate::{
         sqlite::error::store_error,
     },
 };
-
-const COLUMNS: &str = "id, tenant, url, events, description, style, sealing_key, sealed, revision, disabled, created_at, \
-                       failures, failing_since, rests_until, rate_limit, api_version, proven, steady, steady_at, next_at, \
-                       catching_up, epoch, url_epoch, strikes, struck_at, slow_at, urgent, in_order, metadata, labels";
 
 pub(super) async fn create(
     session: &mut Session<'_>,
@@ -92,8 +90,13 @@ pub(super) async fn find(connection: &mut SqliteConnection, prefix: &str, id: En
         .fetch_optional(connection)
         .await
         .map_err(failed)?;
-    let Some(row) = row else { return Ok(Found::Missing) };
-    Ok(match columns::endpoint(&row) {
+    row.as_ref().map_or(Ok(Found::Missing), found)
+}
+
+/// Reads the row of an endpoint.
+pub(super) fn found(row: &SqliteRow) -> Result<Found, StoreError> {
+    let failed = |error| store_error("read an endpoint", error);
+    Ok(match columns::endpoint(row) {
         Ok((endpoint, health)) => Found::Readable(Box::new(endpoint), health),
         Err(cause) => {
             let is_disabled = row.optional_text("disabled").map_err(failed)?.is_some();
@@ -162,14 +165,14 @@ pub(super) async fn unreadable(session: &mut Session<'_>) -> Result<Vec<Endpoint
 pub(super) async fn rest_unreadable(
     connection: &mut SqliteConnection,
     prefix: &str,
-    id: EndpointId,
+    id: &str,
     cause: &StoreError,
     now: Millis,
 ) -> Result<(), StoreError> {
     observe::unreadable("endpoint", &id, cause);
     query(prefix, "UPDATE {}outbox_endpoints SET ready_at = ? WHERE id = ?")
         .bind(after(now, UNREADABLE_RESTS))
-        .bind(id.to_string())
+        .bind(id.to_owned())
         .execute(connection)
         .await
         .map(drop)
@@ -195,7 +198,7 @@ pub(super) async fn change(
     health.changed(&found.settings, &settings);
     let texts = columns::settings(&settings);
     found.settings.rate_limit = settings.rate_limit;
-    note(&mut tx, prefix, &found, &health, None).await?;
+    note(&mut tx, prefix, &found, &health).await?;
     query(
         prefix,
         "UPDATE {}outbox_endpoints SET url = ?, events = ?, description = ?, style = ?, sealing_key = ?, sealed = ?, \
@@ -248,7 +251,7 @@ pub(super) async fn switch_in(
     if disabled.is_none() {
         // The count is reset, since the endpoint would otherwise rest when it is enabled again.
         health.enable();
-        note(connection, prefix, endpoint, &health, None).await?;
+        note(connection, prefix, endpoint, &health).await?;
     }
     query(prefix, "UPDATE {}outbox_endpoints SET disabled = ? WHERE id = ?")
         // The first reason stays.
@@ -261,41 +264,51 @@ pub(super) async fn switch_in(
     moves::start(connection, prefix, (&id, &endpoint.tenant), waits_as(disabled), now).await
 }
 
-/// Stores the health of an endpoint, when its next delivery may be leased, and when it was served, if it was.
+/// What [`NOTE`] writes of an endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Noted<'a> {
+    pub(super) endpoint: &'a EndpointRecord,
+    pub(super) health: &'a Health,
+    pub(super) served_at: Option<Millis>,
+}
+
+impl Noted<'_> {
+    /// Binds the rows of [`NOTE`].
+    pub(super) fn fill<'n>(notes: impl IntoIterator<Item = Noted<'n>>, filling: &mut Filling) {
+        filling.rows(notes, |row, noted| {
+            let health = noted.map(|noted| *noted.health);
+            row.bind(health.map(|health| i64::from(health.failures)))
+                .bind(health.and_then(|health| health.failing_since))
+                .bind(health.map(|health| health.rests_until))
+                .bind(health.map(|health| health.proven))
+                .bind(health.map(|health| health.pace.steady))
+                .bind(health.map(|health| health.pace.steady_at))
+                .bind(health.map(|health| health.pace.next_at))
+                .bind(health.map(|health| health.pace.catching_up))
+                .bind(health.map(|health| health.epoch))
+                .bind(health.map(|health| health.url_epoch))
+                .bind(health.map(|health| i64::from(health.strikes)))
+                .bind(health.map(|health| health.struck_at))
+                .bind(health.map(|health| health.slow_at))
+                .bind(health.map(|health| health.urgent))
+                .bind(noted.map(|noted| noted.health.ready_at(noted.endpoint.settings.rate_limit)))
+                .bind(noted.and_then(|noted| noted.served_at))
+                .bind(noted.map(|noted| noted.endpoint.id.to_string()));
+        });
+    }
+}
+
+/// Writes down how an endpoint is doing.
 pub(super) async fn note(
     connection: &mut SqliteConnection,
     prefix: &str,
     endpoint: &EndpointRecord,
     health: &Health,
-    served_at: Option<Millis>,
 ) -> Result<(), StoreError> {
-    query(
-        prefix,
-        "UPDATE {}outbox_endpoints SET failures = ?, failing_since = ?, rests_until = ?, proven = ?, steady = ?, \
-         steady_at = ?, next_at = ?, catching_up = ?, epoch = ?, url_epoch = ?, strikes = ?, struck_at = ?, slow_at = ?, \
-         urgent = ?, ready_at = ?, served_at = coalesce(?, served_at) WHERE id = ?",
-    )
-    .bind(i64::from(health.failures))
-    .bind(health.failing_since)
-    .bind(health.rests_until)
-    .bind(health.proven)
-    .bind(health.pace.steady)
-    .bind(health.pace.steady_at)
-    .bind(health.pace.next_at)
-    .bind(health.pace.catching_up)
-    .bind(health.epoch)
-    .bind(health.url_epoch)
-    .bind(i64::from(health.strikes))
-    .bind(health.struck_at)
-    .bind(health.slow_at)
-    .bind(health.urgent)
-    .bind(health.ready_at(endpoint.settings.rate_limit))
-    .bind(served_at)
-    .bind(endpoint.id.to_string())
-    .execute(connection)
-    .await
-    .map(drop)
-    .map_err(|error| store_error("store the health of an endpoint", error))
+    let mut filling = Filling::one(prefix, NOTE);
+    Noted::fill([Noted { endpoint, health, served_at: None }], &mut filling);
+    let done = filling.query().execute(connection).await;
+    done.map(drop).map_err(|error| store_error("note how an endpoint is doing", error))
 }
 
 /// Lets something of an endpoint go before all else, which is due at [`URGENT_DUE`]. That it may be leased from then on is as

@@ -3,9 +3,8 @@ use std::sync::Arc;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{access::Access, clock, dispatch, finish, lease};
+use super::{access::Access, clock, dispatch, finish, lease, statements::Statements};
 use crate::{
-    clock::Millis,
     error::StoreError,
     send::{
         DisabledReason, Dispatched, EndpointId, Fenced, Finish, LeaseRequest, LeaseToken, Leases, Message,
@@ -15,6 +14,7 @@ use crate::{
         connection::{Connections, begin_immediate},
         error::{Patience, store_error},
         group::{Committer, Group, commit, take_arrived},
+        setup::StoreClock,
     },
 };
 
@@ -108,16 +108,23 @@ impl Outgoing<'_> {
         let patience = Patience::new(setup.patience);
         let mut connection = self.connections.lend().await?;
 
+        let statements = &self.access.statements;
         let leases = writes.iter().any(|write| matches!(write, Write::Lease(..)));
         let went_back = leases && clock::went_back(&self.access.leased_at, time.now());
         // An idle worker looks all the time, so that must not take the lock. Each request is looked at, since each has
         // its own shares.
+        let mut found = None;
         if !went_back && writes.iter().all(|write| matches!(write, Write::Lease(..))) {
             let mut nothing = Vec::with_capacity(writes.len());
             for write in &*writes {
                 let Write::Lease(request, _) = write else { break };
-                let Some(found) = lease::look(&mut connection, prefix, request, time.now()).await? else { break };
-                nothing.push(Answer::Leased(Leases::new(Vec::new(), found.next_due)));
+                match lease::look(&mut connection, statements, request, time.now()).await? {
+                    Ok(leases) => nothing.push(Answer::Leased(leases)),
+                    Err(look) => {
+                        found = Some(look);
+                        break;
+                    }
+                }
             }
             if nothing.len() == writes.len() {
                 return Ok(nothing);
@@ -132,40 +139,53 @@ impl Outgoing<'_> {
         if went_back {
             clock::make_due(&mut transaction, prefix, time.now()).await?;
         }
-        let mut answers = Vec::with_capacity(writes.len());
-        for write in &*writes {
-            // Time may have passed while others held the lock.
-            answers.push(write.perform(&mut transaction, prefix, time.now()).await?);
-        }
+        // What the look has found is of its own request alone, and of when nothing else was written.
+        let found = found.filter(|_| writes.len() == 1);
+        let answers = perform(writes, &mut transaction, (statements, time), found).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(answers)
     }
 }
 
-impl Write {
-    async fn perform(
-        &self,
-        connection: &mut SqliteConnection,
-        prefix: &str,
-        now: Millis,
-    ) -> Result<Answer, StoreError> {
-        Ok(match self {
-            // A dropped call is not begun. The result of an attempt is stored anyway, since the attempt was made.
-            Self::Dispatch(_, reply) if reply.is_closed() => Answer::Unwanted,
-            Self::DispatchTo(.., reply) if reply.is_closed() => Answer::Unwanted,
-            Self::Lease(_, reply) if reply.is_closed() => Answer::Unwanted,
-            Self::Dispatch(messages, _) => {
-                Answer::Dispatched(dispatch::dispatch(connection, prefix, messages, now).await?)
-            }
-            Self::DispatchTo(endpoint, message, _) => {
-                Answer::Addressed(dispatch::dispatch_to(connection, prefix, *endpoint, message, now).await?)
-            }
-            Self::Finish(id, token, finish, _) => {
-                Answer::Finished(finish::finish(connection, prefix, (*id, *token), finish, now).await?)
-            }
-            Self::Lease(request, _) => Answer::Leased(lease::lease(connection, prefix, request, now).await?),
-        })
+/// Carries out writes: first what has ended, all of it together, so that a lease of the same group finds the room.
+async fn perform(
+    writes: &[Write],
+    connection: &mut SqliteConnection,
+    (statements, time): (&Statements, &StoreClock),
+    mut found: Option<lease::Look>,
+) -> Result<Vec<Answer>, StoreError> {
+    let ended = writes.iter().filter_map(|write| match write {
+        Write::Finish(id, token, finish, _) => Some((*id, *token, finish)),
+        Write::Dispatch(..) | Write::DispatchTo(..) | Write::Lease(..) => None,
+    });
+    let ended: Vec<_> = ended.collect();
+    let mut finished = Vec::new().into_iter();
+    if !ended.is_empty() {
+        finished = finish::finish(connection, statements, &ended, time.now()).await?.into_iter();
     }
+    let mut answers = Vec::with_capacity(writes.len());
+    for write in writes {
+        // Time may have passed while others held the lock.
+        let now = time.now();
+        answers.push(match write {
+            // An attempt was made even if the call was dropped, so it is noted.
+            Write::Finish(..) => finished.next().map_or(Answer::Unwanted, Answer::Finished),
+            // A call that was dropped is not begun.
+            Write::Dispatch(_, reply) if reply.is_closed() => Answer::Unwanted,
+            Write::DispatchTo(.., reply) if reply.is_closed() => Answer::Unwanted,
+            Write::Lease(_, reply) if reply.is_closed() => Answer::Unwanted,
+            Write::Dispatch(messages, _) => {
+                Answer::Dispatched(dispatch::dispatch(connection, &statements.prefix, messages, now).await?)
+            }
+            Write::DispatchTo(endpoint, message, _) => {
+                Answer::Addressed(dispatch::dispatch_to(connection, &statements.prefix, *endpoint, message, now).await?)
+            }
+            Write::Lease(request, _) => {
+                Answer::Leased(lease::lease(connection, statements, request, found.take(), now).await?)
+            }
+        });
+    }
+    Ok(answers)
 }
 
 /// The maximum number of calls in one transaction: enough to make the wait for the disk small in comparison, and few

@@ -24,8 +24,11 @@ mod messages;
 mod moves;
 mod purge;
 mod schema;
+mod script;
 mod session;
 mod shared;
+mod sql;
+mod statements;
 mod stats;
 
 pub(super) use self::{schema::PARTS, shared::Outbox};

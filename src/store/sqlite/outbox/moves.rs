@@ -129,7 +129,7 @@ pub(super) async fn of_endpoint(
     number.map_err(|error| store_error(CONTEXT, error))?.map(target).transpose()
 }
 
-fn target(number: i64) -> Result<DeliveryState, StoreError> {
+pub(super) fn target(number: i64) -> Result<DeliveryState, StoreError> {
     let unknown = || store_error(CONTEXT, corrupt("unknown state of deliveries that are moved"));
     state(number).ok_or_else(unknown)
 }

@@ -1,6 +1,11 @@
-use sqlx::{Row, SqliteConnection};
+use std::{collections::HashMap, sync::Arc};
 
-use super::session::{Session, query};
+use sqlx::Row;
+
+use super::{
+    script::Filling,
+    session::{Session, query},
+};
 use crate::{
     error::StoreError,
     send::{
@@ -10,25 +15,28 @@ use crate::{
     store::sqlite::error::store_error,
 };
 
-const COUNT: &str = "INSERT INTO {}outbox_stats (tenant, hour, endpoint, ended, bucket, count) VALUES (?1, ?2, ?3, ?4, ?5, 1) \
-     ON CONFLICT (tenant, hour, endpoint, ended, bucket) DO UPDATE SET count = count + 1";
+/// Attempts that are counted together: how many there are of each tenant, endpoint and kind.
+#[derive(Default)]
+pub(super) struct Counts(HashMap<(Arc<str>, EndpointId, u32, i64, u8), i64>);
 
-/// Counts an attempt, inside the transaction that notes it.
-pub(super) async fn count(
-    connection: &mut SqliteConnection,
-    prefix: &str,
-    (tenant, endpoint): (String, EndpointId),
-    counted: Counted,
-) -> Result<(), sqlx::Error> {
-    query(prefix, COUNT)
-        .bind(tenant)
-        .bind(i64::from(counted.hour))
-        .bind(endpoint.to_string())
-        .bind(i64::from(counted.end.number()))
-        .bind(i64::from(counted.bucket))
-        .execute(connection)
-        .await
-        .map(drop)
+impl Counts {
+    pub(super) fn add(&mut self, tenant: Arc<str>, endpoint: EndpointId, counted: Counted) {
+        let kind = (tenant, endpoint, counted.hour, i64::from(counted.end.number()), counted.bucket);
+        *self.0.entry(kind).or_default() += 1;
+    }
+
+    /// Binds the rows of [`COUNT`](super::sql::COUNT).
+    pub(super) fn fill(self, filling: &mut Filling) {
+        filling.rows(self.0, |row, count| {
+            let (kind, count) = count.unzip();
+            row.bind(kind.as_ref().map(|(tenant, ..)| tenant.clone()))
+                .bind(kind.as_ref().map(|(_, _, hour, ..)| i64::from(*hour)))
+                .bind(kind.as_ref().map(|(_, endpoint, ..)| endpoint.to_string()))
+                .bind(kind.as_ref().map(|(.., ended, _)| *ended))
+                .bind(kind.as_ref().map(|(.., bucket)| i64::from(*bucket)))
+                .bind(count);
+        });
+    }
 }
 
 /// Whose: all, an endpoint's, a tenant's, or an endpoint's of a tenant.
@@ -138,17 +146,19 @@ pub(super) async fn waiting(session: &mut Session<'_>, scope: &Scope) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNT, OWNER, READ, READY, WAITING};
-    use crate::store::sqlite::outbox::schema::tests::plans;
+    use super::{OWNER, READ, READY, WAITING};
+    use crate::store::sqlite::outbox::{schema::tests::plans, script::with_rows, sql::COUNT};
 
     #[tokio::test]
     async fn nothing_is_read_but_what_is_asked_for() {
-        let mut statements = vec![COUNT, OWNER];
+        let count = with_rows(COUNT, 3);
+        let mut statements = vec![&*count, OWNER];
         statements.extend(READ.into_iter().chain(WAITING).chain(READY));
         for (statement, plan) in statements.iter().zip(plans(&statements).await) {
             // What the statement has put together itself, and an index of nothing but what waits, up to a bound.
             let of_few = |step: &str| {
                 step == "SCAN ready"
+                    || step == "SCAN n"
                     || step.starts_with("SCAN some")
                     || step.starts_with("SCAN (")
                     || step.contains("CONSTANT ROW")
