@@ -70,12 +70,17 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    if let Ok(value) = serde_json::from_slice(body) {
+    // serde takes an array for a struct, value by value. The document says that a body is an object.
+    let is_array = body.trim_ascii_start().first() == Some(&b'[');
+    if !is_array && let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
     // A second and slower parse finds out what is invalid, and where.
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         return Err(Problem::malformed(format!("the body is not JSON: {error}")));
+    }
+    if is_array {
+        return Err(Problem::field("", "the body is an object, and not an array"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {

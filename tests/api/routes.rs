@@ -596,6 +596,12 @@ async fn what_is_not_json_or_not_known_is_a_problem() {
     for body in ["", "{", "url=x", "{\"url\":\"\u{0}\"}", "[[[[", "{}{}"] {
         post(Some("application/json"), body).await.problem(400, "malformed");
     }
+    let id = text(&acme.create(json!({ "url": "http://127.0.0.1:9999/hook" })).await["id"]).to_owned();
+    for (action, array) in
+        [("enable", json!([])), ("rotate-secret", json!([60])), ("recover", json!(["2026-01-01T00:00:00Z"]))]
+    {
+        acme.post(&format!("/endpoints/{id}/{action}"), array).await.problem(422, "invalid");
+    }
     let twice = post(Some("application/json"), r#"{"url":"http://a.example/","url":"http://b.example/"}"#).await;
     twice.problem(422, "invalid");
     for content_type in
