@@ -48,11 +48,14 @@
 //! [`purge`]: crate::idempotency::IdempotencyStore::purge
 //! [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
 
+mod claims;
 mod connection;
 mod error;
+#[path = "no_inbox.rs"]
+mod inbox;
 mod options;
-mod response;
 mod script;
+mod server;
 mod store;
 
 pub use self::{options::RedisStoreOptions, store::RedisStore};
