@@ -445,3 +445,16 @@ pub(crate) fn inbox_overtaken(event: &dyn std::fmt::Display) {
 pub(crate) fn inbox_worker_panicked() {
     error!(target: TARGET, "working an event panicked; it comes back when its lease ends, unless it was noted");
 }
+
+/// The server of an inbox may lose what it has acknowledged.
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_not_durable(setting: &str, value: &str, what: &'static str) {
+    let value = value.escape_debug();
+    warn!(target: TARGET, setting, %value, "the Redis server of an inbox is not as durable as it could be: {what}");
+}
+
+/// Somebody else has changed the stream of an inbox.
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_stream_changed(consumer: &str, what: &'static str, count: Option<u64>) {
+    error!(target: TARGET, consumer, count, "somebody else has changed the Redis stream of an inbox: {what}");
+}

@@ -173,3 +173,9 @@ pub(crate) fn inbox_overtaken(_event: &dyn std::fmt::Display) {}
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_worker_panicked() {}
+
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_not_durable(_setting: &str, _value: &str, _what: &'static str) {}
+
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_stream_changed(_consumer: &str, _what: &'static str, _count: Option<u64>) {}

@@ -4,8 +4,10 @@
 
 mod accepting;
 mod durable;
+mod handlers;
 mod model;
 mod postgres;
+mod redis;
 mod sealed;
 mod shop;
 mod sqlite;
