@@ -127,7 +127,7 @@ fi
 # --- Benches --------------------------------------------------------------------------------------------------------
 
 # A few rounds in the profile of the tests: the times mean nothing, the counts are exact, and the benches cannot rot.
-for name in api receive idempotency send outbox; do
+for name in api receive idempotency inbox send outbox; do
     bench=(cargo test --all-features "${profile[@]}" --bench "$name" -- --quick)
     say "${bench[*]}"
     "${bench[@]}"

@@ -478,3 +478,16 @@ pub(crate) fn sink_limits_bodies(provider: &str, limit: usize, lowered: usize) {
 pub(crate) fn inbox_worker_panicked() {
     error!(target: TARGET, "an inbox worker panicked outside of a handler; its event is due again when its lease ends, unless the result was stored");
 }
+
+/// The server of an inbox may lose what it has acknowledged.
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_not_durable(setting: &str, value: &str, what: &'static str) {
+    let value = value.escape_debug();
+    warn!(target: TARGET, setting, %value, "the Redis server of an inbox is not as durable as it could be: {what}");
+}
+
+/// Somebody else has changed the stream of an inbox.
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_stream_changed(consumer: &str, what: &'static str, count: Option<u64>) {
+    error!(target: TARGET, consumer, count, "somebody else has changed the Redis stream of an inbox: {what}");
+}

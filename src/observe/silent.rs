@@ -188,3 +188,9 @@ pub(crate) fn sink_limits_bodies(_provider: &str, _limit: usize, _lowered: usize
 
 #[cfg(feature = "inbox")]
 pub(crate) fn inbox_worker_panicked() {}
+
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_not_durable(_setting: &str, _value: &str, _what: &'static str) {}
+
+#[cfg(all(feature = "inbox", feature = "redis"))]
+pub(crate) fn inbox_stream_changed(_consumer: &str, _what: &'static str, _count: Option<u64>) {}

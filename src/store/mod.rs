@@ -9,7 +9,7 @@
 //!
 //! The outbox of the feature `send` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryOutbox`.
 //!
-//! The inbox of the feature `inbox` is kept by `SqliteStore` and `PostgresStore`, and for tests by `MemoryInbox`.
+//! The inbox of the feature `inbox` is kept by `SqliteStore`, `PostgresStore` and `RedisStore`, and for tests by `MemoryInbox`.
 //!
 //! Each keeps the contract of `IdempotencyStore` and passes the suites of `conformance`. The only SQL and Lua of this crate
 //! is here.

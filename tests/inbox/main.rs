@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)] // The helpers of tests are tests.
 
 mod accepting;
+mod alike;
 mod durable;
 mod handlers;
 #[cfg(feature = "nats")]
 mod jetstream;
 mod model;
 mod postgres;
+mod redis;
 mod sealed;
 mod shop;
 mod sqlite;

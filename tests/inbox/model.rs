@@ -1,4 +1,4 @@
-//! Random histories: SQLite and PostgreSQL answer as the store in memory does, call by call.
+//! Random histories: SQLite, PostgreSQL and Redis answer as the store in memory does, call by call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use tower_webhooks::{
         AcceptRequest, Change, Content, Ending, EventDraft, Guard, InboxId, InboxLease, InboxQuery, InboxRetention,
         InboxStore, LeaseToken, Selection,
     },
-    store::{MemoryInbox, PostgresStore},
+    store::{MemoryInbox, PostgresStore, RedisStore},
 };
 
-use super::stores::{postgres, sqlite};
+use super::stores::{postgres, redis, sqlite};
 
 /// A small generator of numbers, so that a history can be run again by its seed.
 struct Random(u64);
@@ -141,8 +141,9 @@ async fn random_histories_are_answered_alike_by_every_store() {
         let (folder, offset) = (tempfile::tempdir().unwrap(), ClockOffset::default());
         let file = sqlite(&folder, &offset).await;
         let (_server, server) = postgres(PostgresStore::options(), &offset).await;
+        let (_streams, streams) = redis(RedisStore::options(), &offset).await;
         let memory = MemoryInbox::with_offset(offset.clone());
-        let stores: [&dyn InboxStore; 3] = [&memory, &file, &server];
+        let stores: [&dyn InboxStore; 4] = [&memory, &file, &server, &streams];
         let (mut random, mut log) = (Random(seed), Vec::new());
         for number in 0..calls {
             let from = random.0;
@@ -154,7 +155,8 @@ async fn random_histories_are_answered_alike_by_every_store() {
             log.push(answers[0].clone());
             let ours = state(stores[0]).await;
             for (store, answer) in stores.iter().zip(&answers).skip(1) {
-                assert_eq!(answers[0], *answer, "history {history}, call {number}: {log:#?}");
+                let at = answers.iter().position(|other| std::ptr::eq(other, answer));
+                assert_eq!(answers[0], *answer, "store {at:?}, history {history}, call {number}: {log:#?}");
                 assert_eq!(ours, state(*store).await, "history {history}, after call {number}: {log:#?}");
             }
             // Events that one call makes due are due before those of the next call, even if both take less than a

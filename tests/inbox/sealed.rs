@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tower_webhooks::{
     clock::ClockOffset,
     inbox::{EventState, InboxStore, SealingKey},
-    store::{MemoryInbox, PostgresStore},
+    store::{MemoryInbox, PostgresStore, RedisStore},
 };
 
 use super::{
     durable::AT_ONCE,
     shop::{Running, Shop, app, inbox, only, order, send, until_all_ended},
-    stores::{postgres, sqlite},
+    stores::{postgres, redis, sqlite},
 };
 
 fn key(byte: u8) -> SealingKey {
@@ -76,5 +76,11 @@ async fn what_is_stored_is_opened_by_its_key_alone_in_sqlite() {
 #[tokio::test]
 async fn what_is_stored_is_opened_by_its_key_alone_in_postgres() {
     let (_server, store) = postgres(PostgresStore::options(), &ClockOffset::default()).await;
+    is_sealed_and_opened_by_its_key_alone(Arc::new(store)).await;
+}
+
+#[tokio::test]
+async fn what_is_stored_is_opened_by_its_key_alone_in_redis() {
+    let (_server, store) = redis(RedisStore::options(), &ClockOffset::default()).await;
     is_sealed_and_opened_by_its_key_alone(Arc::new(store)).await;
 }

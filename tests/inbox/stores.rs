@@ -7,10 +7,16 @@ use tower_webhooks::{
     clock::ClockOffset,
     conformance,
     inbox::InboxStore,
-    store::{MemoryInbox, PostgresStore, SqliteStore, postgres::PostgresStoreOptions, sqlite::SqliteStoreOptions},
+    store::{
+        MemoryInbox, PostgresStore, RedisStore, SqliteStore, postgres::PostgresStoreOptions, redis::RedisStoreOptions,
+        sqlite::SqliteStoreOptions,
+    },
 };
 
-use crate::support::postgres_server::PostgresServer;
+use crate::support::{
+    postgres_server::PostgresServer,
+    redis_server::{Cluster, RedisServer},
+};
 
 pub(crate) fn by(offset: &ClockOffset) -> impl Fn(Duration) -> BoxFuture<'static, ()> + use<'_> {
     |by| {
@@ -97,4 +103,38 @@ async fn postgres_keeps_the_contract_behind_a_transaction_pooler() {
     let url = url.replace(&format!(":{}/", server.port()), &format!(":{port}/"));
     let options = PostgresStore::options().simple_queries().clock_offset(offset.clone());
     conformance::inbox(options.connect(&url).await.unwrap(), by(&offset)).await;
+}
+
+pub(crate) async fn redis(options: RedisStoreOptions, offset: &ClockOffset) -> (RedisServer, RedisStore) {
+    let server = RedisServer::start();
+    let store = options.clock_offset(offset.clone()).connect(&server.url()).await.unwrap();
+    (server, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_contract() {
+    let offset = ClockOffset::default();
+    let (_server, store) = redis(RedisStore::options(), &offset).await;
+    conformance::inbox(store, by(&offset)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_contract_boxed_and_shared_and_by_other_names() {
+    let offset = ClockOffset::default();
+    let (_server, store) = redis(RedisStore::options().key_prefix("acme_").unwrap(), &offset).await;
+    let boxed: Box<dyn InboxStore> = Box::new(store);
+    conformance::inbox(boxed, by(&offset)).await;
+    let offset = ClockOffset::default();
+    let (_server, store) = redis(RedisStore::options().key_prefix(&"a".repeat(32)).unwrap(), &offset).await;
+    let shared: Arc<dyn InboxStore> = Arc::new(store);
+    conformance::inbox(shared, by(&offset)).await;
+}
+
+/// A cluster refuses a script whose keys are in several slots, and one that touches a key that it has not named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_contract_in_a_cluster() {
+    let (cluster, offset) = (Cluster::start().await, ClockOffset::default());
+    let options = RedisStore::options().clock_offset(offset.clone());
+    let store = options.connect_cluster([cluster.nodes[0].url().as_str()]).await.unwrap();
+    conformance::inbox(store, by(&offset)).await;
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tower_webhooks::{
     Claim, Delivery, EventRouter, Inbox,
     clock::{Clock, ClockOffset, SystemClock},
-    inbox::{EventState, InboxQuery, InboxRetries},
+    inbox::{EventState, InboxQuery, InboxRetries, InboxStore},
     store::MemoryInbox,
 };
 
@@ -27,8 +27,13 @@ impl InboxRetriesOf {
 
 #[tokio::test]
 async fn each_way_to_fail_is_retried_and_the_last_one_is_dead() {
+    fails_in_each_way(MemoryInbox::new()).await;
+}
+
+/// Over any store.
+pub(crate) async fn fails_in_each_way(store: impl InboxStore) {
     let shop = Shop::default();
-    let inbox = inbox(MemoryInbox::new(), &shop);
+    let inbox = inbox(store, &shop);
     let app = app(&inbox);
     shop.ends("fails", &[End::Fail, End::Fail, End::Fail]);
     shop.ends("panics", &[End::Panic]);
@@ -101,8 +106,13 @@ async fn retries_follow_the_schedule_and_what_the_handler_asks_for() {
 
 #[tokio::test]
 async fn dead_letters_are_replayed_and_discarded_by_hand() {
+    is_changed_by_hand(MemoryInbox::new()).await;
+}
+
+/// Over any store.
+pub(crate) async fn is_changed_by_hand(store: impl InboxStore) {
     let shop = Shop::default();
-    let inbox = inbox(MemoryInbox::new(), &shop);
+    let inbox = inbox(store, &shop);
     let app = app(&inbox);
     for number in 0..4 {
         shop.ends(&number.to_string(), &[End::Fail]);
@@ -229,8 +239,13 @@ async fn a_shutdown_waits_for_handlers_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn events_with_one_order_key_are_worked_one_after_the_other() {
+    keeps_the_order(MemoryInbox::new()).await;
+}
+
+/// Over any store.
+pub(crate) async fn keeps_the_order(store: impl InboxStore) {
     let shop = Shop::default();
-    let inbox = inbox(MemoryInbox::new(), &shop).with_order_key("/data/object/customer");
+    let inbox = inbox(store, &shop).with_order_key("/data/object/customer");
     let app = app(&inbox);
     shop.ends("1", &[End::Fail, End::Fail]);
     shop.ends("2", &[End::Panic]);
@@ -247,6 +262,11 @@ async fn events_with_one_order_key_are_worked_one_after_the_other() {
 
 #[tokio::test]
 async fn a_handler_sees_what_it_would_have_seen_inline() {
+    sees_the_same(MemoryInbox::new()).await;
+}
+
+/// Over any store.
+pub(crate) async fn sees_the_same(store: impl InboxStore) {
     use axum::extract::{OriginalUri, State};
     use axum::http::{HeaderMap, Method};
 
@@ -274,8 +294,8 @@ async fn a_handler_sees_what_it_would_have_seen_inline() {
     }
     let (inline, later) = (Seen::default(), Seen::default());
     let events = || EventRouter::<Seen>::new().on("order.*", see);
-    let inbox = Inbox::new(MemoryInbox::new(), events().with_state(later.clone()))
-        .with_headers([http::HeaderName::from_static("x-kept")]);
+    let inbox =
+        Inbox::new(store, events().with_state(later.clone())).with_headers([http::HeaderName::from_static("x-kept")]);
     let request = || {
         let mut request = order("evt_1");
         request.headers_mut().insert("x-kept", http::HeaderValue::from_static("yes"));

@@ -20,7 +20,7 @@ use crate::support::{
     interleavings::check_interleavings,
     process::free_port,
     proxy::{Fault, Proxy},
-    redis_server::RedisServer,
+    redis_server::{Cluster, RedisServer, admin},
     test_name,
 };
 
@@ -381,41 +381,6 @@ async fn there_is_no_transaction_to_join() {
 
 // Helpers
 
-/// Two nodes that share the slots.
-struct Cluster {
-    nodes: [RedisServer; 2],
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let nodes = [0, 1].map(|_| {
-            let bus = free_port().to_string();
-            RedisServer::with_arguments(&["--cluster-enabled", "yes", "--cluster-port", &bus])
-        });
-        let mut admins = [admin(&nodes[0]).await, admin(&nodes[1]).await];
-        for (admin, slots) in admins.iter_mut().zip([(0, 8191), (8192, 16383)]) {
-            let command = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(slots.0).arg(slots.1).to_owned();
-            let () = command.query_async(admin).await.unwrap();
-        }
-        let info: String = redis::cmd("CLUSTER").arg("NODES").query_async(&mut admins[1]).await.unwrap();
-        let bus = info.split('@').nth(1).unwrap().split([' ', ',']).next().unwrap().to_owned();
-        let meet = redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(nodes[1].port()).arg(bus).to_owned();
-        let () = meet.query_async(&mut admins[0]).await.unwrap();
-        for _ in 0..400 {
-            let mut ready = true;
-            for admin in &mut admins {
-                let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(admin).await.unwrap();
-                ready &= info.contains("cluster_state:ok") && info.contains("cluster_slots_assigned:16384");
-            }
-            if ready {
-                return Self { nodes };
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("the cluster is not ready after 10 s");
-    }
-}
-
 async fn store_with_offset() -> (RedisServer, RedisStore, ClockOffset) {
     let server = RedisServer::start();
     let offset = ClockOffset::default();
@@ -425,10 +390,6 @@ async fn store_with_offset() -> (RedisServer, RedisStore, ClockOffset) {
 
 async fn connect(options: RedisStoreOptions, proxy: &Proxy) -> RedisStore {
     options.connect(&format!("redis://127.0.0.1:{}/", proxy.port())).await.unwrap()
-}
-
-async fn admin(server: &RedisServer) -> MultiplexedConnection {
-    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 /// Claims until the server is found again: the connection is being opened by its manager, a little later each time.

@@ -88,3 +88,47 @@ fn answers(port: u16) -> bool {
     let mut answer = [0; 5];
     stream.write_all(b"PING\r\n").is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"+PONG"
 }
+
+/// A connection for what an operator does.
+#[cfg(feature = "redis")]
+pub(crate) async fn admin(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Two nodes that share the slots.
+#[cfg(feature = "redis")]
+pub(crate) struct Cluster {
+    pub(crate) nodes: [RedisServer; 2],
+}
+
+#[cfg(feature = "redis")]
+impl Cluster {
+    /// Starts the nodes, and waits until they know each other.
+    pub(crate) async fn start() -> Self {
+        let nodes = [0, 1].map(|_| {
+            let bus = free_port().to_string();
+            RedisServer::with_arguments(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+        });
+        let mut admins = [admin(&nodes[0]).await, admin(&nodes[1]).await];
+        for (admin, slots) in admins.iter_mut().zip([(0, 8191), (8192, 16383)]) {
+            let command = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(slots.0).arg(slots.1).to_owned();
+            let () = command.query_async(admin).await.unwrap();
+        }
+        let info: String = redis::cmd("CLUSTER").arg("NODES").query_async(&mut admins[1]).await.unwrap();
+        let bus = info.split('@').nth(1).unwrap().split([' ', ',']).next().unwrap().to_owned();
+        let meet = redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(nodes[1].port()).arg(bus).to_owned();
+        let () = meet.query_async(&mut admins[0]).await.unwrap();
+        for _ in 0..400 {
+            let mut ready = true;
+            for admin in &mut admins {
+                let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(admin).await.unwrap();
+                ready &= info.contains("cluster_state:ok") && info.contains("cluster_slots_assigned:16384");
+            }
+            if ready {
+                return Self { nodes };
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the cluster is not ready after 10 s");
+    }
+}

@@ -16,6 +16,12 @@ impl Connection {
             Self::Single(connection) => command.query_async(&mut connection.clone()).await,
         }
     }
+
+    /// Returns `true` if there is one server that a command without a key asks.
+    #[cfg(feature = "inbox")]
+    pub(super) fn is_single(&self) -> bool {
+        matches!(self, Self::Single(_))
+    }
 }
 
 impl fmt::Debug for Connection {

@@ -41,6 +41,9 @@ fn kind_of(code: &str, detail: &str) -> StoreErrorKind {
         StoreErrorKind::Full
     } else if says("READONLY") || says("NOREPLICAS") || says("LOADING") {
         StoreErrorKind::Unavailable
+    } else if code == "ERR" && detail.contains("is not a record") {
+        // The scripts of the inbox say so.
+        StoreErrorKind::Corrupt
     } else if code == "BUSY" {
         // Another script runs for too long.
         StoreErrorKind::Busy
@@ -63,6 +66,7 @@ mod tests {
             ("ERR", "Error running script: -READONLY You can't write", StoreErrorKind::Unavailable),
             ("NOREPLICAS", "Not enough good replicas to write.", StoreErrorKind::Unavailable),
             ("BUSY", "Redis is busy running a script", StoreErrorKind::Busy),
+            ("ERR", "user_script:1: an event of the inbox is not a record", StoreErrorKind::Corrupt),
             ("NOPERM", "this user has no permissions", StoreErrorKind::Rejected),
             ("NOAUTH", "Authentication required.", StoreErrorKind::Rejected),
         ] {

@@ -1,4 +1,4 @@
-//! Claims in Redis, on one server or a cluster: fast, shared by all instances, and as durable as the server is
+//! Claims and the inbox in Redis, on one server or a cluster: fast, shared by all instances, and as durable as the server is
 //! configured to be.
 //!
 //! 1. Each call is one Lua script on one key: it is atomic, takes one round trip, and works in a cluster.
@@ -26,11 +26,28 @@
 //!   held. With it, a full server rejects a claim ([`Full`](crate::error::StoreErrorKind::Full)), and the delivery is
 //!   answered with a failure.
 //!
-//! In each case the delivery is handled at least once and never lost. If handling it twice is not acceptable, use a
+//! In each case the delivery is handled at least once and never lost, where claims are kept here. If handling it twice is not acceptable, use a
 //! store that takes part in the transaction of the effect.
 //!
+//! # The inbox
+//! An inbox, with the feature `inbox`, rests on more: its sender has been answered, and does not send again. What the server loses
+//! of it is lost. With `appendonly yes` and `appendfsync always` that is nothing, unless there is a failover. At its first event the store asks the server, and warns of
+//! `appendonly no`, of another `appendfsync`, and of an eviction policy that drops keys without an expiry.
+//!
+//! 1. Each call is one script on keys that all begin with `{webhook_inbox}`: they are in one slot of a cluster.
+//! 2. An event arrives in the stream `{webhook_inbox}:arrivals:` and the inbox's name, which the group `workers` reads. Its record and its content are in hashes, and
+//!    what waits, is being worked, or has ended is found by sorted sets. A lease reads the stream, deletes what it read, and notes who holds it, in one step.
+//! 3. Nothing is ever cut from the stream, and no event depends on its entry: if the stream or its group is changed by somebody else, events are found by their
+//!    records, and an error is logged.
+//! 4. The inbox is written in one version; another one is [`StoreErrorKind::Schema`](crate::error::StoreErrorKind::Schema), and nothing is changed.
+//! 5. `InboxStore::finish_in` is [`WrongTransaction`](crate::error::StoreErrorKind::WrongTransaction).
+//! 6. Workers of a store that [`connect`](RedisStore::connect) opened wait at the stream, on a connection of their own. Others look once a second.
+//! 7. If the server's clock goes back, as it may at a failover, leases and waits last longer by so much.
+//!
 //! # What the server must be
-//! Redis 6.2 or later, or Valkey. The user needs `+evalsha +eval +get +set +time` on the prefix's keys.
+//! Redis 6.2 or later, or Valkey. The user needs `+evalsha +eval +get +set +time` on the prefix's keys, and for an inbox also `+exists +hdel +hexists +hget
+//! +hincrby +hset +info +xack +xadd +xdel +xgroup +xlen +xrange +xread +xreadgroup +xrevrange +zadd +zlexcount +zrangebylex +zrem +zrevrangebylex` on the keys that
+//! begin with the prefix in a brace (`~{webhook_inbox}:*`). With `+config|get` the store can read `appendfsync`.
 //!
 //! # TLS
 //! Turn on one of the `redis` crate's `tokio-*-comp` features in your own `Cargo.toml`, and use `rediss://`.
@@ -48,11 +65,17 @@
 //! [`purge`]: crate::idempotency::IdempotencyStore::purge
 //! [`complete_in`]: crate::idempotency::IdempotencyStore::complete_in
 
+mod claims;
 mod connection;
 mod error;
+#[cfg(feature = "inbox")]
+mod inbox;
+#[cfg(not(feature = "inbox"))]
+#[path = "no_inbox.rs"]
+mod inbox;
 mod options;
-mod response;
 mod script;
+mod server;
 mod store;
 
 pub use self::{options::RedisStoreOptions, store::RedisStore};

@@ -98,10 +98,11 @@ impl RedisStoreOptions {
         drop(self.bounded(&address, client.get_multiplexed_async_connection_with_config(&once)).await?);
         let connect = ConnectionManager::new_with_config(client.clone(), config.clone());
         let manager = self.bounded(&address, connect).await?;
+        let another = client.clone();
         let connection = Replaceable::ours(Connection::Single(manager), move |_| {
             ConnectionManager::new_lazy_with_config(client.clone(), config.clone()).ok().map(Connection::Single)
         });
-        Ok(RedisStore::new(self, connection))
+        Ok(RedisStore::new(self, connection, Some(another)))
     }
 
     /// Connects to a cluster, of which `urls` name some nodes.
@@ -131,12 +132,12 @@ impl RedisStoreOptions {
     /// A connection that is dead but not closed is not replaced, unlike that of [`connect`](Self::connect): it recovers
     /// when the kernel closes it, which a `TCP_USER_TIMEOUT` in its `TcpSettings` makes earlier.
     pub fn from_connection(self, connection: ConnectionManager) -> RedisStore {
-        RedisStore::new(self, Replaceable::of_application(Connection::Single(connection)))
+        RedisStore::new(self, Replaceable::of_application(Connection::Single(connection)), None)
     }
 
     /// Uses the application's own cluster connection.
     pub fn from_cluster_connection(self, connection: ClusterConnection) -> RedisStore {
-        RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)))
+        RedisStore::new(self, Replaceable::of_application(Connection::Cluster(connection)), None)
     }
 
     /// Runs `connect` within the timeout. The error names the address, and never a password.

@@ -1,9 +1,7 @@
-use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, Value};
+use redis::Cmd;
 use sha1::{Digest, Sha1};
 
-use super::connection::Connection;
-
-/// A Lua script on one key.
+/// A Lua script on a number of keys, all of which its caller names.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
     source: String,
@@ -11,29 +9,30 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Creates a script from the prelude that reads the record and from its own part.
-    pub(super) fn new(part: &str) -> Self {
-        let source = format!("{}{part}", include_str!("scripts/record.lua"));
+    /// Creates a script from a prelude and its own part.
+    pub(super) fn new(prelude: &str, part: &str) -> Self {
+        let source = format!("{prelude}{part}");
         let hash = data_encoding::HEXLOWER.encode(&Sha1::digest(&source));
         Self { source, hash }
     }
 
-    /// Runs the script by its hash; a server that does not have it gets the whole script once.
-    ///
-    /// That is `EVAL` and not `SCRIPT LOAD`: in a cluster it reaches the node that needs it, and it takes no further
-    /// round trip.
-    pub(super) async fn run(&self, connection: &Connection, key: &str, arguments: &[&[u8]]) -> RedisResult<Value> {
-        match connection.query(&command("EVALSHA", &self.hash, key, arguments)).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                connection.query(&command("EVAL", &self.source, key, arguments)).await
-            }
-            done => done,
-        }
+    /// Returns the command that runs the script on a server that has it.
+    pub(super) fn by_hash<K: AsRef<[u8]>>(&self, keys: &[K], arguments: &[&[u8]]) -> Cmd {
+        command("EVALSHA", &self.hash, keys, arguments)
+    }
+
+    /// Returns the command that runs the script anywhere.
+    pub(super) fn whole<K: AsRef<[u8]>>(&self, keys: &[K], arguments: &[&[u8]]) -> Cmd {
+        command("EVAL", &self.source, keys, arguments)
     }
 }
 
-fn command(name: &str, script: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
+fn command<K: AsRef<[u8]>>(name: &str, script: &str, keys: &[K], arguments: &[&[u8]]) -> Cmd {
     let mut command = redis::cmd(name);
-    command.arg(script).arg(1).arg(key).arg(arguments);
+    command.arg(script).arg(keys.len());
+    for key in keys {
+        command.arg(key.as_ref());
+    }
+    command.arg(arguments);
     command
 }
