@@ -43,7 +43,7 @@ impl Sender {
     /// The key of the HMAC.
     pub(crate) fn key(self) -> Vec<u8> {
         match self {
-            Self::StandardWebhooks => BASE64.decode(SECRET[6..].as_bytes()).expect("the secret is base64"),
+            Self::StandardWebhooks => BASE64.decode(&SECRET.as_bytes()[6..]).expect("the secret is base64"),
             Self::GitHub | Self::Stripe => SECRET.as_bytes().to_vec(),
         }
     }

@@ -1,4 +1,4 @@
-//! What is said of an endpoint when it is registered or changed, and what becomes of it.
+//! What is said of an endpoint when it is registered or changed, and what happens to it.
 
 use std::collections::BTreeMap;
 

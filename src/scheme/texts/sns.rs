@@ -36,7 +36,7 @@ pub(crate) fn text(arrived: Arrived<'_>) -> Result<Vec<u8>, VerifyError> {
     let missing = |name| VerifyError::new(VerifyErrorKind::Missing).with_subject(named(name));
     let pointers = FIELDS.map(|(name, ..)| Pointer::token(name));
     let json = arrived.json().ok_or_else(|| missing("the message"))?;
-    // A value that is there twice, or is no scalar, could be read in two ways.
+    // A value that is there twice, or is not a scalar, could be read in two ways.
     let values = crate::json::scalars(json, &pointers).map_err(|_| missing("the message"))?;
     let kind = values.last().and_then(|kind| kind.as_deref());
     let is_notification = match kind {
