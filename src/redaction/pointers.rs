@@ -53,7 +53,9 @@ fn write(text: &str, places: &[&[String]], written: &mut String) -> Option<()> {
             }
             written.push(']');
         }
-        // Numbers and texts have no places inside.
+        // A string may be JSON itself, or another text with the value in it. No place leads into it, so it is hidden as a whole.
+        Some(b'"') => written.push_str(HIDDEN),
+        // Numbers, `true`, `false` and `null` have no places inside.
         _ => written.push_str(text),
     }
     Some(())
@@ -127,6 +129,10 @@ mod tests {
             (r#" {"a":1} "#, &[""], r#""[redacted]""#),
             ("7", &["/a"], "7"),
             ("[]", &["/0", "/*"], "[]"),
+            // Such a string may be the JSON into which the pointer leads.
+            (r#""{\"a\":1}""#, &["/a"], r#""[redacted]""#),
+            (r#"{"m":"{\"a\":1}","n":"x"}"#, &["/m/a"], r#"{"m":"[redacted]","n":"x"}"#),
+            (r#"{"m":null,"n":true}"#, &["/m/a", "/n/a"], r#"{"m":null,"n":true}"#),
         ] {
             assert_eq!(hidden(text, pointers).as_deref(), Some(shown), "{text} {pointers:?}");
         }

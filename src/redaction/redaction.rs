@@ -85,7 +85,8 @@ impl Redaction {
         self.rule(Place::Data, event_types, pointers)
     }
 
-    /// Hides values in the bodies of received events, like [`data`](Self::data); a body is the whole envelope. To an
+    /// Hides values in the bodies of received events, like [`data`](Self::data); a body is the whole envelope,
+    /// or one item if the scheme splits a batch. To an
     /// event without a type, the rules of all types apply. If a body has rules and is not JSON, such as a form, it is
     /// hidden as a whole.
     ///

@@ -4,7 +4,7 @@
 pub enum Place {
     /// The start of an endpoint's answer to an attempt.
     Answer,
-    /// The body of a received request, which is the whole envelope.
+    /// The body of a received request: the whole envelope, or one item if the scheme splits a batch.
     Body,
     /// The data of a sent message.
     Data,

@@ -851,7 +851,7 @@ impl SchemeBuilder {
 
     /// Declares that the sender signs for all its customers with the same key. The layer then needs
     /// [`with_account`](crate::WebhookLayer::with_account), and rejects the messages of other accounts. The field of
-    /// [`account`](Self::account) must be signed.
+    /// [`account`](Self::account) must be signed. It cannot be combined with [`batch`](Self::batch).
     ///
     /// ```
     /// # #[cfg(feature = "asymmetric")] {

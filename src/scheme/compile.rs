@@ -327,6 +327,12 @@ impl SchemeBuilder {
         if self.shared_key.is_none() {
             return Ok(());
         }
+        if self.batch.is_some() || self.items.is_some() {
+            // The account is compared in the whole body, and a handler reads that of its item.
+            return Err(error(
+                "`.shared_key()` compares one account for the whole body; take `.batch(…)` or the items away",
+            ));
+        }
         let account = self.account.as_ref().map(Field::compile).transpose()?;
         let Some(account) = account.filter(|account| account.joined.is_none()) else {
             return Err(error("`.shared_key()` needs `.account(…)` with one field, which says whose message it is"));

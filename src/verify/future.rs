@@ -83,7 +83,8 @@ where
                 if let Some(handling) = this.state.as_mut().handling() {
                     handling.end(Ended::Panicked, None);
                 }
-                let rest = this.state.as_mut().rest(this.config, this.arriving);
+                // The body is the application's too, and may be what has panicked.
+                let rest = caught(|| this.state.as_mut().rest(this.config, this.arriving)).unwrap_or(None);
                 this.state.set(State::Done);
                 *this.arriving = None;
                 observe::panicked(this.config.scheme.name());

@@ -374,7 +374,10 @@ async fn an_event_that_no_handler_here_takes_is_never_done() {
 
     let record = only(&inbox).await;
     assert_eq!(record.state, EventState::Dead);
-    assert!(record.reason.as_deref().is_some_and(|reason| reason.contains("another inbox of this name")), "{record:?}");
+    assert!(
+        record.reason.as_deref().is_some_and(|reason| reason.contains("another inbox with this name")),
+        "{record:?}"
+    );
     drop(other);
     assert!(inbox.replay(record.id).await.unwrap());
     let worker = Running::start(inbox.worker());

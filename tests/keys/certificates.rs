@@ -397,6 +397,23 @@ async fn a_subscription_is_confirmed_for_the_topics_in_the_list_and_nothing_is_c
     assert!(scene.ask(signed(message("UnsubscribeConfirmation")).to_string()).await.unwrap().starts_with("Unsub"));
 }
 
+/// The subscription of somebody else would outlive the experiment.
+#[tokio::test]
+async fn nothing_is_confirmed_that_was_not_verified() {
+    let scene = Scene::sns(|keys, server, authority| {
+        let confirmation = SnsConfirmation::new(server.client(authority));
+        let layer = WebhookLayer::aws_sns(keys).with_account(TOPIC).with_confirmation(confirmation);
+        layer.with_insecure_no_verification()
+    })
+    .await;
+    let mut forged = message("SubscriptionConfirmation");
+    forged["TopicArn"] = "arn:aws:sns:us-east-1:210987654321:attackers".into();
+
+    // The handler gets it.
+    assert!(scene.ask(forged.to_string()).await.unwrap().starts_with("SubscriptionConfirmation"));
+    assert!(!scene.server.requests.lock().unwrap().iter().any(|request| request.contains("ConfirmSubscription")));
+}
+
 /// A certificate that was there is not gone because a proxy or a limit says so later.
 #[tokio::test]
 async fn a_certificate_that_is_not_found_any_longer_stays_in_use() {
@@ -504,6 +521,19 @@ async fn a_key_that_all_customers_share_is_not_enough_also_where_it_is_pinned() 
 fn told(layer: WebhookLayer) -> String {
     let wrap = std::panic::AssertUnwindSafe(move || Router::<()>::new().route("/", post(handler).layer(layer)));
     *std::panic::catch_unwind(wrap).unwrap_err().downcast::<String>().unwrap()
+}
+
+/// The account of an item is another one than that of the whole body.
+#[test]
+fn a_shared_key_needs_one_account_for_the_whole_body() {
+    let declared = || {
+        let scheme = tower_webhooks::Scheme::rsa_sha256().header("x-acme-signature").base64().key_pem();
+        scheme.signs("{body}").account(tower_webhooks::scheme::Field::json("/account")).shared_key()
+    };
+
+    assert!(declared().build().is_ok());
+    let error = declared().batch("/events").build().err().unwrap();
+    assert!(error.to_string().contains("compares one account for the whole body"), "{error}");
 }
 
 #[test]
