@@ -44,7 +44,7 @@ use crate::{
 ///    dropped, and their events are due at once for other workers.
 ///
 /// A handler gets the method, the original URI, the stored headers, the body, the [`Delivery`](crate::Delivery), a
-/// [`Claim`] and its state. It does not get facts about the connection, or extensions of outer layers: add what
+/// [`Claim`](crate::Claim) and its state. It does not get facts about the connection, or extensions of outer layers: add what
 /// handlers need with [`with_request`](Self::with_request).
 ///
 /// ```
@@ -124,7 +124,7 @@ impl InboxWorker {
     }
 
     /// Sets how long a handler may run; 5 minutes by default. Then it is dropped, and its event is retried later.
-    /// [`Claim::renew`] gives a handler more time.
+    /// [`Claim::renew`](crate::Claim::renew) gives a handler more time.
     #[must_use]
     pub fn with_handler_timeout(mut self, timeout: Duration) -> Self {
         self.options.handler_timeout = timeout;

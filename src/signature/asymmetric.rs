@@ -4,12 +4,10 @@ use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED,
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING,
-        ECDSA_P521_SHA512_FIXED, ECDSA_P521_SHA512_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512,
-        RsaEncoding, RsaKeyPair, VerificationAlgorithm,
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_FIXED, ED25519,
+        EcdsaKeyPair, Ed25519KeyPair, KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
+        RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, VerificationAlgorithm,
     },
 };
 
@@ -119,10 +117,10 @@ impl PrivateKey {
         let der = pem(text, "PRIVATE KEY").map(zeroize::Zeroizing::new);
         let der = der.ok_or_else(|| error("the private key is not PEM with the label `PRIVATE KEY`"))?;
         let by = match algorithm {
-            PublicAlgorithm::EcdsaP256 => Some(&ECDSA_P256_SHA256_ASN1_SIGNING),
-            PublicAlgorithm::EcdsaP256Fixed => Some(&ECDSA_P256_SHA256_FIXED_SIGNING),
-            PublicAlgorithm::EcdsaP521 => Some(&ECDSA_P521_SHA512_ASN1_SIGNING),
-            PublicAlgorithm::EcdsaP521Fixed => Some(&ECDSA_P521_SHA512_FIXED_SIGNING),
+            PublicAlgorithm::EcdsaP256 => Some(&aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING),
+            PublicAlgorithm::EcdsaP256Fixed => Some(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING),
+            PublicAlgorithm::EcdsaP521 => Some(&aws_lc_rs::signature::ECDSA_P521_SHA512_ASN1_SIGNING),
+            PublicAlgorithm::EcdsaP521Fixed => Some(&aws_lc_rs::signature::ECDSA_P521_SHA512_FIXED_SIGNING),
             _ => None,
         };
         let pair = match by {

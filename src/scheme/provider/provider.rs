@@ -6,7 +6,7 @@ use crate::scheme::scheme::Scheme;
 /// A named, ready scheme.
 ///
 /// A provider is one entry of the catalogue. It can be named in code, or by text from a configuration; case, `-` and `_` do
-/// not matter. It is [`Serialize`] as its name, and [`Deserialize`] from any of its names.
+/// not matter. It is [`Serialize`](serde::Serialize) as its name, and [`Deserialize`](serde::Deserialize) from any of its names.
 ///
 /// ```
 /// use tower_webhooks::{Provider, Secret, WebhookLayer};

@@ -33,8 +33,15 @@ pub(super) async fn open(context: &Context, names: &Names, create: Option<NewStr
         ..of(&names.stream, &names.subject, new)
     });
     let dead = create.map(|new| Config { max_age: DEAD_AGE, ..of(&names.dead_stream, &names.dead_subject, new) });
-    open_one(context, &names.stream, &names.subject, events).await?;
-    open_one(context, &names.dead_stream, &names.dead_subject, dead).await
+    let largest = open_one(context, &names.stream, &names.subject, events).await?;
+    let largest_dead = open_one(context, &names.dead_stream, &names.dead_subject, dead).await?;
+    if largest_dead < largest {
+        return Err(refused(format!(
+            "the stream `{}` takes smaller messages than `{}`",
+            names.dead_stream, names.stream
+        )));
+    }
+    Ok(())
 }
 
 fn of(name: &str, subject: &str, new: NewStreams) -> Config {
@@ -49,7 +56,8 @@ fn of(name: &str, subject: &str, new: NewStreams) -> Config {
     }
 }
 
-async fn open_one(context: &Context, name: &str, subject: &str, new: Option<Config>) -> Result<(), StoreError> {
+/// Opens a stream, and returns the most bytes of its messages, as far as it has a limit of its own.
+async fn open_one(context: &Context, name: &str, subject: &str, new: Option<Config>) -> Result<u32, StoreError> {
     let found = match context.get_stream(name).await {
         Ok(stream) => stream.cached_info().config.clone(),
         Err(cause) => {
@@ -69,7 +77,9 @@ async fn open_one(context: &Context, name: &str, subject: &str, new: Option<Conf
         return Err(refused(format!("the stream `{name}` {fault}")));
     }
     match context.stream_by_subject(subject).await {
-        Ok(of_subject) if of_subject == name => Ok(()),
+        Ok(of_subject) if of_subject == name => {
+            Ok(u32::try_from(found.max_message_size).ok().filter(|most| *most > 0).unwrap_or(u32::MAX))
+        }
         Ok(other) => Err(refused(format!("messages of `{subject}` go to the stream `{other}`, and not to `{name}`"))),
         Err(cause) => Err(unavailable(format!("find `{subject}` among the subjects of the stream `{name}`"), cause)),
     }

@@ -40,7 +40,7 @@ impl Sqs {
     /// Opens a queue for events and one for dead letters, by their URLs. A queue is a FIFO queue if its name ends with `.fifo`.
     ///
     /// # Errors
-    /// When a queue is not there, its attributes may not be read (`sqs:GetQueueAttributes`), both are the same, or the service does not answer.
+    /// When a queue is not there, its attributes may not be read (`sqs:GetQueueAttributes`), both are the same, the queue for dead letters takes smaller messages, or the service does not answer.
     pub async fn open(
         client: Client,
         queue_url: impl Into<String>,
@@ -50,6 +50,10 @@ impl Sqs {
         let dead = queue(&client, dead_letter_url.into()).await?;
         if events.url == dead.url {
             let context = "open a queue: its dead letters need a queue of their own";
+            return Err(StoreError::new(StoreErrorKind::Schema, context));
+        }
+        if dead.largest < events.largest {
+            let context = "open a queue: that of its dead letters takes smaller messages";
             return Err(StoreError::new(StoreErrorKind::Schema, context));
         }
         Ok(Self { shared: Arc::new(Shared { client, events, dead }) })

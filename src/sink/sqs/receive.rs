@@ -110,8 +110,13 @@ struct Held {
 }
 
 impl Held {
+    /// How long the service lets the message be hidden still.
+    fn left(&self) -> Duration {
+        LONGEST_HELD.saturating_sub(self.received_at.elapsed() + Duration::from_secs(60))
+    }
+
     async fn hide(&self, time: Duration) -> Result<(), StoreError> {
-        let left = LONGEST_HELD.saturating_sub(self.received_at.elapsed() + Duration::from_secs(60));
+        let left = self.left();
         let request = self
             .shared
             .client
@@ -131,7 +136,13 @@ impl Held {
 
 impl SinkHold for Held {
     fn renew(&self, lease: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.hide(lease))
+        Box::pin(async move {
+            // To hide it for no time would give it away.
+            if self.left() < Duration::from_secs(1) {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "hold a message for more than 12 hours"));
+            }
+            self.hide(lease).await
+        })
     }
 
     fn finish(&self, ending: Ending) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -246,7 +246,9 @@ pub fn serve(waiting: Waiting, share: u32, lease: Duration, now: Millis) -> Opti
     };
     health.leased(noted, limit, now);
     let lease_ends = (!leased.is_empty()).then(|| lease_end(lease, now));
-    let left = Left { more: !all, later: later.into_iter().chain(lease_ends).min() };
+    // One that has lost its content lets the next one of its key go, which may have been put aside earlier.
+    let frees_a_key = gone.iter().any(|due| due.order_key.is_some());
+    let left = Left { more: !all || frees_a_key, later: later.into_iter().chain(lease_ends).min() };
     let look_at = look_at(before, left, health.ready_at(limit), now);
     Some(Served { endpoint: Arc::new(endpoint), health, look_at, leased, gone, parked })
 }

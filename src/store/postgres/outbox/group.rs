@@ -94,7 +94,14 @@ async fn commit(
     alone: &mut JoinSet<()>,
 ) -> Option<Wanted<LeaseRequest, Leases>> {
     let (ended, replies): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
-    let done = perform(outbox, &ended, leasing.as_ref().map(|(request, _)| request)).await;
+    let request = leasing.as_ref().map(|(request, _)| request);
+    let done = match perform(outbox, &ended, request).await {
+        // A lease that takes too long must not undo what has ended: it goes on alone.
+        Err(error) if request.is_some() && error.kind() == StoreErrorKind::Unavailable => {
+            perform(outbox, &ended, None).await
+        }
+        done => done,
+    };
     let (finished, leases) = match done {
         Ok(done) => done,
         Err(error) if matches!(error.kind(), StoreErrorKind::Schema | StoreErrorKind::Unavailable) => {

@@ -119,8 +119,9 @@ end
 local function sources_due()
     local found, from = {}, '[' .. consumer
     while true do
-        local member = call('ZRANGEBYLEX', DUE, from, '(' .. consumer .. LAST, 'LIMIT', 0, 1)[1]
-        if not member then return found end
+        -- Up to the end of the index: a source is any bytes, and one that begins with LAST is behind `consumer .. LAST`.
+        local member = call('ZRANGEBYLEX', DUE, from, '+', 'LIMIT', 0, 1)[1]
+        if not member or sub(member, 1, 16) ~= consumer then return found end
         local source = sub(member, 17, 32)
         table.insert(found, source)
         from = '(' .. consumer .. source .. LAST
