@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{BufRead, BufReader},
     net::TcpStream,
     path::{Path, PathBuf},
     process::Command,
@@ -32,7 +32,8 @@ impl NatsServer {
         let port = free_port();
         let data = folder.path().join("data");
         let configuration = format!(
-            "host: 127.0.0.1\nport: {port}\nmax_payload: {bytes}\njetstream {{ store_dir: {:?} }}\n",
+            "server_name: {}\nhost: 127.0.0.1\nport: {port}\nmax_payload: {bytes}\njetstream {{ store_dir: {:?} }}\n",
+            name_of(folder.path()),
             data.to_str().expect("a temporary folder has a plain name")
         );
         fs::write(folder.path().join("nats.conf"), configuration).expect("a configuration");
@@ -72,7 +73,7 @@ fn run(port: u16, folder: &Path) -> Server {
     let mut server = Server::start(command, "TERM");
     for _ in 0..400 {
         server.assert_running(&log);
-        if answers(port) {
+        if answers(port, name_of(folder)) {
             return server;
         }
         thread::sleep(Duration::from_millis(25));
@@ -80,10 +81,15 @@ fn run(port: u16, folder: &Path) -> Server {
     panic!("NATS is not ready after 10 s: {}", fs::read_to_string(&log).unwrap_or_default());
 }
 
-/// A server greets.
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+/// The name of a server: that of its folder.
+fn name_of(folder: &Path) -> &str {
+    folder.file_name().and_then(|name| name.to_str()).expect("a temporary folder has a plain name")
+}
+
+/// Whether the server of this name greets. Another process may have taken the port in the meantime, for a server of its own.
+fn answers(port: u16, name: &str) -> bool {
+    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(1)));
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).is_ok() && &answer == b"INFO "
+    let mut greeting = String::new();
+    BufReader::new(stream).read_line(&mut greeting).is_ok() && greeting.starts_with("INFO ") && greeting.contains(name)
 }
