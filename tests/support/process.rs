@@ -1,10 +1,12 @@
 //! Finds server binaries, runs them, and ends them by their id.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command},
+    sync::Mutex,
     thread,
     time::Duration,
 };
@@ -67,8 +69,14 @@ pub(crate) fn binary(name: &str, more: &[PathBuf], install: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs `{name}`: {install}"))
 }
 
-/// Finds a free loopback port.
+/// Finds a free loopback port, which no other caller of this process gets.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        if TAKEN.lock().expect("nothing panics while it is locked").insert(port) {
+            return port;
+        }
+    }
 }
