@@ -43,7 +43,7 @@ pin_project! {
 }
 
 /// What a request brought, and who is to handle it: from the call until the request passes. It stays in one place meanwhile, since
-/// some hundred bytes that move with each state were a tenth of all that a small event costs.
+/// otherwise some hundred bytes would be copied with each state.
 pub(super) struct Arriving<S, B> {
     pub(super) inner: S,
     pub(super) parts: Parts,

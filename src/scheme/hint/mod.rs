@@ -193,7 +193,7 @@ impl<'a> Checked<'a> {
         Some(Hint::new(HintKind::ExpiredSecret, text))
     }
 
-    /// Returns a hint about the form of the secrets. There is none if another secret has the usual form: the unusual
+    /// Returns a hint about the form of the secrets. Returns `None` if another secret has the usual form: the unusual
     /// one may be that of a command-line tool.
     fn odd_secrets(self, ring: &KeyRing, now: SystemTime) -> Option<Hint> {
         let hints: Option<Vec<Hint>> = ring.usable(now).map(|(_, secret, _)| self.odd_secret(secret)).collect();

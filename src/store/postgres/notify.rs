@@ -25,7 +25,7 @@ pub(super) struct Notifier {
 }
 
 impl Notifier {
-    /// Requests a `NOTIFY`, which is sent soon. `start` creates the task if there is none, or if it has died with its
+    /// Requests a `NOTIFY`, which is sent soon. `start` creates the task if it does not run, or if it has died with its
     /// runtime.
     pub(super) fn notify<F>(&self, start: impl FnOnce(mpsc::Receiver<()>) -> F)
     where
